@@ -1,0 +1,3 @@
+from biomark.cli import main
+
+main()

@@ -1,0 +1,99 @@
+"""Entity types: biomark's names, their spellings elsewhere, and what prompts say of them."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib.resources import files
+
+from biomark.errors import UsageError
+from biomark.spans import Document
+
+
+@dataclass(frozen=True, slots=True)
+class EntityType:
+    """A row of `entity_types.toml`, which explains the fields."""
+
+    name: str
+    label: str
+    definition: str
+    guideline: str
+    aliases: tuple[str, ...]
+    spelling: str
+    formats: Mapping[str, str] = field(default_factory=dict)
+
+
+@cache
+def entity_types() -> dict[str, EntityType]:
+    """All types by name."""
+    rows = tomllib.loads(files("biomark").joinpath("entity_types.toml").read_text("utf-8"))
+    return {name: EntityType(name, **{**row, "aliases": tuple(row["aliases"])}) for name, row in rows.items()}
+
+
+def canonical(name: str) -> str:
+    """biomark's name for a type as any corpus or format spells it; an unknown name stays as it is."""
+    return _aliases().get(_key(name), name)
+
+
+def spelling(name: str, format: str) -> str:
+    """How a format spells one of biomark's types; an unknown name stays as it is."""
+    entity_type = entity_types().get(name)
+    return entity_type.formats.get(format, entity_type.spelling) if entity_type else name
+
+
+def label(name: str) -> str:
+    """What prompts call a type; a name of the user's own with blanks for underscores."""
+    entity_type = entity_types().get(name)
+    return entity_type.label if entity_type else name.replace("_", " ")
+
+
+def parse_types(names: str) -> tuple[str, ...]:
+    """The types of a comma-separated list, under biomark's names, each once.
+
+    Raises:
+        UsageError: if the list names none.
+    """
+    types = tuple(dict.fromkeys(canonical(name.strip()) for name in names.split(",") if name.strip()))
+    if not types:
+        raise UsageError("--types names no type; write for instance --types disease,chemical")
+    return types
+
+
+def parse_type_map(pairs: list[str]) -> dict[str, str]:
+    """The `A=B` pairs of `--type-map`.
+
+    Raises:
+        UsageError: if one is not of that form.
+    """
+    type_map = {}
+    for pair in pairs:
+        name, equals, other = pair.partition("=")
+        if not (name and equals and other):
+            raise UsageError(f"--type-map takes A=B, not {pair!r}")
+        type_map[name] = other
+    return type_map
+
+
+def with_canonical_types(document: Document, type_map: Mapping[str, str] | None = None) -> Document:
+    """The document with biomark's names of its types; `type_map` (spelling in the file → name) goes first."""
+
+    def name(type: str) -> str:
+        return (type_map or {}).get(type) or canonical(type)
+
+    return replace(document, entities=tuple(replace(e, type=name(e.type)) for e in document.entities))
+
+
+def with_spelled_types(document: Document, format: str) -> Document:
+    """The document with its types as a format spells them."""
+    return replace(document, entities=tuple(replace(e, type=spelling(e.type, format)) for e in document.entities))
+
+
+@cache
+def _aliases() -> dict[str, str]:
+    return {_key(alias): t.name for t in entity_types().values() for alias in (t.name, t.label, *t.aliases)}
+
+
+def _key(name: str) -> str:
+    return "".join(character for character in name.casefold() if character not in " -_")

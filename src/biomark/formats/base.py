@@ -1,0 +1,204 @@
+"""What all formats share: where bytes come from and go to, and what a format is."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import os
+import sys
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from biomark.errors import FormatError
+from biomark.spans import Document, Rejected
+
+Reject = Callable[[Rejected], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a file without its end (`\\n` or `\\r\\n`).
+
+    Attributes:
+        number: counted from 1.
+        text: decoded from UTF-8; where that fails, with U+FFFD in the place of bad bytes.
+        problem: what is wrong with its bytes, or None.
+    """
+
+    number: int
+    text: str
+    problem: str | None = None
+
+
+class Source:
+    """A file, a folder or an open stream, as a reader sees it.
+
+    Attributes:
+        path: the file or folder; None for a stream.
+        name: how messages call it.
+        line: the number of the line read last (for messages).
+        rejected: how many things `reject` was given through this source.
+    """
+
+    def __init__(self, path: Path | None, stream: IO[bytes] | None = None) -> None:
+        self.path = path
+        self.name = str(path) if path is not None else "standard input"
+        self.line: int | None = None
+        self.rejected = 0
+        self._stream = stream
+
+    def reject(
+        self, reject: Reject, reason: str, *, raw: str = "", document_id: str | None = None, line: int | None = None
+    ) -> None:
+        """Hand something over to `reject`, with this source's name."""
+        self.rejected += 1
+        reject(Rejected(reason, raw=raw, document_id=document_id, source=self.name, line=line))
+
+    @contextmanager
+    def open(self) -> Iterator[IO[bytes]]:
+        """The bytes, uncompressed if the name ends in `.gz`.
+
+        Raises:
+            FormatError: if the file cannot be opened.
+        """
+        if self.path is None:
+            if self._stream is None:
+                raise FormatError("there is nothing to read from")
+            yield self._stream
+            return
+        try:
+            handle: IO[bytes] = gzip.open(self.path) if self.path.suffix == ".gz" else self.path.open("rb")  # type: ignore[assignment]
+        except OSError as error:
+            raise FormatError(f"{self.path}: cannot be read: {error.strerror or error}") from error
+        with handle:
+            yield handle
+
+    def head(self, size: int = 4096) -> bytes:
+        """The first bytes of a file (uncompressed); empty if there are none."""
+        try:
+            with self.open() as handle:
+                return handle.read(size)
+        except (OSError, EOFError, zlib.error) as error:
+            raise FormatError(f"{self.name}: cannot be read: {error}") from error
+
+    def lines(self, reject: Reject) -> Iterator[Line]:
+        """All lines, split at `\\n` alone; a byte order mark is left out.
+
+        Bytes that are not UTF-8 are told in `Line.problem`; a compressed file that breaks off is
+        rejected after its last whole line.
+
+        Raises:
+            FormatError: if the file is UTF-16 or UTF-32.
+        """
+        with self.open() as handle:
+            number = 0
+            try:
+                for number, raw in enumerate(handle, 1):
+                    if number == 1:
+                        raw = self._without_mark(raw)
+                    self.line = number
+                    yield _line(number, raw)
+            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                self.reject(reject, f"the compressed file breaks off: {error}", line=number + 1)
+
+    def text(self) -> str:
+        """The whole file, line ends as they are.
+
+        Raises:
+            FormatError: if it is not UTF-8; the message says at which byte.
+        """
+        with self.open() as handle:
+            try:
+                raw = self._without_mark(handle.read())
+            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                raise FormatError(f"{self.name}: the compressed file breaks off: {error}") from error
+        try:
+            return raw.decode()
+        except UnicodeDecodeError as error:
+            raise FormatError(f"{self.name}: {not_utf8(error)}") from error
+
+    def _without_mark(self, raw: bytes) -> bytes:
+        if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise FormatError(f"{self.name}: is UTF-16 or UTF-32, not UTF-8; convert it, for instance with iconv")
+        return raw.removeprefix(codecs.BOM_UTF8)
+
+
+class Sink:
+    """A file, a folder or an open stream, as a writer sees it."""
+
+    def __init__(self, path: Path | None, stream: IO[bytes] | None = None) -> None:
+        self.path = path
+        self._stream = stream
+
+    @contextmanager
+    def open(self, path: Path | None = None) -> Iterator[IO[str]]:
+        """Text to write to, in UTF-8 with `\\n` ends; compressed if the name ends in `.gz`.
+
+        A file is written beside its place and moved there at the end, so that a run that dies
+        leaves no half file under the name.
+
+        Args:
+            path: a file other than the sink's own (formats of several files).
+        """
+        target = path or self.path
+        if target is None:
+            handle = io.TextIOWrapper(self._stream or sys.stdout.buffer, encoding="utf-8", newline="\n")
+            try:
+                yield handle
+            finally:
+                handle.flush()
+                handle.detach()
+            return
+        if str(target) == os.devnull or (target.exists() and not target.is_file()):
+            with target.open("w", encoding="utf-8", newline="\n") as device:
+                yield device
+            return
+        part = target.with_name(target.name + ".part")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            binary: IO[bytes] = gzip.open(part, "wb") if target.suffix == ".gz" else part.open("wb")  # type: ignore[assignment]
+        except OSError as error:
+            raise FormatError(f"{target}: cannot be written: {error.strerror or error}") from error
+        with io.TextIOWrapper(binary, encoding="utf-8", newline="\n") as text:
+            yield text
+        part.replace(target)
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One format; a module of this package each.
+
+    Attributes:
+        name: as `--from` and `--to` take it.
+        suffixes: the ends of file names that speak for it.
+        read: yields documents, gives `reject` the rest; None if it is for output only.
+        write: writes the stream, counts in `lost` what it cannot hold; None if for input only.
+        sniff: whether the first 4,096 bytes of a file look like it.
+        ambiguous: whether other formats use the same suffixes, so that the bytes decide.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    read: Callable[[Source, Reject], Iterator[Document]] | None = None
+    write: Callable[[Iterable[Document], Sink, Counter[str]], None] | None = None
+    sniff: Callable[[bytes], bool] | None = None
+    ambiguous: bool = False
+
+
+def not_utf8(error: UnicodeDecodeError) -> str:
+    """What to tell of bytes that are not UTF-8."""
+    return f"byte {error.start} (0x{error.object[error.start]:02x}) is not UTF-8; convert the file, for instance with iconv"
+
+
+def _line(number: int, raw: bytes) -> Line:
+    raw = raw.removesuffix(b"\n").removesuffix(b"\r")
+    try:
+        return Line(number, raw.decode())
+    except UnicodeDecodeError as error:
+        return Line(number, raw.decode(errors="replace"), not_utf8(error))

@@ -1,0 +1,167 @@
+"""BC2GM: one sentence a line (`.in`), its gene mentions in a file beside it (`.eval`).
+
+A line of `X.in` is `ID TEXT`; one of `X.GENE.eval` is `ID|START END|MENTION`, whose offsets count
+characters without white space and include the last one; `X.ALTGENE.eval` lists the alternatives
+that the official score accepts. Every sentence is a document. Reading either of `X.in` and
+`X.GENE.eval` finds the other; `X.eval` is taken too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from biomark.errors import FormatError, SpanError
+from biomark.formats.base import Format, Line, Reject, Sink, Source
+from biomark.spans import Document, Entity, Span
+
+_MENTION = re.compile(r"([^|]+)\|(\d+) (\d+)\|(.*)")
+
+
+def read(source: Source, reject: Reject) -> Iterator[Document]:
+    """Sentences with the mentions that the files beside say; see the module."""
+    genes: Path | None = None
+    alternatives: Path | None = None
+    if source.path is not None and re.search(r"\.eval(\.gz)?$", source.path.name):
+        genes = source.path
+        source = Source(_sentences_of(source.path))
+    if source.path is not None:
+        genes = genes or _beside(source.path, ".GENE.eval", ".eval")
+        alternatives = _beside(source.path, ".ALTGENE.eval")
+    mentions, others = _mentions(genes, reject), _mentions(alternatives, reject)
+    for line in source.lines(reject):
+        if not line.text.strip():
+            continue
+        id, _, text = line.text.partition(" ")
+        if line.problem or not text.strip():
+            reason = line.problem or "a sentence is written ID TEXT"
+            source.reject(reject, reason, raw=line.text, document_id=id, line=line.number)
+            continue
+        entities = _entities(mentions.pop(id, []), text, "GENE", genes, reject)
+        accepted = _entities(others.pop(id, []), text, "ALTGENE", alternatives, reject)
+        yield Document(id, text, sentences=(Span(0, len(text)),), entities=entities, alternatives=accepted)
+    for path, left in ((genes, mentions), (alternatives, others)):
+        for id, lines in left.items():
+            reason = f"{source.name} has no sentence with this id"
+            Source(path).reject(reject, reason, raw=lines[0].text, document_id=id, line=lines[0].number)
+
+
+def _sentences_of(path: Path) -> Path:
+    """The `.in` file that goes with an `.eval` file."""
+    stem = re.sub(r"(\.GENE|\.ALTGENE)?\.eval(\.gz)?$", "", path.name)
+    for name in (f"{stem}.in", f"{stem}.in.gz"):
+        if path.with_name(name).exists():
+            return path.with_name(name)
+    raise FormatError(f"{path}: its sentences are not there; put {stem}.in beside it")
+
+
+def _beside(path: Path, *suffixes: str) -> Path | None:
+    stem = path.name.removesuffix(".gz").removesuffix(".in")
+    names = [stem + suffix + gz for suffix in suffixes for gz in ("", ".gz")]
+    return next((path.with_name(name) for name in names if path.with_name(name).exists()), None)
+
+
+def _mentions(path: Path | None, reject: Reject) -> dict[str, list[Line]]:
+    """The lines of an `.eval` file by sentence."""
+    found: dict[str, list[Line]] = {}
+    if path is None:
+        return found
+    source = Source(path)
+    for line in source.lines(reject):
+        match = _MENTION.fullmatch(line.text)
+        if match and not line.problem:
+            found.setdefault(match[1], []).append(line)
+        elif line.text.strip():
+            reason = line.problem or "a mention is written ID|START END|TEXT"
+            source.reject(reject, reason, raw=line.text, line=line.number)
+    return found
+
+
+def _entities(lines: list[Line], text: str, type: str, path: Path | None, reject: Reject) -> tuple[Entity, ...]:
+    places = [i for i, character in enumerate(text) if not character.isspace()] if lines else []
+    entities = []
+    for line in lines:
+        match = _MENTION.fullmatch(line.text)
+        if match is None:  # pragma: no cover - _mentions matched it
+            continue
+        start, last = int(match[2]), int(match[3])
+        try:
+            if last >= len(places):
+                raise SpanError(f"offsets {start} {last} lie beyond the sentence ({len(places)} characters)")
+            span = Span(places[start], places[last] + 1)
+            if span.of(text).split() != match[4].split():
+                if "".join(span.of(text).split()) != "".join(match[4].split()):
+                    raise SpanError(f"at {start} {last} the sentence has {span.of(text)!r}, not {match[4]!r}")
+            entities.append(Entity((span,), type))
+        except SpanError as error:
+            Source(path).reject(reject, str(error), raw=line.text, document_id=match[1], line=line.number)
+    return tuple(entities)
+
+
+def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None:
+    """Write `X.in` and `X.GENE.eval` (`X.ALTGENE.eval` if there are alternatives).
+
+    A sink whose name ends in `.eval` takes the mentions alone. A stream takes the sentences alone.
+    """
+    path = sink.path
+    if path is None:
+        with sink.open() as sentences:
+            for document in documents:
+                sentences.write(_sentence(document, lost))
+                _count(lost, "mentions (write to a file to have them)", len(document.entities))
+        return
+    name = path.name.removesuffix(".gz")
+    alone = name.endswith(".eval")
+    stem = name.removesuffix(".in")
+    gene = path if alone else path.with_name(stem + ".GENE.eval")
+    alternative = path.with_name(stem + ".ALTGENE.eval")
+    with sink.open(gene) as genes:
+        rows: list[str] = []
+        if alone:
+            for document in documents:
+                genes.writelines(_rows(document, document.entities, lost))
+                _count(lost, "alternatives", len(document.alternatives))
+            return
+        with sink.open() as sentences:
+            for document in documents:
+                sentences.write(_sentence(document, lost))
+                genes.writelines(_rows(document, document.entities, lost))
+                rows += _rows(document, document.alternatives, lost)
+    if rows:
+        with sink.open(alternative) as alternatives:
+            alternatives.writelines(rows)
+
+
+def _sentence(document: Document, lost: Counter[str]) -> str:
+    _count(lost, "passages", len(document.passages))
+    _count(lost, "relations", len(document.relations))
+    _count(lost, "document infons", len(document.infons))
+    text = re.sub(r"[\n\r]", " ", document.text)
+    if any(character.isspace() for character in document.id):
+        raise FormatError(f"document {document.id!r}: BC2GM ids hold no white space")
+    return f"{document.id} {text}\n"
+
+
+def _rows(document: Document, entities: Iterable[Entity], lost: Counter[str]) -> list[str]:
+    rows = []
+    before = [0]  # characters without white space before each offset
+    for character in document.text:
+        before.append(before[-1] + (not character.isspace()))
+    for entity in entities:
+        _count(lost, "gaps of discontinuous mentions (written from first to last part)", len(entity.spans) > 1)
+        _count(lost, "identifiers", len(entity.ids))
+        _count(lost, "scores", entity.score is not None)
+        _count(lost, "types other than GENE", entity.type not in ("GENE", "ALTGENE"))
+        mention = re.sub(r"[\n\r]", " ", entity.extent.of(document.text))
+        rows.append(f"{document.id}|{before[entity.start]} {before[entity.end] - 1}|{mention}\n")
+    return rows
+
+
+def _count(lost: Counter[str], what: str, number: int) -> None:
+    if number:
+        lost[what] += number
+
+
+FORMAT = Format("bc2gm", (".in", ".eval"), read, write)

@@ -1,0 +1,2 @@
+from biomark.formats.base import Format
+FORMAT = Format("jsonl", (".jsonl",))

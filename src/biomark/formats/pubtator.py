@@ -1,0 +1,249 @@
+"""PubTator: `id|t|title`, `id|a|abstract`, then one mention a line, and an empty line.
+
+A mention's line has the columns id, start, end, text, type, identifier (optional) and, for a
+composite mention, its parts (optional). Offsets count code points of title + one character +
+abstract. A relation's line has the columns id, type and two or more identifiers.
+
+Articles in full text (NLM-Chem) are a block a passage, all with the article's id and an empty
+abstract, each counting from 0; they are read as one document of many passages and written so again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from biomark.errors import SpanError
+from biomark.formats.base import Format, Line, Reject, Sink, Source
+from biomark.spans import NO_INFONS, Document, Entity, Passage, Relation, Span
+
+_HEAD = re.compile(r"([^|\t]*)\|([ta])\|(.*)", re.DOTALL)
+_ID_SEPARATORS = re.compile(r"[|,;]")
+# tmVar writes a variant's form with bars inside: c|SUB|T|920|G
+_VARIANT = re.compile(r"[A-Za-z]\|[A-Za-z]+\|")
+# BioRED adds to a relation whether the article is the first to report it.
+_NOVELTY = ("Novel", "No")
+
+
+@dataclass(slots=True)
+class _Block:
+    """The lines between two empty ones, with title and abstract taken out."""
+
+    id: str
+    number: int
+    title: str
+    abstract: str | None
+    rest: list[Line]
+
+
+def read(source: Source, reject: Reject) -> Iterator[Document]:
+    """Documents of a PubTator file; see the module."""
+    article: list[_Block] = []
+    for lines in _groups(source, reject):
+        block = _block(lines, source, reject)
+        if block is None:
+            continue
+        if article and block.id == article[0].id and not block.abstract and not article[0].abstract:
+            article.append(block)
+            continue
+        if article:
+            yield _document(article, source, reject)
+        article = [block]
+    if article:
+        yield _document(article, source, reject)
+
+
+def _groups(source: Source, reject: Reject) -> Iterator[list[Line]]:
+    """Lines between empty lines; a title line begins a new group even without one before it."""
+    group: list[Line] = []
+    for line in source.lines(reject):
+        head = _HEAD.match(line.text)
+        if group and (not line.text.strip() or (head and head[2] == "t")):
+            yield group
+            group = []
+        if line.text.strip():
+            group.append(line)
+    if group:
+        yield group
+
+
+def _block(lines: list[Line], source: Source, reject: Reject) -> _Block | None:
+    for line in lines:
+        if line.problem:
+            head = _HEAD.match(lines[0].text)
+            source.reject(reject, line.problem, raw=line.text, document_id=head[1] if head else None, line=line.number)
+            return None
+    title = _HEAD.match(lines[0].text)
+    if title is None or title[2] != "t":
+        reason = "a PubTator document begins with ID|t|TITLE; its lines are left out"
+        source.reject(reject, reason, raw=lines[0].text, line=lines[0].number)
+        return None
+    abstract = _HEAD.match(lines[1].text) if len(lines) > 1 else None
+    if abstract is not None and (abstract[2] != "a" or abstract[1] != title[1]):
+        reason = f"the abstract of another document ({abstract[1]}); both are left out"
+        source.reject(reject, reason, raw=lines[1].text, document_id=title[1], line=lines[1].number)
+        return None
+    rest = lines[2:] if abstract else lines[1:]
+    return _Block(title[1], lines[0].number, title[3], abstract[3] if abstract else None, rest)
+
+
+def _document(article: list[_Block], source: Source, reject: Reject) -> Document:
+    """One document of a block, or of all blocks of an article in full text."""
+    pieces: list[str] = []
+    passages: list[Passage] = []
+    entities: list[Entity] = []
+    relations: list[Relation] = []
+    offset = 0
+    for block in article:
+        kinds = ("passage", "passage") if len(article) > 1 else ("title", "abstract")
+        text = block.title if len(article) > 1 or not block.abstract else f"{block.title}\n{block.abstract}"
+        cuts = [(0, len(block.title), kinds[0]), (len(block.title) + 1, len(text), kinds[1])]
+        passages += [Passage(Span(offset + a, offset + b), kind) for a, b, kind in cuts if a < b]
+        for line in block.rest:
+            found = _annotation(line, block, text, source, reject)
+            if isinstance(found, Entity):
+                entities.append(found.shift(offset))
+            elif found is not None:
+                relations.append(found)
+        pieces.append(text)
+        offset += len(text) + 1
+    document = Document(article[0].id, "\n".join(pieces), tuple(passages))
+    return Document(
+        document.id, document.text, document.passages, entities=tuple(entities), relations=tuple(relations)
+    )
+
+
+def _annotation(line: Line, block: _Block, text: str, source: Source, reject: Reject) -> Entity | Relation | None:
+    """The mention or relation of a line; None if it was rejected."""
+    columns = line.text.split("\t")
+    try:
+        if columns[0] != block.id:
+            raise SpanError(f"the line belongs to another document ({columns[0]})")
+        if len(columns) == 4 or (len(columns) == 5 and columns[4] in _NOVELTY):
+            return Relation(columns[1], tuple(("", argument) for argument in columns[2:]))
+        if not 5 <= len(columns) <= 7:
+            raise SpanError(f"a mention has 5 to 7 columns between tabs, this line has {len(columns)}")
+        if not (_number(columns[1]) and _number(columns[2])):
+            raise SpanError("columns 2 and 3 are not offsets")
+        return _entity(columns, text)
+    except SpanError as error:
+        source.reject(reject, str(error), raw=line.text, document_id=block.id, line=line.number)
+        return None
+
+
+def _entity(columns: list[str], text: str) -> Entity:
+    span = Span(int(columns[1]), int(columns[2]))
+    if span.end > len(text):
+        raise SpanError(f"offsets {span.start}-{span.end} lie beyond the end of the text ({len(text)} code points)")
+    # The corpora disagree with their own text in white space alone at times; the offsets hold then.
+    if span.of(text).split() != columns[3].split():
+        raise SpanError(f"at {span.start}-{span.end} the text has {span.of(text)!r}, not {columns[3]!r}")
+    ids: tuple[str, ...] = ()
+    infons = NO_INFONS
+    if len(columns) > 5:
+        ids = split_ids(columns[5])
+        if "|".join(ids) != columns[5] or not ids:
+            infons = infons.with_(identifier=columns[5])
+    if len(columns) > 6:
+        infons = infons.with_(parts=columns[6])
+    return Entity((span,), columns[4], ids, infons=infons)
+
+
+def split_ids(identifier: str) -> tuple[str, ...]:
+    """The identifiers in PubTator's sixth column; `-1` and `-` mean none."""
+    if _VARIANT.match(identifier):
+        return (identifier,)
+    ids = (piece.strip() for piece in _ID_SEPARATORS.split(identifier))
+    return tuple(id for id in ids if id not in ("", "-", "-1"))
+
+
+def _number(column: str) -> bool:
+    return column.isascii() and column.isdigit()
+
+
+def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None:
+    """Write PubTator; see the module."""
+    with sink.open() as out:
+        for document in documents:
+            count_losses(document, lost)
+            for part in _parts(document):
+                out.write(_block_text(part))
+
+
+def count_losses(document: Document, lost: Counter[str]) -> None:
+    """What PubTator cannot hold of a document."""
+    lost.update(
+        {
+            "sentence offsets": len(document.sentences),
+            "scores": sum(e.score is not None for e in document.entities),
+            "gaps of discontinuous mentions (written from first to last part)": sum(
+                len(e.spans) > 1 for e in document.entities
+            ),
+            "kinds of passages other than title and abstract": sum(
+                p.kind not in ("title", "abstract", "passage") for p in document.passages
+            ),
+            "alternatives": len(document.alternatives),
+            "document infons": len(document.infons),
+            "passage infons": sum(len(p.infons) for p in document.passages),
+            "mention infons": sum(len(e.infons.without("identifier", "parts")) for e in document.entities),
+            "roles of relations": sum(any(role for role, _ in r.arguments) for r in document.relations),
+        }
+    )
+    for key in [key for key, count in lost.items() if not count]:
+        del lost[key]
+
+
+def _parts(document: Document) -> list[Document]:
+    """The blocks of an article in full text; else the document itself, with all beyond the title as abstract."""
+    cuts = [p.span for p in document.passages]
+    if [p.kind for p in document.passages] in ([], ["title"], ["title", "abstract"], ["abstract"]):
+        return [document]
+    text = document.text
+    apart = all(b.start == a.end + 1 and text[a.end] == "\n" for a, b in zip(cuts, cuts[1:], strict=False))
+    whole = cuts[0].start == 0 and cuts[-1].end == len(text)
+    inside = all(any(cut.contains(e.extent) for cut in cuts) for e in document.entities)
+    if len(cuts) < 2 or not (apart and whole and inside) or any("\n" in cut.of(text) for cut in cuts):
+        return [document]
+    first, *others = (document.slice(cut) for cut in cuts)
+    return [replace(first, relations=document.relations), *others]
+
+
+def _block_text(document: Document) -> str:
+    """Title, abstract and annotations of one block.
+
+    One character stands between title and abstract, whatever it was; other line ends become
+    spaces, so that no offset moves.
+    """
+    text = document.text
+    starts = [p.span.start for p in document.passages if p.kind == "abstract" and p.span.start]
+    cut = starts[0] - 1 if starts else text.find("\n") if "\n" in text else len(text)
+    title, abstract = text[:cut].replace("\n", " "), text[cut + 1 :].replace("\n", " ")
+    rows = [f"{document.id}|t|{title}", f"{document.id}|a|{abstract}"]
+    rows += [_row(document, entity) for entity in document.entities]
+    rows += ["\t".join((document.id, r.type, *(a for _, a in r.arguments))) for r in document.relations]
+    return "\n".join(rows) + "\n\n"
+
+
+def _row(document: Document, entity: Entity) -> str:
+    mention = entity.extent.of(document.text).replace("\n", " ").replace("\t", " ")
+    columns = [document.id, str(entity.start), str(entity.end), mention, entity.type]
+    identifier = entity.infons.get("identifier")
+    if identifier is None or split_ids(identifier) != entity.ids:
+        identifier = "|".join(entity.ids) if entity.ids else None
+    parts = entity.infons.get("parts")
+    if identifier is not None or parts is not None:
+        columns.append(identifier or "")
+    if parts is not None:
+        columns.append(parts)
+    return "\t".join(columns)
+
+
+FORMAT = Format(
+    "pubtator",
+    (".pubtator", ".pubtator.txt", ".PubTator"),
+    read,
+    write,
+    sniff=lambda head: re.match(rb"\s*[^|\t\n]*\|t\|", head.removeprefix(b"\xef\xbb\xbf")) is not None,
+)

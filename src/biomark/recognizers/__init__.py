@@ -1,0 +1,42 @@
+"""What finds mentions: one protocol, and a module for each way of doing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from biomark.spans import Document, Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Annotated:
+    """A document with the entities that a recognizer found, and what it could not place."""
+
+    document: Document
+    rejected: tuple[Rejected, ...] = ()
+
+
+class Recognizer(Protocol):
+    """Finds mentions in documents.
+
+    Attributes:
+        types: the types that it knows, under biomark's names; None if it takes any.
+    """
+
+    @property
+    def types(self) -> tuple[str, ...] | None: ...
+
+    def annotate(self, documents: Iterable[Document], types: Sequence[str] | None = None) -> Iterator[Annotated]:
+        """Annotate a stream: every document comes back once and in order, whatever happens to it.
+
+        Entities that the documents bring along are replaced.
+
+        Args:
+            documents: any number; not held in memory.
+            types: the types to look for; None: all that the recognizer knows.
+
+        Raises:
+            UsageError: if it does not know a type.
+        """
+        ...
