@@ -1,0 +1,99 @@
+"""Sentence boundaries by rule, exact in offsets.
+
+Sentences cover all text but the white space between them: nothing is dropped or truncated. A
+boundary is the white space after a full stop, question or exclamation mark (and closing quotes or
+brackets) where what follows can begin a sentence, unless the stop belongs to an abbreviation or an
+initial, or stands inside brackets. An empty line, and the edge of a passage, is always a boundary.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from biomark.spans import Document, Span, whole_text
+
+_CANDIDATE = re.compile(
+    r"""
+    (?P<stop>[.!?…]+)(?P<close>["'”’)\]}»]*)(?P<gap>\s+)      # a stop, what it closes, white space
+    | (?P<empty>[^\S\n]*\n\s*\n\s*)                           # an empty line
+    | (?<=[:;])(?P<item>[^\S\n]*\n\s*)(?=[-*•\d])             # a list that begins after a colon
+    """,
+    re.VERBOSE,
+)
+_LAST_WORD = re.compile(r"[^\s(\[{\"'“‘]*$")
+_BEGIN = re.compile(r"""["'“‘«(\[{¿¡+<>~±=]*[^\W_a-z]|[-–—•*]\s|["'“‘«(\[{][^\W_]|\S*[A-Z0-9]""")
+
+# With their stop taken off, in lower case. Those that can also end a sentence ("etc", "al", "no")
+# count only before something that does not begin with a capital.
+_NEVER_LAST = frozenset(
+    "approx ca cf dr e.g eg fig figs i.e ie mr mrs ms prof ref refs st vs viz resp eq eqs ex vol pp ser ver "
+    "jan feb mar apr jun jul aug sep sept oct nov dec".split()
+)
+_RARELY_LAST = frozenset("al etc no nos inc ltd co corp sp spp subsp var ssp cv jr sr dept univ a.m p.m".split())
+_LOOK_BACK = 400
+
+
+def split(text: str) -> tuple[Span, ...]:
+    """The sentences of a text, in order, without the white space around them."""
+    spans: list[Span] = []
+    start = 0
+    for match in _CANDIDATE.finditer(text):
+        if match["stop"] is not None and not _ends(text, start, match):
+            continue
+        end = match.end("close") if match["stop"] is not None else match.start()
+        _add(spans, text, start, end)
+        start = match.end()
+    _add(spans, text, start, len(text))
+    return tuple(spans)
+
+
+def with_sentences(document: Document) -> Document:
+    """The document with its sentences filled in, if nobody has done so yet."""
+    if document.sentences:
+        return document
+    text = document.text
+    found = tuple(s.shift(part.start) for part in whole_text(document) for s in split(part.of(text)))
+    return replace(document, sentences=found)
+
+
+def _add(spans: list[Span], text: str, start: int, end: int) -> None:
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    if start < end:
+        spans.append(Span(start, end))
+
+
+def _ends(text: str, start: int, match: re.Match[str]) -> bool:
+    """Whether the stop that `match` found ends the sentence that begins at `start`."""
+    following = text[match.end() : match.end() + 40]
+    if not following or match["gap"].count("\n") > 1:
+        return True
+    if not _BEGIN.match(following):
+        return False
+    before = text[max(start, match.start() - _LOOK_BACK) : match.start()]
+    if match["stop"] == "." and not match["close"]:
+        word = _LAST_WORD.search(before)
+        last = word[0] if word else ""
+        if _is_abbreviation(last, following, begins=len(last) == len(before)):
+            return False
+    return not _is_open(before + match["stop"] + match["close"])
+
+
+def _is_abbreviation(word: str, following: str, *, begins: bool) -> bool:
+    lower = word.lower()
+    if lower in _NEVER_LAST:
+        return True
+    if lower in _RARELY_LAST:
+        return not following[0].isupper() or lower in ("no", "nos", "sp", "spp")  # "no. 5"; "sp. nov."
+    # An initial or a genus: "J. Smith", "E. coli". A capital alone also ends sentences: "vitamin K. The …"
+    if len(word) == 1 and word.isalpha() and word.isupper():
+        return begins or not re.match(r"(?:[A-Z][a-z]*|In|We)\s", following) or re.match(r"[A-Z]\.", following) is not None
+    return re.fullmatch(r"(?:[A-Za-z]\.)+[A-Za-z]", word) is not None and not following[0].isupper()
+
+
+def _is_open(before: str) -> bool:
+    """Whether a bracket that was opened in this sentence is still open, and closes are to come."""
+    return any(before.count(a) > before.count(b) for a, b in (("(", ")"), ("[", "]")))
