@@ -1,0 +1,321 @@
+"""The catalogue of corpora: where each one lies, how it is split and what it annotates.
+
+`corpora.toml` holds the facts; `read_split("ncbi_disease:train")` gives the documents. A corpus is
+looked for in the folders of `corpus_folders`, in this order, and taken from the first that has it.
+Fetching is in `biomark.fetching`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from biomark import formats
+from biomark.errors import CorpusError, UsageError
+from biomark.formats import Reject, raise_rejected
+from biomark.formats.base import Source
+from biomark.spans import Document, Entity, Rejected, Span
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A split of a corpus.
+
+    Attributes:
+        file: what is read, relative to a corpora folder.
+        documents: how many documents it has; for corpora of sentences, sentences.
+        mentions: how many mentions of the corpus' types it has.
+        beside: files that its reader finds by itself and that have to be there too.
+        sentences_of: a tokenised file; the split is those documents of `file` whose text it holds.
+        all_but: a tokenised file; the split is the documents of `file` that `sentences_of` would leave out.
+    """
+
+    file: str
+    documents: int
+    mentions: int
+    beside: tuple[str, ...] = ()
+    sentences_of: str | None = None
+    all_but: str | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All files that reading it needs."""
+        return (self.file, *self.beside, *(name for name in (self.sentences_of, self.all_but) if name))
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusFile:
+    """A file of a corpus, and where it comes from.
+
+    Attributes:
+        sha256: its checksum in hexadecimal, or "" where nobody has computed one.
+        url: the file itself or the archive that has it; "" where none has it in this form.
+        member: its path inside the archive; "" where `url` is the file itself.
+    """
+
+    sha256: str = ""
+    url: str = ""
+    member: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """A row of `corpora.toml`, which explains the fields.
+
+    Attributes:
+        name: as the command line takes it.
+        names: the types as its files spell them, and biomark's name of each; a type that is not
+            here is not annotated throughout, or is none of ours, and is left out when read.
+    """
+
+    name: str
+    title: str
+    homepage: str
+    licence: str
+    citation: str
+    names: Mapping[str, str]
+    splits: Mapping[str, Split]
+    files: Mapping[str, CorpusFile]
+    format: str | None = None
+    notes: str = ""
+    verified: bool = True
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The types that it annotates, under biomark's names."""
+        return tuple(dict.fromkeys(self.names.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Membership:
+    """Which documents of a file belong to a split, by their text without white space."""
+
+    texts: Counter[str] = field(default_factory=Counter)
+    inside: bool = True
+
+    def of(self, documents: Iterator[Document]) -> Iterator[Document]:
+        """The documents that belong to it; of equal ones, those that come first."""
+        left = Counter(self.texts)
+        for document in documents:
+            text = _squeezed(document.text)
+            found = left[text] > 0
+            left[text] -= found
+            if found == self.inside:
+                yield document
+
+
+@cache
+def catalogue() -> Mapping[str, Corpus]:
+    """All corpora by name."""
+    rows = tomllib.loads(files("biomark").joinpath("corpora.toml").read_text("utf-8"))
+    corpora = {}
+    for name, row in rows.items():
+        splits = {
+            key: Split(**{**split, "beside": tuple(split.get("beside", ()))}) for key, split in row["splits"].items()
+        }
+        parts = {path: CorpusFile(**file) for path, file in row["files"].items()}
+        corpora[name] = Corpus(name, **{**row, "splits": splits, "files": parts})
+    return corpora
+
+
+def corpus_named(name: str) -> Corpus:
+    """The catalogue's row for a name.
+
+    Raises:
+        UsageError: if there is none; the message lists those that there are.
+    """
+    found = catalogue().get(name)
+    if found is None:
+        raise UsageError(f"no corpus {name!r} in the catalogue; there are {', '.join(catalogue())}")
+    return found
+
+
+def annotated_types(name: str) -> tuple[str, ...]:
+    """The types that a corpus annotates, under biomark's names.
+
+    Args:
+        name: of a corpus, with or without a split.
+    """
+    return corpus_named(name.partition(":")[0]).types
+
+
+def parse_split(name: str) -> tuple[Corpus, tuple[str, ...]]:
+    """The corpus and the splits of a name such as `bc2gm:train`, `bc2gm:train+devel` or `bc2gm:all`.
+
+    `all` is what a model may learn from: train and devel, never test.
+
+    Raises:
+        UsageError: if the corpus or a split is unknown, or no split is named.
+    """
+    corpus_name, colon, wanted = name.partition(":")
+    corpus = corpus_named(corpus_name)
+    splits = tuple(wanted.split("+"))
+    if wanted == "all":
+        splits = tuple(split for split in corpus.splits if split != "test")
+    if not colon or not splits or any(split not in corpus.splits for split in splits):
+        raise UsageError(
+            f"name a split of {corpus.name}, as {corpus.name}:{next(iter(corpus.splits))}; "
+            f"there are {', '.join(corpus.splits)}, joined by +, and all for those but test"
+        )
+    return corpus, splits
+
+
+def read_split(name: str, *, reject: Reject = raise_rejected) -> Iterator[Document]:
+    """The documents of a split such as `ncbi_disease:train`.
+
+    Their types have biomark's names, and only the types that the corpus annotates are there.
+
+    Args:
+        name: see `parse_split`.
+        reject: as for `biomark.formats.read`.
+
+    Raises:
+        UsageError: if the catalogue has no such corpus or split.
+        CorpusError: if its files are not there; the message says where they were looked for.
+        FormatError: on the first reject, unless `reject` takes it.
+    """
+    corpus, splits = parse_split(name)
+    places = [(corpus.splits[split], locate(corpus, split)) for split in splits]
+    return (document for split, folder in places for document in _documents(corpus, split, folder, reject))
+
+
+def corpus_folders() -> tuple[Path, ...]:
+    """Where corpora are looked for, in this order.
+
+    `$BIOMARK_CORPORA`, if it is set; the user's cache folder (`cache_folder`); and for a checkout of
+    the source that is installed in place, `shared/corpora` beside the checkout.
+    """
+    named = os.environ.get("BIOMARK_CORPORA")
+    folders = [Path(named)] if named else []
+    folders.append(cache_folder())
+    package = Path(__file__).resolve().parent
+    checkout = package.parent.parent
+    if package.parent.name == "src" and (checkout / "pyproject.toml").is_file():
+        folders.append(checkout.parent / "shared" / "corpora")
+    return tuple(folders)
+
+
+def cache_folder() -> Path:
+    """Where fetched corpora are kept: the platform's folder for caches, or `$XDG_CACHE_HOME`."""
+    named = os.environ.get("XDG_CACHE_HOME")
+    if named:
+        base = Path(named)
+    elif sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path.home() / ".cache"
+    return base / "biomark" / "corpora"
+
+
+def locate(corpus: Corpus, split: str) -> Path:
+    """The first corpora folder that has all files of a split.
+
+    Raises:
+        CorpusError: if none has; the message says what is missing where, and how to get it.
+    """
+    missing = []
+    for folder in corpus_folders():
+        absent = [name for name in corpus.splits[split].files if not (folder / name).is_file()]
+        if not absent:
+            return folder
+        missing.append(f"{folder} lacks {', '.join(absent)}")
+    raise CorpusError(
+        f"{corpus.name}:{split} is not there ({'; '.join(missing)}); get it with "
+        f"biomark corpora fetch {corpus.name}, or name a folder that has it in $BIOMARK_CORPORA"
+    )
+
+
+def _documents(corpus: Corpus, split: Split, folder: Path, reject: Reject) -> Iterator[Document]:
+    path = folder / split.file
+    documents = (
+        _tokens_in_json(path, reject) if corpus.format == "tokens" else formats.read(path, corpus.format, reject=reject)
+    )
+    for name, inside in ((split.sentences_of, True), (split.all_but, False)):
+        if name:
+            documents = _Membership(Counter(_sentence_texts(path, folder / name)), inside).of(documents)
+    for document in documents:
+        kept = tuple(replace(e, type=corpus.names[e.type]) for e in document.entities if e.type in corpus.names)
+        yield replace(document, entities=kept)
+
+
+def _tokens_in_json(path: Path, reject: Reject) -> Iterator[Document]:
+    """Documents of JSON Lines with `id`, `tokens` and BIO `tags`; the tokens are joined by single spaces."""
+    source = Source(path)
+    for line in source.lines(reject):
+        try:
+            row = json.loads(line.text)
+            yield _document(str(row["id"]), row["tokens"], row["tags"])
+        except (ValueError, TypeError, KeyError) as error:
+            reason = line.problem or f"no object with id, tokens and as many tags: {error!r}"
+            source.reject(reject, reason, raw=line.text, line=line.number)
+
+
+def _document(id: str, tokens: list[str], tags: list[str]) -> Document:
+    spans: list[tuple[Span, str]] = []
+    offset = 0
+    for token, tag in zip(tokens, tags, strict=True):
+        span = Span(offset, offset + len(token))
+        prefix, _, type = tag.partition("-")
+        if prefix == "I" and spans and spans[-1][0].end == offset - 1 and spans[-1][1] == type:
+            spans[-1] = (Span(spans[-1][0].start, span.end), type)
+        elif prefix != "O":
+            spans.append((span, type))
+        offset = span.end + 1
+    text = " ".join(tokens)
+    return Document(id, text, sentences=(Span(0, len(text)),), entities=tuple(Entity((s,), t) for s, t in spans))
+
+
+def _sentence_texts(path: Path, tokenised: Path) -> Iterator[str]:
+    """The texts of `path`'s documents that a tokenised file holds, without white space.
+
+    The tokenised file may have split a document into several sentences: these are joined, fewest
+    first, until they make a document.
+
+    Raises:
+        CorpusError: if the tokenised file has a sentence that begins no document.
+    """
+    known = {_squeezed(document.text) for document in formats.read(path, reject=_ignore)}
+    longest = max(map(len, known), default=0)
+    text = ""
+    for sentence in _tokenised_sentences(tokenised):
+        text += sentence
+        if text in known:
+            yield text
+            text = ""
+        elif len(text) > longest:
+            break
+    if text:
+        raise CorpusError(
+            f"{tokenised}: from {text[:60]!r} on, its sentences are not those of {path}; fetch both again"
+        )
+
+
+def _tokenised_sentences(path: Path) -> Iterator[str]:
+    """The first column of a file of tokens, joined up to each empty line."""
+    tokens: list[str] = []
+    for line in Source(path).lines(_ignore):
+        if line.text.strip():
+            tokens.append(line.text.split("\t")[0].strip())
+        elif tokens:
+            yield "".join(tokens)
+            tokens = []
+    if tokens:
+        yield "".join(tokens)
+
+
+def _ignore(rejected: Rejected) -> None:
+    """What the reading of the documents themselves tells is not told twice."""
+
+
+def _squeezed(text: str) -> str:
+    return "".join(text.split())
