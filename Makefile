@@ -1,0 +1,49 @@
+# make demo    the light package and the examples, marked in the terminal
+# make test    the tests, with everything that training needs
+# make check   format, lint, types and import layers
+# make clean   remove the environment and what tools leave behind
+#
+# The environment is .venv; it is installed again only when pyproject.toml or constraints.txt change.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: demo test check format clean
+
+demo: $(VENV)/light.stamp
+	$(BIN)/biomark annotate examples/abstracts.pubtator --to terminal
+
+test: $(VENV)/full.stamp
+	$(BIN)/python -m pytest $(PYTEST)
+
+check: $(VENV)/full.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/full.stamp
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "biomark needs Python 3.11 or newer; say which one with: make PYTHON=/path/to/python3.12"; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "Python's venv is not installed; on Debian and Ubuntu: sudo apt install python3-venv"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/light.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable .
+	touch $@
+
+# torch goes first and by its exact version, so that no other requirement chooses one of its builds.
+$(VENV)/full.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) torch==2.13.0
+	$(PIP) --editable '.[train,test]'
+	touch $(VENV)/light.stamp $@

@@ -1,0 +1,90 @@
+"""What tests share: where the corpora are, a recognizer without a model, the command line in process."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from biomark.recognizers import Annotated
+from biomark.spans import Document, Entity, Rejected, Span
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def corpora() -> Path:
+    path = Path(os.environ.get("BIOMARK_CORPORA") or ROOT.parent / "shared" / "corpora")
+    if not path.is_dir():
+        pytest.skip("the corpora are not there; set BIOMARK_CORPORA")
+    return path
+
+
+TERMS = {
+    "aspirin-exacerbated respiratory disease": "disease",
+    "asthma": "disease",
+    "aspirin": "chemical",
+    "zileuton": "chemical",
+    "ALOX5": "gene",
+    "TNF-α": "gene",
+}
+
+
+class TermRecognizer:
+    """Marks each whole-word occurrence of `TERMS`; a document whose text holds "BROKEN" is rejected.
+
+    Scores fall with the length of the mention: 1 / (its code points).
+    """
+
+    types: tuple[str, ...] | None = ("disease", "chemical", "gene")
+
+    def annotate(self, documents: Iterable[Document], types: Sequence[str] | None = None) -> Iterator[Annotated]:
+        for document in documents:
+            if "BROKEN" in document.text:
+                reason = Rejected("the text is broken", document_id=document.id)
+                yield Annotated(replace(document, entities=()), (reason,))
+                continue
+            entities = [
+                Entity((Span(*match.span()),), type, score=1 / len(term))
+                for term, type in TERMS.items()
+                if types is None or type in types
+                for match in re.finditer(rf"(?<!\w){re.escape(term)}(?!\w)", document.text, re.IGNORECASE)
+            ]
+            yield Annotated(replace(document, entities=tuple(sorted(entities, key=lambda e: e.start))))
+
+
+@pytest.fixture
+def recognizer() -> TermRecognizer:
+    return TermRecognizer()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended: its exit status, standard output and standard error."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def biomark(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Callable[..., Outcome]:
+    """Runs the command line in this process, as `biomark ARGUMENTS` with `stdin` on standard input."""
+    from biomark import cli
+
+    def run(*arguments: str | Path, stdin: bytes = b"") -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["biomark", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
+        with pytest.raises(SystemExit) as exit:
+            cli.main()
+        sys.stdout.flush()
+        out, err = capfdbinary.readouterr()
+        return Outcome(int(exit.value.code or 0), out.decode(), err.decode())
+
+    return run
