@@ -1,0 +1,152 @@
+"""Counting: what is right and wrong in each document, before anything is scored.
+
+All scores follow from the counts of single documents, added up. The bootstrap and the permutation
+test therefore cost additions only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biomark.evaluation.mentions import Mentions
+from biomark.evaluation.pairs import Pair, Style
+from biomark.evaluation.semeval import SCHEMAS, SchemaCounts, semeval
+from biomark.spans import Entity
+
+Scheme = Literal["strict", "partial"]
+SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many mentions are right and wrong.
+
+    Attributes:
+        tp: gold mentions that were found.
+        fp: predicted mentions that are wrong.
+        fn: gold mentions that were not found.
+        surplus: right predicted mentions beyond `tp`. It is 0 where mentions match one to one; under
+            the partial scheme two predicted mentions may overlap one gold mention (+1), or one may
+            overlap two (-1).
+    """
+
+    tp: int
+    fp: int
+    fn: int
+    surplus: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.surplus + other.surplus)
+
+    @property
+    def tp_predicted(self) -> int:
+        """Predicted mentions that are right."""
+        return self.tp + self.surplus
+
+    def row(self) -> tuple[int, int, int, int]:
+        """The four numbers, in the order of `Tally.counts`."""
+        return self.tp, self.fp, self.fn, self.surplus
+
+
+def unmatched(pair: Pair, style: Style) -> tuple[Mentions, Mentions]:
+    """The gold mentions that were not found, and the predicted ones that are wrong (strict).
+
+    In the style "standard" a mention matches one with the same spans and type. The style "bc2gm"
+    counts as the official script of BioCreative II (`alt_eval.perl`) does: a gold mention is found
+    if any prediction equals it, or equals an alternative that overlaps it; a prediction is wrong if
+    it equals neither a gold mention nor any alternative of its sentence. So a second prediction for
+    a gold mention that is found already is neither right nor wrong, and one prediction may find two
+    gold mentions. Its precision is tp / (tp + fp), with `tp` counted in gold mentions.
+    """
+    predicted, accepted = set(pair.predicted), set(pair.gold)
+    found = predicted & accepted
+    if style == "bc2gm":
+        answered = Mentions(predicted.intersection(pair.alternatives))
+        found |= {g for g in pair.gold if any(a.type == g.type for a in answered.overlapping(g))}
+        accepted |= set(pair.alternatives)
+    return pair.gold.without(found), pair.predicted.without(accepted)
+
+
+def strict_counts(gold: Iterable[Entity], missed: Iterable[Entity], wrong: Iterable[Entity], type: str) -> Counts:
+    """The strict counts of one type, from its gold mentions and what `unmatched` gave."""
+    fn, fp = _number(missed, type), _number(wrong, type)
+    return Counts(tp=_number(gold, type) - fn, fp=fp, fn=fn)
+
+
+def partial_counts(gold: Mentions, predicted: Mentions) -> Counts:
+    """The partial counts of mentions of one type (Keloth et al. 2024, section 2.5).
+
+    Precision is the share of predicted mentions that overlap a gold mention, recall the share of
+    gold mentions that overlap a predicted one. Mentions that only touch do not overlap.
+    """
+    found = sum(any(True for _ in predicted.overlapping(mention)) for mention in gold)
+    right = sum(any(True for _ in gold.overlapping(mention)) for mention in predicted)
+    return Counts(tp=found, fp=len(predicted) - right, fn=len(gold) - found, surplus=right - found)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The counts of all documents.
+
+    Attributes:
+        documents: their ids, sorted, so that the order of files never matters.
+        types: the types scored, sorted.
+        counts: int64 (documents, types, schemes, 4): tp, fp, fn and surplus as in `Counts`, for the
+            schemes in the order of `SCHEMES`.
+        semeval: the SemEval-2013 counts by schema, of all types together.
+        semeval_by_type: the same of each type on its own.
+    """
+
+    documents: tuple[str, ...]
+    types: tuple[str, ...]
+    counts: NDArray[np.int64]
+    semeval: dict[str, SchemaCounts]
+    semeval_by_type: dict[str, dict[str, SchemaCounts]]
+
+    def table(self) -> NDArray[np.int64]:
+        """int64 (documents, 1 + types, schemes, 4): `counts` after their sum over types."""
+        return np.concatenate([self.counts.sum(axis=1, keepdims=True), self.counts], axis=1)
+
+
+def gather(pairs: Iterable[Pair], types: Sequence[str] = (), style: Style = "standard") -> Tally:
+    """Count each document.
+
+    Args:
+        pairs: from `Gold.pair`; a stream.
+        types: a row for each of them, whether it occurs or not; other types that occur get theirs.
+        style: see `unmatched`.
+    """
+    rows: dict[str, dict[str, list[tuple[int, ...]]]] = {}
+    total = dict.fromkeys(SCHEMAS, SchemaCounts())
+    by_type = {type: dict.fromkeys(SCHEMAS, SchemaCounts()) for type in types}
+    for pair in pairs:
+        missed, wrong = unmatched(pair, style)
+        _add(total, semeval(pair.gold, pair.predicted))
+        row = rows[pair.document.id] = {}
+        for type in {mention.type for mention in (*pair.gold, *pair.predicted)}:
+            gold, predicted = pair.gold.of_type(type), pair.predicted.of_type(type)
+            row[type] = [
+                strict_counts(gold, missed, wrong, type).row(),
+                partial_counts(gold, predicted).row(),
+            ]
+            _add(by_type.setdefault(type, dict.fromkeys(SCHEMAS, SchemaCounts())), semeval(gold, predicted))
+    documents, names = tuple(sorted(rows)), tuple(sorted(by_type))
+    counts = np.zeros((len(documents), len(names), len(SCHEMES), 4), dtype=np.int64)
+    for i, id in enumerate(documents):
+        for type, numbers in rows[id].items():
+            counts[i, names.index(type)] = numbers
+    return Tally(documents, names, counts, total, by_type)
+
+
+def _add(total: dict[str, SchemaCounts], more: dict[str, SchemaCounts]) -> None:
+    for schema, counts in more.items():
+        total[schema] += counts
+
+
+def _number(mentions: Iterable[Entity], type: str) -> int:
+    return sum(mention.type == type for mention in mentions)

@@ -1,0 +1,198 @@
+"""Gold and predicted documents side by side, made comparable and checked."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from typing import Literal
+
+from biomark.entity_types import with_canonical_types
+from biomark.errors import SpanError, UsageError
+from biomark.evaluation.mentions import Mentions
+from biomark.spans import Document, Entity, Span
+
+Style = Literal["standard", "bc2gm"]
+Tell = Callable[[str], None]
+
+
+def ignore(message: str) -> None:
+    """The default for `tell`: nobody listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A document with the mentions to compare: types under biomark's names, scored types only.
+
+    Attributes:
+        document: as gold has it.
+        gold: its gold mentions.
+        predicted: its predicted mentions.
+        alternatives: what may stand for the gold mentions that it overlaps (BC2GM's official score).
+    """
+
+    document: Document
+    gold: Mentions
+    predicted: Mentions
+    alternatives: Mentions
+
+
+class Gold:
+    """The gold documents, held in memory; predictions stream past them.
+
+    Args:
+        documents: in any order, each id once.
+        types: the types to score; empty: those that gold annotates. A system that predicts more types
+            than a corpus annotates is thus not blamed for them. Gold without any mention is scored
+            for whatever is predicted.
+        type_map: spelling in the files → name of the type, before biomark's own aliases.
+        style: "bc2gm" accepts alternatives and looks at no white space at the ends of a mention.
+        tell: is called with what the reader of a score should know.
+
+    Raises:
+        UsageError: if two documents have the same id.
+    """
+
+    def __init__(
+        self,
+        documents: Iterable[Document],
+        *,
+        types: Sequence[str] = (),
+        type_map: Mapping[str, str] | None = None,
+        style: Style = "standard",
+        tell: Tell = ignore,
+    ) -> None:
+        self.style = style
+        self._type_map = type_map
+        self._documents: dict[str, Document] = {}
+        for document in documents:
+            if document.id in self._documents:
+                raise UsageError(f"gold has two documents {document.id}; give each an id of its own")
+            self._documents[document.id] = self._named(document)
+        annotated = Counter(e.type for d in self._documents.values() for e in d.entities)
+        self.types = tuple(dict.fromkeys(types)) or tuple(sorted(annotated))
+        if absent := [type for type in self.types if type not in annotated]:
+            tell(f"gold has no mention of {', '.join(absent)}; it annotates {_counted(annotated) or 'nothing'}")
+        if not self.types:
+            tell("gold has no mention at all: every prediction is wrong, and a score of 0 says little")
+        self._mentions = {id: self._scored(d.entities) for id, d in self._documents.items()}
+        given = sum(self._count(d.entities) for d in self._documents.values())
+        _tell_merged("gold mentions", given - sum(map(len, self._mentions.values())), tell)
+
+    def __len__(self) -> int:
+        return len(self._documents)
+
+    def pair(self, predicted: Iterable[Document], *, tell: Tell = ignore) -> Iterator[Pair]:
+        """Each gold document with its predictions; those without any come last.
+
+        White space at the end of a text, and which white space stands between words, do not matter.
+
+        Raises:
+            SpanError: if the texts of a document differ.
+            UsageError: if two documents have the same id.
+        """
+        seen: set[str] = set()
+        surplus: list[str] = []
+        given = kept = 0
+        found: Counter[str] = Counter()
+        for prediction in predicted:
+            document = self._documents.get(prediction.id)
+            if document is None:
+                surplus.append(prediction.id)
+                continue
+            if prediction.id in seen:
+                raise UsageError(f"there are two predicted documents {prediction.id}; give each an id of its own")
+            seen.add(prediction.id)
+            _check_texts(document, prediction)
+            named = self._named(prediction)
+            mentions = self._scored(named.entities)
+            given, kept = given + self._count(named.entities), kept + len(mentions)
+            found.update(e.type for e in named.entities)
+            yield self._pair(document, mentions)
+        missing = [id for id in self._documents if id not in seen]
+        yield from (self._pair(self._documents[id], Mentions()) for id in missing)
+        if missing:
+            lost = sum(len(self._mentions[id]) for id in missing)
+            tell(
+                f"{len(missing)} gold documents have no predictions, their {lost} mentions are missed: {_few(missing)}"
+            )
+        if surplus:
+            tell(f"{len(surplus)} predicted documents are not in gold and count for nothing: {_few(surplus)}")
+        if left_out := Counter({type: n for type, n in found.items() if not self._is_scored(type)}):
+            tell(f"predicted types that are not scored (see --types): {_counted(left_out)}")
+        if never := [type for type in self.types if type not in found]:
+            tell(f"scored types that are never predicted (see --types): {', '.join(never)}")
+        _tell_merged("predicted mentions", given - kept, tell)
+
+    def digest(self) -> str:
+        """The first 12 digits of the SHA-256 of all scored mentions (and alternatives)."""
+        sha = hashlib.sha256()
+        for id in sorted(self._documents):
+            pair = self._pair(self._documents[id], Mentions())
+            for mention in (*pair.gold, *pair.alternatives):
+                spans = ",".join(f"{span.start}-{span.end}" for span in mention.spans)
+                sha.update(f"{id}\t{spans}\t{mention.type}\n".encode())
+        return sha.hexdigest()[:12]
+
+    def _pair(self, document: Document, predicted: Mentions) -> Pair:
+        alternatives = self._scored(document.alternatives) if self.style == "bc2gm" else Mentions()
+        return Pair(document, self._mentions[document.id], predicted, alternatives)
+
+    def _is_scored(self, type: str) -> bool:
+        return not self.types or type in self.types
+
+    def _count(self, entities: Iterable[Entity]) -> int:
+        return sum(self._is_scored(entity.type) for entity in entities)
+
+    def _scored(self, entities: Iterable[Entity]) -> Mentions:
+        return Mentions(entity for entity in entities if self._is_scored(entity.type))
+
+    def _named(self, document: Document) -> Document:
+        """The document with biomark's names of types; `ALTGENE` is an alternative of `GENE`."""
+        others = tuple(replace(e, type=e.type.removeprefix("ALT")) for e in document.alternatives)
+        others = with_canonical_types(replace(document, entities=others), self._type_map).entities
+        document = with_canonical_types(replace(document, alternatives=others), self._type_map)
+        if self.style == "bc2gm":
+            document = replace(
+                document,
+                entities=tuple(_trimmed(e, document.text) for e in document.entities),
+                alternatives=tuple(_trimmed(e, document.text) for e in document.alternatives),
+            )
+        return document
+
+
+def _trimmed(entity: Entity, text: str) -> Entity:
+    """The entity without white space at its ends, as BC2GM's offsets do not count any."""
+    mention = entity.extent.of(text)
+    if len(entity.spans) > 1 or mention == mention.strip() or not mention.strip():
+        return entity
+    start = entity.start + len(mention) - len(mention.lstrip())
+    return replace(entity, spans=(Span(start, start + len(mention.strip())),))
+
+
+def _check_texts(gold: Document, predicted: Document) -> None:
+    """Raise if offsets into one text do not hold in the other."""
+    a, b = (re.sub(r"\s", " ", text.rstrip()) for text in (gold.text, predicted.text))
+    if a == b:
+        return
+    place = next(i for i, (x, y) in enumerate(zip_longest(a, b)) if x != y)
+    raise SpanError(
+        f"document {gold.id}: the texts of gold and predictions differ from offset {place} on: gold has "
+        f"{a[place : place + 30]!r}, the predictions {b[place : place + 30]!r}; annotate the text that gold has"
+    )
+
+
+def _tell_merged(what: str, count: int, tell: Tell) -> None:
+    if count:
+        tell(f"{count} {what} with the same spans and type as another one count once")
+
+
+def _counted(types: Counter[str]) -> str:
+    return ", ".join(f"{type} ({count})" for type, count in types.most_common())
+
+
+def _few(ids: Sequence[str]) -> str:
+    return ", ".join(ids[:5]) + (", …" if len(ids) > 5 else "")

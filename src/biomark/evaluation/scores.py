@@ -1,0 +1,264 @@
+"""From counts to scores, each with its interval and the signature of what was scored."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biomark import __version__
+from biomark.errors import UsageError
+from biomark.evaluation.counts import SCHEMES, Counts, Tally, gather
+from biomark.evaluation.pairs import Gold, Style
+from biomark.evaluation.semeval import SchemaCounts
+from biomark.evaluation.significance import (
+    RESAMPLES,
+    SEED,
+    SHUFFLES,
+    bootstrap_intervals,
+    permutation_p_values,
+    precision_recall_f1,
+)
+from biomark.spans import Document
+
+_SPLIT = re.compile(r"(?<![a-z])(train|training|devel|dev|development|valid|validation|test)(?![a-z])", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a number was computed from; two scores compare only where their signatures agree.
+
+    Attributes:
+        corpus: the gold file's name, or a corpus of the catalogue.
+        split: as far as that name tells; "unknown" otherwise.
+        gold: the first digits of the SHA-256 of the gold mentions.
+        types: those scored.
+        scheme: strict, partial, or both.
+        style: standard or bc2gm.
+        documents: how many gold has.
+        procedure: bootstrap or permutation test, with its draws and seed.
+    """
+
+    corpus: str
+    split: str
+    gold: str
+    types: tuple[str, ...]
+    scheme: str
+    style: Style
+    documents: int
+    procedure: str
+
+    @classmethod
+    def of(cls, gold: Gold, types: Sequence[str], corpus: str, procedure: str) -> Signature:
+        """The signature of a score against `gold`, for all schemes."""
+        name, _, split = corpus.partition(":")
+        if not split:
+            found = _SPLIT.search(name)
+            split = found[1].lower() if found else "unknown"
+        scheme = "+".join(SCHEMES)
+        return cls(name, split, gold.digest(), tuple(types), scheme, gold.style, len(gold), procedure)
+
+    def __str__(self) -> str:
+        fields = {
+            "corpus": self.corpus,
+            "split": self.split,
+            "gold": self.gold,
+            "types": ",".join(self.types),
+            "scheme": self.scheme,
+            "style": self.style,
+            "documents": self.documents,
+            "procedure": self.procedure,
+            "version": __version__,
+        }
+        return "|".join(f"{name}:{value}" for name, value in fields.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A score in [0, 1] with all that it takes to read it.
+
+    Attributes:
+        precision: right predicted mentions of all predicted ones; 0 if there are none.
+        recall: found gold mentions of all gold ones; 0 if there are none.
+        f1: their harmonic mean; 0 if both are.
+        low: the lower end of the 95 % interval of `f1`.
+        high: its upper end.
+        counts: what they were computed from.
+        signature: see `Signature`.
+    """
+
+    precision: float
+    recall: float
+    f1: float
+    low: float
+    high: float
+    counts: Counts
+    signature: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """All scores of one type, or of all types together."""
+
+    strict: Score
+    partial: Score
+    semeval: Mapping[str, SchemaCounts]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The scores of one system.
+
+    Attributes:
+        overall: of all types together (micro-averaged: their counts are added).
+        types: of each type on its own.
+        documents: how many were scored.
+        signature: see `Signature`.
+        notes: what the reader should know: missing documents, types left out, merged mentions.
+    """
+
+    overall: Scores
+    types: Mapping[str, Scores]
+    documents: int
+    signature: str
+    notes: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """F1 of two systems, and how likely a difference as large is if they were equally good.
+
+    Attributes:
+        a: F1 of the first system.
+        b: F1 of the second one.
+        p: the two-sided p-value of the permutation test.
+    """
+
+    a: float
+    b: float
+    p: float
+
+    @property
+    def difference(self) -> float:
+        """How much better the second system is."""
+        return self.b - self.a
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two systems beside each other: a `Difference` for each scheme, overall and by type."""
+
+    overall: Mapping[str, Difference]
+    types: Mapping[str, Mapping[str, Difference]]
+    signature: str
+    notes: tuple[str, ...] = field(default=())
+
+
+def evaluate(
+    gold: Iterable[Document],
+    predicted: Iterable[Document],
+    *,
+    types: Sequence[str] = (),
+    type_map: Mapping[str, str] | None = None,
+    style: Style = "standard",
+    corpus: str = "",
+) -> Evaluation:
+    """Score predicted mentions against gold ones.
+
+    Args:
+        gold: the reference documents.
+        predicted: the same documents with a system's mentions; a stream, in any order.
+        types: the types to score; empty: those that gold annotates.
+        type_map: spelling in the files → name of the type.
+        style: "bc2gm" accepts alternatives as BioCreative II does.
+        corpus: how the signature calls gold, such as `ncbi_disease:test`.
+
+    Raises:
+        SpanError: if the texts of a document differ.
+        UsageError: if two documents have the same id.
+    """
+    notes: list[str] = []
+    reference = Gold(gold, types=types, type_map=type_map, style=style, tell=notes.append)
+    tally = gather(reference.pair(predicted, tell=notes.append), reference.types, style)
+    return score(tally, reference, corpus=corpus, notes=notes)
+
+
+def score(tally: Tally, gold: Gold, *, corpus: str = "", notes: Sequence[str] = ()) -> Evaluation:
+    """The scores that follow from gathered counts; see `evaluate`."""
+    signature = Signature.of(gold, tally.types, corpus, f"bootstrap,resamples={RESAMPLES},seed={SEED}")
+    table = tally.table()
+    totals, intervals = table.sum(axis=0), bootstrap_intervals(table)
+    points = precision_recall_f1(totals)
+
+    def one(row: int, column: int) -> Score:
+        precision, recall, f1 = points[row, column].tolist()
+        low, high = intervals[row, column].tolist()
+        named = str(replace(signature, scheme=SCHEMES[column]))
+        return Score(precision, recall, f1, low, high, Counts(*totals[row, column].tolist()), named)
+
+    def scores(row: int, semeval: Mapping[str, SchemaCounts]) -> Scores:
+        return Scores(one(row, 0), one(row, 1), semeval)
+
+    return Evaluation(
+        scores(0, tally.semeval),
+        {type: scores(row, tally.semeval_by_type[type]) for row, type in enumerate(tally.types, 1)},
+        len(tally.documents),
+        str(signature),
+        tuple(notes),
+    )
+
+
+def compare(
+    gold: Iterable[Document],
+    a: Iterable[Document],
+    b: Iterable[Document],
+    *,
+    types: Sequence[str] = (),
+    type_map: Mapping[str, str] | None = None,
+    style: Style = "standard",
+    corpus: str = "",
+) -> Comparison:
+    """Test whether two systems differ; the arguments are those of `evaluate`.
+
+    Raises:
+        SpanError: if the texts of a document differ.
+        UsageError: if two documents have the same id, or gold has none.
+    """
+    notes: list[str] = []
+    reference = Gold(gold, types=types, type_map=type_map, style=style, tell=notes.append)
+    if not len(reference):
+        raise UsageError("gold has no document, so there is nothing to compare on")
+
+    def tally(name: str, predicted: Iterable[Document]) -> Tally:
+        pairs = reference.pair(predicted, tell=lambda note: notes.append(f"{name}: {note}"))
+        return gather(pairs, reference.types, style)
+
+    tally_a, tally_b = tally("A", a), tally("B", b)
+    names = tuple(sorted({*tally_a.types, *tally_b.types}))
+    table_a, table_b = (_with_types(t, names) for t in (tally_a, tally_b))
+    f1_a, f1_b = (precision_recall_f1(table.sum(axis=0))[..., 2] for table in (table_a, table_b))
+    p_values = permutation_p_values(table_a, table_b)
+
+    def differences(row: int) -> dict[str, Difference]:
+        return {
+            scheme: Difference(*(float(numbers[row, column]) for numbers in (f1_a, f1_b, p_values)))
+            for column, scheme in enumerate(SCHEMES)
+        }
+
+    return Comparison(
+        differences(0),
+        {type: differences(row) for row, type in enumerate(names, 1)},
+        str(Signature.of(reference, names, corpus, f"permutation,shuffles={SHUFFLES},seed={SEED}")),
+        tuple(notes),
+    )
+
+
+def _with_types(tally: Tally, types: tuple[str, ...]) -> NDArray[np.int64]:
+    """`tally.table()` with a row for each of `types`."""
+    table = tally.table()
+    wide = np.zeros((len(table), 1 + len(types), *table.shape[2:]), dtype=np.int64)
+    wide[:, [0, *(1 + types.index(type) for type in tally.types)]] = table
+    return wide

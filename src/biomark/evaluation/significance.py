@@ -1,0 +1,109 @@
+"""How sure a score is: bootstrap intervals, and the permutation test between two systems.
+
+Both draw over documents, because the mentions of one document are not independent. They add up
+counts, so all types and schemes are done at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+SEED = 20240401
+RESAMPLES = 1_000
+SHUFFLES = 10_000
+LEVEL = 0.95
+_CELLS = 4_000_000  # draws × documents held at once: 32 MB
+
+
+def precision_recall_f1(counts: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scores of counts.
+
+    Args:
+        counts: (..., 4): tp, fp, fn and surplus as in `biomark.evaluation.counts.Counts`.
+
+    Returns:
+        (..., 3) in [0, 1]. A share of nothing is 0, as in seqeval and nervaluate: so without any
+        gold and predicted mention all three are 0.
+    """
+    tp, fp, fn, surplus = np.moveaxis(counts, -1, 0).astype(np.float64)
+    precision = _share(tp + surplus, tp + surplus + fp)
+    recall = _share(tp, tp + fn)
+    return np.stack([precision, recall, _share(2 * precision * recall, precision + recall)], axis=-1)
+
+
+def bootstrap_intervals(
+    table: NDArray[np.int64], *, resamples: int = RESAMPLES, level: float = LEVEL, seed: int = SEED
+) -> NDArray[np.float64]:
+    """Percentile intervals of F1, by drawing as many documents with replacement.
+
+    Args:
+        table: (documents, ..., 4) counts.
+        resamples: how many times to draw.
+        level: the share of resamples inside the interval.
+        seed: the same seed gives the same interval.
+
+    Returns:
+        (..., 2): the lower and the upper end. A single document gives an interval of no width:
+        it says nothing of other documents.
+    """
+    documents = len(table)
+    if not documents:
+        return np.zeros((*table.shape[1:-1], 2))
+    flat = table.reshape(documents, -1).astype(np.float64)
+    generator = np.random.default_rng(seed)
+    shares = np.full(documents, 1 / documents)
+    sums = [generator.multinomial(documents, shares, size=size) @ flat for size in _chunks(resamples, documents)]
+    drawn = np.concatenate(sums).reshape(resamples, *table.shape[1:])
+    ends = np.quantile(precision_recall_f1(drawn)[..., 2], [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return np.moveaxis(ends, 0, -1)
+
+
+def permutation_p_values(
+    table_a: NDArray[np.int64], table_b: NDArray[np.int64], *, shuffles: int = SHUFFLES, seed: int = SEED
+) -> NDArray[np.float64]:
+    """Two-sided p-values for the difference of two systems' F1 (paired approximate permutation test).
+
+    In each shuffle the two systems' answers to each document are swapped with probability 1/2. The
+    p-value is the share of shuffles, the real order among them, whose difference is as large as
+    the real one (Noreen 1989; Yeh 2000).
+
+    Args:
+        table_a: (documents, ..., 4) counts of one system.
+        table_b: those of the other one, for the same documents.
+        shuffles: how many; no p-value is smaller than 1 / (shuffles + 1).
+        seed: the same seed gives the same p-values.
+
+    Returns:
+        (...) in (0, 1].
+    """
+    documents = len(table_a)
+    swap = (table_b - table_a).reshape(documents, -1).astype(np.float64)
+    total_a, total_b = table_a.sum(axis=0), table_b.sum(axis=0)
+    observed = np.abs(_difference(total_a, total_b))
+    generator = np.random.default_rng(seed)
+    as_large = np.ones(observed.shape)
+    for size in _chunks(shuffles, documents):
+        swapped = generator.integers(0, 2, size=(size, documents)).astype(np.float64)
+        moved = (swapped @ swap).reshape(size, *total_a.shape)
+        # Sums of equal counts can differ in the last bits of their F1.
+        as_large += (np.abs(_difference(total_a + moved, total_b - moved)) >= observed - 1e-12).sum(axis=0)
+    return np.asarray(as_large / (shuffles + 1))
+
+
+def _difference(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.asarray(precision_recall_f1(a)[..., 2] - precision_recall_f1(b)[..., 2])
+
+
+def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+
+
+def _chunks(draws: int, documents: int) -> Iterator[int]:
+    """Sizes that add up to `draws`, each of which fits the memory."""
+    size = max(1, _CELLS // max(1, documents))
+    while draws > 0:
+        yield min(size, draws)
+        draws -= size
