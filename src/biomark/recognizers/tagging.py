@@ -1,0 +1,169 @@
+"""Tagging: one pass of a network over a window yields all types.
+
+`TaggingRecognizer` turns documents into batches and tags into entities; what computes the tags is
+a function, so that an ONNX file (`load_onnx`, no torch) and a network in training share all else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from biomark.errors import ModelError, UsageError
+from biomark.recognizers import Annotated
+from biomark.spans import Document, Rejected, Span
+from biomark.tagging import TAGS, Batch, Floats, Read, Window, WordReader, collate, decode_tags, log_softmax, read_document
+
+# Logits (W, N, 3) for the W words of a batch, in their order, and the N types of the model.
+Forward = Callable[[Batch], Floats]
+
+WEIGHTS, TOKENIZER, CARD = "model.onnx", "tokenizer.json", "model.json"
+
+
+class TaggingRecognizer:
+    """Tags windows of documents; see `biomark.tagging`.
+
+    Args:
+        reader: of the model's tokenizer.
+        forward: computes logits; is called from several threads if `threads` > 1.
+        types: what the rows of the logits mean, under biomark's names.
+        max_pieces: word pieces a window.
+        batch_pieces: word pieces a batch, padding counted.
+        threads: batches computed at the same time.
+        documents_at_once: how many documents are read before their windows are sorted by length
+            into batches; memory grows with it, padding shrinks.
+    """
+
+    def __init__(
+        self,
+        reader: WordReader,
+        forward: Forward,
+        types: Sequence[str],
+        *,
+        max_pieces: int = 128,
+        batch_pieces: int = 1024,
+        threads: int = 1,
+        documents_at_once: int = 64,
+    ) -> None:
+        self._reader = reader
+        self._forward = forward
+        self._types = tuple(types)
+        self._max_pieces = max_pieces
+        self._batch_pieces = batch_pieces
+        self._threads = threads
+        self._documents_at_once = documents_at_once
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The types that the model was trained on."""
+        return self._types
+
+    def annotate(self, documents: Iterable[Document], types: Sequence[str] | None = None) -> Iterator[Annotated]:
+        """See `biomark.recognizers.Recognizer`; entities have scores and lie inside one passage."""
+        wanted = self._types if types is None else tuple(types)
+        if unknown := [type for type in wanted if type not in self._types]:
+            raise UsageError(f"this model does not know {', '.join(unknown)}; it knows {', '.join(self._types)}")
+        return self._stream(iter(documents), wanted)
+
+    def _stream(self, documents: Iterator[Document], wanted: tuple[str, ...]) -> Iterator[Annotated]:
+        with ThreadPoolExecutor(self._threads) as pool:
+            while group := list(islice(documents, self._documents_at_once)):
+                read = [self._read(document) for document in group]
+                yield from self._annotate(read, wanted, pool)
+
+    def _read(self, document: Document) -> Read | Annotated:
+        """A document ready for batches, or handed back where it cannot be read."""
+        document = replace(document, entities=(), alternatives=())
+        try:
+            return read_document(document, self._reader, self._max_pieces)
+        except Exception as error:  # whatever a tokenizer raises on odd text must not stop the rest
+            reason = f"cannot be split into words: {error}"
+            window = Span(0, len(document.text)) if document.text else None
+            return Annotated(document, (Rejected(reason, document_id=document.id, window=window),))
+
+    def _annotate(
+        self, group: Sequence[Read | Annotated], wanted: tuple[str, ...], pool: ThreadPoolExecutor
+    ) -> Iterator[Annotated]:
+        found: dict[int, Floats] = {}  # by id() of the words of a passage
+        batches = list(self._batches([w for read in group if isinstance(read, Read) for w in read.windows]))
+        logits = pool.map(lambda batch: self._forward(collate(batch, self._reader)), batches)
+        for batch, values in zip(batches, logits, strict=True):
+            row = 0
+            for window in batch:
+                length = window.end - window.start
+                kept = values[row : row + length][window.keep_start - window.start : window.keep_end - window.start]
+                row += length
+                all_words = found.get(id(window.words))
+                if all_words is None:
+                    all_words = np.zeros((len(window.words), len(self._types), TAGS), dtype=np.float32)
+                    found[id(window.words)] = all_words
+                all_words[window.keep_start : window.keep_end] = kept
+        rows = [self._types.index(type) for type in wanted]
+        for read in group:
+            if isinstance(read, Annotated):
+                yield read
+                continue
+            entities = [
+                entity
+                for words in read.words
+                if len(words)
+                for entity in decode_tags(log_softmax(found[id(words)][:, rows]), words, wanted)
+            ]
+            yield Annotated(replace(read.document, entities=tuple(entities)))
+
+    def _batches(self, windows: Sequence[Window]) -> Iterator[list[Window]]:
+        """Windows of like length together, longest first, at most `batch_pieces` with padding."""
+        batch: list[Window] = []
+        for window in sorted(windows, key=lambda w: -w.length):
+            if batch and batch[0].length * (len(batch) + 1) > self._batch_pieces:
+                yield batch
+                batch = []
+            batch.append(window)
+        if batch:
+            yield batch
+
+
+def load_onnx(folder: Path, *, threads: int | None = None) -> TaggingRecognizer:
+    """The recognizer in a folder that `biomark export` made; needs onnxruntime, not torch.
+
+    Args:
+        folder: with `model.onnx`, `tokenizer.json` and `model.json`.
+        threads: batches computed at the same time; None: as many as this process may use cores.
+
+    Raises:
+        ModelError: if a file is missing or cannot be used.
+    """
+    import onnxruntime
+
+    for name in (WEIGHTS, TOKENIZER, CARD):
+        if not (folder / name).is_file():
+            raise ModelError(f"{folder}: {name} is missing; export the model again with: biomark export MODEL -o FOLDER")
+    options = onnxruntime.SessionOptions()
+    # One thread a batch and several batches at once: small matrices share badly.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        card = json.loads((folder / CARD).read_text("utf-8"))
+        types, max_pieces = [str(type) for type in card["types"]], int(card["max_pieces"])
+        tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+        session = onnxruntime.InferenceSession(folder / WEIGHTS, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the libraries raise bare Exceptions of their own
+        raise ModelError(f"{folder}: cannot be loaded: {error}") from error
+
+    def forward(batch: Batch) -> Floats:
+        (logits,) = session.run(None, batch._asdict())
+        result: Floats = logits
+        return result
+
+    return TaggingRecognizer(
+        WordReader(tokenizer), forward, types, max_pieces=max_pieces, threads=threads or len(os.sched_getaffinity(0))
+    )

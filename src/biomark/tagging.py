@@ -1,0 +1,360 @@
+"""Text ↔ what a tagging network reads and says: words, windows, batches, BIO tags. No torch.
+
+A word is what BERT's pre-tokeniser makes (runs without white space and punctuation; each
+punctuation character alone), with its word pieces. The network sees, beside the pieces, the
+characters of every word as they stand in the text, since the vocabulary is uncased; and it says,
+for every word and entity type, how likely the tags outside, begin and inside are.
+
+A document is read in windows of consecutive sentences of one passage. A sentence longer than a
+window is read in overlapping pieces, and every word takes its tags from the piece in which it
+stands farthest from an edge: nothing is truncated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer, pre_tokenizers
+
+from biomark.errors import ModelError
+from biomark.sentences import with_sentences
+from biomark.spans import Document, Entity, Span, flat, whole_text
+
+OUTSIDE, BEGIN, INSIDE = 0, 1, 2
+TAGS = 3
+# A word's characters: the one before it, its own (the first 14 and the last 6 of a longer one), the one after it.
+FIRST, LAST = 14, 6
+CHARACTERS = FIRST + LAST + 2
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+
+
+@cache
+def _character_table() -> npt.NDArray[np.int64]:
+    """The id of each code point below 0x500: itself for ASCII and Greek, else one for its category."""
+    table = np.zeros(0x500, dtype=np.int64)
+    for code in range(0x500):
+        character = chr(code)
+        if 32 < code < 127:
+            table[code] = code - 32  # 1 … 94
+        elif 0x391 <= code <= 0x3C9:
+            table[code] = 100 + code - 0x391  # 100 … 156
+        elif character.isspace() or code < 32:
+            table[code] = 95
+        elif character.isupper():
+            table[code] = 96
+        elif character.islower():
+            table[code] = 97
+        elif character.isalnum():
+            table[code] = 98
+        else:
+            table[code] = 99
+    return table
+
+
+EDGE = 157  # before the first and after the last character of a text
+FAR = 158  # any code point from 0x500 on
+ALPHABET = 159  # 0 is padding
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of a piece of text.
+
+    Attributes:
+        starts, ends: (W,) offsets in the document, code points.
+        first, last: (W,) the pieces of word w are `pieces[first[w]:last[w]]`.
+        pieces: (P,) vocabulary ids.
+        characters: (W, CHARACTERS) character ids.
+    """
+
+    starts: Ints
+    ends: Ints
+    first: Ints
+    last: Ints
+    pieces: Ints
+    characters: Ints
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @property
+    def lengths(self) -> Ints:
+        """(W,) how many pieces each word has."""
+        return self.last - self.first
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Words `start` to `end` of a document, read in one go; only `keep_start` to `keep_end` give tags."""
+
+    words: Words
+    start: int
+    end: int
+    keep_start: int
+    keep_end: int
+
+    @property
+    def length(self) -> int:
+        """In word pieces, with the two that the encoder adds at the ends."""
+        return int(self.words.last[self.end - 1] - self.words.first[self.start]) + 2
+
+
+class Batch(NamedTuple):
+    """What the network reads; all int64.
+
+    Attributes:
+        input_ids: (B, T) word pieces between [CLS] and [SEP], padded with 0.
+        attention_mask: (B, T) 1 where there is a piece.
+        word_of_piece: (B, T) row of `characters` for each piece; 0 for [CLS], [SEP] and padding.
+        characters: (1 + W, CHARACTERS) the words of the batch, one after the other; row 0 is empty.
+        first_piece: (W,) where each word's first piece stands in the flattened (B * T).
+    """
+
+    input_ids: Ints
+    attention_mask: Ints
+    word_of_piece: Ints
+    characters: Ints
+    first_piece: Ints
+
+
+class WordReader:
+    """Splits text into words with an encoder's tokenizer.
+
+    Args:
+        tokenizer: of the encoder; its truncation and padding are switched off, and a tokenizer
+            that does not split at punctuation (RoBERTa's, say) is made to.
+
+    Raises:
+        ModelError: if the tokenizer has no tokens for begin and end.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        splitter = tokenizer.pre_tokenizer
+        if splitter is not None and not isinstance(splitter, pre_tokenizers.BertPreTokenizer):
+            tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Punctuation(), splitter])
+        self.tokenizer = tokenizer
+        self.begin = _token_id(tokenizer, "[CLS]", "<s>")
+        self.end = _token_id(tokenizer, "[SEP]", "</s>")
+        self.mask = _token_id(tokenizer, "[MASK]", "<mask>")
+
+    def words(self, text: str, spans: Sequence[Span]) -> list[Words]:
+        """The words of each span of a text."""
+        encodings = self.tokenizer.encode_batch([s.of(text) for s in spans], add_special_tokens=False)
+        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+        table = _character_table()
+        ids = np.where(codes < len(table), table[np.minimum(codes, len(table) - 1)], FAR)
+        characters = np.concatenate(([EDGE], ids, [EDGE]))  # offset 1: the edge comes before the text
+        out = []
+        for span, encoding in zip(spans, encodings, strict=True):
+            pieces = np.asarray(encoding.ids, dtype=np.int64)
+            words = np.asarray([-1 if w is None else w for w in encoding.word_ids], dtype=np.int64)
+            offsets = np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2) + span.start
+            full = offsets[:, 0] < offsets[:, 1]  # a tokenizer may make pieces of nothing
+            pieces, words, offsets = pieces[full], words[full], offsets[full]
+            first = np.flatnonzero(np.diff(words, prepend=-2)) if len(words) else np.zeros(0, dtype=np.int64)
+            last = np.append(first[1:], len(words)).astype(np.int64)
+            starts, ends = offsets[first, 0], offsets[last - 1, 1]
+            out.append(Words(starts, ends, first, last, pieces, _word_characters(characters, starts, ends)))
+        return out
+
+
+def _token_id(tokenizer: Tokenizer, *names: str) -> int:
+    found = next((id for name in names if (id := tokenizer.token_to_id(name)) is not None), None)
+    if found is None:
+        raise ModelError(f"the tokenizer has none of the tokens {', '.join(names)}; biomark tags with BERT-like encoders")
+    return int(found)
+
+
+def _word_characters(characters: Ints, starts: Ints, ends: Ints) -> Ints:
+    """(W, CHARACTERS) ids: the neighbour before, the word's own, the neighbour after, then 0."""
+    lengths = ends - starts
+    column = np.arange(CHARACTERS)[None, :]
+    inner = np.minimum(lengths, FIRST + LAST)[:, None]
+    # Column c shows the character at starts + c - 1; past FIRST of a long word, those counted from its end.
+    place = starts[:, None] + column - 1
+    skipped = np.maximum(lengths - (FIRST + LAST), 0)[:, None]
+    place = np.where(column > FIRST, place + skipped, place)
+    found = characters[np.minimum(place + 1, len(characters) - 1)]
+    return np.where(column < inner + 2, found, 0).astype(np.int64)
+
+
+def windows(
+    words: Words, sentence_ends: Sequence[int], max_pieces: int, *, share: float = 1.0, overlap: int = 32
+) -> Iterator[Window]:
+    """Windows over the words of a passage: as many whole sentences as `max_pieces` takes.
+
+    Args:
+        words: of the passage.
+        sentence_ends: one past the last word of each sentence, in order.
+        max_pieces: word pieces a window, with [CLS] and [SEP].
+        share: of `max_pieces` that several sentences may fill; 0: every sentence alone.
+        overlap: words that two pieces of an overlong sentence share.
+    """
+    budget = max_pieces - 2
+    start = 0
+    previous = 0
+    for end in [*sentence_ends, len(words)]:
+        if end <= previous:
+            continue
+        if previous > start and words.last[end - 1] - words.first[start] > share * budget:
+            yield from _window(words, start, previous, budget, overlap)
+            start = previous
+        previous = end
+    if previous > start:
+        yield from _window(words, start, previous, budget, overlap)
+
+
+def _window(words: Words, start: int, end: int, budget: int, overlap: int) -> Iterator[Window]:
+    """One window, or overlapping ones where the words do not fit."""
+    cut = keep = start
+    while words.last[end - 1] - words.first[cut] > budget:
+        stop = int(np.searchsorted(words.last, words.first[cut] + budget, side="right"))
+        stop = max(stop, cut + 1)
+        shared = min(overlap, (stop - cut) // 2)
+        yield Window(words, cut, stop, keep, stop - shared // 2)
+        cut, keep = stop - shared, stop - shared // 2
+    yield Window(words, cut, end, keep, end)
+
+
+def sentence_ends(document: Document, passage: Span, words: Words) -> list[int]:
+    """One past the last word of each sentence of a passage."""
+    ends = [s.end for s in document.sentences if passage.contains(s)]
+    return [int(n) for n in np.searchsorted(words.starts, ends, side="left")]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A document, its words by passage, and the windows over them."""
+
+    document: Document
+    words: tuple[Words, ...]
+    windows: tuple[Window, ...]
+
+
+def read_document(document: Document, reader: WordReader, max_pieces: int) -> Read:
+    """Split a document into words and windows; its sentences are found if it has none."""
+    document = with_sentences(document)
+    passages = whole_text(document)
+    words = reader.words(document.text, passages)
+    found = [
+        window
+        for passage, part in zip(passages, words, strict=True)
+        for window in windows(part, sentence_ends(document, passage, part), max_pieces)
+    ]
+    return Read(document, tuple(words), tuple(found))
+
+
+def collate(batch: Sequence[Window], reader: WordReader) -> Batch:
+    """One `Batch` of some windows, padded to the longest."""
+    length = max(window.length for window in batch)
+    input_ids = np.zeros((len(batch), length), dtype=np.int64)
+    mask = np.zeros_like(input_ids)
+    word_of_piece = np.zeros_like(input_ids)
+    characters = [np.zeros((1, CHARACTERS), dtype=np.int64)]
+    first_piece = []
+    row = 1
+    for b, window in enumerate(batch):
+        words, start, end = window.words, window.start, window.end
+        begin, stop = words.first[start], words.last[end - 1]
+        input_ids[b, 0] = reader.begin
+        input_ids[b, 1 : 1 + stop - begin] = words.pieces[begin:stop]
+        input_ids[b, 1 + stop - begin] = reader.end
+        mask[b, : window.length] = 1
+        rows = np.arange(row, row + end - start)
+        word_of_piece[b, 1 : 1 + stop - begin] = np.repeat(rows, words.lengths[start:end])
+        characters.append(words.characters[start:end])
+        first_piece.append(b * length + 1 + words.first[start:end] - begin)
+        row += end - start
+    return Batch(input_ids, mask, word_of_piece, np.concatenate(characters), np.concatenate(first_piece))
+
+
+def encode_tags(entities: Sequence[Entity], words: Words) -> Ints:
+    """(W,) the BIO tag of each word for entities of one type.
+
+    Nested, crossing and discontinuous mentions cannot be tagged: of each group the longest
+    contiguous one is (`biomark.spans.flat`). A word that a mention touches belongs to it.
+    """
+    tags = np.zeros(len(words), dtype=np.int64)
+    for entity in flat(entities):
+        first = int(np.searchsorted(words.ends, entity.start, side="right"))
+        last = int(np.searchsorted(words.starts, entity.end, side="left"))
+        if first < last:
+            tags[first] = BEGIN
+            tags[first + 1 : last] = INSIDE
+    return tags
+
+
+def log_softmax(logits: Floats) -> Floats:
+    """Over the last axis."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    result: Floats = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return result
+
+
+def viterbi(log_probabilities: Floats) -> Ints:
+    """The most likely tags without an `inside` that follows an `outside`.
+
+    Args:
+        log_probabilities: (W, N, 3) for N independent rows (entity types).
+
+    Returns:
+        (W, N) tags.
+    """
+    length, rows, _ = log_probabilities.shape
+    greedy = log_probabilities.argmax(axis=-1)
+    before = np.concatenate((np.full((1, rows), OUTSIDE), greedy[:-1])) if length else greedy
+    wrong = ((greedy == INSIDE) & (before == OUTSIDE)).any(axis=0)
+    # Where the best tag of every word is allowed after the one before it, no search is needed.
+    for row in np.flatnonzero(wrong):
+        greedy[:, row] = _search(log_probabilities[:, row])
+    result: Ints = greedy
+    return result
+
+
+def _search(scores: Floats) -> Ints:
+    """(W,) the best allowed path through (W, 3)."""
+    best = np.array([scores[0, OUTSIDE], scores[0, BEGIN], -np.inf])
+    back = np.zeros((len(scores), TAGS), dtype=np.int64)
+    for w in range(1, len(scores)):
+        any_tag = int(best.argmax())
+        into = BEGIN if best[BEGIN] >= best[INSIDE] else INSIDE
+        back[w] = (any_tag, any_tag, into)
+        best = best[back[w]] + scores[w]
+    path = np.zeros(len(scores), dtype=np.int64)
+    path[-1] = int(best.argmax())
+    for w in range(len(scores) - 1, 0, -1):
+        path[w - 1] = back[w, path[w]]
+    return path
+
+
+def decode_tags(log_probabilities: Floats, words: Words, types: Sequence[str]) -> list[Entity]:
+    """The entities that the tags of a passage say, in text order.
+
+    Args:
+        log_probabilities: (W, N, 3) natural logarithms, for the N `types`.
+
+    Returns:
+        Entities whose score is the least probability among the tags of their words.
+    """
+    tags = viterbi(log_probabilities)
+    chosen = np.take_along_axis(log_probabilities, tags[..., None], axis=-1)[..., 0]
+    entities = []
+    for n, type in enumerate(types):
+        column = tags[:, n]
+        for first in np.flatnonzero(column == BEGIN):
+            last = first + 1
+            while last < len(column) and column[last] == INSIDE:
+                last += 1
+            score = float(np.exp(chosen[first:last, n].min()))
+            span = Span(int(words.starts[first]), int(words.ends[last - 1]))
+            entities.append(Entity((span,), type, score=min(score, 1.0)))
+    return sorted(entities, key=lambda e: (e.start, e.end))

