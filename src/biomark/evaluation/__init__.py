@@ -7,7 +7,11 @@ a signature that says what was scored. docs/evaluation.md explains each score by
 from __future__ import annotations
 
 from biomark.evaluation.counts import Counts, Tally, gather
-from biomark.evaluation.pairs import Gold, Pair, Style
+from biomark.evaluation.inputs import read_gold, read_predicted
+from biomark.evaluation.mistakes import Kind, Mistake, surface_forms
+from biomark.evaluation.output import comparison_json, comparison_table, evaluation_json, evaluation_table
+from biomark.evaluation.pairs import Gold, Pair
+from biomark.evaluation.report import write_report
 from biomark.evaluation.scores import (
     Comparison,
     Difference,
@@ -27,15 +31,24 @@ __all__ = [
     "Difference",
     "Evaluation",
     "Gold",
+    "Kind",
+    "Mistake",
     "Pair",
     "SchemaCounts",
     "Score",
     "Scores",
     "Signature",
-    "Style",
     "Tally",
     "compare",
+    "comparison_json",
+    "comparison_table",
     "evaluate",
+    "evaluation_json",
+    "evaluation_table",
     "gather",
+    "read_gold",
+    "read_predicted",
     "score",
+    "surface_forms",
+    "write_report",
 ]

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biomark.evaluation.mentions import Mentions
-from biomark.evaluation.pairs import Pair, Style
+from biomark.evaluation.mistakes import Mistake, find_mistakes
+from biomark.evaluation.pairs import Pair
 from biomark.evaluation.semeval import SCHEMAS, SchemaCounts, semeval
 from biomark.spans import Entity
 
@@ -53,27 +54,8 @@ class Counts:
         return self.tp, self.fp, self.fn, self.surplus
 
 
-def unmatched(pair: Pair, style: Style) -> tuple[Mentions, Mentions]:
-    """The gold mentions that were not found, and the predicted ones that are wrong (strict).
-
-    In the style "standard" a mention matches one with the same spans and type. The style "bc2gm"
-    counts as the official script of BioCreative II (`alt_eval.perl`) does: a gold mention is found
-    if any prediction equals it, or equals an alternative that overlaps it; a prediction is wrong if
-    it equals neither a gold mention nor any alternative of its sentence. So a second prediction for
-    a gold mention that is found already is neither right nor wrong, and one prediction may find two
-    gold mentions. Its precision is tp / (tp + fp), with `tp` counted in gold mentions.
-    """
-    predicted, accepted = set(pair.predicted), set(pair.gold)
-    found = predicted & accepted
-    if style == "bc2gm":
-        answered = Mentions(predicted.intersection(pair.alternatives))
-        found |= {g for g in pair.gold if any(a.type == g.type for a in answered.overlapping(g))}
-        accepted |= set(pair.alternatives)
-    return pair.gold.without(found), pair.predicted.without(accepted)
-
-
 def strict_counts(gold: Iterable[Entity], missed: Iterable[Entity], wrong: Iterable[Entity], type: str) -> Counts:
-    """The strict counts of one type, from its gold mentions and what `unmatched` gave."""
+    """The strict counts of one type, from its gold mentions and what `Pair.unmatched` gave."""
     fn, fp = _number(missed, type), _number(wrong, type)
     return Counts(tp=_number(gold, type) - fn, fp=fp, fn=fn)
 
@@ -98,6 +80,7 @@ class Tally:
         types: the types scored, sorted.
         counts: int64 (documents, types, schemes, 4): tp, fp, fn and surplus as in `Counts`, for the
             schemes in the order of `SCHEMES`.
+        mistakes: every error, in the order of the documents.
         semeval: the SemEval-2013 counts by schema, of all types together.
         semeval_by_type: the same of each type on its own.
     """
@@ -105,6 +88,7 @@ class Tally:
     documents: tuple[str, ...]
     types: tuple[str, ...]
     counts: NDArray[np.int64]
+    mistakes: tuple[Mistake, ...]
     semeval: dict[str, SchemaCounts]
     semeval_by_type: dict[str, dict[str, SchemaCounts]]
 
@@ -113,24 +97,26 @@ class Tally:
         return np.concatenate([self.counts.sum(axis=1, keepdims=True), self.counts], axis=1)
 
 
-def gather(pairs: Iterable[Pair], types: Sequence[str] = (), style: Style = "standard") -> Tally:
+def gather(pairs: Iterable[Pair], types: Sequence[str] = ()) -> Tally:
     """Count each document.
 
     Args:
         pairs: from `Gold.pair`; a stream.
         types: a row for each of them, whether it occurs or not; other types that occur get theirs.
-        style: see `unmatched`.
     """
     rows: dict[str, dict[str, list[tuple[int, ...]]]] = {}
+    mistakes: dict[str, tuple[Mistake, ...]] = {}
     total = dict.fromkeys(SCHEMAS, SchemaCounts())
     by_type = {type: dict.fromkeys(SCHEMAS, SchemaCounts()) for type in types}
     for pair in pairs:
-        missed, wrong = unmatched(pair, style)
+        id = pair.document.id
+        missed, wrong = pair.unmatched()
+        mistakes[id] = find_mistakes(pair, missed, wrong)
         _add(total, semeval(pair.gold, pair.predicted))
-        row = rows[pair.document.id] = {}
+        rows[id] = {}
         for type in {mention.type for mention in (*pair.gold, *pair.predicted)}:
             gold, predicted = pair.gold.of_type(type), pair.predicted.of_type(type)
-            row[type] = [
+            rows[id][type] = [
                 strict_counts(gold, missed, wrong, type).row(),
                 partial_counts(gold, predicted).row(),
             ]
@@ -140,7 +126,7 @@ def gather(pairs: Iterable[Pair], types: Sequence[str] = (), style: Style = "sta
     for i, id in enumerate(documents):
         for type, numbers in rows[id].items():
             counts[i, names.index(type)] = numbers
-    return Tally(documents, names, counts, total, by_type)
+    return Tally(documents, names, counts, tuple(m for id in documents for m in mistakes[id]), total, by_type)
 
 
 def _add(total: dict[str, SchemaCounts], more: dict[str, SchemaCounts]) -> None:

@@ -8,14 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
-from typing import Literal
 
 from biomark.entity_types import with_canonical_types
 from biomark.errors import SpanError, UsageError
 from biomark.evaluation.mentions import Mentions
 from biomark.spans import Document, Entity, Span
 
-Style = Literal["standard", "bc2gm"]
+STYLES = ("standard", "bc2gm")
 Tell = Callable[[str], None]
 
 
@@ -39,6 +38,21 @@ class Pair:
     predicted: Mentions
     alternatives: Mentions
 
+    def unmatched(self) -> tuple[Mentions, Mentions]:
+        """The gold mentions that were not found, and the predicted ones that are wrong (strict).
+
+        A mention matches one with the same spans and type. Where there are alternatives, the count
+        is that of BioCreative II's official script (`alt_eval.perl`): a gold mention is found if any
+        prediction equals it, or equals an alternative that overlaps it; a prediction is wrong if it
+        equals neither a gold mention nor any alternative. So a second prediction for a gold mention
+        that is found already is neither right nor wrong, and one prediction may find two gold mentions.
+        """
+        predicted, accepted = set(self.predicted), set(self.gold) | set(self.alternatives)
+        found = predicted.intersection(self.gold)
+        answers = Mentions(predicted.intersection(self.alternatives))
+        found |= {g for g in self.gold if any(a.type == g.type for a in answers.overlapping(g))}
+        return self.gold.without(found), self.predicted.without(accepted)
+
 
 class Gold:
     """The gold documents, held in memory; predictions stream past them.
@@ -49,11 +63,12 @@ class Gold:
             than a corpus annotates is thus not blamed for them. Gold without any mention is scored
             for whatever is predicted.
         type_map: spelling in the files → name of the type, before biomark's own aliases.
-        style: "bc2gm" accepts alternatives and looks at no white space at the ends of a mention.
+        style: "standard"; or "bc2gm", which accepts alternatives (see `Pair.unmatched`) and looks at no
+            white space at the ends of a mention.
         tell: is called with what the reader of a score should know.
 
     Raises:
-        UsageError: if two documents have the same id.
+        UsageError: if two documents have the same id, or there is no such style.
     """
 
     def __init__(
@@ -62,9 +77,11 @@ class Gold:
         *,
         types: Sequence[str] = (),
         type_map: Mapping[str, str] | None = None,
-        style: Style = "standard",
+        style: str = "standard",
         tell: Tell = ignore,
     ) -> None:
+        if style not in STYLES:
+            raise UsageError(f"no corpus style {style!r}; there are {', '.join(STYLES)}")
         self.style = style
         self._type_map = type_map
         self._documents: dict[str, Document] = {}
@@ -120,7 +137,7 @@ class Gold:
                 f"{len(missing)} gold documents have no predictions, their {lost} mentions are missed: {_few(missing)}"
             )
         if surplus:
-            tell(f"{len(surplus)} predicted documents are not in gold and count for nothing: {_few(surplus)}")
+            tell(f"predicted documents that are not in gold, which count for nothing: {_few(surplus)}")
         if left_out := Counter({type: n for type, n in found.items() if not self._is_scored(type)}):
             tell(f"predicted types that are not scored (see --types): {_counted(left_out)}")
         if never := [type for type in self.types if type not in found]:
@@ -187,7 +204,7 @@ def _check_texts(gold: Document, predicted: Document) -> None:
 
 def _tell_merged(what: str, count: int, tell: Tell) -> None:
     if count:
-        tell(f"{count} {what} with the same spans and type as another one count once")
+        tell(f"{what} with the same spans and type as another one, which count once: {count}")
 
 
 def _counted(types: Counter[str]) -> str:
@@ -195,4 +212,4 @@ def _counted(types: Counter[str]) -> str:
 
 
 def _few(ids: Sequence[str]) -> str:
-    return ", ".join(ids[:5]) + (", …" if len(ids) > 5 else "")
+    return f"{len(ids)} ({', '.join(ids[:5])}{', …' if len(ids) > 5 else ''})"

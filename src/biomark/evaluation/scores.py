@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from biomark import __version__
 from biomark.errors import UsageError
 from biomark.evaluation.counts import SCHEMES, Counts, Tally, gather
-from biomark.evaluation.pairs import Gold, Style
+from biomark.evaluation.mistakes import Mistake
+from biomark.evaluation.pairs import Gold
 from biomark.evaluation.semeval import SchemaCounts
 from biomark.evaluation.significance import (
     RESAMPLES,
@@ -47,7 +48,7 @@ class Signature:
     gold: str
     types: tuple[str, ...]
     scheme: str
-    style: Style
+    style: str
     documents: int
     procedure: str
 
@@ -115,6 +116,7 @@ class Evaluation:
     Attributes:
         overall: of all types together (micro-averaged: their counts are added).
         types: of each type on its own.
+        mistakes: every error, in the order of the documents.
         documents: how many were scored.
         signature: see `Signature`.
         notes: what the reader should know: missing documents, types left out, merged mentions.
@@ -122,6 +124,7 @@ class Evaluation:
 
     overall: Scores
     types: Mapping[str, Scores]
+    mistakes: tuple[Mistake, ...]
     documents: int
     signature: str
     notes: tuple[str, ...] = field(default=())
@@ -163,7 +166,7 @@ def evaluate(
     *,
     types: Sequence[str] = (),
     type_map: Mapping[str, str] | None = None,
-    style: Style = "standard",
+    style: str = "standard",
     corpus: str = "",
 ) -> Evaluation:
     """Score predicted mentions against gold ones.
@@ -182,7 +185,7 @@ def evaluate(
     """
     notes: list[str] = []
     reference = Gold(gold, types=types, type_map=type_map, style=style, tell=notes.append)
-    tally = gather(reference.pair(predicted, tell=notes.append), reference.types, style)
+    tally = gather(reference.pair(predicted, tell=notes.append), reference.types)
     return score(tally, reference, corpus=corpus, notes=notes)
 
 
@@ -205,6 +208,7 @@ def score(tally: Tally, gold: Gold, *, corpus: str = "", notes: Sequence[str] = 
     return Evaluation(
         scores(0, tally.semeval),
         {type: scores(row, tally.semeval_by_type[type]) for row, type in enumerate(tally.types, 1)},
+        tally.mistakes,
         len(tally.documents),
         str(signature),
         tuple(notes),
@@ -218,7 +222,7 @@ def compare(
     *,
     types: Sequence[str] = (),
     type_map: Mapping[str, str] | None = None,
-    style: Style = "standard",
+    style: str = "standard",
     corpus: str = "",
 ) -> Comparison:
     """Test whether two systems differ; the arguments are those of `evaluate`.
@@ -234,7 +238,7 @@ def compare(
 
     def tally(name: str, predicted: Iterable[Document]) -> Tally:
         pairs = reference.pair(predicted, tell=lambda note: notes.append(f"{name}: {note}"))
-        return gather(pairs, reference.types, style)
+        return gather(pairs, reference.types)
 
     tally_a, tally_b = tally("A", a), tally("B", b)
     names = tuple(sorted({*tally_a.types, *tally_b.types}))

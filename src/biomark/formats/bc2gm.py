@@ -26,7 +26,11 @@ def read(source: Source, reject: Reject) -> Iterator[Document]:
     alternatives: Path | None = None
     if source.path is not None and re.search(r"\.eval(\.gz)?$", source.path.name):
         genes = source.path
-        source = Source(_sentences_of(source.path))
+        sentences = sentences_beside(source.path)
+        if sentences is None:
+            stem = _stem(source.path)
+            raise FormatError(f"{source.path}: its sentences are not there; put {stem}.in beside it")
+        source = Source(sentences)
     if source.path is not None:
         genes = genes or _beside(source.path, ".GENE.eval", ".eval")
         alternatives = _beside(source.path, ".ALTGENE.eval")
@@ -42,19 +46,38 @@ def read(source: Source, reject: Reject) -> Iterator[Document]:
         entities = _entities(mentions.pop(id, []), text, "GENE", genes, reject)
         accepted = _entities(others.pop(id, []), text, "ALTGENE", alternatives, reject)
         yield Document(id, text, sentences=(Span(0, len(text)),), entities=entities, alternatives=accepted)
-    for path, left in ((genes, mentions), (alternatives, others)):
-        for id, lines in left.items():
-            reason = f"{source.name} has no sentence with this id"
-            Source(path).reject(reject, reason, raw=lines[0].text, document_id=id, line=lines[0].number)
+    _reject_left(mentions, genes, source.name, reject)
+    _reject_left(others, alternatives, source.name, reject)
 
 
-def _sentences_of(path: Path) -> Path:
-    """The `.in` file that goes with an `.eval` file."""
-    stem = re.sub(r"(\.GENE|\.ALTGENE)?\.eval(\.gz)?$", "", path.name)
-    for name in (f"{stem}.in", f"{stem}.in.gz"):
-        if path.with_name(name).exists():
-            return path.with_name(name)
-    raise FormatError(f"{path}: its sentences are not there; put {stem}.in beside it")
+def read_mentions(path: Path, documents: Iterable[Document], reject: Reject) -> Iterator[Document]:
+    """The documents with the mentions of an `.eval` file in the place of theirs.
+
+    For an `.eval` file that comes without its sentences, as the answers of a system do.
+    """
+    mentions = _mentions(path, reject)
+    for document in documents:
+        entities = _entities(mentions.pop(document.id, []), document.text, "GENE", path, reject)
+        yield Document(document.id, document.text, document.passages, document.sentences, entities)
+    _reject_left(mentions, path, "gold", reject)
+
+
+def sentences_beside(path: Path) -> Path | None:
+    """The `.in` file that goes with an `.eval` file, if it is there."""
+    names = (f"{_stem(path)}.in", f"{_stem(path)}.in.gz")
+    return next((path.with_name(name) for name in names if path.with_name(name).exists()), None)
+
+
+def _stem(path: Path) -> str:
+    return re.sub(r"(\.GENE|\.ALTGENE)?\.eval(\.gz)?$", "", path.name)
+
+
+def _reject_left(mentions: dict[str, list[Line]], path: Path | None, sentences: str, reject: Reject) -> None:
+    """Reject the mentions of sentences that are not there."""
+    reason = f"{sentences} has no sentence with this id"
+    for id, lines in mentions.items():
+        for line in lines:
+            Source(path).reject(reject, reason, raw=line.text, document_id=id, line=line.number)
 
 
 def _beside(path: Path, *suffixes: str) -> Path | None:
