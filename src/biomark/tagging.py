@@ -170,7 +170,9 @@ class WordReader:
 def _token_id(tokenizer: Tokenizer, *names: str) -> int:
     found = next((id for name in names if (id := tokenizer.token_to_id(name)) is not None), None)
     if found is None:
-        raise ModelError(f"the tokenizer has none of the tokens {', '.join(names)}; biomark tags with BERT-like encoders")
+        raise ModelError(
+            f"the tokenizer has none of the tokens {', '.join(names)}; biomark tags with BERT-like encoders"
+        )
     return int(found)
 
 

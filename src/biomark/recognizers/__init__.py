@@ -18,14 +18,12 @@ class Annotated:
 
 
 class Recognizer(Protocol):
-    """Finds mentions in documents.
-
-    Attributes:
-        types: the types that it knows, under biomark's names; None if it takes any.
-    """
+    """Finds mentions in documents."""
 
     @property
-    def types(self) -> tuple[str, ...] | None: ...
+    def types(self) -> tuple[str, ...] | None:
+        """The types that it knows, under biomark's names; None if it takes any."""
+        ...
 
     def annotate(self, documents: Iterable[Document], types: Sequence[str] | None = None) -> Iterator[Annotated]:
         """Annotate a stream: every document comes back once and in order, whatever happens to it.

@@ -20,7 +20,18 @@ from tokenizers import Tokenizer
 from biomark.errors import ModelError, UsageError
 from biomark.recognizers import Annotated
 from biomark.spans import Document, Rejected, Span
-from biomark.tagging import TAGS, Batch, Floats, Read, Window, WordReader, collate, decode_tags, log_softmax, read_document
+from biomark.tagging import (
+    TAGS,
+    Batch,
+    Floats,
+    Read,
+    Window,
+    WordReader,
+    collate,
+    decode_tags,
+    log_softmax,
+    read_document,
+)
 
 # Logits (W, N, 3) for the W words of a batch, in their order, and the N types of the model.
 Forward = Callable[[Batch], Floats]
@@ -145,7 +156,9 @@ def load_onnx(folder: Path, *, threads: int | None = None) -> TaggingRecognizer:
 
     for name in (WEIGHTS, TOKENIZER, CARD):
         if not (folder / name).is_file():
-            raise ModelError(f"{folder}: {name} is missing; export the model again with: biomark export MODEL -o FOLDER")
+            raise ModelError(
+                f"{folder}: {name} is missing; export the model again with: biomark export MODEL -o FOLDER"
+            )
     options = onnxruntime.SessionOptions()
     # One thread a batch and several batches at once: small matrices share badly.
     options.intra_op_num_threads = 1

@@ -17,6 +17,8 @@ from biomark.tagging import ALPHABET, TAGS
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+CONFIG = "config.json"  # as transformers' save_pretrained calls it
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -94,28 +96,34 @@ def encoder_folder(name: str) -> str:
     return str(Path(spec.origin).parent / "model")
 
 
-def load_encoder(name: str, *, weights: bool = True) -> tuple[nn.Module, int, Tokenizer]:
-    """An encoder, its hidden size and its tokenizer.
+def load_encoder(name: str) -> tuple[nn.Module, int, Tokenizer]:
+    """A pretrained encoder, its hidden size and its tokenizer.
 
     Args:
         name: see `TaggingRecipe.encoder`.
-        weights: whether to load the pretrained weights, or only the architecture.
 
     Raises:
         ModelError: if there is no such encoder, or its tokenizer is not a fast one.
     """
     folder = encoder_folder(name)
     try:
-        config = AutoConfig.from_pretrained(folder)
-        if weights:
-            encoder = AutoModel.from_pretrained(folder, config=config, dtype=torch.float32)
-        else:
-            encoder = AutoModel.from_config(config)
+        encoder = AutoModel.from_pretrained(folder, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError) as error:
         raise ModelError(f"encoder {name}: cannot be loaded: {error}") from error
     if not tokenizer.is_fast:
         raise ModelError(f"encoder {name}: its tokenizer gives no offsets; choose one with a fast tokenizer")
+    return _without_pooler(encoder), int(encoder.config.hidden_size), tokenizer.backend_tokenizer
+
+
+def build_encoder(folder: Path) -> tuple[nn.Module, int]:
+    """An encoder of the architecture that a folder's `config.json` describes, and its hidden size."""
+    encoder = AutoModel.from_config(AutoConfig.from_pretrained(folder))  # type: ignore[no-untyped-call]
+    return _without_pooler(encoder), int(encoder.config.hidden_size)
+
+
+def _without_pooler(encoder: nn.Module) -> nn.Module:
+    """Without the layer for the first token alone, which tagging does not use."""
     if hasattr(encoder, "pooler"):
-        encoder.pooler = None  # for the first token alone, which tagging does not use
-    return encoder, int(config.hidden_size), tokenizer.backend_tokenizer
+        encoder.pooler = None  # type: ignore[assignment]
+    return encoder

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import get_args, get_origin, get_type_hints
@@ -59,6 +59,12 @@ class TaggingRecipe:
     seed: int = 13
 
 
+def recipe_from(values: Mapping[str, object]) -> TaggingRecipe:
+    """The recipe that was saved as JSON beside a model."""
+    saved = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    return TaggingRecipe(**saved)  # type: ignore[arg-type]
+
+
 def load_recipe(path: Path, changes: Sequence[str] = ()) -> TaggingRecipe:
     """A recipe's file with `key=value` changes applied.
 
@@ -96,9 +102,8 @@ def _recipe(path: Path, values: dict[str, object]) -> TaggingRecipe:
             wrong = not isinstance(value, list) or not all(isinstance(v, get_args(hint)[0]) for v in value)
             values[key] = tuple(value) if isinstance(value, list) else value
         else:
-            value = float(value) if hint is float and type(value) is int else value
-            wrong = type(value) is not hint
-            values[key] = value
+            values[key] = float(value) if hint is float and type(value) is int else value
+            wrong = type(values[key]) is not hint
         if wrong:
             raise UsageError(f"{path}: {key} = {value!r} is not of the type {hint}")
     missing = [f.name for f in known.values() if f.default is MISSING and f.name not in values]

@@ -18,28 +18,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from biomark import corpora
-from biomark.errors import UsageError
+from biomark.errors import ModelError, UsageError
 from biomark.formats import Reject
-from biomark.recognizers.tagging import TaggingRecognizer
+from biomark.recognizers.tagging import TOKENIZER, TaggingRecognizer
 from biomark.sentences import with_sentences
 from biomark.spans import Document, Entity, whole_text
 from biomark.tagging import Batch, Floats, Ints, Window, WordReader, Words, collate, encode_tags, sentence_ends, windows
-from biomark.training.network import Network, Shape, load_encoder
-from biomark.training.recipe import TaggingRecipe
+from biomark.training.network import CONFIG, Network, Shape, build_encoder, load_encoder
+from biomark.training.recipe import TaggingRecipe, recipe_from
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT, BEST, RECIPE, SCORES, TOKENIZER = (
-    "checkpoint.pt",
-    "model.safetensors",
-    "recipe.json",
-    "scores.json",
-    "tokenizer.json",
-)
+CHECKPOINT, BEST, RECIPE, SCORES = "checkpoint.pt", "model.safetensors", "recipe.json", "scores.json"
 UNLABELLED = -100  # what cross entropy leaves out
 # Shares of `max_pieces` that a document's windows may have in an epoch; 0: every sentence alone.
 WINDOW_SHARES = (0.0, 0.0, 0.5, 1.0)
@@ -89,8 +84,7 @@ def train(
     _check(recipe)
     torch.manual_seed(recipe.seed)
     encoder, hidden, tokenizer = load_encoder(recipe.encoder)
-    shape = Shape(len(recipe.types), recipe.character_size, recipe.character_filters, recipe.dropout)
-    run = Run(recipe, Network(encoder, hidden, shape), WordReader(tokenizer), folder, progress)
+    run = Run(recipe, Network(encoder, hidden, shape_of(recipe)), WordReader(tokenizer), folder, progress)
     run.prepare(reject)
     if resume:
         run.load()
@@ -165,7 +159,7 @@ class Run:
             for passage in document:
                 found = windows(passage.words, passage.ends, self.recipe.max_pieces, share=share)
                 examples += [(window, passage.tags) for window in found]
-        examples.sort(key=lambda example: (example[0].length + chance.uniform(-4, 4)))
+        examples.sort(key=lambda example: example[0].length + chance.uniform(-4, 4))
         batches: list[list[tuple[Window, Ints]]] = [[]]
         for example in examples:
             longest = max([example[0].length, *(w.length for w, _ in batches[-1])])
@@ -260,7 +254,7 @@ class Run:
         if not path.exists():
             raise UsageError(f"{self.folder}: there is no {CHECKPOINT} to resume from")
         state = torch.load(path, map_location=self.device, weights_only=True)
-        if state["recipe"] != json.loads(json.dumps(asdict(self.recipe))) and state["recipe"] != asdict(self.recipe):
+        if state["recipe"] != asdict(self.recipe):
             raise UsageError(f"{path}: is of another recipe; change the recipe back, or begin a new run")
         self.network.load_state_dict(state["network"])
         self.average = state["average"]
@@ -279,6 +273,27 @@ def recognizer_of(network: Network, reader: WordReader, recipe: TaggingRecipe) -
         return result
 
     return TaggingRecognizer(reader, forward, recipe.types, max_pieces=recipe.max_pieces, batch_pieces=4096)
+
+
+def load_trained(folder: Path) -> tuple[Network, WordReader, TaggingRecipe]:
+    """The network of a run's folder, with its reader and recipe.
+
+    Raises:
+        ModelError: if a file is missing.
+    """
+    for name in (BEST, RECIPE, TOKENIZER, CONFIG):
+        if not (folder / name).is_file():
+            raise ModelError(f"{folder}: {name} is missing; is this the folder of a training run?")
+    recipe = recipe_from(json.loads((folder / RECIPE).read_text("utf-8")))
+    encoder, hidden = build_encoder(folder)
+    network = Network(encoder, hidden, shape_of(recipe))
+    network.load_state_dict(load_file(folder / BEST))
+    return network.eval(), WordReader(Tokenizer.from_file(str(folder / TOKENIZER))), recipe
+
+
+def shape_of(recipe: TaggingRecipe) -> Shape:
+    """What a recipe says of the network beside its encoder."""
+    return Shape(len(recipe.types), recipe.character_size, recipe.character_filters, recipe.dropout)
 
 
 def strict_score(documents: Sequence[Document], recognizer: TaggingRecognizer, types: Sequence[str]) -> Score:

@@ -1,0 +1,129 @@
+"""A trained tagging model → a folder that runs without torch: ONNX, tokenizer, facts."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from biomark import __version__
+from biomark.recognizers.tagging import CARD, TOKENIZER, WEIGHTS
+from biomark.spans import Document
+from biomark.tagging import Batch, WordReader, collate, read_document
+from biomark.training.network import Network
+from biomark.training.tagging import SCORES, load_trained
+
+# Two documents of one's own shape: the exporter follows the network over a batch of real windows.
+_EXAMPLES = (
+    "Aspirin (acetylsalicylic acid) inhibits COX-1.",
+    "Fever, cough and β-thalassaemia were seen in two patients.",
+)
+
+
+def export(run: Path, folder: Path, *, int8: bool = True) -> Path:
+    """Write the folder that `biomark.recognizers.tagging.load_onnx` reads.
+
+    Args:
+        run: folder of a training run.
+        folder: is made if it is not there; files of the same names are replaced.
+        int8: quantise the weights (one scale a column) and compute the matrix products in 8 bits;
+            else 32 bits throughout.
+
+    Returns:
+        `folder`.
+
+    Raises:
+        ModelError: if `run` is not the folder of a training run.
+    """
+    network, reader, recipe = load_trained(run)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        plain = Path(temporary) / "plain.onnx"
+        _write_onnx(network, reader, plain)
+        if int8:
+            _quantise(plain, folder / WEIGHTS)
+        else:
+            (folder / WEIGHTS).write_bytes(plain.read_bytes())
+    reader.tokenizer.save(str(folder / TOKENIZER))
+    scores = json.loads((run / SCORES).read_text("utf-8"))
+    best = max(range(len(scores)), key=lambda epoch: sum(s["f1"] for s in scores[epoch].values()))
+    card = {
+        "name": recipe.name,
+        "types": recipe.types,
+        "max_pieces": recipe.max_pieces,
+        "precision": "int8" if int8 else "fp32",
+        "encoder": recipe.encoder,
+        "train": recipe.train,
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "epoch": best + 1,
+        "devel_fp32": scores[best],
+        "biomark": __version__,
+        "torch": torch.__version__,
+    }
+    (folder / CARD).write_text(json.dumps(card, indent=2) + "\n", "utf-8")
+    return folder
+
+
+def _write_onnx(network: Network, reader: WordReader, path: Path) -> None:
+    documents = [Document(str(n), text) for n, text in enumerate(_EXAMPLES)]
+    windows = [window for d in documents for window in read_document(d, reader, 64).windows]
+    batch = collate(windows, reader)
+    automatic = torch.export.Dim.AUTO
+    with _quietly():
+        program = torch.onnx.export(
+            network.eval(),
+            tuple(torch.from_numpy(array) for array in batch),
+            dynamo=True,
+            verbose=False,
+            input_names=list(Batch._fields),
+            output_names=["logits"],
+            dynamic_shapes=tuple(dict.fromkeys(range(array.ndim), automatic) for array in _sizes(batch)),
+        )
+    if program is None:  # pragma: no cover - only where torch.onnx.export is told to write the file itself
+        raise RuntimeError("torch.onnx.export gave no program")
+    program.save(str(path))
+
+
+def _sizes(batch: Batch) -> list[np.ndarray[tuple[int, ...], np.dtype[np.int64]]]:
+    """The arrays with only those axes that vary: a word always has the same number of characters."""
+    return [array[:, 0] if name == "characters" else array for name, array in batch._asdict().items()]
+
+
+def _quantise(source: Path, target: Path) -> None:
+    """Weights in 8 bits with one scale a column; activations are scaled batch by batch."""
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    model = onnx.load(source)
+    # The exporter notes shapes of intermediate values that onnx's own inference contradicts.
+    del model.graph.value_info[:]
+    onnx.save(model, source)
+    with _quietly():
+        quantize_dynamic(
+            source,
+            target,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            op_types_to_quantize=["MatMul", "Gather"],
+            extra_options={"MatMulConstBOnly": True},
+        )
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Without the exporters' remarks on their own insides."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
