@@ -63,8 +63,8 @@ def guess_format(path: Path, *, writing: bool = False) -> Format:
         able = format.write if writing else format.read
         if able is not None and any(name.endswith(suffix) for suffix in format.suffixes):
             return _sniff(path) or format if not writing and format.ambiguous else format
-    if not writing and (format := _sniff(path)):
-        return format
+    if not writing and (sniffed := _sniff(path)):
+        return sniffed
     option = "--to" if writing else "--from"
     raise FormatError(f"{path}: no format goes with this name; say {option} with one of {_names(writing=writing)}")
 
@@ -81,11 +81,14 @@ def format_named(name: str, *, writing: bool = False) -> Format:
     return format
 
 
-def read(path: str | Path | IO[bytes], format: str | None = None, *, reject: Reject = raise_rejected) -> Iterator[Document]:
+def read(
+    path: str | Path | IO[bytes] | Source, format: str | None = None, *, reject: Reject = raise_rejected
+) -> Iterator[Document]:
     """The documents of a file or folder, one at a time.
 
     Args:
-        path: a file, a folder of brat or text files, or an open binary stream.
+        path: a file, a folder of brat or text files, an open binary stream, or a `Source` of these
+            (whose `position` then tells how far the reading is).
         format: its format's name; None: guessed from the name and the first bytes.
         reject: is called with whatever cannot be read; the reader then goes on. By default the
             first such thing raises `FormatError`.
@@ -93,18 +96,27 @@ def read(path: str | Path | IO[bytes], format: str | None = None, *, reject: Rej
     Raises:
         FormatError: if nothing can be read at all, or on the first reject (see `reject`).
     """
-    if not isinstance(path, (str, Path)):
-        if format is None:
-            raise FormatError(f"say the format of a stream (--from): one of {_names(writing=False)}")
-        source = Source(None, path)
-    else:
-        source = Source(Path(path))
-        if not Path(path).exists():
-            raise FormatError(f"{path}: there is no such file or folder")
-    found = format_named(format) if format else guess_format(Path(str(path)))
+    source = _source(path)
+    if source.path is None and format is None:
+        raise FormatError(f"say the format of a stream (--from): one of {_names(writing=False)}")
+    if source.path is not None and not source.path.exists():
+        raise FormatError(f"{source.path}: there is no such file or folder")
+    found = format_named(format) if format else guess_format(Path(source.name))
     if found.read is None:  # pragma: no cover - format_named and guess_format look at it
         raise FormatError(f"{path}: {found.name} cannot be read")
-    yield from _checked(found.read(source, reject), source, reject)
+    rejects = 0
+
+    def counted(rejected: Rejected) -> None:
+        nonlocal rejects
+        rejects += 1
+        reject(rejected)
+
+    documents = 0
+    for document in _unique(found.read(source, counted), source, counted):
+        documents += 1
+        yield document
+    if not documents and not rejects:
+        reject(Rejected("the file holds no document", source=source.name))
 
 
 def write(documents: Iterable[Document], path: str | Path | IO[bytes], format: str | None = None) -> Counter[str]:
@@ -135,6 +147,12 @@ def write(documents: Iterable[Document], path: str | Path | IO[bytes], format: s
     return lost
 
 
+def _source(path: str | Path | IO[bytes] | Source) -> Source:
+    if isinstance(path, Source):
+        return path
+    return Source(Path(path)) if isinstance(path, (str, Path)) else Source(None, path)
+
+
 def _names(*, writing: bool) -> str:
     return ", ".join(f.name for f in FORMATS.values() if (f.write if writing else f.read) is not None)
 
@@ -147,28 +165,17 @@ def _sniff(path: Path) -> Format | None:
     return next((f for f in FORMATS.values() if f.read is not None and f.sniff is not None and f.sniff(head)), None)
 
 
-def _checked(documents: Iterator[Document], source: Source, reject: Reject) -> Iterator[Document]:
-    """Documents with ids of their own; a second one with the same id is rejected, and so is an empty file."""
+def _unique(documents: Iterator[Document], source: Source, reject: Reject) -> Iterator[Document]:
+    """Documents with ids of their own; a second one with the same id is rejected."""
     seen: set[int] = set()  # hashes: 8 bytes an id instead of its text, for files of millions of documents
-    count = 0
     for document in documents:
-        count += 1
         key = hash(document.id)
-        if key in seen:
-            reject(
-                Rejected(
-                    "a second document with this id; give it an id of its own",
-                    raw=document.text,
-                    document_id=document.id,
-                    source=source.name,
-                    line=source.line,
-                )
-            )
+        if key not in seen:
+            seen.add(key)
+            yield document
             continue
-        seen.add(key)
-        yield document
-    if not count and not source.rejected:
-        reject(Rejected("the file holds no document", source=source.name))
+        reason = "a second document with this id; give it an id of its own"
+        source.reject(reject, reason, raw=document.text, document_id=document.id, line=source.line)
 
 
 __all__ = ["FORMATS", "Format", "Reject", "Sink", "Source", "format_named", "guess_format", "read", "write"]

@@ -20,6 +20,9 @@ from biomark.spans import Document, Rejected
 
 Reject = Callable[[Rejected], None]
 
+BROKEN_GZIP = (EOFError, zlib.error, gzip.BadGzipFile)
+_CHUNK = 1 << 14  # bytes; small, since a compressed file that breaks off loses the piece being read
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -43,21 +46,19 @@ class Source:
         path: the file or folder; None for a stream.
         name: how messages call it.
         line: the number of the line read last (for messages).
-        rejected: how many things `reject` was given through this source.
     """
 
     def __init__(self, path: Path | None, stream: IO[bytes] | None = None) -> None:
         self.path = path
         self.name = str(path) if path is not None else "standard input"
         self.line: int | None = None
-        self.rejected = 0
         self._stream = stream
+        self._raw: IO[bytes] | None = None
 
     def reject(
         self, reject: Reject, reason: str, *, raw: str = "", document_id: str | None = None, line: int | None = None
     ) -> None:
         """Hand something over to `reject`, with this source's name."""
-        self.rejected += 1
         reject(Rejected(reason, raw=raw, document_id=document_id, source=self.name, line=line))
 
     @contextmanager
@@ -73,18 +74,22 @@ class Source:
             yield self._stream
             return
         try:
-            handle: IO[bytes] = gzip.open(self.path) if self.path.suffix == ".gz" else self.path.open("rb")  # type: ignore[assignment]
+            self._raw = self.path.open("rb")
         except OSError as error:
             raise FormatError(f"{self.path}: cannot be read: {error.strerror or error}") from error
-        with handle:
-            yield handle
+        with self._raw as raw:
+            yield gzip.GzipFile(fileobj=raw) if self.path.suffix == ".gz" else raw  # type: ignore[misc]
+
+    def position(self) -> int:
+        """How many bytes of the file on the disk have been read; 0 if it is not open."""
+        return self._raw.tell() if self._raw is not None and not self._raw.closed else 0
 
     def head(self, size: int = 4096) -> bytes:
         """The first bytes of a file (uncompressed); empty if there are none."""
         try:
             with self.open() as handle:
                 return handle.read(size)
-        except (OSError, EOFError, zlib.error) as error:
+        except (OSError, *BROKEN_GZIP) as error:
             raise FormatError(f"{self.name}: cannot be read: {error}") from error
 
     def lines(self, reject: Reject) -> Iterator[Line]:
@@ -104,8 +109,17 @@ class Source:
                         raw = self._without_mark(raw)
                     self.line = number
                     yield _line(number, raw)
-            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            except BROKEN_GZIP as error:
                 self.reject(reject, f"the compressed file breaks off: {error}", line=number + 1)
+
+    def chunks(self, reject: Reject) -> Iterator[bytes]:
+        """All bytes, piece by piece; a compressed file that breaks off is rejected after what can be read."""
+        with self.open() as handle:
+            try:
+                while chunk := handle.read(_CHUNK):
+                    yield chunk
+            except BROKEN_GZIP as error:
+                self.reject(reject, f"the compressed file breaks off: {error}")
 
     def text(self) -> str:
         """The whole file, line ends as they are.
@@ -116,7 +130,7 @@ class Source:
         with self.open() as handle:
             try:
                 raw = self._without_mark(handle.read())
-            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            except BROKEN_GZIP as error:
                 raise FormatError(f"{self.name}: the compressed file breaks off: {error}") from error
         try:
             return raw.decode()
@@ -165,8 +179,12 @@ class Sink:
             binary: IO[bytes] = gzip.open(part, "wb") if target.suffix == ".gz" else part.open("wb")  # type: ignore[assignment]
         except OSError as error:
             raise FormatError(f"{target}: cannot be written: {error.strerror or error}") from error
-        with io.TextIOWrapper(binary, encoding="utf-8", newline="\n") as text:
-            yield text
+        try:
+            with io.TextIOWrapper(binary, encoding="utf-8", newline="\n") as text:
+                yield text
+        except BaseException:  # an interrupt as well: nothing half written stays
+            part.unlink(missing_ok=True)
+            raise
         part.replace(target)
 
 
