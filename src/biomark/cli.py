@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -63,7 +64,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     pass
 
@@ -80,6 +83,30 @@ def convert(
 
     rejects = Rejects()
     lost = formats.write(formats.read(input, from_, reject=rejects), output, to)
+    for what, count in lost.items():
+        typer.echo(f"left out: {count} {what}", err=True)
+    rejects.exit()
+
+
+@app.command()
+def demonstrations(
+    corpora: Annotated[list[str], typer.Argument(help="Files, or splits of the catalogue such as ncbi_disease:train.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .json list, or .jsonl with a line each.")],
+    types: Annotated[str | None, typer.Option(help="Types (A,B); else all that a corpus annotates.")] = None,
+    fraction: Annotated[float, typer.Option(help="The share of each corpus and type to take.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of the sample.")] = 0,
+    guidelines: Annotated[bool, typer.Option("--guidelines", help="Say in the instruction what to mark.")] = False,
+) -> None:
+    """Make instruction demonstrations of annotated corpora: instruction, input, output."""
+    from biomark import prompts
+
+    rejects, lost = Rejects(), Counter[str]()
+    wanted = parse_types(types) if types else None
+    found = prompts.from_corpora(
+        corpora, wanted, guidelines=guidelines, fraction=fraction, seed=seed, reject=rejects, lost=lost
+    )
+    written = prompts.write(found, output)
+    typer.echo(f"{output}: {written.total()} demonstrations, {written['without']} of them without a mention", err=True)
     for what, count in lost.items():
         typer.echo(f"left out: {count} {what}", err=True)
     rejects.exit()
@@ -115,7 +142,7 @@ def evaluate(
     _tell(found.notes)
     if report:
         seen = evaluation.surface_forms(evaluation.read_gold(training, reject=rejects)) if training else None
-        page = evaluation.write_report(found, report, system=predicted, seen=seen)
+        page = evaluation.write_report(found, report, system=Path(predicted).name, seen=seen)
         typer.echo(f"report: {page}", err=True)
     _show(evaluation.evaluation_json(found) if json_ else evaluation.evaluation_table(found), found.signature)
     rejects.exit()

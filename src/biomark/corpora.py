@@ -19,6 +19,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from biomark import formats
+from biomark.entity_types import with_canonical_types
 from biomark.errors import CorpusError, UsageError
 from biomark.formats import Reject, raise_rejected
 from biomark.formats.base import Source
@@ -185,6 +186,36 @@ def read_split(name: str, *, reject: Reject = raise_rejected) -> Iterator[Docume
     corpus, splits = parse_split(name)
     places = [(corpus.splits[split], locate(corpus, split)) for split in splits]
     return (document for split, folder in places for document in _documents(corpus, split, folder, reject))
+
+
+def read_corpus(corpus: str, *, reject: Reject = raise_rejected) -> Iterator[Document]:
+    """The documents of a split of the catalogue, or of a file, with biomark's names of types.
+
+    Args:
+        corpus: such as `ncbi_disease:train`, or the path of a file or folder, which goes first.
+        reject: as for `biomark.formats.read`.
+
+    Raises:
+        UsageError: if it is neither.
+    """
+    if Path(corpus).exists():
+        return map(with_canonical_types, formats.read(corpus, reject=reject))
+    if corpus.partition(":")[0] not in catalogue() and (":" not in corpus or "/" in corpus):
+        raise UsageError(
+            f"{corpus}: neither a file nor a corpus of the catalogue with its split, as ncbi_disease:train"
+        )
+    return read_split(corpus, reject=reject)
+
+
+def corpus_types(corpus: str) -> tuple[str, ...]:
+    """The types that a corpus annotates; of a file, those that occur in it, for which it is read.
+
+    Args:
+        corpus: as for `read_corpus`.
+    """
+    if not Path(corpus).exists():
+        return parse_split(corpus)[0].types
+    return tuple(dict.fromkeys(e.type for document in read_corpus(corpus, reject=_ignore) for e in document.entities))
 
 
 def corpus_folders() -> tuple[Path, ...]:
