@@ -6,12 +6,13 @@ Results go to standard output or to files; progress and messages to standard err
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -72,44 +73,72 @@ def _root(
 
 
 @app.command()
+def annotate(
+    context: typer.Context,
+    inputs: Annotated[
+        list[str] | None, typer.Argument(metavar="[INPUT]...", help="Files or folders; - or none: standard input.")
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="OUT", help="A file; FOLDER/ for a file per input.")
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="A model's name or folder.", autocompletion=completion.models)
+    ] = "default",
+    types: Annotated[
+        str | None, typer.Option(help="Such as disease,chemical; all by default.", autocompletion=completion.types)
+    ] = None,
+    from_: _From = None,
+    to: _To = None,
+    min_score: Annotated[float, typer.Option(help="Leave out mentions with a lower score.", min=0.0, max=1.0)] = 0.0,
+    progress: _Progress = None,
+) -> None:
+    """Find mentions in texts and write them down, or show them.
+
+    Standard input is plain text unless --from says otherwise. Without -o the result goes to standard
+    output: coloured in a terminal, else in the format of the input (jsonl for plain text).
+    """
+    if not inputs and sys.stdin.isatty():
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
+    from biomark import models
+    from biomark.annotate import plan, run, size
+    from biomark.progress import progress_bar
+
+    paths = [None if name == "-" else Path(name) for name in inputs or ["-"]]
+    output = None if output == "-" else output
+    screen = output is None and sys.stdout.isatty()
+    jobs = plan(paths, output, from_=from_, to=to, screen=screen)
+    recognizer = models.load(model)
+    rejects, lost = Rejects(), Counter[str]()
+    shown = sys.stderr.isatty() and not screen if progress is None else progress
+    for job in jobs:
+        total = sum(map(size, job.inputs))
+        with progress_bar(str(job.output or "annotating"), total, shown=shown) as step:
+            options = {"types": types, "min_score": min_score, "reject": rejects, "progress": step}
+            lost += run(job, recognizer, from_=from_, **options)
+    _tell_lost(lost)
+    rejects.exit()
+
+
+@app.command()
 def convert(
-    input: Annotated[Path, typer.Argument(help="A file or folder in any format that biomark reads.")],
-    output: Annotated[Path, typer.Argument(help="Where to write; its name speaks for the format.")],
-    from_: Annotated[str | None, typer.Option("--from", help="The input's format.")] = None,
-    to: Annotated[str | None, typer.Option("--to", help="The output's format.")] = None,
+    input: Annotated[str, typer.Argument(help="A file or folder in any format that biomark reads; - for standard input.")],
+    output: Annotated[str, typer.Argument(help="Where to write; its name speaks for the format; - for standard output.")],
+    from_: _From = None,
+    to: _To = None,
 ) -> None:
     """Convert a corpus from one format to another."""
     from biomark import formats
 
     rejects = Rejects()
-    lost = formats.write(formats.read(input, from_, reject=rejects), output, to)
-    for what, count in lost.items():
-        typer.echo(f"left out: {count} {what}", err=True)
+    documents = formats.read(sys.stdin.buffer if input == "-" else input, from_, reject=rejects)
+    _tell_lost(formats.write(documents, sys.stdout.buffer if output == "-" else output, to))
     rejects.exit()
 
 
-@app.command()
-def demonstrations(
-    corpora: Annotated[list[str], typer.Argument(help="Files, or splits of the catalogue such as ncbi_disease:train.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="A .json list, or .jsonl with a line each.")],
-    types: Annotated[str | None, typer.Option(help="Types (A,B); else all that a corpus annotates.")] = None,
-    fraction: Annotated[float, typer.Option(help="The share of each corpus and type to take.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Of the sample.")] = 0,
-    guidelines: Annotated[bool, typer.Option("--guidelines", help="Say in the instruction what to mark.")] = False,
-) -> None:
-    """Make instruction demonstrations of annotated corpora: instruction, input, output."""
-    from biomark import prompts
-
-    rejects, lost = Rejects(), Counter[str]()
-    wanted = parse_types(types) if types else None
-    found = prompts.from_corpora(
-        corpora, wanted, guidelines=guidelines, fraction=fraction, seed=seed, reject=rejects, lost=lost
-    )
-    written = prompts.write(found, output)
-    typer.echo(f"{output}: {written.total()} demonstrations, {written['without']} of them without a mention", err=True)
+def _tell_lost(lost: Mapping[str, int]) -> None:
     for what, count in lost.items():
         typer.echo(f"left out: {count} {what}", err=True)
-    rejects.exit()
 
 
 @app.command()
@@ -193,6 +222,105 @@ def _show(result: Table | Mapping[str, object], signature: str) -> None:
 
     Console().print(result)
     typer.echo(signature)
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A recipe, such as recipes/default-tagging.toml.")],
+    *,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="The run's folder; else runs/NAME.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after the last finished epoch.")] = False,
+) -> None:
+    """Train a model by a recipe."""
+    from biomark import models
+    from biomark.training.recipe import load_recipe
+
+    plan = load_recipe(recipe, set_ or [])
+    tagging = _needs_extra("biomark.training.tagging", "train")
+    rejects = Rejects()
+    folder = output or models.RUNS / plan.name
+    tagging.train(plan, folder, reject=rejects, resume=resume, progress=_say)
+    _say(f"the model is in {folder}; use it with --model {folder}, or make it small: biomark export {folder} -o FOLDER")
+    rejects.exit()
+
+
+@app.command()
+def export(
+    model: Annotated[Path, typer.Argument(help="The folder of a training run.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.")],
+    *,
+    fp32: Annotated[bool, typer.Option("--fp32", help="32-bit weights instead of 8-bit ones.")] = False,
+) -> None:
+    """Make a tagging model small and fast: int8 ONNX, no torch needed to run it."""
+    from biomark import models
+    from biomark.recognizers.tagging import WEIGHTS
+
+    exporter = _needs_extra("biomark.training.export", "train")
+    folder = exporter.export(models.folder_of(str(model)), output, int8=not fp32)
+    _say(f"{folder}: {(folder / WEIGHTS).stat().st_size / 1e6:.1f} MB")
+
+
+models_app = typer.Typer(help="The models at hand.", no_args_is_help=True)
+app.add_typer(models_app, name="models")
+
+
+@models_app.command("list")
+def models_list(*, json_: _Json = False) -> None:
+    """List the model of the package and those under runs/."""
+    from biomark import models
+
+    rows = {name: models.describe(name) for name in models.names()}
+    if json_:
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    for name, facts in rows.items():
+        types = facts.get("types")
+        typer.echo(f"{name}: {', '.join(types) if isinstance(types, list) else '?'}  ({facts['folder']})")
+
+
+@models_app.command("show")
+def models_show(model: Annotated[str, typer.Argument(help="`default`, a folder, or a name under runs/.")]) -> None:
+    """Show what a model was made of and how it scored, as JSON."""
+    from biomark import models
+
+    typer.echo(json.dumps(models.describe(model), indent=2, ensure_ascii=False))
+
+
+bench_app = typer.Typer(help="Benchmarks beside what you would otherwise run.", no_args_is_help=True)
+app.add_typer(bench_app, name="bench")
+
+
+@bench_app.command("annotate")
+def bench_annotate(
+    corpus: Annotated[str, typer.Argument(help="A file, or a split of the catalogue.")] = "ncbi_disease:devel",
+    *,
+    model: Annotated[str, typer.Option(help="Ours.")] = "default",
+    rounds: Annotated[int, typer.Option(min=1, help="How often each runs; the best counts.")] = 3,
+    weights: Annotated[Path | None, typer.Option(help="A training run whose fp32 weights the pipeline takes.")] = None,
+) -> None:
+    """Sentences per second beside a transformers pipeline with an fp32 model of the same size."""
+    from biomark import bench, evaluation
+
+    rejects = Rejects()
+    documents = list(evaluation.read_gold(corpus, reject=rejects))
+    found = bench.annotate(documents, model=model, rounds=rounds, weights=weights)
+    typer.echo(json.dumps(found, ensure_ascii=False))
+    rejects.exit()
+
+
+def _needs_extra(module: str, extra: str) -> Any:
+    """Import a module that needs an extra; without it, say which."""
+    from biomark.errors import MissingExtraError
+
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(error.name or module, extra) from error
+
+
+def _say(message: str) -> None:
+    typer.echo(message, err=True)
 
 
 def main() -> None:

@@ -215,7 +215,7 @@ class Run:
     def _score(self) -> None:
         kept = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
         self.network.load_state_dict(self.average)
-        recognizer = recognizer_of(self.network, self.reader, self.recipe)
+        recognizer = recognizer_of(self.network, self.reader, self.recipe, bf16=True)
         found = {
             name: strict_score(documents, recognizer, corpora.annotated_types(name))
             for name, documents in self.devel.items()
@@ -262,17 +262,19 @@ class Run:
         self.epoch, self.step, self.scores = state["epoch"], state["step"], state["scores"]
 
 
-def recognizer_of(network: Network, reader: WordReader, recipe: TaggingRecipe) -> TaggingRecognizer:
-    """A recognizer that runs the network in torch, in 32 bits."""
+def recognizer_of(
+    network: Network, reader: WordReader, recipe: TaggingRecipe, *, bf16: bool = False
+) -> TaggingRecognizer:
+    """A recognizer that runs the network in torch, in 32 bits or, several times faster, in bfloat16."""
     network.eval()
     device = next(network.parameters()).device
 
     def forward(batch: Batch) -> Floats:
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
             result: Floats = network(*(torch.from_numpy(a).to(device) for a in batch)).float().cpu().numpy()
         return result
 
-    return TaggingRecognizer(reader, forward, recipe.types, max_pieces=recipe.max_pieces, batch_pieces=4096)
+    return TaggingRecognizer(reader, forward, recipe.types, max_pieces=recipe.max_pieces, batch_pieces=2048)
 
 
 def load_trained(folder: Path) -> tuple[Network, WordReader, TaggingRecipe]:

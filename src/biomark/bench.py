@@ -1,0 +1,132 @@
+"""Benchmarks: ours beside what users would otherwise run, in one run on one machine.
+
+Each returns one object for `biomark bench`, whose last line is that object as JSON. Contestants
+run in turn, several rounds, on the same sentences; the best round counts, since whatever else the
+machine does only ever slows a round down.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from biomark import models
+from biomark.errors import MissingExtraError
+from biomark.recognizers import Recognizer
+from biomark.sentences import with_sentences
+from biomark.spans import Document
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """What is timed: `run` annotates all sentences once."""
+
+    name: str
+    run: Callable[[], None]
+
+
+def annotate(
+    documents: Sequence[Document], *, model: str = models.DEFAULT, rounds: int = 3, weights: Path | None = None
+) -> dict[str, object]:
+    """Sentences per second of a model beside `transformers`' token-classification pipeline.
+
+    The pipeline runs the same architecture in fp32 on the same sentences, with its default batch
+    size and with 8 and 32; the ratio is to the fastest of them. The network's own additions to the
+    encoder (characters of words) are left out of the pipeline's model, which makes it faster, if anything.
+
+    Args:
+        documents: what to annotate; the pipeline gets their sentences one by one.
+        model: ours.
+        rounds: how often each runs.
+        weights: the folder of the training run whose encoder the pipeline takes. None: the
+            pretrained encoder that the model was made from; equally large, equally fast.
+
+    Raises:
+        MissingExtraError: if transformers is not installed.
+    """
+    split = [with_sentences(document) for document in documents]
+    sentences = [sentence.of(document.text) for document in split for sentence in document.sentences]
+    recognizer = models.load(model)
+    alone = [Document(str(n), sentence) for n, sentence in enumerate(sentences)]
+    contestants = [
+        Contestant("biomark, documents", lambda: _run(recognizer, split)),
+        Contestant("biomark, single sentences", lambda: _run(recognizer, alone)),
+        *_pipelines(sentences, model, weights),
+    ]
+    seconds = _time(contestants, rounds)
+    rates = {name: round(len(sentences) / time, 1) for name, time in seconds.items()}
+    best = max(rate for name, rate in rates.items() if name.startswith("transformers"))
+    return {
+        "bench": "annotate",
+        "documents": len(split),
+        "sentences": len(sentences),
+        "sentences_per_second": rates,
+        "ratio": round(rates["biomark, documents"] / best, 2),
+        "ratio_single_sentences": round(rates["biomark, single sentences"] / best, 2),
+        "rounds": rounds,
+        **machine(),
+    }
+
+
+def machine() -> Mapping[str, object]:
+    """What the figures were measured on."""
+    import onnxruntime
+
+    return {
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "onnxruntime": onnxruntime.__version__,
+    }
+
+
+def _run(recognizer: Recognizer, documents: Sequence[Document]) -> None:
+    for _ in recognizer.annotate(documents):
+        pass
+
+
+def _time(contestants: Sequence[Contestant], rounds: int) -> dict[str, float]:
+    """The best of several rounds, in seconds; the contestants take turns."""
+    best: dict[str, float] = {}
+    for _ in range(rounds):
+        for contestant in contestants:
+            begin = time.perf_counter()
+            contestant.run()
+            seconds = time.perf_counter() - begin
+            best[contestant.name] = min(seconds, best.get(contestant.name, seconds))
+    return best
+
+
+def _pipelines(sentences: Sequence[str], model: str, weights: Path | None) -> list[Contestant]:
+    try:
+        import torch
+        import transformers
+        from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
+
+        from biomark.training.network import encoder_folder
+    except ImportError as error:
+        raise MissingExtraError(error.name or "transformers", "train") from error
+    facts = models.describe(model)
+    encoder = encoder_folder(str(facts["encoder"]))
+    types = facts["types"]
+    labels = ["O", *(f"{tag}-{type}" for type in (types if isinstance(types, list) else []) for tag in "BI")]
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    network = AutoModelForTokenClassification.from_pretrained(
+        str(weights) if weights else encoder, num_labels=len(labels), dtype=torch.float32
+    ).eval()
+    tokenizer = AutoTokenizer.from_pretrained(encoder)
+    tag = pipeline("token-classification", model=network, tokenizer=tokenizer, aggregation_strategy="simple")
+
+    def run(size: int) -> None:
+        for _ in tag(list(sentences), batch_size=size):
+            pass
+
+    return [
+        Contestant(f"transformers pipeline fp32, batch size {size}", lambda size=size: run(size))  # type: ignore[misc]
+        for size in (1, 8, 32)
+    ]
