@@ -1,1 +1,19 @@
+"""Mentions of diseases, chemicals, genes and other types in biomedical text, with exact offsets.
+
+    import biomark
+    for document in biomark.annotate("Aspirin-induced asthma is rare in children."):
+        print([(entity.mention(document.text), entity.type) for entity in document.entities])
+
+`read` and `write` know the formats of the field. Models are loaded when they are first used, so that
+importing this package is fast.
+"""
+
 __version__ = "0.1.0"
+
+# The function takes the name of its module here; `from biomark.annotate import ...` works all the same.
+from biomark.annotate import annotate
+from biomark.errors import BiomarkError
+from biomark.formats import read, write
+from biomark.spans import Document, Entity, Passage, Rejected, Span
+
+__all__ = ["BiomarkError", "Document", "Entity", "Passage", "Rejected", "Span", "annotate", "read", "write"]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from biomark import __version__
+from biomark import __version__, completion
 from biomark.entity_types import parse_type_map, parse_types
 from biomark.errors import BiomarkError
 from biomark.spans import Rejected
@@ -40,6 +40,7 @@ class Rejects:
         self.count = 0
 
     def __call__(self, rejected: Rejected) -> None:
+        """Tell of one."""
         self.count += 1
         typer.echo(f"rejected: {rejected}", err=True)
 
@@ -50,6 +51,11 @@ class Rejects:
             raise typer.Exit(1)
 
 
+_From = Annotated[
+    str | None, typer.Option("--from", help="The input's format.", autocompletion=completion.read_formats)
+]
+_To = Annotated[str | None, typer.Option("--to", help="The output's format.", autocompletion=completion.write_formats)]
+_Progress = Annotated[bool | None, typer.Option("--progress/--no-progress", help="Else in a terminal only.")]
 _GOLD = "The gold file or folder, or a split of the catalogue such as ncbi_disease:test."
 _ScoredTypes = Annotated[str | None, typer.Option("--types", help="Types to score (A,B); else those of gold.")]
 _TypeMap = Annotated[list[str] | None, typer.Option("--type-map", metavar="A=B", help="Read type A as B; repeatable.")]
@@ -81,9 +87,7 @@ def annotate(
     output: Annotated[
         str | None, typer.Option("--output", "-o", metavar="OUT", help="A file; FOLDER/ for a file per input.")
     ] = None,
-    model: Annotated[
-        str, typer.Option(help="A model's name or folder.", autocompletion=completion.models)
-    ] = "default",
+    model: Annotated[str, typer.Option(help="A model's name or folder.", autocompletion=completion.models)] = "default",
     types: Annotated[
         str | None, typer.Option(help="Such as disease,chemical; all by default.", autocompletion=completion.types)
     ] = None,
@@ -114,16 +118,19 @@ def annotate(
     for job in jobs:
         total = sum(map(size, job.inputs))
         with progress_bar(str(job.output or "annotating"), total, shown=shown) as step:
-            options = {"types": types, "min_score": min_score, "reject": rejects, "progress": step}
-            lost += run(job, recognizer, from_=from_, **options)
+            lost += run(job, recognizer, from_=from_, types=types, min_score=min_score, reject=rejects, progress=step)
     _tell_lost(lost)
     rejects.exit()
 
 
 @app.command()
 def convert(
-    input: Annotated[str, typer.Argument(help="A file or folder in any format that biomark reads; - for standard input.")],
-    output: Annotated[str, typer.Argument(help="Where to write; its name speaks for the format; - for standard output.")],
+    input: Annotated[
+        str, typer.Argument(help="A file or folder in any format that biomark reads; - for standard input.")
+    ],
+    output: Annotated[
+        str, typer.Argument(help="Where to write; its name speaks for the format; - for standard output.")
+    ],
     from_: _From = None,
     to: _To = None,
 ) -> None:

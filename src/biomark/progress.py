@@ -1,0 +1,45 @@
+"""A progress bar for long work, on standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def progress_bar(description: str, total: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
+    """Show how far the work is; gives a function to be called after each document.
+
+    Args:
+        description: what is being done.
+        total: how much there is, such as the bytes of all inputs; 0 if nobody knows.
+        shown: False: nothing is shown, and the function does nothing.
+
+    Yields:
+        The function; it takes how much is done by now, in the unit of `total`.
+    """
+    if not shown:
+        yield lambda done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    known = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn()) if total else (SpinnerColumn(),)
+    columns = (
+        TextColumn("{task.description}"),
+        *known,
+        TextColumn("{task.fields[documents]:,} documents{task.fields[rate]}"),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, redirect_stdout=False) as bar:
+        task = bar.add_task(description, total=total or None, documents=0, rate="")
+        documents = 0
+
+        def step(done: int) -> None:
+            nonlocal documents
+            documents += 1
+            elapsed = bar.tasks[0].elapsed
+            rate = f", {documents / elapsed:,.0f}/s" if elapsed else ""
+            bar.update(task, completed=min(done, total) if total else None, documents=documents, rate=rate)
+
+        yield step
