@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from biomark.entity_types import label
@@ -99,7 +100,9 @@ def _differences_json(differences: Mapping[str, Difference]) -> Json:
 
 def _table(type: str, scheme: str, *numbers: str, caption: str | None = None) -> Table:
     """An empty table with two columns of names and the rest of numbers."""
-    table = Table(type, scheme, caption=caption, caption_justify="left")
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=caption, caption_justify="left")
+    for heading in (type, scheme):
+        table.add_column(heading, no_wrap=True)
     for heading in numbers:
         table.add_column(heading, justify="right", no_wrap=True)
     return table

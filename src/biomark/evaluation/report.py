@@ -13,6 +13,7 @@ from string import Template
 
 from biomark.entity_types import label
 from biomark.errors import FormatError
+from biomark.evaluation.counts import SCHEMES
 from biomark.evaluation.mistakes import Kind, Mistake, count_kinds, form, sentence_of
 from biomark.evaluation.scores import Evaluation, Score, Scores
 from biomark.sentences import with_sentences
@@ -63,6 +64,8 @@ def render(evaluation: Evaluation, *, system: str = "predictions", seen: Set[str
         system=_escape(system),
         headline=_headline(evaluation),
         notes="".join(f"<li>{_escape(note)}</li>" for note in evaluation.notes),
+        corpus=_escape(evaluation.corpus or "gold"),
+        axis=f"F1 with its interval, {_axis_start(evaluation)} to 100",
         scores=_score_rows(evaluation),
         classes=_class_bars(mistakes),
         missed=_frequent(m.gold.mention(m.document.text) for m in mistakes if m.kind is Kind.MISSING and m.gold),
@@ -86,35 +89,51 @@ def _headline(evaluation: Evaluation) -> str:
 
 def _score_rows(evaluation: Evaluation) -> str:
     """Table rows: all types, then each one unless it is the only one."""
-    rows = [_score_row("all types" if len(evaluation.types) != 1 else label(*evaluation.types), evaluation.overall)]
-    if len(evaluation.types) > 1:
-        rows += [_score_row(label(type), scores) for type, scores in evaluation.types.items()]
-    return "".join(rows)
+    start = _axis_start(evaluation)
+    if len(evaluation.types) == 1:
+        return _score_row(label(*evaluation.types), evaluation.overall, start)
+    rows = {"all types": evaluation.overall, **{label(type): scores for type, scores in evaluation.types.items()}}
+    return "".join(_score_row(name, scores, start) for name, scores in rows.items())
 
 
-def _score_row(name: str, scores: Scores) -> str:
+def _score_row(name: str, scores: Scores, start: int) -> str:
     strict, partial, counts = scores.strict, scores.partial, scores.strict.counts
     cells = [
         *(_percent(number) for number in (strict.precision, strict.recall)),
         f"<b>{_percent(strict.f1)}</b>",
-        _interval_plot(name, scores),
         *(_percent(number) for number in (partial.precision, partial.recall)),
         f"<b>{_percent(partial.f1)}</b>",
         *(f"{number:,}" for number in (counts.tp, counts.fp, counts.fn)),
+        _interval_plot(name, scores, start),
     ]
     return f'<tr><th scope="row">{_escape(name)}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
-def _interval_plot(name: str, scores: Scores) -> str:
-    """F1 from 0 to 100 with its interval: strict above as a dot, partial below as a ring."""
-    told = f"{name}: strict F1 {_percent(scores.strict.f1)}, {_interval(scores.strict)}; "
-    told += f"partial F1 {_percent(scores.partial.f1)}, {_interval(scores.partial)}"
-    marks = "".join(f'<line class="axis" x1="{x}" y1="2" x2="{x}" y2="26"/>' for x in (4, 54, 104, 154, 204))
-    for score, y, kind in ((scores.strict, 9, "strict"), (scores.partial, 20, "partial")):
-        low, high, point = (4 + 200 * number for number in (score.low, score.high, score.f1))
-        marks += f'<line class="{kind}" x1="{low:.1f}" y1="{y}" x2="{high:.1f}" y2="{y}"/>'
-        marks += f'<circle class="{kind}" cx="{point:.1f}" cy="{y}" r="3.5"/>'
-    return f'<svg class="interval" viewBox="0 0 208 28" role="img" aria-label="{_escape(told)}">{marks}</svg>'
+def _axis_start(evaluation: Evaluation) -> int:
+    """The percentage at which the plots of intervals begin: a multiple of 20 below all of them."""
+    lows = (score.low for scores in (evaluation.overall, *evaluation.types.values()) for score in _both(scores))
+    return min(80, int(100 * min(lows)) // 20 * 20)
+
+
+def _both(scores: Scores) -> tuple[Score, Score]:
+    return scores.strict, scores.partial
+
+
+def _interval_plot(name: str, scores: Scores, start: int) -> str:
+    """F1 from `start` to 100 with its interval: strict above as a dot, partial below as a ring."""
+
+    def x(percent: float) -> float:
+        return 4 + 200 * (percent - start) / (100 - start)
+
+    told = "; ".join(
+        f"{scheme} F1 {_percent(score.f1)}, {_interval(score)}"
+        for scheme, score in zip(SCHEMES, _both(scores), strict=True)
+    )
+    marks = "".join(f'<path class="axis" d="M{x(tick):.1f} 2v24"/>' for tick in range(start, 101, (100 - start) // 4))
+    for scheme, score, y in zip(SCHEMES, _both(scores), (9, 20), strict=True):
+        marks += f'<path class="{scheme}" d="M{x(100 * score.low):.1f} {y}H{x(100 * score.high):.1f}"/>'
+        marks += f'<circle class="{scheme}" cx="{x(100 * score.f1):.1f}" cy="{y}" r="3.5"/>'
+    return f'<svg class="interval" viewBox="0 0 208 28" role="img" aria-label="{_escape(name)}: {told}">{marks}</svg>'
 
 
 def _class_bars(mistakes: Sequence[Mistake]) -> str:

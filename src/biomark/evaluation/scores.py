@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from biomark.evaluation.significance import (
 )
 from biomark.spans import Document
 
+_CATALOGUE_NAME = re.compile(r"(\w+):([\w+]+)")
 _SPLIT = re.compile(r"(?<![a-z])(train|training|devel|dev|development|valid|validation|test)(?![a-z])", re.IGNORECASE)
 
 
@@ -33,7 +35,7 @@ class Signature:
     """What a number was computed from; two scores compare only where their signatures agree.
 
     Attributes:
-        corpus: the gold file's name, or a corpus of the catalogue.
+        corpus: the gold file's name without its folder, or a corpus of the catalogue.
         split: as far as that name tells; "unknown" otherwise.
         gold: the first digits of the SHA-256 of the gold mentions.
         types: those scored.
@@ -55,10 +57,11 @@ class Signature:
     @classmethod
     def of(cls, gold: Gold, types: Sequence[str], corpus: str, procedure: str) -> Signature:
         """The signature of a score against `gold`, for all schemes."""
-        name, _, split = corpus.partition(":")
-        if not split:
-            found = _SPLIT.search(name)
-            split = found[1].lower() if found else "unknown"
+        name, split = Path(corpus).name, "unknown"
+        if named := _CATALOGUE_NAME.fullmatch(name):
+            name, split = named.groups()
+        elif found := _SPLIT.search(name):
+            split = found[1].lower()
         scheme = "+".join(SCHEMES)
         return cls(name, split, gold.digest(), tuple(types), scheme, gold.style, len(gold), procedure)
 
@@ -118,6 +121,7 @@ class Evaluation:
         types: of each type on its own.
         mistakes: every error, in the order of the documents.
         documents: how many were scored.
+        corpus: how gold is called, as in the signature.
         signature: see `Signature`.
         notes: what the reader should know: missing documents, types left out, merged mentions.
     """
@@ -126,6 +130,7 @@ class Evaluation:
     types: Mapping[str, Scores]
     mistakes: tuple[Mistake, ...]
     documents: int
+    corpus: str
     signature: str
     notes: tuple[str, ...] = field(default=())
 
@@ -210,6 +215,7 @@ def score(tally: Tally, gold: Gold, *, corpus: str = "", notes: Sequence[str] = 
         {type: scores(row, tally.semeval_by_type[type]) for row, type in enumerate(tally.types, 1)},
         tally.mistakes,
         len(tally.documents),
+        Path(corpus).name,
         str(signature),
         tuple(notes),
     )
