@@ -15,16 +15,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from biomark.errors import SpanError
+from biomark.errors import FormatError, SpanError
 from biomark.formats.base import Format, Line, Reject, Sink, Source
+from biomark.formats.identifiers import split_ids
+from biomark.formats.losses import add, count_losses, one_line
 from biomark.spans import NO_INFONS, Document, Entity, Passage, Relation, Span
 
 _HEAD = re.compile(r"([^|\t]*)\|([ta])\|(.*)", re.DOTALL)
-_ID_SEPARATORS = re.compile(r"[|,;]")
-# tmVar writes a variant's form with bars inside: c|SUB|T|920|G
-_VARIANT = re.compile(r"[A-Za-z]\|[A-Za-z]+\|")
 # BioRED adds to a relation whether the article is the first to report it.
 _NOVELTY = ("Novel", "No")
+_INFONS = ("identifier", "parts")
 
 
 @dataclass(slots=True)
@@ -109,10 +109,8 @@ def _document(article: list[_Block], source: Source, reject: Reject) -> Document
                 relations.append(found)
         pieces.append(text)
         offset += len(text) + 1
-    document = Document(article[0].id, "\n".join(pieces), tuple(passages))
-    return Document(
-        document.id, document.text, document.passages, entities=tuple(entities), relations=tuple(relations)
-    )
+    text = "\n".join(pieces)
+    return Document(article[0].id, text, tuple(passages), entities=tuple(entities), relations=tuple(relations))
 
 
 def _annotation(line: Line, block: _Block, text: str, source: Source, reject: Reject) -> Entity | Relation | None:
@@ -151,48 +149,35 @@ def _entity(columns: list[str], text: str) -> Entity:
     return Entity((span,), columns[4], ids, infons=infons)
 
 
-def split_ids(identifier: str) -> tuple[str, ...]:
-    """The identifiers in PubTator's sixth column; `-1` and `-` mean none."""
-    if _VARIANT.match(identifier):
-        return (identifier,)
-    ids = (piece.strip() for piece in _ID_SEPARATORS.split(identifier))
-    return tuple(id for id in ids if id not in ("", "-", "-1"))
-
-
 def _number(column: str) -> bool:
     return column.isascii() and column.isdigit()
 
 
 def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None:
-    """Write PubTator; see the module."""
+    """Write PubTator; see the module.
+
+    Raises:
+        FormatError: if a document's id holds a bar, a tab or a line end.
+    """
     with sink.open() as out:
         for document in documents:
-            count_losses(document, lost)
-            for part in _parts(document):
-                out.write(_block_text(part))
+            if re.search(r"[|\t\n\r]", document.id):
+                raise FormatError(f"document {document.id!r}: PubTator ids hold no bars, tabs and line ends")
+            parts = _parts(document)
+            _count(document, len(parts), lost)
+            for part in parts:
+                out.write(_block_text(part, lost))
 
 
-def count_losses(document: Document, lost: Counter[str]) -> None:
-    """What PubTator cannot hold of a document."""
-    lost.update(
-        {
-            "sentence offsets": len(document.sentences),
-            "scores": sum(e.score is not None for e in document.entities),
-            "gaps of discontinuous mentions (written from first to last part)": sum(
-                len(e.spans) > 1 for e in document.entities
-            ),
-            "kinds of passages other than title and abstract": sum(
-                p.kind not in ("title", "abstract", "passage") for p in document.passages
-            ),
-            "alternatives": len(document.alternatives),
-            "document infons": len(document.infons),
-            "passage infons": sum(len(p.infons) for p in document.passages),
-            "mention infons": sum(len(e.infons.without("identifier", "parts")) for e in document.entities),
-            "roles of relations": sum(any(role for role, _ in r.arguments) for r in document.relations),
-        }
-    )
-    for key in [key for key, count in lost.items() if not count]:
-        del lost[key]
+def _count(document: Document, blocks: int, lost: Counter[str]) -> None:
+    """What is lost of a document that is written as so many blocks."""
+    count_losses(document, lost, holds=("passages", "mentions", "identifiers", "relations"), infons=_INFONS)
+    kinds = ("title", "abstract") if blocks == 1 else ("passage",)
+    add(lost, "kinds of passages other than title and abstract", sum(p.kind not in kinds for p in document.passages))
+    roles = sum(any(role for role, _ in r.arguments) for r in document.relations)
+    add(lost, "roles of relations", roles)
+    ends = document.text.count("\n") - (blocks - 1 or _cut(document) < len(document.text))
+    add(lost, "line ends within title and abstract (written as blanks)", max(0, ends))
 
 
 def _parts(document: Document) -> list[Document]:
@@ -210,33 +195,47 @@ def _parts(document: Document) -> list[Document]:
     return [replace(first, relations=document.relations), *others]
 
 
-def _block_text(document: Document) -> str:
+def _cut(document: Document) -> int:
+    """Where the title ends: before the abstract, else at the first line end, else at the end of the text."""
+    text = document.text
+    starts = [p.span.start for p in document.passages if p.kind == "abstract" and p.span.start]
+    return starts[0] - 1 if starts else text.find("\n") if "\n" in text else len(text)
+
+
+def _block_text(document: Document, lost: Counter[str]) -> str:
     """Title, abstract and annotations of one block.
 
     One character stands between title and abstract, whatever it was; other line ends become
     spaces, so that no offset moves.
     """
-    text = document.text
-    starts = [p.span.start for p in document.passages if p.kind == "abstract" and p.span.start]
-    cut = starts[0] - 1 if starts else text.find("\n") if "\n" in text else len(text)
-    title, abstract = text[:cut].replace("\n", " "), text[cut + 1 :].replace("\n", " ")
+    cut = _cut(document)
+    title, abstract = (_blank(text) for text in (document.text[:cut], document.text[cut + 1 :]))
     rows = [f"{document.id}|t|{title}", f"{document.id}|a|{abstract}"]
-    rows += [_row(document, entity) for entity in document.entities]
-    rows += ["\t".join((document.id, r.type, *(a for _, a in r.arguments))) for r in document.relations]
+    rows += [_row(document, entity, lost) for entity in document.entities]
+    rows += [_relation_row(document, relation, lost) for relation in document.relations]
     return "\n".join(rows) + "\n\n"
 
 
-def _row(document: Document, entity: Entity) -> str:
-    mention = entity.extent.of(document.text).replace("\n", " ").replace("\t", " ")
-    columns = [document.id, str(entity.start), str(entity.end), mention, entity.type]
+def _blank(text: str) -> str:
+    return text.replace("\n", " ").replace("\r", " ")
+
+
+def _relation_row(document: Document, relation: Relation, lost: Counter[str]) -> str:
+    columns = [document.id, relation.type, *(argument for _, argument in relation.arguments)]
+    return "\t".join(one_line(column, lost) for column in columns)
+
+
+def _row(document: Document, entity: Entity, lost: Counter[str]) -> str:
+    mention = _blank(entity.extent.of(document.text)).replace("\t", " ")
+    columns = [document.id, str(entity.start), str(entity.end), mention, one_line(entity.type, lost)]
     identifier = entity.infons.get("identifier")
     if identifier is None or split_ids(identifier) != entity.ids:
         identifier = "|".join(entity.ids) if entity.ids else None
     parts = entity.infons.get("parts")
     if identifier is not None or parts is not None:
-        columns.append(identifier or "")
+        columns.append(one_line(identifier or "", lost))
     if parts is not None:
-        columns.append(parts)
+        columns.append(one_line(parts, lost))
     return "\t".join(columns)
 
 

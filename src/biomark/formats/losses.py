@@ -1,0 +1,63 @@
+"""What a format cannot hold of a document: one table of its parts, which all writers count with."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection
+
+from biomark.formats.identifiers import split_ids
+from biomark.spans import Document
+
+GAPS = "gaps of discontinuous mentions (written from first to last part)"
+
+PARTS: dict[str, Callable[[Document], int]] = {
+    "passages": lambda d: len(d.passages),
+    "passage infons": lambda d: sum(len(p.infons) for p in d.passages),
+    "sentence offsets": lambda d: len(d.sentences),
+    "mentions": lambda d: len(d.entities),
+    GAPS: lambda d: sum(len(e.spans) > 1 for e in d.entities),
+    "identifiers": lambda d: sum(len(e.ids) for e in d.entities),
+    "scores": lambda d: sum(e.score is not None for e in d.entities),
+    "alternatives": lambda d: len(d.alternatives),
+    "relations": lambda d: len(d.relations),
+    "relation infons": lambda d: sum(len(r.infons) for r in d.relations),
+    "document infons": lambda d: len(d.infons),
+}
+
+
+def count_losses(
+    document: Document, lost: Counter[str], *, holds: Collection[str] = (), infons: Collection[str] = ()
+) -> None:
+    """Add what a format cannot hold of a document to `lost`.
+
+    Args:
+        document: the document that is being written.
+        lost: counts by kind; kinds that occur nowhere are left out.
+        holds: the parts (see `PARTS`) that the format can hold.
+        infons: the keys of mention infons that it can hold. Those that only repeat the mention's
+            identifiers (BioC's `MESH`) or number it (`id`) are no loss.
+    """
+    for part, count in PARTS.items():
+        if part not in holds:
+            add(lost, part, count(document))
+    if "mention infons" not in holds and "mentions" in holds:
+        others = (
+            key
+            for e in document.entities
+            for key, value in e.infons.items()
+            if key not in infons and key != "id" and not (e.ids and split_ids(value) == e.ids)
+        )
+        add(lost, "mention infons", sum(1 for _ in others))
+
+
+def add(lost: Counter[str], what: str, number: int) -> None:
+    """Count a loss, unless there is none."""
+    if number:
+        lost[what] += number
+
+
+def one_line(field: str, lost: Counter[str]) -> str:
+    """A name or identifier without tabs and line ends, which would break a format of lines and columns."""
+    clean = field.replace("\t", " ").replace("\n", " ").replace("\r", " ")
+    add(lost, "tabs and line ends in names (written as blanks)", clean != field)
+    return clean
