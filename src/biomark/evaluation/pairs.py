@@ -133,9 +133,7 @@ class Gold:
         yield from (self._pair(self._documents[id], Mentions()) for id in missing)
         if missing:
             lost = sum(len(self._mentions[id]) for id in missing)
-            tell(
-                f"{len(missing)} gold documents have no predictions, their {lost} mentions are missed: {_few(missing)}"
-            )
+            tell(f"gold documents without predictions, whose {lost} mentions are all missed: {_few(missing)}")
         if surplus:
             tell(f"predicted documents that are not in gold, which count for nothing: {_few(surplus)}")
         if left_out := Counter({type: n for type, n in found.items() if not self._is_scored(type)}):

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from evaluation_cases import document, mention
+
+from biomark import formats
+
+GOLD = document(mention("SpecificDisease", 12, 25), mention("DiseaseClass", 50, 56))
+PREDICTED = document(mention("Disease", 12, 25), mention("Disease", 29, 33), mention("Chemical", 0, 7))
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    gold, predicted = tmp_path / "test.pubtator", tmp_path / "out.pubtator"
+    formats.write([GOLD], gold)
+    formats.write([PREDICTED], predicted)
+    return gold, predicted
+
+
+def test_evaluate_prints_one_json_object(biomark: Callable, files: tuple[Path, Path]) -> None:
+    outcome = biomark("evaluate", *files, "--json")
+    assert outcome.status == 0
+    found = json.loads(outcome.out)
+    strict = {"precision": 0.5, "recall": 0.5, "f1": 0.5, "tp": 1, "fp": 1, "fn": 1}
+    assert found["strict"].items() >= strict.items()
+    assert found["types"]["disease"]["strict"].items() >= strict.items()
+    assert set(found["partial"]) >= set(strict)
+    assert found["errors"] == {"missing": 1, "wrong": 1, "boundary": 0, "type": 0}
+    assert "|split:test|" in found["signature"]
+    assert "not scored (see --types): chemical (1)" in outcome.err
+
+
+def test_evaluate_prints_a_table(biomark: Callable, files: tuple[Path, Path]) -> None:
+    outcome = biomark("evaluate", *files)
+    assert "50.00" in outcome.out
+    assert "disease" in outcome.out
+    assert "types:disease|scheme:strict+partial" in outcome.out
+
+
+def test_types_and_type_map(biomark: Callable, files: tuple[Path, Path]) -> None:
+    found = json.loads(biomark("evaluate", *files, "--types", "Chemical,disease", "--json").out)
+    assert found["strict"]["fp"] == 2
+    mapped = biomark("evaluate", *files, "--type-map", "DiseaseClass=class", "--json")
+    assert list(json.loads(mapped.out)["types"]) == ["class", "disease"]
+
+
+def test_the_report_is_written(biomark: Callable, files: tuple[Path, Path], tmp_path: Path) -> None:
+    outcome = biomark("evaluate", *files, "--report", tmp_path / "report", "--training", files[0], "--json")
+    assert outcome.status == 0
+    json.loads(outcome.out)
+    assert '"seen":true' in (tmp_path / "report" / "index.html").read_text("utf-8")
+
+
+def test_compare_prints_one_json_object(biomark: Callable, files: tuple[Path, Path]) -> None:
+    found = json.loads(biomark("compare", files[0], files[1], files[0], "--json").out)
+    assert (found["strict"]["a"], found["strict"]["b"], found["strict"]["difference"]) == (0.5, 1.0, 0.5)
+    assert 0 < found["types"]["disease"]["partial"]["p"] <= 1
+    assert "B - A" in biomark("compare", files[0], files[1], files[0]).out
+
+
+def test_texts_that_differ_end_the_command(biomark: Callable, files: tuple[Path, Path]) -> None:
+    files[1].write_text(files[1].read_text().replace("Aspirin", "Ibuprof"))
+    outcome = biomark("evaluate", *files, "--json")
+    assert outcome.status == 2
+    assert outcome.out == ""
+    assert "document 1" in outcome.err
+
+
+def test_a_bad_line_is_rejected_and_the_rest_is_scored(biomark: Callable, files: tuple[Path, Path]) -> None:
+    with files[1].open("a") as file:
+        file.write("1\t3\t999\tx\tDisease\n")
+    outcome = biomark("evaluate", *files, "--json")
+    assert outcome.status == 1
+    assert json.loads(outcome.out)["strict"]["tp"] == 1
+
+
+def test_an_eval_file_without_sentences(biomark: Callable, tmp_path: Path) -> None:
+    (tmp_path / "gold.in").write_text("S1 The p53 protein and MDM2\n")
+    (tmp_path / "gold.GENE.eval").write_text("S1|3 12|p53 protein\nS1|16 19|MDM2\n")
+    (tmp_path / "gold.ALTGENE.eval").write_text("S1|3 5|p53\n")
+    (tmp_path / "mine.eval").write_text("S1|3 5|p53\nS1|16 19|MDM2\n")
+    arguments = ("evaluate", tmp_path / "gold.in", tmp_path / "mine.eval", "--json")
+    assert json.loads(biomark(*arguments).out)["strict"]["tp"] == 1
+    assert json.loads(biomark(*arguments, "--corpus-style", "bc2gm").out)["strict"]["f1"] == 1.0
+
+
+def test_a_split_of_the_catalogue(biomark: Callable, corpora: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BIOMARK_CORPORA", str(corpora))
+    found = json.loads(
+        biomark("evaluate", "ncbi_disease:test", corpora / "ncbi_disease" / "test.pubtator", "--json").out
+    )
+    assert found["strict"]["f1"] == 1.0
+    assert found["signature"].startswith("corpus:ncbi_disease|split:test|")

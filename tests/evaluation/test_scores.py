@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+from evaluation_cases import TEXT, any_mentions, document, mention, perturbed
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from biomark.errors import SpanError, UsageError
+from biomark.evaluation import Counts, compare, evaluate
+from biomark.spans import Infons
+
+ASPIRIN = mention("chemical", 0, 7)
+SEVERE_ASTHMA = mention("disease", 12, 25)
+ASTHMA = mention("disease", 19, 25)
+ASTHMA_AGAIN = mention("disease", 50, 56)
+TNF = mention("gene", 35, 40)
+
+
+def test_the_example_of_the_documentation() -> None:
+    gold = document(ASPIRIN, SEVERE_ASTHMA, ASTHMA_AGAIN)
+    found = evaluate([gold], [document(ASPIRIN, ASTHMA, mention("disease", 29, 33))])
+    assert found.overall.strict.counts == Counts(tp=1, fp=2, fn=2)
+    assert found.overall.strict.precision == found.overall.strict.recall == pytest.approx(1 / 3)
+    assert found.overall.partial.counts == Counts(tp=2, fp=1, fn=1)
+    assert found.overall.partial.f1 == pytest.approx(2 / 3)
+    assert found.types["chemical"].strict.f1 == 1.0
+    assert found.types["disease"].strict.counts == Counts(tp=0, fp=2, fn=2)
+    assert found.types["disease"].partial.f1 == pytest.approx(1 / 2)
+
+
+@pytest.mark.parametrize(
+    ("gold", "predicted", "counts"),
+    [
+        ([mention("disease", 0, 5)], [mention("disease", 5, 9)], Counts(0, 1, 1)),
+        ([mention("disease", 0, 5)], [mention("disease", 4, 9)], Counts(1, 0, 0)),
+        ([mention("disease", 0, 9)], [mention("disease", 0, 2), mention("disease", 3, 9)], Counts(1, 0, 0, 1)),
+        ([mention("disease", 0, 2), mention("disease", 3, 9)], [mention("disease", 0, 9)], Counts(2, 0, 0, -1)),
+        ([mention("disease", 0, 2, 6, 9)], [mention("disease", 3, 5)], Counts(0, 1, 1)),
+        ([mention("disease", 0, 5)], [mention("gene", 0, 5)], Counts(0, 1, 1)),
+    ],
+    ids=["touching", "overlapping", "torn apart", "joined", "in the gap", "other type"],
+)
+def test_partial_counts(gold: list, predicted: list, counts: Counts) -> None:
+    score = evaluate([document(*gold)], [document(*predicted)], types=["disease", "gene"]).overall.partial
+    assert score.counts == counts
+    found, right = counts.tp, counts.tp_predicted
+    assert (score.precision, score.recall) == (right / len(predicted), found / len(gold))
+
+
+def test_strict_compares_all_parts() -> None:
+    gold = document(mention("disease", 0, 2, 6, 9))
+    assert evaluate([gold], [document(mention("disease", 0, 9))]).overall.strict.counts == Counts(0, 1, 1)
+    assert evaluate([gold], [gold]).overall.strict.counts == Counts(1, 0, 0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(any_mentions(), min_size=1, max_size=3), st.lists(any_mentions(), min_size=3, max_size=3), st.randoms())
+def test_order_never_matters(golds: list, predictions: list, random: random.Random) -> None:
+    gold = [document(*entities, id=str(i)) for i, entities in enumerate(golds)]
+    predicted = [document(*entities, id=str(i)) for i, entities in enumerate(predictions[: len(golds)])]
+    first = evaluate(gold, predicted)
+
+    def shuffled(documents: list) -> list:
+        mixed = [replace(d, entities=tuple(random.sample(d.entities, len(d.entities)))) for d in documents]
+        return random.sample(mixed, len(mixed))
+
+    second = evaluate(shuffled(gold), shuffled(predicted))
+    assert (second.overall, second.types, second.signature) == (first.overall, first.types, first.signature)
+    assert [(m.kind, m.gold, m.predicted) for m in second.mistakes] == [
+        (m.kind, m.gold, m.predicted) for m in first.mistakes
+    ]
+
+
+@settings(max_examples=40, deadline=None)
+@given(any_mentions())
+def test_gold_against_itself_is_perfect(entities: tuple) -> None:
+    found = evaluate([document(*entities)], [document(*entities)])
+    perfect = 1.0 if entities else 0.0
+    for score in (found.overall.strict, found.overall.partial):
+        assert (score.precision, score.recall, score.f1, score.low, score.high) == (perfect,) * 5
+    assert not found.mistakes
+
+
+def test_no_predictions_and_no_gold() -> None:
+    nothing = evaluate([document(ASPIRIN)], [document()]).overall.strict
+    assert (nothing.precision, nothing.recall, nothing.f1, nothing.counts) == (0.0, 0.0, 0.0, Counts(0, 0, 1))
+    both_empty = evaluate([document()], [document()])
+    assert both_empty.overall.strict.f1 == 0.0
+    assert any("no mention at all" in note for note in both_empty.notes)
+    no_gold = evaluate([document()], [document(TNF)])
+    assert no_gold.overall.strict.counts == Counts(0, 1, 0)
+    assert evaluate([], []).overall.strict.f1 == 0.0
+
+
+def test_types_that_gold_does_not_annotate_are_left_out_and_told() -> None:
+    predicted = document(SEVERE_ASTHMA, ASPIRIN, TNF, replace(TNF, spans=ASTHMA.spans))
+    found = evaluate([document(SEVERE_ASTHMA)], [predicted])
+    assert found.overall.strict.f1 == 1.0
+    assert list(found.types) == ["disease"]
+    assert "predicted types that are not scored (see --types): gene (2), chemical (1)" in found.notes
+    asked = evaluate([document(SEVERE_ASTHMA)], [predicted], types=["disease", "gene"])
+    assert asked.overall.strict.counts == Counts(1, 2, 0)
+    assert "gold has no mention of gene; it annotates disease (1)" in asked.notes
+
+
+def test_types_are_compared_under_biomarks_names() -> None:
+    gold = document(replace(SEVERE_ASTHMA, type="SpecificDisease"), replace(ASPIRIN, type="Substance"))
+    predicted = document(replace(SEVERE_ASTHMA, type="Disease"), replace(ASPIRIN, type="Drug"))
+    assert evaluate([gold], [predicted]).overall.strict.counts == Counts(1, 0, 1)
+    assert evaluate([gold], [predicted], type_map={"Substance": "chemical"}).overall.strict.counts == Counts(2, 0, 0)
+
+
+def test_duplicates_count_once_whatever_their_ids() -> None:
+    again = replace(ASTHMA, ids=("D001249",), score=0.5, infons=Infons({"note": "again"}))
+    found = evaluate([document(ASTHMA, again)], [document(again, ASTHMA, ASTHMA)])
+    assert found.overall.strict.counts == Counts(1, 0, 0)
+    assert [note.rsplit(": ")[-1] for note in found.notes] == ["1", "2"]
+
+
+def test_documents_without_a_partner_are_told() -> None:
+    gold = [document(ASTHMA, id="1"), document(ASTHMA, TNF, id="2")]
+    found = evaluate(gold, [document(TNF, id="3"), document(ASTHMA, id="1")])
+    assert found.overall.strict.counts == Counts(1, 0, 2)
+    assert any("whose 2 mentions are all missed: 1 (2)" in note for note in found.notes)
+    assert any("not in gold, which count for nothing: 1 (3)" in note for note in found.notes)
+
+
+def test_texts_that_differ_are_an_error_that_names_the_document() -> None:
+    with pytest.raises(SpanError, match=r"document 1: .* differ from offset 8 on"):
+        evaluate([document()], [document(text=TEXT.replace("and", "or"))])
+    same = evaluate([document(ASTHMA)], [document(ASTHMA, text=TEXT.replace(" ", "\n") + " \n")])
+    assert same.overall.strict.f1 == 1.0
+
+
+def test_two_documents_with_one_id_are_an_error() -> None:
+    with pytest.raises(UsageError, match="gold has two documents 1"):
+        evaluate([document(), document()], [])
+    with pytest.raises(UsageError, match="two predicted documents 1"):
+        evaluate([document()], [document(), document()])
+
+
+def test_an_unknown_style_is_an_error() -> None:
+    with pytest.raises(UsageError, match="bc2gm"):
+        evaluate([document()], [document()], style="bc5")
+
+
+def _corpus(size: int) -> list:
+    return [document(ASPIRIN, SEVERE_ASTHMA, TNF, ASTHMA_AGAIN, id=f"{i:04}") for i in range(size)]
+
+
+def _system(gold: list, seed: int) -> list:
+    rng = random.Random(seed)
+    return [perturbed(document, rng) for document in gold]
+
+
+def test_intervals_are_seeded_and_narrow_with_more_documents() -> None:
+    def width(size: int) -> float:
+        gold = _corpus(size)
+        first, second = (evaluate(gold, _system(gold, 1)).overall.strict for _ in range(2))
+        assert first == second
+        assert first.low < first.f1 < first.high
+        return first.high - first.low
+
+    # Ten times the documents: about a third of the width.
+    assert width(1000) < width(100) / 2
+
+
+def test_systems_that_are_the_same_do_not_differ() -> None:
+    gold = _corpus(40)
+    found = compare(gold, _system(gold, 1), _system(gold, 1))
+    assert found.overall["strict"].p == found.types["gene"]["partial"].p == 1.0
+    assert found.overall["strict"].difference == 0.0
+
+
+def test_a_system_that_is_better_everywhere_differs_significantly() -> None:
+    gold = _corpus(40)
+    found = compare(gold, _system(gold, 1), gold)
+    assert found.overall["strict"].p < 0.001
+    assert found.overall["strict"].b == 1.0
+    assert found.overall["strict"].difference > 0
+    swapped = compare(gold, gold, _system(gold, 1)).overall["strict"]
+    assert swapped.difference == pytest.approx(-found.overall["strict"].difference)
+
+
+def test_the_p_value_of_two_documents_is_the_exact_one() -> None:
+    """With two documents there are four ways to swap, two of which differ as much as the real one."""
+    gold = [document(ASTHMA, id="1"), document(ASTHMA, id="2")]
+    found = compare(gold, gold, [document(id="1"), document(id="2")])
+    assert found.overall["strict"].p == pytest.approx(0.5, abs=0.02)
+
+
+def test_the_signature_says_what_was_scored() -> None:
+    gold = [document(ASPIRIN, ASTHMA)]
+    found = evaluate(gold, gold, corpus="ncbi_disease:test")
+    fields = dict(field.split(":", 1) for field in found.overall.partial.signature.split("|"))
+    assert fields["corpus"] == "ncbi_disease"
+    assert fields["split"] == "test"
+    assert fields["types"] == "chemical,disease"
+    assert fields["scheme"] == "partial"
+    assert fields["style"] == "standard"
+    assert fields["documents"] == "1"
+    other = evaluate([document(ASPIRIN, ASTHMA_AGAIN)], gold, corpus="folder/dev.pubtator").signature
+    assert "corpus:dev.pubtator|split:dev|" in other
+    assert f"gold:{fields['gold']}" not in other
