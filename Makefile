@@ -44,6 +44,6 @@ $(VENV)/light.stamp: pyproject.toml constraints.txt | $(BIN)/python
 
 # torch goes first and by its exact version, so that no other requirement chooses one of its builds.
 $(VENV)/full.stamp: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) torch==2.13.0
+	$(PIP) "$$(grep '^torch==' constraints.txt)"
 	$(PIP) --editable '.[train,test]'
 	touch $(VENV)/light.stamp $@

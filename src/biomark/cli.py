@@ -82,7 +82,7 @@ def _root(
 def annotate(
     context: typer.Context,
     inputs: Annotated[
-        list[str] | None, typer.Argument(metavar="[INPUT]...", help="Files or folders; - or none: standard input.")
+        list[str] | None, typer.Argument(metavar="INPUT", help="Files or folders; - or none: standard input.")
     ] = None,
     output: Annotated[
         str | None, typer.Option("--output", "-o", metavar="OUT", help="A file; FOLDER/ for a file per input.")
@@ -98,8 +98,9 @@ def annotate(
 ) -> None:
     """Find mentions in texts and write them down, or show them.
 
-    Standard input is plain text unless --from says otherwise. Without -o the result goes to standard
-    output: coloured in a terminal, else in the format of the input (jsonl for plain text).
+    Standard input is plain text unless --from says otherwise.
+
+    Without -o, mentions are shown in the terminal; a pipe gets the input's format (jsonl for plain text).
     """
     if not inputs and sys.stdin.isatty():
         typer.echo(context.get_help())

@@ -1,0 +1,262 @@
+"""What people look at: the terminal and the page."""
+
+from __future__ import annotations
+
+import io
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from biomark import formats
+from biomark.entity_types import entity_types
+from biomark.formats.display import PALETTE, Colours, paragraphs, pieces, visible
+from biomark.spans import Document, Entity, Infons, Passage, Relation, Span
+
+TEXT = "Breast and ovarian cancer\nBRCA1 & BRCA2 <script>alert('x')</script> \x1b[31mTNF-α"
+PASSAGES = (Passage(Span(0, 25), "title"), Passage(Span(26, len(TEXT)), "abstract"))
+
+
+def entity(type: str, *mentions: str, score: float | None = None, ids: tuple[str, ...] = ()) -> Entity:
+    spans = tuple(Span(TEXT.index(m), TEXT.index(m) + len(m)) for m in mentions)
+    return Entity(spans, type, ids, score)
+
+
+def document(*entities: Entity, passages: tuple[Passage, ...] = PASSAGES) -> Document:
+    return Document("d<1>", TEXT, passages, entities=entities)
+
+
+def render(format: str, *documents: Document) -> str:
+    stream = io.BytesIO()
+    assert formats.write(documents, stream, format) == {}
+    return stream.getvalue().decode()
+
+
+@pytest.fixture(autouse=True)
+def no_terminal_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FORCE_COLOR", "NO_COLOR", "COLUMNS", "TERM", "COLORTERM", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@st.composite
+def texts_with_mentions(draw: st.DrawFn) -> Document:
+    text = draw(st.text(st.sampled_from("ab <&>\"'İß😀\u0301\n\t\x00\x1b"), min_size=1, max_size=30))
+    cuts = st.lists(st.integers(0, len(text)), min_size=2, max_size=6, unique=True).map(sorted)
+    entities = []
+    for places in draw(st.lists(cuts, max_size=5)):
+        spans = tuple(Span(a, b) for a, b in zip(places[::2], places[1::2], strict=False))
+        entities.append(Entity(spans, draw(st.sampled_from(["disease", "gene", "x<y>"]))))
+    return Document("d", text, entities=tuple(entities))
+
+
+class Reader(HTMLParser):
+    """What a browser sees: text of the paragraphs, and for each character the titles of its marks."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.text = ""
+        self.marks: list[list[str]] = []
+        self.tags: list[str] = []
+        self._stack: list[str] = []
+        self._inside = False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag == "p":
+            self._inside = True
+        elif tag == "mark":
+            self._stack.append(dict(attrs)["title"] or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "p":
+            self._inside = False
+        elif tag == "mark":
+            self._stack.pop()
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.text += data
+            self.marks += [list(self._stack) for _ in data]
+
+
+@settings(max_examples=150, deadline=None)
+@given(texts_with_mentions())
+def test_every_character_of_the_page_carries_the_marks_of_exactly_the_mentions_over_it(document: Document) -> None:
+    seen = Reader(render("html", document))
+    if not document.text.strip():
+        assert seen.text == ""
+        return
+    assert seen.text == visible(document.text)
+    for place, titles in enumerate(seen.marks):
+        here = [e.type for e in document.entities if any(s.start <= place < s.end for s in e.spans)]
+        assert sorted(title.split(" · ")[0] for title in titles) == sorted(here)
+
+
+@settings(max_examples=150, deadline=None)
+@given(texts_with_mentions())
+def test_pieces_cut_a_paragraph_without_losing_anything(document: Document) -> None:
+    whole = Span(0, len(document.text))
+    cut = list(pieces(whole, document.entities))
+    assert "".join(piece.span.of(document.text) for piece in cut) == document.text
+    for piece in cut:
+        covering = [e for e in document.entities if any(s.overlaps(piece.span) for s in e.spans)]
+        assert all(any(s.contains(piece.span) for s in e.spans) for e in covering)
+        assert sorted(piece.entities, key=repr) == sorted(covering, key=repr)
+
+
+def test_plain_marks_where_there_is_no_colour() -> None:
+    found = render("terminal", document(entity("disease", "ovarian cancer"), entity("gene", "TNF-α", score=0.5)))
+    assert found.splitlines() == [
+        "d<1>  1 disease  1 gene",
+        "Breast and [ovarian cancer|disease]",
+        "BRCA1 & BRCA2 <script>alert('x')</script> ␛[31m[TNF-α|gene]",
+        "",
+    ]
+
+
+def test_plain_marks_are_not_wrapped_in_a_pipe() -> None:
+    long = "a word " * 100
+    assert long.strip() in render("terminal", Document("d", long.strip()))
+
+
+def test_of_overlapping_mentions_the_longest_is_shown_and_the_rest_are_counted() -> None:
+    found = render(
+        "terminal", document(entity("disease", "ovarian cancer"), entity("disease", "cancer"), entity("gene", "BRCA1"))
+    )
+    assert "2 disease  1 gene  1 inside or across others, not shown" in found
+    assert "[ovarian cancer|disease]" in found
+    assert "[BRCA1|gene]" in found
+
+
+def test_parts_of_a_discontinuous_mention_are_all_shown() -> None:
+    assert "[Breast|disease] and ovarian [cancer|disease]" in render(
+        "terminal", document(entity("disease", "Breast", "cancer"))
+    )
+
+
+def test_text_between_and_without_passages_is_shown() -> None:
+    middle = (Passage(Span(7, 10), "METHODS"),)
+    found = render("terminal", document(passages=middle)).splitlines()
+    assert found[1:4] == ["Breast ", "METHODS", "and"]
+    assert "ovarian cancer" in found[4]
+
+
+def test_colours_and_wrapping_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "30")
+    found = render("terminal", document(entity("disease", "ovarian cancer")))
+    pale = ";".join(str(int(PALETTE[0][0][i : i + 2], 16)) for i in (1, 3, 5))
+    assert f"48;2;{pale}m" in found
+    assert "[31m" not in found.replace("␛[31m", "")  # the text's own escape does not reach the terminal
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", found)
+    assert "ovarian cancer▏disease" in plain.replace("\n", " ").replace("  ", " ")
+    assert max(map(len, plain.splitlines())) <= 30
+
+
+def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("NO_COLOR", "1")
+    found = render("terminal", document(entity("disease", "ovarian cancer")))
+    assert "[ovarian cancer|disease]" in found
+    assert "48;" not in found
+
+
+def test_the_page_escapes_all_that_comes_from_files() -> None:
+    evil = '"><script>alert(1)</script>'
+    page = render("html", document(entity(f"t{evil}", "TNF-α", ids=(evil,)), passages=(Passage(Span(0, 25), evil),)))
+    seen = Reader(page)
+    assert seen.tags.count("script") == 1  # the page's own
+    assert page.count("</script>") == 1
+    assert "alert('x')" not in page.replace("alert(&#x27;x&#x27;)", "")
+    assert "<script>alert('x')</script>" in seen.text
+
+
+def test_a_mention_tells_type_score_identifiers_and_parts() -> None:
+    parts = entity("disease", "Breast", "cancer", score=0.875, ids=("MESH:D001943", "OMIM:114480"))
+    seen = Reader(render("html", document(parts)))
+    title = "disease · score 0.875 · MESH:D001943 · OMIM:114480 · in 2 parts: Breast cancer"
+    assert seen.marks[0] == [title]
+    assert seen.marks[seen.text.index("cancer")] == [title]
+    assert seen.marks[seen.text.index("and")] == []
+
+
+def test_nested_mentions_lie_inside_each_other_the_longest_outermost() -> None:
+    seen = Reader(render("html", document(entity("gene", "BRCA1"), entity("family", "BRCA1 & BRCA2"))))
+    assert seen.marks[seen.text.index("BRCA1")] == ["family", "gene"]
+
+
+def test_the_page_stands_alone_and_its_legend_lists_each_type_once() -> None:
+    page = render(
+        "html", document(entity("disease", "cancer"), entity("disease", "Breast"), entity("mine", "TNF-α")), document()
+    )
+    assert not re.search(r"""(src|href)\s*=|url\(|@import|https?:""", page)
+    assert re.findall(r'<label class="t(\d)">.*?> (\w+) <small>(\d+)</small>', page) == [
+        ("0", "disease", "2"),
+        ("1", "mine", "1"),
+    ]
+    assert "2 documents" in page
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_an_empty_stream_makes_a_page_of_no_documents() -> None:
+    assert "0 documents" in render("html")
+    assert render("terminal") == ""
+
+
+def test_the_page_says_what_it_leaves_out(tmp_path: Path) -> None:
+    related = Document("d", "text", relations=(Relation("CID", (("", "a"), ("", "b"))),), infons=Infons())
+    assert formats.write([related], tmp_path / "page.html") == {"relations": 1}
+
+
+def test_the_page_is_written_as_documents_come(tmp_path: Path) -> None:
+    written: list[int] = []
+    part = tmp_path / "page.html.part"
+
+    def documents() -> object:
+        for number in range(2000):
+            yield Document(str(number), "no mention " * 20)
+            written.append(part.stat().st_size if part.exists() else 0)
+
+    formats.write(documents(), tmp_path / "page.html")  # type: ignore[arg-type]
+    assert 0 < written[1000] < written[1999] < (tmp_path / "page.html").stat().st_size
+
+
+def test_known_types_keep_their_colours_and_own_ones_get_others() -> None:
+    one, other = Colours(), Colours()
+    assert one["mine"] != one["yours"]
+    assert one["mine"] == one["mine"]
+    assert all(one[name] == other[name] for name in entity_types())
+    assert len({one[name] for name in entity_types()}) == len(entity_types())
+    assert one["SpecificDisease"] == one["disease"]
+
+
+def test_each_colour_can_be_read() -> None:
+    def luminance(colour: str) -> float:
+        channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    def contrast(a: str, b: str) -> float:
+        low, high = sorted((luminance(a), luminance(b)))
+        return (high + 0.05) / (low + 0.05)
+
+    for pale, deep in PALETTE:
+        assert contrast(pale, "#111111") >= 7
+        assert contrast(deep, "#f6f7f8") >= 7
+        assert contrast(pale, deep) >= 4.5
+
+
+def test_symbols_for_control_characters_keep_every_offset() -> None:
+    text = "a\x00\x1b\x7f\x9b\u202e\ud800\t\nb"
+    assert visible(text) == "a␀␛\ufffd\ufffd\ufffd\ufffd\t\nb"
+
+
+def test_paragraphs_leave_out_blank_gaps_only() -> None:
+    gaps = Document("d", "one\n two", passages=(Passage(Span(0, 3), "title"), Passage(Span(5, 6), "x")))
+    assert list(paragraphs(gaps)) == [("title", Span(0, 3)), ("x", Span(5, 6)), ("", Span(6, 8))]
