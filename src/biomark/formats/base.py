@@ -105,10 +105,8 @@ class Source:
             number = 0
             try:
                 for number, raw in enumerate(handle, 1):
-                    if number == 1:
-                        raw = self._without_mark(raw)
                     self.line = number
-                    yield _line(number, raw)
+                    yield _line(number, self._without_mark(raw) if number == 1 else raw)
             except BROKEN_GZIP as error:
                 self.reject(reject, f"the compressed file breaks off: {error}", line=number + 1)
 
@@ -176,11 +174,11 @@ class Sink:
         part = target.with_name(target.name + ".part")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            binary: IO[bytes] = gzip.open(part, "wb") if target.suffix == ".gz" else part.open("wb")  # type: ignore[assignment]
+            opened = gzip.open(part, "wb") if target.suffix == ".gz" else part.open("wb")  # noqa: SIM115 - closed below
         except OSError as error:
             raise FormatError(f"{target}: cannot be written: {error.strerror or error}") from error
         try:
-            with io.TextIOWrapper(binary, encoding="utf-8", newline="\n") as text:
+            with io.TextIOWrapper(opened, encoding="utf-8", newline="\n") as text:
                 yield text
         except BaseException:  # an interrupt as well: nothing half written stays
             part.unlink(missing_ok=True)
@@ -211,7 +209,8 @@ class Format:
 
 def not_utf8(error: UnicodeDecodeError) -> str:
     """What to tell of bytes that are not UTF-8."""
-    return f"byte {error.start} (0x{error.object[error.start]:02x}) is not UTF-8; convert the file, for instance with iconv"
+    byte = f"byte {error.start} (0x{error.object[error.start]:02x})"
+    return f"{byte} is not UTF-8; convert the file, for instance with iconv"
 
 
 def _line(number: int, raw: bytes) -> Line:

@@ -1,2 +1,308 @@
-from biomark.formats.base import Format
-FORMAT = Format("conll", (".conll",))
+"""CoNLL: a token a line with its tag in the last column; an empty line ends a sentence.
+
+Reading. Columns are parted by tabs, or by blanks in a line without tabs. One rule decodes the
+schemes IO, IOB1, BIO (IOB2), BIOES and BILOU, so that none has to be guessed from the start of a
+stream: `B`, `S` and `U` begin a mention; `I`, `M`, `E` and `L` continue the mention of the same
+type that the token before belongs to, and else begin one; `S`, `U`, `E` and `L` end it. Adjacent
+`B` tokens are thus mentions of their own. A tag without a type (`B`) is of type `entity`.
+
+A sentence is a document, numbered from 1, whose text is its tokens joined by blanks; where lines
+`-DOCSTART-` stand, what follows one is a document, its sentences joined by line ends.
+
+Writing. BIO with five columns, so that reading gives back text and offsets exactly:
+
+    -DOCSTART-  ID     SENTENCES  BEFORE  O
+    TOKEN       START  END        AFTER   TAG
+
+`AFTER` is the white space that follows the token (`BEFORE`: that begins the document): `-` for
+none, `_` for a blank, escapes such as `\\n` for others. `SENTENCES` counts the document's
+sentences, 0 where nobody has split it. Readers that take the first column as the token and the
+last as its tag read the file as well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from biomark.errors import FormatError, SpanError
+from biomark.formats.base import Format, Line, Reject, Sink, Source
+from biomark.formats.losses import GAPS, add, count_losses, one_line
+from biomark.spans import Document, Entity, Span, flat
+
+_START = "-DOCSTART-"
+_TAG = re.compile(r"(?:([BIOESLUM])|([BIESLUM])-(.*))", re.DOTALL)
+_TOKEN = re.compile(r"[^\W_]+|[^\w\s]|_")
+_NO_TYPE = "entity"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token, its tag, and the white space that follows it."""
+
+    text: str
+    tag: str
+    after: str = " "
+
+
+@dataclass(slots=True)
+class _Group:
+    """The lines of a document: what `-DOCSTART-` says of it, and its sentences."""
+
+    start: Line | None = None
+    sentences: list[list[Line]] = field(default_factory=list)
+
+
+def read(source: Source, reject: Reject) -> Iterator[Document]:
+    """Documents of a CoNLL file; see the module."""
+    for number, group in enumerate(_groups(source, reject), 1):
+        columns = group.start.text.split("\t") if group.start else []
+        exact = len(columns) == 5 and columns[2].isdecimal()
+        id = str(number)
+        try:
+            if exact:
+                id = _unescaped(columns[1])
+                yield _exact_document(id, columns, group, source, reject)
+            else:
+                yield tagged_document(id, [_tokens(lines, id, source, reject) for lines in group.sentences])
+        except (FormatError, SpanError) as error:
+            line = group.start or group.sentences[0][0]
+            source.reject(reject, str(error), raw=line.text, document_id=id, line=line.number)
+
+
+def _groups(source: Source, reject: Reject) -> Iterator[_Group]:
+    """The documents' lines: each sentence, or what stands between two lines `-DOCSTART-`."""
+    group = _Group()
+    for sentence in _sentences(source, reject):
+        if sentence[0].text.startswith(_START):
+            if group.start:
+                yield group
+            group = _Group(sentence[0])
+        elif group.start:
+            group.sentences.append(sentence)
+        else:
+            yield _Group(None, [sentence])
+    if group.start:
+        yield group
+
+
+def _sentences(source: Source, reject: Reject) -> Iterator[list[Line]]:
+    """Lines between empty lines, `-DOCSTART-` by itself; a sentence with bad bytes is rejected."""
+    sentence: list[Line] = []
+
+    def ended() -> Iterator[list[Line]]:
+        bad = next((line for line in sentence if line.problem), None)
+        if bad:
+            reason = f"{bad.problem}; the sentence is left out"
+            source.reject(reject, reason, raw=bad.text, line=bad.number)
+        elif sentence:
+            yield list(sentence)
+        sentence.clear()
+
+    for line in source.lines(reject):
+        start = line.text.startswith(_START)
+        if start or not line.text.strip(" \t"):
+            yield from ended()
+        if start:
+            yield [line]
+        elif line.text.strip(" \t"):
+            sentence.append(line)
+    yield from ended()
+
+
+def _tokens(lines: list[Line], id: str, source: Source, reject: Reject) -> list[Token]:
+    tokens = []
+    for line in lines:
+        columns = line.text.split("\t") if "\t" in line.text else line.text.split(" ")
+        columns = [column for column in columns if column]
+        problem = None
+        if len(columns) < 2:
+            problem = "a line has a token and a tag, this one has one column; it is taken as untagged"
+        elif not _TAG.fullmatch(columns[-1]):
+            problem = f"unknown tag {columns[-1]!r}; the token is taken as untagged"
+        if problem:
+            source.reject(reject, problem, raw=line.text, document_id=id, line=line.number)
+        tokens.append(Token(columns[0], "O" if problem else columns[-1]))
+    return tokens
+
+
+def _exact_document(id: str, start: list[str], group: _Group, source: Source, reject: Reject) -> Document:
+    """The document of five columns as this module writes them."""
+    offset = len(before := _unescaped_white(start[3]))
+    sentences = []
+    for lines in group.sentences:
+        tokens = []
+        for line in lines:
+            columns = line.text.split("\t")
+            token = columns[0]
+            if len(columns) != 5 or columns[1:3] != [str(offset), str(offset + len(token))]:
+                reason = f"line {line.number} should begin at offset {offset} and have 5 columns"
+                raise FormatError(f"{reason}; the document is left out")
+            if not _TAG.fullmatch(columns[4]):
+                reason = f"unknown tag {columns[4]!r}; the token is taken as untagged"
+                source.reject(reject, reason, raw=line.text, document_id=id, line=line.number)
+                columns[4] = "O"
+            tokens.append(Token(token, columns[4], _unescaped_white(columns[3])))
+            offset += len(token) + len(tokens[-1].after)
+        sentences.append(tokens)
+    document = tagged_document(id, sentences, before=before)
+    return document if int(start[2]) else replace(document, sentences=())
+
+
+def tagged_document(id: str, sentences: list[list[Token]], *, before: str | None = None) -> Document:
+    """The document of tagged tokens.
+
+    Args:
+        id: its name.
+        sentences: their tokens.
+        before: white space before the first token, when the tokens' own white space is exact;
+            None: tokens are joined by blanks and sentences by line ends.
+
+    Raises:
+        FormatError: if a tag is none of the schemes that the module names.
+    """
+    pieces = [before or ""]
+    offset = len(pieces[0])
+    spans: list[Span] = []
+    entities: list[Entity] = []
+    for tokens in sentences:
+        places = []
+        for last, token in ((i == len(tokens) - 1, t) for i, t in enumerate(tokens)):
+            places.append(Span(offset, offset + len(token.text)))
+            after = token.after if before is not None else "\n" if last else " "
+            pieces += (token.text, after)
+            offset += len(token.text) + len(after)
+        if places:
+            spans.append(Span(places[0].start, places[-1].end))
+        entities += _mentions(places, [token.tag for token in tokens])
+    text = "".join(pieces)
+    return Document(id, text if before is not None else text.removesuffix("\n"), (), tuple(spans), tuple(entities))
+
+
+def _mentions(places: list[Span], tags: list[str]) -> Iterator[Entity]:
+    """The mentions of one sentence, decoded as the module says."""
+    current: tuple[Span, str] | None = None
+    for place, tag in zip(places, tags, strict=True):
+        match = _TAG.fullmatch(tag)
+        if match is None:
+            raise FormatError(f"unknown tag {tag!r}; tags are O, B-TYPE, I-TYPE, E-TYPE, S-TYPE, L-TYPE and U-TYPE")
+        letter, type = (match[1], _NO_TYPE) if match[1] else (match[2], match[3])
+        if current and letter in "IMEL" and current[1] == type:
+            current = Span(current[0].start, place.end), type
+        else:
+            if current:
+                yield Entity((current[0],), current[1])
+            current = None if letter == "O" else (place, type)
+        if current and letter in "SUEL":
+            yield Entity((current[0],), current[1])
+            current = None
+    if current:
+        yield Entity((current[0],), current[1])
+
+
+def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None:
+    """Write BIO in five columns; see the module.
+
+    Tokens are runs of letters and digits, and single other characters; a mention's ends are
+    always token boundaries. Of nested and crossing mentions the longest stay (`spans.flat`).
+    """
+    with sink.open() as out:
+        for document in documents:
+            count_losses(document, lost, holds=("sentence offsets", "mentions", GAPS))
+            out.writelines(f"{line}\n" for line in _lines(document, lost))
+
+
+def _lines(document: Document, lost: Counter[str]) -> Iterator[str]:
+    text = document.text
+    entities = _writable(document, lost)
+    blocks = list(_blocks(document, entities))
+    if document.sentences:
+        written = {Span(tokens[0].start, tokens[-1].end) for tokens in blocks}
+        moved = sum(sentence not in written for sentence in document.sentences)
+        add(lost, "white space at the ends of sentences", moved)
+        add(lost, "stretches outside sentences (written as sentences)", len(written) + moved - len(document.sentences))
+    starts = [token.start for tokens in blocks for token in tokens] + [len(text)]
+    tags = _tags(blocks, entities)
+    id = document.id.encode("unicode_escape").decode()
+    yield "\t".join((_START, id, str(len(document.sentences)), _escaped_white(text[: starts[0]]), "O"))
+    following = iter(starts[1:])
+    for tokens in blocks:
+        yield ""
+        for token in tokens:
+            after = _escaped_white(text[token.end : next(following)])
+            yield "\t".join((token.of(text), str(token.start), str(token.end), after, tags.get(token.start, "O")))
+    yield ""
+
+
+def _writable(document: Document, lost: Counter[str]) -> tuple[Entity, ...]:
+    """The mentions that tags can hold, without white space at their ends."""
+    trimmed = []
+    for entity in document.entities:
+        mention = entity.extent.of(document.text)
+        start, end = entity.end - len(mention.lstrip()), entity.start + len(mention.rstrip())
+        if len(entity.spans) == 1 and start < end:
+            trimmed.append(replace(entity, spans=(Span(start, end),), type=one_line(entity.type, lost)))
+            add(lost, "white space at the ends of mentions", Span(start, end) != entity.extent)
+    kept = flat(trimmed)
+    add(lost, "nested, crossing, discontinuous and empty mentions (left out)", len(document.entities) - len(kept))
+    return kept
+
+
+def _blocks(document: Document, entities: Iterable[Entity]) -> Iterator[list[Span]]:
+    """Tokens by our rule, cut again at the ends of mentions and sentences, in one list for each sentence."""
+    ends = {end for sentence in document.sentences for end in (sentence.start, sentence.end)}
+    cuts = sorted(ends | {end for entity in entities for end in (entity.start, entity.end)})
+    block: list[Span] = []
+    at = 0
+    for match in _TOKEN.finditer(document.text):
+        start = match.start()
+        while at < len(cuts) and cuts[at] < match.end():
+            if cuts[at] > start:
+                block.append(Span(start, cuts[at]))
+                start = cuts[at]
+            if cuts[at] in ends and block:
+                yield block
+                block = []
+            at += 1
+        block.append(Span(start, match.end()))
+    if block:
+        yield block
+
+
+def _tags(blocks: list[list[Span]], entities: tuple[Entity, ...]) -> dict[int, str]:
+    """Tags other than O by their token's start."""
+    tags = {}
+    waiting = iter(entities)
+    entity = next(waiting, None)
+    for token in (token for tokens in blocks for token in tokens):
+        while entity and entity.end <= token.start:
+            entity = next(waiting, None)
+        if entity and entity.start <= token.start:
+            tags[token.start] = f"{'B' if token.start == entity.start else 'I'}-{entity.type}"
+    return tags
+
+
+def _escaped_white(white: str) -> str:
+    return white.encode("unicode_escape").decode().replace(" ", "_") or "-"
+
+
+def _unescaped_white(column: str) -> str:
+    return "" if column == "-" else _unescaped(column.replace("_", " "))
+
+
+def _unescaped(column: str) -> str:
+    try:
+        return column.encode("ascii").decode("unicode_escape")
+    except UnicodeError as error:
+        raise FormatError(f"column {column!r} is not written in escapes: {error}") from error
+
+
+FORMAT = Format(
+    "conll",
+    (".conll", ".iob", ".iob2", ".bio", ".tsv"),
+    read,
+    write,
+    sniff=lambda head: re.match(rb"\s*[^\s{<]\S*[ \t](\S*[ \t])*(O|[BIESLUM](-\S+)?)[ \t]*\r?(\n|$)", head) is not None,
+)

@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from biomark.errors import FormatError, SpanError
 from biomark.formats.base import Format, Line, Reject, Sink, Source
@@ -186,7 +187,7 @@ def _parts(document: Document) -> list[Document]:
     if [p.kind for p in document.passages] in ([], ["title"], ["title", "abstract"], ["abstract"]):
         return [document]
     text = document.text
-    apart = all(b.start == a.end + 1 and text[a.end] == "\n" for a, b in zip(cuts, cuts[1:], strict=False))
+    apart = all(b.start == a.end + 1 and text[a.end] == "\n" for a, b in pairwise(cuts))
     whole = cuts[0].start == 0 and cuts[-1].end == len(text)
     inside = all(any(cut.contains(e.extent) for cut in cuts) for e in document.entities)
     if len(cuts) < 2 or not (apart and whole and inside) or any("\n" in cut.of(text) for cut in cuts):

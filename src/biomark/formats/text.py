@@ -1,2 +1,63 @@
-from biomark.formats.base import Format
-FORMAT = Format("text", (".text",))
+"""Plain text: a file is a document, called by its name without suffix; a folder holds many."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from biomark.errors import FormatError
+from biomark.formats.base import Format, Reject, Sink, Source
+from biomark.formats.identifiers import file_name, file_stem
+from biomark.formats.losses import add, count_losses
+from biomark.spans import Document
+
+_SUFFIXES = (".txt", ".text")
+
+
+def read(source: Source, reject: Reject) -> Iterator[Document]:
+    """The text exactly as it is in the file, line ends too; a folder's `.txt` files in the order of their names."""
+    if source.path is None or not source.path.is_dir():
+        yield from _file(source, "standard input" if source.path is None else _id(source.path), reject)
+        return
+    folder = source.path
+    for path in sorted(path for suffix in _SUFFIXES for path in folder.rglob(f"*{suffix}*")):
+        if path.name.removesuffix(".gz").endswith(_SUFFIXES):
+            yield from _file(Source(path), file_stem(path.relative_to(folder).with_name(_id(path))), reject)
+
+
+def _id(path: Path) -> str:
+    return path.name.removesuffix(".gz").rpartition(".")[0] or path.name
+
+
+def _file(source: Source, id: str, reject: Reject) -> Iterator[Document]:
+    try:
+        text = source.text()
+    except FormatError as error:
+        source.reject(reject, str(error).removeprefix(f"{source.name}: "), document_id=id)
+        return
+    problem = "the file is empty" if not text else "the file is no text: it holds NUL bytes" if "\0" in text else None
+    if problem:
+        source.reject(reject, problem, document_id=id)
+        return
+    yield Document(id, text)
+
+
+def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None:
+    """Write texts alone: into a folder a file each, into one file one after another, with line ends between them."""
+    if sink.path is not None and (sink.path.is_dir() or not sink.path.suffix):
+        for document in documents:
+            count_losses(document, lost)
+            with sink.open(sink.path / f"{file_name(document.id)}.txt") as out:
+                out.write(document.text)
+        return
+    with sink.open() as out:
+        before = "\n"
+        for number, document in enumerate(documents):
+            count_losses(document, lost)
+            add(lost, "boundaries between documents (write into a folder to keep them)", bool(number))
+            out.write(document.text if before.endswith("\n") else "\n" + document.text)
+            before = document.text
+
+
+FORMAT = Format("text", _SUFFIXES, read, write, ambiguous=True)
