@@ -112,8 +112,8 @@ def test_alternatives_count_in_the_style_bc2gm_alone() -> None:
 
 
 def test_answers_without_sentences_take_the_text_of_gold(tmp_path: Path) -> None:
-    (tmp_path / "answers.eval").write_text("1|0 6|Aspirin\n1|0 9|Aspirin\n9|0 1|xx\n")
+    (tmp_path / "answers.eval").write_text("1|0 6|Aspirin\n1|0 9|Aspirin\n9|0 1|xx\n1|99 3|\n1|7 9|\n")
     rejected = []
     (found,) = bc2gm.read_mentions(tmp_path / "answers.eval", [document()], rejected.append)
-    assert [e.mention(found.text) for e in found.entities] == ["Aspirin"]
-    assert [(r.document_id, r.line) for r in rejected] == [("1", 2), ("9", 3)]
+    assert [e.mention(found.text) for e in found.entities] == ["Aspirin", "and"]
+    assert [(r.document_id, r.line) for r in rejected] == [("1", 2), ("1", 4), ("9", 3)]
