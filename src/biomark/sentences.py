@@ -31,6 +31,10 @@ _NEVER_LAST = frozenset(
     "jan feb mar apr jun jul aug sep sept oct nov dec".split()
 )
 _RARELY_LAST = frozenset("al etc no nos inc ltd co corp sp spp subsp var ssp cv jr sr dept univ a.m p.m".split())
+_OPENER = re.compile(
+    r"(?:The|This|These|That|Those|There|In|On|At|By|For|From|To|With|We|It|Its|A|An|As|All|Our|Both|Each|One|Two|"
+    r"No|Although|After|Before|During|However|Here|Thus|Therefore|When|While|Since|Using|Results?|Methods?|Conclusions?)\b"
+)
 _LOOK_BACK = 400
 
 
@@ -90,7 +94,7 @@ def _is_abbreviation(word: str, following: str, *, begins: bool) -> bool:
         return not following[0].isupper() or lower in ("no", "nos", "sp", "spp")  # "no. 5"; "sp. nov."
     # An initial or a genus: "J. Smith", "E. coli". A capital alone also ends sentences: "vitamin K. The …"
     if len(word) == 1 and word.isalpha() and word.isupper():
-        return begins or not re.match(r"(?:[A-Z][a-z]*|In|We)\s", following) or re.match(r"[A-Z]\.", following) is not None
+        return begins or not _OPENER.match(following)
     return re.fullmatch(r"(?:[A-Za-z]\.)+[A-Za-z]", word) is not None and not following[0].isupper()
 
 

@@ -30,6 +30,7 @@ TAGS = 3
 # A word's characters: the one before it, its own (the first 14 and the last 6 of a longer one), the one after it.
 FIRST, LAST = 14, 6
 CHARACTERS = FIRST + LAST + 2
+PIECES_A_WORD = 24
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -46,7 +47,7 @@ def _character_table() -> npt.NDArray[np.int64]:
         elif 0x391 <= code <= 0x3C9:
             table[code] = 100 + code - 0x391  # 100 … 156
         elif character.isspace() or code < 32:
-            table[code] = 95
+            table[code] = WHITE_SPACE
         elif character.isupper():
             table[code] = 96
         elif character.islower():
@@ -58,6 +59,7 @@ def _character_table() -> npt.NDArray[np.int64]:
     return table
 
 
+WHITE_SPACE = 95
 EDGE = 157  # before the first and after the last character of a text
 FAR = 158  # any code point from 0x500 on
 ALPHABET = 159  # 0 is padding
@@ -149,22 +151,40 @@ class WordReader:
     def words(self, text: str, spans: Sequence[Span]) -> list[Words]:
         """The words of each span of a text."""
         encodings = self.tokenizer.encode_batch([s.of(text) for s in spans], add_special_tokens=False)
-        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-        table = _character_table()
-        ids = np.where(codes < len(table), table[np.minimum(codes, len(table) - 1)], FAR)
-        characters = np.concatenate(([EDGE], ids, [EDGE]))  # offset 1: the edge comes before the text
-        out = []
-        for span, encoding in zip(spans, encodings, strict=True):
-            pieces = np.asarray(encoding.ids, dtype=np.int64)
-            words = np.asarray([-1 if w is None else w for w in encoding.word_ids], dtype=np.int64)
-            offsets = np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2) + span.start
-            full = offsets[:, 0] < offsets[:, 1]  # a tokenizer may make pieces of nothing
-            pieces, words, offsets = pieces[full], words[full], offsets[full]
-            first = np.flatnonzero(np.diff(words, prepend=-2)) if len(words) else np.zeros(0, dtype=np.int64)
-            last = np.append(first[1:], len(words)).astype(np.int64)
-            starts, ends = offsets[first, 0], offsets[last - 1, 1]
-            out.append(Words(starts, ends, first, last, pieces, _word_characters(characters, starts, ends)))
-        return out
+        characters = _characters(text)
+        return [
+            _words(np.asarray(e.ids), e.word_ids, np.asarray(e.offsets).reshape(-1, 2) + span.start, characters)
+            for span, e in zip(spans, encodings, strict=True)
+        ]
+
+
+def _characters(text: str) -> Ints:
+    """(2 + characters,) the ids of a text's characters between two edges."""
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    table = _character_table()
+    ids = np.where(codes < len(table), table[np.minimum(codes, len(table) - 1)], FAR)
+    return np.concatenate(([EDGE], ids, [EDGE]))
+
+
+def _words(pieces: Ints, word_ids: Sequence[int | None], offsets: Ints, characters: Ints) -> Words:
+    """The words of one passage; `offsets` (P, 2) count from the start of the document."""
+    words = np.asarray([-1 if word is None else word for word in word_ids], dtype=np.int64)
+    blank = characters[offsets[:, 0] + 1] == WHITE_SPACE
+    length = offsets[:, 1] - offsets[:, 0]
+    # Byte-level tokenizers make pieces of white space alone, and others that begin with it.
+    kept = (length > 0) & ~(blank & (length == 1))
+    offsets = offsets + np.stack((blank, np.zeros_like(blank)), axis=-1)
+    pieces, words, offsets = pieces[kept], words[kept], offsets[kept]
+    first = np.flatnonzero(np.diff(words, prepend=-2))
+    last = np.append(first[1:], len(words))[: len(first)]
+    starts, ends = offsets[first, 0], offsets[last - 1, 1]
+    # The rest of a very long word (a sequence, a web address) says little, but could overfill a window.
+    place = np.arange(len(pieces)) - np.repeat(first, last - first)
+    lengths = np.minimum(last - first, PIECES_A_WORD)
+    last = np.cumsum(lengths)
+    return Words(
+        starts, ends, last - lengths, last, pieces[place < PIECES_A_WORD], _word_characters(characters, starts, ends)
+    )
 
 
 def _token_id(tokenizer: Tokenizer, *names: str) -> int:
