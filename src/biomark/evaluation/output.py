@@ -101,8 +101,8 @@ def _differences_json(differences: Mapping[str, Difference]) -> Json:
 def _table(type: str, scheme: str, *numbers: str, caption: str | None = None) -> Table:
     """An empty table with two columns of names and the rest of numbers."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=caption, caption_justify="left")
-    for heading in (type, scheme):
-        table.add_column(heading, no_wrap=True)
+    table.add_column(type, overflow="fold")  # the only one that gives way in a narrow terminal
+    table.add_column(scheme, no_wrap=True)
     for heading in numbers:
         table.add_column(heading, justify="right", no_wrap=True)
     return table
