@@ -73,14 +73,21 @@ class Outcome:
     err: str
 
 
+class Terminal(io.StringIO):
+    """A standard input that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 @pytest.fixture
 def biomark(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Callable[..., Outcome]:
-    """Runs the command line in this process, as `biomark ARGUMENTS` with `stdin` on standard input."""
+    """Runs `biomark ARGUMENTS` in this process; `stdin` is its standard input, None a terminal."""
     from biomark import cli
 
-    def run(*arguments: str | Path, stdin: bytes = b"") -> Outcome:
+    def run(*arguments: str | Path, stdin: bytes | None = b"") -> Outcome:
         monkeypatch.setattr(sys, "argv", ["biomark", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
+        monkeypatch.setattr(sys, "stdin", Terminal() if stdin is None else io.TextIOWrapper(io.BytesIO(stdin)))
         with pytest.raises(SystemExit) as exit:
             cli.main()
         sys.stdout.flush()

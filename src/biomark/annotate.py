@@ -201,6 +201,7 @@ class _Reader:
                     seen.add(key)
                 yield document
             self._done += size(path)
+            self._source = Source(None)
 
     def position(self) -> int:
         """The bytes read so far."""

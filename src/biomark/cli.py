@@ -334,7 +334,7 @@ def _say(message: str) -> None:
 def main() -> None:
     """Run the command line; an error of biomark's own is one message and exit status 2."""
     try:
-        app()
+        app(prog_name="biomark")
     except BiomarkError as error:
         typer.echo(f"biomark: {error}", err=True)
         sys.exit(2)

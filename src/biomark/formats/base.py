@@ -81,8 +81,10 @@ class Source:
             yield gzip.GzipFile(fileobj=raw) if self.path.suffix == ".gz" else raw  # type: ignore[misc]
 
     def position(self) -> int:
-        """How many bytes of the file on the disk have been read; 0 if it is not open."""
-        return self._raw.tell() if self._raw is not None and not self._raw.closed else 0
+        """How many bytes of the file on the disk have been read: 0 before it is opened, all once it is closed."""
+        if self._raw is None:
+            return 0
+        return Path(self._raw.name).stat().st_size if self._raw.closed else self._raw.tell()
 
     def head(self, size: int = 4096) -> bytes:
         """The first bytes of a file (uncompressed); empty if there are none."""

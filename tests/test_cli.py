@@ -1,0 +1,249 @@
+"""The commands annotate and convert, run as people run them, with sense and with nonsense."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from biomark import models
+from biomark.cli import app
+from biomark.errors import UsageError
+from conftest import ROOT, Outcome, TermRecognizer
+
+Biomark = Callable[..., Outcome]
+
+ABSTRACT = "7|t|Asthma and aspirin\n7|a|TNF-α in asthma.\n\n"
+ANNOTATED = ABSTRACT.removesuffix("\n") + (
+    "7\t0\t6\tAsthma\tDisease\n7\t11\t18\taspirin\tChemical\n7\t19\t24\tTNF-α\tGene\n7\t28\t34\tasthma\tDisease\n\n"
+)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recognizer: TermRecognizer) -> Path:
+    def load(name: str = "default") -> TermRecognizer:
+        if name != "default":
+            raise UsageError(f"no model {name!r}: neither a folder nor one of default")
+        return recognizer
+
+    monkeypatch.setattr(models, "load", load)
+    monkeypatch.chdir(tmp_path)
+    Path("in.pubtator").write_text(ABSTRACT)
+    Path("note.txt").write_text("Asthma eased by zileuton.\n")
+    return tmp_path
+
+
+def real(*arguments: str, **options: object) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-W", "error", "-m", "biomark", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)  # type: ignore[call-overload, no-any-return]
+
+
+def test_from_file_to_file(biomark: Biomark) -> None:
+    assert biomark("annotate", "in.pubtator", "-o", "out.pubtator") == Outcome(0, "", "left out: 4 scores\n")
+    assert Path("out.pubtator").read_text() == ANNOTATED
+    assert sorted(p.name for p in Path().iterdir()) == ["in.pubtator", "note.txt", "out.pubtator"]
+
+
+def test_to_standard_output_in_the_format_of_the_input(biomark: Biomark) -> None:
+    assert biomark("annotate", "in.pubtator").out == ANNOTATED
+    assert biomark("annotate", "in.pubtator", "-o", "-").out == ANNOTATED
+
+
+def test_plain_text_becomes_json_lines(biomark: Biomark) -> None:
+    (line,) = biomark("annotate", "note.txt").out.splitlines()
+    record = json.loads(line)
+    assert record["text"] == "Asthma eased by zileuton.\n"
+    assert "zileuton" in record["text"]
+    assert len(record["entities"]) == 2
+
+
+@pytest.mark.parametrize("arguments", [("annotate",), ("annotate", "-"), ("annotate", "--from", "text")])
+def test_standard_input_is_plain_text(biomark: Biomark, arguments: tuple[str, ...]) -> None:
+    done = biomark(*arguments, "--to", "terminal", stdin="TNF-α in asthma".encode())
+    assert done.status == 0
+    assert "[TNF-α|gene] in [asthma|disease]" in done.out
+
+
+def test_standard_input_in_another_format(biomark: Biomark) -> None:
+    assert biomark("annotate", "--from", "pubtator", "--to", "pubtator", stdin=ABSTRACT.encode()).out == ANNOTATED
+
+
+def test_types_and_scores(biomark: Biomark) -> None:
+    done = biomark("annotate", "in.pubtator", "--types", "gene,Chemical", "--min-score", "0.2", "--to", "terminal")
+    assert "[TNF-α|gene]" in done.out
+    assert "aspirin" in done.out
+    assert "|chemical]" not in done.out
+
+
+def test_a_page_for_each_input(biomark: Biomark) -> None:
+    assert biomark("annotate", "in.pubtator", "note.txt", "-o", "pages/", "--to", "html").status == 0
+    assert sorted(p.name for p in Path("pages").iterdir()) == ["in.html", "note.html"]
+    assert "zileuton" in Path("pages/note.html").read_text()
+
+
+def test_rejects_are_told_and_the_rest_is_done(biomark: Biomark) -> None:
+    Path("in.pubtator").write_text(ABSTRACT + ABSTRACT.replace("7|", "8|").replace("Asthma", "BROKEN") + "nonsense\n\n")
+    done = biomark("annotate", "in.pubtator")
+    assert done.status == 1
+    assert done.out.startswith(ANNOTATED)
+    assert "rejected: document 8: the text is broken" in done.err
+    assert "rejected: in.pubtator:7" in done.err
+    assert "2 rejected, all else is done" in done.err
+
+
+def test_progress_is_told_when_asked_for(biomark: Biomark) -> None:
+    done = biomark("annotate", "in.pubtator", "--progress")
+    assert "1 documents" in done.err
+    assert done.out == ANNOTATED
+    assert "documents" not in biomark("annotate", "in.pubtator").err
+
+
+def test_without_anything_in_a_terminal_help_is_shown(biomark: Biomark) -> None:
+    done = biomark("annotate", stdin=None)
+    assert done.status == 2
+    assert "Usage" in done.out
+    assert "--min-score" in done.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("in.pubtator", "--to", "pubtater"), "no format 'pubtater' to write; there are pubtator,"),
+        (("in.pubtator", "--from", "words"), "no format 'words' to read; there are pubtator,"),
+        (("in.pubtator", "--types", "desease"), "does not know desease; it finds disease, chemical, gene"),
+        (("in.pubtator", "--types", ","), "--types names no type"),
+        (("in.pubtator", "--model", "huge"), "no model 'huge'"),
+        (("gone.pubtator",), "gone.pubtator: there is no such file or folder"),
+        (("in.pubtator", "gone.pubtator", "-o", "out.pubtator"), "gone.pubtator: there is no such file"),
+        (("in.pubtator", "-o", "in.pubtator"), "input and output at once"),
+        (("in.pubtator", "-o", "in.pubtator/x.jsonl"), "in.pubtator/x.jsonl: cannot be written"),
+        (("noise.bin",), "noise.bin: no format goes with this name"),
+        (("in.pubtator", "--min-score", "2"), "min-score"),
+        (("in.pubtator", "--nonsense"), "--nonsense"),
+    ],
+)
+def test_nonsense_is_one_clear_message_and_status_2(biomark: Biomark, arguments: tuple[str, ...], told: str) -> None:
+    Path("noise.bin").write_bytes(bytes(range(256)))
+    before = sorted(Path().iterdir())
+    done = biomark("annotate", *arguments)
+    assert told in " ".join(done.err.split())
+    assert done.status == 2
+    assert done.out == ""
+    assert "Traceback" not in done.err
+    assert sorted(Path().iterdir()) == before
+
+
+@pytest.mark.parametrize("command", ["annotate", "convert"])
+@pytest.mark.parametrize(
+    ("content", "status"), [(b"", 1), (b"\n\n", 1), (bytes(range(256)) * 40, 1), (b"\xff\xfe1\0|\0t\0", 2)]
+)
+def test_files_without_sense_are_rejected_by_name(biomark: Biomark, command: str, content: bytes, status: int) -> None:
+    Path("odd.pubtator").write_bytes(content)
+    output = ("-o", "out.pubtator") if command == "annotate" else ("out.pubtator",)
+    done = biomark(command, "odd.pubtator", *output)
+    assert done.status == status
+    assert "odd.pubtator" in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_file_that_may_not_be_read(biomark: Biomark) -> None:
+    Path("in.pubtator").chmod(0)
+    done = biomark("annotate", "in.pubtator")
+    assert (done.status, "in.pubtator: cannot be read" in done.err) == (2, True)
+
+
+def test_a_compressed_file_that_is_none(biomark: Biomark) -> None:
+    Path("noise.pubtator.gz").write_bytes(bytes(range(256)))
+    done = biomark("annotate", "noise.pubtator.gz")
+    assert (done.status, done.out) == (1, "")
+    assert "rejected: noise.pubtator.gz:1: the compressed file breaks off" in done.err
+
+
+def test_a_folder_without_text_holds_no_document(biomark: Biomark) -> None:
+    Path("empty").mkdir()
+    done = biomark("annotate", "empty", "--to", "jsonl")
+    assert (done.status, done.out) == (1, "")
+    assert "empty: the file holds no document" in done.err
+
+
+def test_convert_between_streams(biomark: Biomark) -> None:
+    done = biomark("convert", "-", "-", "--from", "pubtator", "--to", "terminal", stdin=ANNOTATED.encode())
+    assert "[Asthma|Disease] and [aspirin|Chemical]" in done.out
+    done = biomark("convert", "-", "-", "--to", "terminal", stdin=b"")
+    assert (done.status, "--from" in done.err) == (2, True)
+
+
+def test_a_closed_pipe_is_no_error_to_tell_of() -> None:
+    Path("big.pubtator").write_text("".join(ABSTRACT.replace("7|", f"{n}|") for n in range(20000)))
+    for format in ("pubtator", "terminal", "html"):
+        process = real("convert", "big.pubtator", "-", "--to", format)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        process.wait(60)
+        assert process.stderr.read() == b""
+        process.stderr.close()
+
+
+def test_an_interrupt_leaves_no_half_file() -> None:
+    process = real("convert", "-", "out.pubtator", "--from", "pubtator", stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write(ABSTRACT.encode() + b"8|t|more\n")
+    process.stdin.flush()
+    deadline = time.monotonic() + 60
+    while not Path("out.pubtator.part").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    process.wait(60)  # before its input is closed: it must not wait for more
+    _, error = process.communicate()
+    assert process.returncode == 130
+    assert b"Traceback" not in error
+    assert not list(Path().glob("out*"))
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("biomark annotate --to ht", {"html"}),
+        ("biomark annotate --to medline", set()),
+        ("biomark annotate --types gene,dis", {"gene,disease"}),
+        ("biomark annotate --model def", {"default"}),
+        ("biomark convert --from pub", {"pubtator"}),
+    ],
+)
+def test_the_shell_completes_formats_types_and_models(
+    biomark: Biomark, monkeypatch: pytest.MonkeyPatch, line: str, expected: set[str]
+) -> None:
+    monkeypatch.setenv("_BIOMARK_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(line.count(" ")))
+    assert set(biomark().out.split()) == expected
+
+
+def test_every_command_and_option_says_what_it_is_for() -> None:
+    from typer.main import get_command
+
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    assert {"annotate", "convert"} <= set(commands)
+    for name, command in commands.items():
+        assert command.help or getattr(command, "commands", None), name
+        for parameter in command.params:
+            if parameter.name != "help":
+                assert parameter.help, f"{name} {parameter.name}"
+
+
+def test_the_examples_can_be_read_and_hold_no_annotations(biomark: Biomark) -> None:
+    done = biomark("annotate", ROOT / "examples" / "abstracts.pubtator", "--to", "terminal")
+    assert done.status == 0
+    assert "[zileuton|chemical]" in done.out
+    assert "\t" not in (ROOT / "examples" / "abstracts.pubtator").read_text()
+    assert biomark("annotate", ROOT / "examples" / "note.txt").status == 0
