@@ -7,7 +7,6 @@ Fetching is in `biomark.fetching`.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import tomllib
@@ -22,8 +21,7 @@ from biomark import formats
 from biomark.entity_types import with_canonical_types
 from biomark.errors import CorpusError, UsageError
 from biomark.formats import Reject, raise_rejected
-from biomark.formats.base import Source
-from biomark.spans import Document, Entity, Rejected, Span
+from biomark.spans import Document, Rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,42 +266,13 @@ def locate(corpus: Corpus, split: str) -> Path:
 
 def _documents(corpus: Corpus, split: Split, folder: Path, reject: Reject) -> Iterator[Document]:
     path = folder / split.file
-    documents = (
-        _tokens_in_json(path, reject) if corpus.format == "tokens" else formats.read(path, corpus.format, reject=reject)
-    )
+    documents = formats.read(path, corpus.format, reject=reject)
     for name, inside in ((split.sentences_of, True), (split.all_but, False)):
         if name:
             documents = _Membership(Counter(_sentence_texts(path, folder / name)), inside).of(documents)
     for document in documents:
         kept = tuple(replace(e, type=corpus.names[e.type]) for e in document.entities if e.type in corpus.names)
         yield replace(document, entities=kept)
-
-
-def _tokens_in_json(path: Path, reject: Reject) -> Iterator[Document]:
-    """Documents of JSON Lines with `id`, `tokens` and BIO `tags`; the tokens are joined by single spaces."""
-    source = Source(path)
-    for line in source.lines(reject):
-        try:
-            row = json.loads(line.text)
-            yield _document(str(row["id"]), row["tokens"], row["tags"])
-        except (ValueError, TypeError, KeyError) as error:
-            reason = line.problem or f"no object with id, tokens and as many tags: {error!r}"
-            source.reject(reject, reason, raw=line.text, line=line.number)
-
-
-def _document(id: str, tokens: list[str], tags: list[str]) -> Document:
-    spans: list[tuple[Span, str]] = []
-    offset = 0
-    for token, tag in zip(tokens, tags, strict=True):
-        span = Span(offset, offset + len(token))
-        prefix, _, type = tag.partition("-")
-        if prefix == "I" and spans and spans[-1][0].end == offset - 1 and spans[-1][1] == type:
-            spans[-1] = (Span(spans[-1][0].start, span.end), type)
-        elif prefix != "O":
-            spans.append((span, type))
-        offset = span.end + 1
-    text = " ".join(tokens)
-    return Document(id, text, sentences=(Span(0, len(text)),), entities=tuple(Entity((s,), t) for s, t in spans))
 
 
 def _sentence_texts(path: Path, tokenised: Path) -> Iterator[str]:
@@ -318,8 +287,8 @@ def _sentence_texts(path: Path, tokenised: Path) -> Iterator[str]:
     known = {_squeezed(document.text) for document in formats.read(path, reject=_ignore)}
     longest = max(map(len, known), default=0)
     text = ""
-    for sentence in _tokenised_sentences(tokenised):
-        text += sentence
+    for sentence in formats.read(tokenised, "conll", reject=_ignore):
+        text += _squeezed(sentence.text)
         if text in known:
             yield text
             text = ""
@@ -329,19 +298,6 @@ def _sentence_texts(path: Path, tokenised: Path) -> Iterator[str]:
         raise CorpusError(
             f"{tokenised}: from {text[:60]!r} on, its sentences are not those of {path}; fetch both again"
         )
-
-
-def _tokenised_sentences(path: Path) -> Iterator[str]:
-    """The first column of a file of tokens, joined up to each empty line."""
-    tokens: list[str] = []
-    for line in Source(path).lines(_ignore):
-        if line.text.strip():
-            tokens.append(line.text.split("\t")[0].strip())
-        elif tokens:
-            yield "".join(tokens)
-            tokens = []
-    if tokens:
-        yield "".join(tokens)
 
 
 def _ignore(rejected: Rejected) -> None:
