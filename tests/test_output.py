@@ -132,6 +132,12 @@ def test_of_overlapping_mentions_the_longest_is_shown_and_the_rest_are_counted()
     assert "[BRCA1|gene]" in found
 
 
+def test_of_two_types_for_one_mention_the_surer_is_shown() -> None:
+    unsure, sure = entity("chemical", "BRCA1", score=0.3), entity("gene", "BRCA1", score=0.7)
+    assert "[BRCA1|gene]" in render("terminal", document(unsure, sure))
+    assert "[BRCA1|gene]" in render("terminal", document(sure, unsure))
+
+
 def test_parts_of_a_discontinuous_mention_are_all_shown() -> None:
     assert "[Breast|disease] and ovarian [cancer|disease]" in render(
         "terminal", document(entity("disease", "Breast", "cancer"))

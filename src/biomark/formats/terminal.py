@@ -1,7 +1,7 @@
 """Documents for people to read in a terminal: mentions with a coloured background and their type.
 
 Where there is no colour (a file, a pipe, `NO_COLOR`), a mention is written `[asthma|disease]`.
-Of overlapping mentions the longest is shown; the head of the document tells how many are not.
+Of overlapping mentions the longest is shown (of equally long ones that with the higher score); the head of the document tells how many are not.
 Output only.
 """
 
@@ -92,9 +92,9 @@ class _Painter:
 
 
 def _shown(entities: Iterable[Entity]) -> tuple[Entity, ...]:
-    """The mentions that do not overlap, the longest of those that do; discontinuous ones stay."""
+    """The mentions that do not overlap: of those that do the longest, then the surest; discontinuous ones stay."""
     kept: list[Entity] = []
-    for entity in sorted(entities, key=lambda e: (-sum(map(len, e.spans)), e.start)):
+    for entity in sorted(entities, key=lambda e: (-sum(map(len, e.spans)), -(e.score or 0.0), e.start)):
         if not any(entity.overlaps(other) for other in kept):
             kept.append(entity)
     return tuple(kept)
