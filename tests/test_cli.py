@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -239,6 +241,23 @@ def test_every_command_and_option_says_what_it_is_for() -> None:
         for parameter in command.params:
             if parameter.name != "help":
                 assert parameter.help, f"{name} {parameter.name}"
+
+
+def readme_commands() -> list[str]:
+    blocks = re.findall(r"^```\w*\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    lines = [line.partition("#")[0].rpartition("|")[2].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.startswith("biomark ")]
+
+
+@pytest.mark.parametrize("line", readme_commands())
+def test_what_the_readme_says_is_understood(line: str) -> None:
+    from typer.main import get_command
+
+    command, arguments = get_command(app), shlex.split(line)[1:]
+    while hasattr(command, "commands"):
+        assert arguments[0] in command.commands, f"no command {arguments[0]}"
+        command = command.commands[arguments.pop(0)]
+    command.make_context("biomark", arguments)  # reads the arguments and runs nothing
 
 
 def test_the_examples_can_be_read_and_hold_no_annotations(biomark: Biomark) -> None:

@@ -1,8 +1,8 @@
 """Documents for people to read in a terminal: mentions with a coloured background and their type.
 
 Where there is no colour (a file, a pipe, `NO_COLOR`), a mention is written `[asthma|disease]`.
-Of overlapping mentions the longest is shown (of equally long ones that with the higher score); the head of the document tells how many are not.
-Output only.
+Of overlapping mentions the longest is shown, of equally long ones that with the higher score; the head
+of the document tells how many are not. Output only.
 """
 
 from __future__ import annotations
