@@ -7,6 +7,7 @@ convert at their edge. This module uses the standard library only.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -268,11 +269,13 @@ def flat(entities: Iterable[Entity]) -> tuple[Entity, ...]:
     Of two equally long ones the first in the text stays; the result is in text order. What
     marks and tags cannot hold (discontinuous and nested mentions) is thus left out.
     """
-    kept: list[Entity] = []
+    kept: list[Entity] = []  # in text order, so that only two neighbours can overlap
     for entity in sorted(entities, key=lambda e: (-len(e.extent), e.start, e.type)):
-        if len(entity.spans) == 1 and not any(entity.overlaps(other) for other in kept):
-            kept.append(entity)
-    return tuple(sorted(kept, key=lambda e: e.start))
+        place = bisect_right(kept, entity.start, key=lambda e: e.start)
+        neighbours = kept[max(0, place - 1) : place + 1]
+        if len(entity.spans) == 1 and not any(entity.overlaps(other) for other in neighbours):
+            kept.insert(place, entity)
+    return tuple(kept)
 
 
 def whole_text(document: Document) -> tuple[Span, ...]:

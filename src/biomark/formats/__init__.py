@@ -160,7 +160,9 @@ def _names(*, writing: bool) -> str:
 def _sniff(path: Path) -> Format | None:
     """The format that the first bytes of a file, or a folder's files, speak for."""
     if path.is_dir():
-        return brat.FORMAT if any(path.glob("*.ann")) else text.FORMAT
+        return brat.FORMAT if any(path.rglob("*.ann")) else text.FORMAT
+    if path.suffix == ".txt" and path.with_suffix(".ann").exists():
+        return brat.FORMAT
     head = Source(path).head()
     return next((f for f in FORMATS.values() if f.read is not None and f.sniff is not None and f.sniff(head)), None)
 

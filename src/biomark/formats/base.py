@@ -108,7 +108,7 @@ class Source:
             try:
                 for number, raw in enumerate(handle, 1):
                     self.line = number
-                    yield _line(number, self._without_mark(raw) if number == 1 else raw)
+                    yield _line(number, self.without_mark(raw) if number == 1 else raw)
             except BROKEN_GZIP as error:
                 self.reject(reject, f"the compressed file breaks off: {error}", line=number + 1)
 
@@ -129,7 +129,7 @@ class Source:
         """
         with self.open() as handle:
             try:
-                raw = self._without_mark(handle.read())
+                raw = self.without_mark(handle.read())
             except BROKEN_GZIP as error:
                 raise FormatError(f"{self.name}: the compressed file breaks off: {error}") from error
         try:
@@ -137,7 +137,12 @@ class Source:
         except UnicodeDecodeError as error:
             raise FormatError(f"{self.name}: {not_utf8(error)}") from error
 
-    def _without_mark(self, raw: bytes) -> bytes:
+    def without_mark(self, raw: bytes) -> bytes:
+        """The first bytes of a file in UTF-8 without its byte order mark.
+
+        Raises:
+            FormatError: if the mark is that of UTF-16 or UTF-32.
+        """
         if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             raise FormatError(f"{self.name}: is UTF-16 or UTF-32, not UTF-8; convert it, for instance with iconv")
         return raw.removeprefix(codecs.BOM_UTF8)

@@ -1,2 +1,161 @@
-from biomark.formats.base import Format
-FORMAT = Format("bioc_xml", (".bioc_xml",))
+"""BioC XML: a collection of documents; `bioc` says how they become `Document` and back.
+
+The collection's source, date and key are not kept. What is written begins with `source` biomark.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from xml.etree.ElementTree import Element
+from xml.sax.saxutils import escape, quoteattr
+
+from biomark.errors import FormatError, SpanError
+from biomark.formats.base import Format, Reject, Sink, Source
+from biomark.formats.bioc import Annotation, Link, Part, Record, read_record, write_record
+from biomark.formats.losses import add
+from biomark.formats.xml_stream import line_of, records
+from biomark.spans import Document
+
+_HEAD = """<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE collection SYSTEM "BioC.dtd">
+<collection><source>biomark</source><date></date><key>biomark.key</key>
+"""
+# What XML 1.0 has no way to write.
+_NO_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+
+
+def read(source: Source, reject: Reject) -> Iterator[Document]:
+    """Documents of a collection, one at a time."""
+    for element in records(source, reject, "collection"):
+        if element.tag != "document":
+            continue
+        id = element.findtext("id")
+        try:
+            yield read_record(_record(element), source, reject)
+        except (FormatError, SpanError) as error:
+            source.reject(reject, str(error), document_id=id, line=line_of(element))
+
+
+def _record(element: Element) -> Record:
+    id = element.findtext("id")
+    if not id:
+        raise FormatError("the document has no id")
+    passages = [_part(passage) for passage in element.findall("passage")]
+    return Record(id, _infons(element), passages, _annotations(element), _links(element), line_of(element))
+
+
+def _part(element: Element) -> Part:
+    text = element.find("text")
+    return Part(
+        _whole(element.findtext("offset"), "offset of a passage or sentence", element),
+        None if text is None else text.text or "",
+        _infons(element),
+        _annotations(element),
+        _links(element),
+        [_part(sentence) for sentence in element.findall("sentence")],
+    )
+
+
+def _annotations(element: Element) -> list[Annotation]:
+    return [
+        Annotation(
+            annotation.get("id", ""),
+            _infons(annotation),
+            [(_place(location, "offset"), _place(location, "length")) for location in annotation.findall("location")],
+            annotation.findtext("text"),
+            line_of(annotation),
+        )
+        for annotation in element.findall("annotation")
+    ]
+
+
+def _links(element: Element) -> list[Link]:
+    return [
+        Link(
+            relation.get("id", ""),
+            _infons(relation),
+            [(node.get("role", ""), node.get("refid", "")) for node in relation.findall("node")],
+        )
+        for relation in element.findall("relation")
+    ]
+
+
+def _infons(element: Element) -> dict[str, str]:
+    return {infon.get("key", ""): infon.text or "" for infon in element.findall("infon")}
+
+
+def _place(location: Element, name: str) -> int:
+    return _whole(location.get(name), f"{name} of a location", location)
+
+
+def _whole(number: str | None, what: str, element: Element) -> int:
+    if number is None or not re.fullmatch(r"\s*\d+\s*", number, re.ASCII):
+        raise FormatError(f"line {line_of(element)}: the {what} is no whole number: {number!r}")
+    return int(number)
+
+
+def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None:
+    """Write a collection, a document a line."""
+    with sink.open() as out:
+        out.write(_HEAD)
+        for document in documents:
+            xml = _written(write_record(document, lost))
+            forbidden = len(_NO_XML.findall(xml))
+            add(lost, "control characters, which XML cannot hold (written as blanks)", forbidden)
+            out.write(_NO_XML.sub(" ", xml) if forbidden else xml)
+        out.write("</collection>\n")
+
+
+def _written(record: Record) -> str:
+    inner = _infon_tags(record.infons) + "".join(map(_part_tag, record.passages)) + _relation_tags(record.relations)
+    return f"<document>{_tag('id', record.id)}{inner}</document>\n"
+
+
+def _part_tag(part: Part, name: str = "passage") -> str:
+    pieces = [
+        _infon_tags(part.infons),
+        _tag("offset", str(part.offset)),
+        _tag("text", part.text or ""),
+        *(_annotation_tag(annotation) for annotation in part.annotations),
+        *(_part_tag(sentence, "sentence") for sentence in part.parts),
+        _relation_tags(part.relations),
+    ]
+    return f"<{name}>{''.join(pieces)}</{name}>"
+
+
+def _annotation_tag(annotation: Annotation) -> str:
+    places = "".join(f'<location offset="{offset}" length="{length}"/>' for offset, length in annotation.locations)
+    inner = _infon_tags(annotation.infons) + places + _tag("text", annotation.text or "")
+    return f"<annotation id={quoteattr(annotation.id)}>{inner}</annotation>"
+
+
+def _relation_tags(relations: list[Link]) -> str:
+    tags = []
+    for relation in relations:
+        nodes = "".join(f"<node refid={quoteattr(id)} role={quoteattr(role)}/>" for role, id in relation.nodes)
+        tags.append(f"<relation id={quoteattr(relation.id)}>{_infon_tags(relation.infons)}{nodes}</relation>")
+    return "".join(tags)
+
+
+def _infon_tags(infons: dict[str, str]) -> str:
+    return "".join(f"<infon key={quoteattr(key)}>{_escaped(value)}</infon>" for key, value in infons.items())
+
+
+def _tag(name: str, text: str) -> str:
+    return f"<{name}>{_escaped(text)}</{name}>"
+
+
+def _escaped(text: str) -> str:
+    return escape(text, {"\r": "&#13;"})
+
+
+FORMAT = Format(
+    "bioc_xml",
+    (".bioc.xml", ".xml", ".bioc", ".BioC.XML", ".XML"),
+    read,
+    write,
+    sniff=lambda head: re.search(rb"<collection[\s>]", head) is not None,
+    ambiguous=True,
+)

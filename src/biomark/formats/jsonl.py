@@ -43,18 +43,23 @@ def _parsed(line: Line) -> Json:
         raise FormatError(f"is not JSON: {error}") from error
     if not isinstance(values, dict):
         raise FormatError("a line holds one JSON object, a document")
-    no_surrogates(line.text, values)
+    if "\\u" in line.text:
+        no_surrogates(values)
     return values
 
 
-def no_surrogates(raw: str, values: object) -> None:
-    """Refuse halves of UTF-16 pairs, which JSON can smuggle in by escapes and no file can hold.
+def no_surrogates(values: object) -> None:
+    """Refuse halves of UTF-16 pairs: from escapes, or from bytes that are not UTF-8.
 
     Raises:
         FormatError: if there is one.
     """
-    if "\\u" in raw and any("\ud800" <= character <= "\udfff" for character in json.dumps(values, ensure_ascii=False)):
-        raise FormatError("the text holds half of a surrogate pair (\\ud800 to \\udfff)")
+    try:
+        json.dumps(values, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise FormatError(
+            "holds bytes that are not UTF-8, or escapes for half a character (\\ud800 to \\udfff)"
+        ) from error
 
 
 def _tagged(id: str, values: Json) -> Document:
@@ -71,30 +76,27 @@ def _document(id: str, values: Json) -> Document:
         id,
         text_of(values, "text"),
         passages=tuple(
-            Passage(Span(_number(p, "start"), _number(p, "end")), text_of(p, "kind", default=""), _infons(p))
+            Passage(Span(_number(p, "start"), _number(p, "end")), text_of(p, "kind", default=""), infons_of(p))
             for p in objects_of(values, "passages")
         ),
         sentences=_spans(values, "sentences"),
         entities=tuple(_entity(e) for e in objects_of(values, "entities")),
         alternatives=tuple(_entity(e) for e in objects_of(values, "alternatives")),
         relations=tuple(_relation(r) for r in objects_of(values, "relations")),
-        infons=_infons(values),
+        infons=infons_of(values),
     )
 
 
 def _entity(values: Json) -> Entity:
-    score = values.get("score")
-    if score is not None and (isinstance(score, bool) or not isinstance(score, (int, float))):
-        raise FormatError(f'"score" must be a number, not {score!r}')
     ids = tuple(texts_of(values, "ids"))
-    return Entity(_spans(values, "spans"), text_of(values, "type"), ids, score, _infons(values))
+    return Entity(_spans(values, "spans"), text_of(values, "type"), ids, score_of(values), infons_of(values))
 
 
 def _relation(values: Json) -> Relation:
     arguments = _pairs(values, "arguments")
     if not all(isinstance(role, str) and isinstance(id, str) for role, id in arguments):
         raise FormatError('"arguments" must be pairs of texts: [["ROLE", "ID"], …]')
-    return Relation(text_of(values, "type"), cast(tuple[tuple[str, str], ...], arguments), _infons(values))
+    return Relation(text_of(values, "type"), cast(tuple[tuple[str, str], ...], arguments), infons_of(values))
 
 
 def _spans(values: Json, key: str) -> tuple[Span, ...]:
@@ -118,7 +120,24 @@ def _number(values: Json, key: str) -> int:
     return number
 
 
-def _infons(values: Json) -> Infons:
+def score_of(values: Json) -> float | None:
+    """The number under `score`, if there is one.
+
+    Raises:
+        FormatError: if it is something else.
+    """
+    score = values.get("score")
+    if score is not None and (isinstance(score, bool) or not isinstance(score, (int, float))):
+        raise FormatError(f'"score" must be a number, not {score!r}')
+    return score
+
+
+def infons_of(values: Json) -> Infons:
+    """The texts under `infons`.
+
+    Raises:
+        FormatError: if it is no object of texts.
+    """
     infons = values.get("infons", {})
     if not isinstance(infons, dict) or not all(isinstance(value, str) for value in infons.values()):
         raise FormatError('"infons" must be an object whose values are texts')

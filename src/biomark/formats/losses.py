@@ -20,7 +20,7 @@ PARTS: dict[str, Callable[[Document], int]] = {
     "scores": lambda d: sum(e.score is not None for e in d.entities),
     "alternatives": lambda d: len(d.alternatives),
     "relations": lambda d: len(d.relations),
-    "relation infons": lambda d: sum(len(r.infons) for r in d.relations),
+    "relation infons": lambda d: sum(len(r.infons.without("id")) for r in d.relations),
     "document infons": lambda d: len(d.infons),
 }
 

@@ -1,0 +1,150 @@
+"""JSON as a stream: the members of lists and objects one at a time, in constant memory."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Iterator
+
+from biomark.formats.base import Reject, Source
+
+_WHITE = " \t\r\n"
+_DECODER = json.JSONDecoder()
+
+
+class Broken(Exception):
+    """The JSON cannot be read on from here; caught by the reader that uses the stream."""
+
+
+class JsonStream:
+    """A file of JSON values, read piece by piece.
+
+    Bytes that are not UTF-8 become lone surrogates, so that only the document with them suffers.
+
+    Attributes:
+        line: the line, counted from 1, of the value read last or the one in work.
+    """
+
+    def __init__(self, source: Source, reject: Reject) -> None:
+        self.line = 1
+        self._chunks = source.chunks(reject)
+        self._without_mark = source.without_mark
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        self._text = ""
+        self._at = 0
+        self._began = self._ended = False
+
+    def peek(self) -> str:
+        """The next character that is not white space; empty at the end of the file.
+
+        Raises:
+            FormatError: if the file is UTF-16 or UTF-32.
+        """
+        while True:
+            while self._at < len(self._text):
+                if self._text[self._at] not in _WHITE:
+                    return self._text[self._at]
+                self._advance(1)
+            if not self._more():
+                return ""
+
+    def value(self) -> object:
+        """The next value, whole.
+
+        Raises:
+            Broken: if it is cut off or no JSON.
+        """
+        self.peek()
+        wanted = 0
+        while True:
+            try:
+                value, end = _DECODER.raw_decode(self._text, self._at)
+            except json.JSONDecodeError as error:
+                # What is wrong well before the end of the buffer will not be mended by reading on.
+                cut = error.pos > len(self._text) - 16 or error.msg.startswith("Unterminated string")
+                if not (cut and self._more(wanted)):
+                    raise Broken(f"{error.msg} (column {error.colno})" if not cut else "the file ends here") from error
+            except RecursionError as error:
+                raise Broken("values are nested too deeply") from error
+            else:
+                if end < len(self._text) or not self._more():  # a number may go on after the buffer
+                    self._advance(end - self._at)
+                    return value
+            wanted = len(self._text)  # twice as much each time, or a long value would cost its square
+
+    def members(self, source: Source) -> Iterator[object]:
+        """The members of the list that comes next; `source` is told the line of each.
+
+        Raises:
+            Broken: if the list is cut off or no JSON.
+        """
+        for _ in self._parts("[", "]"):
+            source.line = self.line
+            yield self.value()
+
+    def fields(self) -> Iterator[str]:
+        """The keys of the object that comes next; between two, the caller takes the value with `value` or `members`.
+
+        Raises:
+            Broken: if the object is cut off or no JSON.
+        """
+        for _ in self._parts("{", "}"):
+            key = self.value()
+            if not isinstance(key, str):
+                raise Broken("a key must be a text")
+            self._take(":")
+            yield key
+
+    def skip_to_object_line(self) -> None:
+        """Go on at the next line that begins with an object, as in a file of a document a line."""
+        while True:
+            end = self._text.find("\n", self._at)
+            if end < 0:
+                self._advance(len(self._text) - self._at)
+                if not self._more():
+                    return
+                continue
+            self._advance(end + 1 - self._at)
+            if self._at == len(self._text):
+                self._more()
+            if self._text.startswith("{", self._at):
+                return
+
+    def skip(self) -> None:
+        """Go past the next character."""
+        self._advance(1)
+
+    def _parts(self, opening: str, closing: str) -> Iterator[None]:
+        self._take(opening)
+        if self.peek() == closing:
+            self._advance(1)
+            return
+        while True:
+            yield
+            if self.peek() == closing:
+                self._advance(1)
+                return
+            self._take(",")
+
+    def _take(self, character: str) -> None:
+        found = self.peek()
+        if found != character:
+            raise Broken(f"there should be {character!r}, not {found!r}" if found else "the file ends here")
+        self._advance(1)
+
+    def _advance(self, by: int) -> None:
+        self.line += self._text.count("\n", self._at, self._at + by)
+        self._at += by
+
+    def _more(self, wanted: int = 0) -> bool:
+        """Read at least one more piece and `wanted` characters; False at the end of the file."""
+        pieces = [self._text[self._at :]]
+        size = 0
+        while not self._ended and size <= wanted:
+            chunk = next(self._chunks, b"")
+            piece = self._utf8.decode(chunk if self._began else self._without_mark(chunk), final=not chunk)
+            self._began, self._ended = True, not chunk
+            pieces.append(piece)
+            size += len(piece)
+        self._text, self._at = "".join(pieces), 0
+        return size > 0

@@ -1,0 +1,92 @@
+"""XML as a stream of records, without entities and without the network."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder
+
+from biomark.errors import FormatError
+from biomark.formats.base import Reject, Source
+
+LINE = "\n line"  # an attribute for the line of an element; no file can hold one of this name
+
+
+def records(source: Source, reject: Reject, *roots: str) -> Iterator[Element]:
+    """The children of the root element, one at a time; each is let go of before the next is built.
+
+    Every element tells by `line_of` where it began. Where the file breaks off or is not
+    well-formed, that is rejected, after the records before it.
+
+    Args:
+        source: the file.
+        reject: is given the break.
+        roots: what the root element may be called.
+
+    Raises:
+        FormatError: if the root is another one, or if the file declares entities.
+    """
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import XMLParser
+
+    builder = _Builder()
+    parser = XMLParser(target=builder, forbid_dtd=False, forbid_entities=True, forbid_external=True)
+    builder.expat = parser.parser
+    try:
+        for chunk in source.chunks(reject):
+            parser.feed(chunk)
+            yield from _finished(builder, source, roots)
+        parser.close()
+    except ParseError as error:
+        yield from _finished(builder, source, roots)
+        line = error.position[0]
+        reason = f"the XML breaks here: {str(error).rpartition(': line')[0]}; what follows is not read"
+        source.reject(reject, reason, line=line)
+    except DefusedXmlException as error:
+        reason = "declares or refers to XML entities, which may hide other files or endless text; take them out"
+        raise FormatError(f"{source.name}:{builder.line}: {reason} ({type(error).__name__})") from error
+    yield from _finished(builder, source, roots)
+
+
+def line_of(element: Element) -> int:
+    """The line, counted from 1, in which an element of `records` begins."""
+    return int(element.attrib[LINE])
+
+
+def _finished(builder: _Builder, source: Source, roots: tuple[str, ...]) -> Iterator[Element]:
+    if builder.root not in (None, *roots):
+        raise FormatError(f"{source.name}: the root element is <{builder.root}>, not <{'> or <'.join(roots)}>")
+    while builder.records:
+        element = builder.records.popleft()
+        source.line = line_of(element)
+        yield element
+
+
+class _Builder(TreeBuilder):
+    """Builds elements, and takes each child of the root out of the tree when it ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.expat: object = None
+        self.root: str | None = None
+        self.records: deque[Element] = deque()
+        self._open: list[Element] = []
+
+    @property
+    def line(self) -> int:
+        return getattr(self.expat, "CurrentLineNumber", 1)
+
+    def start(self, tag: str, attrs: dict[str, str], /) -> Element:
+        attrs[LINE] = str(self.line)
+        element = super().start(tag, attrs)
+        self.root = self.root or tag
+        self._open.append(element)
+        return element
+
+    def end(self, tag: str, /) -> Element:
+        element = super().end(tag)
+        self._open.pop()
+        if len(self._open) == 1:
+            self._open[0].remove(element)
+            self.records.append(element)
+        return element
