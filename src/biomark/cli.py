@@ -150,6 +150,30 @@ def _tell_lost(lost: Mapping[str, int]) -> None:
 
 
 @app.command()
+def demonstrations(
+    corpora: Annotated[list[str], typer.Argument(help="Files, or splits of the catalogue such as ncbi_disease:train.")],
+    *,
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .json list, or .jsonl with a line each.")],
+    types: Annotated[str | None, typer.Option(help="Types (A,B); else all that a corpus annotates.")] = None,
+    fraction: Annotated[float, typer.Option(help="The share of each corpus and type to take.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of the sample.")] = 0,
+    guidelines: Annotated[bool, typer.Option("--guidelines", help="Say in the instruction what to mark.")] = False,
+) -> None:
+    """Make instruction demonstrations of annotated corpora: instruction, input, output."""
+    from biomark import prompts
+
+    rejects, lost = Rejects(), Counter[str]()
+    wanted = parse_types(types) if types else None
+    found = prompts.from_corpora(
+        corpora, wanted, guidelines=guidelines, fraction=fraction, seed=seed, reject=rejects, lost=lost
+    )
+    written = prompts.write(found, output)
+    _say(f"{output}: {written.total()} demonstrations, {written['without']} of them without a mention")
+    _tell_lost(lost)
+    rejects.exit()
+
+
+@app.command()
 def evaluate(
     gold: Annotated[str, typer.Argument(help=_GOLD)],
     predicted: Annotated[str, typer.Argument(help="The same documents with the mentions to score.")],
