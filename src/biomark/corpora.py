@@ -196,12 +196,8 @@ def read_corpus(corpus: str, *, reject: Reject = raise_rejected) -> Iterator[Doc
     Raises:
         UsageError: if it is neither.
     """
-    if Path(corpus).exists():
+    if _is_file(corpus):
         return map(with_canonical_types, formats.read(corpus, reject=reject))
-    if corpus.partition(":")[0] not in catalogue() and (":" not in corpus or "/" in corpus):
-        raise UsageError(
-            f"{corpus}: neither a file nor a corpus of the catalogue with its split, as ncbi_disease:train"
-        )
     return read_split(corpus, reject=reject)
 
 
@@ -211,9 +207,18 @@ def corpus_types(corpus: str) -> tuple[str, ...]:
     Args:
         corpus: as for `read_corpus`.
     """
-    if not Path(corpus).exists():
+    if not _is_file(corpus):
         return parse_split(corpus)[0].types
     return tuple(dict.fromkeys(e.type for document in read_corpus(corpus, reject=_ignore) for e in document.entities))
+
+
+def _is_file(corpus: str) -> bool:
+    """Whether it names a file or folder, not a corpus of the catalogue."""
+    if Path(corpus).exists():
+        return True
+    if corpus.partition(":")[0] not in catalogue():
+        raise UsageError(f"{corpus}: neither a file nor a corpus of the catalogue ({', '.join(catalogue())})")
+    return False
 
 
 def corpus_folders() -> tuple[Path, ...]:
