@@ -1,3 +1,5 @@
+"""`python -m biomark` is `biomark`."""
+
 from biomark.cli import main
 
 main()
