@@ -250,10 +250,14 @@ def _show(result: Table | Mapping[str, object], signature: str) -> None:
     if isinstance(result, Mapping):
         typer.echo(json.dumps(result, ensure_ascii=False))
         return
+    _print(result)
+    typer.echo(signature)
+
+
+def _print(table: Table) -> None:
     from rich.console import Console
 
-    Console().print(result)
-    typer.echo(signature)
+    Console().print(table)
 
 
 @app.command()
@@ -291,6 +295,71 @@ def export(
     exporter = _needs_extra("biomark.training.export", "train")
     folder = exporter.export(models.folder_of(str(model)), output, int8=not fp32)
     _say(f"{folder}: {(folder / WEIGHTS).stat().st_size / 1e6:.1f} MB")
+
+
+corpora_app = typer.Typer(help="The catalogue of corpora.", no_args_is_help=True)
+app.add_typer(corpora_app, name="corpora")
+
+
+@corpora_app.command("list")
+def corpora_list(*, json_: _Json = False) -> None:
+    """List the corpora that can be named, and which are at hand."""
+    from rich.table import Table
+
+    from biomark import corpora
+
+    if json_:
+        rows = {name: corpora.describe(name) for name in corpora.catalogue()}
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    table = Table("corpus", "types", "split", "documents", "mentions", "at hand")
+    for name, corpus in corpora.catalogue().items():
+        if not corpus.splits:
+            table.add_row(name, ", ".join(corpus.types), "none that can be read")
+        for split, facts in corpus.splits.items():
+            row = (name, ", ".join(corpus.types), split, f"{facts.documents:,}", f"{facts.mentions:,}")
+            table.add_row(*row, "yes" if corpora.folder_of(corpus, split) else "no")
+    _print(table)
+
+
+@corpora_app.command("show")
+def corpora_show(
+    name: Annotated[str, typer.Argument(help="As `corpora list` names it.")], *, json_: _Json = False
+) -> None:
+    """Show what is known of a corpus: types, splits, licence, citation, and where it lies."""
+    from rich.table import Table
+
+    from biomark import corpora
+
+    if json_:
+        typer.echo(json.dumps(corpora.describe(name), ensure_ascii=False))
+        return
+    table = Table.grid(padding=(0, 2))
+    for line in corpora.summary(name):
+        table.add_row(*line)
+    _print(table)
+
+
+@corpora_app.command("fetch")
+def corpora_fetch(
+    name: Annotated[str, typer.Argument(help="As `corpora list` names it.")],
+    *,
+    from_: Annotated[Path | None, typer.Option("--from", help="A local folder to copy from.", exists=True)] = None,
+    to: Annotated[Path | None, typer.Option("--to", help="The corpora folder; else the user's cache.")] = None,
+    progress: _Progress = None,
+) -> None:
+    """Download a corpus, or copy it from a local folder, and check its files."""
+    from biomark import corpora, fetching
+    from biomark.progress import download_bar
+
+    corpus = corpora.corpus_named(name)
+    shown = sys.stderr.isatty() if progress is None else progress
+    with download_bar(shown=shown) as step:
+        found = fetching.fetch(corpus, to or corpora.cache_folder(), source=from_, progress=step)
+    for file in found:
+        _say(f"{file.path}: {file.how}" + (f", but {file.difference}" if file.difference else ""))
+    if any(file.difference for file in found):
+        raise typer.Exit(1)
 
 
 models_app = typer.Typer(help="The models at hand.", no_args_is_help=True)

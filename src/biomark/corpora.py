@@ -212,6 +212,55 @@ def corpus_types(corpus: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(e.type for document in read_corpus(corpus, reject=_ignore) for e in document.entities))
 
 
+def describe(name: str) -> dict[str, object]:
+    """What the catalogue says of a corpus and where each split lies, as JSON can hold it.
+
+    Raises:
+        UsageError: if there is no such corpus.
+    """
+    corpus = corpus_named(name)
+    splits = {
+        split: {
+            "documents": facts.documents,
+            "mentions": facts.mentions,
+            "files": list(facts.files),
+            "folder": str(folder) if (folder := folder_of(corpus, split)) else None,
+        }
+        for split, facts in corpus.splits.items()
+    }
+    return {
+        "name": name,
+        "title": corpus.title,
+        "types": list(corpus.types),
+        "type_names": dict(corpus.names),
+        "splits": splits,
+        "licence": corpus.licence,
+        "citation": corpus.citation,
+        "homepage": corpus.homepage,
+        "addresses": list(dict.fromkeys(file.url for file in corpus.files.values() if file.url)),
+        "verified": corpus.verified,
+        "notes": corpus.notes,
+    }
+
+
+def summary(name: str) -> list[tuple[str, str]]:
+    """The same for people, as names and values.
+
+    Raises:
+        UsageError: if there is no such corpus.
+    """
+    corpus = corpus_named(name)
+    spellings = ", ".join(f"{spelling} → {type}" for spelling, type in corpus.names.items())
+    lines = [("corpus", corpus.name), ("title", corpus.title), ("types", spellings)]
+    for split, facts in corpus.splits.items():
+        place = folder_of(corpus, split) or f"not at hand: biomark corpora fetch {corpus.name}"
+        lines.append((split, f"{facts.documents:,} documents, {facts.mentions:,} mentions; {place}"))
+    addresses = dict.fromkeys(file.url for file in corpus.files.values() if file.url)
+    lines += [("address", address + ("" if corpus.verified else " (not tried yet)")) for address in addresses]
+    lines += [("licence", corpus.licence), ("citation", corpus.citation), ("homepage", corpus.homepage)]
+    return [*lines, ("notes", corpus.notes)] if corpus.notes else lines
+
+
 def _is_file(corpus: str) -> bool:
     """Whether it names a file or folder, not a corpus of the catalogue."""
     if Path(corpus).exists():
@@ -251,22 +300,29 @@ def cache_folder() -> Path:
     return base / "biomark" / "corpora"
 
 
+def folder_of(corpus: Corpus, split: str) -> Path | None:
+    """The first corpora folder that has all files of a split, or None."""
+    return next((f for f in corpus_folders() if not _absent(corpus.splits[split], f)), None)
+
+
 def locate(corpus: Corpus, split: str) -> Path:
     """The first corpora folder that has all files of a split.
 
     Raises:
         CorpusError: if none has; the message says what is missing where, and how to get it.
     """
-    missing = []
-    for folder in corpus_folders():
-        absent = [name for name in corpus.splits[split].files if not (folder / name).is_file()]
-        if not absent:
-            return folder
-        missing.append(f"{folder} lacks {', '.join(absent)}")
+    folder = folder_of(corpus, split)
+    if folder:
+        return folder
+    missing = [f"{folder} lacks {', '.join(_absent(corpus.splits[split], folder))}" for folder in corpus_folders()]
     raise CorpusError(
         f"{corpus.name}:{split} is not there ({'; '.join(missing)}); get it with "
         f"biomark corpora fetch {corpus.name}, or name a folder that has it in $BIOMARK_CORPORA"
     )
+
+
+def _absent(split: Split, folder: Path) -> list[str]:
+    return [name for name in split.files if not (folder / name).is_file()]
 
 
 def _documents(corpus: Corpus, split: Split, folder: Path, reject: Reject) -> Iterator[Document]:

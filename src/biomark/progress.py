@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 
 @contextmanager
@@ -41,5 +45,31 @@ def progress_bar(description: str, total: int, *, shown: bool) -> Iterator[Calla
             elapsed = bar.tasks[0].elapsed
             rate = f", {documents / elapsed:,.0f}/s" if elapsed else ""
             bar.update(task, completed=min(done, total) if total else None, documents=documents, rate=rate)
+
+        yield step
+
+
+@contextmanager
+def download_bar(*, shown: bool) -> Iterator[Callable[[str, int, int | None], None]]:
+    """Show how far downloads are; gives a function that takes an address, the bytes there, and all or None.
+
+    Args:
+        shown: False: nothing is shown, and the function does nothing.
+    """
+    if not shown:
+        yield lambda url, done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True), redirect_stdout=False) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def step(url: str, done: int, total: int | None) -> None:
+            task = tasks.get(url)
+            if task is None:
+                task = tasks[url] = bar.add_task(url.rpartition("/")[2], total=total)
+            bar.update(task, completed=done, total=total)
 
         yield step
