@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from biomark.errors import SpanError
 
@@ -106,7 +107,7 @@ class Entity:
     def __post_init__(self) -> None:
         if not self.spans:
             raise SpanError(f"an entity of type {self.type!r} needs at least one span")
-        if any(a.end > b.start for a, b in zip(self.spans, self.spans[1:], strict=False)):
+        if any(a.end > b.start for a, b in pairwise(self.spans)):
             raise SpanError(f"the parts of an entity must be in order and apart: {self.spans}")
         if self.score is not None and not 0.0 <= self.score <= 1.0:
             raise SpanError(f"a score lies in [0, 1], not at {self.score}")
@@ -201,7 +202,7 @@ class Document:
         for name, spans in (("passages", parts), ("sentences", list(self.sentences))):
             if spans and spans[-1].end > length:
                 raise SpanError(f"document {self.id}: {name} reach beyond the end of the text ({length} code points)")
-            if any(a.end > b.start for a, b in zip(spans, spans[1:], strict=False)):
+            if any(a.end > b.start for a, b in pairwise(spans)):
                 raise SpanError(f"document {self.id}: {name} must be in order and apart")
 
     def slice(self, window: Span) -> Document:

@@ -23,6 +23,7 @@ last as its tag read the file as well.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -58,9 +59,11 @@ class _Group:
 def read(source: Source, reject: Reject) -> Iterator[Document]:
     """Documents of a CoNLL file; see the module."""
     for number, group in enumerate(_groups(source, reject), 1):
-        columns = group.start.text.split("\t") if group.start else []
+        first = group.start or group.sentences[0][0]
+        columns = first.text.split("\t") if group.start else []
         exact = len(columns) == 5 and columns[2].isdecimal()
         id = str(number)
+        source.line = first.number  # the source itself is a document further on
         try:
             if exact:
                 id = _unescaped(columns[1])
@@ -68,8 +71,7 @@ def read(source: Source, reject: Reject) -> Iterator[Document]:
             else:
                 yield tagged_document(id, [_tokens(lines, id, source, reject) for lines in group.sentences])
         except (FormatError, SpanError) as error:
-            line = group.start or group.sentences[0][0]
-            source.reject(reject, str(error), raw=line.text, document_id=id, line=line.number)
+            source.reject(reject, str(error), raw=first.text, document_id=id, line=first.number)
 
 
 def _groups(source: Source, reject: Reject) -> Iterator[_Group]:
@@ -239,14 +241,20 @@ def _lines(document: Document, lost: Counter[str]) -> Iterator[str]:
 def _writable(document: Document, lost: Counter[str]) -> tuple[Entity, ...]:
     """The mentions that tags can hold, without white space at their ends."""
     trimmed = []
+    ends = sorted({end for sentence in document.sentences for end in (sentence.start, sentence.end)})
     for entity in document.entities:
         mention = entity.extent.of(document.text)
         start, end = entity.end - len(mention.lstrip()), entity.start + len(mention.rstrip())
-        if len(entity.spans) == 1 and start < end:
+        crossing = start < end and bisect_right(ends, start) < bisect_left(ends, end)
+        if len(entity.spans) == 1 and start < end and not crossing:
             trimmed.append(replace(entity, spans=(Span(start, end),), type=one_line(entity.type, lost)))
             add(lost, "white space at the ends of mentions", Span(start, end) != entity.extent)
     kept = flat(trimmed)
-    add(lost, "nested, crossing, discontinuous and empty mentions (left out)", len(document.entities) - len(kept))
+    add(
+        lost,
+        "mentions that are nested, discontinuous or across sentences (left out)",
+        len(document.entities) - len(kept),
+    )
     return kept
 
 

@@ -111,6 +111,7 @@ def _document(article: list[_Block], source: Source, reject: Reject) -> Document
         pieces.append(text)
         offset += len(text) + 1
     text = "\n".join(pieces)
+    source.line = article[0].number  # the source itself is a document further on
     return Document(article[0].id, text, tuple(passages), entities=tuple(entities), relations=tuple(relations))
 
 
@@ -177,8 +178,10 @@ def _count(document: Document, blocks: int, lost: Counter[str]) -> None:
     add(lost, "kinds of passages other than title and abstract", sum(p.kind not in kinds for p in document.passages))
     roles = sum(any(role for role, _ in r.arguments) for r in document.relations)
     add(lost, "roles of relations", roles)
-    ends = document.text.count("\n") - (blocks - 1 or _cut(document) < len(document.text))
-    add(lost, "line ends within title and abstract (written as blanks)", max(0, ends))
+    between = document.text[_cut(document) :][:1] if blocks == 1 else ""
+    add(lost, "blanks between title and abstract (read as line ends)", between not in ("", "\n"))
+    ends = sum(document.text.count(end) for end in "\n\r") - (blocks - 1) - (between == "\n")
+    add(lost, "line ends within title and abstract (written as blanks)", ends)
 
 
 def _parts(document: Document) -> list[Document]:
@@ -200,7 +203,7 @@ def _cut(document: Document) -> int:
     """Where the title ends: before the abstract, else at the first line end, else at the end of the text."""
     text = document.text
     starts = [p.span.start for p in document.passages if p.kind == "abstract" and p.span.start]
-    return starts[0] - 1 if starts else text.find("\n") if "\n" in text else len(text)
+    return starts[0] - 1 if starts else text.find("\n") if "\n" in text[:-1] else len(text)
 
 
 def _block_text(document: Document, lost: Counter[str]) -> str:
