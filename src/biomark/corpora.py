@@ -161,8 +161,8 @@ def parse_split(name: str) -> tuple[Corpus, tuple[str, ...]]:
         splits = tuple(split for split in corpus.splits if split != "test")
     if not colon or not splits or any(split not in corpus.splits for split in splits):
         raise UsageError(
-            f"name a split of {corpus.name}, as {corpus.name}:{next(iter(corpus.splits))}; "
-            f"there are {', '.join(corpus.splits)}, joined by +, and all for those but test"
+            f"name a split of {corpus.name}, such as {corpus.name}:train; "
+            f"there are {', '.join(corpus.splits) or 'none'}, joined by +, and all for those but test"
         )
     return corpus, splits
 
