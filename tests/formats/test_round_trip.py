@@ -48,6 +48,8 @@ REJECTED = {
     "tmvar3/train.pubtator": [*range(337, 343), 346, *range(348, 353), 356, 359, *range(361, 365), *range(366, 369)],
     "bc5cdr/train.bioc.xml": [11425, 18590, 53449],
     "bc5cdr/devel.bioc.xml": [9919],
+    # Of train.GENE.eval the second, of train.ALTGENE.eval the others.
+    "bc2gm/train.in": [787, 1790, 2236, 7954],
     # … or a second document with an id, of which all lines go: 4557 to 4570.
     "ncbi_disease/train.pubtator": [4557],
 }
@@ -79,7 +81,7 @@ def test_the_list_of_files_is_complete(corpora: Path) -> None:
 def test_corpus_file(format: str, name: str, corpora: Path, tmp_path: Path) -> None:
     rejects: list[Rejected] = []
     documents = list(formats.read(corpora / name, reject=rejects.append))
-    assert [reject.line for reject in rejects] == REJECTED.get(name, [])
+    assert sorted(reject.line or 0 for reject in rejects) == REJECTED.get(name, [])
     copy = tmp_path / ("brat" if format == "brat" else Path(name).name)
     assert not formats.write(documents, copy, format)
     assert list(formats.read(copy, format)) == documents

@@ -96,7 +96,7 @@ def read_record(record: Record, source: Source, reject: Reject) -> Document:
             entity = _entity(annotation, text)
         except (SpanError, FormatError) as error:
             raw = annotation.text or ""
-            source.reject(reject, str(error), raw=raw, document_id=record.id, line=annotation.line)
+            source.reject(reject, str(error), raw=raw, document_id=record.id, line=annotation.line or record.line)
             continue
         if annotation.id != str(number) or annotation.id in targets:
             entity = replace(entity, infons=entity.infons.with_(id=annotation.id))
@@ -262,11 +262,9 @@ def write_record(document: Document, lost: Counter[str]) -> Record:
     marked = (replace(a, infons=a.infons.with_(**{_MARK: "alternative"})) for a in document.alternatives)
     ends = [_end(passage) for passage in passages]
     entities = sorted((*document.entities, *marked), key=lambda e: bisect_right(ends, e.start))
-    known = set()
     for number, entity in enumerate(entities):
-        annotation = _annotation(number, entity, document.text)
-        passages[bisect_right(ends, entity.start)].annotations.append(annotation)
-        known.add(annotation.id)
+        passages[bisect_right(ends, entity.start)].annotations.append(_annotation(number, entity, document.text))
+    known = {entity.infons["id"] for entity in entities if "id" in entity.infons}
     infons = [part.infons for parts in (document.passages, document.entities, document.relations) for part in parts]
     add(lost, "infons called type", sum("type" in own for own in infons))
     add(lost, "infons called score", sum(e.score is not None and "score" in e.infons for e in document.entities))

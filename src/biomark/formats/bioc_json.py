@@ -80,16 +80,16 @@ def _document(values: object, source: Source, reject: Reject) -> Document | None
         id = text_of(values, "id", default="")
         if not id:
             raise FormatError("the document has no id")
-        return read_record(_record(id, values), source, reject)
+        return read_record(_record(id, values, source.line), source, reject)
     except (FormatError, SpanError) as error:
         source.reject(reject, str(error), raw=str(values), document_id=id, line=source.line)
         return None
 
 
-def _record(id: str, values: Json) -> Record:
+def _record(id: str, values: Json, line: int | None) -> Record:
     more = {key: _text(value) for key, value in values.items() if key not in _KNOWN}
     passages = [_part(passage) for passage in objects_of(values, "passages")]
-    return Record(id, more | _infons(values), passages, _annotations(values), _links(values))
+    return Record(id, more | _infons(values), passages, _annotations(values), _links(values), line)
 
 
 def _part(values: Json) -> Part:

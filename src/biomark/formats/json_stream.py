@@ -79,6 +79,7 @@ class JsonStream:
             Broken: if the list is cut off or no JSON.
         """
         for _ in self._parts("[", "]"):
+            self.peek()
             source.line = self.line
             yield self.value()
 

@@ -29,6 +29,8 @@ def read(source: Source, reject: Reject) -> Iterator[Document]:
         try:
             values = _parsed(line)
             id = text_of(values, "id", default=str(line.number))
+            if "\\u" in line.text:
+                no_surrogates(values)
             yield _tagged(id, values) if "tokens" in values else _document(id, values)
         except (FormatError, SpanError) as error:
             source.reject(reject, str(error), raw=line.text, document_id=id, line=line.number)
@@ -43,8 +45,6 @@ def _parsed(line: Line) -> Json:
         raise FormatError(f"is not JSON: {error}") from error
     if not isinstance(values, dict):
         raise FormatError("a line holds one JSON object, a document")
-    if "\\u" in line.text:
-        no_surrogates(values)
     return values
 
 

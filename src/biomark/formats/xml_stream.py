@@ -40,7 +40,9 @@ def records(source: Source, reject: Reject, *roots: str) -> Iterator[Element]:
     except ParseError as error:
         yield from _finished(builder, source, roots)
         line = error.position[0]
-        reason = f"the XML breaks here: {str(error).rpartition(': line')[0]}; what follows is not read"
+        what = str(error).rpartition(": line")[0]
+        hint = ", or its bytes are not in the encoding that it declares" if "invalid token" in what else ""
+        reason = f"the XML breaks here: {what}{hint}; what follows is not read"
         source.reject(reject, reason, line=line)
     except DefusedXmlException as error:
         reason = "declares or refers to XML entities, which may hide other files or endless text; take them out"

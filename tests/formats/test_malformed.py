@@ -1,0 +1,281 @@
+"""Malformed files of every format: an error or a reject that says where, and the rest is read."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from format_cases import parsed, written
+
+from biomark import formats
+from biomark.errors import FormatError
+from biomark.spans import Document, Entity, Passage, Rejected, Span
+
+STREAMED = ("pubtator", "bioc_xml", "bioc_json", "conll", "bc2gm", "jsonl")
+TEXT = "Gout in Köln."
+DOCUMENT = Document(
+    "d",
+    TEXT,
+    (Passage(Span(0, len(TEXT)), "title"),),
+    entities=(Entity((Span(0, 4),), "Disease", ("D006073",)),),
+)
+
+
+def many(count: int) -> list[Document]:
+    return [replace(DOCUMENT, id=f"d{number}") for number in range(count)]
+
+
+def read_file(path: Path, format: str | None = None) -> tuple[list[Document], list[Rejected]]:
+    rejects: list[Rejected] = []
+    return list(formats.read(path, format, reject=rejects.append)), rejects
+
+
+@pytest.mark.parametrize("format", STREAMED)
+def test_truncated_gzip_gives_what_is_before_the_cut(format: str, tmp_path: Path) -> None:
+    path = tmp_path / "cut.gz"
+    data, _ = written([replace(d, id=f"{hash(d.id):x}") for d in many(3000)], format)
+    packed = gzip.compress(data)
+    path.write_bytes(packed[: len(packed) * 2 // 3])
+    documents, rejects = read_file(path, format)
+    assert 1000 < len(documents) < 3000
+    assert "breaks off" in str(rejects[0]) or "breaks off" in str(rejects[-1])
+    assert all(reject.source == str(path) for reject in rejects)
+
+
+@pytest.mark.parametrize("format", STREAMED)
+def test_file_cut_in_the_third_document(format: str) -> None:
+    data, _ = written(many(3), format)
+    cut = data.rindex(b"d2") + 6
+    documents, rejects = parsed(data[:cut], format)
+    assert [d.id for d in documents][:2] == ["d0", "d1"]
+    if format in ("bioc_xml", "bioc_json", "jsonl"):
+        assert len(documents) == 2
+        assert rejects[0].line in (4, 3, 5, 6)
+        assert any(word in rejects[0].reason for word in ("breaks", "not JSON"))
+
+
+@pytest.mark.parametrize("format", STREAMED)
+def test_latin1_spoils_one_document(format: str) -> None:
+    data, _ = written(many(3), format)
+    second = data.index(b"d1")
+    spoilt = data[:second] + data[second:].replace("ö".encode(), b"\xf6", 1)
+    documents, rejects = parsed(spoilt, format)
+    if format == "bioc_xml":  # a parser of XML has to stop there
+        assert [d.id for d in documents] == ["d0"]
+        assert "encoding" in rejects[0].reason
+    else:
+        assert [d.id for d in documents if d.text == TEXT] == ["d0", "d2"]
+        assert "not UTF-8" in rejects[0].reason
+    assert rejects[0].source == "standard input"
+
+
+@pytest.mark.parametrize("format", [*STREAMED, "text"])
+def test_utf16(format: str) -> None:
+    data = written(many(2), format)[0].decode().encode("utf-16")
+    if format == "bioc_xml":
+        text = data.decode("utf-16").replace('encoding="UTF-8"', 'encoding="UTF-16"')
+        assert len(parsed(text.encode("utf-16"), format)[0]) == 2
+    elif format == "text":
+        assert "UTF-16" in parsed(data, format)[1][0].reason
+    else:
+        with pytest.raises(FormatError, match="UTF-16"):
+            parsed(data, format)
+
+
+@pytest.mark.parametrize("format", STREAMED)
+def test_second_document_with_an_id_is_rejected_where_it_begins(format: str) -> None:
+    double = [DOCUMENT, replace(DOCUMENT, id="e"), replace(DOCUMENT, text="Another text."), replace(DOCUMENT, id="f")]
+    data, _ = written(double, format)
+    documents, (reject,) = parsed(data, format)
+    assert [d.id for d in documents] == ["d", "e", "f"]
+    assert reject.document_id == "d"
+    assert "second document" in reject.reason
+    named = data.decode().split("\n")[(reject.line or 0) - 1]
+    assert "Another" in named or "\td\t" in named
+
+
+@pytest.mark.parametrize("format", [*STREAMED, "medline_xml", "text"])
+def test_empty_file(format: str) -> None:
+    documents, rejects = parsed(b"", format)
+    assert not documents
+    assert len(rejects) == 1
+
+
+@pytest.mark.parametrize("format", [*STREAMED, "medline_xml", "text"])
+@pytest.mark.parametrize("junk", [bytes(range(256)) * 40, b"\0" * 5000, b"\x89PNG\r\n\x1a\n\0\0"])
+def test_binary_file(format: str, junk: bytes) -> None:
+    documents, rejects = parsed(junk, format)
+    assert rejects
+    assert not documents or format in ("conll", "bc2gm")
+
+
+@pytest.mark.parametrize("format", STREAMED)
+def test_the_default_is_to_stop_at_the_first_reject(format: str) -> None:
+    with pytest.raises(FormatError, match="standard input"):
+        list(formats.read(io.BytesIO(bytes(range(256))), format))
+
+
+def change(old: str, new: str) -> Callable[[str], str]:
+    return lambda text: text.replace(old, new, 1)
+
+
+LINE = '{"id": "x", "text": "Gout", '
+CASES = [
+    # a mention beyond the text, with another text, reversed or of no length
+    ("pubtator", "1|t|Gout\n1|a|\n1\t0\t99\tGout\tDisease\n\n2|t|ok\n", "beyond the end", 3, "1"),
+    ("pubtator", "1|t|Gout\n1|a|\n1\t1\t4\tGout\tDisease\n\n2|t|ok\n", "at 1-4 the text has 'out'", 3, "1"),
+    ("pubtator", "1|t|Gout\n1|a|\n1\t4\t0\tGout\tDisease\n\n2|t|ok\n", "start < end", 3, "1"),
+    ("pubtator", "1|t|Gout\n1|a|\n1\tx\t4\tGout\tDisease\n\n2|t|ok\n", "not offsets", 3, "1"),
+    ("pubtator", "1|t|Gout\n1|a|\n9\t0\t4\tGout\tDisease\n\n2|t|ok\n", "another document", 3, "1"),
+    ("pubtator", "1|t|Gout\n1|a|\n1\t0\t4\tGout\tDisease\tD\tx\ty\n\n2|t|ok\n", "5 to 7 columns", 3, "1"),
+    ("pubtator", "1|t|Gout\n1|a|\n1\t0\t4\n\n2|t|ok\n", "5 to 7 columns", 3, "1"),
+    ("pubtator", "lost\n\n2|t|ok\n", "begins with", 1, None),
+    ("pubtator", "1|t|Gout\n7|a|\n\n2|t|ok\n", "another document", 2, "1"),
+    ("jsonl", '{"id": "x"}\n{"id": "2", "text": "ok"}\n', "neither", 1, "x"),
+    ("jsonl", '["x"]\n{"id": "2", "text": "ok"}\n', "one JSON object", 1, None),
+    ("jsonl", '{"id": "x", "text": 1.5}\n{"id": "2", "text": "ok"}\n', '"text" must be a text', 1, "x"),
+    ("jsonl", LINE + '"entities": [{"spans": [[0, 9]], "type": "D"}]}\n{"id":2,"text":"ok"}', "beyond the end", 1, "x"),
+    ("jsonl", LINE + '"entities": [{"spans": [[2, 1]], "type": "D"}]}\n{"id":2,"text":"ok"}', "start < end", 1, "x"),
+    ("jsonl", LINE + '"entities": [{"spans": [[0, 1]]}]}\n{"id":2,"text":"ok"}', '"type" is not there', 1, "x"),
+    ("jsonl", LINE + '"entities": [{"spans": [], "type": "D"}]}\n{"id":2,"text":"ok"}', "at least one span", 1, "x"),
+    ("jsonl", LINE + '"entities": [{"spans": [[0, true]], "type": "D"}]}\n{"id":2,"text":"ok"}', "offsets", 1, "x"),
+    ("jsonl", LINE + '"entities": {}, "sentences": 4}\n{"id":2,"text":"ok"}', "list", 1, "x"),
+    ("jsonl", '{"id": "x", "text": "\\ud800"}\n{"id":2,"text":"ok"}', "half a character", 1, "x"),
+    ("jsonl", '{"id": "x", "tokens": ["a"], "tags": []}\n{"id":2,"text":"ok"}', "1 tokens and 0 tags", 1, "x"),
+    ("jsonl", '{"id": "x", "tokens": ["a"], "tags": ["?"]}\n{"id":2,"text":"ok"}', "unknown tag", 1, "x"),
+    ("conll", "Gout\n\nok\tO\n", "one column", 1, "1"),
+    ("conll", "Gout\tB-D\nis\tQ-D\n\nok\tO\n", "unknown tag 'Q-D'", 2, "1"),
+    (
+        "conll",
+        "-DOCSTART-\tx\t0\t-\tO\n\nGout\t1\t5\t-\tO\n\n-DOCSTART-\t2\t0\t-\tO\n\nok\t0\t2\t-\tO\n",
+        "offset 0",
+        1,
+        "x",
+    ),
+    ("bc2gm", "S1\nS2 ok\n", "ID TEXT", 1, "S1"),
+]
+
+
+@pytest.mark.parametrize(("format", "text", "reason", "line", "id"), CASES)
+def test_reject_names_line_document_and_reason(format: str, text: str, reason: str, line: int, id: str | None) -> None:
+    documents, (reject,) = parsed(text.encode(), format)
+    assert documents[-1].text == "ok"
+    assert reason in reject.reason
+    assert (reject.line, reject.document_id, reject.source) == (line, id, "standard input")
+
+
+BIOC_XML = """<collection><document><id>1</id><passage><offset>0</offset><text>Gout in Köln</text>
+<annotation id="0"><infon key="type">Disease</infon><location offset="0" length="4"/><text>Gout</text></annotation>
+</passage></document>
+<document><id>2</id><passage><offset>0</offset><text>ok</text></passage></document></collection>"""
+BIOC_CHANGES = [
+    (change('offset="0" length="4"', 'offset="1" length="4"'), "at 1-5 the text has 'out '", 2, 2),
+    (change('offset="0" length="4"', 'offset="9" length="4"'), "9-13 lie beyond the end", 2, 2),
+    (change('offset="0" length="4"', 'offset="0" length="0"'), "start < end", 2, 2),
+    (change('<location offset="0" length="4"/>', ""), "no location", 2, 2),
+    (change('offset="0" length="4"', 'offset="a" length="4"'), "no whole number: 'a'", 1, 1),
+    (change("<offset>0</offset>", ""), "no whole number: None", 1, 1),
+    (change("<offset>0</offset>", "<offset>99999999999</offset>"), "far beyond", 1, 1),
+    (change("</passage>", "</passage><passage><offset>3</offset><text>x</text></passage>"), "inside the one", 1, 1),
+    (change("<id>1</id>", ""), "no id", 1, 1),
+]
+
+
+@pytest.mark.parametrize(("changed", "reason", "line", "documents"), BIOC_CHANGES)
+def test_bioc_xml_rejects(changed: Callable[[str], str], reason: str, line: int, documents: int) -> None:
+    assert len(parsed(BIOC_XML.encode(), "bioc_xml")[0]) == 2
+    found, (reject,) = parsed(changed(BIOC_XML).encode(), "bioc_xml")
+    assert found[-1].text == "ok"
+    assert len(found) == documents
+    assert reason in reject.reason
+    assert reject.line == line
+
+
+BIOC_JSON = (
+    '{"documents": [\n{"id": "1", "passages": [{"offset": 0, "text": "Gout", "annotations": [{"id": "0",'
+    ' "infons": {"type": "Disease"}, "text": "Gout", "locations": [{"offset": 0, "length": 4}]}]}]},\n'
+    '{"id": "2", "passages": [{"offset": 0, "text": "ok"}]}\n]}\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason", "documents"),
+    [
+        (change('"length": 4', '"length": 3'), "at 0-3 the text has 'Gou'", 2),
+        (change('"length": 4', '"length": "x"'), '"length" must be a whole number', 1),
+        (change('"id": "1", ', ""), "no id", 1),
+        (change('"annotations": [', '"annotations": [3, '), "list of objects", 1),
+        (change('"passages"', '"parts"'), '"passages"', 1),
+        (change('"Gout", "annotations"', '"\\ud9ff", "annotations"'), "half a character", 1),
+        (change('"offset": 0,', '"offset": ,'), "the JSON breaks here", 1),
+    ],
+)
+def test_bioc_json_rejects(changed: Callable[[str], str], reason: str, documents: int) -> None:
+    assert len(parsed(BIOC_JSON.encode(), "bioc_json")[0]) == 2
+    found, (reject,) = parsed(changed(BIOC_JSON).encode(), "bioc_json")
+    assert found[-1].text == "ok"
+    assert len(found) == documents
+    assert reason in reject.reason
+    assert reject.line == 2
+
+
+LAUGHS = '<!DOCTYPE c [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;"><!ENTITY c "&b;&b;&b;&b;">]>'
+OUTSIDE = '<!DOCTYPE c [<!ENTITY c SYSTEM "file:///etc/hostname">]>'
+DTD = '<!DOCTYPE c [<!ENTITY % c SYSTEM "http://127.0.0.1:9/x.dtd"> %c;]>'
+
+
+@pytest.mark.parametrize("attack", [LAUGHS, OUTSIDE, DTD])
+@pytest.mark.parametrize(("format", "root"), [("bioc_xml", "collection"), ("medline_xml", "PubmedArticleSet")])
+def test_entities_are_refused(attack: str, format: str, root: str, tmp_path: Path) -> None:
+    path = tmp_path / "evil.xml"
+    path.write_text(f"{attack}<{root}><document><id>&c;</id></document></{root}>")
+    with pytest.raises(FormatError, match=r"evil\.xml:1: .*entities"):
+        list(formats.read(path, format))
+
+
+def test_wrong_root_names_the_right_ones() -> None:
+    with pytest.raises(FormatError, match="<article>, not <collection>"):
+        parsed(b"<article><x/></article>", "bioc_xml")
+
+
+def brat_pair(folder: Path, text: str, annotations: str) -> Path:
+    (folder / "a.txt").write_bytes(text.encode())
+    (folder / "a.ann").write_bytes(annotations.encode())
+    (folder / "b.txt").write_bytes(b"ok")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("annotations", "reason", "line"),
+    [
+        ("T1\tDisease 1 5\tGout\n", "at 1-5 the text has 'out '", 1),
+        ("T1\tDisease 0 40\tGout\n", "beyond the end", 1),
+        ("T1\tDisease 4 0\tGout\n", "start < end", 1),
+        ("T1\tDisease 0 4;2 6\tGout\n", "the text has", 1),
+        ("T1\tDisease 0 4\tGout\nT1\tDisease 0 4\tGout\n", "a second mention with the id T1", 2),
+        ("R1\tCauses Arg1:T1 Arg2:T2\n", "relates T1 and T2, which is no mention", 1),
+        ("hello\n", "no line of brat's", 1),
+        ("N1\tReference T9 MeSH:D1\n", "T9 has an identifier", None),
+    ],
+)
+def test_brat_rejects(annotations: str, reason: str, line: int | None, tmp_path: Path) -> None:
+    documents, (reject,) = read_file(brat_pair(tmp_path, "Gout in mice", annotations))
+    assert [d.text for d in documents] == ["Gout in mice", "ok"]
+    assert reason in reject.reason
+    assert (reject.line, reject.document_id, reject.source) == (line, "a", str(tmp_path / "a.ann"))
+
+
+def test_brat_text_that_is_missing_or_not_utf8(tmp_path: Path) -> None:
+    (tmp_path / "a.ann").write_text("T1\tDisease 0 4\tGout\n")
+    (tmp_path / "b.txt").write_bytes(b"K\xf6ln")
+    (tmp_path / "c.txt").write_bytes(b"ok")
+    documents, rejects = read_file(tmp_path, "brat")
+    assert [d.id for d in documents] == ["c"]
+    assert [(r.document_id, r.source) for r in rejects] == [
+        ("a", str(tmp_path / "a.txt")),
+        ("b", str(tmp_path / "b.txt")),
+    ]
