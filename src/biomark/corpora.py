@@ -12,7 +12,7 @@ import sys
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -91,24 +91,6 @@ class Corpus:
     def types(self) -> tuple[str, ...]:
         """The types that it annotates, under biomark's names."""
         return tuple(dict.fromkeys(self.names.values()))
-
-
-@dataclass(frozen=True, slots=True)
-class _Membership:
-    """Which documents of a file belong to a split, by their text without white space."""
-
-    texts: Counter[str] = field(default_factory=Counter)
-    inside: bool = True
-
-    def of(self, documents: Iterator[Document]) -> Iterator[Document]:
-        """The documents that belong to it; of equal ones, those that come first."""
-        left = Counter(self.texts)
-        for document in documents:
-            text = _squeezed(document.text)
-            found = left[text] > 0
-            left[text] -= found
-            if found == self.inside:
-                yield document
 
 
 @cache
@@ -330,22 +312,35 @@ def _documents(corpus: Corpus, split: Split, folder: Path, reject: Reject) -> It
     documents = formats.read(path, corpus.format, reject=reject)
     for name, inside in ((split.sentences_of, True), (split.all_but, False)):
         if name:
-            documents = _Membership(Counter(_sentence_texts(path, folder / name)), inside).of(documents)
+            documents = _members(list(documents), folder / name, inside=inside)
     for document in documents:
         kept = tuple(replace(e, type=corpus.names[e.type]) for e in document.entities if e.type in corpus.names)
         yield replace(document, entities=kept)
 
 
-def _sentence_texts(path: Path, tokenised: Path) -> Iterator[str]:
-    """The texts of `path`'s documents that a tokenised file holds, without white space.
+def _members(documents: list[Document], tokenised: Path, *, inside: bool) -> Iterator[Document]:
+    """The documents whose text a tokenised file holds, or (`inside` False) those that this leaves.
 
-    The tokenised file may have split a document into several sentences: these are joined, fewest
-    first, until they make a document.
+    Of documents with one text as many as it holds are members, from the first on.
 
     Raises:
         CorpusError: if the tokenised file has a sentence that begins no document.
     """
-    known = {_squeezed(document.text) for document in formats.read(path, reject=_ignore)}
+    texts = [_squeezed(document.text) for document in documents]
+    left = Counter(_texts_in(tokenised, set(texts)))
+    for document, text in zip(documents, texts, strict=True):
+        member = left[text] > 0
+        left[text] -= member
+        if member == inside:
+            yield document
+
+
+def _texts_in(tokenised: Path, known: set[str]) -> Iterator[str]:
+    """The texts of documents that a tokenised file holds, without white space.
+
+    It may have split a document into several sentences: these are joined, fewest first, until they
+    make one of the known texts.
+    """
     longest = max(map(len, known), default=0)
     text = ""
     for sentence in formats.read(tokenised, "conll", reject=_ignore):
@@ -357,7 +352,7 @@ def _sentence_texts(path: Path, tokenised: Path) -> Iterator[str]:
             break
     if text:
         raise CorpusError(
-            f"{tokenised}: from {text[:60]!r} on, its sentences are not those of {path}; fetch both again"
+            f"{tokenised}: from {text[:60]!r} on, its sentences are not those of the corpus; fetch both again"
         )
 
 
