@@ -213,10 +213,13 @@ def _ids(infons: dict[str, str]) -> tuple[str, ...]:
     """The identifiers in the infons; what then says nothing more is taken out of them."""
     if _IDS in infons:
         return _listed(infons.pop(_IDS))
-    ids = [id for key, value in infons.items() if _is_id(key) for id in split_ids(value)]
+    ids: list[str] = []
+    for key, value in infons.items():
+        if _is_id(key):
+            ids += [id for id in split_ids(value) if id not in ids] if ids else split_ids(value)
     if ids and "|".join(ids) == infons.get("identifier"):
         del infons["identifier"]
-    return tuple(dict.fromkeys(ids))
+    return tuple(ids)
 
 
 def _listed(ids: str) -> tuple[str, ...]:

@@ -1,0 +1,220 @@
+"""Formats of several files (brat, plain text), PubMed's XML, and which format a name speaks for."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from format_cases import parsed, written
+
+from biomark import formats
+from biomark.errors import FormatError
+from biomark.spans import Document, Entity, Infons, Passage, Relation, Span
+
+ANNOTATIONS = """T1	Disease 0 4;12 18	Gout attack
+T7	Drug 22 32	colchicine
+N1	Reference T1 MeSH:D006073	Gout
+N2	Reference T1 OMIM:138900
+R1	Treats Arg1:T7 Arg2:T1
+E1	Cure:T7 Theme:T1
+A1	Negated E1
+M1	Certain T1
+*	Equiv T1 T7
+#1	AnnotatorNotes T1	see T99?
+"""
+
+
+def test_brat_lines_survive(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x/a.txt").write_text("Gout is\nthe attack by colchicine")
+    (tmp_path / "x/a.ann").write_text(ANNOTATIONS)
+    (document,) = formats.read(tmp_path)
+    assert document.id == "x/a"
+    gout, drug = document.entities
+    assert gout.spans == (Span(0, 4), Span(12, 18))
+    assert gout.ids == ("MeSH:D006073", "OMIM:138900")
+    assert (drug.type, drug.infons["id"]) == ("Drug", "T7")
+    assert document.relations == (Relation("Treats", (("Arg1", "T7"), ("Arg2", "T1"))),)
+    assert document.infons["brat"].split("\n") == ANNOTATIONS.split("\n")[5:-1]
+    assert not formats.write([document], tmp_path / "y", "brat")
+    assert list(formats.read(tmp_path / "y")) == [document]
+    assert sorted((tmp_path / "y/x%2Fa.ann").read_text().split("\n")) == sorted(ANNOTATIONS.split("\n"))
+
+
+def test_brat_lines_about_mentions_that_are_gone_are_counted(tmp_path: Path) -> None:
+    document = Document("a", "Gout", infons=Infons({"brat": "A1\tNegation T1\n#1\tNote R1\tx"}))
+    lost = formats.write([document], tmp_path / "y", "brat")
+    assert lost == {"brat lines about mentions that are not there": 1}
+    assert (tmp_path / "y/a.ann").read_text() == "#1\tNote R1\tx\n"
+
+
+@pytest.mark.parametrize("offsets", ["6 10", "5 9"])
+def test_brat_with_windows_line_ends(offsets: str, tmp_path: Path) -> None:
+    """Offsets count `\\r\\n` as two, as they stand in the file, or as one."""
+    (tmp_path / "a.txt").write_bytes(b"One\r\n Gout\r\nx")
+    (tmp_path / "a.ann").write_bytes(f"T1\tDisease {offsets}\tGout\r\n".encode())
+    (document,) = formats.read(tmp_path / "a.ann")
+    assert document.text == "One\r\n Gout\r\nx"
+    assert document.entities[0].spans == (Span(6, 10),)
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.ann"])
+def test_brat_from_one_file_of_the_pair(name: str, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Gout")
+    (tmp_path / "a.ann").write_text("T1\tDisease 0 4\tGout\n")
+    (document,) = formats.read(tmp_path / name)
+    assert document.entities == (Entity((Span(0, 4),), "Disease"),)
+
+
+def test_brat_needs_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="folder"):
+        formats.write([], tmp_path / "a.ann")
+    with pytest.raises(FormatError, match="stream"):
+        parsed(b"", "brat")
+
+
+def test_text_folder(tmp_path: Path) -> None:
+    (tmp_path / "b.txt").write_bytes("K\u00f6ln\r\n".encode())
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress(b"zipped"))
+    (tmp_path / "c.txt").write_bytes(b"\xff\xfe")
+    (tmp_path / "notes.md").write_bytes(b"no text")
+    rejects: list[object] = []
+    documents = list(formats.read(tmp_path, reject=rejects.append))
+    assert [(d.id, d.text) for d in documents] == [("a", "zipped"), ("b", "K\u00f6ln\r\n")]
+    assert len(rejects) == 1
+    formats.write(documents, tmp_path / "out", "text")
+    assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == {
+        "a.txt": b"zipped",
+        "b.txt": "K\u00f6ln\r\n".encode(),
+    }
+
+
+def test_texts_in_one_file_begin_on_lines_of_their_own() -> None:
+    data, lost = written([Document("1", "a"), Document("2", "b\n"), Document("3", "c")], "text")
+    assert data == b"a\nb\nc"
+    assert lost == {"boundaries between documents (write into a folder to keep them)": 2}
+
+
+@pytest.mark.parametrize("id", ["../../x", "a/b", ".", "", "CON:", "%41", "a\nb", "α β"])
+def test_ids_that_are_no_file_names(id: str, tmp_path: Path) -> None:
+    formats.write([Document(id, "text")], tmp_path / "out", "text")
+    (path,) = (tmp_path / "out").iterdir()
+    assert path.is_file()
+    assert [d.id for d in formats.read(tmp_path / "out")] == [id]
+
+
+MEDLINE = """<?xml version="1.0"?>
+<!DOCTYPE PubmedArticleSet PUBLIC "-//NLM//DTD PubMedArticle, 1st January 2019//EN" "https://example.org/x.dtd">
+<PubmedArticleSet>
+<PubmedArticle><MedlineCitation><PMID Version="1">11</PMID><Article>
+  <Journal><JournalIssue><PubDate><Year>2021</Year></PubDate></JournalIssue><Title>J Gout</Title></Journal>
+  <ArticleTitle>The <i>TNF</i>-α<sup>2+</sup>
+    study.</ArticleTitle>
+  <Abstract><AbstractText Label="AIMS" NlmCategory="OBJECTIVE">To <b>treat</b> gout.</AbstractText>
+  <AbstractText Label="RESULTS">It worked &lt;5%.</AbstractText>
+  <CopyrightInformation>no</CopyrightInformation></Abstract>
+</Article></MedlineCitation><PubmedData><ArticleIdList><ArticleId IdType="doi">10.1/x</ArticleId></ArticleIdList>
+<ReferenceList><Reference><ArticleIdList><ArticleId IdType="doi">10.9/y</ArticleId></ArticleIdList></Reference>
+</ReferenceList></PubmedData></PubmedArticle>
+<PubmedArticle><MedlineCitation><Article><ArticleTitle>Lost</ArticleTitle></Article></MedlineCitation></PubmedArticle>
+<PubmedArticle><MedlineCitation><PMID>12</PMID><Article><ArticleTitle>Gout.</ArticleTitle></Article></MedlineCitation>
+</PubmedArticle>
+</PubmedArticleSet>"""
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_medline(packed: bool, tmp_path: Path) -> None:
+    path = tmp_path / ("x.xml.gz" if packed else "x.xml")
+    path.write_bytes(gzip.compress(MEDLINE.encode()) if packed else MEDLINE.encode())
+    rejects: list[object] = []
+    first, second = formats.read(path, reject=rejects.append)
+    assert first.id == "11"
+    assert first.text == "The TNF-α2+ study.\nTo treat gout.\nIt worked <5%."
+    assert first.passages == (
+        Passage(Span(0, 18), "title"),
+        Passage(Span(19, 33), "abstract", Infons({"label": "AIMS", "category": "OBJECTIVE"})),
+        Passage(Span(34, 48), "abstract", Infons({"label": "RESULTS"})),
+    )
+    assert first.infons == {"journal": "J Gout", "year": "2021", "doi": "10.1/x"}
+    assert (second.id, second.text) == ("12", "Gout.")
+    assert "no PMID" in str(rejects[0])
+    assert ":14: " in str(rejects[0])
+
+
+def test_medline_cut_off_gives_the_articles_before() -> None:
+    documents, rejects = parsed(MEDLINE[:-60].encode(), "medline_xml")
+    assert [d.id for d in documents] == ["11"]
+    assert "the XML breaks here" in rejects[-1].reason
+
+
+PUBTATOR = b"1|t|Gout\n1|a|\n"
+BIOC = b'<?xml version="1.0"?>\n<collection><document><id>1</id></document></collection>'
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "format"),
+    [
+        ("x.xml", BIOC, "bioc_xml"),
+        ("x.XML", BIOC, "bioc_xml"),
+        ("x.xml", MEDLINE.encode(), "medline_xml"),
+        ("x.xml.gz", gzip.compress(MEDLINE.encode()), "medline_xml"),
+        ("x.json", b'{"documents": [{"id": "1", "passages": []}]}', "bioc_json"),
+        ("x.json", b'{"PubTator3": []}', "bioc_json"),
+        ("x.json", b'{"id": "1", "text": "a"}\n', "jsonl"),
+        ("x.jsonl", b'{"id": "1", "text": "a"}\n', "jsonl"),
+        ("x.jsonl", b'{"id": "1", "tokens": ["a"], "tags": ["O"]}\n', "jsonl"),
+        ("x.jsonl", b'{"id": "1", "passages": [{"offset": 0, "text": "a"}]}\n', "bioc_json"),
+        ("x.txt", b"Plain text about gout.\n", "text"),
+        ("x.txt", b"{Not} JSON: text.\n", "text"),
+        ("x.txt", PUBTATOR, "pubtator"),
+        ("x.txt", b"\xef\xbb\xbf" + PUBTATOR, "pubtator"),
+        ("x.PubTator.txt", PUBTATOR, "pubtator"),
+        ("x.tsv", b"Gout\tB-Disease\nis\tO\n", "conll"),
+        ("x.conll", b"Gout NN B-Disease\n", "conll"),
+        ("x.iob", b"", "conll"),
+        ("x.bio", b"Gout\tO\n", "conll"),
+        ("x", b"Gout\tO\n", "conll"),
+        ("x.in", b"S1 Gout\n", "bc2gm"),
+        ("x.unknown", PUBTATOR, "pubtator"),
+        ("x.unknown", b"Gout\n", None),
+    ],
+)
+def test_format_of_a_file(name: str, data: bytes, format: str | None, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(data)
+    if format:
+        assert formats.guess_format(path).name == format
+    else:
+        with pytest.raises(FormatError, match="--from"):
+            formats.guess_format(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [("x.xml", "bioc_xml"), ("x.json", "bioc_json"), ("x.tsv.gz", "conll"), ("x.txt", "text"), ("x.jsonl", "jsonl")],
+)
+def test_format_to_write(name: str, format: str) -> None:
+    assert formats.guess_format(Path(name), writing=True).name == format
+
+
+def test_an_interrupted_write_leaves_nothing(tmp_path: Path) -> None:
+    def documents() -> object:
+        yield Document("1", "a")
+        raise KeyboardInterrupt
+
+    for name in ("x.jsonl", "x.xml.gz"):
+        with pytest.raises(KeyboardInterrupt):
+            formats.write(documents(), tmp_path / name)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
+def test_convert_command(biomark: Callable[..., object], tmp_path: Path) -> None:
+    source = tmp_path / "x.txt"
+    source.write_bytes(b"1|t|Gout\n1|a|\n1\t0\t4\tGout\tDisease\tD006073\n1\t0\t9\tGout\tDisease\n\n")
+    outcome = biomark("convert", source, tmp_path / "x.bio")
+    assert outcome.status == 1  # type: ignore[attr-defined]
+    assert "x.txt:4: document 1" in outcome.err  # type: ignore[attr-defined]
+    assert "left out: 1 identifiers" in outcome.err  # type: ignore[attr-defined]
+    assert "Gout\t0\t4\t-\tB-Disease" in (tmp_path / "x.bio").read_text()
