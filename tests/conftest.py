@@ -11,9 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from biomark.recognizers import Annotated
 from biomark.spans import Document, Entity, Rejected, Span
+
+# Slow machines are no failures.
+settings.register_profile("biomark", deadline=None)
+settings.load_profile("biomark")
 
 ROOT = Path(__file__).parent.parent
 
@@ -95,3 +101,36 @@ def biomark(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[
         return Outcome(int(exit.value.code or 0), out.decode(), err.decode())
 
     return run
+
+
+TRAINING_TEXT = (
+    "Aspirin helped two patients with fever and cough.",
+    "The TNF-α gene (and IL2) in E. coli: aspirin, 5-HT and β-blockers met.",
+    "Fever returned after two days; very high doses of zileuton were given near the end.",
+)
+
+
+@pytest.fixture(scope="session")
+def word_pieces() -> Tokenizer:
+    """A small uncased tokenizer of BERT's kind."""
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    trainer = trainers.WordPieceTrainer(vocab_size=200, special_tokens=special, show_progress=False)
+    tokenizer.train_from_iterator(TRAINING_TEXT, trainer)
+    return tokenizer
+
+
+@pytest.fixture(scope="session")
+def byte_level() -> Tokenizer:
+    """A small cased tokenizer of RoBERTa's kind."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=320, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(TRAINING_TEXT, trainer)
+    return tokenizer

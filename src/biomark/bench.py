@@ -114,8 +114,8 @@ def _pipelines(sentences: Sequence[str], model: str, weights: Path | None) -> li
     encoder = encoder_folder(str(facts["encoder"]))
     types = facts["types"]
     labels = ["O", *(f"{tag}-{type}" for type in (types if isinstance(types, list) else []) for tag in "BI")]
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     network = AutoModelForTokenClassification.from_pretrained(
         str(weights) if weights else encoder, num_labels=len(labels), dtype=torch.float32
     ).eval()

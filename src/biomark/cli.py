@@ -188,10 +188,10 @@ def evaluate(
     json_: _Json = False,
 ) -> None:
     """Score predicted mentions against gold ones, with confidence intervals."""
-    from biomark import evaluation
+    from biomark import corpora, evaluation
 
     rejects = Rejects()
-    reference = tuple(evaluation.read_gold(gold, from_gold, reject=rejects))
+    reference = tuple(corpora.read_corpus(gold, from_gold, reject=rejects))
     found = evaluation.evaluate(
         reference,
         evaluation.read_predicted(predicted, reference, from_predicted, reject=rejects),
@@ -202,7 +202,7 @@ def evaluate(
     )
     _tell(found.notes)
     if report:
-        seen = evaluation.surface_forms(evaluation.read_gold(training, reject=rejects)) if training else None
+        seen = evaluation.surface_forms(corpora.read_corpus(training, reject=rejects)) if training else None
         page = evaluation.write_report(found, report, system=Path(predicted).name, seen=seen)
         typer.echo(f"report: {page}", err=True)
     _show(evaluation.evaluation_json(found) if json_ else evaluation.evaluation_table(found), found.signature)
@@ -223,10 +223,10 @@ def compare(
     json_: _Json = False,
 ) -> None:
     """Test whether the F1 of two systems differs (paired permutation test)."""
-    from biomark import evaluation
+    from biomark import corpora, evaluation
 
     rejects = Rejects()
-    reference = tuple(evaluation.read_gold(gold, from_gold, reject=rejects))
+    reference = tuple(corpora.read_corpus(gold, from_gold, reject=rejects))
     found = evaluation.compare(
         reference,
         *(evaluation.read_predicted(name, reference, from_predicted, reject=rejects) for name in (a, b)),
@@ -401,10 +401,10 @@ def bench_annotate(
     weights: Annotated[Path | None, typer.Option(help="A training run whose fp32 weights the pipeline takes.")] = None,
 ) -> None:
     """Sentences per second beside a transformers pipeline with an fp32 model of the same size."""
-    from biomark import bench, evaluation
+    from biomark import bench, corpora
 
     rejects = Rejects()
-    documents = list(evaluation.read_gold(corpus, reject=rejects))
+    documents = list(corpora.read_corpus(corpus, reject=rejects))
     found = bench.annotate(documents, model=model, rounds=rounds, weights=weights)
     typer.echo(json.dumps(found, ensure_ascii=False))
     rejects.exit()

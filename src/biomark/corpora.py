@@ -168,18 +168,21 @@ def read_split(name: str, *, reject: Reject = raise_rejected) -> Iterator[Docume
     return (document for split, folder in places for document in _documents(corpus, split, folder, reject))
 
 
-def read_corpus(corpus: str, *, reject: Reject = raise_rejected) -> Iterator[Document]:
-    """The documents of a split of the catalogue, or of a file, with biomark's names of types.
+def read_corpus(corpus: str, format: str | None = None, *, reject: Reject = raise_rejected) -> Iterator[Document]:
+    """The documents of a file, with types as it spells them, or of a split of the catalogue.
 
     Args:
-        corpus: such as `ncbi_disease:train`, or the path of a file or folder, which goes first.
+        corpus: the path of a file or folder, which goes first, or such as `ncbi_disease:train`.
+        format: of a file; None: guessed.
         reject: as for `biomark.formats.read`.
 
     Raises:
         UsageError: if it is neither.
+        FormatError: if the file cannot be read.
+        CorpusError: if the files of the split are not there.
     """
     if _is_file(corpus):
-        return map(with_canonical_types, formats.read(corpus, reject=reject))
+        return formats.read(corpus, format, reject=reject)
     return read_split(corpus, reject=reject)
 
 
@@ -191,7 +194,8 @@ def corpus_types(corpus: str) -> tuple[str, ...]:
     """
     if not _is_file(corpus):
         return parse_split(corpus)[0].types
-    return tuple(dict.fromkeys(e.type for document in read_corpus(corpus, reject=_ignore) for e in document.entities))
+    documents = map(with_canonical_types, read_corpus(corpus, reject=_ignore))
+    return tuple(dict.fromkeys(entity.type for document in documents for entity in document.entities))
 
 
 def describe(name: str) -> dict[str, object]:

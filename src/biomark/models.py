@@ -33,7 +33,7 @@ def load(name: str = DEFAULT) -> Recognizer:
         MissingExtraError: if it needs a library that is not installed.
     """
     folder = folder_of(name)
-    if (folder / WEIGHTS).is_file():
+    if name == DEFAULT or (folder / WEIGHTS).is_file():
         return load_onnx(folder)
     try:
         from biomark.training.tagging import load_trained, recognizer_of

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from biomark.corpora import corpus_types, read_corpus
-from biomark.entity_types import entity_types, label
+from biomark.entity_types import entity_types, label, with_canonical_types
 from biomark.errors import UsageError
 from biomark.formats import Reject, raise_rejected
 from biomark.formats.base import Sink
@@ -189,7 +189,7 @@ def from_corpora(
             raise UsageError(f"{corpus} annotates {', '.join(annotated) or 'nothing'}, none of the types asked for")
     for corpus in corpora:
         yield from demonstrations(
-            read_corpus(corpus, reject=reject),
+            map(with_canonical_types, read_corpus(corpus, reject=reject)),
             wanted[corpus],
             guidelines=guidelines,
             fraction=fraction,

@@ -153,9 +153,13 @@ class WordReader:
         encodings = self.tokenizer.encode_batch([s.of(text) for s in spans], add_special_tokens=False)
         characters = _characters(text)
         return [
-            _words(np.asarray(e.ids), e.word_ids, np.asarray(e.offsets).reshape(-1, 2) + span.start, characters)
+            _words(_ints(e.ids), e.word_ids, _ints(e.offsets).reshape(-1, 2) + span.start, characters)
             for span, e in zip(spans, encodings, strict=True)
         ]
+
+
+def _ints(values: object) -> Ints:
+    return np.asarray(values, dtype=np.int64)
 
 
 def _characters(text: str) -> Ints:
@@ -168,7 +172,7 @@ def _characters(text: str) -> Ints:
 
 def _words(pieces: Ints, word_ids: Sequence[int | None], offsets: Ints, characters: Ints) -> Words:
     """The words of one passage; `offsets` (P, 2) count from the start of the document."""
-    words = np.asarray([-1 if word is None else word for word in word_ids], dtype=np.int64)
+    words = _ints([-1 if word is None else word for word in word_ids])
     blank = characters[offsets[:, 0] + 1] == WHITE_SPACE
     length = offsets[:, 1] - offsets[:, 0]
     # Byte-level tokenizers make pieces of white space alone, and others that begin with it.
@@ -275,9 +279,9 @@ def read_document(document: Document, reader: WordReader, max_pieces: int) -> Re
     return Read(document, tuple(words), tuple(found))
 
 
-def collate(batch: Sequence[Window], reader: WordReader) -> Batch:
-    """One `Batch` of some windows, padded to the longest."""
-    length = max(window.length for window in batch)
+def collate(batch: Sequence[Window], reader: WordReader, *, multiple: int = 1) -> Batch:
+    """One `Batch` of some windows, padded to the longest, rounded up to a `multiple`."""
+    length = -(-max(window.length for window in batch) // multiple) * multiple
     input_ids = np.zeros((len(batch), length), dtype=np.int64)
     mask = np.zeros_like(input_ids)
     word_of_piece = np.zeros_like(input_ids)

@@ -7,7 +7,7 @@ a signature that says what was scored. docs/evaluation.md explains each score by
 from __future__ import annotations
 
 from biomark.evaluation.counts import Counts, Tally, gather
-from biomark.evaluation.inputs import read_gold, read_predicted
+from biomark.evaluation.inputs import read_predicted
 from biomark.evaluation.mistakes import Kind, Mistake, surface_forms
 from biomark.evaluation.output import comparison_json, comparison_table, evaluation_json, evaluation_table
 from biomark.evaluation.pairs import Gold, Pair
@@ -46,7 +46,6 @@ __all__ = [
     "evaluation_json",
     "evaluation_table",
     "gather",
-    "read_gold",
     "read_predicted",
     "score",
     "surface_forms",

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from biomark import __version__
 from biomark.errors import UsageError
 from biomark.evaluation.counts import SCHEMES, Counts, Tally, gather
 from biomark.evaluation.mistakes import Mistake
@@ -75,7 +75,7 @@ class Signature:
             "style": self.style,
             "documents": self.documents,
             "procedure": self.procedure,
-            "version": __version__,
+            "version": version("biomark"),
         }
         return "|".join(f"{name}:{value}" for name, value in fields.items())
 

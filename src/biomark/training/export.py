@@ -8,12 +8,12 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from biomark import __version__
 from biomark.recognizers.tagging import CARD, TOKENIZER, WEIGHTS
 from biomark.spans import Document
 from biomark.tagging import Batch, WordReader, collate, read_document
@@ -64,7 +64,7 @@ def export(run: Path, folder: Path, *, int8: bool = True) -> Path:
         "parameters": sum(p.numel() for p in network.parameters()),
         "epoch": best + 1,
         "devel_fp32": scores[best],
-        "biomark": __version__,
+        "biomark": version("biomark"),
         "torch": torch.__version__,
     }
     (folder / CARD).write_text(json.dumps(card, indent=2) + "\n", "utf-8")

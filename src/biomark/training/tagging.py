@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 CHECKPOINT, BEST, RECIPE, SCORES = "checkpoint.pt", "model.safetensors", "recipe.json", "scores.json"
 UNLABELLED = -100  # what cross entropy leaves out
+# Batches come in few shapes, because the CPU's matrix library prepares itself anew for each one.
+LENGTH_STEP, WORDS_STEP = 8, 256
 # Shares of `max_pieces` that a document's windows may have in an epoch; 0: every sentence alone.
 WINDOW_SHARES = (0.0, 0.0, 0.5, 1.0)
 
@@ -159,13 +161,14 @@ class Run:
             for passage in document:
                 found = windows(passage.words, passage.ends, self.recipe.max_pieces, share=share)
                 examples += [(window, passage.tags) for window in found]
-        examples.sort(key=lambda example: example[0].length + chance.uniform(-4, 4))
-        batches: list[list[tuple[Window, Ints]]] = [[]]
+        chance.shuffle(examples)
+        by_length: dict[int, list[tuple[Window, Ints]]] = {}
         for example in examples:
-            longest = max([example[0].length, *(w.length for w, _ in batches[-1])])
-            if batches[-1] and longest * (len(batches[-1]) + 1) > self.recipe.batch_pieces:
-                batches.append([])
-            batches[-1].append(example)
+            by_length.setdefault(-(-example[0].length // LENGTH_STEP), []).append(example)
+        batches = []
+        for steps, alike in by_length.items():
+            size = max(self.recipe.batch_pieces // (steps * LENGTH_STEP), 1)
+            batches += [alike[n : n + size] for n in range(0, len(alike), size)]
         chance.shuffle(batches)
         return batches
 
@@ -195,10 +198,9 @@ class Run:
         share = min(progress / self.recipe.warmup, (1 - progress) / (1 - self.recipe.warmup))
         for group, peak in zip(self.optimiser.param_groups, self.peaks, strict=True):
             group["lr"] = peak * max(share, 0.0)
-        arrays = _masked(collate([window for window, _ in batch], self.reader), self.recipe.masked_words, self.reader)
-        tags = torch.from_numpy(np.concatenate([t[window.start : window.end] for window, t in batch])).to(self.device)
+        arrays, tags = self._arrays(batch)
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
-            logits = self.network(*(torch.from_numpy(array).to(self.device) for array in arrays))
+            logits = self.network(*arrays)
         loss = nn.functional.cross_entropy(logits.float().flatten(0, 1), tags.flatten(), ignore_index=UNLABELLED)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -211,6 +213,20 @@ class Run:
                 if value.is_floating_point():
                     self.average[name].lerp_(value, 1 - decay)
         return float(loss.detach())
+
+    def _arrays(self, batch: list[tuple[Window, Ints]]) -> tuple[list[Tensor], Tensor]:
+        """What the network reads, some words hidden, and the (W, N) tags; words padded to a multiple."""
+        read = collate([window for window, _ in batch], self.reader, multiple=LENGTH_STEP)
+        tags = np.concatenate([tags[window.start : window.end] for window, tags in batch])
+        hidden = torch.rand(len(read.characters)).numpy() < self.recipe.masked_words
+        hidden[0] = False
+        read = read._replace(input_ids=np.where(hidden[read.word_of_piece], self.reader.mask, read.input_ids))
+        more = -len(tags) % WORDS_STEP
+        padded = read._replace(
+            characters=np.pad(read.characters, ((0, more), (0, 0))), first_piece=np.pad(read.first_piece, (0, more))
+        )
+        tags = np.pad(tags, ((0, more), (0, 0)), constant_values=UNLABELLED)
+        return [torch.from_numpy(a).to(self.device) for a in padded], torch.from_numpy(tags).to(self.device)
 
     def _score(self) -> None:
         kept = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
@@ -327,13 +343,3 @@ def _groups(network: Network, recipe: TaggingRecipe) -> list[dict[str, object]]:
         }
         for (pretrained, decays), parameters in groups.items()
     ]
-
-
-def _masked(batch: Batch, share: float, reader: WordReader) -> list[Ints]:
-    """The batch with the pieces of a random share of its words replaced by [MASK]."""
-    if not share:
-        return list(batch)
-    chosen = torch.rand(len(batch.characters)).numpy() < share
-    chosen[0] = False
-    input_ids = np.where(chosen[batch.word_of_piece], reader.mask, batch.input_ids)
-    return [input_ids, *batch[1:]]

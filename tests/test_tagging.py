@@ -1,0 +1,192 @@
+"""Words, windows, batches and tags: every word is read once, and tags say exactly the mentions."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+
+from biomark.entity_types import canonical
+from biomark.errors import ModelError
+from biomark.formats import read
+from biomark.recognizers.tagging import TaggingRecognizer
+from biomark.spans import Document, Entity, Passage, Span, flat, whole_text
+from biomark.tagging import (
+    CHARACTERS,
+    PIECES_A_WORD,
+    TAGS,
+    Batch,
+    Floats,
+    WordReader,
+    collate,
+    decode_tags,
+    encode_tags,
+    log_softmax,
+    read_document,
+    viterbi,
+)
+
+ODD_TEXT = st.text(st.sampled_from("aBé1αİ-(/). \n\t😀ß中\u0301\u2028\x00"), max_size=60)
+
+
+def test_words_have_exact_offsets(byte_level: Tokenizer, word_pieces: Tokenizer) -> None:
+    text = "TNF-α (İL2)  rose\tin 😀 cells."
+    for tokenizer in (word_pieces, byte_level):
+        (words,) = WordReader(tokenizer).words(text, [Span(0, len(text))])
+        found = [text[a:b] for a, b in zip(words.starts, words.ends, strict=True)]
+        assert "".join(found) == "".join(text.split())
+        assert found[:4] == ["TNF", "-", "α", "("]
+        assert found[-4:] == ["in", "😀", "cells", "."]
+
+
+@given(ODD_TEXT)
+@settings(max_examples=60)
+def test_any_text_can_be_read(word_pieces: Tokenizer, text: str) -> None:
+    reader = WordReader(word_pieces)
+    read_ = read_document(Document("1", text), reader, 16)
+    for words in read_.words:
+        assert (words.starts < words.ends).all()
+        assert (words.starts[1:] >= words.ends[:-1]).all()
+        assert words.characters.shape == (len(words), CHARACTERS)
+        assert not any(text[a:b].isspace() for a, b in zip(words.starts, words.ends, strict=True))
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=12), st.integers(8, 40), st.sampled_from([0.0, 0.5, 1.0]))
+@settings(max_examples=60)
+def test_windows_read_every_word_once(word_pieces: Tokenizer, lengths: list[int], largest: int, share: float) -> None:
+    from biomark.tagging import sentence_ends, windows
+
+    text = " ".join("fever " * (n - 1) + "end." for n in lengths)
+    ends = list(itertools.accumulate(len("fever " * (n - 1) + "end.") + 1 for n in lengths))
+    sentences = tuple(Span(a, b - 1) for a, b in zip([0, *ends], ends, strict=False))
+    document = Document("1", text, sentences=sentences)
+    (words,) = WordReader(word_pieces).words(text, whole_text(document))
+    found = list(windows(words, sentence_ends(document, Span(0, len(text)), words), largest, share=share, overlap=4))
+    kept = [n for window in found for n in range(window.keep_start, window.keep_end)]
+    assert kept == list(range(len(words)))
+    assert all(window.start <= window.keep_start < window.keep_end <= window.end for window in found)
+    assert max(window.length for window in found) <= max(largest, int(words.lengths.max()) + 2)
+    if share == 0.0:
+        starts = {w.start for w in found} - {w.start for w in found if w.keep_start != w.start}
+        assert len(starts) >= len(lengths)
+
+
+def test_a_word_without_end_does_not_overfill_a_window(byte_level: Tokenizer) -> None:
+    text = "ACGT" * 2000 + " is a sequence."
+    (words,) = WordReader(byte_level).words(text, [Span(0, len(text))])
+    assert int(words.lengths.max()) <= PIECES_A_WORD
+    assert int(words.ends[0]) == 8000
+
+
+def test_a_batch_holds_what_its_windows_say(word_pieces: Tokenizer) -> None:
+    reader = WordReader(word_pieces)
+    texts = ["Aspirin helped.", "Fever and cough returned after two days."]
+    windows = [w for t in texts for w in read_document(Document("1", t), reader, 64).windows]
+    batch = collate(windows, reader)
+    pieces = batch.input_ids.reshape(-1)[batch.first_piece]
+    expected = np.concatenate([w.words.pieces[w.words.first] for w in windows])
+    assert (pieces == expected).all()
+    assert (batch.attention_mask.sum(axis=1) == [w.length for w in windows]).all()
+    row = batch.word_of_piece.reshape(-1)[batch.first_piece]
+    assert (row == np.arange(1, len(row) + 1)).all()
+    assert (batch.word_of_piece[batch.attention_mask == 0] == 0).all()
+    assert len(batch.characters) == 1 + len(row)
+
+
+@given(st.data())
+@settings(max_examples=60)
+def test_tags_and_mentions_are_each_others_inverse(word_pieces: Tokenizer, data: st.DataObject) -> None:
+    text = "The TNF-α gene (and IL2) in E. coli: aspirin, 5-HT and β-blockers 😀 met."
+    (words,) = WordReader(word_pieces).words(text, [Span(0, len(text))])
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(words)), max_size=8)))
+    places = [(a, b) for a, b in itertools.pairwise(cuts) if data.draw(st.booleans())]
+    entities = tuple(Entity((Span(int(words.starts[a]), int(words.ends[b - 1])),), "gene") for a, b in places)
+    tags = encode_tags(entities, words)
+    sure = np.where(np.eye(TAGS)[tags][:, None, :] > 0, 9.0, -9.0).astype(np.float32)
+    found = decode_tags(log_softmax(sure), words, ["gene"])
+    assert [(e.spans, e.type) for e in found] == [(e.spans, e.type) for e in entities]
+    assert all(e.score is not None and e.score > 0.99 for e in found)
+
+
+@given(st.integers(1, 6), st.integers(0, 2**32 - 1))
+def test_viterbi_finds_the_best_allowed_path(length: int, seed: int) -> None:
+    scores = log_softmax(np.random.default_rng(seed).normal(size=(length, 2, TAGS)).astype(np.float32))
+    found = viterbi(scores)
+    for row in range(2):
+        allowed = (
+            path
+            for path in itertools.product(range(TAGS), repeat=length)
+            if all(not (b == 2 and a == 0) for a, b in zip((0, *path), path, strict=False))
+        )
+        best = max(allowed, key=lambda path: sum(scores[w, row, tag] for w, tag in enumerate(path)))
+        assert np.isclose(
+            sum(scores[w, row, tag] for w, tag in enumerate(best)),
+            sum(scores[w, row, tag] for w, tag in enumerate(found[:, row])),
+        )
+        assert all(not (b == 2 and a == 0) for a, b in zip((0, *found[:, row]), found[:, row], strict=False))
+
+
+def capitals(reader: WordReader) -> TaggingRecognizer:
+    """Tags words of capitals as genes, by nothing but the characters that the network would see."""
+
+    def forward(batch: Batch) -> Floats:
+        own = batch.characters[1:, 1]  # each word's first character
+        capital = (own >= ord("A") - 32) & (own <= ord("Z") - 32)
+        logits = np.zeros((len(own), 1, TAGS), dtype=np.float32)
+        logits[capital, 0, 1] = 5.0
+        return logits
+
+    return TaggingRecognizer(reader, forward, ["gene"], max_pieces=16, batch_pieces=64, threads=2, documents_at_once=3)
+
+
+def test_documents_come_back_in_order_and_whole(word_pieces: Tokenizer) -> None:
+    recognizer = capitals(WordReader(word_pieces))
+    texts = ["Egfr is " + "very " * n + "near Braf." for n in (0, 40, 3, 90, 1, 7, 0)] + ["", " ", "none here."]
+    documents = [Document(str(n), text) for n, text in enumerate(texts)]
+    found = list(recognizer.annotate(documents))
+    assert [a.document.id for a in found] == [d.id for d in documents]
+    assert [[e.mention(a.document.text) for e in a.document.entities] for a in found] == [["Egfr", "Braf"]] * 7 + [
+        []
+    ] * 3
+
+
+def test_text_between_passages_is_not_read(word_pieces: Tokenizer) -> None:
+    document = Document("1", "Egfr\nBraf", (Passage(Span(0, 4), "title"), Passage(Span(5, 9), "abstract")))
+    (found,) = capitals(WordReader(word_pieces)).annotate([document])
+    assert [e.extent for e in found.document.entities] == [Span(0, 4), Span(5, 9)]
+    assert found.document.passages == document.passages
+
+
+def test_a_document_that_cannot_be_split_is_handed_back(word_pieces: Tokenizer) -> None:
+    recognizer = capitals(WordReader(word_pieces))
+    broken, fine = recognizer.annotate([Document("1", "a \ud800 surrogate"), Document("2", "Egfr")])
+    assert broken.rejected[0].document_id == "1"
+    assert broken.document.entities == ()
+    assert len(fine.document.entities) == 1
+
+
+def test_unknown_types_and_tokenizers_are_refused(word_pieces: Tokenizer) -> None:
+    with pytest.raises(Exception, match="does not know mood; it knows gene"):
+        capitals(WordReader(word_pieces)).annotate([], ["mood"])
+    from tokenizers.models import BPE
+
+    with pytest.raises(ModelError, match="BERT-like"):
+        WordReader(Tokenizer(BPE()))
+
+
+def test_words_can_hold_the_corpora(corpora: Path, word_pieces: Tokenizer) -> None:
+    """Few mentions begin or end inside a word: 2 of 5,134 in NCBI's training split."""
+    reader = WordReader(word_pieces)
+    cut = total = 0
+    for document in read(corpora / "ncbi_disease" / "train.pubtator", reject=lambda _: None):
+        (words,) = reader.words(document.text, [Span(0, len(document.text))])
+        for entity in flat(document.entities):
+            total += 1
+            cut += entity.start not in words.starts or entity.end not in words.ends
+            assert canonical(entity.type) == "disease"
+    assert (cut, total) == (2, 5134)

@@ -1,0 +1,315 @@
+"""Training, export and loading on a small encoder and small corpora that the tests make."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+
+from biomark import formats, models
+from biomark.errors import ModelError, UsageError
+from biomark.recognizers.tagging import CARD, WEIGHTS, TaggingRecognizer, load_onnx
+from biomark.spans import Document, Entity, Passage, Span
+from biomark.tagging import WordReader, collate, read_document
+from biomark.training.recipe import TaggingRecipe, load_recipe
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+from biomark.training import tagging as trainer  # noqa: E402
+from biomark.training.export import export  # noqa: E402
+from biomark.training.tagging import BEST, CHECKPOINT  # noqa: E402
+
+torch.set_num_threads(1)  # networks this small only wait for each other's threads
+
+DISEASES = ("fever", "dry cough", "Marfan syndrome", "ABC deficiency", "asthma")
+CHEMICALS = ("aspirin", "zinc", "5-HT", "alpha-tocopherol", "LSD")
+CLAUSES = (
+    "Patients with {d} were given {c}.",
+    "{c} may cause {d} in mice.",
+    "No {d} was seen after {c}, but pain was.",
+)
+
+
+def small_corpus(path: Path, type: str, mentions: tuple[str, ...], size: int, seed: int) -> None:
+    """PubTator documents in which only the mentions of one type are annotated."""
+    chance = random.Random(seed)
+    documents = []
+    for number in range(size):
+        text, entities = "", []
+        for _ in range(3):
+            names = {"d": chance.choice(DISEASES), "c": chance.choice(CHEMICALS)}
+            clause = chance.choice(CLAUSES).format(**names)
+            name = names["d"] if mentions is DISEASES else names["c"]
+            start = len(text) + clause.index(name)
+            entities.append(Entity((Span(start, start + len(name)),), type))
+            text += clause + " "
+        documents.append(
+            Document(str(number), text.strip(), (Passage(Span(0, len(text) - 1), "title"),), entities=tuple(entities))
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    formats.write(documents, path)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, word_pieces: Tokenizer) -> Path:
+    """A folder with an encoder, corpora under their catalogue names, and a recipe."""
+    folder = tmp_path_factory.mktemp("home")
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=word_pieces,
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+    )
+    torch.manual_seed(1)
+    config = transformers.BertConfig(
+        vocab_size=word_pieces.get_vocab_size(),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=80,
+    )
+    transformers.BertModel(config).save_pretrained(folder / "encoder")
+    tokenizer.save_pretrained(folder / "encoder")
+    for split, size, seed in (("train", 60, 1), ("devel", 15, 2)):
+        small_corpus(folder / "corpora" / "ncbi_disease" / f"{split}.pubtator", "SpecificDisease", DISEASES, size, seed)
+        small_corpus(folder / "corpora" / "bc5cdr" / f"{split}.pubtator", "Chemical", CHEMICALS, size, seed + 10)
+    (folder / "recipe.toml").write_text(
+        f"""
+name = "small"
+encoder = "{folder / "encoder"}"
+train = ["ncbi_disease:train", "bc5cdr_chemical:train"]
+devel = ["ncbi_disease:devel", "bc5cdr_chemical:devel"]
+types = ["disease", "chemical"]
+epochs = 3
+batch_pieces = 256
+max_pieces = 48
+learning_rate = 3e-3
+head_learning_rate = 1e-2
+average = 0.9
+"""
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def recipe(home: Path) -> TaggingRecipe:
+    return load_recipe(home / "recipe.toml")
+
+
+@pytest.fixture(autouse=True)
+def _corpora(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BIOMARK_CORPORA", str(home / "corpora"))
+
+
+def fail(rejected: object) -> None:
+    raise AssertionError(rejected)
+
+
+@pytest.fixture(scope="module")
+def run(home: Path, recipe: TaggingRecipe) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BIOMARK_CORPORA", str(home / "corpora"))
+        return trainer.train(recipe, home / "run", reject=fail, progress=lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def int8(home: Path, run: Path) -> Path:
+    return export(run, home / "int8")
+
+
+def test_training_learns_both_types_from_corpora_of_one_each(run: Path) -> None:
+    scores = json.loads((run / "scores.json").read_text())
+    assert len(scores) == 3
+    assert scores[-1]["ncbi_disease:devel"]["f1"] > 0.95
+    assert scores[-1]["bc5cdr_chemical:devel"]["f1"] > 0.95
+    recognizer = models.load(str(run))
+    (found,) = recognizer.annotate([Document("1", "Zinc may cause dry cough.")])
+    assert {(e.mention(found.document.text), e.type) for e in found.document.entities} == {
+        ("Zinc", "chemical"),
+        ("dry cough", "disease"),
+    }
+
+
+def test_a_killed_run_resumes_to_the_same_weights(home: Path, recipe: TaggingRecipe, run: Path) -> None:
+    class Killed(Exception):
+        pass
+
+    def kill(message: str) -> None:
+        if message.startswith("epoch 2/3"):
+            raise Killed
+
+    with pytest.raises(Killed):
+        trainer.train(recipe, home / "killed", reject=fail, progress=kill)
+    trainer.train(recipe, home / "killed", reject=fail, resume=True, progress=lambda _: None)
+    assert (home / "killed" / BEST).read_bytes() == (run / BEST).read_bytes()
+    assert (home / "killed" / "scores.json").read_bytes() == (run / "scores.json").read_bytes()
+
+
+def test_a_run_is_not_overwritten_and_not_resumed_by_another_recipe(
+    home: Path, recipe: TaggingRecipe, run: Path
+) -> None:
+    with pytest.raises(UsageError, match="--resume"):
+        trainer.train(recipe, run, reject=fail)
+    with pytest.raises(UsageError, match="another recipe"):
+        trainer.train(replace(recipe, seed=2), run, reject=fail, resume=True)
+    with pytest.raises(UsageError, match=CHECKPOINT):
+        trainer.train(recipe, home / "nothing", reject=fail, resume=True)
+
+
+def test_padding_changes_nothing(run: Path) -> None:
+    network, reader, recipe = trainer.load_trained(run)
+    documents = [Document("1", "Aspirin."), Document("2", "No fever was seen after zinc, but " + "pain " * 20 + "was.")]
+    windows = [read_document(d, reader, recipe.max_pieces).windows[0] for d in documents]
+
+    def logits(chosen: list[int]) -> np.ndarray:
+        batch = collate([windows[n] for n in chosen], reader)
+        with torch.inference_mode():
+            return network(*(torch.from_numpy(a) for a in batch)).numpy()
+
+    alone = np.concatenate([logits([0]), logits([1])])
+    assert np.abs(alone - logits([0, 1])).max() < 1e-5
+
+
+def test_characters_reach_the_network(run: Path) -> None:
+    """The vocabulary is uncased, so only the characters can tell LSD from lsd."""
+    network, reader, recipe = trainer.load_trained(run)
+    outputs = []
+    for text in ("He took LSD.", "He took lsd."):
+        batch = collate(read_document(Document("1", text), reader, recipe.max_pieces).windows, reader)
+        with torch.inference_mode():
+            outputs.append(network(*(torch.from_numpy(a) for a in batch)).numpy())
+    assert np.abs(outputs[0] - outputs[1]).max() > 1e-3
+
+
+def test_the_exported_model_says_the_same_without_torch(home: Path, run: Path, int8: Path) -> None:
+    network, reader, recipe = trainer.load_trained(run)
+    text = "Aspirin may cause fever in mice. Patients with Marfan syndrome were given 5-HT. " * 3
+    documents = [Document(str(n), text[: 40 * n]) for n in range(1, 6)]
+
+    def mentions(recognizer: TaggingRecognizer) -> list[list[tuple[Span, str, float]]]:
+        return [
+            [(e.extent, e.type, round(e.score or 0, 3)) for e in found.document.entities]
+            for found in recognizer.annotate(documents)
+        ]
+
+    expected = mentions(trainer.recognizer_of(network, reader, recipe))
+    assert sum(len(row) for row in expected) >= 15
+    fp32 = load_onnx(export(run, home / "fp32", int8=False))
+    assert mentions(fp32) == expected
+    assert [[m[:2] for m in row] for row in mentions(load_onnx(int8, threads=2))] == [
+        [m[:2] for m in row] for row in expected
+    ]
+    assert (int8 / WEIGHTS).stat().st_size < (home / "fp32" / WEIGHTS).stat().st_size
+
+
+def test_models_are_listed_and_described(
+    home: Path, run: Path, monkeypatch: pytest.MonkeyPatch, biomark: Callable[..., object]
+) -> None:
+    monkeypatch.chdir(home)
+    (home / "runs").mkdir(exist_ok=True)
+    (home / "runs" / "mine").symlink_to(run)
+    assert "mine" in models.names()
+    facts = models.describe("mine")
+    assert facts["types"] == ["disease", "chemical"]
+    assert len(facts["devel"]) == 3  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"nothing.*mine"):
+        models.load("nothing")
+    (home / "empty").mkdir()
+    with pytest.raises(ModelError, match="is missing"):
+        models.load("empty")
+
+
+def test_a_broken_export_is_told(int8: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(int8, tmp_path / "broken")
+    (folder / WEIGHTS).write_bytes(b"no model")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_onnx(folder)
+    (folder / CARD).unlink()
+    with pytest.raises(ModelError, match=f"{CARD} is missing"):
+        load_onnx(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("epoch=3", "no setting 'epoch'; there are name"),
+        ("epochs=many", "epochs = 'many'"),
+        ("types=disease", "types = 'disease'"),
+        ("epochs", "KEY=VALUE"),
+        ("method=magic", "there is tagging"),
+    ],
+)
+def test_wrong_settings_are_named(home: Path, change: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        load_recipe(home / "recipe.toml", [change])
+
+
+def test_recipes_are_checked_before_training(home: Path, recipe: TaggingRecipe, tmp_path: Path) -> None:
+    assert load_recipe(home / "recipe.toml", ["learning_rate=1", "name=other"]).learning_rate == 1.0
+    with pytest.raises(UsageError, match="no corpus in train annotates gene"):
+        trainer.train(replace(recipe, types=("disease", "gene")), tmp_path, reject=fail)
+    with pytest.raises(UsageError, match="devel is empty"):
+        trainer.train(replace(recipe, devel=()), tmp_path, reject=fail)
+    with pytest.raises(ModelError, match="not installed"):
+        trainer.train(replace(recipe, encoder="package:nothing_of_this_name"), tmp_path, reject=fail)
+    (tmp_path / "odd.toml").write_text('name = "odd"')
+    with pytest.raises(UsageError, match="does not say encoder, train, devel, types"):
+        load_recipe(tmp_path / "odd.toml")
+
+
+def test_an_encoder_with_a_byte_level_tokenizer_can_be_trained(
+    home: Path, recipe: TaggingRecipe, byte_level: Tokenizer, tmp_path: Path
+) -> None:
+    config = transformers.RobertaConfig(
+        vocab_size=byte_level.get_vocab_size(),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=80,
+        pad_token_id=1,
+    )
+    transformers.RobertaModel(config).save_pretrained(tmp_path / "encoder")
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=byte_level,
+        cls_token="<s>",
+        sep_token="</s>",
+        mask_token="<mask>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+    ).save_pretrained(tmp_path / "encoder")
+    plan = replace(recipe, encoder=str(tmp_path / "encoder"), epochs=2)
+    folder = trainer.train(plan, tmp_path / "run", reject=fail, progress=lambda _: None)
+    recognizer = models.load(str(folder))
+    assert recognizer.types == ("disease", "chemical")
+    assert len(list(recognizer.annotate([Document("1", "Aspirin may cause dry cough in mice.")]))) == 1
+
+
+def test_the_command_line_trains_and_exports(home: Path, tmp_path: Path, biomark: Callable[..., object]) -> None:
+    trained = biomark("train", home / "recipe.toml", "--set", "epochs=1", "-o", tmp_path / "run")
+    assert trained.status == 0, trained  # type: ignore[attr-defined]
+    exported = biomark("export", tmp_path / "run", "-o", tmp_path / "small")
+    assert exported.status == 0, exported  # type: ignore[attr-defined]
+    shown = biomark("models", "show", tmp_path / "small")
+    assert json.loads(shown.out)["precision"] == "int8"  # type: ignore[attr-defined]
+
+
+def test_word_readers_of_training_and_use_agree(run: Path) -> None:
+    """What is saved beside the weights splits text as the encoder's own tokenizer did."""
+    _, reader, _ = trainer.load_trained(run)
+    again = WordReader(Tokenizer.from_file(str(run / "tokenizer.json")))
+    text = "TNF-α (İL2) in E. coli"
+    (a,), (b,) = (r.words(text, [Span(0, len(text))]) for r in (reader, again))
+    assert (a.pieces == b.pieces).all()
+    assert (a.starts == b.starts).all()
