@@ -15,6 +15,7 @@ from pathlib import Path
 
 from biomark.errors import FormatError, SpanError
 from biomark.formats.base import Format, Line, Reject, Sink, Source
+from biomark.formats.losses import add, count_losses
 from biomark.spans import Document, Entity, Span
 
 _MENTION = re.compile(r"([^|]+)\|(\d+) (\d+)\|(.*)")
@@ -135,7 +136,7 @@ def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None
         with sink.open() as sentences:
             for document in documents:
                 sentences.write(_sentence(document, lost))
-                _count(lost, "mentions (write to a file to have them)", len(document.entities))
+                add(lost, "mentions (write to a file to have them)", len(document.entities))
         return
     name = path.name.removesuffix(".gz")
     alone = name.endswith(".eval")
@@ -147,7 +148,7 @@ def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None
         if alone:
             for document in documents:
                 genes.writelines(_rows(document, document.entities, lost))
-                _count(lost, "alternatives", len(document.alternatives))
+                add(lost, "alternatives", len(document.alternatives))
             return
         with sink.open() as sentences:
             for document in documents:
@@ -160,9 +161,8 @@ def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None
 
 
 def _sentence(document: Document, lost: Counter[str]) -> str:
-    _count(lost, "passages", len(document.passages))
-    _count(lost, "relations", len(document.relations))
-    _count(lost, "document infons", len(document.infons))
+    whole = ("sentence offsets",) if len(document.sentences) <= 1 else ()
+    count_losses(document, lost, holds=("mentions", "alternatives", *whole))
     text = re.sub(r"[\n\r]", " ", document.text)
     if any(character.isspace() for character in document.id):
         raise FormatError(f"document {document.id!r}: BC2GM ids hold no white space")
@@ -175,18 +175,10 @@ def _rows(document: Document, entities: Iterable[Entity], lost: Counter[str]) ->
     for character in document.text:
         before.append(before[-1] + (not character.isspace()))
     for entity in entities:
-        _count(lost, "gaps of discontinuous mentions (written from first to last part)", len(entity.spans) > 1)
-        _count(lost, "identifiers", len(entity.ids))
-        _count(lost, "scores", entity.score is not None)
-        _count(lost, "types other than GENE", entity.type not in ("GENE", "ALTGENE"))
+        add(lost, "types other than GENE", entity.type not in ("GENE", "ALTGENE"))
         mention = re.sub(r"[\n\r]", " ", entity.extent.of(document.text))
         rows.append(f"{document.id}|{before[entity.start]} {before[entity.end] - 1}|{mention}\n")
     return rows
-
-
-def _count(lost: Counter[str], what: str, number: int) -> None:
-    if number:
-        lost[what] += number
 
 
 FORMAT = Format("bc2gm", (".in", ".eval"), read, write)
