@@ -185,11 +185,11 @@ def _entity(annotation: Annotation, text: str) -> Entity:
         raise FormatError(f"annotation {annotation.id} has no location")
     spans = tuple(sorted(Span(offset, offset + length) for offset, length in annotation.locations))
     where = " and ".join(f"{span.start}-{span.end}" for span in spans)
+    hint = "" if text.isascii() else "; offsets must count code points, not bytes or UTF-16 units"
     if spans[-1].end > len(text):
-        raise FormatError(f"offsets {where} lie beyond the end of the text ({len(text)} code points)")
+        raise FormatError(f"offsets {where} lie beyond the end of the text ({len(text)} code points){hint}")
     found = " ".join(span.of(text) for span in spans)
     if annotation.text is not None and "".join(found.split()) != "".join(annotation.text.split()):
-        hint = "; offsets must count code points, not bytes" if not text.isascii() else ""
         raise FormatError(f"at {where} the text has {found!r}, not {annotation.text!r}{hint}")
     infons = dict(annotation.infons)
     type = infons.pop("type", "")

@@ -67,6 +67,9 @@ def _pair(stem: Path, id: str, reject: Reject) -> Iterator[Document]:
         reason = str(error).removeprefix(f"{text_source.name}: ")
         text_source.reject(reject, reason, document_id=id)
         return
+    if not text:
+        text_source.reject(reject, "the file is empty", document_id=id)
+        return
     found = _Annotations()
     if source.path is not None and source.path.exists():
         for line in source.lines(reject):
