@@ -61,4 +61,4 @@ def test_long_file_is_read_as_it_is_needed(format: str) -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 1_000_000  # all documents as objects would be five times as much
+    assert peak < 1_000_000  # all documents as objects would be ten times as much
