@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from biomark.corpora import read_corpus
 from biomark.formats import Reject, bc2gm
 from biomark.spans import Document
 
