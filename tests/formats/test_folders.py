@@ -218,3 +218,10 @@ def test_convert_command(biomark: Callable[..., object], tmp_path: Path) -> None
     assert "x.txt:4: document 1" in outcome.err  # type: ignore[attr-defined]
     assert "left out: 1 identifiers" in outcome.err  # type: ignore[attr-defined]
     assert "Gout\t0\t4\t-\tB-Disease" in (tmp_path / "x.bio").read_text()
+
+
+def test_bc2gm_takes_genes_alone(tmp_path: Path) -> None:
+    entities = (Entity((Span(0, 4),), "gene"), Entity((Span(8, 12),), "disease"), Entity((Span(5, 7),), "Protein"))
+    lost = formats.write([Document("S1", "IL-2 is gout", entities=entities)], tmp_path / "x.in")
+    assert lost["mentions of other types than gene"] == 1
+    assert (tmp_path / "x.GENE.eval").read_text() == "S1|0 3|IL-2\nS1|4 5|is\n"

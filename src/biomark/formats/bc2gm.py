@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from biomark.entity_types import canonical
 from biomark.errors import FormatError, SpanError
 from biomark.formats.base import Format, Line, Reject, Sink, Source
 from biomark.formats.losses import add, count_losses
@@ -130,6 +131,7 @@ def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None
     """Write `X.in` and `X.GENE.eval` (`X.ALTGENE.eval` if there are alternatives).
 
     A sink whose name ends in `.eval` takes the mentions alone. A stream takes the sentences alone.
+    The format knows genes only; mentions of other types are left out.
     """
     path = sink.path
     if path is None:
@@ -175,7 +177,9 @@ def _rows(document: Document, entities: Iterable[Entity], lost: Counter[str]) ->
     for character in document.text:
         before.append(before[-1] + (not character.isspace()))
     for entity in entities:
-        add(lost, "types other than GENE", entity.type not in ("GENE", "ALTGENE"))
+        if entity.type != "ALTGENE" and canonical(entity.type) != "gene":
+            add(lost, "mentions of other types than gene")
+            continue
         mention = re.sub(r"[\n\r]", " ", entity.extent.of(document.text))
         rows.append(f"{document.id}|{before[entity.start]} {before[entity.end] - 1}|{mention}\n")
     return rows

@@ -50,7 +50,7 @@ def count_losses(
         add(lost, "mention infons", sum(1 for _ in others))
 
 
-def add(lost: Counter[str], what: str, number: int) -> None:
+def add(lost: Counter[str], what: str, number: int = 1) -> None:
     """Count a loss, unless there is none."""
     if number:
         lost[what] += number
