@@ -19,6 +19,7 @@ from biomark.recognizers.tagging import CARD, WEIGHTS, TaggingRecognizer, load_o
 from biomark.spans import Document, Entity, Passage, Span
 from biomark.tagging import WordReader, collate, read_document
 from biomark.training.recipe import TaggingRecipe, load_recipe
+from conftest import Outcome
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -214,7 +215,7 @@ def test_the_exported_model_says_the_same_without_torch(home: Path, run: Path, i
 
 
 def test_models_are_listed_and_described(
-    home: Path, run: Path, monkeypatch: pytest.MonkeyPatch, biomark: Callable[..., object]
+    home: Path, run: Path, monkeypatch: pytest.MonkeyPatch, biomark: Callable[..., Outcome]
 ) -> None:
     monkeypatch.chdir(home)
     (home / "runs").mkdir(exist_ok=True)
@@ -238,6 +239,19 @@ def test_a_broken_export_is_told(int8: Path, tmp_path: Path) -> None:
     (folder / CARD).unlink()
     with pytest.raises(ModelError, match=f"{CARD} is missing"):
         load_onnx(folder)
+
+
+def test_the_benchmark_times_both_sides(home: Path, int8: Path, biomark: Callable[..., Outcome]) -> None:
+    shown = biomark("bench", "annotate", "ncbi_disease:devel", "--model", int8, "--rounds", "1")
+    assert shown.status == 0, shown
+    found = json.loads(shown.out.splitlines()[-1])
+    assert found["documents"] == 15
+    assert found["sentences"] > 30
+    rates = found["sentences_per_second"]
+    assert len(rates) == 5
+    assert min(rates.values()) > 0
+    fastest = max(rate for name, rate in rates.items() if name.startswith("transformers"))
+    assert found["ratio"] == pytest.approx(rates["biomark, documents"] / fastest, abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -296,13 +310,13 @@ def test_an_encoder_with_a_byte_level_tokenizer_can_be_trained(
     assert len(list(recognizer.annotate([Document("1", "Aspirin may cause dry cough in mice.")]))) == 1
 
 
-def test_the_command_line_trains_and_exports(home: Path, tmp_path: Path, biomark: Callable[..., object]) -> None:
+def test_the_command_line_trains_and_exports(home: Path, tmp_path: Path, biomark: Callable[..., Outcome]) -> None:
     trained = biomark("train", home / "recipe.toml", "--set", "epochs=1", "-o", tmp_path / "run")
-    assert trained.status == 0, trained  # type: ignore[attr-defined]
+    assert trained.status == 0, trained
     exported = biomark("export", tmp_path / "run", "-o", tmp_path / "small")
-    assert exported.status == 0, exported  # type: ignore[attr-defined]
+    assert exported.status == 0, exported
     shown = biomark("models", "show", tmp_path / "small")
-    assert json.loads(shown.out)["precision"] == "int8"  # type: ignore[attr-defined]
+    assert json.loads(shown.out)["precision"] == "int8"
 
 
 def test_word_readers_of_training_and_use_agree(run: Path) -> None:
