@@ -260,7 +260,8 @@ class Rejected:
         if self.window is not None:
             parts.append(f"offsets {self.window.start}-{self.window.end}")
         parts.append(self.reason)
-        raw = self.raw if len(self.raw) <= 120 else self.raw[:117] + "..."
+        raw = " ".join(self.raw[:200].split("\n"))
+        raw = raw if len(raw) <= 120 else raw[:117] + "..."
         return ": ".join(parts) + (f" [{raw}]" if raw else "")
 
 

@@ -121,7 +121,7 @@ def _annotation(line: Line, block: _Block, text: str, source: Source, reject: Re
     try:
         if columns[0] != block.id:
             raise SpanError(f"the line belongs to another document ({columns[0]})")
-        if len(columns) == 4 or (len(columns) == 5 and columns[4] in _NOVELTY):
+        if not _number(columns[1]) and (len(columns) == 4 or (len(columns) == 5 and columns[4] in _NOVELTY)):
             return Relation(columns[1], tuple(("", argument) for argument in columns[2:]))
         if not 5 <= len(columns) <= 7:
             raise SpanError(f"a mention has 5 to 7 columns between tabs, this line has {len(columns)}")
