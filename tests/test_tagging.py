@@ -141,7 +141,9 @@ def capitals(reader: WordReader) -> TaggingRecognizer:
         logits[capital, 0, 1] = 5.0
         return logits
 
-    return TaggingRecognizer(reader, forward, ["gene"], max_pieces=16, batch_pieces=64, threads=2, documents_at_once=3)
+    return TaggingRecognizer(
+        reader, forward, ["gene"], max_pieces=16, batch_pieces=64, threads=2, characters_at_once=100
+    )
 
 
 def test_documents_come_back_in_order_and_whole(word_pieces: Tokenizer) -> None:

@@ -7,7 +7,6 @@ machine does only ever slows a round down.
 
 from __future__ import annotations
 
-import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 from biomark import models
 from biomark.errors import MissingExtraError
 from biomark.recognizers import Recognizer
+from biomark.recognizers.tagging import cores
 from biomark.sentences import with_sentences
 from biomark.spans import Document
 
@@ -77,7 +77,7 @@ def machine() -> Mapping[str, object]:
     import onnxruntime
 
     return {
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "machine": platform.machine(),
         "python": platform.python_version(),
         "onnxruntime": onnxruntime.__version__,

@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from itertools import islice
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +38,14 @@ Forward = Callable[[Batch], Floats]
 WEIGHTS, TOKENIZER, CARD = "model.onnx", "tokenizer.json", "model.json"
 
 
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Documents that were read together (or could not be), and the batches that are under way for them."""
+
+    documents: list[Read | Annotated]
+    batches: list[tuple[list[Window], Future[Floats]]]
+
+
 class TaggingRecognizer:
     """Tags windows of documents; see `biomark.tagging`.
 
@@ -49,8 +56,8 @@ class TaggingRecognizer:
         max_pieces: word pieces a window.
         batch_pieces: word pieces a batch, padding counted.
         threads: batches computed at the same time.
-        documents_at_once: how many documents are read before their windows are sorted by length
-            into batches; memory grows with it, padding shrinks.
+        characters_at_once: how much text is read before its windows are sorted by length into
+            batches; memory grows with it, padding shrinks.
     """
 
     def __init__(
@@ -62,7 +69,7 @@ class TaggingRecognizer:
         max_pieces: int = 128,
         batch_pieces: int = 1024,
         threads: int = 1,
-        documents_at_once: int = 64,
+        characters_at_once: int = 60_000,
     ) -> None:
         self._reader = reader
         self._forward = forward
@@ -70,7 +77,7 @@ class TaggingRecognizer:
         self._max_pieces = max_pieces
         self._batch_pieces = batch_pieces
         self._threads = threads
-        self._documents_at_once = documents_at_once
+        self._characters_at_once = characters_at_once
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -86,13 +93,32 @@ class TaggingRecognizer:
 
     def _stream(self, documents: Iterator[Document], wanted: tuple[str, ...]) -> Iterator[Annotated]:
         with ThreadPoolExecutor(self._threads) as pool:
-            while group := list(islice(documents, self._documents_at_once)):
-                read = [self._read(document) for document in group]
-                yield from self._annotate(read, wanted, pool)
+            # One group is computed while the one before it is decoded and the next one is read.
+            before: _Group | None = None
+            for documents_ in self._groups(documents):
+                group = self._begin([self._read(document) for document in documents_], pool)
+                if before is not None:
+                    yield from self._finish(before, wanted)
+                before = group
+            if before is not None:
+                yield from self._finish(before, wanted)
+
+    def _groups(self, documents: Iterator[Document]) -> Iterator[list[Document]]:
+        """Documents of about `characters_at_once` together."""
+        group: list[Document] = []
+        size = 0
+        for document in documents:
+            group.append(document)
+            size += len(document.text) + 1
+            if size >= self._characters_at_once:
+                yield group
+                group, size = [], 0
+        if group:
+            yield group
 
     def _read(self, document: Document) -> Read | Annotated:
         """A document ready for batches, or handed back where it cannot be read."""
-        document = replace(document, entities=(), alternatives=())
+        document = replace(document, entities=(), alternatives=(), relations=())
         try:
             return read_document(document, self._reader, self._max_pieces)
         except Exception as error:  # whatever a tokenizer raises on odd text must not stop the rest
@@ -100,25 +126,27 @@ class TaggingRecognizer:
             window = Span(0, len(document.text)) if document.text else None
             return Annotated(document, (Rejected(reason, document_id=document.id, window=window),))
 
-    def _annotate(
-        self, group: Sequence[Read | Annotated], wanted: tuple[str, ...], pool: ThreadPoolExecutor
-    ) -> Iterator[Annotated]:
-        found: dict[int, Floats] = {}  # by id() of the words of a passage
-        batches = list(self._batches([w for read in group if isinstance(read, Read) for w in read.windows]))
-        logits = pool.map(lambda batch: self._forward(collate(batch, self._reader)), batches)
-        for batch, values in zip(batches, logits, strict=True):
-            row = 0
+    def _begin(self, documents: list[Read | Annotated], pool: ThreadPoolExecutor) -> _Group:
+        """Give the windows of some documents to the network."""
+        batches = self._batches([w for read in documents if isinstance(read, Read) for w in read.windows])
+        return _Group(documents, [(batch, pool.submit(self._compute, batch)) for batch in batches])
+
+    def _compute(self, batch: Sequence[Window]) -> Floats:
+        return self._forward(collate(batch, self._reader))
+
+    def _finish(self, group: _Group, wanted: tuple[str, ...]) -> Iterator[Annotated]:
+        """Put the tags of windows together and read the entities off them."""
+        found: dict[int, Floats] = {}  # (W, N, 3) by id() of the words of a passage
+        for batch, future in group.batches:
+            values, row = future.result(), 0
             for window in batch:
-                length = window.end - window.start
-                kept = values[row : row + length][window.keep_start - window.start : window.keep_end - window.start]
-                row += length
-                all_words = found.get(id(window.words))
-                if all_words is None:
-                    all_words = np.zeros((len(window.words), len(self._types), TAGS), dtype=np.float32)
-                    found[id(window.words)] = all_words
-                all_words[window.keep_start : window.keep_end] = kept
-        rows = [self._types.index(type) for type in wanted]
-        for read in group:
+                if id(window.words) not in found:
+                    found[id(window.words)] = np.zeros((len(window.words), len(self._types), TAGS), dtype=np.float32)
+                begin, end = row + window.keep_start - window.start, row + window.keep_end - window.start
+                found[id(window.words)][window.keep_start : window.keep_end] = values[begin:end]
+                row += window.end - window.start
+        columns = [self._types.index(type) for type in wanted]
+        for read in group.documents:
             if isinstance(read, Annotated):
                 yield read
                 continue
@@ -126,7 +154,7 @@ class TaggingRecognizer:
                 entity
                 for words in read.words
                 if len(words)
-                for entity in decode_tags(log_softmax(found[id(words)][:, rows]), words, wanted)
+                for entity in decode_tags(log_softmax(found[id(words)][:, columns]), words, wanted)
             ]
             yield Annotated(replace(read.document, entities=tuple(entities)))
 
@@ -140,6 +168,11 @@ class TaggingRecognizer:
             batch.append(window)
         if batch:
             yield batch
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def load_onnx(folder: Path, *, threads: int | None = None) -> TaggingRecognizer:
@@ -177,6 +210,4 @@ def load_onnx(folder: Path, *, threads: int | None = None) -> TaggingRecognizer:
         result: Floats = logits
         return result
 
-    return TaggingRecognizer(
-        WordReader(tokenizer), forward, types, max_pieces=max_pieces, threads=threads or len(os.sched_getaffinity(0))
-    )
+    return TaggingRecognizer(WordReader(tokenizer), forward, types, max_pieces=max_pieces, threads=threads or cores())
