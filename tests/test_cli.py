@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recognizer: TermReco
 
 def real(*arguments: str, **options: object) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-W", "error", "-m", "biomark", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)  # type: ignore[call-overload, no-any-return]
+    # A shell that runs the tests in the background has them ignore interrupts, and so would this process.
+    listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=listen, **options)  # type: ignore[call-overload, no-any-return]
 
 
 def test_from_file_to_file(biomark: Biomark) -> None:
@@ -205,8 +208,11 @@ def test_an_interrupt_leaves_no_half_file() -> None:
     while not Path("out.pubtator.part").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    process.wait(60)  # before its input is closed: it must not wait for more
-    _, error = process.communicate()
+    try:
+        process.wait(60)  # before its input is closed: it must not wait for more
+    finally:
+        process.kill()
+        _, error = process.communicate()
     assert process.returncode == 130
     assert b"Traceback" not in error
     assert not list(Path().glob("out*"))
