@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -43,11 +42,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recognizer: TermReco
     return tmp_path
 
 
+# A shell that runs the tests in the background has them ignore interrupts, and so would this process.
+LISTENING = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from biomark.cli import main; main()"
+)
+
+
 def real(*arguments: str, **options: object) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-W", "error", "-m", "biomark", *arguments]
-    # A shell that runs the tests in the background has them ignore interrupts, and so would this process.
-    listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=listen, **options)  # type: ignore[call-overload, no-any-return]
+    command = [sys.executable, "-W", "error", "-c", LISTENING, *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)  # type: ignore[call-overload, no-any-return]
 
 
 def test_from_file_to_file(biomark: Biomark) -> None:
