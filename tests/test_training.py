@@ -241,8 +241,8 @@ def test_a_broken_export_is_told(int8: Path, tmp_path: Path) -> None:
         load_onnx(folder)
 
 
-def test_the_benchmark_times_both_sides(home: Path, int8: Path, biomark: Callable[..., Outcome]) -> None:
-    shown = biomark("bench", "annotate", "ncbi_disease:devel", "--model", int8, "--rounds", "1")
+def test_the_benchmark_times_both_sides(run: Path, int8: Path, biomark: Callable[..., Outcome]) -> None:
+    shown = biomark("bench", "annotate", "ncbi_disease:devel", "--model", int8, "--rounds", "1", "--weights", run)
     assert shown.status == 0, shown
     found = json.loads(shown.out.splitlines()[-1])
     assert found["documents"] == 15

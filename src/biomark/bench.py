@@ -108,6 +108,7 @@ def _pipelines(sentences: Sequence[str], model: str, weights: Path | None) -> li
         from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
 
         from biomark.training.network import encoder_folder
+        from biomark.training.tagging import load_trained
     except ImportError as error:
         raise MissingExtraError(error.name or "transformers", "train") from error
     facts = models.describe(model)
@@ -117,8 +118,10 @@ def _pipelines(sentences: Sequence[str], model: str, weights: Path | None) -> li
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     network = AutoModelForTokenClassification.from_pretrained(
-        str(weights) if weights else encoder, num_labels=len(labels), dtype=torch.float32
+        encoder, num_labels=len(labels), dtype=torch.float32
     ).eval()
+    if weights:
+        network.base_model.load_state_dict(load_trained(weights)[0].encoder.state_dict())
     tokenizer = AutoTokenizer.from_pretrained(encoder)
     tag = pipeline("token-classification", model=network, tokenizer=tokenizer, aggregation_strategy="simple")
 
