@@ -48,7 +48,7 @@ def export(run: Path, folder: Path, *, int8: bool = True) -> Path:
         plain = Path(temporary) / "plain.onnx"
         _write_onnx(network, reader, plain)
         if int8:
-            _quantise(plain, folder / WEIGHTS)
+            _quantise(plain, folder / WEIGHTS, exact=(3 * recipe.character_size, recipe.character_filters))
         else:
             (folder / WEIGHTS).write_bytes(plain.read_bytes())
     reader.tokenizer.save(str(folder / TOKENIZER))
@@ -96,8 +96,15 @@ def _sizes(batch: Batch) -> list[np.ndarray[tuple[int, ...], np.dtype[np.int64]]
     return [array[:, 0] if name == "characters" else array for name, array in batch._asdict().items()]
 
 
-def _quantise(source: Path, target: Path) -> None:
-    """Weights in 8 bits with one scale a column; activations are scaled batch by batch."""
+def _quantise(source: Path, target: Path, *, exact: tuple[int, int]) -> None:
+    """Weights in 8 bits with one scale a column; activations are scaled batch by batch.
+
+    Args:
+        source: the model in 32 bits; is changed.
+        target: the file to write.
+        exact: the shape of the weights that stay in 32 bits: those of the convolution over characters,
+            which is small, and lost more by rounding than all the rest (docs/experiments.md).
+    """
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -105,6 +112,8 @@ def _quantise(source: Path, target: Path) -> None:
     # The exporter notes shapes of intermediate values that onnx's own inference contradicts.
     del model.graph.value_info[:]
     onnx.save(model, source)
+    shapes = {weights.name: tuple(weights.dims) for weights in model.graph.initializer}
+    kept = [n.name for n in model.graph.node if n.op_type == "MatMul" and shapes.get(n.input[1]) == exact]
     with _quietly():
         quantize_dynamic(
             source,
@@ -112,6 +121,7 @@ def _quantise(source: Path, target: Path) -> None:
             weight_type=QuantType.QInt8,
             per_channel=True,
             op_types_to_quantize=["MatMul", "Gather"],
+            nodes_to_exclude=kept,
             extra_options={"MatMulConstBOnly": True},
         )
 

@@ -1,0 +1,82 @@
+"""The model that the package carries: that it is there, light, and as good as its card says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Outcome
+
+import biomark as package
+from biomark import evaluation, models
+from biomark.corpora import read_split
+from biomark.recognizers.tagging import WEIGHTS
+from biomark.spans import Document
+
+CARD = models.folder_of("default") / "README.md"
+
+
+def test_it_is_small_and_described() -> None:
+    facts = models.describe("default")
+    assert facts["types"] == ["disease", "chemical", "gene"]
+    assert facts["precision"] == "int8"
+    assert (models.folder_of("default") / WEIGHTS).stat().st_size < 30e6
+    assert "Apache-2.0" in CARD.read_text("utf-8")
+
+
+def test_it_finds_what_anyone_would() -> None:
+    text = "Aspirin-induced asthma: TNF-alpha and IL-6 rose in patients with breast cancer who took metformin."
+    (document,) = package.annotate(text)
+    found = {(e.mention(document.text), e.type) for e in document.entities}
+    assert {("asthma", "disease"), ("breast cancer", "disease"), ("metformin", "chemical")} <= found
+    assert {("TNF-alpha", "gene"), ("IL-6", "gene")} <= found
+    assert all(0 < e.score <= 1 for e in document.entities if e.score is not None)
+
+
+def test_it_needs_no_torch() -> None:
+    code = (
+        "import sys, biomark; found = list(biomark.annotate('Fever after aspirin.'));"
+        "assert found[0].entities; print([m for m in ('torch', 'transformers', 'pandas') if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout == "[]\n"
+
+
+def test_the_examples_are_marked(biomark: Callable[..., Outcome]) -> None:
+    shown = biomark("annotate", ROOT / "examples" / "abstracts.pubtator", "-o", "-")
+    assert shown.status == 0
+    rows = [line.split("\t") for line in shown.out.splitlines() if "\t" in line]
+    assert {"zileuton", "doxorubicin"} <= {row[3].lower() for row in rows if row[4] == "Chemical"}
+    assert {"breast cancer", "asthma"} <= {row[3].lower() for row in rows if row[4] == "Disease"}
+
+
+def test_a_long_sentence_is_read_to_its_end() -> None:
+    text = "We saw " + "no change in anything at all, and " * 300 + "gout was treated with colchicine."
+    (document,) = package.annotate(text)
+    assert {"gout", "colchicine"} <= {e.mention(text) for e in document.entities}
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\n", "😀", "\u0130\u0307" * 50, "x" * 10_000, "<script>", "\x00\x01"])
+def test_odd_texts_do_no_harm(text: str) -> None:
+    (found,) = models.load("default").annotate([Document("1", text)])
+    assert found.document.text == text
+    assert not found.rejected
+
+
+@pytest.mark.parametrize(
+    ("split", "type", "least"),
+    [
+        ("ncbi_disease:devel", "disease", 0.80),
+        ("bc5cdr_chemical:devel", "chemical", 0.84),
+        ("bc2gm:devel", "gene", 0.74),
+    ],
+)
+def test_its_scores_have_not_fallen(corpora: Path, split: str, type: str, least: float) -> None:
+    """On a part of the development splits; docs/results.md has the whole."""
+    gold = list(islice(read_split(split, reject=lambda _: None), 700 if type == "gene" else 80))
+    predicted = list(package.annotate(gold))
+    found = evaluation.evaluate(gold, predicted, types=(type,))
+    assert found.overall.strict.f1 > least
