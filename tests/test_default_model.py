@@ -9,13 +9,13 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Outcome
 
 import biomark as package
 from biomark import evaluation, models
 from biomark.corpora import read_split
 from biomark.recognizers.tagging import WEIGHTS
 from biomark.spans import Document
+from conftest import ROOT, Outcome
 
 CARD = models.folder_of("default") / "README.md"
 
