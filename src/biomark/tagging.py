@@ -267,14 +267,14 @@ class Read:
 
 
 def read_document(document: Document, reader: WordReader, max_pieces: int) -> Read:
-    """Split a document into words and windows; its sentences are found if it has none."""
-    document = with_sentences(document)
+    """Split a document into words and windows; its sentences are found if it has none, and not kept."""
+    split = with_sentences(document)
     passages = whole_text(document)
     words = reader.words(document.text, passages)
     found = [
         window
         for passage, part in zip(passages, words, strict=True)
-        for window in windows(part, sentence_ends(document, passage, part), max_pieces)
+        for window in windows(part, sentence_ends(split, passage, part), max_pieces)
     ]
     return Read(document, tuple(words), tuple(found))
 
