@@ -10,7 +10,7 @@ import importlib
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +19,7 @@ import typer
 from biomark import __version__, completion
 from biomark.entity_types import parse_type_map, parse_types
 from biomark.errors import BiomarkError
-from biomark.spans import Rejected
+from biomark.spans import Document, Rejected
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -134,13 +134,26 @@ def convert(
     ],
     from_: _From = None,
     to: _To = None,
+    progress: _Progress = None,
 ) -> None:
     """Convert a corpus from one format to another."""
     from biomark import formats
+    from biomark.annotate import size
+    from biomark.progress import progress_bar
 
     rejects = Rejects()
-    documents = formats.read(sys.stdin.buffer if input == "-" else input, from_, reject=rejects)
-    _tell_lost(formats.write(documents, sys.stdout.buffer if output == "-" else output, to))
+    path = None if input == "-" else Path(input)
+    source = formats.Source(path, sys.stdin.buffer if path is None else None)
+    shown = sys.stderr.isatty() and output != "-" if progress is None else progress
+    with progress_bar(output, size(path), shown=shown) as step:
+
+        def documents() -> Iterator[Document]:
+            for document in formats.read(source, from_, reject=rejects):
+                yield document
+                step(source.position())
+
+        lost = formats.write(documents(), sys.stdout.buffer if output == "-" else output, to)
+    _tell_lost(lost)
     rejects.exit()
 
 
