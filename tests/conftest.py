@@ -50,7 +50,9 @@ class TermRecognizer:
 
     types: tuple[str, ...] | None = ("disease", "chemical", "gene")
 
-    def annotate(self, documents: Iterable[Document], types: Sequence[str] | None = None) -> Iterator[Annotated]:
+    def annotate(
+        self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
+    ) -> Iterator[Annotated]:
         for document in documents:
             if "BROKEN" in document.text:
                 reason = Rejected("the text is broken", document_id=document.id)
@@ -59,7 +61,7 @@ class TermRecognizer:
             entities = [
                 Entity((Span(*match.span()),), type, score=1 / len(term))
                 for term, type in TERMS.items()
-                if types is None or type in types
+                if (types is None or type in types) and 1 / len(term) >= (min_score or 0)
                 for match in re.finditer(rf"(?<!\w){re.escape(term)}(?!\w)", document.text, re.IGNORECASE)
             ]
             yield Annotated(replace(document, entities=tuple(sorted(entities, key=lambda e: e.start))))

@@ -204,7 +204,7 @@ def test_what_makes_no_sense_is_told_before_any_work(
 
 def test_a_failure_in_the_middle_leaves_no_output(first: Path, tmp_path: Path) -> None:
     class Failing(TermRecognizer):
-        def annotate(self, documents, types=None):  # type: ignore[no-untyped-def]
+        def annotate(self, documents, types=None, *, min_score=None):  # type: ignore[no-untyped-def]
             yield from list(super().annotate(documents, types))[:1]
             raise KeyboardInterrupt
 

@@ -157,6 +157,16 @@ def test_documents_come_back_in_order_and_whole(word_pieces: Tokenizer) -> None:
     ] * 3
 
 
+def test_unsure_mentions_are_left_out(word_pieces: Tokenizer) -> None:
+    recognizer = capitals(WordReader(word_pieces))
+    (sure,) = recognizer.annotate([Document("1", "Egfr")])
+    score = sure.document.entities[0].score or 0.0
+    assert 0.9 < score < 1
+    for least, count in ((score, 1), (score + 1e-4, 0), (0.0, 1)):
+        (found,) = recognizer.annotate([Document("1", "Egfr")], min_score=least)
+        assert len(found.document.entities) == count
+
+
 def test_text_between_passages_is_not_read(word_pieces: Tokenizer) -> None:
     document = Document("1", "Egfr\nBraf", (Passage(Span(0, 4), "title"), Passage(Span(5, 9), "abstract")))
     (found,) = capitals(WordReader(word_pieces)).annotate([document])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +34,7 @@ def annotate(
     types: str | Sequence[str] | None = None,
     *,
     model: str | Recognizer = "default",
-    min_score: float = 0.0,
+    min_score: float | None = None,
     reject: Reject = formats.raise_rejected,
 ) -> Iterator[Document]:
     """Find mentions in texts, documents and files, as they come and in their order.
@@ -45,7 +45,7 @@ def annotate(
         types: names such as `"disease,chemical"` or `("disease", "chemical")`; None: all that the
             model knows.
         model: a model's name or folder, or a recognizer.
-        min_score: mentions with a lower score are left out.
+        min_score: mentions with a lower score are left out; None: as the model was made to do.
         reject: is called with whatever cannot be read or annotated; the rest goes on. By default the
             first such thing raises `FormatError`.
 
@@ -68,22 +68,21 @@ def annotated(
     recognizer: Recognizer,
     *,
     types: str | Sequence[str] | None = None,
-    min_score: float = 0.0,
+    min_score: float | None = None,
     reject: Reject = formats.raise_rejected,
 ) -> Iterator[Document]:
     """The documents with the mentions that the recognizer finds; see `annotate`."""
     wanted = parse_types(types if isinstance(types, str) else ",".join(types)) if types is not None else None
     if recognizer.types is not None and (unknown := [t for t in wanted or () if t not in recognizer.types]):
         raise UsageError(f"the model does not know {', '.join(unknown)}; it finds {', '.join(recognizer.types)}")
-    if not 0.0 <= min_score <= 1.0:
+    if min_score is not None and not 0.0 <= min_score <= 1.0:
         raise UsageError(f"a score lies in [0, 1], so does --min-score, unlike {min_score}")
 
     def stream() -> Iterator[Document]:
-        for result in recognizer.annotate(documents, wanted):
+        for result in recognizer.annotate(documents, wanted, min_score=min_score):
             for rejected in result.rejected:
                 reject(rejected)
-            entities = (e for e in result.document.entities if e.score is None or e.score >= min_score)
-            yield replace(result.document, entities=tuple(entities))
+            yield result.document
 
     return stream()
 
@@ -151,7 +150,7 @@ def run(
     *,
     from_: str | None = None,
     types: str | None = None,
-    min_score: float = 0.0,
+    min_score: float | None = None,
     reject: Reject = formats.raise_rejected,
     progress: Callable[[int], None] = lambda size: None,
 ) -> Counter[str]:

@@ -93,7 +93,9 @@ def annotate(
     ] = None,
     from_: _From = None,
     to: _To = None,
-    min_score: Annotated[float, typer.Option(help="Leave out mentions with a lower score.", min=0.0, max=1.0)] = 0.0,
+    min_score: Annotated[
+        float | None, typer.Option(help="Leave out mentions with a lower score; else as the model says.", min=0, max=1)
+    ] = None,
     progress: _Progress = None,
 ) -> None:
     """Find mentions in texts and write them down, or show them.

@@ -25,7 +25,9 @@ class Recognizer(Protocol):
         """The types that it knows, under biomark's names; None if it takes any."""
         ...
 
-    def annotate(self, documents: Iterable[Document], types: Sequence[str] | None = None) -> Iterator[Annotated]:
+    def annotate(
+        self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
+    ) -> Iterator[Annotated]:
         """Annotate a stream: every document comes back once and in order, whatever happens to it.
 
         Entities that the documents bring along are replaced.
@@ -33,6 +35,7 @@ class Recognizer(Protocol):
         Args:
             documents: any number; not held in memory.
             types: the types to look for; None: all that the recognizer knows.
+            min_score: mentions with a lower score are left out; None: the recognizer's own choice.
 
         Raises:
             UsageError: if it does not know a type.

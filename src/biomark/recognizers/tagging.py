@@ -53,6 +53,7 @@ class TaggingRecognizer:
         reader: of the model's tokenizer.
         forward: computes logits; is called from several threads if `threads` > 1.
         types: what the rows of the logits mean, under biomark's names.
+        min_score: mentions with a lower score are left out, unless `annotate` is told otherwise.
         max_pieces: word pieces a window.
         batch_pieces: word pieces a batch, padding counted.
         threads: batches computed at the same time.
@@ -66,6 +67,7 @@ class TaggingRecognizer:
         forward: Forward,
         types: Sequence[str],
         *,
+        min_score: float = 0.0,
         max_pieces: int = 128,
         batch_pieces: int = 1024,
         threads: int = 1,
@@ -74,6 +76,7 @@ class TaggingRecognizer:
         self._reader = reader
         self._forward = forward
         self._types = tuple(types)
+        self._min_score = min_score
         self._max_pieces = max_pieces
         self._batch_pieces = batch_pieces
         self._threads = threads
@@ -84,24 +87,26 @@ class TaggingRecognizer:
         """The types that the model was trained on."""
         return self._types
 
-    def annotate(self, documents: Iterable[Document], types: Sequence[str] | None = None) -> Iterator[Annotated]:
+    def annotate(
+        self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
+    ) -> Iterator[Annotated]:
         """See `biomark.recognizers.Recognizer`; entities have scores and lie inside one passage."""
         wanted = self._types if types is None else tuple(types)
         if unknown := [type for type in wanted if type not in self._types]:
             raise UsageError(f"this model does not know {', '.join(unknown)}; it knows {', '.join(self._types)}")
-        return self._stream(iter(documents), wanted)
+        return self._stream(iter(documents), wanted, self._min_score if min_score is None else min_score)
 
-    def _stream(self, documents: Iterator[Document], wanted: tuple[str, ...]) -> Iterator[Annotated]:
+    def _stream(self, documents: Iterator[Document], wanted: tuple[str, ...], least: float) -> Iterator[Annotated]:
         with ThreadPoolExecutor(self._threads) as pool:
             # One group is computed while the one before it is decoded and the next one is read.
             before: _Group | None = None
             for documents_ in self._groups(documents):
                 group = self._begin([self._read(document) for document in documents_], pool)
                 if before is not None:
-                    yield from self._finish(before, wanted)
+                    yield from self._finish(before, wanted, least)
                 before = group
             if before is not None:
-                yield from self._finish(before, wanted)
+                yield from self._finish(before, wanted, least)
 
     def _groups(self, documents: Iterator[Document]) -> Iterator[list[Document]]:
         """Documents of about `characters_at_once` together."""
@@ -134,7 +139,7 @@ class TaggingRecognizer:
     def _compute(self, batch: Sequence[Window]) -> Floats:
         return self._forward(collate(batch, self._reader))
 
-    def _finish(self, group: _Group, wanted: tuple[str, ...]) -> Iterator[Annotated]:
+    def _finish(self, group: _Group, wanted: tuple[str, ...], least: float) -> Iterator[Annotated]:
         """Put the tags of windows together and read the entities off them."""
         found: dict[int, Floats] = {}  # (W, N, 3) by id() of the words of a passage
         for batch, future in group.batches:
@@ -155,6 +160,7 @@ class TaggingRecognizer:
                 for words in read.words
                 if len(words)
                 for entity in decode_tags(log_softmax(found[id(words)][:, columns]), words, wanted)
+                if entity.score is None or entity.score >= least
             ]
             yield Annotated(replace(read.document, entities=tuple(entities)))
 
@@ -200,6 +206,7 @@ def load_onnx(folder: Path, *, threads: int | None = None) -> TaggingRecognizer:
     try:
         card = json.loads((folder / CARD).read_text("utf-8"))
         types, max_pieces = [str(type) for type in card["types"]], int(card["max_pieces"])
+        min_score = float(card["min_score"])
         tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
         session = onnxruntime.InferenceSession(folder / WEIGHTS, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the libraries raise bare Exceptions of their own
@@ -210,4 +217,11 @@ def load_onnx(folder: Path, *, threads: int | None = None) -> TaggingRecognizer:
         result: Floats = logits
         return result
 
-    return TaggingRecognizer(WordReader(tokenizer), forward, types, max_pieces=max_pieces, threads=threads or cores())
+    return TaggingRecognizer(
+        WordReader(tokenizer),
+        forward,
+        types,
+        min_score=min_score,
+        max_pieces=max_pieces,
+        threads=threads or cores(),
+    )

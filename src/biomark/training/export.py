@@ -58,6 +58,7 @@ def export(run: Path, folder: Path, *, int8: bool = True) -> Path:
         "name": recipe.name,
         "types": recipe.types,
         "max_pieces": recipe.max_pieces,
+        "min_score": recipe.min_score,
         "precision": "int8" if int8 else "fp32",
         "encoder": recipe.encoder,
         "train": recipe.train,

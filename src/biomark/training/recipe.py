@@ -25,6 +25,7 @@ class TaggingRecipe:
             are listed here are learnt; the other heads get no loss from it.
         epochs: passes over the training sentences.
         batch_pieces: word pieces a step, padding counted.
+        min_score: mentions with a lower score are left out, in use as in scoring the epochs.
         max_pieces: word pieces a window. In training each document's windows have a random share
             of it (down to single sentences), so that the model reads both abstracts and lone sentences.
         learning_rate: peak, of the encoder; linear warm-up, then linear decay to zero.
@@ -47,6 +48,7 @@ class TaggingRecipe:
     epochs: int = 10
     batch_pieces: int = 1536
     max_pieces: int = 128
+    min_score: float = 0.0
     learning_rate: float = 3e-4
     head_learning_rate: float = 1e-3
     warmup: float = 0.06

@@ -290,7 +290,14 @@ def recognizer_of(
             result: Floats = network(*(torch.from_numpy(a).to(device) for a in batch)).float().cpu().numpy()
         return result
 
-    return TaggingRecognizer(reader, forward, recipe.types, max_pieces=recipe.max_pieces, batch_pieces=2048)
+    return TaggingRecognizer(
+        reader,
+        forward,
+        recipe.types,
+        min_score=recipe.min_score,
+        max_pieces=recipe.max_pieces,
+        batch_pieces=2048,
+    )
 
 
 def load_trained(folder: Path) -> tuple[Network, WordReader, TaggingRecipe]:
