@@ -273,6 +273,10 @@ def test_recipes_are_checked_before_training(home: Path, recipe: TaggingRecipe, 
     assert load_recipe(home / "recipe.toml", ["learning_rate=1", "name=other"]).learning_rate == 1.0
     with pytest.raises(UsageError, match="no corpus in train annotates gene"):
         trainer.train(replace(recipe, types=("disease", "gene")), tmp_path, reject=fail)
+    with pytest.raises(UsageError, match="epochs must be at least 1"):
+        trainer.train(replace(recipe, epochs=0), tmp_path, reject=fail)
+    with pytest.raises(UsageError, match="max_pieces is 100, but the encoder reads 80"):
+        trainer.train(replace(recipe, max_pieces=100), tmp_path, reject=fail)
     with pytest.raises(UsageError, match="devel is empty"):
         trainer.train(replace(recipe, devel=()), tmp_path, reject=fail)
     with pytest.raises(ModelError, match="not installed"):

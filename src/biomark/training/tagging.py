@@ -86,6 +86,9 @@ def train(
     _check(recipe)
     torch.manual_seed(recipe.seed)
     encoder, hidden, tokenizer = load_encoder(recipe.encoder)
+    positions = getattr(encoder.config, "max_position_embeddings", None)
+    if isinstance(positions, int) and recipe.max_pieces > positions:
+        raise UsageError(f"recipe {recipe.name}: max_pieces is {recipe.max_pieces}, but the encoder reads {positions}")
     run = Run(recipe, Network(encoder, hidden, shape_of(recipe)), WordReader(tokenizer), folder, progress)
     run.prepare(reject)
     if resume:
@@ -105,6 +108,9 @@ def _check(recipe: TaggingRecipe) -> None:
     learnt = {type for name in recipe.train for type in corpora.annotated_types(name)}
     if orphans := [type for type in recipe.types if type not in learnt]:
         raise UsageError(f"recipe {recipe.name}: no corpus in train annotates {', '.join(orphans)}")
+    for setting in ("epochs", "batch_pieces", "max_pieces"):
+        if getattr(recipe, setting) < 1:
+            raise UsageError(f"recipe {recipe.name}: {setting} must be at least 1")
     if not recipe.devel:
         raise UsageError(f"recipe {recipe.name}: devel is empty, so no epoch can be chosen")
 
