@@ -53,6 +53,12 @@ def test_the_examples_are_marked(biomark: Callable[..., Outcome]) -> None:
     assert {"breast cancer", "asthma"} <= {row[3].lower() for row in rows if row[4] == "Disease"}
 
 
+def test_a_document_is_read_the_same_whatever_stands_beside_it() -> None:
+    texts = ["Aspirin may cause asthma.", "IL-6 and TNF-α rose. " * 30, "Fever.", "Metformin lowers insulin in PCOS."]
+    together = [document.entities for document in package.annotate(texts)]
+    assert together == [next(package.annotate(text)).entities for text in texts]
+
+
 def test_a_long_sentence_is_read_to_its_end() -> None:
     text = "We saw " + "no change in anything at all, and " * 300 + "breast cancer was treated with doxorubicin."
     (document,) = package.annotate(text)

@@ -55,7 +55,7 @@ class TaggingRecognizer:
         types: what the rows of the logits mean, under biomark's names.
         min_score: mentions with a lower score are left out, unless `annotate` is told otherwise.
         max_pieces: word pieces a window.
-        batch_pieces: word pieces a batch, padding counted.
+        batch_pieces: word pieces a batch, padding counted; a longer window is a batch of its own.
         threads: batches computed at the same time.
         characters_at_once: how much text is read before its windows are sorted by length into
             batches; memory grows with it, padding shrinks.
@@ -186,7 +186,7 @@ def load_onnx(folder: Path, *, threads: int | None = None) -> TaggingRecognizer:
 
     Args:
         folder: with `model.onnx`, `tokenizer.json` and `model.json`.
-        threads: batches computed at the same time; None: as many as this process may use cores.
+        threads: windows computed at the same time; None: as many as this process may use cores.
 
     Raises:
         ModelError: if a file is missing or cannot be used.
@@ -199,7 +199,7 @@ def load_onnx(folder: Path, *, threads: int | None = None) -> TaggingRecognizer:
                 f"{folder}: {name} is missing; export the model again with: biomark export MODEL -o FOLDER"
             )
     options = onnxruntime.SessionOptions()
-    # One thread a batch and several batches at once: small matrices share badly.
+    # One thread a window and several windows at once: small matrices share badly.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
@@ -223,5 +223,8 @@ def load_onnx(folder: Path, *, threads: int | None = None) -> TaggingRecognizer:
         types,
         min_score=min_score,
         max_pieces=max_pieces,
+        # One window at a time: int8 activations get their scale from all that is computed together, and
+        # so a document's mentions and scores do not depend on what is read beside it.
+        batch_pieces=1,
         threads=threads or cores(),
     )
