@@ -14,11 +14,10 @@ from pathlib import Path
 from biomark.errors import MissingExtraError, ModelError, UsageError
 from biomark.recognizers import Recognizer
 from biomark.recognizers.tagging import CARD, WEIGHTS, load_onnx
+from biomark.training.recipe import RECIPE, SCORES
 
 DEFAULT = "default"
 RUNS = Path("runs")
-# Files of a training run that say what the model is: its recipe, and an epoch's scores a row.
-RUN_RECIPE, RUN_SCORES = "recipe.json", "scores.json"
 
 
 def load(name: str = DEFAULT) -> Recognizer:
@@ -54,7 +53,7 @@ def folder_of(name: str) -> Path:
 
 def names() -> list[str]:
     """The models at hand: the package's own, and those under `runs/` of the working folder."""
-    runs = sorted(p.name for p in RUNS.glob("*") if (p / WEIGHTS).is_file() or (p / RUN_RECIPE).is_file())
+    runs = sorted(p.name for p in RUNS.glob("*") if (p / WEIGHTS).is_file() or (p / RECIPE).is_file())
     return [DEFAULT, *runs]
 
 
@@ -66,14 +65,14 @@ def describe(name: str) -> Mapping[str, object]:
         ModelError: if its folder says nothing.
     """
     folder = folder_of(name)
-    for file in (CARD, RUN_RECIPE):
+    for file in (CARD, RECIPE):
         if (folder / file).is_file():
             facts: dict[str, object] = json.loads((folder / file).read_text("utf-8"))
             break
     else:
-        raise ModelError(f"{folder}: holds neither {CARD} nor {RUN_RECIPE}; is it a model's folder?")
-    if (folder / RUN_SCORES).is_file():
-        facts["devel"] = json.loads((folder / RUN_SCORES).read_text("utf-8"))
+        raise ModelError(f"{folder}: holds neither {CARD} nor {RECIPE}; is it a model's folder?")
+    if (folder / SCORES).is_file():
+        facts["devel"] = json.loads((folder / SCORES).read_text("utf-8"))
     weights = folder / WEIGHTS
     if weights.is_file():
         facts["megabytes"] = round(weights.stat().st_size / 1e6, 1)

@@ -18,7 +18,8 @@ from biomark.recognizers.tagging import CARD, TOKENIZER, WEIGHTS
 from biomark.spans import Document
 from biomark.tagging import Batch, WordReader, collate, read_document
 from biomark.training.network import Network
-from biomark.training.tagging import SCORES, load_trained
+from biomark.training.recipe import SCORES
+from biomark.training.tagging import load_trained, mean_f1
 
 # Two documents of one's own shape: the exporter follows the network over a batch of real windows.
 _EXAMPLES = (
@@ -53,7 +54,8 @@ def export(run: Path, folder: Path, *, int8: bool = True) -> Path:
             (folder / WEIGHTS).write_bytes(plain.read_bytes())
     reader.tokenizer.save(str(folder / TOKENIZER))
     scores = json.loads((run / SCORES).read_text("utf-8"))
-    best = max(range(len(scores)), key=lambda epoch: sum(s["f1"] for s in scores[epoch].values()))
+    # The weights were kept at the last of equally good epochs.
+    best = max(range(len(scores)), key=lambda epoch: (mean_f1(scores[epoch]), epoch))
     card = {
         "name": recipe.name,
         "types": recipe.types,

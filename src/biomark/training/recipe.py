@@ -10,6 +10,9 @@ from typing import get_args, get_origin, get_type_hints
 
 from biomark.errors import UsageError
 
+# What a run's folder calls the recipe, and the scores on the development splits, an epoch a row.
+RECIPE, SCORES = "recipe.json", "scores.json"
+
 
 @dataclass(frozen=True, slots=True)
 class TaggingRecipe:

@@ -12,7 +12,7 @@ import json
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,19 +22,20 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from biomark import corpora
+from biomark import corpora, evaluation
 from biomark.errors import ModelError, UsageError
+from biomark.evaluation.scores import Score
 from biomark.formats import Reject
 from biomark.recognizers.tagging import TOKENIZER, TaggingRecognizer
 from biomark.sentences import with_sentences
-from biomark.spans import Document, Entity, whole_text
+from biomark.spans import Document, whole_text
 from biomark.tagging import Batch, Floats, Ints, Window, WordReader, Words, collate, encode_tags, sentence_ends, windows
 from biomark.training.network import CONFIG, Network, Shape, build_encoder, load_encoder
-from biomark.training.recipe import TaggingRecipe, recipe_from
+from biomark.training.recipe import RECIPE, SCORES, TaggingRecipe, recipe_from
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT, BEST, RECIPE, SCORES = "checkpoint.pt", "model.safetensors", "recipe.json", "scores.json"
+CHECKPOINT, BEST = "checkpoint.pt", "model.safetensors"
 UNLABELLED = -100  # what cross entropy leaves out
 # Batches come in few shapes, because the CPU's matrix library prepares itself anew for each one.
 LENGTH_STEP, WORDS_STEP = 8, 256
@@ -49,15 +50,6 @@ class Passage:
     words: Words
     ends: tuple[int, ...]
     tags: Ints
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """Strict precision, recall and F1 of one development split."""
-
-    precision: float
-    recall: float
-    f1: float
 
 
 def train(
@@ -238,19 +230,22 @@ class Run:
         kept = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
         self.network.load_state_dict(self.average)
         recognizer = recognizer_of(self.network, self.reader, self.recipe, bf16=True)
-        found = {
-            name: strict_score(documents, recognizer, corpora.annotated_types(name))
-            for name, documents in self.devel.items()
-        }
-        mean = sum(score.f1 for score in found.values()) / len(found)
-        self.scores.append({name: asdict(score) for name, score in found.items()})
-        best = max(sum(s["f1"] for s in epoch.values()) / len(epoch) for epoch in self.scores)
+        found = {name: self._strict(name, documents, recognizer) for name, documents in self.devel.items()}
+        self.scores.append(
+            {name: {"precision": s.precision, "recall": s.recall, "f1": s.f1} for name, s in found.items()}
+        )
+        mean, best = mean_f1(self.scores[-1]), max(map(mean_f1, self.scores))
         shown = "  ".join(f"{name} {s.precision:.4f}/{s.recall:.4f}/{s.f1:.4f}" for name, s in found.items())
         self.progress(f"epoch {self.epoch}: {shown}  mean {mean:.4f}{' (best)' if mean >= best else ''}")
         if mean >= best:
             save_file({name: value.contiguous() for name, value in self.average.items()}, self.folder / BEST)
         (self.folder / SCORES).write_text(json.dumps(self.scores, indent=1), "utf-8")
         self.network.load_state_dict(kept)
+
+    def _strict(self, name: str, documents: list[Document], recognizer: TaggingRecognizer) -> Score:
+        types = [type for type in corpora.annotated_types(name) if type in self.recipe.types]
+        predicted = (found.document for found in recognizer.annotate(documents, types))
+        return evaluation.evaluate(documents, predicted, types=types, corpus=name).overall.strict
 
     def _save(self) -> None:
         state = {
@@ -306,6 +301,11 @@ def recognizer_of(
     )
 
 
+def mean_f1(scores: Mapping[str, Mapping[str, float]]) -> float:
+    """The mean strict F1 of an epoch over the development splits, by which the best one is chosen."""
+    return sum(score["f1"] for score in scores.values()) / len(scores)
+
+
 def load_trained(folder: Path) -> tuple[Network, WordReader, TaggingRecipe]:
     """The network of a run's folder, with its reader and recipe.
 
@@ -325,22 +325,6 @@ def load_trained(folder: Path) -> tuple[Network, WordReader, TaggingRecipe]:
 def shape_of(recipe: TaggingRecipe) -> Shape:
     """What a recipe says of the network beside its encoder."""
     return Shape(len(recipe.types), recipe.character_size, recipe.character_filters, recipe.dropout)
-
-
-def strict_score(documents: Sequence[Document], recognizer: TaggingRecognizer, types: Sequence[str]) -> Score:
-    """Strict scores of a recognizer on documents with gold entities of some types."""
-
-    def key(entity: Entity) -> tuple[object, ...]:
-        return (entity.type, entity.spans)
-
-    known = [type for type in types if recognizer.types and type in recognizer.types]
-    tp = predicted = gold = 0
-    for document, annotated in zip(documents, recognizer.annotate(documents, known), strict=True):
-        wanted = {key(entity) for entity in document.entities if entity.type in known}
-        found = {key(entity) for entity in annotated.document.entities}
-        tp, predicted, gold = tp + len(wanted & found), predicted + len(found), gold + len(wanted)
-    precision, recall = tp / max(predicted, 1), tp / max(gold, 1)
-    return Score(precision, recall, 2 * precision * recall / max(precision + recall, 1e-9))
 
 
 def _groups(network: Network, recipe: TaggingRecipe) -> list[dict[str, object]]:
