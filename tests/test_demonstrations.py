@@ -81,7 +81,7 @@ def test_each_sentence_is_a_demonstration_of_each_type():
     ]
     assert [re.search(r"extract (\w+)", d.instruction)[1] for d in found] == ["chemical", "disease"] * 2
     assert all(d.window.of(text) == d.input for d in found)
-    assert found[0].prompt.endswith("### Input:\nAspirin helps.\n\n### Response:")
+    assert prompt(found[0].instruction, found[0].input).endswith("### Input:\nAspirin helps.\n\n### Response:")
 
 
 def test_mentions_that_no_demonstration_holds_are_counted():

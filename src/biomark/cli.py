@@ -285,13 +285,14 @@ def train(
 ) -> None:
     """Train a model by a recipe."""
     from biomark import models
-    from biomark.training.recipe import load_recipe
+    from biomark.training.recipe import TaggingRecipe, load_recipe
 
     plan = load_recipe(recipe, set_ or [])
-    tagging = _needs_extra("biomark.training.tagging", "train")
+    kind = "tagging" if isinstance(plan, TaggingRecipe) else "generative"
+    trainer = _needs_extra(f"biomark.training.{kind}", "train")
     rejects = Rejects()
     folder = output or models.RUNS / plan.name
-    tagging.train(plan, folder, reject=rejects, resume=resume, progress=_say)
+    trainer.train(plan, folder, reject=rejects, resume=resume, progress=_say)
     _say(f"the model is in {folder}; use it with --model {folder}, or make it small: biomark export {folder} -o FOLDER")
     rejects.exit()
 

@@ -11,15 +11,16 @@ import json
 import random
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from biomark.corpora import corpus_types, read_corpus
 from biomark.entity_types import entity_types, label, with_canonical_types
-from biomark.errors import UsageError
+from biomark.errors import FormatError, UsageError
 from biomark.formats import Reject, raise_rejected
-from biomark.formats.base import Sink
+from biomark.formats.base import Sink, Source
 from biomark.marks import CLOSE, OPEN, encode
 from biomark.sentences import with_sentences
 from biomark.spans import Document, Entity, Span
@@ -36,6 +37,20 @@ PROMPT = (
     "### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:"
 )
 """The template of Stanford Alpaca for instructions with an input (Taori et al. 2023)."""
+
+
+class Form(NamedTuple):
+    """A wording of prompts: the instruction with a place for a type's label, the template around it."""
+
+    instruction: str
+    template: str
+
+
+FORMS: Mapping[str, Form] = {
+    "alpaca": Form(INSTRUCTION, PROMPT),
+    "short": Form("Mark {label}", "{instruction}: {input} ="),
+}
+"""The paper's wording, and a short one for small models, which read every token of it in training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +71,6 @@ class Demonstration:
     document_id: str
     window: Span
 
-    @property
-    def prompt(self) -> str:
-        """What the model reads before it writes the output."""
-        return prompt(self.instruction, self.input)
 
 
 class Sampler:
@@ -97,17 +108,18 @@ class Sampler:
         return taken
 
 
-def instruction(type: str, *, guidelines: bool = False) -> str:
+def instruction(type: str, *, guidelines: bool = False, form: str = "alpaca") -> str:
     """The instruction for one entity type.
 
     Args:
         type: one of biomark's names or the user's own.
+        form: one of `FORMS`.
         guidelines: append the sentence of `entity_types.toml` that says what to mark.
 
     Raises:
         UsageError: if there is no guideline for the type.
     """
-    text = INSTRUCTION.format(label=label(type))
+    text = FORMS[form].instruction.format(label=label(type))
     if not guidelines:
         return text
     if type not in entity_types():
@@ -115,9 +127,9 @@ def instruction(type: str, *, guidelines: bool = False) -> str:
     return f"{text} {entity_types()[type].guideline}"
 
 
-def prompt(instruction: str, input: str) -> str:
+def prompt(instruction: str, input: str, *, form: str = "alpaca") -> str:
     """The full prompt, up to where the model's response begins."""
-    return PROMPT.format(instruction=instruction, input=input)
+    return FORMS[form].template.format(instruction=instruction, input=input)
 
 
 def demonstrations(
@@ -125,6 +137,7 @@ def demonstrations(
     types: Sequence[str],
     *,
     guidelines: bool = False,
+    form: str = "alpaca",
     fraction: float = 1.0,
     seed: str = "0",
     lost: Counter[str] | None = None,
@@ -134,7 +147,7 @@ def demonstrations(
     Args:
         documents: with biomark's names of types; all mentions of `types` have to be annotated.
         types: in the order in which the demonstrations of a sentence come.
-        guidelines: see `instruction`.
+        guidelines, form: see `instruction`.
         fraction: the share of each type's demonstrations to take; see `Sampler`.
         seed: of the sample; give each corpus its own.
         lost: counts the mentions that no demonstration holds, by the reason.
@@ -143,7 +156,7 @@ def demonstrations(
         UsageError: if the fraction is not a share, or a guideline is missing.
     """
     lost = Counter() if lost is None else lost
-    instructions = {type: instruction(type, guidelines=guidelines) for type in types}
+    instructions = {type: instruction(type, guidelines=guidelines, form=form) for type in types}
     samplers = {type: Sampler(fraction, f"{seed} {type}") for type in types}
     for document in map(with_sentences, documents):
         mentions = _by_sentence(document, types, lost)
@@ -161,6 +174,7 @@ def from_corpora(
     types: Sequence[str] | None = None,
     *,
     guidelines: bool = False,
+    form: str = "alpaca",
     fraction: float = 1.0,
     seed: int = 0,
     reject: Reject = raise_rejected,
@@ -174,7 +188,7 @@ def from_corpora(
     Args:
         corpora: splits of the catalogue or paths; see `biomark.corpora.read_corpus`.
         types: biomark's names; None: all that a corpus annotates.
-        guidelines, fraction, lost: see `demonstrations`.
+        guidelines, form, fraction, lost: see `demonstrations`.
         seed: of the sample.
         reject: as for `biomark.formats.read`.
 
@@ -192,6 +206,7 @@ def from_corpora(
             map(with_canonical_types, read_corpus(corpus, reject=reject)),
             wanted[corpus],
             guidelines=guidelines,
+            form=form,
             fraction=fraction,
             seed=f"{seed} {corpus}",
             lost=lost,
@@ -218,6 +233,25 @@ def _count(left_out: Iterable[Entity], lost: Counter[str]) -> None:
         lost["discontinuous mentions" if len(entity.spans) > 1 else "mentions that overlap another one"] += 1
 
 
+def read(path: Path) -> Iterator[Demonstration]:
+    """The demonstrations of a file that `write` made.
+
+    Raises:
+        FormatError: if the file is something else; the message names the demonstration.
+    """
+    try:
+        text = Source(path).text()
+        rows = [json.loads(line) for line in text.split("\n") if line] if _lines(path) else json.loads(text)
+        for row in rows:
+            yield Demonstration(**{**row, "window": Span(*row["window"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise FormatError(f"{path}: is no file that `biomark demonstrations` wrote: {error!r}") from error
+
+
+def _lines(path: Path) -> bool:
+    return path.name.removesuffix(".gz").endswith(".jsonl")
+
+
 def write(demonstrations: Iterable[Demonstration], path: Path) -> Counter[str]:
     """Write demonstrations as they come: a JSON list, or a line each if the name ends in `.jsonl`.
 
@@ -230,7 +264,7 @@ def write(demonstrations: Iterable[Demonstration], path: Path) -> Counter[str]:
     Raises:
         FormatError: if the file cannot be written.
     """
-    lines = path.name.removesuffix(".gz").endswith(".jsonl")
+    lines = _lines(path)
     written: Counter[str] = Counter()
     begin, between, end = ("", "\n", "\n") if lines else ("[\n", ",\n", "\n]\n")
     with Sink(path).open() as out:

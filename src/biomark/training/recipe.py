@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import get_args, get_origin, get_type_hints
+from typing import TypeVar, get_args, get_origin, get_type_hints
 
 from biomark.errors import UsageError
 
@@ -64,13 +64,88 @@ class TaggingRecipe:
     seed: int = 13
 
 
-def recipe_from(values: Mapping[str, object]) -> TaggingRecipe:
+@dataclass(frozen=True, slots=True)
+class GenerativeRecipe:
+    """A causal language model that answers an instruction with the marked sentence (BioNER-LLaMA).
+
+    Attributes:
+        name: what the model is called; also the run's folder under `runs/`.
+        model: a Hugging Face name, a folder, or `package:NAME` for the `model` folder inside an
+            installed Python package. An encoder such as BERT becomes a decoder with a causal mask.
+        train: corpora with their split, such as `ncbi_disease:train`, or files that
+            `biomark demonstrations` wrote.
+        devel: the splits on which the best epoch is chosen.
+        method: what is tuned, see `METHODS`.
+        types: entity types to learn; empty: all that the corpora annotate.
+        prompt: the wording, one of `biomark.prompts.FORMS`.
+        guidelines: append to the instruction what to mark.
+        marks: `text`, the paper's way, writes tags with the tokens that the model has; `tokens` adds two.
+        examples: how many demonstrations to take, chosen at random; 0: all.
+        devel_sentences: how many sentences of each development split are scored; 0: all.
+        epochs: passes over the demonstrations.
+        row_tokens: tokens of a row. Packed, a row holds several demonstrations that do not see each other.
+        rows: rows a step and device.
+        accumulate: steps whose gradients are added up before the weights change.
+        packing: several demonstrations a row; else one a row, padded to the longest of its batch.
+        learning_rate: peak; linear warm-up, then a cosine to zero.
+        warmup: share of the steps.
+        weight_decay: of AdamW; not on biases and norms.
+        weights: `float32` or `bfloat16`, what weights and optimiser state are kept in. Matrices are
+            multiplied in bfloat16 either way.
+        gradient_checkpointing: compute activations twice and keep few of them.
+        fsdp: shard weights, gradients and optimiser state when several GPUs run.
+        rank, alpha, dropout: of LoRA, on all linear layers but the head.
+        adapter_tokens, adapter_layers: of LLaMA-Adapter: prompt length, and in how many of the last layers.
+        save_steps: steps between checkpoints; 0: one an epoch.
+        seed: of everything random.
+    """
+
+    name: str
+    model: str
+    train: tuple[str, ...]
+    devel: tuple[str, ...]
+    method: str = "full"
+    types: tuple[str, ...] = ()
+    prompt: str = "alpaca"
+    guidelines: bool = False
+    marks: str = "text"
+    examples: int = 0
+    devel_sentences: int = 500
+    epochs: int = 3
+    row_tokens: int = 2048
+    rows: int = 4
+    accumulate: int = 1
+    packing: bool = True
+    learning_rate: float = 2e-5
+    warmup: float = 0.03
+    weight_decay: float = 0.0
+    weights: str = "float32"
+    gradient_checkpointing: bool = False
+    fsdp: bool = False
+    rank: int = 16
+    alpha: int = 32
+    dropout: float = 0.05
+    adapter_tokens: int = 10
+    adapter_layers: int = 30
+    save_steps: int = 0
+    seed: int = 13
+
+
+METHODS = ("tagging", "full", "lora", "qlora", "llama-adapter")
+"""What a recipe's `method` may be; all but the first are generative."""
+
+Recipe = TaggingRecipe | GenerativeRecipe
+AnyRecipe = TypeVar("AnyRecipe", TaggingRecipe, GenerativeRecipe)
+
+
+def recipe_from(values: Mapping[str, object]) -> Recipe:
     """The recipe that was saved as JSON beside a model."""
     saved = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    return TaggingRecipe(**saved)  # type: ignore[arg-type]
+    kind = GenerativeRecipe if "method" in saved else TaggingRecipe
+    return kind(**saved)  # type: ignore[arg-type]
 
 
-def load_recipe(path: Path, changes: Sequence[str] = ()) -> TaggingRecipe:
+def load_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
     """A recipe's file with `key=value` changes applied.
 
     Raises:
@@ -90,15 +165,18 @@ def load_recipe(path: Path, changes: Sequence[str] = ()) -> TaggingRecipe:
             values[key] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:
             values[key] = value  # a bare word is a string
-    method = values.pop("method", "tagging")
-    if method != "tagging":
-        raise UsageError(f"{path}: method is {method!r}; there is tagging")
-    return _recipe(path, values)
+    method = values.get("method", "tagging")
+    if method not in METHODS:
+        raise UsageError(f"{path}: method is {method!r}; there are {', '.join(METHODS)}")
+    if method == "tagging":
+        values.pop("method", None)
+        return _recipe(TaggingRecipe, path, values)
+    return _recipe(GenerativeRecipe, path, values)
 
 
-def _recipe(path: Path, values: dict[str, object]) -> TaggingRecipe:
-    hints = get_type_hints(TaggingRecipe)
-    known = {field.name: field for field in fields(TaggingRecipe)}
+def _recipe(kind: type[AnyRecipe], path: Path, values: dict[str, object]) -> AnyRecipe:
+    hints = get_type_hints(kind)
+    known = {field.name: field for field in fields(kind)}
     for key, value in values.items():
         if key not in known:
             raise UsageError(f"{path}: there is no setting {key!r}; there are {', '.join(known)}")
@@ -114,4 +192,4 @@ def _recipe(path: Path, values: dict[str, object]) -> TaggingRecipe:
     missing = [f.name for f in known.values() if f.default is MISSING and f.name not in values]
     if missing:
         raise UsageError(f"{path}: the recipe does not say {', '.join(missing)}")
-    return TaggingRecipe(**values)  # type: ignore[arg-type]
+    return kind(**values)

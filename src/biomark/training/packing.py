@@ -1,0 +1,107 @@
+"""Demonstrations → rows of tokens for a causal language model, several demonstrations a row."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from biomark import marks, prompts
+from biomark.decoding.vocabulary import Vocabulary
+from biomark.prompts import Demonstration
+from biomark.spans import Rejected
+
+IGNORED = -100  # the label that cross entropy leaves out
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """The tokens of a prompt and its answer; the loss is on those from `answer` on, the end token included."""
+
+    ids: tuple[int, ...]
+    answer: int
+
+
+def tokenise(
+    demonstration: Demonstration, vocabulary: Vocabulary, *, form: str, longest: int
+) -> Example | Rejected:
+    """A demonstration as the model reads it, or why it cannot be used; nothing is cut.
+
+    Args:
+        demonstration: what to learn.
+        vocabulary: the model's.
+        form: one of `biomark.prompts.FORMS`.
+        longest: tokens that an example may have.
+    """
+
+    def rejected(reason: str) -> Rejected:
+        where = {"document_id": demonstration.document_id, "window": demonstration.window}
+        return Rejected(reason, raw=demonstration.output, **where)  # type: ignore[arg-type]
+
+    found = marks.decode(demonstration.output, demonstration.input, "")
+    if isinstance(found, Rejected):
+        return rejected(found.reason)
+    prompt = vocabulary.prompt(prompts.prompt(demonstration.instruction, demonstration.input, form=form))
+    answer = vocabulary.answer(demonstration.input, [entity.extent for entity in found])
+    ids = (*prompt, *answer, vocabulary.end)
+    if len(ids) > longest:
+        return rejected(f"prompt and answer have {len(ids)} tokens, more than the {longest} of a row")
+    return Example(ids, len(prompt))
+
+
+def pack(examples: Iterable[Example], row_tokens: int, *, seed: int) -> list[list[Example]]:
+    """Fill rows of at most `row_tokens`, the longest examples first, each into the fullest row that has room.
+
+    Best fit decreasing; rows come in random order.
+    """
+    room: dict[int, list[list[Example]]] = {}  # rows by the tokens that are left in them
+    rows: list[list[Example]] = []
+    shuffled = list(examples)
+    random.Random(seed).shuffle(shuffled)
+    for example in sorted(shuffled, key=lambda e: -len(e.ids)):
+        left = next((n for n in range(len(example.ids), row_tokens) if room.get(n)), row_tokens)
+        if left < row_tokens:
+            row = room[left].pop()
+        else:
+            row = []
+            rows.append(row)
+        row.append(example)
+        room.setdefault(left - len(example.ids), []).append(row)
+    random.Random(seed).shuffle(rows)
+    return rows
+
+
+def collate(rows: Sequence[Sequence[Example]], pad: int, *, length: int | None = None) -> dict[str, Tensor]:
+    """Arrays for a model of B rows and L tokens.
+
+    Args:
+        rows: what is read.
+        pad: id of the tokens after a row's end.
+        length: L; None: the longest row's.
+
+    Returns:
+        `input_ids` (B, L) int64; `labels` (B, L) int64: the token to say at each place, `IGNORED` outside
+        answers; `position_ids` (B, L) int64, from 0 in each example; `attention_mask` (B, 1, L, L) bool:
+        each token sees those before it in its own example, and itself.
+    """
+    longest = length or max(sum(len(example.ids) for example in row) for row in rows)
+    ids = torch.full((len(rows), longest), pad)
+    labels = torch.full((len(rows), longest), IGNORED)
+    positions = torch.zeros((len(rows), longest), dtype=torch.int64)
+    owner = torch.full((len(rows), longest), -1)
+    for b, row in enumerate(rows):
+        at = 0
+        for number, example in enumerate(row):
+            end = at + len(example.ids)
+            tokens = torch.tensor(example.ids)
+            ids[b, at:end] = tokens
+            positions[b, at:end] = torch.arange(len(example.ids))
+            labels[b, at + example.answer - 1 : end - 1] = tokens[example.answer :]
+            owner[b, at:end] = number
+            at = end
+    causal = torch.ones(longest, longest, dtype=torch.bool).tril()
+    mask = (owner[:, :, None] == owner[:, None, :]) & causal
+    return {"input_ids": ids, "labels": labels, "position_ids": positions, "attention_mask": mask[:, None]}
