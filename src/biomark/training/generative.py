@@ -49,7 +49,15 @@ class AnswerTrainer(Trainer):
 
     With a vocabulary of 30,000 to 150,000 the head is a large part of the work and its logits most of
     the memory; prompts are more than half of the tokens.
+
+    Args:
+        negatives: see `GenerativeRecipe`.
     """
+
+    def __init__(self, *args: Any, negatives: int, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.negatives = negatives
+        self.model_accepts_loss_kwargs = True  # so that `num_items_in_batch` is counted
 
     def compute_loss(  # type: ignore[override]
         self,
@@ -61,19 +69,46 @@ class AnswerTrainer(Trainer):
         """Cross entropy, the mean over the answers' tokens of all rows and devices that share a step."""
         labels = inputs.pop("labels")
         wanted = labels != IGNORED
-        with head_on(self.model, wanted):
-            logits = model(**inputs, use_cache=False).logits  # (N, V)
-        loss = nn.functional.cross_entropy(logits.float(), labels[wanted], reduction="sum")
-        return loss / (num_items_in_batch if num_items_in_batch is not None else wanted.sum())
+        said = labels[wanted]  # (N,)
+        head = self.model.get_output_embeddings()
+        if self.negatives:
+            with before(head, lambda hidden: hidden[:, :0]) as seen:
+                model(**inputs, use_cache=False)
+            rows, said = self._candidates(said, inputs["input_ids"], len(head.weight))
+            bias = head.bias[rows] if head.bias is not None else None
+            with self.accelerator.autocast():
+                logits = nn.functional.linear(seen[0][wanted], head.weight[rows], bias)  # (N, C)
+        else:
+            with before(head, lambda hidden: hidden[wanted]):
+                logits = model(**inputs, use_cache=False).logits  # (N, V)
+        loss = nn.functional.cross_entropy(logits.float(), said, reduction="sum")
+        return loss / (num_items_in_batch if num_items_in_batch is not None else len(said))
+
+    def _candidates(self, said: Tensor, read: Tensor, size: int) -> tuple[Tensor, Tensor]:
+        """The C tokens to choose from, and at which of them stands what is to be said."""
+        random = torch.randint(size, (self.negatives,), device=said.device)
+        rows = torch.unique(torch.cat((read.flatten(), random)))
+        return rows, torch.searchsorted(rows, said)
 
 
 @contextmanager
-def head_on(model: nn.Module, wanted: Tensor) -> Iterator[None]:
-    """Let the model's head see only the hidden states at `wanted` (B, L): its logits are (N, V)."""
-    head = model.get_output_embeddings()  # type: ignore[operator]
-    handle = head.register_forward_pre_hook(lambda _, args: (args[0][wanted],))
+def before(head: nn.Module, choose: Callable[[Tensor], Tensor]) -> Iterator[list[Tensor]]:
+    """Let a model's head see only what `choose` makes of the hidden states (B, L, H).
+
+    A hook changes neither the names of the weights nor what wraps the model.
+
+    Yields:
+        A list that gets the hidden states when the model has run.
+    """
+    seen: list[Tensor] = []
+
+    def hook(_: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
+        seen.append(args[0])
+        return (choose(args[0]),)
+
+    handle = head.register_forward_pre_hook(hook)
     try:
-        yield
+        yield seen
     finally:
         handle.remove()
 
@@ -123,8 +158,8 @@ def train(
         train_dataset=Rows(rows),
         data_collator=lambda batch: collate(batch, vocabulary.end, length=recipe.row_tokens if recipe.packing else None),
         callbacks=[Progress(progress)],
+        negatives=recipe.negatives,
     )
-    trainer.model_accepts_loss_kwargs = True
     for callback in ("PrinterCallback", "ProgressCallback"):
         trainer.callback_handler.callbacks = [
             c for c in trainer.callback_handler.callbacks if type(c).__name__ != callback
