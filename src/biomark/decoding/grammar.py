@@ -128,6 +128,8 @@ class Grammar:
             state: where the answer stands; what it has marked stays.
             mentions: in the source, apart and in order; those that are passed or cannot be marked are left out.
         """
+        if state.finished:
+            return []
         path = state.paths[0]
         spans = self._plan(path, mentions)
         wanted = self._marked(spans)
@@ -328,13 +330,17 @@ class Grammar:
         at = 0
         for span in spans:
             n, m = begins[span.start], closes[span.end]
-            pieces += [symbols[at:n], self._open, self._anew(n), symbols[n:m], self._close, self._anew(m)]
+            pieces += [self._copied(at, n), self._open, self._copied(n, m), self._close]
             at = m
-        return "".join((*pieces, symbols[at:]))
+        return "".join((*pieces, self._copied(at, len(symbols))))
+
+    def _copied(self, start: int, end: int) -> str:
+        """A stretch of the source between tags."""
+        return self._anew(start) + self._symbols[start:end] if end > start else ""
 
     def _anew(self, at: int) -> str:
-        """What stands after a tag inside a word."""
-        inside = self._spellable is not None and at < len(self._symbols) and self._symbols[at] != WORD
+        """What stands after a tag inside a word, before what is copied."""
+        inside = self._spellable is not None and 0 < at < len(self._symbols) and self._symbols[at] != WORD
         return WORD if inside else ""
 
     def _boundaries(self, ids: Sequence[int], wanted: str) -> dict[int, int]:

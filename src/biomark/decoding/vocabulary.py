@@ -91,6 +91,7 @@ class Vocabulary:
         self._normalised: dict[str, str] = {}
         self.unknown: int | None = full.token_to_id(state["model"]["unk_token"]) if self._words else None
         self.symbols: list[str | None] = _symbols(state, self.size)
+        self.symbols[end] = None
         if self.open is not None and self.close is not None:
             self.symbols[self.open], self.symbols[self.close] = _ADDED
         self.tags = _ADDED if added else (self.spell(OPEN).symbols, self.spell(CLOSE).symbols)
@@ -103,12 +104,14 @@ class Vocabulary:
         self._check()
 
     def _check(self) -> None:
-        needed = {WORD + tag for tag in ("<", "/", "mark", ">")} if self._words else map(chr, range(256))
-        if self._words and self.open is not None:
-            needed = set()
-        if missing := [text for text in needed if text not in self.tokens]:
+        missing: list[str] = []
+        if not self._words:
+            missing = [text for text in map(chr, range(256)) if text not in self.tokens]
+        elif self.open is None:
+            missing = [tag for tag in (OPEN, CLOSE) if self.unknown in self._copy(tag)]
+        if missing:
             raise ModelError(
-                f"the tokenizer cannot spell every text: it lacks {len(missing)} symbols, such as {missing[0]!r}; "
+                f"the tokenizer cannot spell every answer: it lacks {len(missing)} symbols, such as {missing[0]!r}; "
                 "take a model with byte-level BPE, byte fallback, or WordPiece"
             )
 
@@ -122,7 +125,7 @@ class Vocabulary:
 
     def _spell_words(self, text: str) -> Spelling:
         encoding = self._plain.encode(text, add_special_tokens=False)
-        begins: dict[int, int] = {}
+        begins: dict[int | None, int] = {}
         for word, (start, _) in zip(encoding.word_ids, encoding.offsets, strict=True):
             begins.setdefault(word, start)
         waiting = sorted(begins.values(), reverse=True)

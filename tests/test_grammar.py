@@ -1,0 +1,188 @@
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, trainers
+
+from biomark.decoding.grammar import Grammar
+from biomark.decoding.vocabulary import Vocabulary
+from biomark.errors import ModelError
+from biomark.marks import CLOSE, OPEN, decode, encode
+from biomark.spans import Entity, Span
+
+TEXT = [
+    "The <mark>fever</mark> of the patient < 39 degrees, and > 38.",
+    "A mark on the skin; the marker BRCA1 was seen in breast cancer.",
+    "### Response: no fever. 1,25-dihydroxyvitamin D3 / calcium.",
+]
+ODD = [
+    "😀",
+    "İ",
+    "e\u0301",
+    "\t",
+    " ",
+    "<mark>",
+    "</mark>",
+    "<",
+    "<ma",
+    "/",
+    "### Response:",
+    "ß",
+    "漢",
+    "fever",
+    "x",
+    ".",
+]
+sources = st.lists(st.sampled_from(ODD), min_size=1, max_size=8).map("".join).map(str.strip).filter(bool)
+
+
+@pytest.fixture(scope="module")
+def vocabularies(sentence_pieces, byte_level, word_pieces):
+    old, word_pieces = word_pieces, Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    word_pieces.normalizer, word_pieces.pre_tokenizer = old.normalizer, old.pre_tokenizer
+    word_pieces.train_from_iterator(
+        TEXT, trainers.WordPieceTrainer(special_tokens=["[PAD]", "[UNK]", "[SEP]"], show_progress=False)
+    )
+    kinds = {"sentence_pieces": sentence_pieces, "byte_level": byte_level, "word_pieces": word_pieces}
+    return {
+        (kind, added): Vocabulary(
+            tokenizer, tokenizer.token_to_id("[SEP]" if kind == "word_pieces" else "</s>"), added=added
+        )
+        for kind, tokenizer in kinds.items()
+        for added in (False, True)
+    }
+
+
+ALL = [(kind, added) for kind in ("sentence_pieces", "byte_level", "word_pieces") for added in (False, True)]
+
+
+@pytest.fixture(params=ALL, ids=lambda p: f"{p[0]}-{'added' if p[1] else 'text'}", scope="module")
+def vocabulary(request, vocabularies):
+    return vocabularies[request.param]
+
+
+def said(vocabulary, tokens):
+    """The text of an answer, for vocabularies of bytes."""
+    symbols = "".join(vocabulary.symbols[token] for token in tokens if token != vocabulary.end)
+    for tag, symbol in zip((OPEN, CLOSE), vocabulary.tags, strict=True):
+        symbols = symbols.replace(symbol, tag)
+    return symbols.encode("latin-1").decode()
+
+
+@given(source=sources, data=st.data())
+@settings(max_examples=60)
+def test_every_walk_ends_and_copies_its_source(vocabulary, source, data):
+    grammar = Grammar(source, vocabulary)
+    state, tokens = grammar.start, []
+    while not state.finished:
+        allowed = grammar.allowed(state)
+        assert allowed, (source, tokens)
+        assert list(allowed) == sorted(set(allowed))
+        tokens.append(data.draw(st.sampled_from(allowed)))
+        state = grammar.advance(state, tokens[-1])
+    marks = grammar.marks(state)
+    at = 0
+    for mark in marks:
+        text = mark.span.of(source)
+        assert at <= mark.span.start
+        assert text.strip() == text != ""
+        assert 0 <= mark.first <= mark.last < len(tokens)
+        at = mark.span.end
+    if vocabulary.unknown is None and vocabulary.open is None:
+        found = decode(said(vocabulary, tokens), source, "disease")
+        assert [entity.extent for entity in found] == [mark.span for mark in marks]
+
+
+@given(source=sources, data=st.data())
+@settings(max_examples=60)
+def test_drafts_are_answers_that_mark_what_was_wanted(vocabulary, source, data):
+    grammar = Grammar(source, vocabulary)
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(source)), max_size=6)))
+    wanted = [Span(a, b) for a, b in zip(cuts[::2], cuts[1::2], strict=False) if b > a] if len(cuts) % 2 == 0 else []
+    state = grammar.start
+    for _ in range(data.draw(st.integers(0, 10))):
+        if not state.finished:
+            state = grammar.advance(state, data.draw(st.sampled_from(grammar.allowed(state))))
+    before = grammar.marks(state)
+    for token in grammar.draft(state, wanted):
+        assert token in grammar.allowed(state)
+        state = grammar.advance(state, token)
+    assert state.finished
+    assert grammar.marks(state)[: len(before)] == before
+
+
+@given(
+    words=st.lists(st.sampled_from(["fever", "BRCA1", "the", "İ", "😀", ",", "(x)"]), min_size=1, max_size=9),
+    data=st.data(),
+)
+@settings(max_examples=60)
+def test_a_draft_of_word_mentions_is_the_tokenised_answer(vocabulary, words, data):
+    source = " ".join(words)
+    places = list(itertools.accumulate([0, *(len(word) + 1 for word in words)]))
+    picked = sorted(data.draw(st.sets(st.integers(0, len(words) - 1))))
+    wanted = [Span(places[n], places[n] + len(words[n])) for n in picked]
+    grammar = Grammar(source, vocabulary)
+    tokens = grammar.draft(grammar.start, wanted)
+    state = grammar.start
+    for token in tokens:
+        state = grammar.advance(state, token)
+    if vocabulary.unknown is None:
+        assert [mark.span for mark in grammar.marks(state)] == wanted
+    assert tokens == [*vocabulary.answer(source, [mark.span for mark in grammar.marks(state)]), vocabulary.end]
+
+
+def every_answer(source):
+    """All marked texts of a source, from the definition."""
+    for size in range(0, len(source) + 1):
+        for cuts in itertools.combinations_with_replacement(range(len(source) + 1), 2 * size):
+            spans = [Span(a, b) for a, b in zip(cuts[::2], cuts[1::2], strict=False) if b > a]
+            if len(spans) < size or any(span.of(source).strip() != span.of(source) for span in spans):
+                continue
+            if all(a.end <= b.start for a, b in itertools.pairwise(spans)):
+                marked = encode(source, [Entity((span,), "x") for span in spans])
+                if not marked.left_out:
+                    yield marked.text
+
+
+@pytest.mark.parametrize("source", ["a b", "éx", "<m", "x<", "> k", "a<b"])
+@pytest.mark.parametrize("kind", ["sentence_pieces", "byte_level"])
+def test_allowed_is_exactly_what_begins_an_answer(vocabularies, kind, source):
+    vocabulary = vocabularies[kind, False]
+    answers = [answer.encode().decode("latin-1") for answer in every_answer(source)]
+    begun = {answer[:n] for answer in answers for n in range(len(answer) + 1)}
+    spelled = {id: text for id, text in enumerate(vocabulary.symbols) if text}
+    grammar = Grammar(source, vocabulary)
+    waiting, seen = [("", grammar.start)], set()
+    while waiting:
+        text, state = waiting.pop()
+        expected = {id for id, more in spelled.items() if text + more in begun}
+        expected |= {vocabulary.end} if text in answers else set()
+        assert set(grammar.allowed(state)) == expected, text
+        for id in expected - {vocabulary.end}:
+            if text + spelled[id] not in seen:
+                seen.add(text + spelled[id])
+                waiting.append((text + spelled[id], grammar.advance(state, id)))
+    assert len(seen) > 20
+
+
+def test_what_is_not_allowed_is_refused(vocabulary):
+    grammar = Grammar("fever", vocabulary)
+    for token in (vocabulary.end, vocabulary.size + 5, vocabulary.answer("skin", [])[0]):
+        with pytest.raises(ValueError, match="not allowed|may not end"):
+            grammar.advance(grammar.start, token)
+
+
+def test_special_tokens_in_a_text_are_text(vocabularies):
+    byte_level = vocabularies["byte_level", True]
+    ids = byte_level.prompt("</s><mark>")
+    assert byte_level.end not in ids
+    assert byte_level.open not in ids
+    assert byte_level.answer("a</s>", [Span(0, 1)]).count(byte_level.close) == 1
+
+
+def test_a_tokenizer_that_cannot_spell_every_text_is_refused():
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.train_from_iterator(TEXT, trainers.BpeTrainer(special_tokens=["<unk>", "</s>"], show_progress=False))
+    with pytest.raises(ModelError, match="byte fallback"):
+        Vocabulary(tokenizer, 1)
