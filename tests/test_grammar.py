@@ -169,7 +169,7 @@ def test_allowed_is_exactly_what_begins_an_answer(vocabularies, kind, source):
 def test_what_is_not_allowed_is_refused(vocabulary):
     grammar = Grammar("fever", vocabulary)
     for token in (vocabulary.end, vocabulary.size + 5, vocabulary.answer("skin", [])[0]):
-        with pytest.raises(ValueError, match="not allowed|may not end"):
+        with pytest.raises(ValueError, match=r"not allowed|may not end"):
             grammar.advance(grammar.start, token)
 
 

@@ -117,6 +117,16 @@ class Grammar:
                 return State(paths, state.said + len(spelled), count)
         raise ValueError(f"token {token} is not allowed after {state.count} tokens")
 
+    def accepts(self, tokens: Sequence[int]) -> bool:
+        """Whether tokens are a whole answer, with the end token."""
+        state = self.start
+        try:
+            for token in tokens:
+                state = self.advance(state, token)
+        except ValueError:
+            return False
+        return state.finished
+
     def marks(self, state: State) -> tuple[Mark, ...]:
         """The mentions that are marked so far, in order."""
         return state.paths[0].marks

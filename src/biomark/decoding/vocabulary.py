@@ -173,6 +173,10 @@ class Vocabulary:
             at = span.end
         return ids + self._copy(source[at:])
 
+    def text(self, ids: Sequence[int]) -> str:
+        """The text of an answer's ids, as the tokenizer writes it; for people, or to be aligned with its source."""
+        return self.full.decode(list(ids), skip_special_tokens=True)
+
     def _copy(self, text: str) -> list[int]:
         """The ids of a text that follows something else."""
         if not text:

@@ -41,3 +41,17 @@ class Recognizer(Protocol):
             UsageError: if it does not know a type.
         """
         ...
+
+
+def in_groups(documents: Iterable[Document], characters: int) -> Iterator[list[Document]]:
+    """Documents in a row of about `characters` code points together."""
+    group: list[Document] = []
+    size = 0
+    for document in documents:
+        group.append(document)
+        size += len(document.text) + 1
+        if size >= characters:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group

@@ -17,7 +17,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from biomark.errors import ModelError, UsageError
-from biomark.recognizers import Annotated
+from biomark.recognizers import Annotated, in_groups
 from biomark.spans import Document, Rejected, Span
 from biomark.tagging import (
     TAGS,
@@ -100,26 +100,13 @@ class TaggingRecognizer:
         with ThreadPoolExecutor(self._threads) as pool:
             # One group is computed while the one before it is decoded and the next one is read.
             before: _Group | None = None
-            for documents_ in self._groups(documents):
+            for documents_ in in_groups(documents, self._characters_at_once):
                 group = self._begin([self._read(document) for document in documents_], pool)
                 if before is not None:
                     yield from self._finish(before, wanted, least)
                 before = group
             if before is not None:
                 yield from self._finish(before, wanted, least)
-
-    def _groups(self, documents: Iterator[Document]) -> Iterator[list[Document]]:
-        """Documents of about `characters_at_once` together."""
-        group: list[Document] = []
-        size = 0
-        for document in documents:
-            group.append(document)
-            size += len(document.text) + 1
-            if size >= self._characters_at_once:
-                yield group
-                group, size = [], 0
-        if group:
-            yield group
 
     def _read(self, document: Document) -> Read | Annotated:
         """A document ready for batches, or handed back where it cannot be read."""

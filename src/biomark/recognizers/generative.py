@@ -1,0 +1,303 @@
+"""Mentions from the answers of a causal language model: the sentence again, with marks (Keloth et al. 2024).
+
+A window (a sentence, or a part of one that is too long) is asked about once for each entity type.
+`MarkDecoding` gives faithful answers and is the product; `FreeGeneration` lets the model write what it
+likes, as in the paper, and aligns that with the window afterwards.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+
+from biomark import marks, prompts
+from biomark.decoding.engine import Decoder, Question
+from biomark.decoding.grammar import Grammar
+from biomark.decoding.vocabulary import Vocabulary
+from biomark.errors import BiomarkError, UsageError
+from biomark.recognizers import Annotated, Recognizer, in_groups
+from biomark.sentences import with_sentences
+from biomark.spans import Document, Entity, Rejected, Span
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What is asked at once.
+
+    Attributes:
+        text: a sentence, or a part of one.
+        type: what to look for.
+        prompt: the ids of the whole prompt.
+        draft: mentions that are expected, with offsets in `text`.
+    """
+
+    text: str
+    type: str
+    prompt: tuple[int, ...]
+    draft: tuple[Span, ...] = ()
+
+
+class Answering(Protocol):
+    """Gets answers from a model.
+
+    Attributes:
+        counts: what it has done so far: `answers`, `unfaithful` ones, `tokens` computed, `passes`.
+    """
+
+    counts: Counter[str]
+
+    def longest(self) -> int | None:
+        """Tokens that prompt and answer may have together; None: any number."""
+        ...
+
+    def answer(self, windows: Sequence[Window]) -> list[marks.Aligned | None]:
+        """The mentions of each window, with offsets in it; None where prompt and answer became too long."""
+        ...
+
+
+class MarkDecoding:
+    """Answers under the mark grammar, by draft and verify; see `biomark.decoding`."""
+
+    def __init__(self, decoder: Decoder, vocabulary: Vocabulary) -> None:
+        self.counts: Counter[str] = Counter()
+        self._decoder = decoder
+        self._vocabulary = vocabulary
+
+    def longest(self) -> int | None:
+        """See `Answering`."""
+        return self._decoder.longest
+
+    def answer(self, windows: Sequence[Window]) -> list[marks.Aligned | None]:
+        """See `Answering`; a mention's score is the probability that just it is marked, given what is before it."""
+        questions = [Question(w.prompt, Grammar(w.text, self._vocabulary), w.draft) for w in windows]
+        found: list[marks.Aligned | None] = []
+        for window, answer in zip(windows, self._decoder.answer(questions), strict=True):
+            if answer is None:
+                found.append(None)
+                continue
+            self.counts += Counter(answers=1, tokens=answer.computed, passes=answer.passes)
+            scores = answer.probabilities
+            entities = [
+                Entity((mark.span,), window.type, score=min(1.0, prod(scores[mark.first : mark.last + 1])))
+                for mark in answer.marks
+            ]
+            found.append(marks.Aligned(tuple(entities)))
+        return found
+
+
+class FreeGeneration:
+    """Greedy generation without a grammar (`generate` of transformers); answers are aligned with their window.
+
+    Args:
+        model: a causal language model.
+        vocabulary: its.
+        lookup: tokens that prompt lookup drafts at once; 0: none. With it, windows are asked one by one.
+    """
+
+    def __init__(self, model: PreTrainedModel, vocabulary: Vocabulary, *, lookup: int = 0) -> None:
+        self.counts: Counter[str] = Counter()
+        self._model = model
+        self._vocabulary = vocabulary
+        self._lookup = lookup
+
+    def longest(self) -> int | None:
+        """See `Answering`."""
+        positions = getattr(self._model.config, "max_position_embeddings", None)
+        return int(positions) if positions else None
+
+    def answer(self, windows: Sequence[Window]) -> list[marks.Aligned | None]:
+        """See `Answering`; mentions have no score."""
+        if self._lookup and len(windows) > 1:
+            return [found for window in windows for found in self.answer([window])]
+        width = max(len(window.prompt) for window in windows)
+        ids = torch.full((len(windows), width), self._vocabulary.end)
+        mask = torch.zeros_like(ids)
+        for row, window in enumerate(windows):
+            ids[row, width - len(window.prompt) :] = torch.tensor(window.prompt)
+            mask[row, width - len(window.prompt) :] = 1
+        room = (self.longest() or 1_000_000) - width
+        wanted = max(2 * len(self._vocabulary.answer(window.text, ())) for window in windows) + 32
+        if room < 1:
+            return [None] * len(windows)
+        said = self._model.generate(  # type: ignore[operator]
+            input_ids=ids.to(self._model.device),
+            attention_mask=mask.to(self._model.device),
+            max_new_tokens=min(wanted, room),
+            do_sample=False,
+            num_beams=1,
+            use_cache=True,
+            eos_token_id=self._vocabulary.end,
+            pad_token_id=self._vocabulary.end,
+            prompt_lookup_num_tokens=self._lookup or None,
+        )
+        return [self._read(window, said[row, width:].tolist()) for row, window in enumerate(windows)]
+
+    def _read(self, window: Window, tokens: list[int]) -> marks.Aligned:
+        if self._vocabulary.end in tokens:
+            tokens = tokens[: tokens.index(self._vocabulary.end) + 1]
+        faithful = Grammar(window.text, self._vocabulary).accepts(tokens)
+        self.counts += Counter(answers=1, unfaithful=not faithful, tokens=len(window.prompt) + len(tokens))
+        return marks.align(self._vocabulary.text(tokens), window.text, window.type)
+
+
+@dataclass(slots=True)
+class _Under:
+    """A document under way, its windows' places, and what was found so far."""
+
+    document: Document
+    entities: list[Entity]
+    rejected: list[Rejected]
+
+
+class GenerativeRecognizer:
+    """Asks a causal language model for the mentions of each type in each sentence.
+
+    Args:
+        answering: how it is asked.
+        vocabulary: of the model.
+        types: that the model was tuned on, under biomark's names; None: not known.
+        form, guidelines: of the prompts; see `biomark.prompts.instruction`.
+        batch: windows asked at the same time.
+        drafter: proposes mentions of the types that it knows; good ones make mark decoding faster, and none
+            changes an answer.
+        characters_at_once: how much text is read before its windows are sorted by length into batches.
+    """
+
+    def __init__(
+        self,
+        answering: Answering,
+        vocabulary: Vocabulary,
+        types: Sequence[str] | None,
+        *,
+        form: str = "alpaca",
+        guidelines: bool = False,
+        batch: int = 16,
+        drafter: Recognizer | None = None,
+        characters_at_once: int = 20_000,
+    ) -> None:
+        self.answering = answering
+        self._vocabulary = vocabulary
+        self._types = tuple(types) if types is not None else None
+        self._form = form
+        self._guidelines = guidelines
+        self._batch = batch
+        self._drafter = drafter
+        self._characters_at_once = characters_at_once
+
+    @property
+    def types(self) -> tuple[str, ...] | None:
+        """The types that the model was tuned on; it can be asked for others, with what success it may."""
+        return self._types
+
+    def annotate(
+        self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
+    ) -> Iterator[Annotated]:
+        """See `biomark.recognizers.Recognizer`; any type may be asked for; a mention lies within a sentence."""
+        wanted = self._types if types is None else tuple(types)
+        if wanted is None:
+            raise UsageError("this model does not say which types it knows; say --types disease,chemical")
+        return self._stream(documents, wanted, min_score or 0.0)
+
+    def _stream(self, documents: Iterable[Document], types: Sequence[str], least: float) -> Iterator[Annotated]:
+        instructions = {t: prompts.instruction(t, guidelines=self._guidelines, form=self._form) for t in types}
+        for group in in_groups(documents, self._characters_at_once):
+            clean = [replace(d, entities=(), alternatives=(), relations=()) for d in group]
+            drafts = self._drafts(clean, types)
+            found = [_Under(document, [], []) for document in clean]
+            tasks = [
+                (number, span, type)
+                for number, document in enumerate(clean)
+                for span in with_sentences(document).sentences
+                for type in types
+            ]
+            self._ask(tasks, found, drafts, instructions)
+            for under in found:
+                kept = [e for e in under.entities if e.score is None or e.score >= least]
+                kept.sort(key=lambda e: (e.start, e.end, types.index(e.type)))
+                yield Annotated(replace(under.document, entities=tuple(kept)), tuple(under.rejected))
+
+    def _drafts(self, documents: Sequence[Document], types: Sequence[str]) -> list[tuple[Entity, ...]]:
+        if self._drafter is None:
+            return [()] * len(documents)
+        known = [type for type in types if self._drafter.types is None or type in self._drafter.types]
+        return [found.document.entities for found in self._drafter.annotate(documents, known)]
+
+    def _ask(
+        self,
+        tasks: list[tuple[int, Span, str]],
+        found: Sequence[_Under],
+        drafts: Sequence[tuple[Entity, ...]],
+        instructions: dict[str, str],
+    ) -> None:
+        """Ask in batches of like length, longest first; what is too long is asked in two parts."""
+        waiting: list[tuple[int, Span, Window]] = []
+        while tasks:
+            number, span, type = tasks.pop()
+            under = found[number]
+            try:
+                window = self._window(under.document, span, type, drafts[number], instructions[type])
+            except Exception as error:  # whatever a tokenizer raises on odd text must not stop the rest
+                under.rejected.append(self._rejected(under.document, span, f"cannot be read: {error}"))
+                continue
+            if self._fits(window) or len(span) == 1:
+                waiting.append((number, span, window))
+            else:
+                tasks += [(number, part, type) for part in halves(under.document.text, span)]
+        waiting.sort(key=lambda item: -len(item[2].prompt))
+        for first in range(0, len(waiting), self._batch):
+            batch = waiting[first : first + self._batch]
+            for (number, span, window), answer in zip(batch, self._answers([w for *_, w in batch]), strict=True):
+                under = found[number]
+                if answer is None and len(span) > 1:
+                    tasks += [(number, part, window.type) for part in halves(under.document.text, span)]
+                elif answer is None:
+                    under.rejected.append(self._rejected(under.document, span, "the model has no room for an answer"))
+                else:
+                    under.entities += [entity.shift(span.start) for entity in answer.entities]
+                    under.rejected += [self._rejected(under.document, span, r.reason, r.raw) for r in answer.rejected]
+        if tasks:
+            self._ask(tasks, found, drafts, instructions)
+
+    def _answers(self, windows: list[Window]) -> list[marks.Aligned | None]:
+        """Answers to a batch; if one window spoils it, each is asked alone, and that one is rejected."""
+        try:
+            return self.answering.answer(windows)
+        except (BiomarkError, ValueError, IndexError) as error:
+            if len(windows) == 1:
+                reason = f"{windows[0].type}: no answer: {error}"
+                return [marks.Aligned((), (Rejected(reason, raw=windows[0].text),))]
+            return [answer for window in windows for answer in self._answers([window])]
+
+    def _window(self, document: Document, span: Span, type: str, draft: Sequence[Entity], instruction: str) -> Window:
+        text = span.of(document.text)
+        prompt = self._vocabulary.prompt(prompts.prompt(instruction, text, form=self._form))
+        inside = [
+            entity.extent.shift(-span.start) for entity in draft if entity.type == type and span.contains(entity.extent)
+        ]
+        return Window(text, type, tuple(prompt), tuple(sorted(inside)))
+
+    def _fits(self, window: Window) -> bool:
+        """Whether there is room for an answer with a mark at every fourth token."""
+        longest = self.answering.longest()
+        if longest is None or len(window.prompt) * 3 < longest:
+            return True
+        return len(window.prompt) + 1.5 * len(self._vocabulary.answer(window.text, ())) + 8 <= longest
+
+    def _rejected(self, document: Document, span: Span, reason: str, raw: str = "") -> Rejected:
+        return Rejected(reason, raw=raw or span.of(document.text), document_id=document.id, window=span)
+
+
+def halves(text: str, span: Span) -> tuple[Span, Span]:
+    """A span of at least two characters in two, at the white space nearest to its middle if there is any inside."""
+    middle = (span.start + span.end) // 2
+    blanks = [n for n in range(span.start + 1, span.end) if text[n].isspace()]
+    cut = min(blanks, key=lambda n: abs(n - middle), default=middle)
+    return Span(span.start, cut), Span(cut, span.end)
