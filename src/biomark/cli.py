@@ -96,6 +96,13 @@ def annotate(
     min_score: Annotated[
         float | None, typer.Option(help="Leave out mentions with a lower score; else as the model says.", min=0, max=1)
     ] = None,
+    decoding: Annotated[
+        str, typer.Option(help="Of a generative model: marks (faithful) or generate (as in the paper).")
+    ] = "marks",
+    drafter: Annotated[
+        str | None, typer.Option(help="A model, such as default, whose mentions make a generative model faster.")
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Sentences that a generative model is asked about at once.")] = 16,
     progress: _Progress = None,
 ) -> None:
     """Find mentions in texts and write them down, or show them.
@@ -115,7 +122,7 @@ def annotate(
     output = None if output == "-" else output
     screen = output is None and sys.stdout.isatty()
     jobs = plan(paths, output, from_=from_, to=to, screen=screen)
-    recognizer = models.load(model)
+    recognizer = models.load(model, models.Asking(decoding, drafter, batch))
     rejects, lost = Rejects(), Counter[str]()
     shown = sys.stderr.isatty() and not screen if progress is None else progress
     for job in jobs:

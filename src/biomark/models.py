@@ -1,13 +1,15 @@
 """A model's name or folder → its Recognizer, and what is known of it.
 
-`default` is the model that the package carries. Any other name is a folder: one that
-`biomark export` made (ONNX, no torch needed), or one of a training run (needs the extra `train`).
+`default` and `nano` are the models that the package carries. Any other name is a folder: one that
+`biomark export` made (of a tagging model ONNX, no torch needed), or one of a training run (needs the
+extra `train`, as all generative models do).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
@@ -17,34 +19,90 @@ from biomark.recognizers.tagging import CARD, WEIGHTS, load_onnx
 from biomark.training.recipe import RECIPE, SCORES
 
 DEFAULT = "default"
+PACKAGED = {DEFAULT: "default_model", "nano": "nano_model"}
 RUNS = Path("runs")
 
 
-def load(name: str = DEFAULT) -> Recognizer:
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How a generative model is asked.
+
+    Attributes:
+        decoding: `marks`: answers are faithful (see `biomark.decoding`); `generate`: the model writes
+            what it likes, and what can be placed in the text is taken, as in the paper.
+        drafter: a model that proposes mentions, so that answers come faster; None: none. It changes no answer.
+        batch: windows asked at the same time.
+    """
+
+    decoding: str = "marks"
+    drafter: str | None = None
+    batch: int = 16
+
+
+def load(name: str = DEFAULT, asking: Asking | None = None) -> Recognizer:
     """The recognizer of a model.
 
     Args:
-        name: `default`, or a folder.
+        name: `default`, `nano`, or a folder.
+        asking: for generative models alone; None: as `Asking` says.
 
     Raises:
-        UsageError: if there is no such model; the message lists those that there are.
+        UsageError: if there is no such model (the message lists those that there are), or `asking` does
+            not suit it.
         ModelError: if its folder is incomplete.
         MissingExtraError: if it needs a library that is not installed.
     """
     folder = folder_of(name)
-    if name == DEFAULT or (folder / WEIGHTS).is_file():
-        return load_onnx(folder)
     try:
+        if is_generative(folder):
+            return _load_generative(folder, asking or Asking())
+        if asking not in (None, Asking()):
+            raise UsageError(f"{name} is a tagging model; --decoding, --drafter and --batch are for generative ones")
+        if (folder / WEIGHTS).is_file():
+            return load_onnx(folder)
         from biomark.training.tagging import load_trained, recognizer_of
     except ImportError as error:
         raise MissingExtraError(error.name or "torch", "train") from error
     return recognizer_of(*load_trained(folder))
 
 
+def is_generative(folder: Path) -> bool:
+    """Whether a folder holds a causal language model."""
+    recipe = folder / RECIPE
+    return recipe.is_file() and "method" in json.loads(recipe.read_text("utf-8"))
+
+
+def _load_generative(folder: Path, asking: Asking) -> Recognizer:
+    from biomark.decoding.engine import Decoder
+    from biomark.recognizers.generative import Answering, FreeGeneration, GenerativeRecognizer, MarkDecoding
+    from biomark.training.causal import load_trained
+
+    model, vocabulary, recipe = load_trained(folder)
+    ways: dict[str, Callable[[], Answering]] = {
+        "marks": lambda: MarkDecoding(Decoder(model, vocabulary), vocabulary),
+        "generate": lambda: FreeGeneration(model, vocabulary),
+    }
+    if asking.decoding not in ways:
+        raise UsageError(f"decoding is {asking.decoding!r}; there are {', '.join(ways)}")
+    if asking.batch < 1:
+        raise UsageError(f"a batch holds at least 1 window, not {asking.batch}")
+    if asking.drafter is not None and asking.decoding != "marks":
+        raise UsageError("a drafter serves mark decoding alone; leave out --drafter or --decoding generate")
+    return GenerativeRecognizer(
+        ways[asking.decoding](),
+        vocabulary,
+        recipe.types or None,
+        form=recipe.prompt,
+        guidelines=recipe.guidelines,
+        batch=asking.batch,
+        drafter=load(asking.drafter) if asking.drafter is not None else None,
+    )
+
+
 def folder_of(name: str) -> Path:
     """The folder of a model; see `load`."""
-    if name == DEFAULT:
-        return Path(str(files("biomark").joinpath("default_model")))
+    if name in PACKAGED:
+        return Path(str(files("biomark").joinpath(PACKAGED[name])))
     folder = next((f for f in (Path(name), RUNS / name) if f.is_dir()), None)
     if folder is None:
         raise UsageError(f"no model {name!r}: neither a folder nor one of {', '.join(names())}")
@@ -54,7 +112,7 @@ def folder_of(name: str) -> Path:
 def names() -> list[str]:
     """The models at hand: the package's own, and those under `runs/` of the working folder."""
     runs = sorted(p.name for p in RUNS.glob("*") if (p / WEIGHTS).is_file() or (p / RECIPE).is_file())
-    return [DEFAULT, *runs]
+    return [*PACKAGED, *runs]
 
 
 def describe(name: str) -> Mapping[str, object]:
