@@ -424,11 +424,33 @@ def bench_annotate(
     weights: Annotated[Path | None, typer.Option(help="A training run whose fp32 weights the pipeline takes.")] = None,
 ) -> None:
     """Sentences per second beside a transformers pipeline with an fp32 model of the same size."""
-    from biomark import bench, corpora
+    from biomark import corpora
+    from biomark.bench import annotate as bench
 
     rejects = Rejects()
     documents = list(corpora.read_corpus(corpus, reject=rejects))
     found = bench.annotate(documents, model=model, rounds=rounds, weights=weights)
+    typer.echo(json.dumps(found, ensure_ascii=False))
+    rejects.exit()
+
+
+@bench_app.command("decoding")
+def bench_decoding(
+    corpus: Annotated[str, typer.Argument(help="A file, or a split of the catalogue.")] = "ncbi_disease:test",
+    *,
+    model: Annotated[str, typer.Option(help="A generative model.")] = "nano",
+    type_: Annotated[str, typer.Option("--type", help="The type that it is asked for.")] = "disease",
+    batch: Annotated[list[int] | None, typer.Option(help="Sentences at once; repeatable; else 1 and 16.")] = None,
+    limit: Annotated[int, typer.Option(help="How many sentences; 0: all.")] = 0,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each runs; the best counts.")] = 1,
+) -> None:
+    """Mark decoding beside generate, prompt lookup and a general grammar engine."""
+    from biomark import corpora
+
+    bench = _needs_extra("biomark.bench.decoding", "bench")
+    rejects = Rejects()
+    documents = list(corpora.read_corpus(corpus, reject=rejects))
+    found = bench.decoding(documents, model=model, type=type_, batches=batch or [1, 16], limit=limit, rounds=rounds)
     typer.echo(json.dumps(found, ensure_ascii=False))
     rejects.exit()
 

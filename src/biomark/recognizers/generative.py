@@ -25,7 +25,7 @@ from biomark.sentences import with_sentences
 from biomark.spans import Document, Entity, Rejected, Span
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import LogitsProcessorList, PreTrainedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,8 @@ class Answering(Protocol):
     """Gets answers from a model.
 
     Attributes:
-        counts: what it has done so far: `answers`, `unfaithful` ones, `tokens` computed, `passes`.
+        counts: what it has done so far: `answers`, `unfaithful` ones, `tokens` computed, padding apart, and
+            `least`: the tokens of prompts and answers.
     """
 
     counts: Counter[str]
@@ -83,7 +84,8 @@ class MarkDecoding:
             if answer is None:
                 found.append(None)
                 continue
-            self.counts += Counter(answers=1, tokens=answer.computed, passes=answer.passes)
+            least = len(window.prompt) + len(answer.tokens)
+            self.counts += Counter(answers=1, tokens=answer.computed, passes=answer.passes, least=least)
             scores = answer.probabilities
             entities = [
                 Entity((mark.span,), window.type, score=min(1.0, prod(scores[mark.first : mark.last + 1])))
@@ -137,14 +139,20 @@ class FreeGeneration:
             eos_token_id=self._vocabulary.end,
             pad_token_id=self._vocabulary.end,
             prompt_lookup_num_tokens=self._lookup or None,
+            logits_processor=self.processors(windows, width),
         )
         return [self._read(window, said[row, width:].tolist()) for row, window in enumerate(windows)]
+
+    def processors(self, windows: Sequence[Window], width: int) -> LogitsProcessorList | None:
+        """What changes the logits, prompts being `width` tokens long: nothing, here."""
+        return None
 
     def _read(self, window: Window, tokens: list[int]) -> marks.Aligned:
         if self._vocabulary.end in tokens:
             tokens = tokens[: tokens.index(self._vocabulary.end) + 1]
         faithful = Grammar(window.text, self._vocabulary).accepts(tokens)
-        self.counts += Counter(answers=1, unfaithful=not faithful, tokens=len(window.prompt) + len(tokens))
+        least = len(window.prompt) + len(tokens)
+        self.counts += Counter(answers=1, unfaithful=not faithful, tokens=least, least=least)
         return marks.align(self._vocabulary.text(tokens), window.text, window.type)
 
 

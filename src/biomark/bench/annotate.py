@@ -1,32 +1,16 @@
-"""Benchmarks: ours beside what users would otherwise run, in one run on one machine.
-
-Each returns one object for `biomark bench`, whose last line is that object as JSON. Contestants
-run in turn, several rounds, on the same sentences; the best round counts, since whatever else the
-machine does only ever slows a round down.
-"""
+"""A tagging model beside the token-classification pipeline of transformers."""
 
 from __future__ import annotations
 
-import platform
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from biomark import models
+from biomark.bench import Contestant, machine, measure
 from biomark.errors import MissingExtraError
 from biomark.recognizers import Recognizer
-from biomark.recognizers.tagging import cores
 from biomark.sentences import with_sentences
 from biomark.spans import Document
-
-
-@dataclass(frozen=True, slots=True)
-class Contestant:
-    """What is timed: `run` annotates all sentences once."""
-
-    name: str
-    run: Callable[[], None]
 
 
 def annotate(
@@ -57,8 +41,8 @@ def annotate(
         Contestant("biomark, single sentences", lambda: _run(recognizer, alone)),
         *_pipelines(sentences, model, weights),
     ]
-    seconds = _time(contestants, rounds)
-    rates = {name: round(len(sentences) / time, 1) for name, time in seconds.items()}
+    seconds = measure(contestants, rounds)
+    rates = {name: round(len(sentences) / best, 1) for name, best in seconds.items()}
     best = max(rate for name, rate in rates.items() if name.startswith("transformers"))
     return {
         "bench": "annotate",
@@ -68,37 +52,13 @@ def annotate(
         "ratio": round(rates["biomark, documents"] / best, 2),
         "ratio_single_sentences": round(rates["biomark, single sentences"] / best, 2),
         "rounds": rounds,
-        **machine(),
-    }
-
-
-def machine() -> Mapping[str, object]:
-    """What the figures were measured on."""
-    import onnxruntime
-
-    return {
-        "cores": cores(),
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-        "onnxruntime": onnxruntime.__version__,
+        **machine("onnxruntime", "transformers", "torch"),
     }
 
 
 def _run(recognizer: Recognizer, documents: Sequence[Document]) -> None:
     for _ in recognizer.annotate(documents):
         pass
-
-
-def _time(contestants: Sequence[Contestant], rounds: int) -> dict[str, float]:
-    """The best of several rounds, in seconds; the contestants take turns."""
-    best: dict[str, float] = {}
-    for _ in range(rounds):
-        for contestant in contestants:
-            begin = time.perf_counter()
-            contestant.run()
-            seconds = time.perf_counter() - begin
-            best[contestant.name] = min(seconds, best.get(contestant.name, seconds))
-    return best
 
 
 def _pipelines(sentences: Sequence[str], model: str, weights: Path | None) -> list[Contestant]:

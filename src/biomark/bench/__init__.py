@@ -1,0 +1,51 @@
+"""Benchmarks: ours beside what users would otherwise run, in one run on one machine.
+
+Each returns one object for `biomark bench`, whose last line is that object as JSON. Contestants
+run in turn, several rounds, on the same sentences; the best round counts, since whatever else the
+machine does only ever slows a round down.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from biomark.recognizers.tagging import cores
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """What is timed: `run` does all of the work once."""
+
+    name: str
+    run: Callable[[], None]
+
+
+def measure(contestants: Sequence[Contestant], rounds: int) -> dict[str, float]:
+    """The best of several rounds, in seconds; the contestants take turns."""
+    best: dict[str, float] = {}
+    for _ in range(rounds):
+        for contestant in contestants:
+            begin = time.perf_counter()
+            contestant.run()
+            seconds = time.perf_counter() - begin
+            best[contestant.name] = min(seconds, best.get(contestant.name, seconds))
+    return best
+
+
+def machine(*libraries: str) -> Mapping[str, object]:
+    """What the figures were measured on, and with which versions."""
+    found: dict[str, object] = {
+        "cores": cores(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+    }
+    for library in libraries:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found
