@@ -156,7 +156,12 @@ def train(
         model=model,
         args=arguments(recipe, folder / CHECKPOINTS),
         train_dataset=Rows(rows),
-        data_collator=lambda batch: collate(batch, vocabulary.end, length=recipe.row_tokens if recipe.packing else None),
+        data_collator=lambda rows: collate(
+            rows,
+            vocabulary.end,
+            length=recipe.row_tokens if recipe.packing else None,
+            full_prompts=recipe.prompt_attention == "full",
+        ),
         callbacks=[Progress(progress)],
         negatives=recipe.negatives,
     )

@@ -74,24 +74,28 @@ def pack(examples: Iterable[Example], row_tokens: int, *, seed: int) -> list[lis
     return rows
 
 
-def collate(rows: Sequence[Sequence[Example]], pad: int, *, length: int | None = None) -> dict[str, Tensor]:
+def collate(
+    rows: Sequence[Sequence[Example]], pad: int, *, length: int | None = None, full_prompts: bool = False
+) -> dict[str, Tensor]:
     """Arrays for a model of B rows and L tokens.
 
     Args:
         rows: what is read.
         pad: id of the tokens after a row's end.
         length: L; None: the longest row's.
+        full_prompts: whether a prompt's tokens see all of their prompt; see `GenerativeRecipe.prompt_attention`.
 
     Returns:
         `input_ids` (B, L) int64; `labels` (B, L) int64: the token to say at each place, `IGNORED` outside
         answers; `position_ids` (B, L) int64, from 0 in each example; `attention_mask` (B, 1, L, L) bool:
-        each token sees those before it in its own example, and itself.
+        each token sees those before it in its own example, and itself, and see `full_prompts`.
     """
     longest = length or max(sum(len(example.ids) for example in row) for row in rows)
     ids = torch.full((len(rows), longest), pad)
     labels = torch.full((len(rows), longest), IGNORED)
     positions = torch.zeros((len(rows), longest), dtype=torch.int64)
     owner = torch.full((len(rows), longest), -1)
+    prompt = torch.zeros((len(rows), longest), dtype=torch.bool)
     for b, row in enumerate(rows):
         at = 0
         for number, example in enumerate(row):
@@ -101,7 +105,8 @@ def collate(rows: Sequence[Sequence[Example]], pad: int, *, length: int | None =
             positions[b, at:end] = torch.arange(len(example.ids))
             labels[b, at + example.answer - 1 : end - 1] = tokens[example.answer :]
             owner[b, at:end] = number
+            prompt[b, at : at + example.answer] = full_prompts
             at = end
     causal = torch.ones(longest, longest, dtype=torch.bool).tril()
-    mask = (owner[:, :, None] == owner[:, None, :]) & causal
+    mask = (owner[:, :, None] == owner[:, None, :]) & (causal | (prompt[:, :, None] & prompt[:, None, :]))
     return {"input_ids": ids, "labels": labels, "position_ids": positions, "attention_mask": mask[:, None]}

@@ -79,6 +79,8 @@ class GenerativeRecipe:
         types: entity types to learn; empty: all that the corpora annotate.
         prompt: the wording, one of `biomark.prompts.FORMS`.
         guidelines: append to the instruction what to mark.
+        prompt_attention: `causal`, or `full`: the tokens of a prompt see all of it, as in an encoder, and
+            only the answer is causal (a prefix language model; VANER takes the mask off altogether).
         marks: `text`, the paper's way, writes tags with the tokens that the model has; `tokens` adds two.
         examples: how many demonstrations to take, chosen at random; 0: all.
         devel_sentences: how many sentences of each development split are scored; 0: all.
@@ -110,6 +112,7 @@ class GenerativeRecipe:
     types: tuple[str, ...] = ()
     prompt: str = "alpaca"
     guidelines: bool = False
+    prompt_attention: str = "causal"
     marks: str = "text"
     examples: int = 0
     devel_sentences: int = 500
