@@ -1,0 +1,446 @@
+"""Draft and verify: answers under the mark grammar, about as fast as the model reads them.
+
+The answer to a mark prompt is its source with tags, so that nearly all of it is known beforehand. The rest
+of an answer is drafted, the model reads the draft in one pass, and what it would have said itself at each
+place is compared with it. Up to the first difference the draft is the model's answer; there its own choice is
+taken, the rest is drafted again, and what was read right stays in the cache. The answer is, token for token,
+what `greedy` gives: at each step the likeliest of the tokens that the grammar allows.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel
+
+from biomark.decoding.cache import SlotCache, Stretch
+from biomark.decoding.grammar import Grammar, Mark, State
+from biomark.decoding.head import Head, before, head_of
+from biomark.decoding.prefix import Ids, longest_of, worth_keeping
+from biomark.decoding.vocabulary import Vocabulary
+from biomark.errors import ModelError
+from biomark.spans import Span
+
+log = logging.getLogger(__name__)
+
+_STRETCH = 16  # tokens of a draft that are verified after a difference; doubled as long as drafts hold
+_WORTH = 64  # tokens that a common beginning of prompts has to spare for it to be kept
+_KEPT = 8  # how many beginnings are kept
+_RECENT = 8  # prompts before a batch in which common beginnings are looked for, too
+# How far a model's two ways to compute the same may lie apart, relative to the largest logit.
+_TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-2}
+_ROUGH = 1e-1
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a model is asked.
+
+    Attributes:
+        prompt: ids of the whole prompt; at least one.
+        grammar: of the source that the answer copies.
+        draft: mentions that are expected, apart and in order. They change how fast the answer comes, not the answer.
+    """
+
+    prompt: tuple[int, ...]
+    grammar: Grammar
+    draft: tuple[Span, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model said.
+
+    Attributes:
+        tokens: ids, the end token included.
+        probabilities: of each token among those that were allowed.
+        marks: the mentions.
+        passes: runs of the model in which this answer took part.
+        computed: tokens that they computed for it, without padding and without the beginning that its
+            prompt shares with others.
+    """
+
+    tokens: tuple[int, ...]
+    probabilities: tuple[float, ...]
+    marks: tuple[Mark, ...]
+    passes: int
+    computed: int
+
+
+@dataclass(slots=True)
+class _Row:
+    """A question under way.
+
+    Attributes:
+        number: its row of the cache.
+        read: tokens of prompt and answer that the cache holds.
+        draft: the rest of the answer, as expected.
+        reach: how much of the draft is verified at once.
+        full: whether there is no room for the rest of the answer.
+    """
+
+    number: int
+    question: Question
+    state: State
+    draft: list[int]
+    reach: int
+    read: int = 0
+    tokens: list[int] = field(default_factory=list)
+    probabilities: list[float] = field(default_factory=list)
+    passes: int = 0
+    computed: int = 0
+    full: bool = False
+
+    def answer(self) -> Answer | None:
+        """The answer, once it is finished; None if there was no room for it."""
+        if self.full:
+            return None
+        marks = self.question.grammar.marks(self.state)
+        return Answer(tuple(self.tokens), tuple(self.probabilities), marks, self.passes, self.computed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a pass verifies of a row.
+
+    Attributes:
+        draft: the tokens to verify.
+        states: before each of them.
+        allowed: for each the ids that may stand there.
+        fed: what the model reads, from the row's `read` on, to choose at all places with a choice.
+        first: number of the token read before the first of the draft, in `fed`.
+    """
+
+    draft: list[int]
+    states: list[State]
+    allowed: list[tuple[int, ...]]
+    fed: list[int]
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Choices:
+    """The model's choices at all places of a pass with more than one allowed token, row by row."""
+
+    tokens: list[int]
+    probabilities: list[float]
+
+
+class Decoder:
+    """Answers questions with a causal language model; puts it in evaluation mode, and is for one thread.
+
+    The model's floating-point type decides about precision. Keys and values stay allocated for the
+    largest batch so far, as do those of the instructions seen last.
+
+    Args:
+        model: with attention of the kind `sdpa` or `eager`.
+        vocabulary: of the model.
+        stretch: how many tokens of a new draft are verified after a difference, and twice as many each time
+            that all hold; 0: always the whole draft.
+
+    Attributes:
+        longest: tokens that prompt and answer may have together; None: any number.
+        shared: tokens computed for beginnings that prompts share.
+
+    Raises:
+        ModelError: if its layers, its attention, or the way it uses positions are not suited.
+    """
+
+    def __init__(self, model: PreTrainedModel, vocabulary: Vocabulary, *, stretch: int = _STRETCH) -> None:
+        self.longest = _room(model.config.get_text_config())
+        self.shared = 0
+        self._model = model
+        model.eval()  # type: ignore[no-untyped-call]
+        self._additive = _is_additive(model)
+        self._stretch = stretch
+        self._cache = SlotCache()
+        self._head = Head(model)
+        self._kept: dict[Ids, Stretch] = {}  # the one used last at the end
+        self._recent: deque[Ids] = deque(maxlen=_RECENT)
+        with torch.inference_mode():
+            self._probe(vocabulary)
+
+    def answer(self, questions: Sequence[Question]) -> list[Answer | None]:
+        """The answers to a batch of questions; None for one whose prompt and answer have more tokens than `longest`.
+
+        Raises:
+            ModelError: if the model computes numbers that are not finite.
+        """
+        rows = []
+        for number, question in enumerate(questions):
+            start = question.grammar.start
+            draft = question.grammar.draft(start, question.draft)
+            rows.append(_Row(number, question, start, draft, len(draft)))
+        with torch.inference_mode():
+            self._share(rows)
+            active = rows
+            while active := [row for row in active if self._goes_on(row)]:
+                self._pass(active)
+        return [row.answer() for row in rows]
+
+    def _goes_on(self, row: _Row) -> bool:
+        room = None if self.longest is None else self.longest - len(row.question.prompt) - len(row.tokens)
+        if row.state.finished:
+            return False
+        if room is not None:
+            row.full = room < 1
+            row.reach = min(row.reach, room)
+        return not row.full
+
+    # One pass
+
+    def _pass(self, rows: Sequence[_Row]) -> None:
+        """Verify the next stretch of each row's draft."""
+        looks = [_look(row) for row in rows]
+        asked = [(row, look) for row, look in zip(rows, looks, strict=True) if look.fed]
+        choices = self._choose(asked) if asked else _Choices([], [])
+        for row, look in asked:
+            row.passes += 1
+            row.computed += len(look.fed)
+        own = iter(zip(choices.tokens, choices.probabilities, strict=True))
+        for row, look in zip(rows, looks, strict=True):
+            said = [(ids[0], 1.0) if len(ids) == 1 else next(own) for ids in look.allowed]
+            self._take(row, look, said)
+
+    def _take(self, row: _Row, look: _Look, said: list[tuple[int, float]]) -> None:
+        """Go on with what the model said, as far as it is known what it says."""
+        size = len(look.draft)
+        held = next((n for n, (token, _) in enumerate(said) if token != look.draft[n]), size)
+        taken = said[: held + 1]
+        grammar = row.question.grammar
+        row.state = grammar.advance(look.states[len(taken) - 1], taken[-1][0])
+        row.read += min(len(look.fed), look.first + 1 + held)
+        row.tokens += [token for token, _ in taken]
+        row.probabilities += [probability for _, probability in taken]
+        if held == size:
+            row.draft = row.draft[size:]
+            row.reach *= 2
+        else:
+            row.draft = grammar.draft(row.state, row.question.draft)
+            row.reach = self._stretch or len(row.draft)
+
+    def _choose(self, asked: Sequence[tuple[_Row, _Look]]) -> _Choices:
+        """Run the model, and choose at each place with a choice, the lowest id of the likeliest."""
+        width = max(len(look.fed) for _, look in asked)
+        places: list[int] = []
+        sizes: list[int] = []
+        candidates: list[int] = []
+        for number, (_, look) in enumerate(asked):
+            for n, ids in enumerate(look.allowed):
+                if len(ids) > 1:
+                    places.append(number * width + look.first + n)
+                    sizes.append(len(ids))
+                    candidates += ids
+        counts = np.array(sizes)
+        owners = np.repeat(np.arange(len(sizes)), counts)
+        numbers, starts = [row.number for row, _ in asked], [row.read for row, _ in asked]
+        logits = self._head.read(
+            lambda: self._run(numbers, starts, [look.fed for _, look in asked]),
+            torch.tensor(places),
+            torch.from_numpy(owners),
+            torch.tensor(candidates),
+        )
+        return _likeliest(logits.cpu().double().numpy(), np.array(candidates), counts, owners)
+
+    def _run(self, rows: Sequence[int], starts: Sequence[int], fed: Sequence[Sequence[int]]) -> Tensor:
+        """One pass of the model: rows of the cache go on, each at its own position.
+
+        Returns:
+            The model's logits.
+        """
+        width = max(map(len, fed))
+        ids = np.zeros((len(rows), width), np.int64)
+        slots = np.full((len(rows), width), -1)
+        for number, (start, tokens) in enumerate(zip(starts, fed, strict=True)):
+            ids[number, : len(tokens)] = tokens
+            slots[number, : len(tokens)] = np.arange(start, start + len(tokens))
+        device = self._model.device
+        places = torch.from_numpy(slots).to(device)
+        positions = places.clamp(min=0)
+        seen = self._cache.prepare(rows, places, highest=int(slots.max()))
+        mask = torch.arange(seen, device=device) <= positions[:, None, :, None]  # (b, 1, Q, K)
+        logits: Tensor = self._model(
+            input_ids=torch.from_numpy(ids).to(device),
+            attention_mask=self._added(mask) if self._additive else mask,
+            position_ids=positions,
+            past_key_values=self._cache,
+            use_cache=True,
+        ).logits
+        return logits
+
+    def _added(self, mask: Tensor) -> Tensor:
+        """A mask of truth values as one that is added to what attention computes."""
+        dtype = self._model.dtype
+        lowest = torch.tensor(torch.finfo(dtype).min, dtype=dtype, device=mask.device)
+        return torch.where(mask, torch.zeros_like(lowest), lowest)
+
+    # What prompts share
+
+    def _share(self, rows: Sequence[_Row]) -> None:
+        """Begin rows with what their prompts have in common, with each other or with earlier ones."""
+        prompts = [row.question.prompt for row in rows]
+        for ids in worth_keeping([*self._recent, *prompts], self._kept, least=_WORTH):
+            with before(head_of(self._model), lambda hidden: hidden[:, :0]):
+                self._run([0], [0], [ids])
+            self._kept[ids] = self._cache.keep(0, len(ids))
+            self.shared += len(ids)
+        self._recent.extend(prompts)
+        users: dict[Ids, list[_Row]] = {}
+        for row in rows:
+            users.setdefault(longest_of(row.question.prompt, self._kept), []).append(row)
+        for ids, group in users.items():
+            if ids:
+                self._kept[ids] = self._kept.pop(ids)
+                self._cache.place([row.number for row in group], self._kept[ids])
+                for row in group:
+                    row.read = len(ids)
+        for ids in list(self._kept)[:-_KEPT]:
+            del self._kept[ids]
+
+    # Whether it works with this model
+
+    def _probe(self, vocabulary: Vocabulary) -> None:
+        """Compare what drafts and chosen rows of the head give with what the model gives plainly."""
+        size, spread = vocabulary.size, max(1, vocabulary.size // 7)
+        ids = [n * spread % size for n in range(1, 9)]
+        wrong = [(id + 1) % size for id in ids]
+        inputs = torch.tensor([ids], device=self._model.device)
+        positions = torch.arange(len(ids), device=inputs.device)[None]
+        full = self._model(input_ids=inputs, position_ids=positions, use_cache=False).logits[0, -1].double()
+        if len(full) < size:
+            raise ModelError(f"the model knows {len(full)} tokens, its vocabulary has {size}")
+        candidates = torch.arange(0, size, max(1, size // 64))
+        # A row that begins later, drafts that do not hold, padding: then the rest as it should be.
+        self._run([0, 1], [0, 0], [[*ids[:3], *wrong[3:]], ids[:2]])
+        logits = self._run([1, 0], [2, 3], [ids[2:], ids[3:]])
+        tolerance = _TOLERANCE.get(self._model.dtype, _ROUGH) * float(full.abs().max())
+
+        def differs(found: Tensor, expected: Tensor) -> bool:
+            return not float((found.double() - expected).abs().max()) <= tolerance
+
+        if differs(logits[0, len(ids) - 3], full) or differs(logits[1, len(ids) - 4], full):
+            raise ModelError("the model does not follow position_ids and attention_mask; decode with `generate`")
+        rows = self._head.read(
+            lambda: self._run([0], [0], [ids]),
+            torch.tensor([len(ids) - 1]),
+            torch.zeros_like(candidates),
+            candidates,
+        )
+        if differs(rows, full[candidates.to(full.device)]):
+            log.warning("the model's head is more than a matrix: all its logits are computed, which is slower")
+            self._head.whole = True
+
+
+def _look(row: _Row) -> _Look:
+    """What to verify next: the draft as far as the row reaches."""
+    grammar, state = row.question.grammar, row.state
+    draft = row.draft[: row.reach]
+    states: list[State] = []
+    allowed: list[tuple[int, ...]] = []
+    choice = -1
+    for number, token in enumerate(draft):
+        ids = grammar.allowed(state)
+        states.append(state)
+        allowed.append(ids)
+        if len(ids) > 1:
+            choice = number
+        if number + 1 < len(draft):
+            state = grammar.advance(state, token)
+    known = [*row.question.prompt, *row.tokens][row.read :]
+    # Where nothing is to be chosen, the model is not needed.
+    fed = [*known, *draft[:choice]] if choice >= 0 else []
+    return _Look(draft, states, allowed, fed, len(known) - 1)
+
+
+def _likeliest(
+    logits: NDArray[np.float64], candidates: NDArray[np.int64], sizes: NDArray[np.int64], owners: NDArray[np.int64]
+) -> _Choices:
+    """Of each place's candidates the likeliest, the first if there are several.
+
+    Args:
+        logits: (M,) of all places' candidates.
+        candidates: (M,) ids, ascending within a place.
+        sizes: (N,) how many candidates a place has.
+        owners: (M,) the place of each.
+    """
+    if not np.isfinite(logits).all():
+        raise ModelError("the model computes numbers that are not finite; load it with more precise numbers")
+    starts = np.concatenate(([0], np.cumsum(sizes)[:-1]))
+    highest = np.maximum.reduceat(logits, starts)[owners]
+    numbers = np.where(logits == highest, np.arange(len(logits)), len(logits))
+    sums = np.add.reduceat(np.exp(logits - highest), starts)
+    return _Choices(candidates[np.minimum.reduceat(numbers, starts)].tolist(), (1 / sums).tolist())
+
+
+def greedy(model: PreTrainedModel, question: Question, *, longest: int | None = None) -> Answer | None:
+    """The answer token by token, without drafts: what `Decoder` must agree with.
+
+    Args:
+        model: in evaluation mode.
+        question: its draft is not used.
+        longest: tokens that prompt and answer may have together.
+
+    Returns:
+        The answer, or None if there is no room for it.
+    """
+    grammar = question.grammar
+    state = grammar.start
+    cache = DynamicCache(config=model.config)
+    tokens: list[int] = []
+    probabilities: list[float] = []
+    fed = list(question.prompt)
+    while not state.finished:
+        if longest is not None and len(question.prompt) + len(tokens) >= longest:
+            return None
+        start = cache.get_seq_length()
+        positions = torch.arange(start, start + len(fed), device=model.device)[None]
+        ids = torch.tensor([fed], device=model.device)
+        with torch.inference_mode(), before(head_of(model), lambda hidden: hidden[:, -1:]):
+            logits = model(input_ids=ids, position_ids=positions, past_key_values=cache, use_cache=True).logits[0, -1]
+        allowed = grammar.allowed(state)
+        shares = logits[list(allowed)].double().softmax(0)
+        best = int(shares.argmax())
+        tokens.append(allowed[best])
+        probabilities.append(float(shares[best]))
+        state = grammar.advance(state, allowed[best])
+        fed = tokens[-1:]
+    read = len(question.prompt) + len(tokens) - 1
+    return Answer(tuple(tokens), tuple(probabilities), grammar.marks(state), len(tokens), read)
+
+
+def _room(config: PreTrainedConfig) -> int | None:
+    """How many tokens a model can attend to.
+
+    Raises:
+        ModelError: if it has layers of other kinds than attention.
+    """
+    kinds = set(getattr(config, "layer_types", None) or ())
+    window, chunk = (getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size"))
+    if not kinds:
+        kinds = {"sliding_attention"} if window else {"chunked_attention"} if chunk else set()
+    odd = sorted(kinds - {"full_attention", "sliding_attention", "chunked_attention"})
+    if odd:
+        raise ModelError(f"mark decoding takes models with attention alone, not {', '.join(odd)}")
+    limits = [getattr(config, "max_position_embeddings", None)]
+    limits += [window] if "sliding_attention" in kinds else []
+    limits += [chunk] if "chunked_attention" in kinds else []
+    return min((int(limit) for limit in limits if limit), default=None)
+
+
+def _is_additive(model: PreTrainedModel) -> bool:
+    """Whether the model's attention adds its mask; else it takes truth values.
+
+    Raises:
+        ModelError: if it takes neither.
+    """
+    kind = model.config.get_text_config()._attn_implementation
+    if kind not in ("sdpa", "eager"):
+        raise ModelError(f'the model\'s attention is {kind}; load it with attn_implementation="sdpa"')
+    return bool(kind == "eager")
