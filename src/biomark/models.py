@@ -78,9 +78,10 @@ def _load_generative(folder: Path, asking: Asking) -> Recognizer:
     from biomark.training.causal import load_trained
 
     model, vocabulary, recipe = load_trained(folder)
+    full = recipe.prompt_attention == "full"
     ways: dict[str, Callable[[], Answering]] = {
-        "marks": lambda: MarkDecoding(Decoder(model, vocabulary), vocabulary),
-        "generate": lambda: FreeGeneration(model, vocabulary),
+        "marks": lambda: MarkDecoding(Decoder(model, vocabulary, full_prompts=full), vocabulary),
+        "generate": lambda: FreeGeneration(model, vocabulary, full_prompts=full),
     }
     if asking.decoding not in ways:
         raise UsageError(f"decoding is {asking.decoding!r}; there are {', '.join(ways)}")

@@ -25,8 +25,8 @@ LOOKUP = 10  # tokens that `generate` drafts with prompt lookup; its documentati
 class ConstrainedGeneration(FreeGeneration):
     """`generate` under a grammar of llguidance."""
 
-    def __init__(self, model: PreTrainedModel, vocabulary: Vocabulary) -> None:
-        super().__init__(model, vocabulary)
+    def __init__(self, model: PreTrainedModel, vocabulary: Vocabulary, *, full_prompts: bool = False) -> None:
+        super().__init__(model, vocabulary, full_prompts=full_prompts)
         self._tokenizer = tokenizer_of(vocabulary, model.get_output_embeddings().out_features)
 
     def processors(self, windows: Sequence[Window], width: int) -> LogitsProcessorList:
@@ -62,13 +62,17 @@ def decoding(
     texts = [sentence.of(document.text) for document in split for sentence in document.sentences]
     alone = [Document(str(n), text) for n, text in enumerate(texts[: limit or None])]
     network, vocabulary, recipe = load_trained(models.folder_of(model))
+    full = recipe.prompt_attention == "full"
     ways: dict[str, tuple[Callable[[], Answering], Recognizer | None]] = {
-        "a generate": (lambda: FreeGeneration(network, vocabulary), None),
-        "b generate, prompt lookup": (lambda: FreeGeneration(network, vocabulary, lookup=LOOKUP), None),
-        "c generate, llguidance": (lambda: ConstrainedGeneration(network, vocabulary), None),
-        "d marks": (lambda: MarkDecoding(Decoder(network, vocabulary), vocabulary), None),
+        "a generate": (lambda: FreeGeneration(network, vocabulary, full_prompts=full), None),
+        "b generate, prompt lookup": (
+            lambda: FreeGeneration(network, vocabulary, full_prompts=full, lookup=LOOKUP),
+            None,
+        ),
+        "c generate, llguidance": (lambda: ConstrainedGeneration(network, vocabulary, full_prompts=full), None),
+        "d marks": (lambda: MarkDecoding(Decoder(network, vocabulary, full_prompts=full), vocabulary), None),
         "e marks, default model's draft": (
-            lambda: MarkDecoding(Decoder(network, vocabulary), vocabulary),
+            lambda: MarkDecoding(Decoder(network, vocabulary, full_prompts=full), vocabulary),
             models.load(models.DEFAULT),
         ),
     }

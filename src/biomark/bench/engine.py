@@ -29,12 +29,20 @@ class Tokens:
         for tag, id in ((OPEN, vocabulary.open), (CLOSE, vocabulary.close)):
             if id is not None:
                 self.tokens[id] = tag.encode()
-                self.special_token_ids.append(id)
+
+        self._known = {token: id for id, token in enumerate(self.tokens)}
+        self._longest = max(map(len, self.tokens))
 
     def __call__(self, text: bytes) -> list[int]:
-        """Needed for tokens that are forced, which are left to the model here."""
-        known = {token: id for id, token in enumerate(self.tokens)}
-        return [known[bytes([byte])] for byte in text if bytes([byte]) in known]
+        """Longest tokens first; llguidance asks for it where the grammar leaves one continuation."""
+        found, at = [], 0
+        while at < len(text):
+            ends = range(min(len(text), at + self._longest), at, -1)
+            end = next((end for end in ends if text[at:end] in self._known), at + 1)
+            if text[at:end] in self._known:
+                found.append(self._known[text[at:end]])
+            at = end
+        return found
 
 
 def _bytes(symbols: str | None, id: int) -> bytes:
@@ -90,7 +98,7 @@ def _grammar(source: str, vocabulary: Vocabulary) -> str:
         words = [" " + word for word in symbols.split(WORD)[1:]]
     else:
         words = _PIECE.findall(source)
-    opened, closed = (OPEN, CLOSE) if vocabulary.open is not None else (json.dumps(OPEN), json.dumps(CLOSE))
+    opened, closed = json.dumps(OPEN), json.dumps(CLOSE)
     last = len(words)
     lines = ["start: a0"]
     for n, word in enumerate(words):

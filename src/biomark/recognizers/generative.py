@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING, Protocol
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
+from torch import Tensor, nn
 
 from biomark import marks, prompts
 from biomark.decoding.engine import Decoder, Question
@@ -101,13 +104,17 @@ class FreeGeneration:
     Args:
         model: a causal language model.
         vocabulary: its.
+        full_prompts: whether the model was tuned to see a prompt in full; see `GenerativeRecipe.prompt_attention`.
         lookup: tokens that prompt lookup drafts at once; 0: none. With it, windows are asked one by one.
     """
 
-    def __init__(self, model: PreTrainedModel, vocabulary: Vocabulary, *, lookup: int = 0) -> None:
+    def __init__(
+        self, model: PreTrainedModel, vocabulary: Vocabulary, *, full_prompts: bool = False, lookup: int = 0
+    ) -> None:
         self.counts: Counter[str] = Counter()
         self._model = model
         self._vocabulary = vocabulary
+        self._full_prompts = full_prompts
         self._lookup = lookup
 
     def longest(self) -> int | None:
@@ -120,7 +127,7 @@ class FreeGeneration:
         if self._lookup and len(windows) > 1:
             return [found for window in windows for found in self.answer([window])]
         width = max(len(window.prompt) for window in windows)
-        ids = torch.full((len(windows), width), self._vocabulary.end)
+        ids = torch.full((len(windows), width), self._vocabulary.end, device=self._model.device)
         mask = torch.zeros_like(ids)
         for row, window in enumerate(windows):
             ids[row, width - len(window.prompt) :] = torch.tensor(window.prompt)
@@ -129,19 +136,37 @@ class FreeGeneration:
         wanted = max(2 * len(self._vocabulary.answer(window.text, ())) for window in windows) + 32
         if room < 1:
             return [None] * len(windows)
-        said = self._model.generate(  # type: ignore[operator]
-            input_ids=ids.to(self._model.device),
-            attention_mask=mask.to(self._model.device),
-            max_new_tokens=min(wanted, room),
-            do_sample=False,
-            num_beams=1,
-            use_cache=True,
-            eos_token_id=self._vocabulary.end,
-            pad_token_id=self._vocabulary.end,
-            prompt_lookup_num_tokens=self._lookup or None,
-            logits_processor=self.processors(windows, width),
-        )
+        with self._show_prompts(width):
+            said = self._model.generate(  # type: ignore[operator]
+                input_ids=ids,
+                attention_mask=mask,
+                max_new_tokens=min(wanted, room),
+                do_sample=False,
+                num_beams=1,
+                use_cache=True,
+                eos_token_id=self._vocabulary.end,
+                pad_token_id=self._vocabulary.end,
+                prompt_lookup_num_tokens=self._lookup or None,
+                logits_processor=self.processors(windows, width),
+            )
         return [self._read(window, said[row, width:].tolist()) for row, window in enumerate(windows)]
+
+    def _show_prompts(self, width: int) -> AbstractContextManager[object]:
+        """Let the tokens of prompts (`width`, with padding) see all of their prompt in the model's first pass."""
+
+        def hook(_: nn.Module, args: tuple[Tensor, ...], settings: dict[str, Any]) -> Any:
+            cache, mask = settings.get("past_key_values"), settings.get("attention_mask")
+            if cache is not None and cache.get_seq_length():
+                return None
+            mask = torch.ones_like(settings["input_ids"]) if mask is None else mask
+            places = torch.arange(mask.shape[1], device=mask.device)
+            seen = places <= places[:, None].clamp(min=width - 1)
+            return args, {**settings, "attention_mask": mask[:, None, None, :].bool() & seen}
+
+        if not self._full_prompts:
+            return nullcontext()
+        handle = self._model.register_forward_pre_hook(hook, with_kwargs=True)
+        return closing(SimpleNamespace(close=handle.remove))
 
     def processors(self, windows: Sequence[Window], width: int) -> LogitsProcessorList | None:
         """What changes the logits, prompts being `width` tokens long: nothing, here."""
