@@ -126,6 +126,23 @@ class _Look:
 
 
 @dataclass(frozen=True, slots=True)
+class _Feed:
+    """What a pass reads of a row.
+
+    Attributes:
+        row: of the cache.
+        start: position of the first token.
+        tokens: at least one.
+        seen_by_all: how many of the row's first tokens all of these see, even those before them.
+    """
+
+    row: int
+    start: int
+    tokens: Sequence[int]
+    seen_by_all: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class _Choices:
     """The model's choices at all places of a pass with more than one allowed token, row by row."""
 
@@ -142,6 +159,8 @@ class Decoder:
     Args:
         model: with attention of the kind `sdpa` or `eager`.
         vocabulary: of the model.
+        full_prompts: whether the model was tuned to see a prompt in full: each of its tokens attends to all of
+            them. Prompts then share nothing.
         stretch: how many tokens of a new draft are verified after a difference, and twice as many each time
             that all hold; 0: always the whole draft.
 
@@ -153,12 +172,21 @@ class Decoder:
         ModelError: if its layers, its attention, or the way it uses positions are not suited.
     """
 
-    def __init__(self, model: PreTrainedModel, vocabulary: Vocabulary, *, stretch: int = _STRETCH) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        vocabulary: Vocabulary,
+        *,
+        full_prompts: bool = False,
+        stretch: int = _STRETCH,
+    ) -> None:
         self.longest = _room(model.config.get_text_config())
         self.shared = 0
         self._model = model
         model.eval()  # type: ignore[no-untyped-call]
         self._additive = _is_additive(model)
+        self._full_prompts = full_prompts
+        self._full_prompts = full_prompts
         self._stretch = stretch
         self._cache = SlotCache()
         self._head = Head(model)
@@ -179,7 +207,9 @@ class Decoder:
             draft = question.grammar.draft(start, question.draft)
             rows.append(_Row(number, question, start, draft, len(draft)))
         with torch.inference_mode():
-            self._share(rows)
+            if not self._full_prompts:
+                if not self._full_prompts:
+                self._share(rows)
             active = rows
             while active := [row for row in active if self._goes_on(row)]:
                 self._pass(active)
@@ -240,36 +270,40 @@ class Decoder:
                     candidates += ids
         counts = np.array(sizes)
         owners = np.repeat(np.arange(len(sizes)), counts)
-        numbers, starts = [row.number for row, _ in asked], [row.read for row, _ in asked]
+        feeds = [_Feed(row.number, row.read, look.fed, self._seen_by_all(row)) for row, look in asked]
         logits = self._head.read(
-            lambda: self._run(numbers, starts, [look.fed for _, look in asked]),
+            lambda: self._run(feeds),
             torch.tensor(places),
             torch.from_numpy(owners),
             torch.tensor(candidates),
         )
         return _likeliest(logits.cpu().double().numpy(), np.array(candidates), counts, owners)
 
-    def _run(self, rows: Sequence[int], starts: Sequence[int], fed: Sequence[Sequence[int]]) -> Tensor:
-        """One pass of the model: rows of the cache go on, each at its own position.
+    def _seen_by_all(self, row: _Row) -> int:
+        return len(row.question.prompt) if self._full_prompts else 1
+
+    def _run(self, feeds: Sequence[_Feed]) -> Tensor:
+        """One pass of the model, in which rows of the cache go on, each at its own position.
 
         Returns:
             The model's logits.
         """
-        width = max(map(len, fed))
-        ids = np.zeros((len(rows), width), np.int64)
-        slots = np.full((len(rows), width), -1)
-        for number, (start, tokens) in enumerate(zip(starts, fed, strict=True)):
-            ids[number, : len(tokens)] = tokens
-            slots[number, : len(tokens)] = np.arange(start, start + len(tokens))
+        width = max(len(feed.tokens) for feed in feeds)
+        ids = np.zeros((len(feeds), width), np.int64)
+        slots = np.full((len(feeds), width), -1)
+        for number, feed in enumerate(feeds):
+            size = len(feed.tokens)
+            ids[number, :size] = feed.tokens
+            slots[number, :size] = np.arange(feed.start, feed.start + size)
         device = self._model.device
         places = torch.from_numpy(slots).to(device)
-        positions = places.clamp(min=0)
-        seen = self._cache.prepare(rows, places, highest=int(slots.max()))
-        mask = torch.arange(seen, device=device) <= positions[:, None, :, None]  # (b, 1, Q, K)
+        seen = self._cache.prepare([feed.row for feed in feeds], places, highest=int(slots.max()))
+        least = torch.tensor([[feed.seen_by_all - 1] for feed in feeds], device=device)
+        mask = torch.arange(seen, device=device) <= places.maximum(least)[:, None, :, None]  # (b, 1, Q, K)
         logits: Tensor = self._model(
             input_ids=torch.from_numpy(ids).to(device),
             attention_mask=self._added(mask) if self._additive else mask,
-            position_ids=positions,
+            position_ids=places.clamp(min=0),
             past_key_values=self._cache,
             use_cache=True,
         ).logits
@@ -288,7 +322,7 @@ class Decoder:
         prompts = [row.question.prompt for row in rows]
         for ids in worth_keeping([*self._recent, *prompts], self._kept, least=_WORTH):
             with before(head_of(self._model), lambda hidden: hidden[:, :0]):
-                self._run([0], [0], [ids])
+                self._run([_Feed(0, 0, ids)])
             self._kept[ids] = self._cache.keep(0, len(ids))
             self.shared += len(ids)
         self._recent.extend(prompts)
@@ -318,8 +352,8 @@ class Decoder:
             raise ModelError(f"the model knows {len(full)} tokens, its vocabulary has {size}")
         candidates = torch.arange(0, size, max(1, size // 64))
         # A row that begins later, drafts that do not hold, padding: then the rest as it should be.
-        self._run([0, 1], [0, 0], [[*ids[:3], *wrong[3:]], ids[:2]])
-        logits = self._run([1, 0], [2, 3], [ids[2:], ids[3:]])
+        self._run([_Feed(0, 0, [*ids[:3], *wrong[3:]]), _Feed(1, 0, ids[:2])])
+        logits = self._run([_Feed(1, 2, ids[2:]), _Feed(0, 3, ids[3:])])
         tolerance = _TOLERANCE.get(self._model.dtype, _ROUGH) * float(full.abs().max())
 
         def differs(found: Tensor, expected: Tensor) -> bool:
@@ -328,7 +362,7 @@ class Decoder:
         if differs(logits[0, len(ids) - 3], full) or differs(logits[1, len(ids) - 4], full):
             raise ModelError("the model does not follow position_ids and attention_mask; decode with `generate`")
         rows = self._head.read(
-            lambda: self._run([0], [0], [ids]),
+            lambda: self._run([_Feed(0, 0, ids)]),
             torch.tensor([len(ids) - 1]),
             torch.zeros_like(candidates),
             candidates,
@@ -379,12 +413,15 @@ def _likeliest(
     return _Choices(candidates[np.minimum.reduceat(numbers, starts)].tolist(), (1 / sums).tolist())
 
 
-def greedy(model: PreTrainedModel, question: Question, *, longest: int | None = None) -> Answer | None:
+def greedy(
+    model: PreTrainedModel, question: Question, *, full_prompts: bool = False, longest: int | None = None
+) -> Answer | None:
     """The answer token by token, without drafts: what `Decoder` must agree with.
 
     Args:
         model: in evaluation mode.
         question: its draft is not used.
+        full_prompts: see `Decoder`.
         longest: tokens that prompt and answer may have together.
 
     Returns:
@@ -402,8 +439,15 @@ def greedy(model: PreTrainedModel, question: Question, *, longest: int | None = 
         start = cache.get_seq_length()
         positions = torch.arange(start, start + len(fed), device=model.device)[None]
         ids = torch.tensor([fed], device=model.device)
+        mask = torch.zeros(1, 1, len(fed), len(fed), dtype=model.dtype, device=model.device)  # all see all
         with torch.inference_mode(), before(head_of(model), lambda hidden: hidden[:, -1:]):
-            logits = model(input_ids=ids, position_ids=positions, past_key_values=cache, use_cache=True).logits[0, -1]
+            logits = model(
+                input_ids=ids,
+                attention_mask=mask if full_prompts and not tokens else None,
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+            ).logits[0, -1]
         allowed = grammar.allowed(state)
         shares = logits[list(allowed)].double().softmax(0)
         best = int(shares.argmax())
