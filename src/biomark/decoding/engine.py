@@ -186,7 +186,6 @@ class Decoder:
         model.eval()  # type: ignore[no-untyped-call]
         self._additive = _is_additive(model)
         self._full_prompts = full_prompts
-        self._full_prompts = full_prompts
         self._stretch = stretch
         self._cache = SlotCache()
         self._head = Head(model)
@@ -208,7 +207,6 @@ class Decoder:
             rows.append(_Row(number, question, start, draft, len(draft)))
         with torch.inference_mode():
             if not self._full_prompts:
-                if not self._full_prompts:
                 self._share(rows)
             active = rows
             while active := [row for row in active if self._goes_on(row)]:
