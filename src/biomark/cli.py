@@ -439,6 +439,7 @@ def bench_decoding(
     corpus: Annotated[str, typer.Argument(help="A file, or a split of the catalogue.")] = "ncbi_disease:test",
     *,
     model: Annotated[str, typer.Option(help="A generative model.")] = "nano",
+    shape: Annotated[str, typer.Option(help="Instead, a random Llama of a shape: tiny, 1b or 7b.")] = "",
     type_: Annotated[str, typer.Option("--type", help="The type that it is asked for.")] = "disease",
     batch: Annotated[list[int] | None, typer.Option(help="Sentences at once; repeatable; else 1 and 16.")] = None,
     limit: Annotated[int, typer.Option(help="How many sentences; 0: all.")] = 0,
@@ -450,7 +451,8 @@ def bench_decoding(
     bench = _needs_extra("biomark.bench.decoding", "bench")
     rejects = Rejects()
     documents = list(corpora.read_corpus(corpus, reject=rejects))
-    found = bench.decoding(documents, model=model, type=type_, batches=batch or [1, 16], limit=limit, rounds=rounds)
+    sizes = batch or [1, 16]
+    found = bench.decoding(documents, model=model, shape=shape, type=type_, batches=sizes, limit=limit, rounds=rounds)
     typer.echo(json.dumps(found, ensure_ascii=False))
     rejects.exit()
 
