@@ -6,8 +6,10 @@ import json
 import re
 from collections.abc import Sequence
 
+import numpy as np
+import torch
 from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
-from llguidance.torch import allocate_token_bitmask, apply_token_bitmask_inplace, fill_next_token_bitmask
+from llguidance.torch import allocate_token_bitmask, fill_next_token_bitmask
 from torch import Tensor
 from transformers import LogitsProcessor
 
@@ -82,8 +84,9 @@ class GrammarProcessor(LogitsProcessor):
                 self._mask[row, self._end // 32] = 1 << (self._end % 32) if self._end % 32 < 31 else -(2**31)
             else:
                 fill_next_token_bitmask(matcher, self._mask, row)
-        apply_token_bitmask_inplace(scores, self._mask.to(scores.device))
-        return scores
+        # Its own kernel for this is compiled anew for each shape, which takes seconds.
+        bits = np.unpackbits(self._mask.numpy().view(np.uint8), axis=1, bitorder="little")[:, : scores.shape[1]]
+        return scores.masked_fill(torch.from_numpy(bits).to(scores.device) == 0, float("-inf"))
 
 
 def tokenizer_of(vocabulary: Vocabulary, size: int) -> LLTokenizer:
