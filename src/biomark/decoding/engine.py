@@ -30,7 +30,12 @@ from biomark.spans import Span
 
 log = logging.getLogger(__name__)
 
-_STRETCH = 16  # tokens of a draft that are verified after a difference; doubled as long as drafts hold
+# What a pass costs apart from its tokens, in tokens: on a GPU, small passes cost about as much as large ones.
+_PASS_COSTS = {"cpu": 24}
+_PASS_COST = 1000
+# Tokens of a draft that are verified after a difference; twice as many each time that all hold.
+_STRETCHES = {"cpu": 8}
+_STRETCH = 64
 _WORTH = 64  # tokens that a common beginning of prompts has to spare for it to be kept
 _KEPT = 8  # how many beginnings are kept
 _RECENT = 8  # prompts before a batch in which common beginnings are looked for, too
@@ -162,7 +167,7 @@ class Decoder:
         full_prompts: whether the model was tuned to see a prompt in full: each of its tokens attends to all of
             them. Prompts then share nothing.
         stretch: how many tokens of a new draft are verified after a difference, and twice as many each time
-            that all hold; 0: always the whole draft.
+            that all hold; 0: always the whole draft; None: what suits the device.
 
     Attributes:
         longest: tokens that prompt and answer may have together; None: any number.
@@ -178,7 +183,7 @@ class Decoder:
         vocabulary: Vocabulary,
         *,
         full_prompts: bool = False,
-        stretch: int = _STRETCH,
+        stretch: int | None = None,
     ) -> None:
         self.longest = _room(model.config.get_text_config())
         self.shared = 0
@@ -186,7 +191,9 @@ class Decoder:
         model.eval()  # type: ignore[no-untyped-call]
         self._additive = _is_additive(model)
         self._full_prompts = full_prompts
-        self._stretch = stretch
+        kind = model.device.type
+        self._stretch = _STRETCHES.get(kind, _STRETCH) if stretch is None else stretch
+        self._pass_cost = _PASS_COSTS.get(kind, _PASS_COST)
         self._cache = SlotCache()
         self._head = Head(model)
         self._kept: dict[Ids, Stretch] = {}  # the one used last at the end
@@ -210,7 +217,7 @@ class Decoder:
                 self._share(rows)
             active = rows
             while active := [row for row in active if self._goes_on(row)]:
-                self._pass(active)
+                self._verify(active)
         return [row.answer() for row in rows]
 
     def _goes_on(self, row: _Row) -> bool:
@@ -224,18 +231,23 @@ class Decoder:
 
     # One pass
 
-    def _pass(self, rows: Sequence[_Row]) -> None:
-        """Verify the next stretch of each row's draft."""
-        looks = [_look(row) for row in rows]
-        asked = [(row, look) for row, look in zip(rows, looks, strict=True) if look.fed]
-        choices = self._choose(asked) if asked else _Choices([], [])
+    def _verify(self, rows: Sequence[_Row]) -> None:
+        """Verify the next stretch of each row's draft, with rows that have about as much to read in one pass."""
+        looks = [(row, _look(row)) for row in rows]
+        for row, look in looks:
+            if not look.fed:
+                self._take(row, look, [(ids[0], 1.0) for ids in look.allowed])
+        asked = sorted((pair for pair in looks if pair[1].fed), key=lambda pair: -len(pair[1].fed))
+        for start, end in groups([len(look.fed) for _, look in asked], self._pass_cost):
+            self._pass(asked[start:end])
+
+    def _pass(self, asked: Sequence[tuple[_Row, _Look]]) -> None:
+        choices = self._choose(asked)
+        own = iter(zip(choices.tokens, choices.probabilities, strict=True))
         for row, look in asked:
             row.passes += 1
             row.computed += len(look.fed)
-        own = iter(zip(choices.tokens, choices.probabilities, strict=True))
-        for row, look in zip(rows, looks, strict=True):
-            said = [(ids[0], 1.0) if len(ids) == 1 else next(own) for ids in look.allowed]
-            self._take(row, look, said)
+            self._take(row, look, [(ids[0], 1.0) if len(ids) == 1 else next(own) for ids in look.allowed])
 
     def _take(self, row: _Row, look: _Look, said: list[tuple[int, float]]) -> None:
         """Go on with what the model said, as far as it is known what it says."""
@@ -368,6 +380,29 @@ class Decoder:
         if differs(rows, full[candidates.to(full.device)]):
             log.warning("the model's head is more than a matrix: all its logits are computed, which is slower")
             self._head.whole = True
+
+
+def groups(sizes: Sequence[int], cost: int) -> list[tuple[int, int]]:
+    """Where to divide a batch so that passes and padding together cost least.
+
+    Args:
+        sizes: of the rows in tokens, descending.
+        cost: of a pass apart from its tokens, in tokens.
+
+    Returns:
+        Beginning and end of each group.
+    """
+    costs, begins = [0], [0]  # of the first n rows: what they cost, and where their last group begins
+    for end in range(1, len(sizes) + 1):
+        least, begin = min((costs[n] + cost + sizes[n] * (end - n), n) for n in range(end))
+        costs.append(least)
+        begins.append(begin)
+    found: list[tuple[int, int]] = []
+    end = len(sizes)
+    while end:
+        found.append((begins[end], end))
+        end = begins[end]
+    return found[::-1]
 
 
 def _look(row: _Row) -> _Look:
