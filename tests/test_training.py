@@ -261,7 +261,7 @@ def test_the_benchmark_times_both_sides(run: Path, int8: Path, biomark: Callable
         ("epochs=many", "epochs = 'many'"),
         ("types=disease", "types = 'disease'"),
         ("epochs", "KEY=VALUE"),
-        ("method=magic", "there is tagging"),
+        ("method=magic", "there are tagging"),
     ],
 )
 def test_wrong_settings_are_named(home: Path, change: str, message: str) -> None:

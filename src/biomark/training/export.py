@@ -19,7 +19,8 @@ from biomark.spans import Document
 from biomark.tagging import Batch, WordReader, collate, read_document
 from biomark.training.network import Network
 from biomark.training.recipe import SCORES
-from biomark.training.tagging import load_trained, mean_f1
+from biomark.training.scoring import mean_f1
+from biomark.training.tagging import load_trained
 
 # Two documents of one's own shape: the exporter follows the network over a batch of real windows.
 _EXAMPLES = (

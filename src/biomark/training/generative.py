@@ -1,182 +1,253 @@
-"""Tunes a causal language model on demonstrations (BioNER-LLaMA, Keloth et al. 2024, section 2.3)."""
+"""Tunes a causal language model on demonstrations (BioNER-LLaMA, Keloth et al. 2024, section 2.3).
+
+`train` reads demonstrations, packs them, and lets `transformers.Trainer` do the rest. After each checkpoint
+the model marks the development splits; the one with the highest mean strict F1 is kept. A run that was
+stopped, wherever that was, goes on with `resume` to the same weights and scores.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
+import os
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.utils.data import Dataset
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from accelerate import PartialState  # type: ignore[import-untyped]
+from torch import nn
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
 
-from biomark import prompts
+from biomark import corpora, prompts
+from biomark.decoding.engine import Decoder
+from biomark.decoding.vocabulary import Vocabulary
 from biomark.errors import UsageError
 from biomark.formats import Reject
 from biomark.prompts import Demonstration
+from biomark.recognizers.generative import GenerativeRecognizer, MarkDecoding
 from biomark.spans import Rejected
-from biomark.training.causal import prepare_model
-from biomark.training.packing import IGNORED, Example, collate, pack, tokenise
-from biomark.training.recipe import RECIPE, GenerativeRecipe
+from biomark.training.answers import AnswerTrainer, Rows
+from biomark.training.causal import plain, prepare_model, save_tokenizer, set_weights, with_weights
+from biomark.training.packing import Example, collate, pack, tokenise
+from biomark.training.quiet import quietly
+from biomark.training.recipe import GenerativeRecipe, check
+from biomark.training.runs import CHECKPOINTS, Checkpoint, Run, check_run, save_recipe, versions
+from biomark.training.scoring import Devel, read_devel, shown, strict_scores
 
 log = logging.getLogger(__name__)
 
-CHECKPOINTS = "checkpoints"
+_PATIENCE = 6 * 3600  # seconds that processes wait for the one that scores
+_UNCHANGED = ("train", "devel", "processes")  # what may not change between a run's beginning and its resumption
 
-
-class Rows(Dataset[list[Example]]):
-    """The rows of an epoch."""
-
-    def __init__(self, rows: Sequence[list[Example]]) -> None:
-        self._rows = rows
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, index: int) -> list[Example]:
-        return self._rows[index]
-
-
-class AnswerTrainer(Trainer):
-    """`transformers.Trainer` with the loss on answers, and the head computed for their tokens alone.
-
-    With a vocabulary of 30,000 to 150,000 the head is a large part of the work and its logits most of
-    the memory; prompts are more than half of the tokens.
-
-    Args:
-        negatives: see `GenerativeRecipe`.
-    """
-
-    def __init__(self, *args: Any, negatives: int, **settings: Any) -> None:
-        super().__init__(*args, **settings)
-        self.negatives = negatives
-        self.model_accepts_loss_kwargs = True  # so that `num_items_in_batch` is counted
-
-    def compute_loss(  # type: ignore[override]
-        self,
-        model: nn.Module,
-        inputs: dict[str, Tensor],
-        return_outputs: bool = False,
-        num_items_in_batch: Tensor | int | None = None,
-    ) -> Tensor:
-        """Cross entropy, the mean over the answers' tokens of all rows and devices that share a step."""
-        labels = inputs.pop("labels")
-        wanted = labels != IGNORED
-        said = labels[wanted]  # (N,)
-        head = self.model.get_output_embeddings()
-        if self.negatives:
-            with before(head, lambda hidden: hidden[:, :0]) as seen:
-                model(**inputs, use_cache=False)
-            rows, said = self._candidates(said, inputs["input_ids"], len(head.weight))
-            bias = head.bias[rows] if head.bias is not None else None
-            with self.accelerator.autocast():
-                logits = nn.functional.linear(seen[0][wanted], head.weight[rows], bias)  # (N, C)
-        else:
-            with before(head, lambda hidden: hidden[wanted]):
-                logits = model(**inputs, use_cache=False).logits  # (N, V)
-        loss = nn.functional.cross_entropy(logits.float(), said, reduction="sum")
-        return loss / (num_items_in_batch if num_items_in_batch is not None else len(said))
-
-    def _candidates(self, said: Tensor, read: Tensor, size: int) -> tuple[Tensor, Tensor]:
-        """The C tokens to choose from, and at which of them stands what is to be said."""
-        random = torch.randint(size, (self.negatives,), device=said.device)
-        rows = torch.unique(torch.cat((read.flatten(), random)))
-        return rows, torch.searchsorted(rows, said)
-
-
-@contextmanager
-def before(head: nn.Module, choose: Callable[[Tensor], Tensor]) -> Iterator[list[Tensor]]:
-    """Let a model's head see only what `choose` makes of the hidden states (B, L, H).
-
-    A hook changes neither the names of the weights nor what wraps the model.
-
-    Yields:
-        A list that gets the hidden states when the model has run.
-    """
-    seen: list[Tensor] = []
-
-    def hook(_: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
-        seen.append(args[0])
-        return (choose(args[0]),)
-
-    handle = head.register_forward_pre_hook(hook)
-    try:
-        yield seen
-    finally:
-        handle.remove()
-
-
-class Progress(TrainerCallback):
-    """Says how it goes."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
-        """A line for each log."""
-        if logs and "loss" in logs:
-            self._say(
-                f"epoch {logs['epoch']:.2f} step {state.global_step}/{state.max_steps} loss {float(logs['loss']):.4f} "
-                f"learning rate {float(logs['learning_rate']):.2e}"
-            )
+Say = Callable[[str], None]
 
 
 def train(
-    recipe: GenerativeRecipe,
-    folder: Path,
-    *,
-    reject: Reject,
-    resume: bool = False,
-    progress: Callable[[str], None] = log.info,
+    recipe: GenerativeRecipe, folder: Path, *, reject: Reject, resume: bool = False, progress: Say = log.info
 ) -> Path:
-    """Train by a recipe; see `biomark.training.tagging.train`."""
+    """Train by a recipe; see `biomark.training.tagging.train`.
+
+    Under `torchrun` every process calls this; the first one alone writes and speaks.
+    """
+    check(recipe)
+    _check_processes(recipe)
+    recipe = with_types(recipe)
+    run = Run(folder)
+    settings = arguments(recipe, folder / CHECKPOINTS)  # from here on the processes know each other
+    main = settings.process_index == 0
+    if not main:
+        progress = reject = _silent
+    check_run(folder, recipe, resume=resume, checkpoint="checkpoint", there=bool(run.checkpoints() or run.scores()))
+    PartialState().wait_for_everyone()
     torch.manual_seed(recipe.seed)
-    model, vocabulary = prepare_model(recipe)
-    examples = []
-    for demonstration in chosen(demonstrations(recipe, reject), recipe):
+    model, vocabulary = prepare_model(recipe, tell=progress)
+    data = read_data(recipe, vocabulary, reject)
+    progress(f"{len(data.examples)} demonstrations, {data.tokens} tokens, in {len(data.rows)} rows")
+    for split in data.devel:
+        if split.lost:
+            progress(f"{split.name}: {split.lost} mentions cross the end of a sentence and are not scored")
+    if main:
+        folder.mkdir(parents=True, exist_ok=True)
+        run.note(_facts(recipe, model, data, settings.world_size), same=_UNCHANGED if resume else ())
+        save_recipe(folder, recipe)
+        save_tokenizer(vocabulary, folder)
+    scoring = Scoring(run, recipe, vocabulary, data.devel, progress)
+    with quietly():
+        trainer = _trainer(recipe, model, vocabulary, data, settings)
+        trainer.add_callback(Progress(progress))
+        trainer.add_callback(scoring)
+        _go_on(trainer, model, scoring, resume=resume)
+    progress(f"the model is in {folder}; use it with --model {folder}")
+    return folder
+
+
+def _go_on(trainer: Trainer, model: nn.Module, scoring: Scoring, *, resume: bool) -> None:
+    """Score what has no score yet, and train what is left."""
+    if not resume:
+        trainer.train()
+        return
+    checkpoints = scoring.run.checkpoints()
+    for checkpoint in scoring.run.unscored() if trainer.args.process_index == 0 else ():
+        if not scoring.sharded:
+            set_weights(model, checkpoint.folder)
+        scoring.score(model, checkpoint)
+    PartialState().wait_for_everyone()
+    if not checkpoints[-1].last:
+        trainer.train(resume_from_checkpoint=str(checkpoints[-1].folder))
+
+
+def _silent(_: object) -> None:
+    """What the first process says is enough."""
+
+
+def _processes() -> int:
+    """How many `torchrun` started."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def _check_processes(recipe: GenerativeRecipe) -> None:
+    if recipe.negatives and _processes() > 1:
+        raise UsageError(f"recipe {recipe.name}: negatives is for one process; say --set negatives=0")
+    if recipe.fsdp and not (_processes() > 1 and torch.cuda.is_available()):
+        raise UsageError(
+            f"recipe {recipe.name}: fsdp shards over several GPUs: torchrun --nproc-per-node GPUS -m biomark train "
+            "…; or say --set fsdp=false"
+        )
+
+
+def with_types(recipe: GenerativeRecipe) -> GenerativeRecipe:
+    """The recipe with the types that its corpora annotate, if it names none."""
+    if recipe.types:
+        return recipe
+    known = (type for name in recipe.train if not _is_demonstrations(name) for type in corpora.corpus_types(name))
+    return replace(recipe, types=tuple(dict.fromkeys(known)))
+
+
+# Data
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What is learnt and scored.
+
+    Attributes:
+        train: for each name in the recipe how many demonstrations it has, and their sha256.
+        examples: those that are used, in random order.
+        rows: the same in rows.
+        devel: what checkpoints are scored on.
+    """
+
+    train: Mapping[str, Mapping[str, object]]
+    examples: Sequence[Example]
+    rows: Sequence[list[Example]]
+    devel: Sequence[Devel]
+
+    @property
+    def tokens(self) -> int:
+        """Of all examples."""
+        return sum(len(example.ids) for example in self.examples)
+
+
+def read_data(recipe: GenerativeRecipe, vocabulary: Vocabulary, reject: Reject) -> Data:
+    """Read and pack what a recipe names.
+
+    Raises:
+        UsageError: if nothing is left to learn from, or a development split has none of the types.
+    """
+    devel = read_devel(recipe.devel, recipe.types, sentences=recipe.devel_sentences, seed=recipe.seed, reject=reject)
+    read = {name: list(demonstrations(name, recipe, reject)) for name in recipe.train}
+    examples: list[Example] = []
+    for demonstration in chosen((d for found in read.values() for d in found), recipe):
         example = tokenise(demonstration, vocabulary, form=recipe.prompt, longest=recipe.row_tokens)
         if isinstance(example, Rejected):
             reject(example)
         else:
             examples.append(example)
+    if not examples:
+        raise UsageError(f"recipe {recipe.name}: train has no demonstration that can be used")
     rows = pack(examples, recipe.row_tokens, seed=recipe.seed) if recipe.packing else [[e] for e in examples]
-    tokens = sum(len(example.ids) for example in examples)
-    progress(f"{len(examples)} demonstrations, {tokens} tokens, in {len(rows)} rows")
-    folder.mkdir(parents=True, exist_ok=True)
-    vocabulary.full.save(str(folder / "tokenizer.json"))
-    (folder / RECIPE).write_text(json.dumps(asdict(recipe), indent=2), "utf-8")
+    train = {name: {"demonstrations": len(found), "sha256": _digest(found)} for name, found in read.items()}
+    return Data(train, examples, rows, devel)
+
+
+def demonstrations(name: str, recipe: GenerativeRecipe, reject: Reject) -> Iterator[Demonstration]:
+    """What one name in a recipe's `train` stands for: a corpus, or a file of demonstrations."""
+    if _is_demonstrations(name):
+        return prompts.read(Path(name))
+    return prompts.from_corpora(
+        [name], recipe.types or None, guidelines=recipe.guidelines, form=recipe.prompt, reject=reject
+    )
+
+
+def _is_demonstrations(name: str) -> bool:
+    return name.endswith((".json", ".jsonl", ".json.gz", ".jsonl.gz")) and Path(name).is_file()
+
+
+def chosen(demonstrations: Iterable[Demonstration], recipe: GenerativeRecipe) -> list[Demonstration]:
+    """As many as the recipe wants, chosen at random, in random order."""
+    found = list(demonstrations)
+    random.Random(recipe.seed).shuffle(found)
+    return found[: recipe.examples or None]
+
+
+def _digest(demonstrations: Iterable[Demonstration]) -> str:
+    found = hashlib.sha256()
+    for d in demonstrations:
+        found.update(json.dumps([d.instruction, d.input, d.output], ensure_ascii=False).encode() + b"\n")
+    return found.hexdigest()
+
+
+def _facts(recipe: GenerativeRecipe, model: nn.Module, data: Data, processes: int) -> dict[str, object]:
+    """What is to be known of a run beside its recipe."""
+    inner = plain(model)
+    return {
+        "model": recipe.model,
+        "architecture": type(inner).__name__,
+        "parameters": inner.num_parameters(),
+        "tuned_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "train": data.train,
+        "devel": {d.name: {"documents": len(d.documents), "types": d.types, "sha256": d.digest()} for d in data.devel},
+        "examples": len(data.examples),
+        "tokens": data.tokens,
+        "rows": len(data.rows),
+        "processes": processes,
+        "versions": versions(),
+    }
+
+
+# Training
+
+
+def _trainer(
+    recipe: GenerativeRecipe, model: nn.Module, vocabulary: Vocabulary, data: Data, settings: TrainingArguments
+) -> Trainer:
     trainer = AnswerTrainer(
         model=model,
-        args=arguments(recipe, folder / CHECKPOINTS),
-        train_dataset=Rows(rows),
+        args=settings,
+        train_dataset=Rows(data.rows),
         data_collator=lambda rows: collate(
             rows,
             vocabulary.end,
             length=recipe.row_tokens if recipe.packing else None,
             full_prompts=recipe.prompt_attention == "full",
         ),
-        callbacks=[Progress(progress)],
         negatives=recipe.negatives,
     )
-    for callback in ("PrinterCallback", "ProgressCallback"):
-        trainer.callback_handler.callbacks = [
-            c for c in trainer.callback_handler.callbacks if type(c).__name__ != callback
-        ]
-    trainer.train(resume_from_checkpoint=resume or None)
-    return folder
+    trainer.remove_callback(PrinterCallback)
+    return trainer
 
 
 def arguments(recipe: GenerativeRecipe, folder: Path) -> TrainingArguments:
     """What a recipe says to `transformers.Trainer`."""
     cuda = torch.cuda.is_available()
-    return TrainingArguments(
+    settings = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=recipe.epochs,
         per_device_train_batch_size=recipe.rows,
@@ -188,7 +259,14 @@ def arguments(recipe: GenerativeRecipe, folder: Path) -> TrainingArguments:
         optim="adamw_torch_fused",
         bf16=True,
         use_cpu=not cuda,
-        gradient_checkpointing=recipe.gradient_checkpointing,
+        # Sharded, activations are computed anew where weights are gathered anyway.
+        activation_checkpointing=recipe.gradient_checkpointing and not recipe.fsdp,
+        activation_checkpointing_kwargs={"use_reentrant": False},
+        fsdp=True if recipe.fsdp else None,  # type: ignore[arg-type]
+        fsdp_config={"activation_checkpointing": recipe.gradient_checkpointing} if recipe.fsdp else None,
+        ddp_backend="gloo" if _processes() > 1 and not cuda else None,
+        ddp_find_unused_parameters=False,
+        ddp_timeout=_PATIENCE,
         save_strategy="steps" if recipe.save_steps else "epoch",
         save_steps=recipe.save_steps or 500,
         logging_steps=20,
@@ -199,21 +277,111 @@ def arguments(recipe: GenerativeRecipe, folder: Path) -> TrainingArguments:
         dataloader_pin_memory=cuda,
         disable_tqdm=True,
     )
+    # Of several GPUs one process takes one; else transformers splits rows over threads, and hooks do not follow.
+    settings._n_gpu = min(settings.n_gpu, 1)
+    return settings
 
 
-def demonstrations(recipe: GenerativeRecipe, reject: Reject) -> Iterator[Demonstration]:
-    """What a recipe's `train` holds, corpora and files of demonstrations."""
-    for name in recipe.train:
-        if name.endswith((".json", ".jsonl", ".json.gz", ".jsonl.gz")) and Path(name).is_file():
-            yield from prompts.read(Path(name))
-        else:
-            yield from prompts.from_corpora(
-                [name], recipe.types or None, guidelines=recipe.guidelines, form=recipe.prompt, reject=reject
+class Progress(TrainerCallback):
+    """Says how it goes."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+        """A line for each log."""
+        if logs and "loss" in logs:
+            self._say(
+                f"epoch {logs['epoch']:.2f} step {state.global_step}/{state.max_steps} loss {float(logs['loss']):.4f} "
+                f"learning rate {float(logs['learning_rate']):.2e}"
             )
 
 
-def chosen(demonstrations: Iterable[Demonstration], recipe: GenerativeRecipe) -> list[Demonstration]:
-    """As many as the recipe wants, chosen at random, in random order."""
-    found = list(demonstrations)
-    random.Random(recipe.seed).shuffle(found)
-    return found[: recipe.examples or None]
+# Scoring
+
+
+class Scoring(TrainerCallback):
+    """Scores every checkpoint when it is written, on the first process, while the others wait.
+
+    Scores are those of the model as it will be used: of the weights that were saved, without the
+    autocast of training on a CPU. A sharded model cannot answer alone; there the first process loads
+    the checkpoint for itself, in bfloat16.
+
+    Args:
+        run: where scores and the best model go.
+        recipe: of the run.
+        vocabulary: of the model.
+        devel: what to score on.
+        say: is called with a line a checkpoint.
+    """
+
+    def __init__(
+        self, run: Run, recipe: GenerativeRecipe, vocabulary: Vocabulary, devel: Sequence[Devel], say: Say
+    ) -> None:
+        self.run = run
+        self.sharded = recipe.fsdp
+        self._recipe = recipe
+        self._vocabulary = vocabulary
+        self._devel = devel
+        self._say = say
+
+    def on_save(self, args: TrainingArguments, state: Any, control: Any, **given: Any) -> None:
+        """Score what was just saved."""
+        if args.process_index == 0:
+            (checkpoint,) = (c for c in self.run.checkpoints() if c.step == state.global_step)
+            self.score(given["model"], checkpoint)
+        PartialState().wait_for_everyone()
+
+    def score(self, model: nn.Module, checkpoint: Checkpoint) -> None:
+        """Score a checkpoint, and keep its model if it is the best so far.
+
+        Args:
+            model: with the checkpoint's weights; not looked at if it is sharded.
+            checkpoint: in `run`.
+        """
+        begin = time.perf_counter()
+        if self.sharded:
+            found = with_weights(self._recipe, checkpoint.folder, dtype=torch.bfloat16).to("cuda")  # type: ignore[arg-type]
+            scores = self._scores(found)
+        else:
+            with _as_used(model, bf16=self._recipe.weights == "bfloat16") as found:
+                scores = self._scores(found)
+        best = self.run.add(checkpoint, scores, self._recipe.model)
+        self._say(
+            f"epoch {checkpoint.epoch:.2f} step {checkpoint.step}: {shown(scores)}{' (best)' if best else ''}, "
+            f"scored in {time.perf_counter() - begin:.0f} s"
+        )
+
+    def _scores(self, model: PreTrainedModel) -> dict[str, dict[str, float]]:
+        return strict_scores(recognizer_of(model, self._vocabulary, self._recipe), self._devel)
+
+
+@contextmanager
+def _as_used(model: nn.Module, *, bf16: bool) -> Iterator[PreTrainedModel]:
+    """The model under training without what accelerate wraps around it; on a GPU, or for `bf16`, with autocast."""
+    inner = plain(model)
+    wrapped = inner.__dict__.pop("forward", None)
+    training = inner.training
+    device = inner.device.type
+    try:
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=bf16 or device == "cuda"):
+            yield inner
+    finally:
+        inner.train(training)
+        if wrapped is not None:
+            inner.__dict__["forward"] = wrapped
+
+
+def recognizer_of(
+    model: PreTrainedModel, vocabulary: Vocabulary, recipe: GenerativeRecipe, *, batch: int = 16
+) -> GenerativeRecognizer:
+    """A recognizer that asks the model, tuned by a recipe, with mark decoding."""
+    decoder = Decoder(model, vocabulary, full_prompts=recipe.prompt_attention == "full")
+    return GenerativeRecognizer(
+        MarkDecoding(decoder, vocabulary),
+        vocabulary,
+        recipe.types or None,
+        form=recipe.prompt,
+        guidelines=recipe.guidelines,
+        batch=batch,
+    )

@@ -25,9 +25,7 @@ class Example:
     answer: int
 
 
-def tokenise(
-    demonstration: Demonstration, vocabulary: Vocabulary, *, form: str, longest: int
-) -> Example | Rejected:
+def tokenise(demonstration: Demonstration, vocabulary: Vocabulary, *, form: str, longest: int) -> Example | Rejected:
     """A demonstration as the model reads it, or why it cannot be used; nothing is cut.
 
     Args:

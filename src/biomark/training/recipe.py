@@ -8,10 +8,12 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import TypeVar, get_args, get_origin, get_type_hints
 
+from biomark import corpora, prompts
 from biomark.errors import UsageError
 
-# What a run's folder calls the recipe, and the scores on the development splits, an epoch a row.
-RECIPE, SCORES = "recipe.json", "scores.json"
+# What a run's folder calls the recipe, the scores on the development splits (a checkpoint a row), and
+# what else is to be known of the run: versions, data, sizes.
+RECIPE, SCORES, RUN = "recipe.json", "scores.json", "run.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +74,11 @@ class GenerativeRecipe:
         name: what the model is called; also the run's folder under `runs/`.
         model: a Hugging Face name, a folder, or `package:NAME` for the `model` folder inside an
             installed Python package. An encoder such as BERT becomes a decoder with a causal mask.
-        train: corpora with their split, such as `ncbi_disease:train`, or files that
-            `biomark demonstrations` wrote.
-        devel: the splits on which the best epoch is chosen.
-        method: what is tuned, see `METHODS`.
+        train: corpora with their split, such as `ncbi_disease:train`, files of annotated documents, or
+            files (.json, .jsonl, also .gz) that `biomark demonstrations` wrote.
+        devel: splits or files of documents, on which the best checkpoint is chosen.
+        method: what is tuned: `full`, all weights; `lora`, adapters of low rank; `qlora`, the same beside
+            weights in 4 bits; `llama-adapter`, prompts inside the attention of the last layers.
         types: entity types to learn; empty: all that the corpora annotate.
         prompt: the wording, one of `biomark.prompts.FORMS`.
         guidelines: append to the instruction what to mark.
@@ -90,14 +93,15 @@ class GenerativeRecipe:
         accumulate: steps whose gradients are added up before the weights change.
         packing: several demonstrations a row; else one a row, padded to the longest of its batch.
         negatives: 0: a token's probability is among the whole vocabulary. Else among the tokens of its
-            batch and so many random ones, which makes small models train almost twice as fast.
+            batch and so many random ones, which makes small models train almost twice as fast; for `full`
+            and one process.
         learning_rate: peak; linear warm-up, then a cosine to zero.
         warmup: share of the steps.
         weight_decay: of AdamW; not on biases and norms.
         weights: `float32` or `bfloat16`, what weights and optimiser state are kept in. Matrices are
             multiplied in bfloat16 either way.
         gradient_checkpointing: compute activations twice and keep few of them.
-        fsdp: shard weights, gradients and optimiser state when several GPUs run.
+        fsdp: shard weights, gradients and optimiser state over several GPUs; for `full` and `lora`.
         rank, alpha, dropout: of LoRA, on all linear layers but the head.
         adapter_tokens, adapter_layers: of LLaMA-Adapter: prompt length, and in how many of the last layers.
         save_steps: steps between checkpoints; 0: one an epoch.
@@ -151,6 +155,68 @@ def recipe_from(values: Mapping[str, object]) -> Recipe:
     return kind(**saved)  # type: ignore[arg-type]
 
 
+def check_splits(recipe: Recipe) -> None:
+    """Refuse a recipe that names no data, data that is not there, or a test split.
+
+    Raises:
+        UsageError: see above.
+    """
+    for setting in ("train", "devel"):
+        names: tuple[str, ...] = getattr(recipe, setting)
+        if not names:
+            what = "there is nothing to learn from" if setting == "train" else "no checkpoint can be chosen"
+            raise UsageError(f"recipe {recipe.name}: {setting} is empty, so {what}")
+        for name in names:
+            if Path(name).exists():
+                continue
+            if name.partition(":")[0] not in corpora.catalogue():
+                raise UsageError(
+                    f"recipe {recipe.name}: {setting} names {name}: neither a file nor a corpus of the catalogue "
+                    f"({', '.join(corpora.catalogue())})"
+                )
+            if "test" in corpora.parse_split(name)[1]:
+                raise UsageError(
+                    f"recipe {recipe.name}: {setting} names {name}, a test split, which no training may see; "
+                    "score the finished model on it with biomark annotate and biomark evaluate"
+                )
+
+
+def check(recipe: GenerativeRecipe) -> None:
+    """Refuse a recipe of which it is plain that it cannot work, before anything is read.
+
+    Raises:
+        UsageError: the message names the setting, and says what it may be.
+    """
+    choices = {
+        "method": METHODS[1:],
+        "prompt": tuple(prompts.FORMS),
+        "prompt_attention": ("causal", "full"),
+        "marks": ("text", "tokens"),
+        "weights": ("float32", "bfloat16"),
+    }
+    for setting, known in choices.items():
+        if getattr(recipe, setting) not in known:
+            raise UsageError(
+                f"recipe {recipe.name}: {setting} is {getattr(recipe, setting)!r}; there are {', '.join(known)}"
+            )
+    positive = ("epochs", "row_tokens", "rows", "accumulate", "rank", "alpha", "adapter_tokens", "adapter_layers")
+    at_least = dict.fromkeys(positive, 1)
+    at_least |= dict.fromkeys(("examples", "devel_sentences", "negatives", "save_steps", "weight_decay"), 0)
+    for setting, least in at_least.items():
+        if getattr(recipe, setting) < least:
+            raise UsageError(f"recipe {recipe.name}: {setting} must be at least {least}")
+    for setting in ("warmup", "dropout"):
+        if not 0 <= getattr(recipe, setting) < 1:
+            raise UsageError(f"recipe {recipe.name}: {setting} is a share, from 0 to below 1")
+    if recipe.learning_rate <= 0:
+        raise UsageError(f"recipe {recipe.name}: learning_rate must be above 0")
+    if recipe.negatives and (recipe.method != "full" or recipe.fsdp):
+        raise UsageError(f"recipe {recipe.name}: negatives is for method full in one process; leave it out")
+    if recipe.fsdp and recipe.method not in ("full", "lora"):
+        raise UsageError(f"recipe {recipe.name}: fsdp is for the methods full and lora, not for {recipe.method}")
+    check_splits(recipe)
+
+
 def load_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
     """A recipe's file with `key=value` changes applied.
 
@@ -198,4 +264,4 @@ def _recipe(kind: type[AnyRecipe], path: Path, values: dict[str, object]) -> Any
     missing = [f.name for f in known.values() if f.default is MISSING and f.name not in values]
     if missing:
         raise UsageError(f"{path}: the recipe does not say {', '.join(missing)}")
-    return kind(**values)
+    return kind(**values)  # type: ignore[arg-type]

@@ -12,8 +12,8 @@ import json
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,16 +22,17 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from biomark import corpora, evaluation
+from biomark import corpora
 from biomark.errors import ModelError, UsageError
-from biomark.evaluation.scores import Score
 from biomark.formats import Reject
 from biomark.recognizers.tagging import TOKENIZER, TaggingRecognizer
 from biomark.sentences import with_sentences
 from biomark.spans import Document, whole_text
 from biomark.tagging import Batch, Floats, Ints, Window, WordReader, Words, collate, encode_tags, sentence_ends, windows
 from biomark.training.network import CONFIG, Network, Shape, build_encoder, load_encoder
-from biomark.training.recipe import RECIPE, SCORES, TaggingRecipe, recipe_from
+from biomark.training.recipe import RECIPE, SCORES, TaggingRecipe, check_splits, recipe_from
+from biomark.training.runs import check_run, save_recipe
+from biomark.training.scoring import Devel, mean_f1, read_devel, shown, strict_scores
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +77,7 @@ def train(
         UsageError: if a head has no corpus to learn from, or there is nothing to resume.
     """
     _check(recipe)
+    check_run(folder, recipe, resume=resume, checkpoint=CHECKPOINT, there=(folder / CHECKPOINT).exists())
     torch.manual_seed(recipe.seed)
     encoder, hidden, tokenizer = load_encoder(recipe.encoder)
     positions = getattr(encoder.config, "max_position_embeddings", None)
@@ -85,26 +87,26 @@ def train(
     run.prepare(reject)
     if resume:
         run.load()
-    elif (folder / CHECKPOINT).exists():
-        raise UsageError(f"{folder}: there is a run already; say --resume, or take another name or folder")
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / TOKENIZER))
     encoder.config.save_pretrained(folder)  # type: ignore[operator,union-attr]
-    (folder / RECIPE).write_text(json.dumps(asdict(recipe), indent=2), "utf-8")
+    save_recipe(folder, recipe)
     while run.epoch < recipe.epochs:
         run.run_epoch()
+    progress(
+        f"the model is in {folder}; use it with --model {folder}, or make it small: biomark export {folder} -o FOLDER"
+    )
     return folder
 
 
 def _check(recipe: TaggingRecipe) -> None:
+    check_splits(recipe)
     learnt = {type for name in recipe.train for type in corpora.annotated_types(name)}
     if orphans := [type for type in recipe.types if type not in learnt]:
         raise UsageError(f"recipe {recipe.name}: no corpus in train annotates {', '.join(orphans)}")
     for setting in ("epochs", "batch_pieces", "max_pieces"):
         if getattr(recipe, setting) < 1:
             raise UsageError(f"recipe {recipe.name}: {setting} must be at least 1")
-    if not recipe.devel:
-        raise UsageError(f"recipe {recipe.name}: devel is empty, so no epoch can be chosen")
 
 
 class Run:
@@ -126,7 +128,7 @@ class Run:
         self.step = 0
         self.scores: list[dict[str, dict[str, float]]] = []
         self.passages: list[list[Passage]] = []
-        self.devel: dict[str, list[Document]] = {}
+        self.devel: list[Devel] = []
 
     def prepare(self, reject: Reject) -> None:
         """Read the corpora."""
@@ -134,7 +136,7 @@ class Run:
             known = [type in corpora.annotated_types(name) for type in self.recipe.types]
             for document in corpora.read_split(name, reject=reject):
                 self.passages.append(self._passages(document, known))
-        self.devel = {name: list(corpora.read_split(name, reject=reject)) for name in self.recipe.devel}
+        self.devel = read_devel(self.recipe.devel, self.recipe.types, reject=reject)
 
     def _passages(self, document: Document, known: Sequence[bool]) -> list[Passage]:
         document = with_sentences(document)
@@ -230,22 +232,13 @@ class Run:
         kept = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
         self.network.load_state_dict(self.average)
         recognizer = recognizer_of(self.network, self.reader, self.recipe, bf16=True)
-        found = {name: self._strict(name, documents, recognizer) for name, documents in self.devel.items()}
-        self.scores.append(
-            {name: {"precision": s.precision, "recall": s.recall, "f1": s.f1} for name, s in found.items()}
-        )
-        mean, best = mean_f1(self.scores[-1]), max(map(mean_f1, self.scores))
-        shown = "  ".join(f"{name} {s.precision:.4f}/{s.recall:.4f}/{s.f1:.4f}" for name, s in found.items())
-        self.progress(f"epoch {self.epoch}: {shown}  mean {mean:.4f}{' (best)' if mean >= best else ''}")
-        if mean >= best:
+        self.scores.append(strict_scores(recognizer, self.devel))
+        best = mean_f1(self.scores[-1]) >= max(map(mean_f1, self.scores))
+        self.progress(f"epoch {self.epoch}: {shown(self.scores[-1])}{' (best)' if best else ''}")
+        if best:
             save_file({name: value.contiguous() for name, value in self.average.items()}, self.folder / BEST)
         (self.folder / SCORES).write_text(json.dumps(self.scores, indent=1), "utf-8")
         self.network.load_state_dict(kept)
-
-    def _strict(self, name: str, documents: list[Document], recognizer: TaggingRecognizer) -> Score:
-        types = [type for type in corpora.annotated_types(name) if type in self.recipe.types]
-        predicted = (found.document for found in recognizer.annotate(documents, types))
-        return evaluation.evaluate(documents, predicted, types=types, corpus=name).overall.strict
 
     def _save(self) -> None:
         state = {
@@ -255,24 +248,14 @@ class Run:
             "epoch": self.epoch,
             "step": self.step,
             "scores": self.scores,
-            "recipe": asdict(self.recipe),
         }
         part = self.folder / (CHECKPOINT + ".part")
         torch.save(state, part)
         part.replace(self.folder / CHECKPOINT)
 
     def load(self) -> None:
-        """Take up the run where its checkpoint left it.
-
-        Raises:
-            UsageError: if there is none, or it is of another recipe.
-        """
-        path = self.folder / CHECKPOINT
-        if not path.exists():
-            raise UsageError(f"{self.folder}: there is no {CHECKPOINT} to resume from")
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        if state["recipe"] != asdict(self.recipe):
-            raise UsageError(f"{path}: is of another recipe; change the recipe back, or begin a new run")
+        """Take up the run where its checkpoint left it."""
+        state = torch.load(self.folder / CHECKPOINT, map_location=self.device, weights_only=True)
         self.network.load_state_dict(state["network"])
         self.average = state["average"]
         self.optimiser.load_state_dict(state["optimiser"])
@@ -301,11 +284,6 @@ def recognizer_of(
     )
 
 
-def mean_f1(scores: Mapping[str, Mapping[str, float]]) -> float:
-    """The mean strict F1 of an epoch over the development splits, by which the best one is chosen."""
-    return sum(score["f1"] for score in scores.values()) / len(scores)
-
-
 def load_trained(folder: Path) -> tuple[Network, WordReader, TaggingRecipe]:
     """The network of a run's folder, with its reader and recipe.
 
@@ -316,6 +294,8 @@ def load_trained(folder: Path) -> tuple[Network, WordReader, TaggingRecipe]:
         if not (folder / name).is_file():
             raise ModelError(f"{folder}: {name} is missing; is this the folder of a training run?")
     recipe = recipe_from(json.loads((folder / RECIPE).read_text("utf-8")))
+    if not isinstance(recipe, TaggingRecipe):
+        raise ModelError(f"{folder}: is a generative model, not a tagging one")
     encoder, hidden = build_encoder(folder)
     network = Network(encoder, hidden, shape_of(recipe))
     network.load_state_dict(load_file(folder / BEST))

@@ -1,0 +1,56 @@
+"""Folds an adapter into the weights of its base model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+
+from biomark.errors import ModelError, UsageError
+from biomark.training.causal import ADAPTER, TOKENIZER, TOKENIZER_SETTINGS, load_base
+from biomark.training.quiet import quietly
+from biomark.training.recipe import RECIPE, RUN, SCORES, GenerativeRecipe, recipe_from
+from biomark.training.runs import versions, write
+
+
+def merge(run: Path, folder: Path) -> Path:
+    """Write a model that holds all its weights and annotates as a base model with its LoRA adapter does.
+
+    An adapter that was tuned beside weights in 4 bits (`qlora`) goes into the base model's own weights, in
+    bfloat16. These are not quite those that it was tuned beside, so scores may change a little.
+
+    Args:
+        run: folder of a training run by `lora` or `qlora`.
+        folder: is made; must not hold a model.
+
+    Returns:
+        `folder`, with weights, tokenizer, and the run's recipe, scores and facts.
+
+    Raises:
+        UsageError: if there is nothing that can be merged, or `folder` is not empty.
+        ModelError: if a file is missing, or the base model is.
+    """
+    if not (run / RECIPE).is_file():
+        raise ModelError(f"{run}: {RECIPE} is missing; is this the folder of a training run?")
+    recipe = recipe_from(json.loads((run / RECIPE).read_text("utf-8")))
+    if not isinstance(recipe, GenerativeRecipe) or not (run / ADAPTER).is_file():
+        raise UsageError(f"{run}: holds no adapter, so there is nothing to merge")
+    if recipe.method == "llama-adapter":
+        raise UsageError(f"{run}: prompts of llama-adapter are no weights of the base model and cannot be merged")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder}: is there already; name a new folder")
+    import peft
+
+    dtype = torch.bfloat16 if recipe.method == "qlora" else getattr(torch, recipe.weights)
+    base, _ = load_base(recipe.model, added=recipe.marks == "tokens", dtype=dtype, whole=True)
+    with quietly():
+        merged = peft.PeftModel.from_pretrained(base, str(run)).merge_and_unload(safe_merge=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        merged.save_pretrained(folder)
+    for name in (RECIPE, SCORES, TOKENIZER, TOKENIZER_SETTINGS):
+        shutil.copyfile(run / name, folder / name)
+    facts = json.loads((run / RUN).read_text("utf-8"))
+    write(folder / RUN, {**facts, "merged": {"from": str(run), "dtype": str(dtype), "versions": versions()}})
+    return folder

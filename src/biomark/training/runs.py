@@ -1,0 +1,188 @@
+"""The folder of a training run: whether a run may begin there, its checkpoints, its scores, its best model."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from biomark.errors import UsageError
+from biomark.training.recipe import RECIPE, RUN, SCORES, Recipe, recipe_from
+from biomark.training.scoring import mean_f1
+
+CHECKPOINTS = "checkpoints"
+_STATE = "trainer_state.json"  # what transformers writes last into a checkpoint
+_MODEL = ("config.json", "generation_config.json", "model*.safetensors", "model.safetensors.index.json", "adapter_*")
+_LIBRARIES = ("biomark", "torch", "transformers", "peft", "accelerate", "bitsandbytes", "tokenizers")
+
+
+def check_run(folder: Path, recipe: Recipe, *, resume: bool, checkpoint: str, there: bool) -> None:
+    """Whether a run may begin, or go on, in a folder.
+
+    Args:
+        folder: of the run.
+        recipe: of the run.
+        resume: whether it is to go on.
+        checkpoint: how the folder's checkpoints are called.
+        there: whether there is one.
+
+    Raises:
+        UsageError: if a run would be overwritten, there is nothing to resume, or that is of another recipe.
+    """
+    if not resume:
+        if there:
+            raise UsageError(f"{folder}: there is a run already; say --resume, or take another name or folder")
+        return
+    if not there or not (folder / RECIPE).is_file():
+        raise UsageError(f"{folder}: there is no {checkpoint} to resume from")
+    if recipe_from(json.loads((folder / RECIPE).read_text("utf-8"))) != recipe:
+        raise UsageError(f"{folder / RECIPE}: is another recipe; change the recipe back, or begin a new run")
+
+
+def save_recipe(folder: Path, recipe: Recipe) -> None:
+    """Write the recipe beside the model."""
+    write(folder / RECIPE, asdict(recipe))
+
+
+def write(path: Path, value: object) -> None:
+    """Write a file of JSON; it is there as a whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    part.replace(path)
+
+
+def versions() -> dict[str, str]:
+    """Of Python and the libraries that a model's numbers depend on."""
+    found = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What transformers wrote: weights or adapter, optimiser, random state.
+
+    Attributes:
+        step: after which it was written.
+        epoch: passes over the data until then.
+        last: whether the run ends there.
+    """
+
+    folder: Path
+    step: int
+    epoch: float
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A row of the scores: precision, recall and F1 of a checkpoint on each development split, by its name."""
+
+    step: int
+    epoch: float
+    scores: Mapping[str, Mapping[str, float]]
+
+
+class Run:
+    """What a generative run's folder holds.
+
+    Args:
+        folder: need not be there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """Those that are complete, in order."""
+        found = []
+        for path in (self.folder / CHECKPOINTS).glob("checkpoint-*"):
+            if re.fullmatch(r"checkpoint-\d+", path.name) and (path / _STATE).is_file():
+                state = json.loads((path / _STATE).read_text("utf-8"))
+                step = int(state["global_step"])
+                found.append(Checkpoint(path, step, float(state["epoch"]), step >= int(state["max_steps"])))
+        return sorted(found, key=lambda checkpoint: checkpoint.step)
+
+    def scores(self) -> list[Scored]:
+        """The rows so far."""
+        path = self.folder / SCORES
+        return [Scored(**row) for row in json.loads(path.read_text("utf-8"))] if path.is_file() else []
+
+    def unscored(self) -> list[Checkpoint]:
+        """Checkpoints that are there and have no score yet, in order."""
+        done = {row.step for row in self.scores()}
+        return [checkpoint for checkpoint in self.checkpoints() if checkpoint.step not in done]
+
+    def add(self, checkpoint: Checkpoint, scores: Mapping[str, Mapping[str, float]], base: str) -> bool:
+        """Note a checkpoint's scores; keep its model if none before was better, and drop older checkpoints.
+
+        The scores are written last: whatever is interrupted before is done again.
+
+        Args:
+            checkpoint: that was scored.
+            scores: by split.
+            base: the name of the model that an adapter is for.
+
+        Returns:
+            Whether it is the best so far.
+        """
+        before = [row for row in self.scores() if row.step < checkpoint.step]
+        best = all(mean_f1(scores) >= mean_f1(row.scores) for row in before)
+        if best:
+            self._keep(checkpoint.folder, base)
+        rows = [*before, Scored(checkpoint.step, checkpoint.epoch, scores)]
+        write(self.folder / SCORES, [asdict(row) for row in rows])
+        for other in self.checkpoints():
+            if any(other.step == row.step for row in before):
+                shutil.rmtree(other.folder)
+        return best
+
+    def _keep(self, checkpoint: Path, base: str) -> None:
+        for path in sorted(path for pattern in _MODEL for path in checkpoint.glob(pattern)):
+            part = self.folder / (path.name + ".part")
+            part.unlink(missing_ok=True)
+            if path.name == "adapter_config.json":
+                settings = json.loads(path.read_text("utf-8"))
+                part.write_text(json.dumps({**settings, "base_model_name_or_path": base}, indent=1), "utf-8")
+            else:
+                _link(path, part)
+            part.replace(self.folder / path.name)
+
+    def note(self, facts: Mapping[str, object], *, same: Sequence[str]) -> None:
+        """Write down what is to be known of the run.
+
+        Args:
+            facts: as JSON can hold them.
+            same: those that may not have changed since the run began.
+
+        Raises:
+            UsageError: if one has.
+        """
+        path = self.folder / RUN
+        if path.is_file():
+            old = json.loads(path.read_text("utf-8"))
+            for name in same:
+                if old.get(name) != json.loads(json.dumps(facts[name])):
+                    raise UsageError(
+                        f"{path}: {name} was {old.get(name)} when the run began, and is {facts[name]}; "
+                        "change it back, or begin a new run"
+                    )
+        write(path, facts)
+
+
+def _link(source: Path, target: Path) -> None:
+    """One file under two names, or two files where links cannot be made."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
