@@ -128,6 +128,7 @@ def test_constraints_pin_direct_dependencies_exactly() -> None:
     requirements = [
         *PROJECT["dependencies"],
         *PROJECT["optional-dependencies"]["train"],
+        *PROJECT["optional-dependencies"]["qlora"],
         *PROJECT["optional-dependencies"]["test"],
     ]
     direct = {re.match(r"[\w-]+", requirement)[0] for requirement in requirements}  # type: ignore[index]

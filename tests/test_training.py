@@ -223,7 +223,7 @@ def test_models_are_listed_and_described(
     assert "mine" in models.names()
     facts = models.describe("mine")
     assert facts["types"] == ["disease", "chemical"]
-    assert len(facts["devel"]) == 3  # type: ignore[arg-type]
+    assert len(facts["scores"]) == 3  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"nothing.*mine"):
         models.load("nothing")
     (home / "empty").mkdir()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -284,11 +285,11 @@ def _print(table: Table) -> None:
 
 @app.command()
 def train(
-    recipe: Annotated[Path, typer.Argument(help="A recipe, such as recipes/default-tagging.toml.")],
+    recipe: Annotated[Path, typer.Argument(help="A recipe, such as recipes/smallest.toml.")],
     *,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The run's folder; else runs/NAME.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on after the last finished epoch.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after the last checkpoint.")] = False,
 ) -> None:
     """Train a model by a recipe."""
     from biomark import models
@@ -300,8 +301,8 @@ def train(
     rejects = Rejects()
     folder = output or models.RUNS / plan.name
     trainer.train(plan, folder, reject=rejects, resume=resume, progress=_say)
-    _say(f"the model is in {folder}; use it with --model {folder}, or make it small: biomark export {folder} -o FOLDER")
-    rejects.exit()
+    if "TORCHELASTIC_RUN_ID" not in os.environ:  # torchrun takes any status but 0 for a crash
+        rejects.exit()
 
 
 @app.command()
@@ -409,6 +410,18 @@ def models_show(model: Annotated[str, typer.Argument(help="`default`, a folder, 
     from biomark import models
 
     typer.echo(json.dumps(models.describe(model), indent=2, ensure_ascii=False))
+
+
+@models_app.command("merge")
+def models_merge(
+    model: Annotated[Path, typer.Argument(help="The folder of a training run by lora or qlora.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.")],
+) -> None:
+    """Fold an adapter into its base model: a folder with all weights, faster, and at home in other software."""
+    from biomark import models
+
+    merging = _needs_extra("biomark.training.merging", "train")
+    _say(f"the merged model is in {merging.merge(models.folder_of(str(model)), output)}")
 
 
 bench_app = typer.Typer(help="Benchmarks beside what you would otherwise run.", no_args_is_help=True)

@@ -16,11 +16,12 @@ from pathlib import Path
 from biomark.errors import MissingExtraError, ModelError, UsageError
 from biomark.recognizers import Recognizer
 from biomark.recognizers.tagging import CARD, WEIGHTS, load_onnx
-from biomark.training.recipe import RECIPE, SCORES
+from biomark.training.recipe import RECIPE, RUN, SCORES
 
 DEFAULT = "default"
 PACKAGED = {DEFAULT: "default_model", "nano": "nano_model"}
 RUNS = Path("runs")
+_WEIGHTS = (WEIGHTS, "model*.safetensors", "adapter_model.safetensors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ def names() -> list[str]:
 
 
 def describe(name: str) -> Mapping[str, object]:
-    """What a model's folder says of it: types, encoder, corpora, scores.
+    """What a model's folder says of it: recipe, scores, and of a generative one data, sizes and versions.
 
     Raises:
         UsageError: if there is no such model.
@@ -130,9 +131,9 @@ def describe(name: str) -> Mapping[str, object]:
             break
     else:
         raise ModelError(f"{folder}: holds neither {CARD} nor {RECIPE}; is it a model's folder?")
-    if (folder / SCORES).is_file():
-        facts["devel"] = json.loads((folder / SCORES).read_text("utf-8"))
-    weights = folder / WEIGHTS
-    if weights.is_file():
-        facts["megabytes"] = round(weights.stat().st_size / 1e6, 1)
+    for key, file in (("scores", SCORES), ("run", RUN)):
+        if (folder / file).is_file():
+            facts[key] = json.loads((folder / file).read_text("utf-8"))
+    if weights := [file for pattern in _WEIGHTS for file in folder.glob(pattern)]:
+        facts["megabytes"] = round(sum(file.stat().st_size for file in weights) / 1e6, 1)
     return {**facts, "folder": str(folder)}
