@@ -353,33 +353,47 @@ class Decoder:
     def _probe(self, vocabulary: Vocabulary) -> None:
         """Compare what drafts and chosen rows of the head give with what the model gives plainly."""
         size, spread = vocabulary.size, max(1, vocabulary.size // 7)
+        known = int(self._model.config.get_text_config().vocab_size)
+        if known < size:
+            raise ModelError(f"the model knows {known} tokens, its vocabulary has {size}")
         ids = [n * spread % size for n in range(1, 9)]
-        wrong = [(id + 1) % size for id in ids]
-        inputs = torch.tensor([ids], device=self._model.device)
-        positions = torch.arange(len(ids), device=inputs.device)[None]
-        full = self._model(input_ids=inputs, position_ids=positions, use_cache=False).logits[0, -1].double()
-        if len(full) < size:
-            raise ModelError(f"the model knows {len(full)} tokens, its vocabulary has {size}")
+        try:
+            plain, drafted = self._read_plainly(ids), self._read_in_pieces(ids, size)
+        except (TypeError, ValueError, IndexError, RuntimeError) as error:
+            raise ModelError(f"the model cannot read drafts: {error}; decode with `generate`") from error
+        tolerance = _TOLERANCE.get(self._model.dtype, _ROUGH) * float(plain.abs().max())
+        if any(not _near(logits, plain, tolerance) for logits in drafted):
+            raise ModelError(
+                "the model is not causal, or ignores position_ids or attention_mask; decode with `generate`"
+            )
         candidates = torch.arange(0, size, max(1, size // 64))
-        # A row that begins later, drafts that do not hold, padding: then the rest as it should be.
-        self._run([_Feed(0, 0, [*ids[:3], *wrong[3:]]), _Feed(1, 0, ids[:2])])
-        logits = self._run([_Feed(1, 2, ids[2:]), _Feed(0, 3, ids[3:])])
-        tolerance = _TOLERANCE.get(self._model.dtype, _ROUGH) * float(full.abs().max())
-
-        def differs(found: Tensor, expected: Tensor) -> bool:
-            return not float((found.double() - expected).abs().max()) <= tolerance
-
-        if differs(logits[0, len(ids) - 3], full) or differs(logits[1, len(ids) - 4], full):
-            raise ModelError("the model does not follow position_ids and attention_mask; decode with `generate`")
         rows = self._head.read(
             lambda: self._run([_Feed(0, 0, ids)]),
             torch.tensor([len(ids) - 1]),
             torch.zeros_like(candidates),
             candidates,
         )
-        if differs(rows, full[candidates.to(full.device)]):
+        if not _near(rows, plain[candidates.to(plain.device)], tolerance):
             log.warning("the model's head is more than a matrix: all its logits are computed, which is slower")
             self._head.whole = True
+
+    def _read_plainly(self, ids: list[int]) -> Tensor:
+        """The logits (V,) after some tokens."""
+        inputs = torch.tensor([ids], device=self._model.device)
+        positions = torch.arange(len(ids), device=inputs.device)[None]
+        logits: Tensor = self._model(input_ids=inputs, position_ids=positions, use_cache=False).logits
+        return logits[0, -1].double()
+
+    def _read_in_pieces(self, ids: list[int], size: int) -> tuple[Tensor, Tensor]:
+        """The same, once after a draft that does not hold, once beside a row that reads less at a time."""
+        wrong = [(id + 1) % size for id in ids]
+        self._run([_Feed(0, 0, [*ids[:3], *wrong[3:]]), _Feed(1, 0, ids[:2])])
+        logits = self._run([_Feed(1, 2, ids[2:]), _Feed(0, 3, ids[3:])])
+        return logits[1, len(ids) - 4].double(), logits[0, -1].double()
+
+
+def _near(found: Tensor, expected: Tensor, tolerance: float) -> bool:
+    return float((found.double() - expected).abs().max()) <= tolerance
 
 
 def groups(sizes: Sequence[int], cost: int) -> list[tuple[int, int]]:

@@ -22,7 +22,7 @@ def worth_keeping(prompts: Sequence[Ids], kept: Collection[Ids], *, least: int) 
         least: tokens.
 
     Returns:
-        Beginnings, each shorter than all prompts that share it.
+        Beginnings, each of two or more prompts that are longer.
     """
     return list(_worth(sorted(prompts), 0, kept, least))
 
