@@ -19,7 +19,7 @@ import typer
 
 from biomark import __version__, completion
 from biomark.entity_types import parse_type_map, parse_types
-from biomark.errors import BiomarkError
+from biomark.errors import BiomarkError, UsageError
 from biomark.spans import Document, Rejected
 
 if TYPE_CHECKING:
@@ -312,13 +312,20 @@ def export(
     *,
     fp32: Annotated[bool, typer.Option("--fp32", help="32-bit weights instead of 8-bit ones.")] = False,
 ) -> None:
-    """Make a tagging model small and fast: int8 ONNX, no torch needed to run it."""
+    """Make a model small: a tagging model as int8 ONNX, which needs no torch; a generative one with int8 weights."""
     from biomark import models
-    from biomark.recognizers.tagging import WEIGHTS
 
     exporter = _needs_extra("biomark.training.export", "train")
-    folder = exporter.export(models.folder_of(str(model)), output, int8=not fp32)
-    _say(f"{folder}: {(folder / WEIGHTS).stat().st_size / 1e6:.1f} MB")
+    run = models.folder_of(str(model))
+    if models.is_generative(run):
+        if fp32:
+            raise UsageError(
+                "--fp32 is for tagging models; the run's folder has the 32-bit weights of a generative one"
+            )
+        folder = exporter.export_generative(run, output)
+    else:
+        folder = exporter.export(run, output, int8=not fp32)
+    _say(f"{folder}: {models.describe(str(folder))['megabytes']} MB of weights")
 
 
 corpora_app = typer.Typer(help="The catalogue of corpora.", no_args_is_help=True)

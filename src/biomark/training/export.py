@@ -1,10 +1,11 @@
-"""A trained tagging model → a folder that runs without torch: ONNX, tokenizer, facts."""
+"""A trained model → a small folder: a tagging model as ONNX, which runs without torch; a generative one in 8 bits."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import logging
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -14,11 +15,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from biomark.errors import UsageError
 from biomark.recognizers.tagging import CARD, TOKENIZER, WEIGHTS
 from biomark.spans import Document
 from biomark.tagging import Batch, WordReader, collate, read_document
-from biomark.training.network import Network
-from biomark.training.recipe import SCORES
+from biomark.training.causal import ADAPTER, TOKENIZER_SETTINGS
+from biomark.training.causal import load_trained as load_trained_model
+from biomark.training.compact import COMPACT, save_compact
+from biomark.training.network import CONFIG, Network
+from biomark.training.recipe import RECIPE, RUN, SCORES
 from biomark.training.scoring import mean_f1
 from biomark.training.tagging import load_trained
 
@@ -72,6 +77,31 @@ def export(run: Path, folder: Path, *, int8: bool = True) -> Path:
         "torch": torch.__version__,
     }
     (folder / CARD).write_text(json.dumps(card, indent=2) + "\n", "utf-8")
+    return folder
+
+
+def export_generative(run: Path, folder: Path) -> Path:
+    """Write the folder of a generative model with its weights in 8 bits; see `biomark.training.compact`.
+
+    Args:
+        run: folder of a training run, with all weights of the model.
+        folder: is made if it is not there; files of the same names are replaced.
+
+    Returns:
+        `folder`.
+
+    Raises:
+        ModelError: if `run` is not the folder of a finished run.
+        UsageError: if it holds an adapter.
+    """
+    if (run / ADAPTER).is_file():
+        raise UsageError(f"{run}: holds an adapter; fold it in first: biomark models merge {run} -o FOLDER")
+    model, _, _ = load_trained_model(run)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_compact(model.state_dict(), folder / COMPACT)
+    for name in (CONFIG, TOKENIZER, TOKENIZER_SETTINGS, RECIPE, SCORES, RUN):
+        if (run / name).is_file():
+            shutil.copyfile(run / name, folder / name)
     return folder
 
 
