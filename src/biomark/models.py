@@ -113,8 +113,12 @@ def folder_of(name: str) -> Path:
 
 def names() -> list[str]:
     """The models at hand: the package's own, and those under `runs/` of the working folder."""
-    runs = sorted(p.name for p in RUNS.glob("*") if (p / WEIGHTS).is_file() or (p / RECIPE).is_file())
-    return [*PACKAGED, *runs]
+    packaged = [name for name in PACKAGED if _is_model(folder_of(name))]
+    return [*packaged, *sorted(path.name for path in RUNS.glob("*") if _is_model(path))]
+
+
+def _is_model(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in (CARD, RECIPE))
 
 
 def describe(name: str) -> Mapping[str, object]:
