@@ -130,20 +130,32 @@ def prepare_model(recipe: GenerativeRecipe, *, tell: Tell = log.info) -> tuple[n
     """
     check_model(recipe)
     model, vocabulary = _base(recipe, tell=tell)
+    return adapt(model, vocabulary, recipe, tell=tell), vocabulary
+
+
+def adapt(
+    model: PreTrainedModel, vocabulary: Vocabulary, recipe: GenerativeRecipe, *, tell: Tell = log.info
+) -> nn.Module:
+    """The model with the adapters of the recipe's method, they alone trainable; for `full` the model as it is.
+
+    Raises:
+        UsageError: if the recipe does not suit the model.
+        MissingExtraError: if a library for the method is not installed.
+    """
     if recipe.method == "full":
-        return model, vocabulary
+        return model
     try:
         import peft
     except ImportError as error:
         raise MissingExtraError("peft", "train") from error
     with quietly():
-        adapted = peft.get_peft_model(model, _adapter(recipe, model, vocabulary, tell))
+        adapted: nn.Module = peft.get_peft_model(model, _adapter(recipe, model, vocabulary, tell))
     # So that peft neither asks the hub about the base model nor saves its embedding with the adapter.
-    adapted.peft_config["default"].base_model_name_or_path = ""
+    adapted.peft_config["default"].base_model_name_or_path = ""  # type: ignore[union-attr,index]
     for parameter in adapted.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
-    return adapted, vocabulary
+    return adapted
 
 
 def check_model(recipe: GenerativeRecipe) -> None:
