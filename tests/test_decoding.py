@@ -178,12 +178,12 @@ def test_random_models_that_mark_everywhere(vocabularies, kind, added):
     vocabulary = vocabularies[kind, added]
     seed = KINDS.index(kind) * 2 + added
     model = network(WILD[seed % 3], vocabulary, seed=seed)
-    questions = some_questions(vocabulary, 50, longest=3, seed=seed)
+    questions = some_questions(vocabulary, 50, longest=2, seed=seed)
     expected = [greedy(model, q) for q in questions]
     decoder = Decoder(model, vocabulary)
     same(in_batches(decoder, questions, 16), expected)
     same(in_batches(decoder, questions[:10], 1), expected[:10])
-    assert sum(len(answer.marks) for answer in expected) > 50
+    assert sum(len(answer.marks) for answer in expected) > 30
 
 
 @pytest.mark.parametrize("added", [False, True], ids=["text", "added"])
@@ -192,23 +192,23 @@ def test_models_that_mark_rarely(vocabularies, kind, added):
     vocabulary = vocabularies[kind, added]
     seed = KINDS.index(kind) * 2 + added
     model = network(
-        WILD[(seed + 1) % 3], vocabulary, seed=seed, rare=1.0 if added else 3.0, num_hidden_layers=1 + added
+        WILD[(seed + 1) % 3], vocabulary, seed=seed, rare=1.5 if added else 3.0, num_hidden_layers=1 + added
     )
     full = seed % 2 == 0
-    questions = some_questions(vocabulary, 200, longest=8, seed=seed + 100)
+    questions = some_questions(vocabulary, 200, longest=6, seed=seed + 100)
     expected = [greedy(model, q, full_prompts=full) for q in questions]
     decoder = Decoder(model, vocabulary, full_prompts=full)
     found = in_batches(decoder, questions, 16)
     same(found, expected)
-    same(in_batches(decoder, questions[:40], 1), expected[:40])
-    assert sum(a.passes for a in found) < sum(a.passes for a in expected) / 3
+    same(in_batches(decoder, questions[:20], 1), expected[:20])
+    assert sum(a.passes for a in found) < sum(a.passes for a in expected) / 2
     assert sum(len(a.marks) for a in found) > 0
 
 
 def test_equally_likely_tokens_the_lowest_id_wins(vocabulary):
     model = network("LlamaForCausalLM", vocabulary)
     model.get_output_embeddings().weight.data.zero_()
-    questions = some_questions(vocabulary, 12, longest=3, seed=1)
+    questions = some_questions(vocabulary, 8, longest=2, seed=1)
     found = Decoder(model, vocabulary).answer(questions)
     same(found, [greedy(model, q) for q in questions])
     for q, answer in zip(questions, found, strict=True):
