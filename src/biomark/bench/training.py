@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import Trainer, TrainerCallback
+from transformers.trainer_callback import PrinterCallback
 
 from biomark.bench import machine
 from biomark.bench.shapes import random_llama
@@ -192,7 +193,8 @@ def _alpaca(
 def _run(trainer: Trainer, steps: int) -> None:
     trainer.args.max_steps = steps + WARM_UP
     trainer.args.save_strategy = "no"
-    trainer.args.disable_tqdm = True
+    trainer.args.logging_strategy = "no"
+    trainer.remove_callback(PrinterCallback)
     trainer.train()
 
 
