@@ -352,6 +352,16 @@ def test_drafts_change_the_work_and_not_the_answer(taught):
     assert sum(a.computed for a in good) < sum(a.computed for a in plain)
 
 
+def test_what_is_verified_grows_as_long_as_drafts_hold(taught):
+    model, vocabulary = taught
+    q = lessons(vocabulary)[2]  # without any disease
+    wrong = Question(q.prompt, q.grammar, (Span(0, 7),))
+    answer = Decoder(model, vocabulary, stretch=1).answer([wrong])[0]
+    assert answer.tokens == greedy(model, q).tokens
+    assert len(answer.tokens) > 15
+    assert answer.passes <= 1 + 5  # the draft fails at once; then 1, 2, 4, 8 and 16 tokens
+
+
 # Marks
 
 
@@ -413,7 +423,15 @@ def test_sentences_asked_one_by_one_share_their_instruction(vocabulary):
 def test_many_instructions_do_not_pile_up(vocabulary):
     model = network("LlamaForCausalLM", vocabulary, rare=3.0)
     decoder = Decoder(model, vocabulary)
+    usual = [
+        question(vocabulary, source, "This instruction is used again and again, all the time: ")
+        for source in ("fever", "a cough", "mice")
+    ]
+    decoder.answer(usual)
     for number in range(12):
+        before = decoder.shared
+        same(decoder.answer(usual), [greedy(model, q) for q in usual])
+        assert decoder.shared == before
         instruction = f"{number} is the number of this instruction, which is long enough to be kept: "
         questions = [question(vocabulary, source, instruction) for source in ("fever", "a cough", "x", "mice")]
         same(decoder.answer(questions), [greedy(model, q) for q in questions])
