@@ -45,5 +45,5 @@ $(VENV)/light.stamp: pyproject.toml constraints.txt | $(BIN)/python
 # torch goes first and by its exact version, so that no other requirement chooses one of its builds.
 $(VENV)/full.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) "$$(grep '^torch==' constraints.txt)"
-	$(PIP) --editable '.[train,qlora,test]'
+	$(PIP) --editable '.[train,qlora,bench,test]'
 	touch $(VENV)/light.stamp $@
