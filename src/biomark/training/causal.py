@@ -333,7 +333,7 @@ def load_trained(
     vocabulary = Vocabulary(tokenizer, end, added=recipe.marks == "tokens")
     cuda = torch.cuda.is_available()
     model = with_weights(recipe, folder, dtype=dtype or (torch.bfloat16 if cuda else None))
-    if cuda and recipe.method != "qlora":
+    if cuda and not getattr(model, "is_quantized", False):  # which is where it belongs since it was loaded
         model.to("cuda")  # type: ignore[arg-type]
     model.eval()  # type: ignore[no-untyped-call]
     return model, vocabulary, recipe

@@ -85,6 +85,8 @@ def train(
         trainer.add_callback(scoring)
         _go_on(trainer, model, scoring, resume=resume)
     progress(f"the model is in {folder}; use it with --model {folder}")
+    if settings.world_size > 1:
+        PartialState().destroy_process_group()
     return folder
 
 
