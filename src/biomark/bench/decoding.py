@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import LogitsProcessor, LogitsProcessorList, PreTrainedModel
 
-from biomark import models
+from biomark import models, prompts
 from biomark.bench import Contestant, machine, measure
 from biomark.bench.engine import GrammarProcessor, tokenizer_of
 from biomark.bench.shapes import random_llama
@@ -135,7 +135,8 @@ def _trained(name: str) -> Subject:
 
 
 def _scripted(shape: str, documents: Sequence[Document], type: str) -> Subject:
-    model, vocabulary = random_llama(shape, [document.text for document in documents])
+    asked = prompts.instruction(type)
+    model, vocabulary = random_llama(shape, [prompts.prompt(asked, document.text) for document in documents])
     script = {}
     for document in documents:
         grammar = Grammar(document.text, vocabulary)

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
-from llguidance.torch import allocate_token_bitmask, fill_next_token_bitmask
+from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 from torch import Tensor
 from transformers import LogitsProcessor
 
 from biomark.decoding.vocabulary import WORD, Vocabulary
 from biomark.marks import CLOSE, OPEN
 
-_PIECE = re.compile(r"\s?\w+|\s?[^\w\s]|\s+")
+_PIECE = re.compile(r"\w+|[^\w\s]|\s+")
 
 
 class Tokens:
@@ -69,7 +69,7 @@ class GrammarProcessor(LogitsProcessor):
     """
 
     def __init__(self, vocabulary: Vocabulary, tokenizer: LLTokenizer, sources: Sequence[str], width: int) -> None:
-        self._matchers = [LLMatcher(tokenizer, _grammar(source, vocabulary)) for source in sources]
+        self._matchers = [LLMatcher(tokenizer, grammar(source, vocabulary)) for source in sources]
         self._mask = allocate_token_bitmask(len(sources), tokenizer.vocab_size)
         self._width = width
         self._end = vocabulary.end
@@ -85,7 +85,7 @@ class GrammarProcessor(LogitsProcessor):
             else:
                 fill_next_token_bitmask(matcher, self._mask, row)
         # Its own kernel for this is compiled anew for each shape, which takes seconds.
-        bits = np.unpackbits(self._mask.numpy().view(np.uint8), axis=1, bitorder="little")[:, : scores.shape[1]]
+        bits = np.unpackbits(self._mask.view(np.uint8), axis=1, bitorder="little")[:, : scores.shape[1]]
         return scores.masked_fill(torch.from_numpy(bits).to(scores.device) == 0, float("-inf"))
 
 
@@ -94,7 +94,7 @@ def tokenizer_of(vocabulary: Vocabulary, size: int) -> LLTokenizer:
     return LLTokenizer(TokenizerWrapper(Tokens(vocabulary, size)))
 
 
-def _grammar(source: str, vocabulary: Vocabulary) -> str:
+def grammar(source: str, vocabulary: Vocabulary) -> str:
     """A right-linear grammar: the source's words in order, a tag opened and closed in turn between them."""
     symbols = vocabulary.spell(source).symbols
     if vocabulary.unknown is not None:

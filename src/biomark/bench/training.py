@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
+from biomark import prompts
 from biomark.bench import machine
 from biomark.bench.shapes import random_llama
 from biomark.decoding.vocabulary import Vocabulary
@@ -110,7 +111,7 @@ def training(
         gradient_checkpointing=checkpointing,
     )
     found = chosen((d for name in names for d in demonstrations(name, recipe, reject)), recipe)
-    model, vocabulary = random_llama(shape, (d.input for d in found))
+    model, vocabulary = random_llama(shape, (prompts.prompt(d.instruction, d.input) for d in found))
     parameters = sum(weight.numel() for weight in model.parameters())
     tuned = adapt(model, vocabulary, recipe)
     examples = []

@@ -1,0 +1,80 @@
+"""The benchmarks: that every contestant runs and is counted. What they measure is not tested."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from llguidance import LLMatcher
+from tokenizers import Tokenizer
+
+from biomark.bench.engine import grammar, tokenizer_of
+from biomark.decoding.vocabulary import Vocabulary
+from biomark.spans import Span
+from conftest import Outcome
+
+SENTENCES = "1|t|Fever and cough were seen after aspirin\n1|a|No asthma. BRCA1 and fever, twice: fever.\n"
+MENTIONS = "1\t0\t5\tFever\tDisease\n1\t10\t15\tcough\tDisease\n1\t43\t49\tasthma\tDisease\n1\t61\t66\tfever\tDisease\n"
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def test_decoding_counts_what_each_way_computes(biomark: Callable[..., Outcome], tmp_path: Path) -> None:
+    file = tmp_path / "gold.pubtator"
+    file.write_text(f"{SENTENCES}{MENTIONS}\n", "utf-8")
+    shown = biomark("bench", "decoding", file, "--shape", "tiny", "--batch", "1", "--batch", "3")
+    assert shown.status == 0, shown
+    found = json.loads(shown.out.splitlines()[-1])
+    assert found["sentences"] == 3
+    assert len(found["batch 1"]) == 5
+    assert len(found["batch 3"]) == 4  # prompt lookup is for single sentences
+    for rows in (found["batch 1"], found["batch 3"]):
+        assert all(row["sentences_per_second"] > 0 for row in rows.values())
+        assert all(row["unfaithful"] == 0 for row in rows.values())  # the script is faithful
+    one = found["batch 1"]
+    # Token by token, a pass each; ours, one to a few.
+    assert one["a generate"]["passes"] > 3 * one["d marks"]["passes"]
+    assert one["e marks, drafter"]["passes"] <= one["d marks"]["passes"]
+    assert one["a generate"]["tokens_of_least"] == 1
+
+
+def test_training_counts_tokens_and_padding(biomark: Callable[..., Outcome], tmp_path: Path) -> None:
+    file = tmp_path / "demos.json"
+    gold = tmp_path / "gold.pubtator"
+    one = f"{SENTENCES}{MENTIONS}\n"
+    gold.write_text("".join(one.replace("1|", f"{n}|").replace("\n1\t", f"\n{n}\t") for n in range(2, 10)), "utf-8")
+    assert biomark("demonstrations", gold, "-o", file, "--types", "disease").status == 0
+    settings = ("--shape", "tiny", "--steps", "2", "--row-tokens", "512", "--no-checkpointing")
+    shown = biomark("bench", "training", *settings, "--corpus", file)
+    assert shown.status == 0, shown
+    found = json.loads(shown.out.splitlines()[-1])
+    assert found["demonstrations"] == 24
+    for way in ("packed", "alpaca"):
+        assert found[way]["steps"] == 2
+        assert found[way]["tokens_per_second"] > 0
+        assert 0 <= found[way]["padding"] < 1
+    assert found["packed_is_faster"] > 0
+
+
+def test_the_engine_accepts_what_our_grammar_accepts(
+    byte_level: Tokenizer, sentence_pieces: Tokenizer, word_pieces: Tokenizer
+) -> None:
+    source = "Fever in two patients, fever again."
+    for tokenizer in (byte_level, sentence_pieces, word_pieces):
+        end = tokenizer.token_to_id("[SEP]" if tokenizer is word_pieces else "</s>")
+        vocabulary = Vocabulary(tokenizer, end, added=True)
+        engine = tokenizer_of(vocabulary, vocabulary.size)
+        for mentions in ([], [Span(0, 5)], [Span(0, 5), Span(23, 28)]):
+            matcher = LLMatcher(engine, grammar(source, vocabulary))
+            assert not matcher.is_error(), matcher.get_error()
+            tokens = [*vocabulary.answer(source, mentions), vocabulary.end]
+            assert all(matcher.consume_token(token) for token in tokens)
+            assert matcher.is_stopped()
+        matcher = LLMatcher(engine, grammar(source, vocabulary))
+        assert not matcher.consume_token(vocabulary.answer("patients", [])[0])
