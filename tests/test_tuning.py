@@ -32,6 +32,7 @@ pytest.importorskip("peft")
 from biomark.decoding.vocabulary import Vocabulary  # noqa: E402
 from biomark.training import causal, generative, merging, runs, scoring  # noqa: E402
 from biomark.training.answers import AnswerTrainer, Rows, answer_loss  # noqa: E402
+from biomark.training.export import export_generative  # noqa: E402
 from biomark.training.packing import IGNORED, Example, collate, pack, tokenise  # noqa: E402
 
 torch.set_num_threads(1)  # networks this small only wait for each other's threads
@@ -520,6 +521,24 @@ def test_models_are_shown_merged_and_loaded(
     (tmp_path / "runs" / "mine" / "recipe.json").write_text(json.dumps({**settings, "model": "package:not_there"}))
     with pytest.raises(ModelError, match="an adapter for package:not_there, which it needs"):
         causal.load_trained(tmp_path / "runs" / "mine")
+
+
+def test_a_tuned_model_is_a_base_for_the_next_one(recipe: GenerativeRecipe, whole: Path, tmp_path: Path) -> None:
+    export_generative(whole, tmp_path / "small")
+    ids = torch.tensor([[5, 6, 7, 8]])
+    logits = []
+    for folder, precise in ((whole, True), (tmp_path / "small", False)):
+        model, vocabulary = causal.prepare_model(replace(recipe, model=str(folder)))
+        tuned, same, _ = causal.load_trained(folder)
+        assert vocabulary.full.to_str() == same.full.to_str()
+        assert vocabulary.end == same.end
+        with torch.inference_mode():
+            logits += [model.eval()(ids, use_cache=False).logits, tuned(ids, use_cache=False).logits]
+        assert torch.equal(logits[-1], logits[-2])
+        assert torch.allclose(logits[-1], logits[0], atol=1e-6 if precise else 0.3)
+    (tmp_path / "small" / causal.ADAPTER).write_text("{}")
+    with pytest.raises(ModelError, match="is an adapter; fold it in first"):
+        causal.prepare_model(replace(recipe, model=str(tmp_path / "small")))
 
 
 # What cannot work

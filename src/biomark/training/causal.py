@@ -51,6 +51,8 @@ def load_base(
         MissingExtraError: if bitsandbytes is not installed for `four_bits`.
     """
     folder = encoder_folder(name)
+    if (Path(folder) / ADAPTER).is_file():
+        raise ModelError(f"model {name}: is an adapter; fold it in first: biomark models merge {name} -o FOLDER")
     settings: dict[str, Any] = {"config": read_config(name), "dtype": dtype, "output_loading_info": True}
     if four_bits:
         settings |= _four_bits()
@@ -58,7 +60,10 @@ def load_base(
     found: dict[str, set[str]]
     try:
         with quietly():
-            model, found = AutoModelForCausalLM.from_pretrained(folder, **settings)  # type: ignore[misc]
+            if (Path(folder) / COMPACT).is_file():
+                model, found = _from_compact(Path(folder), dtype), {"missing_keys": set()}
+            else:
+                model, found = AutoModelForCausalLM.from_pretrained(folder, **settings)  # type: ignore[misc]
             tokenizer = AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError) as error:
         raise ModelError(f"model {name}: cannot be loaded: {error}") from error
@@ -95,6 +100,15 @@ def read_config(name: str) -> PreTrainedConfig:
         config.is_decoder = True
         config.attention_probs_dropout_prob = 0.0
     return config
+
+
+def _from_compact(folder: Path, dtype: torch.dtype | None) -> PreTrainedModel:
+    """The model of a folder that keeps its weights in 8 bits."""
+    config = AutoConfig.from_pretrained(folder)
+    model: PreTrainedModel = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+    model.tie_weights()
+    _fill(model, load_compact(folder / COMPACT), folder)
+    return model.to(dtype) if dtype else model  # type: ignore[arg-type]
 
 
 def _four_bits() -> dict[str, Any]:
@@ -363,11 +377,7 @@ def with_weights(recipe: GenerativeRecipe, folder: Path, *, dtype: torch.dtype |
         raise ModelError(f"{folder}: {CONFIG} is missing; has the run saved a model yet?")
     with quietly():
         if (folder / COMPACT).is_file():
-            config = AutoConfig.from_pretrained(folder)
-            model: PreTrainedModel = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
-            model.tie_weights()
-            _fill(model, load_compact(folder / COMPACT), folder)
-            return model.to(dtype) if dtype else model  # type: ignore[arg-type]
+            return _from_compact(folder, dtype)
         try:
             found: PreTrainedModel = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype or "auto")
         except (OSError, ValueError) as error:

