@@ -278,6 +278,7 @@ def arguments(recipe: GenerativeRecipe, folder: Path) -> TrainingArguments:
         remove_unused_columns=False,
         dataloader_pin_memory=cuda,
         disable_tqdm=True,
+        log_level_replica="error",
     )
     # Of several GPUs one process takes one; else transformers splits rows over threads, and hooks do not follow.
     settings._n_gpu = min(settings.n_gpu, 1)
