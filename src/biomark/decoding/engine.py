@@ -18,11 +18,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel
+from transformers import DynamicCache, PreTrainedModel
 
 from biomark.decoding.cache import SlotCache, Stretch
 from biomark.decoding.grammar import Grammar, Mark, State
 from biomark.decoding.head import Head, before, head_of
+from biomark.decoding.limits import is_additive, room
 from biomark.decoding.prefix import Ids, longest_of, worth_keeping
 from biomark.decoding.vocabulary import Vocabulary
 from biomark.errors import ModelError
@@ -185,11 +186,11 @@ class Decoder:
         full_prompts: bool = False,
         stretch: int | None = None,
     ) -> None:
-        self.longest = _room(model.config.get_text_config())
+        self.longest = room(model.config.get_text_config())
         self.shared = 0
         self._model = model
         model.eval()  # type: ignore[no-untyped-call]
-        self._additive = _is_additive(model)
+        self._additive = is_additive(model)
         self._full_prompts = full_prompts
         kind = model.device.type
         self._stretch = _STRETCHES.get(kind, _STRETCH) if stretch is None else stretch
@@ -221,12 +222,12 @@ class Decoder:
         return [row.answer() for row in rows]
 
     def _goes_on(self, row: _Row) -> bool:
-        room = None if self.longest is None else self.longest - len(row.question.prompt) - len(row.tokens)
         if row.state.finished:
             return False
-        if room is not None:
-            row.full = room < 1
-            row.reach = min(row.reach, room)
+        if self.longest is not None:
+            left = self.longest - len(row.question.prompt) - len(row.tokens)
+            row.full = left < 1
+            row.reach = min(row.reach, left)
         return not row.full
 
     # One pass
@@ -504,34 +505,3 @@ def greedy(
         fed = tokens[-1:]
     read = len(question.prompt) + len(tokens) - 1
     return Answer(tuple(tokens), tuple(probabilities), grammar.marks(state), len(tokens), read)
-
-
-def _room(config: PreTrainedConfig) -> int | None:
-    """How many tokens a model can attend to.
-
-    Raises:
-        ModelError: if it has layers of other kinds than attention.
-    """
-    kinds = set(getattr(config, "layer_types", None) or ())
-    window, chunk = (getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size"))
-    if not kinds:
-        kinds = {"sliding_attention"} if window else {"chunked_attention"} if chunk else set()
-    odd = sorted(kinds - {"full_attention", "sliding_attention", "chunked_attention"})
-    if odd:
-        raise ModelError(f"mark decoding takes models with attention alone, not {', '.join(odd)}")
-    limits = [getattr(config, "max_position_embeddings", None)]
-    limits += [window] if "sliding_attention" in kinds else []
-    limits += [chunk] if "chunked_attention" in kinds else []
-    return min((int(limit) for limit in limits if limit), default=None)
-
-
-def _is_additive(model: PreTrainedModel) -> bool:
-    """Whether the model's attention adds its mask; else it takes truth values.
-
-    Raises:
-        ModelError: if it takes neither.
-    """
-    kind = model.config.get_text_config()._attn_implementation
-    if kind not in ("sdpa", "eager"):
-        raise ModelError(f'the model\'s attention is {kind}; load it with attn_implementation="sdpa"')
-    return bool(kind == "eager")
