@@ -132,27 +132,29 @@ def test_a_draft_of_word_mentions_is_the_tokenised_answer(vocabulary, words, dat
     assert tokens == [*vocabulary.answer(source, [mark.span for mark in grammar.marks(state)]), vocabulary.end]
 
 
-def every_answer(source):
+def every_answer(source, *, whole_words=False):
     """All marked texts of a source, from the definition."""
+    inside = {n for n in range(1, len(source)) if whole_words and source[n - 1].isalnum() and source[n].isalnum()}
     for size in range(0, len(source) + 1):
         for cuts in itertools.combinations_with_replacement(range(len(source) + 1), 2 * size):
             spans = [Span(a, b) for a, b in zip(cuts[::2], cuts[1::2], strict=False) if b > a]
             if len(spans) < size or any(span.of(source).strip() != span.of(source) for span in spans):
                 continue
-            if all(a.end <= b.start for a, b in itertools.pairwise(spans)):
+            if inside.isdisjoint(cuts) and all(a.end <= b.start for a, b in itertools.pairwise(spans)):
                 marked = encode(source, [Entity((span,), "x") for span in spans])
                 if not marked.left_out:
                     yield marked.text
 
 
-@pytest.mark.parametrize("source", ["a b", "éx", "<m", "x<", "> k", "a<b"])
+@pytest.mark.parametrize("whole_words", [False, True])
+@pytest.mark.parametrize("source", ["a b", "éx", "<m", "x<", "> k", "a<b", "ab-c"])
 @pytest.mark.parametrize("kind", ["sentence_pieces", "byte_level"])
-def test_allowed_is_exactly_what_begins_an_answer(vocabularies, kind, source):
+def test_allowed_is_exactly_what_begins_an_answer(vocabularies, kind, source, whole_words):
     vocabulary = vocabularies[kind, False]
-    answers = [answer.encode().decode("latin-1") for answer in every_answer(source)]
+    answers = [answer.encode().decode("latin-1") for answer in every_answer(source, whole_words=whole_words)]
     begun = {answer[:n] for answer in answers for n in range(len(answer) + 1)}
     spelled = {id: text for id, text in enumerate(vocabulary.symbols) if text}
-    grammar = Grammar(source, vocabulary)
+    grammar = Grammar(source, vocabulary, whole_words=whole_words)
     waiting, seen = [("", grammar.start)], set()
     while waiting:
         text, state = waiting.pop()
@@ -163,7 +165,21 @@ def test_allowed_is_exactly_what_begins_an_answer(vocabularies, kind, source):
             if text + spelled[id] not in seen:
                 seen.add(text + spelled[id])
                 waiting.append((text + spelled[id], grammar.advance(state, id)))
-    assert len(seen) > 20
+    assert len(seen) > 5 + len(answers)
+
+
+@given(words=st.lists(st.sampled_from(["fever", "x2", "漢字", "É", "-", " ", "e\u0301a"]), min_size=1), data=st.data())
+@settings(max_examples=40)
+def test_whole_words_are_not_divided(vocabulary, words, data):
+    source = "".join(words).strip() or "x"
+    grammar = Grammar(source, vocabulary, whole_words=True)
+    state = grammar.start
+    while not state.finished:
+        state = grammar.advance(state, data.draw(st.sampled_from(grammar.allowed(state))))
+    for mark in grammar.marks(state):
+        for n in {mark.span.start, mark.span.end} - {0, len(source)}:
+            within = [c.isalnum() or c == "\u0301" for c in source[n - 1 : n + 1]]
+            assert not all(within) or set(source[n - 1 : n + 1]) & set("漢字")
 
 
 def test_what_is_not_allowed_is_refused(vocabulary):

@@ -81,7 +81,9 @@ def _load_generative(folder: Path, asking: Asking) -> Recognizer:
     model, vocabulary, recipe = load_trained(folder)
     full = recipe.prompt_attention == "full"
     ways: dict[str, Callable[[], Answering]] = {
-        "marks": lambda: MarkDecoding(Decoder(model, vocabulary, full_prompts=full), vocabulary),
+        "marks": lambda: MarkDecoding(
+            Decoder(model, vocabulary, full_prompts=full), vocabulary, whole_words=recipe.whole_words
+        ),
         "generate": lambda: FreeGeneration(model, vocabulary, full_prompts=full),
     }
     if asking.decoding not in ways:

@@ -72,7 +72,6 @@ class Demonstration:
     window: Span
 
 
-
 class Sampler:
     """Takes a fraction of a stream: one item, chosen at random, of each 1 / fraction in a row.
 

@@ -139,7 +139,7 @@ def _scripted(shape: str, documents: Sequence[Document], type: str) -> Subject:
     model, vocabulary = random_llama(shape, [prompts.prompt(asked, document.text) for document in documents])
     script = {}
     for document in documents:
-        grammar = Grammar(document.text, vocabulary)
+        grammar = Grammar(document.text, vocabulary, whole_words=True)
         gold = sorted({entity.extent for entity in document.entities if entity.type == type})
         script[document.text] = tuple(grammar.draft(grammar.start, _apart(gold)))
     return Subject(model, vocabulary, "alpaca", False, False, Forgetful(documents), script)

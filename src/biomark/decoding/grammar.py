@@ -12,12 +12,16 @@ contains is source text; where it stands beside a mark of ours, the shorter ment
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from biomark.decoding.vocabulary import WORD, Vocabulary
 from biomark.spans import Span
+
+_ALONE = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")  # kana and Chinese characters
 
 
 class Mark(NamedTuple):
@@ -73,10 +77,13 @@ class Grammar:
     Args:
         source: a sentence or a window.
         vocabulary: of the model.
+        whole_words: whether marks neither begin nor end inside a run of letters and digits (each Chinese
+            character and kana is a word).
     """
 
-    def __init__(self, source: str, vocabulary: Vocabulary) -> None:
+    def __init__(self, source: str, vocabulary: Vocabulary, *, whole_words: bool = False) -> None:
         self.source = source
+        self._whole_words = whole_words
         self.start = State((_Path(),))
         self._vocabulary = vocabulary
         self._spelling = vocabulary.spell(source)
@@ -180,6 +187,8 @@ class Grammar:
             return True
         if starts[n] == starts[n - 1] or symbols[n - 1] == WORD:
             return False  # between the bytes of a character, or between a word's beginning and its first character
+        if self._whole_words and _within_word(self.source[starts[n] - 1], self.source[starts[n]]):
+            return False
         if self._spellable is None or symbols[n] == WORD:
             return True
         return self._spellable[1][n] and self._spellable[1][symbols.rfind(WORD, 0, n)]
@@ -389,6 +398,10 @@ class Grammar:
         if found is None:
             raise ValueError(f"nothing spells {wanted[said : said + 20]!r}")
         return found
+
+
+def _within_word(before: str, after: str) -> bool:
+    return all((c.isalnum() or unicodedata.combining(c)) and not _ALONE.match(c) for c in (before, after))
 
 
 def _core(path: _Path) -> tuple[object, ...]:

@@ -68,9 +68,16 @@ class Answering(Protocol):
 
 
 class MarkDecoding:
-    """Answers under the mark grammar, by draft and verify; see `biomark.decoding`."""
+    """Answers under the mark grammar, by draft and verify; see `biomark.decoding`.
 
-    def __init__(self, decoder: Decoder, vocabulary: Vocabulary) -> None:
+    Args:
+        decoder: of the model.
+        vocabulary: of the model.
+        whole_words: see `Grammar`.
+    """
+
+    def __init__(self, decoder: Decoder, vocabulary: Vocabulary, *, whole_words: bool = True) -> None:
+        self._whole_words = whole_words
         self.counts: Counter[str] = Counter()
         self._decoder = decoder
         self._vocabulary = vocabulary
@@ -81,7 +88,8 @@ class MarkDecoding:
 
     def answer(self, windows: Sequence[Window]) -> list[marks.Aligned | None]:
         """See `Answering`; a mention's score is the probability that just it is marked, given what is before it."""
-        questions = [Question(w.prompt, Grammar(w.text, self._vocabulary), w.draft) for w in windows]
+        grammars = [Grammar(w.text, self._vocabulary, whole_words=self._whole_words) for w in windows]
+        questions = [Question(w.prompt, grammar, w.draft) for w, grammar in zip(windows, grammars, strict=True)]
         found: list[marks.Aligned | None] = []
         for window, answer in zip(windows, self._decoder.answer(questions), strict=True):
             if answer is None:

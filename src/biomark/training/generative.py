@@ -381,7 +381,7 @@ def recognizer_of(
     """A recognizer that asks the model, tuned by a recipe, with mark decoding."""
     decoder = Decoder(model, vocabulary, full_prompts=recipe.prompt_attention == "full")
     return GenerativeRecognizer(
-        MarkDecoding(decoder, vocabulary),
+        MarkDecoding(decoder, vocabulary, whole_words=recipe.whole_words),
         vocabulary,
         recipe.types or None,
         form=recipe.prompt,

@@ -86,6 +86,7 @@ class GenerativeRecipe:
         prompt_attention: `causal`, or `full`: the tokens of a prompt see all of it, as in an encoder, and
             only the answer is causal (a prefix language model; VANER takes the mask off altogether).
         marks: `text`, the paper's way, writes tags with the tokens that the model has; `tokens` adds two.
+        whole_words: in use as in scoring, marks neither begin nor end inside a run of letters and digits.
         examples: how many demonstrations to take, chosen at random; 0: all.
         devel_sentences: how many sentences of each development split are scored; 0: all.
         epochs: passes over the demonstrations.
@@ -119,6 +120,7 @@ class GenerativeRecipe:
     guidelines: bool = False
     prompt_attention: str = "causal"
     marks: str = "text"
+    whole_words: bool = True
     examples: int = 0
     devel_sentences: int = 500
     epochs: int = 3
