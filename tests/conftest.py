@@ -14,6 +14,7 @@ import pytest
 from hypothesis import settings
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
+from biomark.decoding.vocabulary import Vocabulary
 from biomark.recognizers import Annotated
 from biomark.spans import Document, Entity, Rejected, Span
 
@@ -105,6 +106,11 @@ def biomark(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[
     return run
 
 
+TAGGED_TEXT = (
+    "The <mark>fever</mark> of the patient < 39 degrees, and > 38.",
+    "A mark on the skin; the marker BRCA1 was seen in breast cancer.",
+    "### Response: no fever. 1,25-dihydroxyvitamin D3 / calcium.",
+)
 TRAINING_TEXT = (
     "Aspirin helped two patients with fever and cough.",
     "The TNF-α gene (and IL2) in E. coli: aspirin, 5-HT and β-blockers met.",
@@ -150,3 +156,22 @@ def byte_level() -> Tokenizer:
     )
     tokenizer.train_from_iterator(TRAINING_TEXT, trainer)
     return tokenizer
+
+
+@pytest.fixture(scope="session")
+def vocabularies(
+    sentence_pieces: Tokenizer, byte_level: Tokenizer, word_pieces: Tokenizer
+) -> dict[tuple[str, bool], Vocabulary]:
+    """Vocabularies of three kinds, with tags as text and as added tokens, that can spell any answer."""
+    spelling = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    spelling.normalizer, spelling.pre_tokenizer = word_pieces.normalizer, word_pieces.pre_tokenizer
+    special = ["[PAD]", "[UNK]", "[SEP]"]
+    spelling.train_from_iterator(TAGGED_TEXT, trainers.WordPieceTrainer(special_tokens=special, show_progress=False))
+    kinds = {"sentence_pieces": sentence_pieces, "byte_level": byte_level, "word_pieces": spelling}
+    return {
+        (kind, added): Vocabulary(
+            tokenizer, tokenizer.token_to_id("[SEP]" if kind == "word_pieces" else "</s>"), added=added
+        )
+        for kind, tokenizer in kinds.items()
+        for added in (False, True)
+    }

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, trainers
 
 from biomark import marks
 from biomark.decoding.grammar import Grammar
@@ -46,24 +45,7 @@ WORDS = (
     ),
     *("<mark>", "</mark>", "<", "### Response:", "fever fever", "TNF-α", "(x)", "1,25-D3", "39", "</s>", "mark"),
 )
-TEXT = ["The <mark>fever</mark> of a patient < 39 degrees, and > 38.", "A mark on the skin; the marker BRCA1."]
 INSTRUCTIONS = ("Mark all diseases in the sentence, and nothing else: ", "Mark genes: ", "")
-
-
-@pytest.fixture(scope="module")
-def vocabularies(sentence_pieces, byte_level, word_pieces):
-    old, word_pieces = word_pieces, Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    word_pieces.normalizer, word_pieces.pre_tokenizer = old.normalizer, old.pre_tokenizer
-    special = ["[PAD]", "[UNK]", "[SEP]"]
-    word_pieces.train_from_iterator(TEXT, trainers.WordPieceTrainer(special_tokens=special, show_progress=False))
-    kinds = {"sentence_pieces": sentence_pieces, "byte_level": byte_level, "word_pieces": word_pieces}
-    return {
-        (kind, added): Vocabulary(
-            tokenizer, tokenizer.token_to_id("[SEP]" if kind == "word_pieces" else "</s>"), added=added
-        )
-        for kind, tokenizer in kinds.items()
-        for added in (False, True)
-    }
 
 
 @pytest.fixture

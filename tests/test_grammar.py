@@ -10,12 +10,8 @@ from biomark.decoding.vocabulary import Vocabulary
 from biomark.errors import ModelError
 from biomark.marks import CLOSE, OPEN, decode, encode
 from biomark.spans import Entity, Span
+from conftest import TAGGED_TEXT
 
-TEXT = [
-    "The <mark>fever</mark> of the patient < 39 degrees, and > 38.",
-    "A mark on the skin; the marker BRCA1 was seen in breast cancer.",
-    "### Response: no fever. 1,25-dihydroxyvitamin D3 / calcium.",
-]
 ODD = [
     "😀",
     "İ",
@@ -35,23 +31,6 @@ ODD = [
     ".",
 ]
 sources = st.lists(st.sampled_from(ODD), min_size=1, max_size=8).map("".join).map(str.strip).filter(bool)
-
-
-@pytest.fixture(scope="module")
-def vocabularies(sentence_pieces, byte_level, word_pieces):
-    old, word_pieces = word_pieces, Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    word_pieces.normalizer, word_pieces.pre_tokenizer = old.normalizer, old.pre_tokenizer
-    word_pieces.train_from_iterator(
-        TEXT, trainers.WordPieceTrainer(special_tokens=["[PAD]", "[UNK]", "[SEP]"], show_progress=False)
-    )
-    kinds = {"sentence_pieces": sentence_pieces, "byte_level": byte_level, "word_pieces": word_pieces}
-    return {
-        (kind, added): Vocabulary(
-            tokenizer, tokenizer.token_to_id("[SEP]" if kind == "word_pieces" else "</s>"), added=added
-        )
-        for kind, tokenizer in kinds.items()
-        for added in (False, True)
-    }
 
 
 ALL = [(kind, added) for kind in ("sentence_pieces", "byte_level", "word_pieces") for added in (False, True)]
@@ -199,6 +178,8 @@ def test_special_tokens_in_a_text_are_text(vocabularies):
 
 def test_a_tokenizer_that_cannot_spell_every_text_is_refused():
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
-    tokenizer.train_from_iterator(TEXT, trainers.BpeTrainer(special_tokens=["<unk>", "</s>"], show_progress=False))
+    tokenizer.train_from_iterator(
+        TAGGED_TEXT, trainers.BpeTrainer(special_tokens=["<unk>", "</s>"], show_progress=False)
+    )
     with pytest.raises(ModelError, match="byte fallback"):
         Vocabulary(tokenizer, 1)
