@@ -149,14 +149,16 @@ def in_batches(decoder: Decoder, questions: Sequence[Question], size: int) -> li
     ]
 
 
-# Exactness: for each kind of tokenizer 2 × (50 + 200) sentences
+# Exactness: for each kind of tokenizer 2 × (50 + 200) sentences, 16 at a time. Some of them are asked one by one
+# as well, and all of them in the slow tests.
 
 WILD = ("LlamaForCausalLM", "Qwen3ForCausalLM", "BertLMHead")
 
 
+@pytest.mark.parametrize("alone", [10, pytest.param(50, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("added", [False, True], ids=["text", "added"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_random_models_that_mark_everywhere(vocabularies, kind, added):
+def test_random_models_that_mark_everywhere(vocabularies, kind, added, alone):
     vocabulary = vocabularies[kind, added]
     seed = KINDS.index(kind) * 2 + added
     model = network(WILD[seed % 3], vocabulary, seed=seed)
@@ -164,13 +166,14 @@ def test_random_models_that_mark_everywhere(vocabularies, kind, added):
     expected = [greedy(model, q) for q in questions]
     decoder = Decoder(model, vocabulary)
     same(in_batches(decoder, questions, 16), expected)
-    same(in_batches(decoder, questions[:10], 1), expected[:10])
+    same(in_batches(decoder, questions[:alone], 1), expected[:alone])
     assert sum(len(answer.marks) for answer in expected) > 30
 
 
+@pytest.mark.parametrize("alone", [20, pytest.param(200, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("added", [False, True], ids=["text", "added"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_models_that_mark_rarely(vocabularies, kind, added):
+def test_models_that_mark_rarely(vocabularies, kind, added, alone):
     vocabulary = vocabularies[kind, added]
     seed = KINDS.index(kind) * 2 + added
     model = network(
@@ -182,7 +185,7 @@ def test_models_that_mark_rarely(vocabularies, kind, added):
     decoder = Decoder(model, vocabulary, full_prompts=full)
     found = in_batches(decoder, questions, 16)
     same(found, expected)
-    same(in_batches(decoder, questions[:20], 1), expected[:20])
+    same(in_batches(decoder, questions[:alone], 1), expected[:alone])
     assert sum(a.passes for a in found) < sum(a.passes for a in expected) / 2
     assert sum(len(a.marks) for a in found) > 0
 
