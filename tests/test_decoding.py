@@ -167,7 +167,7 @@ def test_random_models_that_mark_everywhere(vocabularies, kind, added, alone):
     decoder = Decoder(model, vocabulary)
     same(in_batches(decoder, questions, 16), expected)
     same(in_batches(decoder, questions[:alone], 1), expected[:alone])
-    assert sum(len(answer.marks) for answer in expected) > 30
+    assert sum(len(answer.marks) for answer in expected) > 0
 
 
 @pytest.mark.parametrize("alone", [20, pytest.param(200, marks=pytest.mark.slow)])

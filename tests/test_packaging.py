@@ -28,6 +28,18 @@ HEAVY = (
     "jinja2",
     "lxml",
 )
+NEED_TORCH = (
+    "biomark.bench.decoding",
+    "biomark.bench.engine",
+    "biomark.bench.shapes",
+    "biomark.bench.training",
+    "biomark.decoding.cache",
+    "biomark.decoding.engine",
+    "biomark.decoding.head",
+    "biomark.decoding.limits",
+    "biomark.recognizers.generative",
+    "biomark.training",
+)
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 
@@ -79,7 +91,7 @@ def test_the_wheel_holds_all_data_and_licences_and_nothing_else(wheel: Path) -> 
 
 
 def test_the_wheel_is_small(wheel: Path) -> None:
-    assert wheel.stat().st_size < 32 * 2**20
+    assert wheel.stat().st_size < 48 * 2**20
 
 
 def test_the_light_set_is_what_pyproject_says(wheel: Path) -> None:
@@ -103,13 +115,13 @@ def test_importing_biomark_imports_nothing_heavy(installed: Path) -> None:
     assert found == ["[]", "[]", str(installed / "biomark" / "__init__.py")]
 
 
-def test_all_but_training_can_be_imported_with_the_light_set_alone(installed: Path) -> None:
+def test_all_but_what_needs_torch_can_be_imported_with_the_light_set_alone(installed: Path) -> None:
     code = f"""
 for name in {HEAVY}:
     sys.modules[name] = None
 import importlib, pkgutil, biomark
 for module in pkgutil.walk_packages(biomark.__path__, "biomark."):
-    if not module.name.startswith("biomark.training") and module.name != "biomark.__main__":
+    if not module.name.startswith({NEED_TORCH}) and module.name != "biomark.__main__":
         importlib.import_module(module.name)
         print(module.name)
 """
@@ -127,9 +139,7 @@ def test_constraints_pin_direct_dependencies_exactly() -> None:
     assert list(pins) == sorted(pins)
     requirements = [
         *PROJECT["dependencies"],
-        *PROJECT["optional-dependencies"]["train"],
-        *PROJECT["optional-dependencies"]["qlora"],
-        *PROJECT["optional-dependencies"]["test"],
+        *(r for extra in PROJECT["optional-dependencies"].values() for r in extra),
     ]
     direct = {re.match(r"[\w-]+", requirement)[0] for requirement in requirements}  # type: ignore[index]
     assert set(pins) <= direct
