@@ -6,6 +6,7 @@ BiomarkError
 ├── SpanError               offsets that do not fit their text (also a ValueError)
 ├── FormatError             a file that cannot be read or written at all
 ├── CorpusError             a corpus that cannot be found, fetched or verified
+├── KnowledgeError          a term store that is not there, cannot be built, or cannot be read
 └── ModelError              a model folder that is incomplete, or that does not fit its use
 
 A single bad document is not an error: readers and recognizers hand it over as a
@@ -45,6 +46,10 @@ class FormatError(BiomarkError):
 
 class CorpusError(BiomarkError):
     """A corpus that is not where it should be, or whose checksum is wrong."""
+
+
+class KnowledgeError(BiomarkError):
+    """A term store that is not there or cannot be read, or a source that no store can be built of."""
 
 
 class ModelError(BiomarkError):

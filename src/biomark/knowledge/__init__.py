@@ -1,0 +1,1 @@
+"""Knowledge: names of concepts and their identifiers, in one file; finding them in text."""

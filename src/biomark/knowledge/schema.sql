@@ -1,0 +1,25 @@
+-- A store of terms. Everything is written once, by `biomark knowledge build`, and only read afterwards.
+CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE source (
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL, format TEXT NOT NULL, version TEXT NOT NULL, licence TEXT NOT NULL,
+  entries INTEGER NOT NULL, names INTEGER NOT NULL, rejected INTEGER NOT NULL
+);
+
+-- type is NULL only while the store is being built
+CREATE TABLE concept (
+  id INTEGER PRIMARY KEY, identifier TEXT NOT NULL UNIQUE, type TEXT, definition TEXT, taxon TEXT,
+  source INTEGER NOT NULL
+);
+
+-- kind: biomark.knowledge.entries.Kind; caution: biomark.knowledge.caution.Caution
+CREATE TABLE name (
+  id INTEGER PRIMARY KEY, concept INTEGER NOT NULL, text TEXT NOT NULL, form TEXT NOT NULL, bag TEXT NOT NULL,
+  kind INTEGER NOT NULL, count INTEGER NOT NULL, caution INTEGER NOT NULL, source INTEGER NOT NULL
+);
+
+-- kind: biomark.knowledge.entries.Link
+CREATE TABLE link (concept INTEGER NOT NULL, identifier TEXT NOT NULL, kind INTEGER NOT NULL, source INTEGER NOT NULL);
+
+-- The first words of the forms that may be looked for in texts, and how many words the longest such form has
+CREATE TABLE lead (word TEXT PRIMARY KEY, longest INTEGER NOT NULL) WITHOUT ROWID;
