@@ -1,0 +1,225 @@
+"""The term store: names, types, identifiers, links and definitions in one SQLite file.
+
+A store is read-only and holds nothing in memory but SQLite's pages, which processes share.
+`biomark.knowledge.building` makes it.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from urllib.parse import quote
+
+from biomark.errors import KnowledgeError
+from biomark.knowledge.caution import Caution
+from biomark.knowledge.entries import Description, Kind, Link
+from biomark.knowledge.forms import form
+
+FORMAT = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Concept:
+    """A concept of a store.
+
+    Attributes:
+        identifier: such as `MESH:D010300`.
+        type: biomark's name of its type, or the user's own.
+        definition: a sentence, or None.
+        taxon: the species of a gene, or None.
+    """
+
+    identifier: str
+    type: str
+    definition: str | None = None
+    taxon: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A name of a concept.
+
+    Attributes:
+        text: the name as its source writes it.
+        form: its normalised form.
+        concept: what it names.
+        kind: what it is to the concept.
+        count: how often annotated corpora have it with this identifier.
+        caution: how it is looked for in texts.
+        source: the name of its source.
+    """
+
+    text: str
+    form: str
+    concept: Concept
+    kind: Kind
+    count: int
+    caution: Caution
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """A source that a store was built of, with the number of its entries, names and rejects."""
+
+    description: Description
+    entries: int
+    names: int
+    rejected: int
+
+
+_TERMS = """
+SELECT name.text, name.form, concept.identifier, concept.type, concept.definition, concept.taxon, name.kind,
+       name.count, name.caution, source.name
+FROM name JOIN concept ON concept.id = name.concept JOIN source ON source.id = name.source
+"""
+# Of a form's names: what corpora use most, then the nearest, then the first source.
+_ORDER = " ORDER BY name.count DESC, name.kind, name.source, concept.identifier, name.id"
+
+
+class Store:
+    """A store of terms, opened for reading; a context manager that closes it.
+
+    Several threads and processes may use it at once; a pickled store opens its file anew.
+
+    Args:
+        path: the file.
+
+    Raises:
+        KnowledgeError: if it is not there, is no store, or was made by another edition of biomark.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise KnowledgeError(f"{path}: no such store; make one with: biomark knowledge build SOURCE -o {path}")
+        # The file is never written to again, so SQLite needs no locks.
+        address = f"file:{quote(str(self.path.resolve()))}?mode=ro&immutable=1"
+        self._database = sqlite3.connect(address, uri=True, check_same_thread=False)
+        try:
+            about = dict(self._database.execute("SELECT key, value FROM about"))
+        except sqlite3.DatabaseError as error:
+            self.close()
+            raise KnowledgeError(f"{path}: is no store of terms ({error})") from error
+        if about.get("format") != FORMAT:
+            self.close()
+            raise KnowledgeError(f"{path}: is a store of format {about.get('format')}, not {FORMAT}; build it anew")
+
+    def __reduce__(self) -> tuple[type[Store], tuple[Path]]:
+        return Store, (self.path,)
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    @cached_property
+    def types(self) -> tuple[str, ...]:
+        """The types of its concepts, in alphabetical order."""
+        return tuple(row[0] for row in self._rows("SELECT DISTINCT type FROM concept ORDER BY type"))
+
+    def sources(self) -> tuple[Used, ...]:
+        """What it was built of."""
+        rows = self._rows("SELECT name, format, version, licence, entries, names, rejected FROM source ORDER BY id")
+        return tuple(Used(Description(*row[:4]), *row[4:]) for row in rows)
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """The number of concepts and of names of each type."""
+        rows = self._rows(
+            "SELECT type, count(DISTINCT concept.id), count(name.id) FROM concept"
+            " LEFT JOIN name ON name.concept = concept.id GROUP BY type ORDER BY type"
+        )
+        return {type: (concepts, names) for type, concepts, names in rows}
+
+    def concept(self, identifier: str) -> Concept | None:
+        """The concept with an identifier, also with one that was merged into it."""
+        query = "SELECT identifier, type, definition, taxon FROM concept WHERE "
+        former = "id IN (SELECT concept FROM link WHERE identifier = ? AND kind = ?)"
+        rows = self._rows(query + "identifier = ?", identifier) or self._rows(query + former, identifier, Link.FORMER)
+        return Concept(*rows[0]) if rows else None
+
+    def terms(self, identifier: str) -> tuple[Term, ...]:
+        """The names of a concept, the preferred ones first."""
+        order = " ORDER BY name.kind, name.count DESC, name.id"
+        return self._terms(f"{_TERMS} WHERE concept.identifier = ?{order}", identifier)
+
+    def by_form(self, form: str) -> tuple[Term, ...]:
+        """The names with a normalised form (see `biomark.knowledge.forms`), the nearest first."""
+        return self._terms(f"{_TERMS} WHERE name.form = ?{_ORDER}", form)
+
+    def by_bag(self, bag: str) -> tuple[Term, ...]:
+        """The names with a form's words in any order (`biomark.knowledge.forms.bag`), the nearest first."""
+        return self._terms(f"{_TERMS} WHERE name.bag = ?{_ORDER}", bag)
+
+    def longest(self, word: str) -> int:
+        """How many words the longest form that is looked for in texts has, of those that begin with a word; or 0."""
+        rows = self._rows("SELECT longest FROM lead WHERE word = ?", word)
+        return int(rows[0][0]) if rows else 0
+
+    def linked(self, identifier: str, kind: Link = Link.SAME) -> tuple[str, ...]:
+        """The identifiers that a concept has as links of a kind; of `Link.SAME` those that link to it as well."""
+        query = (
+            "SELECT {} FROM link JOIN concept ON concept.id = link.concept WHERE {} = ? AND kind = ?"
+            " ORDER BY link.rowid"
+        )
+        own, other = "link.identifier", "concept.identifier"
+        found = self._rows(query.format(own, other), identifier, kind)
+        if kind is Link.SAME:
+            found += self._rows(query.format(other, own), identifier, kind)
+        return tuple(dict.fromkeys(row[0] for row in found))
+
+    def search(self, text: str, limit: int = 20) -> tuple[Term, ...]:
+        """Names that share words with a text: those with its form first, then by BM25."""
+        asked = form(text)
+        exact = self.by_form(asked)
+        words = " OR ".join(f'"{word}"' for word in asked.split())
+        ranked = (
+            f"{_TERMS} JOIN words ON words.rowid = name.id WHERE words MATCH ? ORDER BY bm25(words), name.id LIMIT ?"
+        )
+        near = self._terms(ranked, words, limit) if words else ()
+        return tuple(dict.fromkeys((*exact, *near)))[:limit]
+
+    def sample(self, type: str, count: int, seed: int | str, *, other: bool = False) -> tuple[Term, ...]:
+        """Preferred names of different concepts of a type, drawn at random.
+
+        Args:
+            type: the type.
+            count: how many; fewer if the store has fewer.
+            seed: the same seed draws the same names from the same store.
+            other: draw from all other types instead.
+        """
+        ids = self._named[type] if not other else [id for t, some in self._named.items() if t != type for id in some]
+        chosen = random.Random(seed).sample(ids, min(count, len(ids)))
+        first = f"{_TERMS} WHERE name.concept = ? ORDER BY name.kind, name.id LIMIT 1"
+        return tuple(term for id in chosen for term in self._terms(first, id))
+
+    @cached_property
+    def _named(self) -> dict[str, list[int]]:
+        """The concepts that have names, by type."""
+        found: dict[str, list[int]] = {type: [] for type in self.types}
+        for type, id in self._rows(
+            "SELECT type, id FROM concept WHERE id IN (SELECT concept FROM name) ORDER BY type, id"
+        ):
+            found[type].append(id)
+        return found
+
+    def _terms(self, query: str, *values: object) -> tuple[Term, ...]:
+        return tuple(
+            Term(text, form, Concept(*concept), Kind(kind), count, Caution(caution), source)
+            for text, form, *concept, kind, count, caution, source in self._rows(query, *values)
+        )
+
+    def _rows(self, query: str, *values: object) -> list[tuple]:  # type: ignore[type-arg]
+        try:
+            return self._database.execute(query, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise KnowledgeError(f"{self.path}: cannot be read ({error}); build it anew") from error
