@@ -14,7 +14,7 @@ from typing import Protocol
 from biomark.errors import KnowledgeError
 from biomark.formats import Reject
 from biomark.identifiers import type_of
-from biomark.knowledge.caution import Caution, caution
+from biomark.knowledge.caution import caution
 from biomark.knowledge.entries import Description, Entry, Kind, Name
 from biomark.knowledge.forms import bag, form
 from biomark.knowledge.store import FORMAT
@@ -206,11 +206,6 @@ class _Writer:
         return built
 
     def _index(self) -> None:
-        self._database.execute(
-            "INSERT INTO lead SELECT substr(form, 1, instr(form || ' ', ' ') - 1) AS word,"
-            " max(length(form) - length(replace(form, ' ', '')) + 1) FROM name WHERE caution != ? GROUP BY word",
-            (int(Caution.NEVER),),
-        )
         for statement in (
             "CREATE INDEX name_form ON name (form)",
             "CREATE INDEX name_bag ON name (bag)",

@@ -39,7 +39,7 @@ _SPELLINGS = (
     (re.compile(r"isation$"), "ization"),
 )
 # Words that are left out where the order of words does not matter.
-_SMALL = frozenset("a an and by due for from in of on or the to type with without".split())
+SMALL = frozenset("a an and by due for from in of on or the to type with without".split())
 _LONGEST_ACRONYM = 6
 
 
@@ -72,7 +72,7 @@ def form(text: str) -> str:
 
 def bag(form: str) -> str:
     """A form without order and small words: `cancer of the breast` and `breast cancer` are one."""
-    kept = sorted({word for word in form.split() if word not in _SMALL})
+    kept = sorted({word for word in form.split() if word not in SMALL})
     return " ".join(kept) or form
 
 

@@ -20,6 +20,3 @@ CREATE TABLE name (
 
 -- kind: biomark.knowledge.entries.Link
 CREATE TABLE link (concept INTEGER NOT NULL, identifier TEXT NOT NULL, kind INTEGER NOT NULL, source INTEGER NOT NULL);
-
--- The first words of the forms that may be looked for in texts, and how many words the longest such form has
-CREATE TABLE lead (word TEXT PRIMARY KEY, longest INTEGER NOT NULL) WITHOUT ROWID;

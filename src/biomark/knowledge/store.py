@@ -160,10 +160,14 @@ class Store:
         """The names with a form's words in any order (`biomark.knowledge.forms.bag`), the nearest first."""
         return self._terms(f"{_TERMS} WHERE name.bag = ?{_ORDER}", bag)
 
-    def longest(self, word: str) -> int:
-        """How many words the longest form that is looked for in texts has, of those that begin with a word; or 0."""
-        rows = self._rows("SELECT longest FROM lead WHERE word = ?", word)
-        return int(rows[0][0]) if rows else 0
+    def next_form(self, form: str) -> str | None:
+        """The first form in alphabetical order that is `form` or comes after it."""
+        rows = self._rows("SELECT form FROM name WHERE form >= ? ORDER BY form LIMIT 1", form)
+        return rows[0][0] if rows else None
+
+    def has_word(self, word: str) -> bool:
+        """Whether any form has a word."""
+        return bool(self._rows("SELECT 1 FROM words WHERE words MATCH ? LIMIT 1", f'"{word}"'))
 
     def linked(self, identifier: str, kind: Link = Link.SAME) -> tuple[str, ...]:
         """The identifiers that a concept has as links of a kind; of `Link.SAME` those that link to it as well."""
