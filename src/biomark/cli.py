@@ -23,7 +23,7 @@ from biomark.errors import BiomarkError, UsageError
 from biomark.spans import Document, Rejected
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import RenderableType
 
 app = typer.Typer(
     name="biomark",
@@ -206,6 +206,7 @@ def evaluate(
     corpus_style: _CorpusStyle = "standard",
     from_gold: Annotated[str | None, typer.Option(help="The format of GOLD.")] = None,
     from_predicted: Annotated[str | None, typer.Option(help="The format of PREDICTED.")] = None,
+    identifiers: Annotated[bool, typer.Option("--identifiers", help="Score the mentions' identifiers too.")] = False,
     report: Annotated[Path | None, typer.Option(metavar="DIR", help="Write DIR/index.html with all errors.")] = None,
     training: Annotated[str | None, typer.Option(help="Training data: the report tells what was seen there.")] = None,
     json_: _Json = False,
@@ -222,6 +223,7 @@ def evaluate(
         type_map=parse_type_map(type_map or []),
         style=corpus_style,
         corpus=gold,
+        identifiers=identifiers,
     )
     _tell(found.notes)
     if report:
@@ -268,7 +270,7 @@ def _tell(notes: Iterable[str]) -> None:
         typer.echo(f"note: {note}", err=True)
 
 
-def _show(result: Table | Mapping[str, object], signature: str) -> None:
+def _show(result: RenderableType | Mapping[str, object], signature: str) -> None:
     """A table and its signature for people, or one JSON object for programs, on standard output."""
     if isinstance(result, Mapping):
         typer.echo(json.dumps(result, ensure_ascii=False))
@@ -277,10 +279,10 @@ def _show(result: Table | Mapping[str, object], signature: str) -> None:
     typer.echo(signature)
 
 
-def _print(table: Table) -> None:
+def _print(shown: RenderableType) -> None:
     from rich.console import Console
 
-    Console().print(table)
+    Console().print(shown)
 
 
 @app.command()

@@ -7,6 +7,7 @@ a signature that says what was scored. docs/evaluation.md explains each score by
 from __future__ import annotations
 
 from biomark.evaluation.counts import Counts, Tally, gather
+from biomark.evaluation.identifiers import Accuracy, IdentifierTally, gather_identifiers
 from biomark.evaluation.inputs import read_predicted
 from biomark.evaluation.mistakes import Kind, Mistake, surface_forms
 from biomark.evaluation.output import comparison_json, comparison_table, evaluation_json, evaluation_table
@@ -16,6 +17,7 @@ from biomark.evaluation.scores import (
     Comparison,
     Difference,
     Evaluation,
+    IdentifierScores,
     Score,
     Scores,
     Signature,
@@ -26,11 +28,14 @@ from biomark.evaluation.scores import (
 from biomark.evaluation.semeval import SchemaCounts
 
 __all__ = [
+    "Accuracy",
     "Comparison",
     "Counts",
     "Difference",
     "Evaluation",
     "Gold",
+    "IdentifierScores",
+    "IdentifierTally",
     "Kind",
     "Mistake",
     "Pair",
@@ -46,6 +51,7 @@ __all__ = [
     "evaluation_json",
     "evaluation_table",
     "gather",
+    "gather_identifiers",
     "read_predicted",
     "score",
     "surface_forms",

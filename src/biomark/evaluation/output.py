@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Group
 from rich.table import Table
 
 from biomark.entity_types import label
 from biomark.evaluation.counts import SCHEMES
+from biomark.evaluation.identifiers import Accuracy
 from biomark.evaluation.mistakes import count_kinds
-from biomark.evaluation.scores import Comparison, Difference, Evaluation, Score, Scores
+from biomark.evaluation.scores import Comparison, Difference, Evaluation, IdentifierScores, Score, Scores
 from biomark.evaluation.semeval import SchemaCounts
 
 Json = dict[str, object]
@@ -22,6 +24,7 @@ def evaluation_json(evaluation: Evaluation) -> Json:
     return {
         **_scores_json(evaluation.overall),
         "types": {type: _scores_json(scores) for type, scores in evaluation.types.items()},
+        **_identifiers_json(evaluation),
         "errors": {kind.value: count for kind, count in count_kinds(evaluation.mistakes).items()},
         "documents": evaluation.documents,
         "notes": list(evaluation.notes),
@@ -39,18 +42,25 @@ def comparison_json(comparison: Comparison) -> Json:
     }
 
 
-def evaluation_table(evaluation: Evaluation) -> Table:
-    """A row for each scheme of all types together and of each type; scores in percent."""
+def evaluation_table(evaluation: Evaluation) -> Group:
+    """A row for each scheme of all types together and of each type; scores in percent.
+
+    Where identifiers were scored, a second table has their accuracy on the mentions that were found.
+    """
     counts = count_kinds(evaluation.mistakes)
     told = "errors: " + ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    if evaluation.overall.identifiers:
+        told += "\nids: mentions with identifiers; doc ids: distinct identifiers of a document"
     table = _table("type", "scheme", "P", "R", "F1", "95 % interval", "tp", "fp", "fn", caption=told)
     rows = {"all types": evaluation.overall, **{label(type): s for type, s in evaluation.types.items()}}
     for name, scores in rows.items():
-        for scheme, score in zip(SCHEMES, (scores.strict, scores.partial), strict=True):
+        for scheme, score in _named_scores(scores).items():
             shares = (_percent(share) for share in (score.precision, score.recall, score.f1))
             numbers = (str(number) for number in (score.counts.tp, score.counts.fp, score.counts.fn))
             table.add_row(name, scheme, *shares, f"{_percent(score.low)} – {_percent(score.high)}", *numbers)
-    return table
+    if not evaluation.overall.identifiers:
+        return Group(table)
+    return Group(table, _accuracy_table({name: s.identifiers.accuracy for name, s in rows.items() if s.identifiers}))
 
 
 def comparison_table(comparison: Comparison) -> Table:
@@ -65,11 +75,52 @@ def comparison_table(comparison: Comparison) -> Table:
     return table
 
 
+def _named_scores(scores: Scores) -> dict[str, Score]:
+    """The scores by the names of their rows; those of identifiers only if there are any."""
+    named: dict[str, Score] = {"strict": scores.strict, "partial": scores.partial}
+    if scores.identifiers:
+        more = {"ids": scores.identifiers.mention, "doc ids": scores.identifiers.document}
+        named.update({name: score for name, score in more.items() if any(score.counts.row())})
+    return named
+
+
+def _accuracy_table(rows: Mapping[str, Accuracy]) -> Table:
+    told = "gold: mentions with identifiers\npredicted: those with the same spans and type\naccuracy: the right ones of these"
+    table = _table("type", None, "gold", "predicted", "share", "accuracy@1", "accuracy@5", caption=told)
+    for name, found in rows.items():
+        if found.gold:
+            at_5 = "no candidates" if found.at_5 is None else _percent(found.at_5)
+            numbers = (str(found.gold), str(found.mentions), _percent(found.share))
+            table.add_row(name, *numbers, _percent(found.at_1), at_5)
+    return table
+
+
 def _scores_json(scores: Scores) -> Json:
     return {
         "strict": _score_json(scores.strict),
         "partial": _score_json(scores.partial),
         "semeval": {schema: _schema_json(counts) for schema, counts in scores.semeval.items()},
+    }
+
+
+def _identifiers_json(evaluation: Evaluation) -> Json:
+    """The key `identifiers`, if they were scored."""
+    if not evaluation.overall.identifiers:
+        return {}
+    types = {type: _one_identifiers_json(s.identifiers) for type, s in evaluation.types.items() if s.identifiers}
+    return {"identifiers": {**_one_identifiers_json(evaluation.overall.identifiers), "types": types}}
+
+
+def _one_identifiers_json(scores: IdentifierScores) -> Json:
+    accuracy = scores.accuracy
+    return {
+        "mention": _score_json(scores.mention),
+        "document": _score_json(scores.document),
+        "accuracy@1": accuracy.at_1,
+        "accuracy@5": accuracy.at_5,
+        "mentions": accuracy.mentions,
+        "gold_mentions": accuracy.gold,
+        "share": accuracy.share,
     }
 
 
@@ -98,11 +149,12 @@ def _differences_json(differences: Mapping[str, Difference]) -> Json:
     }
 
 
-def _table(type: str, scheme: str, *numbers: str, caption: str | None = None) -> Table:
-    """An empty table with two columns of names and the rest of numbers."""
+def _table(type: str, scheme: str | None, *numbers: str, caption: str | None = None) -> Table:
+    """An empty table with one or two columns of names and the rest of numbers."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=caption, caption_justify="left")
     table.add_column(type, overflow="fold")  # the only one that gives way in a narrow terminal
-    table.add_column(scheme, no_wrap=True)
+    if scheme:
+        table.add_column(scheme, no_wrap=True)
     for heading in numbers:
         table.add_column(heading, justify="right", no_wrap=True)
     return table

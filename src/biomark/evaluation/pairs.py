@@ -31,12 +31,16 @@ class Pair:
         gold: its gold mentions.
         predicted: its predicted mentions.
         alternatives: what may stand for the gold mentions that it overlaps (BC2GM's official score).
+        gold_entities: the gold mentions as they are annotated, with identifiers and repetitions.
+        predicted_entities: the predicted ones likewise.
     """
 
     document: Document
     gold: Mentions
     predicted: Mentions
     alternatives: Mentions
+    gold_entities: tuple[Entity, ...] = ()
+    predicted_entities: tuple[Entity, ...] = ()
 
     def unmatched(self) -> tuple[Mentions, Mentions]:
         """The gold mentions that were not found, and the predicted ones that are wrong (strict).
@@ -95,8 +99,9 @@ class Gold:
             tell(f"gold has no mention of {', '.join(absent)}; it annotates {_counted(annotated) or 'nothing'}")
         if not self.types:
             tell("gold has no mention at all: every prediction is wrong, and a score of 0 says little")
-        self._mentions = {id: self._scored(d.entities) for id, d in self._documents.items()}
-        given = sum(self._count(d.entities) for d in self._documents.values())
+        scored = {id: self._of_scored_types(d.entities) for id, d in self._documents.items()}
+        self._mentions = {id: Mentions(entities) for id, entities in scored.items()}
+        given = sum(map(len, scored.values()))
         _tell_merged("gold mentions", given - sum(map(len, self._mentions.values())), tell)
 
     def __len__(self) -> int:
@@ -125,12 +130,13 @@ class Gold:
             seen.add(prediction.id)
             _check_texts(document, prediction)
             named = self._named(prediction)
-            mentions = self._scored(named.entities)
-            given, kept = given + self._count(named.entities), kept + len(mentions)
+            entities = self._of_scored_types(named.entities)
+            pair = self._pair(document, entities)
+            given, kept = given + len(entities), kept + len(pair.predicted)
             found.update(e.type for e in named.entities)
-            yield self._pair(document, mentions)
+            yield pair
         missing = [id for id in self._documents if id not in seen]
-        yield from (self._pair(self._documents[id], Mentions()) for id in missing)
+        yield from (self._pair(self._documents[id], ()) for id in missing)
         if missing:
             lost = sum(len(self._mentions[id]) for id in missing)
             tell(f"gold documents without predictions, whose {lost} mentions are all missed: {_few(missing)}")
@@ -146,24 +152,22 @@ class Gold:
         """The first 12 digits of the SHA-256 of all scored mentions (and alternatives)."""
         sha = hashlib.sha256()
         for id in sorted(self._documents):
-            pair = self._pair(self._documents[id], Mentions())
+            pair = self._pair(self._documents[id], ())
             for mention in (*pair.gold, *pair.alternatives):
                 spans = ",".join(f"{span.start}-{span.end}" for span in mention.spans)
                 sha.update(f"{id}\t{spans}\t{mention.type}\n".encode())
         return sha.hexdigest()[:12]
 
-    def _pair(self, document: Document, predicted: Mentions) -> Pair:
-        alternatives = self._scored(document.alternatives) if self.style == "bc2gm" else Mentions()
-        return Pair(document, self._mentions[document.id], predicted, alternatives)
+    def _pair(self, document: Document, predicted: tuple[Entity, ...]) -> Pair:
+        alternatives = Mentions(self._of_scored_types(document.alternatives) if self.style == "bc2gm" else ())
+        gold = self._of_scored_types(document.entities)
+        return Pair(document, self._mentions[document.id], Mentions(predicted), alternatives, gold, predicted)
 
     def _is_scored(self, type: str) -> bool:
         return not self.types or type in self.types
 
-    def _count(self, entities: Iterable[Entity]) -> int:
-        return sum(self._is_scored(entity.type) for entity in entities)
-
-    def _scored(self, entities: Iterable[Entity]) -> Mentions:
-        return Mentions(entity for entity in entities if self._is_scored(entity.type))
+    def _of_scored_types(self, entities: Iterable[Entity]) -> tuple[Entity, ...]:
+        return tuple(entity for entity in entities if self._is_scored(entity.type))
 
     def _named(self, document: Document) -> Document:
         """The document with biomark's names of types; `ALTGENE` is an alternative of `GENE`."""

@@ -84,6 +84,9 @@ def _headline(evaluation: Evaluation) -> str:
         ("Errors", f"{len(evaluation.mistakes):,}", f"{abbreviations:,} with an abbreviation"),
         ("Documents", f"{evaluation.documents:,}", f"{strict.counts.tp + strict.counts.fn:,} gold mentions"),
     ]
+    if named := evaluation.overall.identifiers:
+        told = f"95 % interval {_interval(named.mention)}; accuracy@1 {_percent(named.accuracy.at_1)}"
+        figures.insert(2, ("Identifiers F1", _percent(named.mention.f1), told))
     return "".join(f"<div><dt>{name}</dt><dd><b>{value}</b> {more}</dd></div>" for name, value, more in figures)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 
 from biomark.errors import UsageError
 from biomark.evaluation.counts import SCHEMES, Counts, Tally, gather
+from biomark.evaluation.identifiers import LEVELS, Accuracy, IdentifierTally, gather_identifiers
 from biomark.evaluation.mistakes import Mistake
-from biomark.evaluation.pairs import Gold
+from biomark.evaluation.pairs import Gold, Pair
 from biomark.evaluation.semeval import SchemaCounts
 from biomark.evaluation.significance import (
     RESAMPLES,
@@ -37,9 +39,9 @@ class Signature:
     Attributes:
         corpus: the gold file's name without its folder, or a corpus of the catalogue.
         split: as far as that name tells; "unknown" otherwise.
-        gold: the first digits of the SHA-256 of the gold mentions.
+        gold: the first digits of the SHA-256 of the gold mentions, with identifiers where they are scored.
         types: those scored.
-        scheme: strict, partial, or both.
+        scheme: strict, partial, identifiers, or those of them that were scored.
         style: standard or bc2gm.
         documents: how many gold has.
         procedure: bootstrap or permutation test, with its draws and seed.
@@ -64,6 +66,11 @@ class Signature:
             split = found[1].lower()
         scheme = "+".join(SCHEMES)
         return cls(name, split, gold.digest(), tuple(types), scheme, gold.style, len(gold), procedure)
+
+    def with_identifiers(self, tally: IdentifierTally) -> Signature:
+        """The signature of scores of which identifiers are a part."""
+        gold = hashlib.sha256("\n".join((self.gold, *tally.gold)).encode()).hexdigest()
+        return replace(self, gold=gold[:12], scheme=f"{self.scheme}+identifiers")
 
     def __str__(self) -> str:
         fields = {
@@ -104,12 +111,28 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class IdentifierScores:
+    """The scores of identifiers of one type, or of all types together.
+
+    Attributes:
+        mention: of mentions with the right spans, type and set of identifiers.
+        document: of the distinct identifiers of each document.
+        accuracy: of the identifiers of gold mentions whose spans and type were predicted.
+    """
+
+    mention: Score
+    document: Score
+    accuracy: Accuracy
+
+
+@dataclass(frozen=True, slots=True)
 class Scores:
-    """All scores of one type, or of all types together."""
+    """All scores of one type, or of all types together; `identifiers` only if they were asked for."""
 
     strict: Score
     partial: Score
     semeval: Mapping[str, SchemaCounts]
+    identifiers: IdentifierScores | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +196,7 @@ def evaluate(
     type_map: Mapping[str, str] | None = None,
     style: str = "standard",
     corpus: str = "",
+    identifiers: bool = False,
 ) -> Evaluation:
     """Score predicted mentions against gold ones.
 
@@ -183,6 +207,7 @@ def evaluate(
         type_map: spelling in the files → name of the type.
         style: "bc2gm" accepts alternatives as BioCreative II does.
         corpus: how the signature calls gold, such as `ncbi_disease:test`.
+        identifiers: score the mentions' identifiers as well; all predictions are then held in memory.
 
     Raises:
         SpanError: if the texts of a document differ.
@@ -190,35 +215,67 @@ def evaluate(
     """
     notes: list[str] = []
     reference = Gold(gold, types=types, type_map=type_map, style=style, tell=notes.append)
-    tally = gather(reference.pair(predicted, tell=notes.append), reference.types)
-    return score(tally, reference, corpus=corpus, notes=notes)
+    pairs: Iterable[Pair] = reference.pair(predicted, tell=notes.append)
+    if not identifiers:
+        return score(gather(pairs, reference.types), reference, corpus=corpus, notes=notes)
+    pairs = tuple(pairs)
+    tally = gather(pairs, reference.types)
+    named = gather_identifiers(pairs, tally.types)
+    return score(tally, reference, corpus=corpus, notes=notes, identifiers=named)
 
 
-def score(tally: Tally, gold: Gold, *, corpus: str = "", notes: Sequence[str] = ()) -> Evaluation:
+def score(
+    tally: Tally,
+    gold: Gold,
+    *,
+    corpus: str = "",
+    notes: Sequence[str] = (),
+    identifiers: IdentifierTally | None = None,
+) -> Evaluation:
     """The scores that follow from gathered counts; see `evaluate`."""
     signature = Signature.of(gold, tally.types, corpus, f"bootstrap,resamples={RESAMPLES},seed={SEED}")
-    table = tally.table()
-    totals, intervals = table.sum(axis=0), bootstrap_intervals(table)
-    points = precision_recall_f1(totals)
-
-    def one(row: int, column: int) -> Score:
-        precision, recall, f1 = points[row, column].tolist()
-        low, high = intervals[row, column].tolist()
-        named = str(replace(signature, scheme=SCHEMES[column]))
-        return Score(precision, recall, f1, low, high, Counts(*totals[row, column].tolist()), named)
-
-    def scores(row: int, semeval: Mapping[str, SchemaCounts]) -> Scores:
-        return Scores(one(row, 0), one(row, 1), semeval)
-
+    rows = _table_scores(tally.table(), [replace(signature, scheme=scheme) for scheme in SCHEMES])
+    semeval = (tally.semeval, *(tally.semeval_by_type[type] for type in tally.types))
+    found = [Scores(strict, partial, counts) for (strict, partial), counts in zip(rows, semeval, strict=True)]
+    if identifiers is not None:
+        signature = signature.with_identifiers(identifiers)
+        named = _identifier_scores(identifiers, signature)
+        found = [replace(scores, identifiers=more) for scores, more in zip(found, named, strict=True)]
+        notes = (*notes, *identifiers.notes)
     return Evaluation(
-        scores(0, tally.semeval),
-        {type: scores(row, tally.semeval_by_type[type]) for row, type in enumerate(tally.types, 1)},
+        found[0],
+        dict(zip(tally.types, found[1:], strict=True)),
         tally.mistakes,
         len(tally.documents),
         Path(corpus).name,
         str(signature),
         tuple(notes),
     )
+
+
+def _identifier_scores(tally: IdentifierTally, signature: Signature) -> list[IdentifierScores]:
+    """Of all types together, then of each one."""
+    rows = _table_scores(tally.table(), [replace(signature, scheme=f"identifiers,{level}") for level in LEVELS])
+    accuracy = (sum(tally.accuracy.values(), Accuracy()), *tally.accuracy.values())
+    return [IdentifierScores(mention, document, a) for (mention, document), a in zip(rows, accuracy, strict=True)]
+
+
+def _table_scores(table: NDArray[np.int64], signatures: Sequence[Signature]) -> list[list[Score]]:
+    """A score for each row and column of counts.
+
+    Args:
+        table: (documents, rows, columns, 4).
+        signatures: one for each column.
+    """
+    totals, intervals = table.sum(axis=0), bootstrap_intervals(table)
+    points = precision_recall_f1(totals)
+
+    def one(row: int, column: int) -> Score:
+        precision, recall, f1 = points[row, column].tolist()
+        low, high = intervals[row, column].tolist()
+        return Score(precision, recall, f1, low, high, Counts(*totals[row, column].tolist()), str(signatures[column]))
+
+    return [[one(row, column) for column in range(len(signatures))] for row in range(table.shape[1])]
 
 
 def compare(
