@@ -1,0 +1,94 @@
+"""Two recognizers together: what the first one finds, and what only the second one finds."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import accumulate, tee
+
+from biomark.errors import UsageError
+from biomark.recognizers import Annotated, Recognizer
+from biomark.spans import Document, Entity
+
+
+class CombinedRecognizer:
+    """Both recognizers' mentions; where those of one type overlap, the first recognizer's.
+
+    A mention that both find alike gets the second one's identifiers, if the first one's has none.
+
+    Args:
+        first: is asked for the types that it knows.
+        second: is asked for those that it knows.
+    """
+
+    def __init__(self, first: Recognizer, second: Recognizer) -> None:
+        self._both = (first, second)
+
+    @property
+    def types(self) -> tuple[str, ...] | None:
+        """The types that one or the other knows."""
+        known = [recognizer.types for recognizer in self._both]
+        if any(types is None for types in known):
+            return None
+        return tuple(dict.fromkeys(type for types in known for type in types or ()))
+
+    def annotate(
+        self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
+    ) -> Iterator[Annotated]:
+        """See `biomark.recognizers.Recognizer`; documents wait in memory until both have read them."""
+        if self.types is not None and (unknown := [type for type in types or () if type not in self.types]):
+            raise UsageError(f"these models do not know {', '.join(unknown)}; they know {', '.join(self.types)}")
+        streams = [
+            _asked(recognizer, copies, types, min_score)
+            for recognizer, copies in zip(self._both, tee(documents), strict=True)
+        ]
+        return (_joined(one, other) for one, other in zip(*streams, strict=True))
+
+
+def _asked(
+    recognizer: Recognizer, documents: Iterable[Document], types: Sequence[str] | None, min_score: float | None
+) -> Iterator[Annotated]:
+    """What a recognizer finds of the types that it knows."""
+    if types is not None and recognizer.types is not None:
+        types = [type for type in types if type in recognizer.types]
+        if not types:
+            return (Annotated(replace(document, entities=(), alternatives=(), relations=())) for document in documents)
+    return recognizer.annotate(documents, types, min_score=min_score)
+
+
+def _joined(one: Annotated, other: Annotated) -> Annotated:
+    first, second = one.document.entities, other.document.entities
+    places = _Places(first)
+    same = {(entity.spans, entity.type): entity for entity in second}
+    named = [_with_ids(entity, same.get((entity.spans, entity.type))) for entity in first]
+    more = [entity for entity in second if not places.taken(entity)]
+    entities = sorted((*named, *more), key=lambda e: (e.start, e.end, e.type))
+    return Annotated(replace(one.document, entities=tuple(entities)), (*one.rejected, *other.rejected))
+
+
+def _with_ids(entity: Entity, other: Entity | None) -> Entity:
+    if other is None or entity.ids:
+        return entity
+    return replace(entity, ids=other.ids, infons=entity.infons.with_(**other.infons))
+
+
+class _Places:
+    """Which places the mentions of each type take."""
+
+    def __init__(self, entities: Iterable[Entity]) -> None:
+        self._rows: dict[str, list[Entity]] = {}
+        for entity in sorted(entities, key=lambda e: e.start):
+            self._rows.setdefault(entity.type, []).append(entity)
+        # The furthest that any of the mentions up to each one reaches.
+        self._reach = {type: list(accumulate((e.end for e in row), max)) for type, row in self._rows.items()}
+
+    def taken(self, entity: Entity) -> bool:
+        """Whether a mention of the same type overlaps this one."""
+        row, reach = self._rows.get(entity.type, []), self._reach.get(entity.type, [])
+        place = bisect_left(row, entity.end, key=lambda e: e.start)
+        while place and reach[place - 1] > entity.start:
+            place -= 1
+            if row[place].overlaps(entity):
+                return True
+        return False
