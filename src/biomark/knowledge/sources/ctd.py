@@ -1,0 +1,105 @@
+"""CTD: the vocabularies of diseases, chemicals and genes, as TSV or CSV.
+
+Lines that begin with `#` are comments; one of them names the columns. Synonyms and further
+identifiers are joined by `|`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from biomark.formats import Reject
+from biomark.identifiers import canonical
+from biomark.knowledge.entries import Description, Entry, Kind, Link, Name
+from biomark.knowledge.sources.base import Format, Source, head_lines, in_parts, other_identifier
+from biomark.knowledge.sources.rows import Header, Row, rows, split
+
+
+@dataclass(frozen=True, slots=True)
+class _Vocabulary:
+    """Which columns one of the files has.
+
+    Attributes:
+        type: biomark's name of its concepts' type.
+        identifier: the column of identifiers.
+        names: of preferred and of further names, each column with the kind of its names.
+        same: of identifiers of the same concept, each with the namespace that its values lack, or "".
+    """
+
+    type: str
+    identifier: str
+    names: tuple[tuple[str, Kind], ...]
+    same: tuple[tuple[str, str], ...]
+
+
+_VOCABULARIES = (
+    _Vocabulary("disease", "DiseaseID", (("DiseaseName", Kind.PREFERRED),), (("AltDiseaseIDs", ""),)),
+    _Vocabulary("chemical", "ChemicalID", (("ChemicalName", Kind.PREFERRED),), (("CasRN", "CAS:"),)),
+    _Vocabulary(
+        "gene",
+        "GeneID",
+        (("GeneSymbol", Kind.PREFERRED), ("GeneName", Kind.EXACT)),
+        (("AltGeneIDs", ""),),
+    ),
+)
+_IDENTIFIERS = tuple(vocabulary.identifier for vocabulary in _VOCABULARIES)
+_NAMES = tuple(column for vocabulary in _VOCABULARIES for column, kind in vocabulary.names if kind is Kind.PREFERRED)
+_CREATED = "# Report created:"
+_TERMS = "# Use is subject to the terms set forth at "
+
+
+def read(source: Source, reject: Reject) -> Iterator[Entry]:
+    """Entries of a CTD vocabulary; see the module."""
+    file = source.file()
+    for row in rows(file, reject, _header, needed=(_IDENTIFIERS, _NAMES), comment="#"):
+        vocabulary = next(found for found in _VOCABULARIES if found.identifier in row.places)
+        if row[vocabulary.identifier]:
+            yield from in_parts(_entry(row, vocabulary))
+        else:
+            file.reject(reject, f"the row has no {vocabulary.identifier}", raw=row.raw, line=row.line)
+
+
+def describe(source: Source) -> Description:
+    """When the report was created, and CTD's terms of use."""
+    version = licence = ""
+    for line in head_lines(source):
+        if not line.startswith("#"):
+            break
+        if line.startswith(_CREATED):
+            version = line.removeprefix(_CREATED).strip()
+        elif line.startswith(_TERMS):
+            licence = "terms of use, " + line.removeprefix(_TERMS).split()[0]
+    return Description(source.path.name, FORMAT.name, version, licence)
+
+
+def _entry(row: Row, vocabulary: _Vocabulary) -> Entry:
+    type = vocabulary.type
+    identifier = canonical(row[vocabulary.identifier], type)
+    names = [Name(row[column], kind) for column, kind in vocabulary.names if row[column]]
+    names += [Name(name) for name in _listed(row["Synonyms"])]
+    links = [(Link.PARENT, canonical(parent, type)) for parent in _listed(row["ParentIDs"])]
+    for column, prefix in vocabulary.same:
+        others = (other_identifier(prefix + canonical(value, type)) for value in _listed(row[column]))
+        links += [(Link.SAME, other) for other in others if other and other != identifier]
+    return Entry(identifier, type, tuple(names), row["Definition"] or None, tuple(dict.fromkeys(links)))
+
+
+def _listed(field: str) -> list[str]:
+    return [value for piece in field.split("|") if (value := piece.strip())] if field else []
+
+
+def _header(line: str) -> Header | None:
+    """The columns, of a comment or of the first line that is none."""
+    text = line.removeprefix("#").strip()
+    delimiter = "\t" if "\t" in text else ","
+    columns = tuple(column.strip() for column in split(text, delimiter))
+    return Header(delimiter, columns) if not line.startswith("#") or set(columns) & set(_IDENTIFIERS) else None
+
+
+def _sniff(head: bytes) -> bool:
+    return bool(re.search(rf"^(# ?)?({'|'.join(_NAMES)})[\t,]".encode(), head, re.MULTILINE))
+
+
+FORMAT = Format("ctd", read, describe, sniff=_sniff)
