@@ -181,10 +181,10 @@ class _Writer:
         left_out = run("SELECT count(*) FROM concept WHERE type IS NULL").fetchone()[0]
         run("DELETE FROM concept WHERE type IS NULL")
         self._database.create_function("bag", 1, bag, deterministic=True)
-        self._database.create_function("caution", 1, caution, deterministic=True)
+        self._database.create_function("caution", 2, caution, deterministic=True)
         run(
             "INSERT INTO name (concept, text, form, bag, kind, count, caution, source)"
-            " SELECT concept, text, form, bag(form), min(kind), sum(count), caution(text), min(source)"
+            " SELECT concept, text, form, bag(form), min(kind), sum(count), caution(text, sum(count)), min(source)"
             " FROM heap.name WHERE concept IN (SELECT id FROM concept) GROUP BY concept, text"
             " ORDER BY concept, min(kind), min(rowid)"
         )

@@ -13,6 +13,8 @@ from enum import IntEnum
 from functools import cache
 from importlib.resources import files
 
+from biomark.knowledge.forms import form
+
 
 class Caution(IntEnum):
     """How a name is looked for in texts."""
@@ -20,16 +22,33 @@ class Caution(IntEnum):
     NONE = 0
     CASE = 1
     """Only as it is written: a short name with capitals."""
-    NEVER = 2
+    BESIDE = 2
+    """Only as it is written, in a text that also has a longer name of the concept: a very short abbreviation."""
+    NEVER = 3
     """Not at all: a single letter, a number, a word of everyday language."""
+
+    @property
+    def meaning(self) -> str:
+        """The caution in words."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    Caution.NONE: "",
+    Caution.CASE: "only as written",
+    Caution.BESIDE: "only as written, beside a longer name",
+    Caution.NEVER: "not looked for",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What `caution.toml` says; it explains the fields."""
+    """What `caution.toml` says; it explains the fields. `words` are normalised forms."""
 
     letters: int
     short: int
+    abbreviation: int
+    attested: int
     words: frozenset[str]
 
 
@@ -37,17 +56,26 @@ class Rules:
 def rules() -> Rules:
     """The rules that come with the package."""
     found = tomllib.loads(files("biomark.knowledge").joinpath("caution.toml").read_text("utf-8"))
-    return Rules(found["letters"], found["short"], frozenset(found["words"].split()))
+    return Rules(**{**found, "words": frozenset(map(form, found["words"].split()))})
 
 
-def caution(name: str) -> Caution:
-    """How a name is looked for in texts."""
+def caution(name: str, count: int = 0) -> Caution:
+    """How a name is looked for in texts.
+
+    Args:
+        name: as its source writes it.
+        count: how often annotated corpora have it with the identifier in question.
+    """
     limits = rules()
     letters = [character for character in name if character.isalpha()]
+    capitals = sum(letter.isupper() for letter in letters)
     if len(letters) < limits.letters:
         return Caution.NEVER
-    capitals = sum(letter.isupper() for letter in letters)
-    if len(name) <= limits.short and capitals:
-        # Cat is a word at the beginning of a sentence, CAT is none
-        return Caution.NEVER if capitals == 1 and name.casefold() in limits.words else Caution.CASE
-    return Caution.NEVER if name.casefold() in limits.words else Caution.NONE
+    # Cat is a word at the beginning of a sentence, CAT is none
+    if (capitals <= 1 or len(name) > limits.short) and form(name) in limits.words:
+        return Caution.NEVER
+    if len(name) > limits.short or not capitals:
+        return Caution.NONE
+    plain = not any(character.isdigit() for character in name)
+    known = count >= limits.attested
+    return Caution.BESIDE if plain and len(letters) <= limits.abbreviation and not known else Caution.CASE

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 
@@ -107,7 +107,7 @@ class Matcher:
             for sentence in (split(text) if sentences is None else sentences)
             for match in self._in_sentence(sentence.of(text))
         ]
-        return tuple(sorted(found, key=lambda match: (match.span, match.type)))
+        return tuple(sorted(_beside(found), key=lambda match: (match.span, match.type)))
 
     def _in_sentence(self, text: str) -> Iterator[Match]:
         row = list(words(text))
@@ -170,10 +170,19 @@ class Matcher:
         return found
 
 
+def _beside(matches: Sequence[Match]) -> Iterator[Match]:
+    """The matches of a text without the names that need another name of their concept beside them and have none."""
+    clear = {t.concept.identifier for m in matches for t in m.terms if t.caution is not Caution.BESIDE}
+    for match in matches:
+        kept = tuple(t for t in match.terms if t.caution is not Caution.BESIDE or t.concept.identifier in clear)
+        if kept:
+            yield match if len(kept) == len(match.terms) else replace(match, terms=kept)
+
+
 def _name(term: Term) -> _Name:
     row = list(words(term.text))
     before, after = term.text[: row[0].start], term.text[row[-1].end :]
-    exact = _written(term.text, row) if term.caution is Caution.CASE else None
+    exact = _written(term.text, row) if term.caution is not Caution.NONE else None
     return _Name(term, before, after, _signs(term.text, row), exact)
 
 
@@ -204,8 +213,8 @@ def _signs(text: str, row: Sequence[Word]) -> str:
 
 
 def _written(text: str, row: Sequence[Word]) -> str:
-    """The letters and digits of some words."""
-    return "".join([text[word.start : word.end] for word in row])
+    """The letters and digits of some words, singular: `RCCs` is written like `RCC`."""
+    return "".join([text[word.start : word.end] for word in row]).removesuffix("s")
 
 
 def _closed(text: str, start: int, end: int) -> int:
