@@ -111,6 +111,18 @@ def test_tokenised_sentences_of_another_corpus_are_an_error(folder):
         list(read_split("bc2gm:train"))
 
 
+@pytest.mark.parametrize("name", ["nlm_gene", "linnaeus", "s800", "bioid", "tmvar3"])
+def test_parts_of_train_share_no_article_and_leave_none_out(corpora, name):
+    row = catalogue.corpus_named(name)
+    parts = [split for split, facts in row.splits.items() if facts.tenths]
+    found = [[document.id for document in read_split(f"{name}:{part}", reject=lambda _: None)] for part in parts]
+    whole = [document.id for document in read_split(f"{name}:train", reject=lambda _: None)]
+    assert sorted(id for part in found for id in part) == sorted(whole)
+    article = row.splits["fit"].article or None
+    articles = [{id[:article] for id in part} for part in found]
+    assert sum(map(len, articles)) == len(set().union(*articles))
+
+
 def test_missing_files_are_named_with_the_folders(folder):
     small_bc2gm(folder, "")
     (folder / "iob/bc2gm/train.tsv").unlink()
@@ -126,6 +138,7 @@ def test_unknown_names_are_wrong_usage(name):
 
 def test_all_is_everything_but_test():
     assert parse_split("bc5cdr:all")[1] == ("train", "devel")
+    assert parse_split("tmvar3:all")[1] == ("train",)
     assert parse_split("nlm_gene:train+test")[1] == ("train", "test")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import tomllib
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -35,6 +36,9 @@ class Split:
         beside: files that its reader finds by itself and that have to be there too.
         sentences_of: a tokenised file; the split is those documents of `file` whose text it holds.
         all_but: a tokenised file; the split is the documents of `file` that `sentences_of` would leave out.
+        tenths: which tenths of the documents of `file` it has, of those numbered 0 to 9 by a checksum of their
+            ids; none: all of them.
+        article: how many characters of an id name the article; its documents stay together. 0: all.
     """
 
     file: str
@@ -43,6 +47,8 @@ class Split:
     beside: tuple[str, ...] = ()
     sentences_of: str | None = None
     all_but: str | None = None
+    tenths: tuple[int, ...] = ()
+    article: int = 0
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -100,7 +106,8 @@ def catalogue() -> Mapping[str, Corpus]:
     corpora = {}
     for name, row in rows.items():
         splits = {
-            key: Split(**{**split, "beside": tuple(split.get("beside", ()))}) for key, split in row["splits"].items()
+            key: Split(**{k: tuple(v) if isinstance(v, list) else v for k, v in split.items()})
+            for key, split in row["splits"].items()
         }
         parts = {path: CorpusFile(**file) for path, file in row["files"].items()}
         corpora[name] = Corpus(name, **{**row, "splits": splits, "files": parts})
@@ -131,7 +138,8 @@ def annotated_types(name: str) -> tuple[str, ...]:
 def parse_split(name: str) -> tuple[Corpus, tuple[str, ...]]:
     """The corpus and the splits of a name such as `bc2gm:train`, `bc2gm:train+devel` or `bc2gm:all`.
 
-    `all` is what a model may learn from: train and devel, never test.
+    `all` is what a model may learn from: train and devel, never test. Splits that are parts of another one, such as
+    `tmvar3:fit`, are in it once.
 
     Raises:
         UsageError: if the corpus or a split is unknown, or no split is named.
@@ -140,7 +148,7 @@ def parse_split(name: str) -> tuple[Corpus, tuple[str, ...]]:
     corpus = corpus_named(corpus_name)
     splits = tuple(wanted.split("+"))
     if wanted == "all":
-        splits = tuple(split for split in corpus.splits if split != "test")
+        splits = tuple(name for name, split in corpus.splits.items() if name != "test" and not split.tenths)
     if not colon or not splits or any(split not in corpus.splits for split in splits):
         raise UsageError(
             f"name a split of {corpus.name}, such as {corpus.name}:train; "
@@ -317,9 +325,15 @@ def _documents(corpus: Corpus, split: Split, folder: Path, reject: Reject) -> It
     for name, inside in ((split.sentences_of, True), (split.all_but, False)):
         if name:
             documents = _members(list(documents), folder / name, inside=inside)
+    if split.tenths:
+        documents = (d for d in documents if _tenth(d.id, split.article) in split.tenths)
     for document in documents:
         kept = tuple(replace(e, type=corpus.names[e.type]) for e in document.entities if e.type in corpus.names)
         yield replace(document, entities=kept)
+
+
+def _tenth(id: str, article: int) -> int:
+    return zlib.crc32(id[: article or None].encode()) % 10
 
 
 def _members(documents: list[Document], tokenised: Path, *, inside: bool) -> Iterator[Document]:
