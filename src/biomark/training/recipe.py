@@ -177,7 +177,7 @@ def check_splits(recipe: Recipe) -> None:
                     f"recipe {recipe.name}: {setting} names {name}: neither a file nor a corpus of the catalogue "
                     f"({', '.join(corpora.catalogue())})"
                 )
-            if "test" in corpora.parse_split(name)[1]:
+            if {"test", "held_out"}.intersection(corpora.parse_split(name)[1]):
                 raise UsageError(
                     f"recipe {recipe.name}: {setting} names {name}, a test split, which no training may see; "
                     "score the finished model on it with biomark annotate and biomark evaluate"
