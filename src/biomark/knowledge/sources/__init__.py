@@ -6,10 +6,9 @@ hands what it cannot use to `reject`. Files whose name ends in `.gz` are uncompr
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 
-from biomark import corpora, formats
+from biomark import corpora
 from biomark.errors import FormatError, KnowledgeError, UsageError
 from biomark.formats import Source as File
 from biomark.knowledge.sources import corpus, ctd, mesh, ncbi_gene, obo, table, umls
@@ -23,12 +22,10 @@ FORMATS: dict[str, Format] = {
         ctd.FORMAT,
         umls.FORMAT,
         ncbi_gene.FORMAT,
-        table.FORMAT,
         corpus.FORMAT,
+        table.FORMAT,
     )
 }
-# The formats of annotated corpora that have identifiers; the others' files are no sources of terms.
-_ANNOTATED = ("pubtator", "bioc_xml", "bioc_json", "brat", "jsonl")
 
 
 def open_source(name: str, format: str | None = None) -> Source:
@@ -64,6 +61,8 @@ def _guess(path: Path) -> Format:
     """
     if umls.FORMAT.files(path) or (".RRF" in path.suffixes and umls.FORMAT.files(path.parent)):
         return umls.FORMAT
+    if path.is_dir() and any(path.rglob("*.ann")):
+        return corpus.FORMAT
     if path.is_file():
         try:
             head = File(path).head()
@@ -74,9 +73,6 @@ def _guess(path: Path) -> Format:
         by_name = (found for found in FORMATS.values() if plain.endswith(found.suffixes))
         if found := next(by_bytes, None) or next(by_name, None):
             return found
-    with suppress(FormatError):
-        if formats.guess_format(path).name in _ANNOTATED:
-            return corpus.FORMAT
     raise KnowledgeError(f"{path}: no format of sources goes with it; say --from with one of {', '.join(FORMATS)}")
 
 

@@ -19,6 +19,8 @@ from biomark.knowledge.entries import Description, Entry, Kind, Name
 from biomark.knowledge.sources.base import Format, Source, in_parts
 from biomark.spans import Document
 
+# The formats of annotated corpora that have identifiers; files of the others are no sources of terms.
+_ANNOTATED = tuple(formats.FORMATS[name] for name in ("pubtator", "bioc_xml", "bioc_json", "brat", "jsonl"))
 _HELD = 100_000  # different mentions counted before they are handed on
 
 _Mention = tuple[str, str, str]  # identifier, type, text
@@ -75,4 +77,10 @@ def _entries(counts: Counter[_Mention]) -> Iterator[Entry]:
         yield from in_parts(Entry(identifier, type, names))
 
 
-FORMAT = Format("corpus", read, describe)
+FORMAT = Format(
+    "corpus",
+    read,
+    describe,
+    sniff=lambda head: any(found.sniff(head) for found in _ANNOTATED if found.sniff),
+    suffixes=(".pubtator", ".PubTator", ".ann", ".jsonl"),
+)
