@@ -140,7 +140,7 @@ class _Answers:
         return _counts(_distinct(self.right()), _distinct(self.given()))
 
     def accuracy(self) -> Accuracy:
-        """See `Accuracy`; where several mentions are predicted at a place, all that say something must be right."""
+        """See `Accuracy`; where several mentions with identifiers are predicted at a place, all must be right."""
         named = {place: sets for place, sets in self.gold.items() if sets}
         found = [(sets, self.ranked[place]) for place, sets in named.items() if place in self.ranked]
         return Accuracy(
@@ -232,10 +232,13 @@ def _counts(right: Set[object], given: Set[object]) -> Counts:
     return Counts(tp=len(right & given), fp=len(given - right), fn=len(right - given))
 
 
-def _all_right(gold: set[Ids], answers: Iterable[tuple[Ids, ...]], first: int) -> bool:
-    """Whether each predicted mention of a place that says anything has one of gold's sets among its `first`."""
-    speaking = [answer for answer in answers if any(answer)]
-    return bool(speaking) and all(not gold.isdisjoint(_best(answer, first)) for answer in speaking)
+def _all_right(gold: set[Ids], answers: set[tuple[Ids, ...]], first: int) -> bool:
+    """Whether each of the mentions predicted at a place has one of gold's sets among its `first`.
+
+    One without identifiers counts only if none there has any.
+    """
+    speaking = [answer for answer in answers if answer[0]] or list(answers)
+    return all(not gold.isdisjoint(_best(answer, first)) for answer in speaking)
 
 
 def _best(answer: tuple[Ids, ...], first: int) -> list[Ids]:

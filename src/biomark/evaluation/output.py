@@ -85,7 +85,7 @@ def _named_scores(scores: Scores) -> dict[str, Score]:
 
 
 def _accuracy_table(rows: Mapping[str, Accuracy]) -> Table:
-    told = "gold: mentions with identifiers\npredicted: those with the same spans and type\naccuracy: the right ones of these"
+    told = "gold: mentions with identifiers\npredicted: those with the same spans and type\naccuracy: of these"
     table = _table("type", None, "gold", "predicted", "share", "accuracy@1", "accuracy@5", caption=told)
     for name, found in rows.items():
         if found.gold:

@@ -210,7 +210,7 @@ def _tell_merged(what: str, count: int, tell: Tell) -> None:
 
 
 def _counted(types: Counter[str]) -> str:
-    return ", ".join(f"{type} ({count})" for type, count in types.most_common())
+    return ", ".join(f"{type} ({count})" for type, count in sorted(types.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _few(ids: Sequence[str]) -> str:
