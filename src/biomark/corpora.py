@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from biomark import formats
 from biomark.entity_types import with_canonical_types
@@ -105,13 +106,14 @@ def catalogue() -> Mapping[str, Corpus]:
     rows = tomllib.loads(files("biomark").joinpath("corpora.toml").read_text("utf-8"))
     corpora = {}
     for name, row in rows.items():
-        splits = {
-            key: Split(**{k: tuple(v) if isinstance(v, list) else v for k, v in split.items()})
-            for key, split in row["splits"].items()
-        }
+        splits = {key: Split(**_frozen(split)) for key, split in row["splits"].items()}
         parts = {path: CorpusFile(**file) for path, file in row["files"].items()}
         corpora[name] = Corpus(name, **{**row, "splits": splits, "files": parts})
     return corpora
+
+
+def _frozen(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
 
 
 def corpus_named(name: str) -> Corpus:

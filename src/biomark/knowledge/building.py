@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -35,6 +36,11 @@ class TermSource(Protocol):
     @property
     def description(self) -> Description:
         """What the source says of itself; complete once all entries were read."""
+        ...
+
+    @property
+    def left_out(self) -> Counter[str]:
+        """What it has that entries cannot hold, by kind; complete once all entries were read."""
         ...
 
     def position(self) -> int:
@@ -73,7 +79,7 @@ def build(
         sources: one or more; the order is that of their authority.
         path: the file to write.
         type: the type of concepts whose type neither their source nor their identifier tells.
-        reject: is told of each entry or name that cannot be used.
+        reject: is told of each entry or name that cannot be used, and of a source that cannot be read.
         progress: is called with the bytes read so far of all sources.
 
     Raises:
@@ -86,8 +92,8 @@ def build(
             writer = _Writer(database, type)
             done = 0
             for number, source in enumerate(sources, 1):
-                for count, entry in enumerate(writer.add(number, source, reject)):
-                    if count % 1000 == 0 and entry is not None:
+                for count in writer.add(number, source, reject):
+                    if count % 1000 == 0:
                         progress(done + source.position())
                 done += source.position()
             built = writer.finish()
@@ -108,6 +114,7 @@ class _Writer:
         self._database = database
         self._type = type
         self._types_differ = _Examples()
+        self._notes: list[str] = []
         # A crash costs no more than the part file, so nothing has to reach the disk in between. Names wait in a
         # temporary database until those that say the same can be folded into one.
         database.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-65536;")
@@ -119,8 +126,8 @@ class _Writer:
             "BEGIN;"
         )
 
-    def add(self, number: int, source: TermSource, reject: Reject) -> Iterator[Entry]:
-        """Take in a source; yields each entry that was taken."""
+    def add(self, number: int, source: TermSource, reject: Reject) -> Iterator[int]:
+        """Take in a source; yields how many entries were taken, after each one."""
         entries = names = rejects = 0
 
         def rejected(what: Rejected) -> None:
@@ -128,13 +135,17 @@ class _Writer:
             rejects += 1
             reject(what)
 
-        for entry in source.entries(rejected):
-            usable = tuple(self._usable(entry, source.description.name, rejected))
-            self._put(entry, usable, number)
-            entries += 1
-            names += len(usable)
-            yield entry
+        try:
+            for entry in source.entries(rejected):
+                usable = tuple(self._usable(entry, source.description.name, rejected))
+                self._put(entry, usable, number)
+                entries += 1
+                names += len(usable)
+                yield entries
+        except KnowledgeError as error:  # the other sources still make a store
+            rejected(Rejected(str(error)))
         told = source.description
+        self._notes += [f"{told.name}: {count} {what} left out" for what, count in source.left_out.items()]
         self._database.execute(
             "INSERT INTO source VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (number, told.name, told.format, told.version, told.licence, entries, names, rejects),
@@ -176,7 +187,7 @@ class _Writer:
     def finish(self) -> Built:
         """Fold, index, and say what came of it."""
         run = self._database.execute
-        built = Built()
+        built = Built(notes=self._notes)
         run("UPDATE concept SET type = ? WHERE type IS NULL", (self._type,))
         left_out = run("SELECT count(*) FROM concept WHERE type IS NULL").fetchone()[0]
         run("DELETE FROM concept WHERE type IS NULL")
