@@ -88,7 +88,11 @@ def annotate(
     output: Annotated[
         str | None, typer.Option("--output", "-o", metavar="OUT", help="A file; FOLDER/ for a file per input.")
     ] = None,
-    model: Annotated[str, typer.Option(help="A model's name or folder.", autocompletion=completion.models)] = "default",
+    model: Annotated[
+        str,
+        typer.Option(help="A model's name or folder, dictionary, or A+B for both.", autocompletion=completion.models),
+    ] = "default",
+    store: Annotated[Path | None, typer.Option(help="The term store of --model dictionary.")] = None,
     types: Annotated[
         str | None, typer.Option(help="Such as disease,chemical; all by default.", autocompletion=completion.types)
     ] = None,
@@ -123,7 +127,7 @@ def annotate(
     output = None if output == "-" else output
     screen = output is None and sys.stdout.isatty()
     jobs = plan(paths, output, from_=from_, to=to, screen=screen)
-    recognizer = models.load(model, models.Asking(decoding, drafter, batch))
+    recognizer = models.load(model, models.Asking(decoding, drafter, batch), store)
     rejects, lost = Rejects(), Counter[str]()
     shown = sys.stderr.isatty() and not screen if progress is None else progress
     for job in jobs:
@@ -431,6 +435,85 @@ def models_merge(
 
     merging = _needs_extra("biomark.training.merging", "train")
     _say(f"the merged model is in {merging.merge(models.folder_of(str(model)), output)}")
+
+
+knowledge_app = typer.Typer(help="Stores of terms: names, identifiers, definitions.", no_args_is_help=True)
+app.add_typer(knowledge_app, name="knowledge")
+_Store = Annotated[Path, typer.Argument(metavar="STORE", help="A file that `knowledge build` made.")]
+
+
+@knowledge_app.command("build")
+def knowledge_build(
+    sources: Annotated[
+        list[str],
+        typer.Argument(metavar="SOURCE", help="Files, folders, or splits of the catalogue such as ncbi_disease:train."),
+    ],
+    *,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The store to write.")],
+    from_: Annotated[
+        str | None, typer.Option("--from", help="The sources' format; else each one's is guessed.")
+    ] = None,
+    type_: Annotated[str | None, typer.Option("--type", help="Of concepts whose type nothing else tells.")] = None,
+    progress: _Progress = None,
+) -> None:
+    """Build a store of terms; what sources contradict each other in, the first one's word is taken."""
+    from biomark.knowledge.building import build
+    from biomark.knowledge.sources import open_source
+    from biomark.progress import progress_bar
+
+    rejects = Rejects()
+    opened = [open_source(name, from_) for name in sources]
+    type = parse_types(type_)[0] if type_ else None
+    shown = sys.stderr.isatty() if progress is None else progress
+    with progress_bar(str(output), sum(source.size for source in opened), shown=shown, unit="thousand entries") as step:
+        built = build(opened, output, type=type, reject=rejects, progress=step)
+    _tell(built.notes)
+    _say(f"{output}: {built.names:,} names of {built.concepts:,} concepts")
+    rejects.exit()
+
+
+@knowledge_app.command("search")
+def knowledge_search(
+    store: _Store,
+    text: Annotated[str, typer.Argument(help="A name, or words of it.")],
+    *,
+    types: Annotated[str | None, typer.Option(help="Such as disease,chemical; all by default.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many names at most.")] = 20,
+    json_: _Json = False,
+) -> None:
+    """Find names that share words with a text, the same names first."""
+    from biomark.knowledge import output
+    from biomark.knowledge.store import Store
+
+    with Store(store) as opened:
+        found = opened.search(text, limit, types=parse_types(types) if types else None)
+    if json_:
+        typer.echo(json.dumps(output.terms_json(found), ensure_ascii=False))
+    elif found:
+        _print(output.terms_table(found))
+    else:
+        _say(f"{store} has no name that shares a word with {text!r}")
+
+
+@knowledge_app.command("show")
+def knowledge_show(
+    store: _Store,
+    identifier: Annotated[str | None, typer.Argument(help="Such as MESH:D010300; else the store as a whole.")] = None,
+    *,
+    json_: _Json = False,
+) -> None:
+    """Show the sources and sizes of a store, or a concept with its names and links."""
+    from biomark.knowledge import output
+    from biomark.knowledge.store import Store
+
+    with Store(store) as opened:
+        concept = output.concept_named(opened, identifier) if identifier is not None else None
+        if json_:
+            found = output.concept_json(opened, concept) if concept else output.store_json(opened)
+            typer.echo(json.dumps(found, ensure_ascii=False))
+            return
+        for table in output.concept_tables(opened, concept) if concept else output.store_tables(opened):
+            _print(table)
 
 
 bench_app = typer.Typer(help="Benchmarks beside what you would otherwise run.", no_args_is_help=True)

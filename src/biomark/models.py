@@ -1,8 +1,9 @@
 """A model's name or folder → its Recognizer, and what is known of it.
 
-`default` and `nano` are the models that the package carries. Any other name is a folder: one that
-`biomark export` made (of a tagging model ONNX, no torch needed), or one of a training run (needs the
-extra `train`, as all generative models do).
+`default` and `nano` are the models that the package carries; `dictionary` looks for the names of a term
+store. Any other name is a folder: one that `biomark export` made (of a tagging model ONNX, no torch
+needed), or one of a training run (needs the extra `train`, as all generative models do). `A+B` is two
+models together.
 """
 
 from __future__ import annotations
@@ -10,16 +11,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from importlib.resources import files
 from pathlib import Path
 
 from biomark.errors import MissingExtraError, ModelError, UsageError
+from biomark.knowledge.store import Store
 from biomark.recognizers import Recognizer
+from biomark.recognizers.combined import CombinedRecognizer
+from biomark.recognizers.dictionary import DictionaryRecognizer
 from biomark.recognizers.tagging import CARD, WEIGHTS, load_onnx
 from biomark.training.recipe import RECIPE, RUN, SCORES
 
 DEFAULT = "default"
 PACKAGED = {DEFAULT: "default_model", "nano": "nano_model"}
+DICTIONARY = "dictionary"
+TOGETHER = "+"
 RUNS = Path("runs")
 _WEIGHTS = (WEIGHTS, "model*.safetensors", "adapter_model.safetensors")
 
@@ -40,25 +47,44 @@ class Asking:
     batch: int = 16
 
 
-def load(name: str = DEFAULT, asking: Asking | None = None) -> Recognizer:
+def load(name: str = DEFAULT, asking: Asking | None = None, store: Path | None = None) -> Recognizer:
     """The recognizer of a model.
 
     Args:
-        name: `default`, `nano`, or a folder.
+        name: `default`, `nano`, a folder, `dictionary`, or several of them with `+` between them.
         asking: for generative models alone; None: as `Asking` says.
+        store: the term store of `dictionary`.
 
     Raises:
-        UsageError: if there is no such model (the message lists those that there are), or `asking` does
-            not suit it.
+        UsageError: if there is no such model (the message lists those that there are), or `asking` or
+            `store` does not suit it.
         ModelError: if its folder is incomplete.
+        KnowledgeError: if the store cannot be read.
         MissingExtraError: if it needs a library that is not installed.
     """
-    folder = folder_of(name)
+    parts = [name] if Path(name).is_dir() else name.split(TOGETHER)
+    if store is not None and DICTIONARY not in parts:
+        raise UsageError(f"--store is for --model dictionary, or for instance default+dictionary; not for {name}")
+    generative = [part for part in parts if part != DICTIONARY and is_generative(folder_of(part))]
+    if asking not in (None, Asking()) and not generative:
+        raise UsageError(f"{name} is not generative; --decoding, --drafter and --batch are for generative models")
+    found = [
+        _dictionary(store) if part == DICTIONARY else _load_folder(folder_of(part), asking or Asking())
+        for part in parts
+    ]
+    return reduce(CombinedRecognizer, found)
+
+
+def _dictionary(store: Path | None) -> Recognizer:
+    if store is None:
+        raise UsageError("dictionary needs a term store: --store STORE; biomark knowledge build makes one")
+    return DictionaryRecognizer(Store(store))
+
+
+def _load_folder(folder: Path, asking: Asking) -> Recognizer:
     try:
         if is_generative(folder):
-            return _load_generative(folder, asking or Asking())
-        if asking not in (None, Asking()):
-            raise UsageError(f"{name} is a tagging model; --decoding, --drafter and --batch are for generative ones")
+            return _load_generative(folder, asking)
         if (folder / WEIGHTS).is_file():
             return load_onnx(folder)
         from biomark.training.tagging import load_trained, recognizer_of
@@ -109,7 +135,7 @@ def folder_of(name: str) -> Path:
         return Path(str(files("biomark").joinpath(PACKAGED[name])))
     folder = next((f for f in (Path(name), RUNS / name) if f.is_dir()), None)
     if folder is None:
-        raise UsageError(f"no model {name!r}: neither a folder nor one of {', '.join(names())}")
+        raise UsageError(f"no model {name!r}: neither a folder nor one of {', '.join([*names(), DICTIONARY])}")
     return folder
 
 
@@ -130,6 +156,8 @@ def describe(name: str) -> Mapping[str, object]:
         UsageError: if there is no such model.
         ModelError: if its folder says nothing.
     """
+    if name == DICTIONARY:
+        raise UsageError("dictionary has no folder; biomark knowledge show STORE tells what a store has")
     folder = folder_of(name)
     for file in (CARD, RECIPE):
         if (folder / file).is_file():

@@ -11,13 +11,16 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def progress_bar(description: str, total: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
-    """Show how far the work is; gives a function to be called after each document.
+def progress_bar(
+    description: str, total: int, *, shown: bool, unit: str = "documents"
+) -> Iterator[Callable[[int], None]]:
+    """Show how far the work is; gives a function to be called after each document, or whatever is counted.
 
     Args:
         description: what is being done.
         total: how much there is, such as the bytes of all inputs; 0 if nobody knows.
         shown: False: nothing is shown, and the function does nothing.
+        unit: what is counted.
 
     Yields:
         The function; it takes how much is done by now, in the unit of `total`.
@@ -32,7 +35,7 @@ def progress_bar(description: str, total: int, *, shown: bool) -> Iterator[Calla
     columns = (
         TextColumn("{task.description}"),
         *known,
-        TextColumn("{task.fields[documents]:,} documents{task.fields[rate]}"),
+        TextColumn(f"{{task.fields[documents]:,}} {unit}{{task.fields[rate]}}"),
     )
     console = Console(stderr=True)
     with Progress(*columns, console=console, redirect_stdout=False) as bar:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -181,15 +182,17 @@ class Store:
             found += self._rows(query.format(other, own), identifier, kind)
         return tuple(dict.fromkeys(row[0] for row in found))
 
-    def search(self, text: str, limit: int = 20) -> tuple[Term, ...]:
-        """Names that share words with a text: those with its form first, then by BM25."""
+    def search(self, text: str, limit: int = 20, *, types: Sequence[str] | None = None) -> tuple[Term, ...]:
+        """Names that share words with a text: those with its form first, then by BM25; of all types or some."""
         asked = form(text)
-        exact = self.by_form(asked)
+        exact = [term for term in self.by_form(asked) if types is None or term.concept.type in types]
         words = " OR ".join(f'"{word}"' for word in asked.split())
+        wanted = f" AND concept.type IN ({', '.join('?' * len(types))})" if types is not None else ""
         ranked = (
-            f"{_TERMS} JOIN words ON words.rowid = name.id WHERE words MATCH ? ORDER BY bm25(words), name.id LIMIT ?"
+            f"{_TERMS} JOIN words ON words.rowid = name.id WHERE words MATCH ?{wanted}"
+            " ORDER BY bm25(words), name.id LIMIT ?"
         )
-        near = self._terms(ranked, words, limit) if words else ()
+        near = self._terms(ranked, words, *(types or ()), limit) if words else ()
         return tuple(dict.fromkeys((*exact, *near)))[:limit]
 
     def sample(self, type: str, count: int, seed: int | str, *, other: bool = False) -> tuple[Term, ...]:

@@ -1,4 +1,4 @@
-"""Two recognizers together: what the first one finds, and what only the second one finds."""
+"""Two recognizers together: the mentions of both, the longer where they overlap."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from biomark.spans import Document, Entity
 
 
 class CombinedRecognizer:
-    """Both recognizers' mentions; where those of one type overlap, the first recognizer's.
+    """Both recognizers' mentions; where those of one type overlap, the longer, and of equally long ones the first's.
 
-    A mention that both find alike gets the second one's identifiers, if the first one's has none.
+    A mention of the first that both find alike gets the second's identifiers, if it has none.
 
     Args:
         first: is asked for the types that it knows.
@@ -59,11 +59,11 @@ def _asked(
 
 def _joined(one: Annotated, other: Annotated) -> Annotated:
     first, second = one.document.entities, other.document.entities
-    places = _Places(first)
+    ours, theirs = _Places(first), _Places(second)
     same = {(entity.spans, entity.type): entity for entity in second}
-    named = [_with_ids(entity, same.get((entity.spans, entity.type))) for entity in first]
-    more = [entity for entity in second if not places.taken(entity)]
-    entities = sorted((*named, *more), key=lambda e: (e.start, e.end, e.type))
+    kept = [_with_ids(e, same.get((e.spans, e.type))) for e in first if theirs.longest(e) <= len(e.extent)]
+    kept += [entity for entity in second if ours.longest(entity) < len(entity.extent)]
+    entities = sorted(kept, key=lambda e: (e.start, e.end, e.type))
     return Annotated(replace(one.document, entities=tuple(entities)), (*one.rejected, *other.rejected))
 
 
@@ -83,12 +83,12 @@ class _Places:
         # The furthest that any of the mentions up to each one reaches.
         self._reach = {type: list(accumulate((e.end for e in row), max)) for type, row in self._rows.items()}
 
-    def taken(self, entity: Entity) -> bool:
-        """Whether a mention of the same type overlaps this one."""
-        row, reach = self._rows.get(entity.type, []), self._reach.get(entity.type, [])
+    def longest(self, entity: Entity) -> int:
+        """The code points of the longest mention of the same type that overlaps this one; 0 if none does."""
+        row, reach, longest = self._rows.get(entity.type, []), self._reach.get(entity.type, []), 0
         place = bisect_left(row, entity.end, key=lambda e: e.start)
         while place and reach[place - 1] > entity.start:
             place -= 1
             if row[place].overlaps(entity):
-                return True
-        return False
+                longest = max(longest, len(row[place].extent))
+        return longest

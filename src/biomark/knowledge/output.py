@@ -1,0 +1,132 @@
+"""What the command line shows of a store: tables for people, objects for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from biomark.errors import KnowledgeError
+from biomark.identifiers import canonical
+from biomark.knowledge.entries import Link
+from biomark.knowledge.store import Concept, Store, Term
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_LINKS = {Link.SAME: "same as", Link.FORMER: "formerly", Link.PARENT: "is a"}
+
+
+def terms_json(terms: Sequence[Term]) -> list[dict[str, object]]:
+    """Names with their concepts, as plain objects."""
+    return [
+        {
+            "identifier": term.concept.identifier,
+            "type": term.concept.type,
+            "name": term.text,
+            "kind": term.kind.name.lower(),
+            "count": term.count,
+            "caution": term.caution.meaning,
+            "source": term.source,
+            "definition": term.concept.definition,
+        }
+        for term in terms
+    ]
+
+
+def terms_table(terms: Sequence[Term]) -> Table:
+    """Names with their concepts; a definition stands beside the first name of its concept."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("identifier", "type", "name", "kind", "in texts", "source", "definition")
+    told: set[str] = set()
+    for term in terms:
+        concept = term.concept
+        definition = "" if concept.identifier in told else concept.definition or ""
+        told.add(concept.identifier)
+        kind = term.kind.name.lower() + (f", {term.count} times" if term.count else "")
+        row = (concept.identifier, concept.type, term.text, kind, term.caution.meaning, term.source, definition)
+        table.add_row(*map(Text, row))  # as it is: rich takes brackets in names for its markup
+    return table
+
+
+def store_json(store: Store) -> dict[str, object]:
+    """The sources and sizes of a store, as a plain object."""
+    return {
+        "sources": [
+            {
+                "name": used.description.name,
+                "format": used.description.format,
+                "version": used.description.version,
+                "licence": used.description.licence,
+                "entries": used.entries,
+                "names": used.names,
+                "rejected": used.rejected,
+            }
+            for used in store.sources()
+        ],
+        "types": {type: {"concepts": concepts, "names": names} for type, (concepts, names) in store.counts().items()},
+    }
+
+
+def store_tables(store: Store) -> tuple[Table, Table]:
+    """The sources of a store, and its sizes."""
+    from rich.table import Table
+    from rich.text import Text
+
+    sources = Table("source", "format", "version", "licence", "entries", "names", "rejected")
+    for used in store.sources():
+        told = used.description
+        words = (told.name, told.format, told.version, told.licence)
+        sources.add_row(*map(Text, words), f"{used.entries:,}", f"{used.names:,}", f"{used.rejected:,}")
+    types = Table("type", "concepts", "names")
+    for type, (concepts, names) in store.counts().items():
+        types.add_row(Text(type), f"{concepts:,}", f"{names:,}")
+    return sources, types
+
+
+def concept_named(store: Store, identifier: str) -> Concept:
+    """The concept with an identifier in any spelling.
+
+    Raises:
+        KnowledgeError: if the store has none.
+    """
+    concept = store.concept(identifier) or store.concept(canonical(identifier))
+    if concept is None:
+        raise KnowledgeError(f"{store.path} has no {identifier}; biomark knowledge search finds names")
+    return concept
+
+
+def concept_json(store: Store, concept: Concept) -> dict[str, object]:
+    """A concept with all its names and links, as a plain object."""
+    return {
+        "identifier": concept.identifier,
+        "type": concept.type,
+        "definition": concept.definition,
+        "taxon": concept.taxon,
+        "links": {words: list(store.linked(concept.identifier, link)) for link, words in _LINKS.items()},
+        "names": terms_json(store.terms(concept.identifier)),
+    }
+
+
+def concept_tables(store: Store, concept: Concept) -> tuple[Table, Table]:
+    """What is known of a concept, and its names."""
+    from rich.table import Table
+    from rich.text import Text
+
+    facts = Table.grid(padding=(0, 2))
+    rows = [
+        ("identifier", concept.identifier),
+        ("type", concept.type),
+        ("definition", concept.definition or ""),
+        ("taxon", concept.taxon or ""),
+        *((words, ", ".join(store.linked(concept.identifier, link))) for link, words in _LINKS.items()),
+    ]
+    for name, value in rows:
+        if value:
+            facts.add_row(name, Text(value))
+    names = Table("name", "kind", "in texts", "source")
+    for term in store.terms(concept.identifier):
+        kind = term.kind.name.lower() + (f", {term.count} times" if term.count else "")
+        names.add_row(*map(Text, (term.text, kind, term.caution.meaning, term.source)))
+    return facts, names
