@@ -1,16 +1,23 @@
-"""Alignment of two sequences: which elements of an answer copy which elements of its source.
+"""Alignment of an answer with its source: which words and characters of one copy which of the other.
 
 A global alignment (Needleman & Wunsch 1970) without penalty for gaps: it matches as many equal
 elements as it can and prefers runs of neighbours. Often several alignments are equally good; the
 two extreme ones are returned, so that what they agree on is certain and what they differ in is not.
+
+Comparisons ignore letter case, compatibility forms of Unicode (NFKC) and variants of hyphens and quotes.
 """
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+
+from biomark.spans import Span
 
 MAX_CELLS = 100_000_000
 """The largest product of both lengths that is aligned; one byte a cell is held."""
@@ -21,6 +28,12 @@ _NEVER = np.int32(-(10**9))
 # What is known of a cell: the best score is that of a match here, of the cell above, of the cell to
 # the left; the best match here goes on a run.
 _HERE, _ABOVE, _LEFT, _GOES_ON = 1, 2, 4, 8
+
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+# Within a stretch where no words agree, characters are aligned, unless that would take long.
+_MAX_CHARACTER_CELLS = 1_000_000
+# Typographic variants that models exchange.
+_VARIANTS = {**dict.fromkeys("‐‑‒–—−﹣－", "-"), **dict.fromkeys("‘’‛′`´", "'"), **dict.fromkeys("“”„‟″", '"')}
 
 Placement = dict[int, int]
 """Index in the answer → index in the source, both rising."""
@@ -87,3 +100,73 @@ def _trace(cells: NDArray[np.uint8], order: tuple[int, int, int]) -> Placement:
         row -= way != _LEFT
         column -= way != _ABOVE
     return found
+
+
+def character_maps(answer: str, source: str, inside: list[bool]) -> tuple[Placement, ...]:
+    """Offsets in the answer → offsets in the source, for both extreme alignments of words.
+
+    Args:
+        answer: without marks.
+        source: what it copies.
+        inside: for each character of the answer whether it stood inside a mark.
+    """
+    theirs, ours = _words(source), _words(answer)
+    both = placements([w for w, _ in theirs], [w for w, _ in ours], [any(inside[s.start : s.end]) for _, s in ours])
+    maps = []
+    for latest, words in enumerate(both):
+        found: Placement = {}
+        at = end = 0
+        for index in sorted(words):
+            ours_span, their_span = ours[index][1], theirs[words[index]][1]
+            gap = (range(at, ours_span.start), range(end, their_span.start))
+            found |= _characters(answer, source, inside, gap)[latest]
+            found |= dict(
+                zip(range(ours_span.start, ours_span.end), range(their_span.start, their_span.end), strict=True)
+            )
+            at, end = ours_span.end, their_span.end
+        found |= _characters(answer, source, inside, (range(at, len(answer)), range(end, len(source))))[latest]
+        maps.append(found)
+    return tuple(maps)
+
+
+def _characters(answer: str, source: str, inside: list[bool], gap: tuple[range, range]) -> tuple[Placement, Placement]:
+    """The character alignments of a stretch of the answer with one of the source, white space apart."""
+    ours = [i for i in gap[0] if not answer[i].isspace()]
+    theirs = [i for i in gap[1] if not source[i].isspace()]
+    if not ours or not theirs or len(ours) * len(theirs) > _MAX_CHARACTER_CELLS:
+        return {}, {}
+    both = placements([_fold(source[i]) for i in theirs], [_fold(answer[i]) for i in ours], [inside[i] for i in ours])
+    first, last = ({ours[i]: theirs[j] for i, j in found.items()} for found in both)
+    return first, last
+
+
+def stretch(offsets: range, answer: str, source: str, found: Placement) -> Span | None:
+    """The source's stretch that consists of what these characters are aligned with, if there is one."""
+    targets = [found.get(i, -1) for i in offsets if not answer[i].isspace()]
+    if -1 in targets:
+        return None
+    span = Span(targets[0], targets[-1] + 1)
+    return span if sum(not character.isspace() for character in span.of(source)) == len(targets) else None
+
+
+def inside_word(text: str, offset: int) -> bool:
+    """Whether an offset lies between two letters or digits."""
+    around = text[max(0, offset - 1) : offset + 1]
+    return len(around) == 2 and all(character.isalnum() or character == "_" for character in around)
+
+
+def _words(text: str) -> list[tuple[str, Span]]:
+    """The words and signs of a text, folded, and where they stand."""
+    return [(folded(match.group()), Span(*match.span())) for match in _TOKEN.finditer(text)]
+
+
+def folded(text: str) -> str:
+    """A text as comparisons see it, character by character: offsets hold."""
+    return "".join(map(_fold, text))
+
+
+@lru_cache(maxsize=4096)
+def _fold(character: str) -> str:
+    """A character as comparisons see it: always one character, so that offsets hold."""
+    folded = unicodedata.normalize("NFKC", _VARIANTS.get(character, character)).casefold()
+    return folded if len(folded) == 1 else character

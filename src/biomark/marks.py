@@ -1,38 +1,62 @@
-"""Entities ↔ marked text: the sentence itself with `<mark>` and `</mark>` around each mention.
+"""Entities ↔ marked text: the sentence itself with signs, such as `<mark>` and `</mark>`, around each mention.
 
 Marked text is what a model learns to write (Keloth et al. 2024) and what it answers. `encode` makes
 it, `decode` reads a faithful answer back, and `align` finds in an unfaithful one the mentions that
-can be placed without doubt.
+can be placed without doubt. What the signs are is a `Signs`; by default they are marks.
 
 Marks are flat: of nested and crossing mentions the longest is marked, a discontinuous one is not.
-A tag that the source text itself contains is source text. Where it stands beside a mark of ours,
+A sign that the source text itself contains is source text. Where it stands beside a sign of ours,
 the marked text can be read in two ways, and the shorter mention is meant: one that neither begins
-with an opening tag of the source nor ends with a closing one. `encode` leaves out the mentions that
+with an opening sign of the source nor ends with a closing one. `encode` leaves out the mentions that
 this rule cannot express, so that `decode` is its exact inverse for every text.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from biomark.alignment import Placement, placements
+from biomark.alignment import Placement, character_maps, folded, inside_word, placements, stretch
+from biomark.entity_types import canonical
 from biomark.spans import Entity, Rejected, Span, flat
 
 OPEN = "<mark>"
 CLOSE = "</mark>"
 
-_TAG = re.compile(f"({OPEN}|{CLOSE})")
-_LOOSE_TAG = re.compile(r"<\s*(?P<slash>/?)\s*mark\s*>", re.IGNORECASE)
-_TOKEN = re.compile(r"\w+|[^\w\s]")
-_TOKEN_OR_TAG = re.compile(rf"(?i:{_LOOSE_TAG.pattern})|{_TOKEN.pattern}")
-# Within a stretch where no words agree, characters are aligned, unless that would take long.
-_MAX_CHARACTER_CELLS = 1_000_000
-# Typographic variants that models exchange.
-_VARIANTS = {**dict.fromkeys("‐‑‒–—−﹣－", "-"), **dict.fromkeys("‘’‛′`´", "'"), **dict.fromkeys("“”„‟″", '"')}
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """What sets a mention off from the text around it.
+
+    Attributes:
+        before: stands before a mention; `{}` in it or in `after` is the place of the type's name.
+        after: stands after it.
+        loose: a regular expression for what passes for either in a careless answer; its group `opens`
+            takes part if it is the one before, `name` holds the type's name.
+        names: type → its name in the signs, "" where they have no place for one.
+    """
+
+    before: str
+    after: str
+    loose: str
+    names: Mapping[str, str]
+
+    def around(self, type: str) -> tuple[str, str]:
+        """The signs before and after a mention of a type."""
+        name = self.names.get(type, "")
+        return self.before.replace("{}", name), self.after.replace("{}", name)
+
+    @property
+    def typed(self) -> bool:
+        """Whether they say the type."""
+        return "{}" in self.before + self.after
+
+
+def mark(type: str) -> Signs:
+    """The marks around mentions of the one type that was asked for."""
+    return Signs(OPEN, CLOSE, r"(?P<opens><\s*mark\s*>)|<\s*/\s*mark\s*>", {type: ""})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,98 +77,135 @@ class Aligned:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """An answer without its marks.
+    """An answer without its signs.
 
     Attributes:
-        text: with the tags of the source's own still in it.
-        mentions: where marks stood around text, apart and in order.
-        rejected: the marks that hold nothing usable.
+        text: with the signs of the source's own still in it.
+        mentions: where signs stood around text, apart and in order, with the name that they gave.
+        rejected: the signs that hold nothing usable.
     """
 
     text: str
-    mentions: tuple[Span, ...]
+    mentions: tuple[tuple[Span, str], ...]
     rejected: tuple[Rejected, ...]
 
 
-def encode(text: str, entities: Iterable[Entity]) -> Marked:
-    """Put marks around mentions.
+def encode(text: str, entities: Iterable[Entity], signs: Signs | None = None) -> Marked:
+    """Put signs around mentions.
 
     Args:
         text: the source, such as a sentence.
-        entities: mentions with offsets in `text`, of any types.
+        entities: mentions with offsets in `text`.
+        signs: None: marks around mentions of any types.
 
     Returns:
-        The marked text, and the entities left out: nested, crossing, discontinuous and repeated ones.
+        The marked text, and the entities left out: nested, crossing, discontinuous and repeated
+        ones, and those of types that the signs cannot name.
     """
     rest = list(entities)
-    kept = flat(rest)
-    if _TAG.search(text):
-        kept = _expressible(text, kept)
+    kept = flat(e for e in rest if signs is None or e.type in signs.names)
+    signs = signs or mark("")
+    if not _inverts(text, kept, signs):
+        kept = _expressible(text, kept, signs)
     for entity in kept:
         rest.remove(entity)
-    return Marked(_insert(text, kept), tuple(rest))
+    return Marked(_insert(text, kept, signs), tuple(rest))
 
 
-def _expressible(text: str, entities: tuple[Entity, ...]) -> tuple[Entity, ...]:
-    """The entities that `decode` finds again in a text that has tags of its own."""
-    kept: list[Entity] = []
+def _inverts(text: str, entities: tuple[Entity, ...], signs: Signs) -> bool:
+    """Whether `decode` finds just these entities again."""
+    found = decode(_insert(text, entities, signs), text, signs)
+    return not isinstance(found, Rejected) and [(e.spans, e.type) for e in found] == [
+        (e.spans, e.type if e.type in signs.names else "") for e in entities
+    ]
+
+
+def _expressible(text: str, entities: tuple[Entity, ...], signs: Signs) -> tuple[Entity, ...]:
+    """The entities that `decode` finds again in a text that has signs of its own."""
+    kept: tuple[Entity, ...] = ()
     for entity in entities:
-        spans = [(e.start, e.end) for e in (*kept, entity)]
-        found = decode(_insert(text, (*kept, entity)), text, entity.type)
-        if not isinstance(found, Rejected) and [(e.start, e.end) for e in found] == spans:
-            kept.append(entity)
-    return tuple(kept)
+        if _inverts(text, (*kept, entity), signs):
+            kept = (*kept, entity)
+    return kept
 
 
-def _insert(text: str, entities: tuple[Entity, ...]) -> str:
+def _insert(text: str, entities: tuple[Entity, ...], signs: Signs) -> str:
     pieces = []
     end = 0
     for entity in entities:
-        pieces += [text[end : entity.start], OPEN, text[entity.start : entity.end], CLOSE]
+        before, after = signs.around(entity.type)
+        pieces += [text[end : entity.start], before, text[entity.start : entity.end], after]
         end = entity.end
     return "".join((*pieces, text[end:]))
 
 
-def decode(marked: str, source: str, type: str) -> tuple[Entity, ...] | Rejected:
-    """Read mentions from a faithful answer: its source with marks opened and closed in turn.
+@dataclass(frozen=True, slots=True)
+class _State:
+    """How far a marked text is read: pieces read, offset in the source, the open sign, mentions so far."""
+
+    index: int
+    offset: int
+    start: int = -1
+    sign: str = ""
+    found: tuple[Entity, ...] = ()
+
+
+def decode(marked: str, source: str, signs: Signs | str) -> tuple[Entity, ...] | Rejected:
+    """Read mentions from a faithful answer: its source with signs opened and closed in turn.
 
     Args:
         marked: as `encode` writes it.
         source: the text that was marked.
-        type: the type of the mentions.
+        signs: or a type, whose mentions stand in marks.
 
     Returns:
         The mentions in text order, with offsets in `source`; or why `marked` is not faithful
         (`align` may still make something of it).
     """
-    pieces = _TAG.split(marked)  # text, tag, text, tag, …, text
-    # Only a source with tags of its own leaves a choice. What was chosen last is revised first. A
-    # state: how many pieces are read, offset in the source, start of the open mark, spans so far.
-    states: list[tuple[int, int, int, tuple[Span, ...]]] = [(0, 0, -1, ())]
+    signs = mark(signs) if isinstance(signs, str) else signs
+    opening, closing = _exact(signs)
+    pattern = "|".join(map(re.escape, sorted({*opening, *closing}, key=len, reverse=True)))
+    pieces = re.split(f"({pattern})", marked)  # text, sign, text, sign, …, text
+    # Only a source with signs of its own leaves a choice. What was chosen last is revised first.
+    states = [_State(0, 0)]
     seen = set()
     reached = 0
     while states:
-        index, offset, start, spans = states.pop()
-        if (index, offset, start) in seen or not source.startswith(pieces[index], offset):
+        state = states.pop()
+        index, offset, start, found = state.index, state.offset, state.start, state.found
+        if (index, offset, start, state.sign) in seen or not source.startswith(pieces[index], offset):
             continue
-        seen.add((index, offset, start))
+        seen.add((index, offset, start, state.sign))
         offset += len(pieces[index])
         reached = max(reached, offset)
         if index + 1 == len(pieces):
             if offset == len(source) and start < 0:
-                return tuple(Entity((span,), type) for span in spans)
+                return found
             continue
-        tag = pieces[index + 1]
-        if tag == OPEN and start < 0:
-            states.append((index + 2, offset, offset, spans))
-        if source.startswith(tag, offset):
-            states.append((index + 2, offset + len(tag), start, spans))
-        if tag == CLOSE and 0 <= start < offset:
-            states.append((index + 2, offset, -1, (*spans, Span(start, offset))))
+        sign = pieces[index + 1]
+        if sign in opening and start < 0:
+            states.append(_State(index + 2, offset, offset, sign, found))
+        if source.startswith(sign, offset):
+            states.append(_State(index + 2, offset + len(sign), start, state.sign, found))
+        if sign in closing and 0 <= start < offset:
+            for type in opening[state.sign]:
+                if type in closing[sign]:
+                    states.append(_State(index + 2, offset, found=(*found, Entity((Span(start, offset),), type))))
     return Rejected(f"the answer is not its source with marks; they part after {reached} characters", raw=marked)
 
 
-def align(answer: str, source: str, type: str) -> Aligned:
+def _exact(signs: Signs) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """The opening and the closing signs, each with the types that it may stand for."""
+    opening: dict[str, list[str]] = {}
+    closing: dict[str, list[str]] = {}
+    for type in signs.names:
+        before, after = signs.around(type)
+        opening.setdefault(before, []).append(type)
+        closing.setdefault(after, []).append(type)
+    return opening, closing
+
+
+def align(answer: str, source: str, signs: Signs | str) -> Aligned:
     """Place the mentions of an answer, faithful or not, in its source.
 
     The answer may have dropped, changed, added, doubled or re-spaced words and may nest or leave open
@@ -155,121 +216,111 @@ def align(answer: str, source: str, type: str) -> Aligned:
     Args:
         answer: what a model wrote.
         source: what it was to copy.
-        type: the type of the mentions.
+        signs: or a type, whose mentions stand in marks.
 
     Returns:
         The mentions in text order, apart, with offsets in `source`; and the rejects.
     """
-    faithful = decode(answer, source, type)
+    signs = mark(signs) if isinstance(signs, str) else signs
+    faithful = decode(answer, source, signs)
     if not isinstance(faithful, Rejected):
         return Aligned(faithful)
-    found = _read_marks(answer, _own_tags(answer, source))
+    found = _read_signs(answer, signs.loose, _own_signs(answer, source, signs.loose))
     inside = [False] * len(found.text)
-    for span in found.mentions:
+    for span, _ in found.mentions:
         inside[span.start : span.end] = [True] * len(span)
     try:
-        maps = _character_maps(found.text, source, inside) if found.mentions else ()
+        maps = character_maps(found.text, source, inside) if found.mentions else ()
     except ValueError as error:
         return Aligned((), (Rejected(f"{error}; cut the text into windows", raw=answer),))
-    placed: list[Span] = []
+    placed: list[Entity] = []
     taken: set[int] = set()
     rejected = list(found.rejected)
-    for span in found.mentions:
-        place = _place(span, found.text, source, maps)
+    for span, name in found.mentions:
+        type = type_named(name, tuple(signs.names)) if signs.typed else next(iter(signs.names))
+        place = _place(span, found.text, source, maps) if type is not None else f"no type {name!r} was asked for"
         if isinstance(place, Span) and not taken.isdisjoint(range(place.start, place.end)):
             place = "the mark stands at a place of the source that has one already"
-        if isinstance(place, Span):
-            placed.append(place)
+        if isinstance(place, Span) and type is not None:
+            placed.append(Entity((place,), type))
             taken.update(range(place.start, place.end))
         else:
-            rejected.append(Rejected(place, raw=span.of(found.text)))
-    return Aligned(tuple(Entity((span,), type) for span in sorted(placed)), tuple(rejected))
+            rejected.append(Rejected(str(place), raw=span.of(found.text)))
+    return Aligned(tuple(sorted(placed, key=lambda e: e.spans)), tuple(rejected))
 
 
-def _own_tags(answer: str, source: str) -> set[int]:
-    """Where in the answer stand tags that are a copy of the source's own."""
-    if not _LOOSE_TAG.search(source):
+def type_named(name: str, types: Iterable[str]) -> str | None:
+    """Which of the types an answer means by a name: spelled otherwise, in the plural, or by an alias; or None."""
+    types = tuple(types)
+    if name in types:
+        return name
+    for spelling in (name.strip(), name.strip().removesuffix("s")):
+        for type in types:
+            if spelling and _key(canonical(spelling)) == _key(canonical(type)):
+                return type
+    return None
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[\s_-]", "", name.casefold())
+
+
+@lru_cache(maxsize=64)
+def _loose(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
+
+
+def _own_signs(answer: str, source: str, pattern: str) -> set[int]:
+    """Where in the answer stand signs that are a copy of the source's own."""
+    sign = _loose(pattern)
+    if not sign.search(source):
         return set()
-    copied = list(_TOKEN_OR_TAG.finditer(answer))
-    theirs = [_folded(match.group()) for match in _TOKEN_OR_TAG.finditer(source)]
-    first, _ = placements(theirs, [_folded(match.group()) for match in copied], [False] * len(copied))
-    return {copied[index].start() for index in first if _LOOSE_TAG.fullmatch(copied[index].group())}
+    token = _loose(rf"{pattern}|\w+|[^\w\s]")
+    copied = list(token.finditer(answer))
+    theirs = [folded(match.group()) for match in token.finditer(source)]
+    first, _ = placements(theirs, [folded(match.group()) for match in copied], [False] * len(copied))
+    return {copied[index].start() for index in first if sign.fullmatch(copied[index].group())}
 
 
-def _read_marks(answer: str, own: set[int]) -> _Answer:
-    """Take the marks out of an answer, whatever state they are in.
+def _read_signs(answer: str, pattern: str, own: set[int]) -> _Answer:
+    """Take the signs out of an answer, whatever state they are in.
 
     Args:
         answer: what a model wrote.
-        own: where tags stand that are text, not marks.
+        pattern: what passes for a sign.
+        own: where signs stand that are text.
     """
     pieces: list[str] = []
-    mentions: list[Span] = []
+    mentions: list[tuple[Span, str]] = []
     rejected: list[Rejected] = []
-    opened: list[int] = []
+    opened: list[tuple[int, str]] = []
     read = length = 0
-    for tag in _LOOSE_TAG.finditer(answer):
-        if tag.start() in own:
+    for sign in _loose(pattern).finditer(answer):
+        if sign.start() in own:
             continue
-        pieces.append(answer[read : tag.start()])
-        length += tag.start() - read
-        read = tag.end()
-        if not tag["slash"]:
-            opened.append(length)
+        pieces.append(answer[read : sign.start()])
+        length += sign.start() - read
+        read = sign.end()
+        name = sign.groupdict().get("name") or ""
+        if sign["opens"] is not None:
+            opened.append((length, name))
         elif not opened:
-            rejected.append(Rejected("a mark is closed that was not opened", raw=answer[tag.start() :]))
-        elif opened[-1] == length:
+            rejected.append(Rejected("a mark is closed that was not opened", raw=answer[sign.start() :]))
+        elif opened[-1][0] == length:
             rejected.append(Rejected("the mark holds no text", raw=answer[:read][-60:]))
             opened.pop()
         else:
-            mentions.append(Span(opened.pop(), length))
+            start, first = opened.pop()
+            mentions.append((Span(start, length), first or name))
     text = "".join((*pieces, answer[read:]))
-    rejected += [Rejected("a mark is opened and not closed", raw=text[start:]) for start in opened]
-    outer: list[Span] = []
-    for span in sorted(mentions, key=lambda span: (span.start, -span.end)):
-        if outer and span.start < outer[-1].end:
+    rejected += [Rejected("a mark is opened and not closed", raw=text[start:]) for start, _ in opened]
+    outer: list[tuple[Span, str]] = []
+    for span, name in sorted(mentions, key=lambda mention: (mention[0].start, -mention[0].end)):
+        if outer and span.start < outer[-1][0].end:
             rejected.append(Rejected("a mark inside another one", raw=span.of(text)))
         else:
-            outer.append(span)
+            outer.append((span, name))
     return _Answer(text, tuple(outer), tuple(rejected))
-
-
-def _character_maps(answer: str, source: str, inside: list[bool]) -> tuple[Placement, ...]:
-    """Offsets in the answer → offsets in the source, for both extreme alignments of words.
-
-    Args:
-        answer: without marks.
-        source: what it copies.
-        inside: for each character of the answer whether it stood inside a mark.
-    """
-    theirs, ours = _words(source), _words(answer)
-    both = placements([w for w, _ in theirs], [w for w, _ in ours], [any(inside[s.start : s.end]) for _, s in ours])
-    maps = []
-    for latest, words in enumerate(both):
-        found: Placement = {}
-        at = end = 0
-        for index in sorted(words):
-            ours_span, their_span = ours[index][1], theirs[words[index]][1]
-            gap = (range(at, ours_span.start), range(end, their_span.start))
-            found |= _characters(answer, source, inside, gap)[latest]
-            found |= dict(
-                zip(range(ours_span.start, ours_span.end), range(their_span.start, their_span.end), strict=True)
-            )
-            at, end = ours_span.end, their_span.end
-        found |= _characters(answer, source, inside, (range(at, len(answer)), range(end, len(source))))[latest]
-        maps.append(found)
-    return tuple(maps)
-
-
-def _characters(answer: str, source: str, inside: list[bool], gap: tuple[range, range]) -> tuple[Placement, Placement]:
-    """The character alignments of a stretch of the answer with one of the source, white space apart."""
-    ours = [i for i in gap[0] if not answer[i].isspace()]
-    theirs = [i for i in gap[1] if not source[i].isspace()]
-    if not ours or not theirs or len(ours) * len(theirs) > _MAX_CHARACTER_CELLS:
-        return {}, {}
-    both = placements([_fold(source[i]) for i in theirs], [_fold(answer[i]) for i in ours], [inside[i] for i in ours])
-    first, last = ({ours[i]: theirs[j] for i, j in found.items()} for found in both)
-    return first, last
 
 
 def _place(mention: Span, answer: str, source: str, maps: tuple[Placement, ...]) -> Span | str:
@@ -281,43 +332,14 @@ def _place(mention: Span, answer: str, source: str, maps: tuple[Placement, ...])
         end -= 1
     if start == end:
         return "the mark holds no text"
-    places = {place for found in maps if (place := _stretch(range(start, end), answer, source, found)) is not None}
+    places = {place for found in maps if (place := stretch(range(start, end), answer, source, found)) is not None}
     if not places:
         return "the marked words are not in the source, or not at this place"
     if len(places) > 1:
         return "the marked words fit more than one place of the source"
     place = places.pop()
-    if (_inside_word(source, place.start) and not _inside_word(answer, start)) or (
-        _inside_word(source, place.end) and not _inside_word(answer, end)
+    if (inside_word(source, place.start) and not inside_word(answer, start)) or (
+        inside_word(source, place.end) and not inside_word(answer, end)
     ):
         return "the marked words are a part of a word of the source"
     return place
-
-
-def _stretch(offsets: range, answer: str, source: str, found: Placement) -> Span | None:
-    """The source's stretch that consists of what these characters are aligned with, if there is one."""
-    targets = [found.get(i, -1) for i in offsets if not answer[i].isspace()]
-    if -1 in targets:
-        return None
-    span = Span(targets[0], targets[-1] + 1)
-    return span if sum(not character.isspace() for character in span.of(source)) == len(targets) else None
-
-
-def _inside_word(text: str, offset: int) -> bool:
-    around = text[max(0, offset - 1) : offset + 1]
-    return len(around) == 2 and all(character.isalnum() or character == "_" for character in around)
-
-
-def _words(text: str) -> list[tuple[str, Span]]:
-    return [(_folded(match.group()), Span(*match.span())) for match in _TOKEN.finditer(text)]
-
-
-def _folded(text: str) -> str:
-    return "".join(map(_fold, text))
-
-
-@lru_cache(maxsize=4096)
-def _fold(character: str) -> str:
-    """A character as comparisons see it: always one character, so that offsets hold."""
-    folded = unicodedata.normalize("NFKC", _VARIANTS.get(character, character)).casefold()
-    return folded if len(folded) == 1 else character

@@ -1,0 +1,1 @@
+"""Experiments: tables of papers, made again by one command each."""

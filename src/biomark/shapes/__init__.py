@@ -1,0 +1,29 @@
+"""Shapes: the forms in which a prompted model gives its answer.
+
+Each shape has what the prompt says of it, an `encode` that writes the answer for annotated text (for
+demonstrations), and a `decode` that reads whatever a model wrote. docs/prompting.md shows them all.
+"""
+
+from __future__ import annotations
+
+from biomark.errors import UsageError
+from biomark.shapes.base import Decoded, Encoded, Shape
+from biomark.shapes.mark import MARK
+from biomark.shapes.span import SPAN
+
+SHAPES: dict[str, Shape] = {shape.name: shape for shape in (MARK, SPAN)}
+"""All shapes by name."""
+
+
+def shape_named(name: str) -> Shape:
+    """The shape of a name.
+
+    Raises:
+        UsageError: if there is none.
+    """
+    if name not in SHAPES:
+        raise UsageError(f"no shape {name!r}; there are {', '.join(SHAPES)}")
+    return SHAPES[name]
+
+
+__all__ = ["SHAPES", "Decoded", "Encoded", "Shape", "shape_named"]

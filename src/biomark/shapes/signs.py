@@ -1,0 +1,71 @@
+"""Answers that are the text itself with signs around each mention, whatever the signs are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from biomark import marks
+from biomark.marks import Signs
+from biomark.shapes.base import Decoded, Encoded, only
+from biomark.spans import Entity, Rejected
+
+_FENCE = re.compile(r"```[\w-]*[ \t]*\n(?P<inside>.*?)(?:\n?```|\Z)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A shape of signs.
+
+    Attributes:
+        name: of the shape.
+        single: whether its signs leave the type to the question.
+        signs: the signs for some types.
+        ask: what the prompt says of the answer's form, for some types.
+    """
+
+    name: str
+    single: bool
+    signs: Callable[[Sequence[str]], Signs]
+    ask: Callable[[Sequence[str]], str]
+
+    def request(self, types: Sequence[str]) -> str:
+        """What the prompt says of the answer's form."""
+        return self.ask(self._checked(types))
+
+    def encode(self, text: str, entities: Iterable[Entity], types: Sequence[str]) -> Encoded:
+        """The text with signs around the mentions; nested, crossing and discontinuous ones are left out."""
+        signs = self.signs(self._checked(types))
+        marked = marks.encode(text, (entity for entity in entities if entity.type in types), signs)
+        return Encoded(marked.text, marked.left_out)
+
+    def decode(self, answer: str, text: str, types: Sequence[str]) -> Decoded:
+        """Find the mentions of an answer in the text: exactly if it copies the text, else by alignment."""
+        signs = self.signs(self._checked(types))
+        for version in dict.fromkeys((answer, _unwrapped(answer, text))):
+            found = marks.decode(version, text, signs)
+            if not isinstance(found, Rejected):
+                return Decoded(found)
+        aligned = marks.align(_unfenced(answer, text), text, signs)
+        return Decoded(aligned.entities, aligned.rejected, faithful=False)
+
+    def schema(self, types: Sequence[str]) -> Mapping[str, object] | None:
+        """None: the answer is text."""
+        return None
+
+    def _checked(self, types: Sequence[str]) -> Sequence[str]:
+        return (only(types, self.name),) if self.single else types
+
+
+def _unfenced(answer: str, text: str) -> str:
+    """The inside of a code fence, unless the text has one of its own."""
+    fence = _FENCE.search(answer)
+    return fence["inside"] if fence and "```" not in text else answer
+
+
+def _unwrapped(answer: str, text: str) -> str:
+    """The answer without a fence, and with the text's own white space at both ends."""
+    start = text[: len(text) - len(text.lstrip())]
+    end = text[len(text.rstrip()) :] if text.strip() else ""
+    return start + _unfenced(answer, text).strip() + end
