@@ -34,19 +34,21 @@ def terms_json(terms: Sequence[Term]) -> list[dict[str, object]]:
 
 
 def terms_table(terms: Sequence[Term]) -> Table:
-    """Names with their concepts; a definition stands beside the first name of its concept."""
+    """Names with their concepts; a definition stands below the first name of its concept."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("identifier", "type", "name", "kind", "in texts", "source", "definition")
+    table = Table("identifier", "type", "name", "kind", "in texts", "source")
+    table.columns[0].no_wrap = True
     told: set[str] = set()
     for term in terms:
         concept = term.concept
-        definition = "" if concept.identifier in told else concept.definition or ""
+        # As it is: rich would take brackets in names for its markup.
+        row = (concept.identifier, concept.type, term.text, _kind(term), term.caution.meaning, term.source)
+        table.add_row(*map(Text, row))
+        if concept.definition and concept.identifier not in told:
+            table.add_row("", "", Text(concept.definition, style="dim"))
         told.add(concept.identifier)
-        kind = term.kind.name.lower() + (f", {term.count} times" if term.count else "")
-        row = (concept.identifier, concept.type, term.text, kind, term.caution.meaning, term.source, definition)
-        table.add_row(*map(Text, row))  # as it is: rich takes brackets in names for its markup
     return table
 
 
@@ -127,6 +129,10 @@ def concept_tables(store: Store, concept: Concept) -> tuple[Table, Table]:
             facts.add_row(name, Text(value))
     names = Table("name", "kind", "in texts", "source")
     for term in store.terms(concept.identifier):
-        kind = term.kind.name.lower() + (f", {term.count} times" if term.count else "")
-        names.add_row(*map(Text, (term.text, kind, term.caution.meaning, term.source)))
+        names.add_row(*map(Text, (term.text, _kind(term), term.caution.meaning, term.source)))
     return facts, names
+
+
+def _kind(term: Term) -> str:
+    times = {0: "", 1: ", once"}.get(term.count, f", {term.count:,} times")
+    return term.kind.name.lower() + times
