@@ -67,12 +67,12 @@ def _pipelines(sentences: Sequence[str], model: str, weights: Path | None) -> li
         import transformers
         from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
 
-        from biomark.training.network import encoder_folder
+        from biomark.embedding import weights_folder
         from biomark.training.tagging import load_trained
     except ImportError as error:
         raise MissingExtraError(error.name or "transformers", "train") from error
     facts = models.describe(model)
-    encoder = encoder_folder(str(facts["encoder"]))
+    encoder = weights_folder(str(facts["encoder"]))
     types = facts["types"]
     labels = ["O", *(f"{tag}-{type}" for type in (types if isinstance(types, list) else []) for tag in "BI")]
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]

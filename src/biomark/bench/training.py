@@ -20,12 +20,12 @@ from biomark.bench import machine
 from biomark.bench.shapes import random_llama
 from biomark.decoding.vocabulary import Vocabulary
 from biomark.formats import Reject
+from biomark.quiet import quietly
 from biomark.spans import Rejected
 from biomark.training.answers import AnswerTrainer, Rows
 from biomark.training.causal import adapt
 from biomark.training.generative import arguments, chosen, demonstrations
 from biomark.training.packing import IGNORED, Example, collate, pack, tokenise
-from biomark.training.quiet import quietly
 from biomark.training.recipe import GenerativeRecipe
 
 CORPORA = ("ncbi_disease_iob:train", "bc5cdr_chemical_iob:train", "bc2gm:train")  # 22,484 demonstrations

@@ -15,10 +15,11 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig, PreTrainedModel
 
 from biomark.decoding.vocabulary import Vocabulary
+from biomark.embedding import weights_folder
 from biomark.errors import MissingExtraError, ModelError, UsageError
+from biomark.quiet import quietly
 from biomark.training.compact import COMPACT, load_compact
-from biomark.training.network import CONFIG, encoder_folder
-from biomark.training.quiet import quietly
+from biomark.training.network import CONFIG
 from biomark.training.recipe import RECIPE, GenerativeRecipe, recipe_from
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def load_base(
         ModelError: if there is no such model, biomark cannot use its tokenizer, or it is not `whole`.
         MissingExtraError: if bitsandbytes is not installed for `four_bits`.
     """
-    folder = encoder_folder(name)
+    folder = weights_folder(name)
     if (Path(folder) / ADAPTER).is_file():
         raise ModelError(f"model {name}: is an adapter; fold it in first: biomark models merge {name} -o FOLDER")
     settings: dict[str, Any] = {"config": read_config(name), "dtype": dtype, "output_loading_info": True}
@@ -92,7 +93,7 @@ def read_config(name: str) -> PreTrainedConfig:
     """
     try:
         with quietly():
-            config: PreTrainedConfig = AutoConfig.from_pretrained(encoder_folder(name))
+            config: PreTrainedConfig = AutoConfig.from_pretrained(weights_folder(name))
     except (OSError, ValueError) as error:
         raise ModelError(f"model {name}: cannot be loaded: {error}") from error
     config.use_cache = False

@@ -31,12 +31,12 @@ from biomark.decoding.vocabulary import Vocabulary
 from biomark.errors import UsageError
 from biomark.formats import Reject
 from biomark.prompts import Demonstration
+from biomark.quiet import quietly
 from biomark.recognizers.generative import GenerativeRecognizer, MarkDecoding
 from biomark.spans import Rejected
 from biomark.training.answers import AnswerTrainer, Rows
 from biomark.training.causal import plain, prepare_model, save_tokenizer, set_weights, with_weights
 from biomark.training.packing import Example, collate, pack, tokenise
-from biomark.training.quiet import quietly
 from biomark.training.recipe import GenerativeRecipe, check
 from biomark.training.runs import CHECKPOINTS, Checkpoint, Run, check_run, save_recipe, versions
 from biomark.training.scoring import Devel, read_devel, shown, strict_scores

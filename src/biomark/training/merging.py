@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from biomark.errors import ModelError, UsageError
+from biomark.quiet import quietly
 from biomark.training.causal import ADAPTER, TOKENIZER, TOKENIZER_SETTINGS, load_base
-from biomark.training.quiet import quietly
 from biomark.training.recipe import RECIPE, RUN, SCORES, GenerativeRecipe, recipe_from
 from biomark.training.runs import versions, write
 

