@@ -81,7 +81,7 @@ def test_leftmost_then_longest_for_each_type(store_of: StoreOf) -> None:
         entry("A:3", "tissue", "breast"),
     )
     text = "Hereditary breast cancer syndrome, breast cancer syndrome and cancer"
-    assert found(store, text) == ["Hereditary breast cancer syndrome", "breast", "breast cancer", "breast", "cancer"]
+    assert found(store, text) == ["Hereditary breast cancer syndrome", "breast", "breast", "breast cancer", "cancer"]
     assert [m.span.of(text) for m in Matcher(store, ["tissue"]).find(text)] == ["breast", "breast"]
     with pytest.raises(UsageError, match="has no gene; it has disease, tissue"):
         Matcher(store, ["gene"])
@@ -127,28 +127,24 @@ def test_names_are_no_patterns(store_of: StoreOf, name: str, tmp_path: Path) -> 
         reject=lambda r: told.append(r.raw),
     )
     with closing(Store(path)) as store:
-        assert (
-            found(store, "abcd fevers, ab12cd: cough 5") == (["fever"] if "fever" in name else []) + ["cough"]
-            or "fever" in name
-        )
         assert found(store, "abcd xyz ab12cd 5 cough") == ["cough"]
     assert told == ([] if any(map(str.isalnum, name)) else [name])
 
 
 def test_cautions(store_of: StoreOf) -> None:
     store = store_of(
-        entry("A:1", "disease", "ALS", "amyotrophic lateral sclerosis", count=0),
+        entry("A:1", "disease", "ALD", "adrenoleukodystrophy", count=0),
         entry("A:2", "disease", "MSA2", "death", "deaths", "x", "12"),
         entry("A:4", "disease", "WAS", count=rules().attested - 1),
         entry("A:3", "disease", "CAD", count=rules().attested),
     )
-    assert found(store, "ALS was seen, MSA2 and msa2; deaths by x and 12. WAS it CAD or CADs or cad?") == [
+    assert found(store, "ALD was seen, MSA2 and msa2; deaths by x and 12. WAS it CAD or CADs or cad?") == [
         "MSA2",
         "CAD",
         "CADs",
     ]
-    text = "ALS is amyotrophic lateral sclerosis. Als, als or ALSs."
-    assert found(store, text) == ["ALS", "amyotrophic lateral sclerosis", "ALSs"]
+    text = "ALD is adrenoleukodystrophy. Ald, ald or ALDs."
+    assert found(store, text) == ["ALD", "adrenoleukodystrophy", "ALDs"]
     kinds = {
         name: caution(name) for name in ("ALS", "IL2", "Cat", "CAT", "Cats", "Ca2+", "fever", "β", "Fever", "BRCA1")
     }
