@@ -110,14 +110,14 @@ def character_maps(answer: str, source: str, inside: list[bool]) -> tuple[Placem
         source: what it copies.
         inside: for each character of the answer whether it stood inside a mark.
     """
-    theirs, ours = _words(source), _words(answer)
+    theirs, ours = words(source), words(answer)
     both = placements([w for w, _ in theirs], [w for w, _ in ours], [any(inside[s.start : s.end]) for _, s in ours])
     maps = []
-    for latest, words in enumerate(both):
+    for latest, pairs in enumerate(both):
         found: Placement = {}
         at = end = 0
-        for index in sorted(words):
-            ours_span, their_span = ours[index][1], theirs[words[index]][1]
+        for index in sorted(pairs):
+            ours_span, their_span = ours[index][1], theirs[pairs[index]][1]
             gap = (range(at, ours_span.start), range(end, their_span.start))
             found |= _characters(answer, source, inside, gap)[latest]
             found |= dict(
@@ -155,7 +155,7 @@ def inside_word(text: str, offset: int) -> bool:
     return len(around) == 2 and all(character.isalnum() or character == "_" for character in around)
 
 
-def _words(text: str) -> list[tuple[str, Span]]:
+def words(text: str) -> list[tuple[str, Span]]:
     """The words and signs of a text, folded, and where they stand."""
     return [(folded(match.group()), Span(*match.span())) for match in _TOKEN.finditer(text)]
 

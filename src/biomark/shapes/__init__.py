@@ -8,10 +8,16 @@ from __future__ import annotations
 
 from biomark.errors import UsageError
 from biomark.shapes.base import Decoded, Encoded, Shape
+from biomark.shapes.dialogue import DIALOGUE
+from biomark.shapes.dice import DICE
+from biomark.shapes.gpt_ner import GPT_NER
+from biomark.shapes.json_list import JSON
 from biomark.shapes.mark import MARK
 from biomark.shapes.span import SPAN
+from biomark.shapes.tanl import TANL
 
-SHAPES: dict[str, Shape] = {shape.name: shape for shape in (MARK, SPAN)}
+_ALL: tuple[Shape, ...] = (MARK, SPAN, TANL, DICE, GPT_NER, JSON, DIALOGUE)
+SHAPES: dict[str, Shape] = {shape.name: shape for shape in _ALL}
 """All shapes by name."""
 
 

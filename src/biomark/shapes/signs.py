@@ -47,7 +47,7 @@ class Signed:
             found = marks.decode(version, text, signs)
             if not isinstance(found, Rejected):
                 return Decoded(found)
-        aligned = marks.align(_unfenced(answer, text), text, signs)
+        aligned = marks.align(_inside(answer, text), text, signs)
         return Decoded(aligned.entities, aligned.rejected, faithful=False)
 
     def schema(self, types: Sequence[str]) -> Mapping[str, object] | None:
@@ -58,14 +58,19 @@ class Signed:
         return (only(types, self.name),) if self.single else types
 
 
-def _unfenced(answer: str, text: str) -> str:
-    """The inside of a code fence, unless the text has one of its own."""
+def unfenced(answer: str) -> str:
+    """The inside of the first code fence, or all of an answer without one."""
     fence = _FENCE.search(answer)
-    return fence["inside"] if fence and "```" not in text else answer
+    return fence["inside"] if fence else answer
+
+
+def _inside(answer: str, text: str) -> str:
+    """The inside of a code fence, unless the text has one of its own."""
+    return answer if "```" in text else unfenced(answer)
 
 
 def _unwrapped(answer: str, text: str) -> str:
     """The answer without a fence, and with the text's own white space at both ends."""
     start = text[: len(text) - len(text.lstrip())]
     end = text[len(text.rstrip()) :] if text.strip() else ""
-    return start + _unfenced(answer, text).strip() + end
+    return start + _inside(answer, text).strip() + end

@@ -1,0 +1,23 @@
+"""The text with `@@` and `##` around each mention of one type (GPT-NER: Wang et al. 2023)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from biomark.entity_types import label
+from biomark.marks import Signs
+from biomark.shapes.signs import Signed
+
+
+def _signs(types: Sequence[str]) -> Signs:
+    return Signs("@@", "##", "(?P<opens>@@)|##", {types[0]: ""})
+
+
+def _ask(types: Sequence[str]) -> str:
+    return (
+        f"Label the {label(types[0])} entities in the given sentence: write the sentence again, word for word, "
+        "with @@ before and ## after each of them. If there is none, write the sentence as it is."
+    )
+
+
+GPT_NER = Signed("gpt-ner", single=True, signs=_signs, ask=_ask)

@@ -1,0 +1,178 @@
+"""A JSON object with a list of mentions: text, type, and which of the text's occurrences it is."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from biomark.entity_types import label
+from biomark.marks import type_named
+from biomark.shapes import loose_json
+from biomark.shapes.base import Decoded, Encoded, of_types
+from biomark.shapes.strings import occurrences, similar
+from biomark.spans import Entity, Rejected, Span
+
+_TEXT = ("text", "mention", "entity", "name", "span", "word")
+_TYPE = ("type", "label", "category", "class", "entity_type")
+_NUMBER = ("occurrence", "occurence", "n", "index")
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """What an answer says of one mention; `number` counts occurrences from 1, None where it does not say."""
+
+    text: str
+    type: str
+    number: int | None
+
+
+class JsonList:
+    """The shape `json`: the one that can say nested and crossing mentions.
+
+    Occurrences are counted from 1: first those at the boundaries of words, in text order, then those
+    inside words.
+    """
+
+    name = "json"
+    single = False
+
+    def request(self, types: Sequence[str]) -> str:
+        """What the prompt says of the answer's form."""
+        names = "".join(f'"{type}": {label(type)}\n' for type in types)
+        return (
+            'List the mentions as JSON: {"entities": [{"text": "…", "type": "…", "occurrence": 1}]}. '
+            "The text is quoted as it stands there; if it stands there more than once, occurrence says which one "
+            f"is meant, counted from 1. If there is no mention, the list is empty. The types are:\n{names}"
+        )
+
+    def encode(self, text: str, entities: Iterable[Entity], types: Sequence[str]) -> Encoded:
+        """The list of mentions; discontinuous and repeated ones are left out."""
+        items, left_out, seen = [], [], set()
+        for entity in sorted(of_types(entities, types), key=lambda entity: entity.spans):
+            if len(entity.spans) > 1 or entity in seen:
+                left_out.append(entity)
+                continue
+            seen.add(entity)
+            number = occurrences(entity.mention(text), text).index(entity.spans[0]) + 1
+            items.append({"text": entity.mention(text), "type": entity.type, "occurrence": number})
+        return Encoded(json.dumps({"entities": items}, ensure_ascii=False), tuple(left_out))
+
+    def decode(self, answer: str, text: str, types: Sequence[str]) -> Decoded:
+        """Find the mentions that the answer lists; a list that is cut off is read up to there."""
+        rejected: list[Rejected] = []
+        faithful = True
+        try:
+            value = loose_json.parse(answer)
+        except ValueError as error:
+            value, faithful = loose_json.objects(answer), False
+            rejected.append(Rejected(f"{error}; only its whole items are read", raw=answer))
+        try:
+            items = list(_items(value, types, rejected))
+        except RecursionError:
+            items, faithful = [], False
+            rejected = [Rejected("the answer is nested too deeply", raw=answer)]
+        faithful &= not rejected
+        unnumbered = Counter((item.text, item.type) for item in items if item.number is None)
+        found: dict[Entity, None] = {}
+        for item in items:
+            type = type_named(item.type, types)
+            spans = _places(item, unnumbered[item.text, item.type], text)
+            entities = [Entity((span,), type) for span in spans if type is not None]
+            if type is None:
+                rejected.append(Rejected(f"no type {item.type!r} was asked for", raw=item.text))
+            elif not spans:
+                rejected.append(Rejected(_reason(item, text), raw=item.text))
+            elif item.number is not None and entities[0] in found:
+                rejected.append(Rejected("the mention is listed twice", raw=item.text))
+            faithful &= bool(entities) and item.text == spans[0].of(text)
+            found |= dict.fromkeys(entities)
+        return Decoded(tuple(sorted(found, key=lambda e: (e.spans, e.type))), tuple(rejected), faithful)
+
+    def schema(self, types: Sequence[str]) -> Mapping[str, object] | None:
+        """The schema of the object; all its parts are required, so that strict servers take it."""
+        item = {
+            "type": "object",
+            "properties": {
+                "text": {"type": "string"},
+                "type": {"type": "string", "enum": list(types)},
+                "occurrence": {"type": "integer"},
+            },
+            "required": ["text", "type", "occurrence"],
+            "additionalProperties": False,
+        }
+        return {
+            "type": "object",
+            "properties": {"entities": {"type": "array", "items": item}},
+            "required": ["entities"],
+            "additionalProperties": False,
+        }
+
+
+def _items(value: object, types: Sequence[str], rejected: list[Rejected]) -> Iterator[_Item]:
+    """The mentions in whatever a model took for the list."""
+    rows: Sequence[object] = [value]
+    if isinstance(value, list):
+        rows = value
+    elif isinstance(value, dict) and not _first(value, _TEXT):
+        for key, inside in value.items():
+            if not isinstance(inside, list):
+                rejected.append(Rejected("no list of mentions", raw=str({key: inside})))
+            elif all(isinstance(row, str) for row in inside):  # type → its mentions
+                yield from (_Item(row, str(key), None) for row in inside)
+            else:
+                yield from _items(inside, types, rejected)
+        return
+    for row in rows:
+        if isinstance(row, str) and len(types) == 1:
+            yield _Item(row, types[0], None)
+        elif isinstance(row, dict) and (text := _first(row, _TEXT)):
+            yield _Item(text, _first(row, _TYPE) or (types[0] if len(types) == 1 else ""), _number(row))
+        elif isinstance(row, dict) and any(isinstance(inside, list) for inside in row.values()):
+            yield from _items(row, types, rejected)
+        else:
+            rejected.append(Rejected("no mention with a text and a type", raw=str(row)))
+
+
+def _first(row: Mapping[object, object], keys: Sequence[str]) -> str:
+    return next((value for key in keys if isinstance(value := row.get(key), str) and value), "")
+
+
+def _number(row: Mapping[object, object]) -> int | None:
+    for key in _NUMBER:
+        value = row.get(key)
+        if isinstance(value, str) and value.isdecimal() and len(value) < 9:
+            return int(value)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+    return None
+
+
+def _places(item: _Item, times: int, text: str) -> tuple[Span, ...]:
+    """Where the mention stands, if that is certain.
+
+    Args:
+        item: what is listed.
+        times: how often the answer lists it without a number.
+        text: the source.
+    """
+    exact = occurrences(item.text, text)
+    for spans in (exact, similar(item.text, text)):
+        if item.number is not None and 0 < item.number <= len(spans):
+            return (spans[item.number - 1],)
+        if len(spans) == 1:
+            return spans
+        if item.number is None and 0 < len(spans) == times:
+            return spans
+    return ()
+
+
+def _reason(item: _Item, text: str) -> str:
+    count = len(similar(item.text, text))
+    if not count:
+        return "the text has no such words"
+    return f"the words stand {count} times in the text, and which is meant is not said, or beyond that"
+
+
+JSON = JsonList()

@@ -1,0 +1,61 @@
+"""JSON as models write it: fenced, introduced, cut off, or spelled as Python does."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import warnings
+
+from biomark.shapes.signs import unfenced
+
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+
+
+def parse(answer: str) -> object:
+    """The JSON value of an answer.
+
+    Raises:
+        ValueError: if it holds none that is whole.
+    """
+    inside = unfenced(answer).strip()
+    outer = re.search(r"[\[{].*[\]}]", inside, re.DOTALL)
+    for text in dict.fromkeys((inside, outer.group() if outer else inside)):
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            pass
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return ast.literal_eval(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+            pass
+    raise ValueError("the answer holds no whole JSON value")
+
+
+def objects(answer: str) -> list[dict[str, object]]:
+    """The objects that are whole in an answer whose outer list is cut off or damaged."""
+    decoder = json.JSONDecoder()
+    found = []
+    at = answer.find("{")
+    while at >= 0:
+        try:
+            value, end = decoder.raw_decode(answer, at)
+            found.append(value)
+        except (ValueError, RecursionError):
+            end = at + 1
+        at = answer.find("{", end)
+    return found
+
+
+def strings(answer: str) -> list[str]:
+    """The strings that are whole in a list that is cut off."""
+    begin = answer.find("[")
+    found = []
+    for match in _STRING.finditer(answer, begin) if begin >= 0 else ():
+        try:
+            found.append(json.loads(match.group()))
+        except ValueError:
+            continue
+    return found

@@ -1,0 +1,329 @@
+"""Shapes of answers: what is written is read back exactly, and whatever a model writes is read without harm."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from biomark.errors import UsageError
+from biomark.marks import type_named
+from biomark.shapes import SHAPES, shape_named
+from biomark.spans import Entity, Span, flat
+
+TYPES = ("disease", "cell_line")
+SINGLE = [name for name, shape in SHAPES.items() if shape.single]
+SEVERAL = [name for name, shape in SHAPES.items() if not shape.single]
+SIGNED = ["mark", "span", "tanl", "gpt-ner"]
+LISTED = ["dice", "dialogue"]
+# Small alphabets make repeated words, and signs beside signs, likely.
+PIECES = [
+    *("<mark>", "</mark>", '<span class="', 'disease">', '<span class="disease">', "</span>", "<entity>", "[SEP]"),
+    *("@", "@@", "#", "##", "[ ", "[", " | ", "|", " ]", " | disease ]", "cell line", '"', "'", "\\", "{", "}", "`"),
+    *(
+        " ",
+        ",",
+        ", ",
+        ".",
+        "\n",
+        "\u2028",
+        "a",
+        "A",
+        "İ",
+        "β",
+        "e\u0301",
+        "👩‍🔬",
+        "1,25-D3",
+        "p53",
+        " p53 ",
+        "Entity is ",
+    ),
+]
+TEXTS = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
+
+
+def asked(name):
+    return TYPES[:1] if SHAPES[name].single else TYPES
+
+
+@st.composite
+def annotated(draw, texts=TEXTS):
+    text = draw(texts)
+    ends = st.integers(0, len(text))
+    found = []
+    for start, end, type in draw(st.lists(st.tuples(ends, ends, st.sampled_from(TYPES)), max_size=5)):
+        if start != end:
+            found.append(Entity((Span(min(start, end), max(start, end)),), type))
+    if len(text) > 3 and draw(st.booleans()):
+        found.append(Entity((Span(0, 1), Span(2, 3)), TYPES[0]))
+    return text, found
+
+
+def without(entities, others):
+    rest = list(entities)
+    for entity in others:
+        rest.remove(entity)
+    return sorted(rest, key=lambda e: (e.spans, e.type))
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@given(case=annotated())
+@settings(max_examples=250)
+def test_what_is_encoded_is_decoded(name, case):
+    text, entities = case
+    types = asked(name)
+    encoded = SHAPES[name].encode(text, entities, types)
+    decoded = SHAPES[name].decode(encoded.text, text, types)
+    expected = without([e for e in entities if e.type in types], encoded.left_out)
+    assert sorted(decoded.entities, key=lambda e: (e.spans, e.type)) == expected
+    assert decoded.rejected == ()
+    assert decoded.faithful
+
+
+PLAIN = st.lists(st.sampled_from(["p53", "IL-2", "İ", "βx", "e\u0301", "👩‍🔬", ",", "1,25-D3"]), max_size=9).map(
+    " ".join
+)
+
+
+@pytest.mark.parametrize("name", [*SIGNED, "json"])
+@given(case=annotated(PLAIN))
+@settings(max_examples=100)
+def test_in_a_text_without_signs_only_what_the_form_cannot_hold_is_left_out(name, case):
+    text, entities = case
+    entities = [e for e in entities if e.type in asked(name)]
+    left_out = SHAPES[name].encode(text, entities, asked(name)).left_out
+    held = flat(entities) if name != "json" else {e for e in entities if len(e.spans) == 1}
+    assert len(left_out) == len(entities) - len(held)
+
+
+@given(st.lists(st.sampled_from(["p53", "IL-2", "β", "and", "p53 gene"]), max_size=8))
+def test_lists_hold_every_word_all_of_whose_occurrences_are_mentions(words):
+    text = " ".join(words)
+    entities, at = [], 0
+    for word in words:
+        if word != "and":
+            entities.append(Entity((Span(at, at + len(word)),), "disease"))
+        at += len(word) + 1
+    for name in LISTED:
+        assert SHAPES[name].encode(text, entities, ("disease",)).left_out == ()
+
+
+def test_lists_leave_out_mentions_that_stand_elsewhere_unmarked():
+    text = "p53 and p53 bind IL2 of IL2R."
+    first, other = Entity((Span(0, 3),), "gene"), Entity((Span(17, 20),), "gene")
+    inside = Entity((Span(24, 27),), "gene")
+    for name in LISTED:
+        encoded = SHAPES[name].encode(text, [first, other, inside], ("gene",))
+        assert encoded.left_out == (first, inside)
+        assert SHAPES[name].decode(encoded.text, text, ("gene",)).entities == (other,)
+
+
+SOURCE = "Fever and chest pain after HeLa [1] treatment; fever fell."
+BITS = st.sampled_from(
+    [*PIECES, "fever", "Fever", "chest pain", "HeLa", "```json\n", "```", '{"text": "', "null", "[{", "Here:"]
+)
+ANSWERS = st.one_of(st.text(max_size=60), st.lists(BITS, max_size=20).map("".join))
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@given(answer=ANSWERS)
+@settings(max_examples=250)
+def test_no_answer_does_harm(name, answer):
+    decoded = SHAPES[name].decode(answer, SOURCE, asked(name))
+    for entity in decoded.entities:
+        assert entity.type in asked(name)
+        assert 0 <= entity.start < entity.end <= len(SOURCE)
+        words = "".join(entity.mention(SOURCE).split()).lower()
+        assert words in "".join(answer.split()).lower() or "\\" in answer
+    if name in {"mark", "span", "tanl", "gpt-ner"}:
+        assert flat(decoded.entities) == decoded.entities
+    assert all(rejected.reason for rejected in decoded.rejected)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("sign", ["[", "{", '{"a":[', "<mark>", "@@", '<span class="disease">', "[ ", "```", '"', "\\"])
+def test_absurd_answers_take_no_time(name, sign):
+    decoded = SHAPES[name].decode(sign * 5000, SOURCE, asked(name))
+    assert decoded.entities == ()
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_an_empty_answer_says_nothing(name):
+    decoded = SHAPES[name].decode("", SOURCE, asked(name))
+    assert decoded.entities == ()
+    assert not decoded.faithful
+
+
+PROBLEMS = ("problem", "treatment")
+NOTE = 'She denies chest pain , takes "low-dose" aspirin & rests .'
+PAIN, ASPIRIN = Entity((Span(11, 21),), "problem"), Entity((Span(41, 48),), "treatment")
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "reason"),
+    [
+        (
+            '```html\nShe denies <span class="problem">chest pain</span> , takes "low-dose" aspirin & rests .\n```',
+            [PAIN],
+            "",
+        ),
+        (
+            'Here is the output:\nShe denies <span class="Problem">chest pain</span>, takes low-dose aspirin.',
+            [PAIN],
+            "",
+        ),
+        ("She denies <span class='problems'>Chest  Pain</span> , takes “low-dose” aspirin", [PAIN], ""),
+        ("She denies <SPAN CLASS=problem >chest pain</ SPAN>", [PAIN], ""),
+        (
+            'She <span class="negation">denies</span> <span class="problem">chest pain</span>.',
+            [PAIN],
+            "no type 'negation'",
+        ),
+        ("She denies <span>chest pain</span>.", [], "no type ''"),
+        ('She denies <span class="problem">chest pain , takes', [], "not closed"),
+        (
+            '<span class="problem">chest pain</span>, "<span class="treatment">low-dose <span class="treatment">aspirin'
+            "</span></span>",
+            [PAIN],
+            "inside another",
+        ),
+        (
+            'She denies <span class="problem">chest pain</span> , takes <span class="treatment">aspi',
+            [PAIN],
+            "not closed",
+        ),
+        ('<p>She denies <span class="clinical problem">chest pain</span></p> &amp; rests', [PAIN], ""),
+        ("She rests.", [], ""),
+    ],
+)
+def test_spans_as_models_write_them(answer, expected, reason):
+    decoded = SHAPES["span"].decode(answer, NOTE, PROBLEMS)
+    found = [entity for entity in decoded.entities if entity in (PAIN, ASPIRIN)]
+    assert found == expected
+    assert reason in " ".join(rejected.reason for rejected in decoded.rejected)
+    assert bool(decoded.rejected) == bool(reason)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("She denies [ chest pain | clinical problem ] , takes [aspirin|treatment].", [PAIN, ASPIRIN]),
+        ("She denies [chest pain | problem], takes [ aspirin | drug ].", [PAIN]),
+        ("She denies [ chest pain | clinical problem ] , takes [ aspirin | treat", [PAIN]),
+    ],
+)
+def test_brackets_as_models_write_them(answer, expected):
+    assert list(SHAPES["tanl"].decode(answer, NOTE, PROBLEMS).entities) == expected
+
+
+def test_brackets_of_the_text_survive():
+    text = "As shown [ 3 | 4 ] and [5], poly[ADP] and HeLa [ 6 ] met."
+    entities = [Entity((Span(28, 37),), "chemical"), Entity((Span(42, 46),), "cell_line")]
+    encoded = SHAPES["tanl"].encode(text, entities, ("chemical", "cell_line"))
+    assert encoded.text == "As shown [ 3 | 4 ] and [5], [ poly[ADP] | chemical ] and [ HeLa | cell line ] [ 6 ] met."
+    assert encoded.left_out == ()
+    careless = encoded.text.replace("As shown", "As it was shown")
+    assert SHAPES["tanl"].decode(careless, text, ("chemical", "cell_line")).entities == tuple(entities)
+
+
+ITEMS = '{"text": "chest pain", "type": "problem", "occurrence": 1}'
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "rejects"),
+    [
+        (f"[{ITEMS}]", [PAIN], 0),
+        (f'Sure! ```json\n{{"entities": [{ITEMS}]}}\n``` Anything else?', [PAIN], 0),
+        (f'{{"entities": [{ITEMS}, {{"text": "aspirin", "type": "treat', [PAIN], 1),
+        ("[{'text': 'chest pain', 'type': 'problem'}]", [PAIN], 0),
+        ('[{"mention": "CHEST  PAIN", "label": "Problem"}]', [PAIN], 0),
+        ('{"problem": ["chest pain"], "treatment": ["aspirin"]}', [PAIN, ASPIRIN], 0),
+        ('[{"text": "back pain", "type": "problem"}, {"text": "aspirin", "type": "drug"}]', [], 2),
+        (f"[{ITEMS}, {ITEMS}]", [PAIN], 1),
+        ('[{"text": "chest pain", "type": "problem", "occurrence": "7"}]', [PAIN], 0),
+        ("I found none.", [], 1),
+        ('{"entities": []}', [], 0),
+    ],
+)
+def test_json_as_models_write_it(answer, expected, rejects):
+    decoded = SHAPES["json"].decode(answer, NOTE, PROBLEMS)
+    assert list(decoded.entities) == expected
+    assert len(decoded.rejected) == rejects
+
+
+def test_occurrences_at_the_boundaries_of_words_count_first():
+    text = "IL2R and IL2 and IL2"
+    spans = {1: (9, 12), 2: (17, 20), 3: (0, 3)}
+    for number, (start, end) in spans.items():
+        entity = Entity((Span(start, end),), "gene")
+        answer = SHAPES["json"].encode(text, [entity], ["gene"]).text
+        assert json.loads(answer)["entities"] == [{"text": "IL2", "type": "gene", "occurrence": number}]
+    twice = SHAPES["json"].decode('[{"text": "IL2", "type": "gene"}]', text, ["gene"])
+    assert twice.entities == ()
+    assert "which is meant" in twice.rejected[0].reason
+
+
+def test_the_schema_of_json_fits_what_is_encoded():
+    schema = SHAPES["json"].schema(PROBLEMS)
+    item = schema["properties"]["entities"]["items"]
+    encoded = json.loads(SHAPES["json"].encode(NOTE, [PAIN, ASPIRIN], PROBLEMS).text)
+    assert all(sorted(row) == sorted(item["required"]) for row in encoded["entities"])
+    assert item["properties"]["type"]["enum"] == list(PROBLEMS)
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "expected", "rejects"),
+    [
+        ("dialogue", '["Fever", "fever"]', [(0, 5), (47, 52)], 0),
+        ("dialogue", '["fever"]', [(47, 52)], 0),
+        ("dialogue", '["FEVER"]', [(0, 5), (47, 52)], 0),
+        ("dialogue", "['Fever', 'cough']", [(0, 5)], 1),
+        ("dialogue", '```\n["chest pain", "fev', [(10, 20)], 1),
+        ("dialogue", "- chest pain\n- HeLa", [(10, 20), (27, 31)], 1),
+        ("dialogue", "[]", [], 0),
+        ("dialogue", '["pain", "chest pain"]', [(10, 20)], 1),
+        ("dialogue", '["ever"]', [], 1),
+        ("dice", "Entity type is Disease. Entity is chest pain [SEP] fever.", [(10, 20), (47, 52)], 0),
+        ("dice", "entity is Chest Pain[sep]HeLa", [(10, 20), (27, 31)], 0),
+        ("dice", "Entity is <entity>.", [], 0),
+        ("dice", "chest pain", [(10, 20)], 1),
+        ("dice", "Entity is chest pain.\nI hope that helps.", [(10, 20)], 0),
+    ],
+)
+def test_lists_as_models_write_them(name, answer, expected, rejects):
+    decoded = SHAPES[name].decode(answer, SOURCE, ("disease",))
+    places = [(entity.start, entity.end) for entity in decoded.entities]
+    assert places == expected
+    assert len(decoded.rejected) == rejects
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_request_names_the_types(name):
+    assert "cell" in SHAPES[name].request(TYPES[1:])
+    assert SHAPES[name].single == (name in SINGLE)
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_shapes_of_one_type_say_so(name):
+    with pytest.raises(UsageError, match="one type at a time"):
+        SHAPES[name].request(TYPES)
+
+
+def test_unknown_shapes_are_an_error():
+    with pytest.raises(UsageError, match="mark, span, tanl, dice, gpt-ner, json, dialogue"):
+        shape_named("xml")
+
+
+@pytest.mark.parametrize(
+    ("name", "type"),
+    [
+        ("Disease", "disease"),
+        ("diseases", "disease"),
+        ("CellLine", "cell_line"),
+        ("cell lines", "cell_line"),
+        ("x", None),
+        ("", None),
+    ],
+)
+def test_types_are_known_by_their_other_names(name, type):
+    assert type_named(name, TYPES) == type
