@@ -7,6 +7,7 @@ BiomarkError
 ├── FormatError             a file that cannot be read or written at all
 ├── CorpusError             a corpus that cannot be found, fetched or verified
 ├── KnowledgeError          a term store that is not there, cannot be built, or cannot be read
+├── ChatError               a model's server that cannot be reached or refuses, a cache of answers that fails
 └── ModelError              a model folder that is incomplete, or that does not fit its use
 
 A single bad document is not an error: readers and recognizers hand it over as a
@@ -54,3 +55,7 @@ class KnowledgeError(BiomarkError):
 
 class ModelError(BiomarkError):
     """A model folder that lacks a file, or a model that cannot do what was asked."""
+
+
+class ChatError(BiomarkError):
+    """A language model's server that cannot be reached or refuses everything, or a cache that fails."""

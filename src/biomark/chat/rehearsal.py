@@ -1,0 +1,43 @@
+"""A dry run: the prompts as they would be sent, and about how many tokens they have; nothing is sent."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from biomark.chat import Ask, Reply, Request
+from biomark.chat.account import Account
+
+
+class Rehearsal:
+    """Shows each request, and answers nothing.
+
+    Args:
+        show: is called with the text of each request.
+        account: counts estimates instead of what was spent; an answer counts as its longest.
+    """
+
+    concurrency = 1
+
+    def __init__(self, show: Callable[[str], None], account: Account | None = None) -> None:
+        self.account = account or Account()
+        self._show = show
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Ask]:
+        """See `biomark.chat.Chat`."""
+        yield self._ask
+
+    async def _ask(self, request: Request) -> Reply:
+        for n in range(request.answers):
+            self.account.pay(request.tokens(), request.max_tokens, estimated=True)
+            if n == 0:
+                self._show(shown(request))
+        return Reply(("",) * request.answers)
+
+
+def shown(request: Request) -> str:
+    """A request as people read it."""
+    times = f", {request.answers} times" if request.answers > 1 else ""
+    head = f"=== about {request.tokens():,} tokens, answer up to {request.max_tokens:,}{times}"
+    return "\n".join([head, *(f"[{message.role}]\n{message.content}" for message in request.messages)]) + "\n"

@@ -1,0 +1,329 @@
+"""A server with OpenAI's interface: hosted, or vLLM, llama.cpp, Ollama on a machine of one's own.
+
+Nothing is sent but to the address that was given. The key is taken from the environment
+(`BIOMARK_API_KEY`, else `OPENAI_API_KEY`); servers of one's own rarely want one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import random
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, closing, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from biomark.chat import USER, Ask, Message, Reply, Request, Unanswered
+from biomark.chat.account import Account, Prices, parse_budget
+from biomark.chat.answers import Malformed, kept_of, read_body, read_stream, without_thoughts
+from biomark.chat.cache import Cache, Kept, key_of
+from biomark.corpora import cache_folder
+from biomark.errors import ChatError, MissingExtraError, UsageError
+from biomark.options import option
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+KEYS = ("BIOMARK_API_KEY", "OPENAI_API_KEY")
+_FIRST_WAIT, _LONGEST_WAIT = 0.5, 60.0  # seconds; twice as long after each failure
+_NO_KEY = "none"  # the SDK wants some
+_ASKED = ("max_tokens", "temperature", "answers", "sample", "schema")
+# What a server may say that it does not take; it is asked again without.
+_OPTIONAL = ("temperature", "max_tokens", "stream_options", "response_format")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """How a server is asked; each field says what it means."""
+
+    base_url: str = option("", "The server's address, such as http://localhost:8000/v1; nothing is sent elsewhere.")
+    concurrency: int = option(8, "Requests under way at once.")
+    timeout: float = option(120.0, "Seconds for one answer.")
+    retries: int = option(6, "How often a request is sent again after a failure.")
+    price_in: float = option(0.0, "Price of a million tokens that the model reads.")
+    price_out: float = option(0.0, "Price of a million tokens that the model writes.")
+    budget: str = option("", "Stop before it is exceeded: money (needs the prices) or '200000 tokens'.")
+    cache: str = option("", "A file that keeps answers; else one in your cache folder; none: nothing is kept.")
+    stream: bool = option(False, "Let the server stream its answers, for proxies that cut off silent connections.")
+    extra: str = option("", "A JSON object to add to each request, for options of the server's own.")
+
+    def account(self) -> Account:
+        """What may be spent.
+
+        Raises:
+            UsageError: if the budget makes no sense.
+        """
+        prices = Prices(self.price_in, self.price_out)
+        return Account(prices, parse_budget(self.budget, prices) if self.budget else None)
+
+    def cache_file(self) -> Path | None:
+        """Where answers are kept; None: nowhere."""
+        if self.cache == "none":
+            return None
+        return Path(self.cache) if self.cache else cache_folder().parent / "answers.sqlite"
+
+    def check(self) -> None:
+        """Look for what cannot work.
+
+        Raises:
+            UsageError: if there is any such thing.
+        """
+        address = urlsplit(self.base_url)
+        if not self.base_url:
+            raise UsageError("say which server to ask: --base-url http://localhost:8000/v1; there is no default")
+        if address.scheme not in ("http", "https") or not address.hostname:
+            raise UsageError(f"--base-url {self.base_url} is no address such as http://localhost:8000/v1")
+        if self.concurrency < 1 or self.retries < 0 or self.timeout <= 0:
+            raise UsageError("--concurrency is at least 1, --retries at least 0, --timeout more than 0")
+        self.extras()
+
+    def extras(self) -> dict[str, object]:
+        """What `extra` adds to requests.
+
+        Raises:
+            UsageError: if it is no JSON object.
+        """
+        try:
+            found = json.loads(self.extra or "{}")
+        except ValueError as error:
+            raise UsageError(f"--extra is no JSON: {error}") from error
+        if not isinstance(found, dict):
+            raise UsageError(f"--extra is a JSON object, such as '{{\"top_k\": 20}}', not {self.extra}")
+        return found
+
+
+class Server:
+    """A model of a server.
+
+    Args:
+        model: its name there.
+        options: how it is asked.
+
+    Attributes:
+        account: what was spent.
+        abilities: what it was found to do: `schema` (answers obey a JSON schema), `answers` (several to one request).
+
+    Raises:
+        UsageError: if the options make no sense.
+        MissingExtraError: if the `openai` library is not installed.
+    """
+
+    def __init__(self, model: str, options: ServerOptions) -> None:
+        options.check()
+        try:
+            import openai  # noqa: F401
+        except ImportError as error:
+            raise MissingExtraError("openai", "llm") from error
+        self.model = model
+        self.options = options
+        self.account = options.account()
+        self.abilities: dict[str, bool] = {}
+        self.refused: set[str] = set()
+        self.answered = False
+        self.closed: str | None = None
+
+    @property
+    def concurrency(self) -> int:
+        """Requests under way at once."""
+        return self.options.concurrency
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Ask]:
+        """See `biomark.chat.Chat`."""
+        import openai
+
+        # At a lower level the SDK logs whole requests, and with them the text.
+        logging.getLogger("openai").setLevel(logging.INFO)
+        file = self.options.cache_file()
+        key = next((value for name in KEYS if (value := os.environ.get(name))), _NO_KEY)
+        # A redirect would carry the text elsewhere.
+        transport = openai.DefaultAsyncHttpxClient(follow_redirects=False)
+        client = openai.AsyncOpenAI(
+            api_key=key,
+            base_url=self.options.base_url,
+            max_retries=0,
+            timeout=self.options.timeout,
+            http_client=transport,
+        )
+        with closing(Cache(file)) if file else nullcontext() as cache:
+            async with client:
+                yield _Session(self, client, cache).ask
+
+
+class _Session:
+    """Asks a server in one event loop."""
+
+    def __init__(self, server: Server, client: AsyncOpenAI, cache: Cache | None) -> None:
+        self._server = server
+        self._options = server.options
+        self._extras = server.options.extras()
+        self._client = client
+        self._cache = cache
+        self._free = asyncio.Semaphore(server.options.concurrency)
+        self._paid = asyncio.Condition()
+        self._probing = asyncio.Lock()
+        self._pause = 0.0  # the loop's time before which nothing is sent
+
+    async def ask(self, request: Request) -> Reply:
+        """The answers to a request."""
+        if request.schema is not None and not await self._can("schema"):
+            request = replace(request, schema=None)
+        if request.answers > 1 and not await self._can("answers"):
+            single = [replace(request, answers=1, sample=request.sample + n) for n in range(request.answers)]
+            found = await asyncio.gather(*map(self._kept, single))
+        else:
+            found = [await self._kept(request)]
+        texts = tuple(without_thoughts(text) for kept in found for text in kept.texts)
+        return Reply(texts, all(kept.finished for kept in found))
+
+    async def _can(self, ability: str) -> bool:
+        """Ask the server once what it can do; servers ignore without a word what they cannot."""
+        async with self._probing:
+            known = self._server.abilities
+            if ability not in known:
+                request, proves = _PROBES[ability]
+                try:
+                    known[ability] = proves(await self._kept(request))
+                except Unanswered:
+                    known[ability] = False
+            return known[ability]
+
+    async def _kept(self, request: Request) -> Kept:
+        key = self._key(request)
+        if self._cache is not None and (kept := self._cache.get(key)) is not None:
+            self._server.account.save(kept.read, kept.written)
+            return kept
+        async with self._free, self._budgeted(request):
+            kept = await self._sent(request)
+            self._server.account.pay(kept.read, kept.written, estimated=kept.estimated)
+        if self._cache is not None:
+            self._cache.put(key, kept)
+        return kept
+
+    @asynccontextmanager
+    async def _budgeted(self, request: Request) -> AsyncIterator[None]:
+        """Set aside what an answer can cost at most; wait for others under way if they may leave enough."""
+        account = self._server.account
+        most = request.tokens(), request.max_tokens * request.answers
+        async with self._paid:
+            await self._paid.wait_for(lambda: self._server.closed or account.fits(*most) or not account.under_way)
+            if not self._server.closed and not account.fits(*most):
+                self._server.closed = "not asked, as the budget is spent; a higher --budget goes on from here"
+            if self._server.closed:
+                self._paid.notify_all()
+                raise Unanswered(self._server.closed)
+            account.set_aside(*most)
+        try:
+            yield
+        finally:
+            async with self._paid:
+                account.release(*most)
+                self._paid.notify_all()
+
+    async def _sent(self, request: Request) -> Kept:
+        """Send a request until it is answered."""
+        from httpx2 import HTTPError
+        from openai import OpenAIError
+
+        from biomark.chat.failures import failure_of
+
+        clock = asyncio.get_running_loop().time
+        attempt = 0
+        while True:
+            await asyncio.sleep(max(0.0, self._pause - clock()))
+            try:
+                async with asyncio.timeout(self._options.timeout):
+                    kept = kept_of(await self._once(self._payload(request)), request)
+            except (OpenAIError, HTTPError, OSError, ValueError, Malformed) as error:
+                failure = failure_of(error, secret=self._client.api_key)
+            else:
+                self._server.answered = True
+                return kept
+            if failure.status in (400, 422) and not failure.too_long and self._do_without(failure.reason):
+                continue
+            if failure.hopeless or (failure.unreached and attempt == self._options.retries):
+                self._give_up(failure.reason)
+            if not failure.again or attempt == self._options.retries:
+                raise Unanswered(failure.reason, too_long=failure.too_long)
+            self._server.account.counts["retries"] += 1
+            wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt) * random.uniform(0.75, 1.0)
+            if failure.wait is not None:  # it holds for all requests
+                self._pause = max(self._pause, clock() + failure.wait)
+                wait = failure.wait
+            await asyncio.sleep(wait)
+            attempt += 1
+
+    def _do_without(self, reason: str) -> bool:
+        """Whether the server says that it does not take something that it can be asked without."""
+        named = [name for name in _OPTIONAL if name in reason and name not in self._server.refused]
+        self._server.refused.update(named[:1])
+        return bool(named)
+
+    def _give_up(self, reason: str) -> None:
+        """Ask no more: an error if nothing was answered so far; else what is done is kept, and the rest rejected."""
+        where = f"{self._options.base_url}: {reason}"
+        if not self._server.answered:
+            raise ChatError(where)
+        self._server.closed = self._server.closed or where
+
+    async def _once(self, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+        ask = self._client.with_streaming_response.chat.completions.create
+        async with ask(**payload, extra_body=self._extras or None) as response:
+            if "text/event-stream" in response.headers.get("content-type", ""):
+                return await read_stream(response.iter_lines())
+            return read_body(await response.read())
+
+    def _key(self, request: Request) -> bytes:
+        """Of all that may change an answer."""
+        asked = {name: getattr(request, name) for name in _ASKED}
+        messages = [(message.role, message.content) for message in request.messages]
+        facts = {"model": self._server.model, "base_url": self._options.base_url, "extra": self._extras}
+        return key_of({**facts, **asked, "messages": messages})
+
+    def _payload(self, request: Request) -> dict[str, Any]:
+        payload: dict[str, Any] = {
+            "model": self._server.model,
+            "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+            "max_tokens": request.max_tokens,
+            "temperature": request.temperature,
+        }
+        if request.answers > 1:
+            payload["n"] = request.answers
+        if request.schema is not None:
+            named = {"name": "answer", "schema": request.schema, "strict": True}
+            payload["response_format"] = {"type": "json_schema", "json_schema": named}
+        if self._options.stream:
+            payload |= {"stream": True, "stream_options": {"include_usage": True}}
+        for name in self._server.refused & set(payload):
+            value = payload.pop(name)
+            if name == "max_tokens":
+                payload["max_completion_tokens"] = value
+        return payload
+
+
+def _proves_schema(kept: Kept) -> bool:
+    try:
+        return bool(json.loads(kept.texts[0]) == {"colour": "xanthic"})
+    except ValueError:
+        return False
+
+
+_SCHEMA = {
+    "type": "object",
+    "properties": {"colour": {"type": "string", "enum": ["xanthic"]}},
+    "required": ["colour"],
+    "additionalProperties": False,
+}
+# A request for each ability, without any of the user's text, and whether an answer to it proves the ability.
+_PROBES = {
+    "schema": (Request((Message(USER, "Say hello."),), 32, schema=_SCHEMA), _proves_schema),
+    "answers": (
+        Request((Message(USER, "Say hello."),), 16, temperature=1.0, answers=2),
+        lambda kept: len(kept.texts) == 2,
+    ),
+}
