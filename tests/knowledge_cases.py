@@ -3,12 +3,43 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from biomark.knowledge.entries import Entry
+from biomark.errors import KnowledgeError
+from biomark.formats import Reject
+from biomark.knowledge.entries import Description, Entry, Name
 from biomark.knowledge.sources import open_source
 from biomark.spans import Rejected
+
+
+@dataclass
+class Terms:
+    """A source in memory, which may break off."""
+
+    given: Sequence[Entry]
+    name: str = "mine.tsv"
+    broken: bool = False
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def entries(self, reject: Reject) -> Iterator[Entry]:
+        yield from self.given
+        if self.broken:
+            reject(Rejected("a line is cut off", source=self.name, line=3))
+            raise KnowledgeError(f"{self.name}: ends in the middle")
+
+    @property
+    def description(self) -> Description:
+        return Description(self.name, "table", version="2026", licence="CC0")
+
+    def position(self) -> int:
+        return len(self.given)
+
+
+def entry(identifier: str, type: str | None, *names: str, count: int = 0) -> Entry:
+    return Entry(identifier, type, tuple(Name(name, count=count) for name in names))
 
 
 def read(path: Path | str, format: str | None = None) -> tuple[list[Entry], list[Rejected]]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 from pathlib import Path
 
@@ -15,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from biomark.errors import UsageError
-from biomark.formats import Reject, raise_rejected
+from biomark.formats import raise_rejected
 from biomark.knowledge.building import build
 from biomark.knowledge.caution import Caution, caution, rules
-from biomark.knowledge.entries import Description, Entry, Kind, Name
+from biomark.knowledge.entries import Entry, Kind, Name
 from biomark.knowledge.forms import words
 from biomark.knowledge.matcher import Matcher
 from biomark.knowledge.store import Store
@@ -27,30 +25,7 @@ from biomark.recognizers.dictionary import DictionaryRecognizer
 from biomark.sentences import split
 from biomark.spans import Document, Entity, Passage, Span
 from conftest import TermRecognizer
-
-
-@dataclass
-class Terms:
-    """A source in memory."""
-
-    given: Sequence[Entry]
-    name: str = "mine.tsv"
-    left_out: Counter[str] = field(default_factory=Counter)
-
-    def entries(self, reject: Reject) -> Iterator[Entry]:
-        yield from self.given
-
-    @property
-    def description(self) -> Description:
-        return Description(self.name, "table")
-
-    def position(self) -> int:
-        return 0
-
-
-def entry(identifier: str, type: str, *names: str, count: int = 3) -> Entry:
-    return Entry(identifier, type, tuple(Name(name, count=count) for name in names))
-
+from knowledge_cases import Terms, entry
 
 StoreOf = Callable[..., Store]
 
@@ -112,7 +87,7 @@ def test_leftmost_then_longest_for_each_type(store_of: StoreOf) -> None:
     ],
 )  # fmt: skip
 def test_where_a_name_begins_and_ends(store_of: StoreOf, name: str, text: str, expected: list[str]) -> None:
-    assert found(store_of(entry("A:1", "thing", name)), text) == expected
+    assert found(store_of(entry("A:1", "thing", name, count=rules().attested)), text) == expected
 
 
 @pytest.mark.parametrize(
@@ -133,7 +108,7 @@ def test_names_are_no_patterns(store_of: StoreOf, name: str, tmp_path: Path) -> 
 
 def test_cautions(store_of: StoreOf) -> None:
     store = store_of(
-        entry("A:1", "disease", "ALD", "adrenoleukodystrophy", count=0),
+        entry("A:1", "disease", "ALD", "adrenoleukodystrophy"),
         entry("A:2", "disease", "MSA2", "death", "deaths", "x", "12"),
         entry("A:4", "disease", "WAS", count=rules().attested - 1),
         entry("A:3", "disease", "CAD", count=rules().attested),
@@ -202,7 +177,7 @@ PIECES = [
 def unicode_store(tmp_path_factory: pytest.TempPathFactory) -> Iterable[Store]:
     path = tmp_path_factory.mktemp("unicode") / "a.store"
     build(
-        [Terms([entry(f"A:{n}", type, name) for n, (name, type) in enumerate(NAMES.items())])],
+        [Terms([entry(f"A:{n}", type, name, count=3) for n, (name, type) in enumerate(NAMES.items())])],
         path,
         reject=raise_rejected,
     )

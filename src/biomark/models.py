@@ -133,7 +133,7 @@ def folder_of(name: str) -> Path:
     """The folder of a model; see `load`."""
     if name in PACKAGED:
         return Path(str(files("biomark").joinpath(PACKAGED[name])))
-    folder = next((f for f in (Path(name), RUNS / name) if f.is_dir()), None)
+    folder = next((f for f in (Path(name), RUNS / name) if name and f.is_dir()), None)
     if folder is None:
         raise UsageError(f"no model {name!r}: neither a folder nor one of {', '.join([*names(), DICTIONARY])}")
     return folder

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import weakref
+from collections import Counter
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote
 
 from biomark.errors import KnowledgeError
+from biomark.identifiers import namespace
 from biomark.knowledge.caution import Caution
 from biomark.knowledge.entries import Description, Kind, Link
 from biomark.knowledge.forms import form
@@ -101,6 +106,7 @@ class Store:
         # The file is never written to again, so SQLite needs no locks.
         address = f"file:{quote(str(self.path.resolve()))}?mode=ro&immutable=1"
         self._database = sqlite3.connect(address, uri=True, check_same_thread=False)
+        weakref.finalize(self, self._database.close)  # for those who do not close it
         try:
             about = dict(self._database.execute("SELECT key, value FROM about"))
         except sqlite3.DatabaseError as error:
@@ -194,6 +200,52 @@ class Store:
         )
         near = self._terms(ranked, words, *(types or ()), limit) if words else ()
         return tuple(dict.fromkeys((*exact, *near)))[:limit]
+
+    def holders(self, key: str) -> int:
+        """How many names have a word with a key (`biomark.knowledge.fuzzy.key`)."""
+        return int(self._rows("SELECT count(*) FROM name_key WHERE key = ?", key)[0][0])
+
+    def spelled_like(self, key: str, limit: int = 12) -> tuple[str, ...]:
+        """Keys that share trigrams with a key, by BM25; it has at least 3 characters."""
+        trigrams = " OR ".join(f'"{key[start : start + 3]}"' for start in range(len(key) - 2))
+        query = "SELECT key FROM spelled WHERE spelled MATCH ? ORDER BY bm25(spelled), rowid LIMIT ?"
+        return tuple(row[0] for row in self._rows(query, trigrams, limit))
+
+    def by_keys(self, weights: Mapping[str, float], type: str, limit: int = 60) -> tuple[Term, ...]:
+        """The names of a type whose keys weigh most together, the shortest first of those that weigh the same."""
+        if not weights:
+            return ()
+        ranked = (
+            f"WITH asked (key, weight) AS (VALUES {', '.join(['(?, ?)'] * len(weights))}), found AS ("
+            " SELECT name.id, sum(weight) AS total, length(form) AS size FROM asked"
+            " JOIN name_key ON name_key.key = asked.key JOIN name ON name.id = name_key.name"
+            " JOIN concept ON concept.id = name.concept WHERE type = ?"
+            " GROUP BY name.id ORDER BY total DESC, size, name.id LIMIT ?) "
+        )
+        last = " JOIN found ON found.id = name.id ORDER BY total DESC, size, name.id"
+        return self._terms(f"{ranked}{_TERMS}{last}", *chain.from_iterable(weights.items()), type, limit)
+
+    def seen(self, identifier: str) -> int:
+        """How often annotated corpora have an identifier."""
+        query = "SELECT total(count) FROM name JOIN concept ON concept.id = name.concept WHERE identifier = ?"
+        return int(self._rows(query, identifier)[0][0])
+
+    @cached_property
+    def names(self) -> int:
+        """How many names it has."""
+        return int(self._rows("SELECT max(id) FROM name")[0][0] or 0)
+
+    @cached_property
+    def namespaces(self) -> dict[str, tuple[str, ...]]:
+        """For each type the namespaces that annotated corpora take its identifiers from, the commonest first."""
+        rows = self._rows(
+            "SELECT type, identifier, sum(count) FROM name JOIN concept ON concept.id = name.concept"
+            " WHERE count > 0 GROUP BY concept"
+        )
+        counts: dict[str, Counter[str]] = {}
+        for type, identifier, count in rows:
+            counts.setdefault(type, Counter())[namespace(identifier)] += count
+        return {type: tuple(name for name, _ in found.most_common()) for type, found in counts.items()}
 
     def sample(self, type: str, count: int, seed: int | str, *, other: bool = False) -> tuple[Term, ...]:
         """Preferred names of different concepts of a type, drawn at random.

@@ -1,0 +1,193 @@
+"""Building stores: contradictions, odd names, sources that break off, builds that are stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from biomark.errors import KnowledgeError
+from biomark.formats import Reject
+from biomark.knowledge.building import LONGEST_NAME, Built, build
+from biomark.knowledge.entries import Entry, Kind, Link, Name
+from biomark.knowledge.matcher import Matcher
+from biomark.knowledge.store import Store
+from biomark.spans import Rejected
+from knowledge_cases import Terms, entry
+
+
+def built(path: Path, *sources: Terms, type: str | None = None) -> tuple[Built, list[Rejected]]:
+    rejects: list[Rejected] = []
+    return build(sources, path, type=type, reject=rejects.append), rejects
+
+
+def test_entries_with_one_identifier_add_up(tmp_path: Path) -> None:
+    path = tmp_path / "a.store"
+    links = ((Link.SAME, "Y:1"), (Link.PARENT, "X:9"))
+    first = Entry("X:1", None, (Name("flu"),), "An infection.", links)
+    second = Entry("X:1", "disease", (Name("flu", Kind.MENTION, 3), Name("Grippe", Kind.PREFERRED)), "Other words.")
+    third = Entry("X:1", "disease", (Name("flu", Kind.MENTION, 4),), taxon="NCBITaxon:1", links=((Link.SAME, "Y:1"),))
+    result, rejects = built(path, Terms([first, second]), Terms([third], "more.tsv"))
+    assert (result.concepts, result.names, result.notes, rejects) == (1, 2, [], [])
+    with closing(Store(path)) as store:
+        concept = store.concept("X:1")
+        assert concept is not None
+        assert (concept.type, concept.definition, concept.taxon) == ("disease", "An infection.", "NCBITaxon:1")
+        told = [(t.text, t.kind, t.count, t.source) for t in store.terms("X:1")]
+        assert told == [("Grippe", Kind.PREFERRED, 0, "mine.tsv"), ("flu", Kind.EXACT, 7, "mine.tsv")]
+        assert store.linked("X:1") == ("Y:1",)
+        assert store.linked("X:1", Link.PARENT) == ("X:9",)
+        assert [(u.description.licence, u.entries, u.names) for u in store.sources()] == [("CC0", 2, 3), ("CC0", 1, 1)]
+
+
+def test_sources_that_contradict_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "a.store"
+    one = Terms([entry("X:1", "disease", "plague"), entry("X:2", "disease", "cold"), entry("Z:1", "disease", "plague")])
+    other = Terms([entry("X:3", "disease", "Plagues"), entry("X:2", "chemical", "chill")], "other.tsv")
+    result, rejects = built(path, one, other)
+    assert rejects == []
+    assert result.notes == [
+        "1 identifiers have different types in different sources: X:2 (disease and chemical)",
+        "1 names have different identifiers in different sources, and keep all of them: Plagues (X:1 and X:3)",
+    ]
+    with closing(Store(path)) as store:
+        assert {term.concept.identifier for term in store.by_form("plague")} == {"X:1", "Z:1", "X:3"}
+        assert {term.concept.type for term in store.terms("X:2")} == {"disease"}
+        (match,) = Matcher(store).find("The plague.")
+        assert match.terms[0].concept.identifier == "X:1"
+
+
+def test_concepts_without_a_type(tmp_path: Path) -> None:
+    source = Terms([entry("X:1", None, "widget"), entry("DOID:1", None, "fever"), entry("X:2", "tool", "gadget")])
+    result, _ = built(tmp_path / "a.store", source)
+    assert (result.concepts, len(result.notes)) == (2, 1)
+    assert "1 concepts were left out: nothing tells their type; say --type" in result.notes[0]
+    result, _ = built(tmp_path / "b.store", source, type="thing")
+    with closing(Store(tmp_path / "b.store")) as store:
+        assert store.counts() == {"disease": (1, 1), "thing": (1, 1), "tool": (1, 1)}
+
+
+def test_names_that_cannot_be_used(tmp_path: Path) -> None:
+    names = ("  ", "...", "(*)", "x" * (LONGEST_NAME + 1), "x" * LONGEST_NAME, "α", "7", "a", ".+", "fever")
+    result, rejects = built(tmp_path / "a.store", Terms([entry("X:1", "thing", *names)]))
+    assert [r.raw for r in rejects] == ["  ", "...", "(*)", "x" * (LONGEST_NAME + 1), ".+"]
+    assert all(r.source == "mine.tsv" and "X:1" in r.reason for r in rejects)
+    assert result.names == 5
+    with closing(Store(tmp_path / "a.store")) as store:
+        assert [m.span.start for m in Matcher(store).find("a 7 α: fever .+ " + "X" * LONGEST_NAME)] == [7, 16]
+
+
+def test_a_source_that_breaks_off_is_told_and_the_rest_is_built(tmp_path: Path) -> None:
+    broken = Terms([entry("X:1", "thing", "widget")], "broken.xml", broken=True)
+    result, rejects = built(tmp_path / "a.store", broken, Terms([entry("X:2", "thing", "gadget")]))
+    assert [str(r) for r in rejects] == ["broken.xml:3: a line is cut off", "broken.xml: ends in the middle"]
+    assert result.names == 2
+
+
+def test_nothing_to_build_and_nowhere_to_write(tmp_path: Path) -> None:
+    path = tmp_path / "a.store"
+    with pytest.raises(KnowledgeError, match="no name that could be used"):
+        built(path, Terms([]))
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(KnowledgeError, match="cannot be written"):
+        built(tmp_path / "none" / "a.store", Terms([entry("X:1", "thing", "widget")]))
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(KnowledgeError, match="cannot be written"):
+        built(tmp_path / "folder", Terms([entry("X:1", "thing", "widget")]))
+    assert [p.name for p in tmp_path.iterdir()] == ["folder"]
+
+
+def test_what_is_no_store(tmp_path: Path) -> None:
+    with pytest.raises(KnowledgeError, match="biomark knowledge build"):
+        Store(tmp_path / "none.store")
+    (tmp_path / "text").write_text("no store " * 100)
+    with pytest.raises(KnowledgeError, match="is no store of terms"):
+        Store(tmp_path / "text")
+    path = tmp_path / "old.store"
+    built(path, Terms([entry("X:1", "thing", "widget")]))
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("UPDATE about SET value = '0'")
+        database.commit()
+    with pytest.raises(KnowledgeError, match="is a store of format 0"):
+        Store(path)
+
+
+def test_an_older_store_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.store"
+    built(path, Terms([entry("X:1", "thing", "widget")]))
+    before = path.read_bytes()
+
+    class Stopped(Terms):
+        def entries(self, reject: Reject) -> Iterator[Entry]:
+            yield from self.given
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        built(path, Stopped([entry("X:2", "thing", "gadget")]))
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["a.store"]
+
+
+# Builds a store of ever more names and says so; the test kills it.
+_ENDLESS = """
+    import itertools, sys
+    from collections import Counter
+    from pathlib import Path
+    from biomark.knowledge.building import build
+    from biomark.knowledge.entries import Description, Entry, Name
+
+    class Many:
+        left_out = Counter()
+        description = Description("many", "table")
+        def __init__(self, count): self.count = count
+        def entries(self, reject):
+            for n in range(0, self.count, 1000) if self.count else itertools.count(0, 1000):
+                yield Entry("X:1", "thing", tuple(Name(f"widget {m} of the ward") for m in range(n, n + 1000)))
+                print(n, flush=True)
+        def position(self): return 0
+
+    print(build([Many(int(sys.argv[2]))], Path(sys.argv[1]), reject=print), flush=True)
+"""
+
+
+def _many(path: Path, count: int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", textwrap.dedent(_ENDLESS), str(path), str(count)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE)
+
+
+def test_a_killed_build_leaves_the_older_store(tmp_path: Path) -> None:
+    path = tmp_path / "a.store"
+    built(path, Terms([entry("X:1", "thing", "widget")]))
+    before = path.read_bytes()
+    with _many(path, 0) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
+    assert path.read_bytes() == before
+    built(path, Terms([entry("X:2", "thing", "gadget")]))
+    assert [p.name for p in tmp_path.iterdir()] == ["a.store"]
+
+
+@pytest.mark.parametrize("names", [100_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
+def test_very_many_synonyms_of_one_concept_take_little_memory(tmp_path: Path, names: int) -> None:
+    path = tmp_path / "a.store"
+    with _many(path, names) as process:
+        assert process.stdout is not None
+        last = process.stdout.read().splitlines()[-1]
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    assert f"names={names}".encode() in last
+    assert used.ru_maxrss < 300_000  # kB; 40,000 are Python and the library
+    with closing(Store(path)) as store:
+        text = "In widget 99999 of the wards, widget 5"
+        assert [m.span.of(text) for m in Matcher(store).find(text)] == ["widget 99999 of the wards"]
+        assert len(store.search("widget", 5)) == 5
