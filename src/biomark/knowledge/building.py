@@ -18,6 +18,7 @@ from biomark.identifiers import type_of
 from biomark.knowledge.caution import caution
 from biomark.knowledge.entries import Description, Entry, Kind, Name
 from biomark.knowledge.forms import bag, form
+from biomark.knowledge.fuzzy import keys
 from biomark.knowledge.store import FORMAT
 from biomark.spans import Rejected
 
@@ -217,6 +218,10 @@ class _Writer:
         return built
 
     def _index(self) -> None:
+        forms = self._database.execute("SELECT id, form FROM name")
+        self._database.executemany(
+            "INSERT INTO name_key VALUES (?, ?)", ((k, id) for id, form in forms for k in keys(form))
+        )
         for statement in (
             "CREATE INDEX name_form ON name (form)",
             "CREATE INDEX name_bag ON name (bag)",
@@ -224,6 +229,7 @@ class _Writer:
             "CREATE INDEX link_concept ON link (concept)",
             "CREATE INDEX link_identifier ON link (identifier)",
             "CREATE INDEX concept_type ON concept (type)",
+            "INSERT INTO spelled (key) SELECT DISTINCT key FROM name_key",
             "CREATE VIRTUAL TABLE words USING fts5 (form, content='name', content_rowid='id', detail=none)",
             "INSERT INTO words (words) VALUES ('rebuild')",
         ):

@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 _GREEK = re.compile(r"GREEK (?:SMALL|CAPITAL) LETTER (?:FINAL )?(\w+)")
 _MARKS = r"[\u0300-\u036f]*"
@@ -43,8 +43,7 @@ SMALL = frozenset("a an and by due for from in of on or the to type with without
 _LONGEST_ACRONYM = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(NamedTuple):
     """A word of a form and where it stands: `start` and `end` are code points of the text."""
 
     form: str

@@ -112,13 +112,12 @@ class Matcher:
     def _in_sentence(self, text: str) -> Iterator[Match]:
         row = list(words(text))
         forms = [word.form for word in row]
-        ends = [not _inside_word(text, word.end) for word in row]
         free = dict.fromkeys(self._types, 0)  # the first word that no match of a type has yet
         for begin, word in enumerate(row):
-            if _inside_word(text, word.start) or min(free.values()) > begin:
+            if min(free.values()) > begin or _inside_word(text, word.start):
                 continue
             for end, named in self._candidates(forms, begin):
-                if not ends[end - 1]:
+                if _inside_word(text, row[end - 1].end):
                     continue
                 for type, names in named.items():
                     if free[type] <= begin and (match := _match(text, row[begin:end], type, names)):

@@ -20,3 +20,8 @@ CREATE TABLE name (
 
 -- kind: biomark.knowledge.entries.Link
 CREATE TABLE link (concept INTEGER NOT NULL, identifier TEXT NOT NULL, kind INTEGER NOT NULL, source INTEGER NOT NULL);
+
+-- The keys (biomark.knowledge.fuzzy) of each name's words
+CREATE TABLE name_key (key TEXT NOT NULL, name INTEGER NOT NULL, PRIMARY KEY (key, name)) WITHOUT ROWID;
+-- Each key, found by its trigrams
+CREATE VIRTUAL TABLE spelled USING fts5 (key, tokenize='trigram');

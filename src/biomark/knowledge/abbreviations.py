@@ -1,0 +1,116 @@
+"""Short forms that a text defines, such as `cystic fibrosis (CF)`.
+
+The algorithm of Schwartz and Hearst (2003, Pacific Symposium on Biocomputing 8, 451-462): what stands in
+parentheses and what stands before them are a short and a long form, in either order, if the
+characters of the short form occur in the long one from right to left, and its first one begins a word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from biomark.spans import Span
+
+_BRACKETS = re.compile(r"[(\[]([^()\[\]]{2,200})[)\]]")
+_SENTENCE_END = re.compile(r"[.;:!?]\s|[()\[\]\n]")
+_WORD = re.compile(r"\S+")
+# What may follow a short form inside its parentheses: (CF; see below), (CF, also mucoviscidosis)
+_REST = re.compile(r"\s*[;,]\s.*|\s+or\s.*", re.DOTALL)
+_SHORT_CHARACTERS = 10
+_SHORT_WORDS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Abbreviation:
+    """A short form and the long form that the text gives it, each by its place in the text."""
+
+    short: Span
+    long: Span
+
+
+def abbreviations(text: str) -> tuple[Abbreviation, ...]:
+    """The definitions in a text, in order.
+
+    Args:
+        text: any number of sentences.
+    """
+    return tuple(_found(text))
+
+
+def _found(text: str) -> Iterator[Abbreviation]:
+    for bracket in _BRACKETS.finditer(text):
+        inside = _trimmed(text, bracket.start(1), bracket.end(1))
+        if inside is None:
+            continue
+        first = _trimmed(text, inside.start, inside.start + len(_REST.sub("", inside.of(text))))
+        if first is not None and _is_short(first.of(text)):
+            long = _long_form(text, first.of(text), _start_before(text, bracket.start(), first), bracket.start())
+            if long is not None:
+                yield Abbreviation(first, long)
+                continue
+        before = _word_before(text, bracket.start())
+        if before is not None and _is_short(before.of(text)):
+            long = _long_form(text, before.of(text), inside.start, inside.end)
+            if long is not None:
+                yield Abbreviation(before, long)
+
+
+def _is_short(form: str) -> bool:
+    """Whether it may be a short form: 2 to 10 characters, two words at most, a letter, and a letter or digit first."""
+    return (
+        2 <= len(form) <= _SHORT_CHARACTERS
+        and len(form.split()) <= _SHORT_WORDS
+        and form[0].isalnum()
+        and any(character.isalpha() for character in form)
+    )
+
+
+def _trimmed(text: str, start: int, end: int) -> Span | None:
+    """The span without white space and quotation marks around it."""
+    while start < end and (text[start].isspace() or text[start] in "\"'"):
+        start += 1
+    while start < end and (text[end - 1].isspace() or text[end - 1] in "\"'"):
+        end -= 1
+    return Span(start, end) if start < end else None
+
+
+def _word_before(text: str, end: int) -> Span | None:
+    """The last word before an offset."""
+    stop = len(text[:end].rstrip())
+    start = max((match.end() for match in re.finditer(r"\s", text[max(0, stop - 50) : stop])), default=0)
+    return _trimmed(text, max(0, stop - 50) + start, stop)
+
+
+def _start_before(text: str, end: int, short: Span) -> int:
+    """Where the words that may make up a long form begin: min(n + 5, 2 n) words for a short form of n characters."""
+    limit = max(0, end - 300)
+    for match in _SENTENCE_END.finditer(text, limit, end):
+        limit = match.end()
+    places = [match.start() for match in _WORD.finditer(text, limit, end)]
+    words = min(len(short) + 5, len(short) * 2)
+    return places[-words] if len(places) >= words else (places[0] if places else end)
+
+
+def _long_form(text: str, short: str, start: int, end: int) -> Span | None:
+    """The shortest piece of text up to `end` that holds the short form's characters, as in the paper's listing."""
+    end = len(text[:end].rstrip())
+    place = end - 1
+    for index in range(len(short) - 1, -1, -1):
+        wanted = short[index].casefold()
+        if not wanted.isalnum():
+            continue
+        while place >= start and (
+            text[place].casefold() != wanted or (index == 0 and place > start and text[place - 1].isalnum())
+        ):
+            place -= 1
+        if place < start:
+            return None
+        place -= 1
+    place += 1
+    long = _trimmed(text, place, end)
+    # As the paper has it: longer than its short form, and not holding it as a word
+    if long is None or len(long) <= len(short) or short in long.of(text).split():
+        return None
+    return long

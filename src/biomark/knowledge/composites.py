@@ -1,0 +1,33 @@
+"""Mentions that name several concepts at once, taken apart: `breast and ovarian cancer`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_BETWEEN = re.compile(
+    r"\s*,\s*(?:and/or|and|or)\s+|\s+(?:and/or|and|or|plus|as\s+well\s+as)\s+|\s*[,/&]\s*", re.IGNORECASE
+)
+_NUMBERED = re.compile(r"(.*\D)\d+")
+_MOST_PARTS = 6
+
+
+def readings(mention: str) -> Iterator[tuple[str, ...]]:
+    """The ways in which a mention can be taken apart, the likelier ones first; none if it names one thing only.
+
+    What stands between commas, slashes, "and" and "or" are its parts. They may share their end (`ocular
+    and auditory toxicity`), their beginning (`cancer of the breast and ovary`, `BRCA1/2`), or nothing.
+    """
+    parts = [part for piece in _BETWEEN.split(mention) if (part := piece.strip(" \t\n-()[]"))]
+    if not 2 <= len(parts) <= _MOST_PARTS:
+        return
+    first, last = parts[0].split(), parts[-1].split()
+    for shared in range(1, len(last)):
+        end = " ".join(last[-shared:])
+        yield (*(f"{part} {end}" for part in parts[:-1]), parts[-1])
+    for shared in range(len(first) - 1, 0, -1):
+        beginning = " ".join(first[:shared])
+        yield (parts[0], *(f"{beginning} {part}" for part in parts[1:]))
+    yield tuple(parts)
+    if (numbered := _NUMBERED.fullmatch(parts[0])) and all(part.isdecimal() for part in parts[1:]):
+        yield (parts[0], *(numbered[1] + part for part in parts[1:]))

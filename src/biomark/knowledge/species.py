@@ -1,0 +1,57 @@
+"""Which species a text speaks of, for genes that many species have under one name."""
+
+from __future__ import annotations
+
+import tomllib
+from collections import Counter
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+
+from biomark.entity_types import canonical as canonical_type
+from biomark.identifiers import canonical
+from biomark.knowledge.forms import words
+from biomark.spans import Document
+
+HUMAN = "NCBITaxon:9606"
+
+Mention = tuple[int, str]
+"""Where a species is named (code points), and its identifier."""
+
+
+def mentions(document: Document) -> tuple[Mention, ...]:
+    """Where a document names species: its mentions of them, and the common names of `species.toml`."""
+    found = [
+        (entity.start, canonical(entity.ids[0], "species"))
+        for entity in document.entities
+        if entity.ids and canonical_type(entity.type) == "species"
+    ]
+    before = ""
+    for word in words(document.text):
+        for name in (f"{before} {word.form}", word.form):
+            if name in _names():
+                found.append((word.start, _names()[name]))
+                break
+        before = word.form
+    return tuple(sorted(found))
+
+
+def nearest(named: Sequence[Mention], place: int, document: Document) -> tuple[str, ...]:
+    """The species that a document names, best first: those of the place's sentence, then the commonest.
+
+    Args:
+        named: from `mentions`.
+        place: where the gene stands, in code points.
+    """
+    sentence = next((span for span in document.sentences if span.start <= place < span.end), None)
+    around = [
+        (abs(place - start), taxon) for start, taxon in named if sentence and sentence.start <= start < sentence.end
+    ]
+    counts = Counter(taxon for _, taxon in named)
+    return tuple(dict.fromkeys([taxon for _, taxon in sorted(around)] + [taxon for taxon, _ in counts.most_common()]))
+
+
+@cache
+def _names() -> dict[str, str]:
+    rows = tomllib.loads(files("biomark.knowledge").joinpath("species.toml").read_text("utf-8"))
+    return {" ".join(word.form for word in words(name)): taxon for taxon, names in rows.items() for name in names}
