@@ -516,6 +516,36 @@ def knowledge_show(
             _print(table)
 
 
+@app.command()
+def reproduce(
+    experiment: Annotated[str, typer.Argument(help="Such as hu2024.")],
+    *,
+    scale: Annotated[str, typer.Option(help="paper, or small where a laptop would need hours.")] = "paper",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FOLDER", help="Write EXPERIMENT.md and .json there.")
+    ] = None,
+    json_: _Json = False,
+) -> None:
+    """Make the table of a paper again."""
+    from rich.table import Table
+
+    from biomark import experiments
+
+    outcome = experiments.reproduce(experiment, scale)
+    if output:
+        _say(f"page: {outcome.write(output, experiment)}")
+    if json_:
+        typer.echo(json.dumps(outcome.data, ensure_ascii=False))
+        return
+    for found in outcome.tables:
+        table = Table(*found.header, title=found.title)
+        for row in found.rows:
+            table.add_row(*row)
+        _print(table)
+    for note in outcome.notes:
+        _say(f"note: {note}")
+
+
 bench_app = typer.Typer(help="Benchmarks beside what you would otherwise run.", no_args_is_help=True)
 app.add_typer(bench_app, name="bench")
 
