@@ -287,6 +287,14 @@ def whole_text(document: Document) -> tuple[Span, ...]:
     return (Span(0, len(document.text)),) if document.text else ()
 
 
+def halves(text: str, span: Span) -> tuple[Span, Span]:
+    """A span of at least two characters in two, at the white space nearest to its middle if there is any inside."""
+    middle = (span.start + span.end) // 2
+    blanks = [n for n in range(span.start + 1, span.end) if text[n].isspace()]
+    cut = min(blanks, key=lambda n: abs(n - middle), default=middle)
+    return Span(span.start, cut), Span(cut, span.end)
+
+
 __all__ = [
     "NO_INFONS",
     "Document",
@@ -297,5 +305,6 @@ __all__ = [
     "Relation",
     "Span",
     "flat",
+    "halves",
     "whole_text",
 ]

@@ -13,7 +13,7 @@ import os
 import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -24,7 +24,7 @@ from biomark.chat.answers import Malformed, kept_of, read_body, read_stream, wit
 from biomark.chat.cache import Cache, Kept, key_of
 from biomark.corpora import cache_folder
 from biomark.errors import ChatError, MissingExtraError, UsageError
-from biomark.options import option
+from biomark.settings import ServerOptions
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -37,64 +37,52 @@ _ASKED = ("max_tokens", "temperature", "answers", "sample", "schema")
 _OPTIONAL = ("temperature", "max_tokens", "stream_options", "response_format")
 
 
-@dataclass(frozen=True, slots=True)
-class ServerOptions:
-    """How a server is asked; each field says what it means."""
+def account_of(options: ServerOptions) -> Account:
+    """What may be spent.
 
-    base_url: str = option("", "The server's address, such as http://localhost:8000/v1; nothing is sent elsewhere.")
-    concurrency: int = option(8, "Requests under way at once.")
-    timeout: float = option(120.0, "Seconds for one answer.")
-    retries: int = option(6, "How often a request is sent again after a failure.")
-    price_in: float = option(0.0, "Price of a million tokens that the model reads.")
-    price_out: float = option(0.0, "Price of a million tokens that the model writes.")
-    budget: str = option("", "Stop before it is exceeded: money (needs the prices) or '200000 tokens'.")
-    cache: str = option("", "A file that keeps answers; else one in your cache folder; none: nothing is kept.")
-    stream: bool = option(False, "Let the server stream its answers, for proxies that cut off silent connections.")
-    extra: str = option("", "A JSON object to add to each request, for options of the server's own.")
+    Raises:
+        UsageError: if the budget makes no sense.
+    """
+    prices = Prices(options.price_in, options.price_out)
+    return Account(prices, parse_budget(options.budget, prices) if options.budget else None)
 
-    def account(self) -> Account:
-        """What may be spent.
 
-        Raises:
-            UsageError: if the budget makes no sense.
-        """
-        prices = Prices(self.price_in, self.price_out)
-        return Account(prices, parse_budget(self.budget, prices) if self.budget else None)
+def cache_file(options: ServerOptions) -> Path | None:
+    """Where answers are kept; None: nowhere."""
+    if options.cache == "none":
+        return None
+    return Path(options.cache) if options.cache else cache_folder().parent / "answers.sqlite"
 
-    def cache_file(self) -> Path | None:
-        """Where answers are kept; None: nowhere."""
-        if self.cache == "none":
-            return None
-        return Path(self.cache) if self.cache else cache_folder().parent / "answers.sqlite"
 
-    def check(self) -> None:
-        """Look for what cannot work.
+def check(options: ServerOptions) -> None:
+    """Look for what cannot work.
 
-        Raises:
-            UsageError: if there is any such thing.
-        """
-        address = urlsplit(self.base_url)
-        if not self.base_url:
-            raise UsageError("say which server to ask: --base-url http://localhost:8000/v1; there is no default")
-        if address.scheme not in ("http", "https") or not address.hostname:
-            raise UsageError(f"--base-url {self.base_url} is no address such as http://localhost:8000/v1")
-        if self.concurrency < 1 or self.retries < 0 or self.timeout <= 0:
-            raise UsageError("--concurrency is at least 1, --retries at least 0, --timeout more than 0")
-        self.extras()
+    Raises:
+        UsageError: if there is any such thing.
+    """
+    address = urlsplit(options.base_url)
+    if not options.base_url:
+        raise UsageError("say which server to ask: --base-url http://localhost:8000/v1; there is no default")
+    if address.scheme not in ("http", "https") or not address.hostname:
+        raise UsageError(f"--base-url {options.base_url} is no address such as http://localhost:8000/v1")
+    if options.concurrency < 1 or options.retries < 0 or options.timeout <= 0:
+        raise UsageError("--concurrency is at least 1, --retries at least 0, --timeout more than 0")
+    extras(options)
 
-    def extras(self) -> dict[str, object]:
-        """What `extra` adds to requests.
 
-        Raises:
-            UsageError: if it is no JSON object.
-        """
-        try:
-            found = json.loads(self.extra or "{}")
-        except ValueError as error:
-            raise UsageError(f"--extra is no JSON: {error}") from error
-        if not isinstance(found, dict):
-            raise UsageError(f"--extra is a JSON object, such as '{{\"top_k\": 20}}', not {self.extra}")
-        return found
+def extras(options: ServerOptions) -> dict[str, object]:
+    """What `extra` adds to requests.
+
+    Raises:
+        UsageError: if it is no JSON object.
+    """
+    try:
+        found = json.loads(options.extra or "{}")
+    except ValueError as error:
+        raise UsageError(f"--extra is no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise UsageError(f"--extra is a JSON object, such as '{{\"top_k\": 20}}', not {options.extra}")
+    return found
 
 
 class Server:
@@ -114,14 +102,14 @@ class Server:
     """
 
     def __init__(self, model: str, options: ServerOptions) -> None:
-        options.check()
+        check(options)
         try:
             import openai  # noqa: F401
         except ImportError as error:
             raise MissingExtraError("openai", "llm") from error
         self.model = model
         self.options = options
-        self.account = options.account()
+        self.account = account_of(options)
         self.abilities: dict[str, bool] = {}
         self.refused: set[str] = set()
         self.answered = False
@@ -139,7 +127,7 @@ class Server:
 
         # At a lower level the SDK logs whole requests, and with them the text.
         logging.getLogger("openai").setLevel(logging.INFO)
-        file = self.options.cache_file()
+        file = cache_file(self.options)
         key = next((value for name in KEYS if (value := os.environ.get(name))), _NO_KEY)
         # A redirect would carry the text elsewhere.
         transport = openai.DefaultAsyncHttpxClient(follow_redirects=False)
@@ -161,7 +149,7 @@ class _Session:
     def __init__(self, server: Server, client: AsyncOpenAI, cache: Cache | None) -> None:
         self._server = server
         self._options = server.options
-        self._extras = server.options.extras()
+        self._extras = extras(server.options)
         self._client = client
         self._cache = cache
         self._free = asyncio.Semaphore(server.options.concurrency)

@@ -25,7 +25,7 @@ from biomark.decoding.vocabulary import Vocabulary
 from biomark.errors import BiomarkError, UsageError
 from biomark.recognizers import Annotated, Recognizer, in_groups
 from biomark.sentences import with_sentences
-from biomark.spans import Document, Entity, Rejected, Span
+from biomark.spans import Document, Entity, Rejected, Span, halves
 
 if TYPE_CHECKING:
     from transformers import LogitsProcessorList, PreTrainedModel
@@ -334,11 +334,3 @@ class GenerativeRecognizer:
 
     def _rejected(self, document: Document, span: Span, reason: str, raw: str = "") -> Rejected:
         return Rejected(reason, raw=raw or span.of(document.text), document_id=document.id, window=span)
-
-
-def halves(text: str, span: Span) -> tuple[Span, Span]:
-    """A span of at least two characters in two, at the white space nearest to its middle if there is any inside."""
-    middle = (span.start + span.end) // 2
-    blanks = [n for n in range(span.start + 1, span.end) if text[n].isspace()]
-    cut = min(blanks, key=lambda n: abs(n - middle), default=middle)
-    return Span(span.start, cut), Span(cut, span.end)

@@ -1,0 +1,198 @@
+"""A causal language model in this process as a chat model: the prompts of servers, no server.
+
+Where the answer repeats a text with marks, it is decoded under the mark grammar (see `biomark.decoding`), so
+that any model's answer is faithful, whether it was tuned for this or not. Everything else is generated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from biomark.chat import ASSISTANT, SYSTEM, USER, Ask, Message, Reply, Request, Unanswered
+from biomark.chat.account import Account
+from biomark.chat.answers import without_thoughts
+from biomark.decoding.engine import Decoder
+from biomark.decoding.vocabulary import Vocabulary
+from biomark.marks import encode
+from biomark.prompting import without_system
+from biomark.recognizers.generative import MarkDecoding, Window
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
+
+# Stand for what is said while a template is filled in; characters for private use.
+_PLACE = "\U000f2000{}\U000f2001"
+_PLAIN = {SYSTEM: "{}\n\n", USER: "{}\n\n### Answer\n", ASSISTANT: "{}\n\n"}
+_STOPS = ("\n\n### Text", "\n\n### Knowledge")  # where a model without a template begins another example
+
+
+class InProcess:
+    """A model in this process; requests that wait are answered in batches.
+
+    Args:
+        model: a causal language model; is put in evaluation mode.
+        vocabulary: of the model.
+        tokenizer: for its chat template; a model without one gets a plain prompt.
+        batch: requests answered at once.
+        decoder: for answers with marks; None: they are generated like others.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        vocabulary: Vocabulary,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        batch: int = 16,
+        decoder: Decoder | None = None,
+    ) -> None:
+        self.account = Account()
+        self.concurrency = batch
+        self._model = model.eval()  # type: ignore[no-untyped-call]
+        self._vocabulary = vocabulary
+        self._tokenizer = tokenizer
+        self._templated = bool(getattr(tokenizer, "chat_template", None))
+        self._marking = MarkDecoding(decoder, vocabulary) if decoder else None
+        positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+        self._longest = int(positions) if positions else None
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Ask]:
+        """See `biomark.chat.Chat`."""
+        waiting = _Waiting(self._answer, self.concurrency)
+        yield waiting.ask
+
+    def _answer(self, requests: Sequence[Request]) -> list[Reply | Unanswered]:
+        """The answers to some requests, of which none spoils the others."""
+        try:
+            prompts = [self._prompt(request.messages) for request in requests]
+            if self._marking is not None and requests[0].source is not None:
+                return self._mark(self._marking, requests, prompts)
+            return self._generate(requests, prompts)
+        except Exception as error:  # whatever a model or its template raises must not stop the rest
+            if len(requests) > 1:
+                return [reply for request in requests for reply in self._answer([request])]
+            return [Unanswered(f"the model in this process gives no answer: {error}")]
+
+    def _mark(
+        self, marking: MarkDecoding, requests: Sequence[Request], prompts: Sequence[list[int]]
+    ) -> list[Reply | Unanswered]:
+        asked = [Window(r.source or "", "", tuple(ids)) for r, ids in zip(requests, prompts, strict=True)]
+        replies: list[Reply | Unanswered] = []
+        fits = [self._longest is None or len(ids) < self._longest for ids in prompts]
+        answers = iter(marking.answer([window for window, fit in zip(asked, fits, strict=True) if fit]))
+        for window, fit in zip(asked, fits, strict=True):
+            found = next(answers) if fit else None
+            if found is None:
+                replies.append(Unanswered("the prompt leaves no room for an answer; take fewer --shots", too_long=True))
+                continue
+            text = encode(window.text, found.entities).text
+            self._pay(len(window.prompt), len(self._vocabulary.answer(window.text, ())))
+            replies.append(Reply((text,), scores=tuple(e.score or 0.0 for e in found.entities)))
+        return replies
+
+    def _generate(self, requests: Sequence[Request], prompts: Sequence[list[int]]) -> list[Reply | Unanswered]:
+        """Answers by `generate` of transformers; of requests for several answers, one after the other."""
+        replies: list[Reply | Unanswered] = []
+        for request, prompt in zip(requests, prompts, strict=True):
+            room = (self._longest or 1_000_000) - len(prompt)
+            if room < 1:
+                replies.append(Unanswered("the prompt leaves no room for an answer; take fewer --shots", too_long=True))
+                continue
+            sampling = {"do_sample": True, "temperature": request.temperature} if request.temperature else {}
+            with torch.inference_mode():
+                ids = torch.tensor([prompt], device=self._model.device)
+                said = self._model.generate(
+                    input_ids=ids,
+                    attention_mask=torch.ones_like(ids),
+                    max_new_tokens=min(request.max_tokens, room),
+                    num_return_sequences=request.answers,
+                    pad_token_id=self._vocabulary.end,
+                    **(sampling or {"do_sample": False}),
+                )
+            rows = [self._said(row[len(prompt) :].tolist()) for row in said]
+            self._pay(len(prompt), sum(len(row) for row in said) - len(prompt) * len(said))
+            replies.append(Reply(tuple(text for text, _ in rows), all(finished for _, finished in rows)))
+        return replies
+
+    def _said(self, ids: list[int]) -> tuple[str, bool]:
+        """The text of an answer, and whether it ended by itself."""
+        ends = self._model.generation_config.eos_token_id
+        stops = {self._vocabulary.end, *(ends if isinstance(ends, list) else [ends])}
+        finished = not stops.isdisjoint(ids)
+        text = self._vocabulary.text(ids)
+        if not self._templated:
+            for stop in _STOPS:
+                before, found, _ = text.partition(stop)
+                text, finished = before, finished or bool(found)
+            text = text.strip("\n")
+        return without_thoughts(text), finished
+
+    def _pay(self, read: int, written: int) -> None:
+        self.account.pay(read, written, estimated=False)
+
+    def _prompt(self, messages: Sequence[Message]) -> list[int]:
+        """The ids of a conversation, up to where the answer begins; nothing that is said in it is a special token."""
+        if not self._templated:
+            return self._vocabulary.prompt("".join(_PLAIN[m.role].format(m.content) for m in messages))
+        try:
+            filled = self._fill(messages)
+        except Exception:  # a template raises whatever it likes where it knows no system message
+            messages = without_system(messages)
+            filled = self._fill(messages)
+        ids: list[int] = []
+        for n, message in enumerate(messages):
+            before, _, filled = filled.partition(_PLACE.format(n))
+            ids += self._special(before) + self._vocabulary.answer(message.content, ())
+        return ids + self._special(filled)
+
+    def _fill(self, messages: Sequence[Message]) -> str:
+        places = [{"role": message.role, "content": _PLACE.format(n)} for n, message in enumerate(messages)]
+        filled: Any = self._tokenizer.apply_chat_template(places, tokenize=False, add_generation_prompt=True)
+        return str(filled)
+
+    def _special(self, text: str) -> list[int]:
+        return list(self._vocabulary.full.encode(text, add_special_tokens=False).ids)
+
+
+class _Waiting:
+    """Requests that wait for their turn: those that came while a batch was answered make the next one."""
+
+    def __init__(self, answer: Callable[[Sequence[Request]], list[Reply | Unanswered]], batch: int) -> None:
+        self._answer = answer
+        self._batch = batch
+        self._waiting: list[tuple[Request, asyncio.Future[Reply]]] = []
+        self._turn: asyncio.Task[None] | None = None
+
+    async def ask(self, request: Request) -> Reply:
+        """The answer to a request."""
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._waiting.append((request, future))
+        if self._turn is None or self._turn.done():
+            self._turn = asyncio.create_task(self._work())
+        return await future
+
+    async def _work(self) -> None:
+        await asyncio.sleep(0)  # let others come
+        while self._waiting:
+            # Those that are answered in one way, the longest first
+            self._waiting.sort(key=lambda pair: (pair[0].source is None, -pair[0].tokens()))
+            kind = self._waiting[0][0].source is None
+            batch = [pair for pair in self._waiting if (pair[0].source is None) == kind][: self._batch]
+            del self._waiting[: len(batch)]
+            replies = await asyncio.to_thread(self._answer, [request for request, _ in batch])
+            for (_, future), reply in zip(batch, replies, strict=True):
+                if future.done():  # nobody waits any more
+                    continue
+                if isinstance(reply, Unanswered):
+                    future.set_exception(reply)
+                else:
+                    future.set_result(reply)

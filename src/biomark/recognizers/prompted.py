@@ -1,0 +1,380 @@
+"""Mentions from the answers of a prompted language model, on a server or in this process.
+
+Sentences (or windows of several) are asked about one by one; documents are under way side by side and come
+back in order. What a model answers can neither stop the run nor move an offset: what cannot be placed in the
+text is rejected with its reason, and so is what was not answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter, deque
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
+from typing import Any, TypeVar
+
+from biomark.chat import Ask, Chat, Reply, Request, Unanswered, estimate
+from biomark.errors import UsageError
+from biomark.knowledge.store import Store
+from biomark.prompting import SECOND_ROUND, TWO_STEP, YES_NO, Ontology, Prompter, check, readable
+from biomark.recognizers import Annotated
+from biomark.retrieval import Chooser, Example, Mentions, chooser
+from biomark.sentences import with_sentences
+from biomark.settings import PromptOptions
+from biomark.shapes import Decoded, shape_named
+from biomark.shapes.mark import MARK
+from biomark.spans import Document, Entity, Rejected, Span, halves
+
+T = TypeVar("T")
+_CUT = 400  # code points; what is longer is asked in two parts if it, or its answer, is too long
+_ANSWER = 256  # tokens that an answer may have beside twice those of its text
+_SHORT = 16  # tokens of a yes or no
+_SURE = 0.5  # share of the samples that a mention needs
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What was found in a part of a document, with offsets in the document.
+
+    Attributes:
+        entities: the mentions.
+        rejected: what answers say that has no place.
+        unanswered: the parts that got no answer, and why.
+    """
+
+    entities: tuple[Entity, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+    unanswered: tuple[tuple[Span, str], ...] = ()
+
+
+class PromptedRecognizer:
+    """Asks a chat model for the mentions of any types.
+
+    Args:
+        chat: the model.
+        options: of the prompts.
+        pool: what demonstrations are chosen from; all of it is read when documents are annotated first.
+        store: what the ontology's terms are looked up in; is not closed.
+        mentions: for demonstrations chosen by `entity-knn`.
+
+    Attributes:
+        counts: `answers` that were read, `unfaithful` ones, mentions that the second round added (`added`) and that
+            a question refuted (`refuted`), and what of the demonstrations was left out.
+
+    Raises:
+        UsageError: if the options make no sense, or need a store.
+    """
+
+    def __init__(
+        self,
+        chat: Chat,
+        options: PromptOptions | None = None,
+        *,
+        pool: Iterable[Example] = (),
+        store: Store | None = None,
+        mentions: Mentions | None = None,
+    ) -> None:
+        self.chat = chat
+        self.options = options or PromptOptions()
+        check(self.options)
+        self.counts: Counter[str] = Counter()
+        if self.options.ontology and store is None:
+            raise UsageError("--ontology needs a term store: --store STORE; biomark knowledge build makes one")
+        self.ontology = (
+            Ontology(store, definitions=self.options.definitions) if store and self.options.ontology else None
+        )
+        self._shape = shape_named(self.options.shape)
+        self._given = pool
+        self._pool: tuple[Example, ...] | None = None
+        self._mentions = mentions
+        self._prompters: dict[tuple[str, ...], tuple[Prompter, ...]] = {}
+
+    @property
+    def types(self) -> tuple[str, ...] | None:
+        """None: a model can be asked for any type."""
+        return None
+
+    def annotate(
+        self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
+    ) -> Iterator[Annotated]:
+        """See `biomark.recognizers.Recognizer`; a mention lies within a sentence or window.
+
+        Raises:
+            ChatError: if the server refuses the first request, or cannot be reached.
+        """
+        if not types:
+            raise UsageError("a prompted model finds whatever it is asked for; say --types disease,chemical")
+        least = min_score if min_score is not None else _SURE if self.options.samples > 1 else 0.0
+        prompters = self._prompters_of(tuple(types))
+        return self._stream(documents, _Asking(self, prompters, tuple(types), least))
+
+    def _stream(self, documents: Iterable[Document], asking: _Asking) -> Iterator[Annotated]:
+        """The documents in order, several of them under way."""
+        with _event_loop() as run:
+            session = self.chat.session()
+            ask = run(session.__aenter__()).result()
+            waiting: deque[Future[Annotated]] = deque()
+            try:
+                for document in documents:
+                    waiting.append(run(asking.document(ask, document)))
+                    if len(waiting) >= self.chat.concurrency:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                run(_stop_all()).result()
+                run(session.__aexit__(None, None, None)).result()
+
+    def _prompters_of(self, types: tuple[str, ...]) -> tuple[Prompter, ...]:
+        """One for the types that are asked about together; they keep what their choosers hold."""
+        if types not in self._prompters:
+            groups = [(type,) for type in types] if self._shape.single else [types]
+            if self._pool is None:
+                self._pool = tuple(self._given)
+            # One chooser for all groups that may have the same examples: some hold an embedding of each
+            choosers: dict[frozenset[tuple[str, ...]], Chooser] = {}
+            pool = readable(self._pool, self._shape, groups, self.counts)
+            self._prompters[types] = tuple(
+                Prompter(group, self.options, self._chooser(group, pool, choosers), self.ontology) for group in groups
+            )
+        return self._prompters[types]
+
+    def _chooser(
+        self, types: tuple[str, ...], pool: Sequence[Example], made: dict[frozenset[tuple[str, ...]], Chooser]
+    ) -> Chooser | None:
+        if not self._pool or not self.options.shots:
+            return None
+        usable = [example for example in pool if set(types) <= set(example.types)]
+        if not usable:
+            raise UsageError(f"none of the demonstrations' corpora annotates {', '.join(types)} (all of them)")
+        kinds = frozenset(example.types for example in usable)
+        if kinds not in made:
+            options = self.options
+            made[kinds] = chooser(
+                options.choose, usable, seed=options.seed, diversity=options.diversity, mentions=self._mentions
+            )
+        return made[kinds]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """One call of `annotate`.
+
+    Attributes:
+        of: whose it is.
+        prompters: of the types that are asked about together.
+        types: all of them, in the order of the results.
+        least: the lowest score.
+    """
+
+    of: PromptedRecognizer
+    prompters: tuple[Prompter, ...]
+    types: tuple[str, ...]
+    least: float
+
+    async def document(self, ask: Ask, document: Document) -> Annotated:
+        """The document with its mentions."""
+        document = replace(document, entities=(), alternatives=(), relations=())
+        spans = windows(with_sentences(document), self.of.options.window)
+        parts = [self._window(ask, document, span, prompter) for span in spans for prompter in self.prompters]
+        found = _together(await _all(parts))
+        entities = sorted(
+            (e for e in found.entities if e.score is None or e.score >= self.least),
+            key=lambda e: (e.start, e.end, self.types.index(e.type)),
+        )
+        rejected = [replace(r, document_id=document.id) for r in found.rejected]
+        for reason in dict.fromkeys(reason for _, reason in found.unanswered):
+            places = [span for span, why in found.unanswered if why == reason]
+            window = Span(min(span.start for span in places), max(span.end for span in places))
+            times = f" ({len(places)} of {len(parts)} questions)" if len(parts) > 1 else ""
+            rejected.append(Rejected(reason + times, document_id=document.id, window=window))
+        return Annotated(replace(document, entities=tuple(entities)), tuple(rejected))
+
+    async def _window(self, ask: Ask, document: Document, span: Span, prompter: Prompter) -> _Found:
+        """What is found in a part of a document; what is too long is asked in two parts."""
+        text = span.of(document.text)
+        try:
+            found, finished = await self._answered(ask, text, document.id, prompter)
+        except Unanswered as error:
+            if not error.too_long or len(span) <= _CUT:
+                return _Found(unanswered=((span, error.reason),))
+        else:
+            if finished or len(span) <= _CUT:
+                return _placed(found, span)
+        parts = [self._window(ask, document, part, prompter) for part in halves(document.text, span)]
+        return _together(await _all(parts))
+
+    async def _answered(self, ask: Ask, text: str, document_id: str, prompter: Prompter) -> tuple[_Found, bool]:
+        """What is found in a text, with offsets in it, and whether the answer ended by itself."""
+        options = self.of.options
+        known = await self._known(ask, text, prompter)
+        messages = prompter.messages(text, document_id, known)
+        request = Request(
+            messages,
+            options.max_tokens or 2 * estimate(text) + _ANSWER,
+            temperature=options.heat,
+            answers=options.samples,
+            schema=prompter.shape.schema(prompter.types),
+            source=text if prompter.shape is MARK else None,
+        )
+        reply = await ask(request)
+        found = self._read(reply, text, prompter)
+        if not reply.finished:
+            if len(text) > _CUT:
+                return found, False
+            cut = Rejected(f"the answer was cut off at {request.max_tokens} tokens; raise --max-tokens")
+            found = replace(found, rejected=(*found.rejected, cut))
+        if SECOND_ROUND in options.verify:
+            again = replace(request, messages=prompter.second_round(messages, text, found.entities), answers=1)
+            found = await self._missed(ask, again, text, prompter, found)
+        if YES_NO in options.verify:
+            found = await self._confirmed(ask, text, prompter, found)
+        return found, True
+
+    async def _known(self, ask: Ask, text: str, prompter: Prompter) -> Sequence[str]:
+        """What the ontology says of a text's terms."""
+        ontology = self.of.ontology
+        if ontology is None:
+            return ()
+        if self.of.options.ontology != TWO_STEP:
+            return ontology.of_text(text)
+        reply = await ask(Request(prompter.candidates(text), estimate(text) + _ANSWER))
+        return ontology.of_answer(reply.texts[0], text)
+
+    def _read(self, reply: Reply, text: str, prompter: Prompter) -> _Found:
+        """The mentions of all answers; of several answers, each with the share that has it."""
+        votes: Counter[tuple[tuple[Span, ...], str]] = Counter()
+        entities: tuple[Entity, ...] = ()
+        rejected: dict[Rejected, None] = {}
+        for answer in reply.texts:
+            decoded = _decoded(answer, text, prompter)
+            self.of.counts += Counter(answers=1, unfaithful=int(not decoded.faithful))
+            entities = decoded.entities
+            rejected |= dict.fromkeys(decoded.rejected)
+            votes.update({(entity.spans, entity.type) for entity in entities})
+        if self.of.options.samples > 1:
+            entities = tuple(
+                Entity(spans, type, score=count / len(reply.texts)) for (spans, type), count in votes.items()
+            )
+        elif reply.scores is not None and len(reply.scores) == len(entities):
+            entities = tuple(replace(e, score=s) for e, s in zip(entities, reply.scores, strict=True))
+        return _Found(entities, tuple(rejected))
+
+    async def _missed(self, ask: Ask, request: Request, text: str, prompter: Prompter, found: _Found) -> _Found:
+        """Together with the mentions of a second round that overlap none of the first."""
+        try:
+            decoded = _decoded((await ask(request)).texts[0], text, prompter)
+        except Unanswered as error:
+            return replace(found, unanswered=_not(text, "asked what was missed", error))
+        more = [e for e in decoded.entities if not any(e.type == f.type and e.overlaps(f) for f in found.entities)]
+        self.of.counts["added"] += len(more)
+        return replace(found, entities=(*found.entities, *more))
+
+    async def _confirmed(self, ask: Ask, text: str, prompter: Prompter, found: _Found) -> _Found:
+        """Without the mentions of which the model says, asked about them alone, that they are none."""
+        asked = list(dict.fromkeys((entity.mention(text), entity.type) for entity in found.entities))
+        answers = await _all([self._is_one(ask, text, mention, type, prompter) for mention, type in asked])
+        refuted = {pair for pair, answer in zip(asked, answers, strict=True) if answer is False}
+        kept = tuple(e for e in found.entities if (e.mention(text), e.type) not in refuted)
+        self.of.counts["refuted"] += len(found.entities) - len(kept)
+        failed = [answer for answer in answers if isinstance(answer, Unanswered)]
+        unanswered = _not(text, "asked yes or no", failed[0]) if failed else ()
+        return replace(found, entities=kept, unanswered=(*found.unanswered, *unanswered))
+
+    async def _is_one(
+        self, ask: Ask, text: str, mention: str, type: str, prompter: Prompter
+    ) -> bool | Unanswered | None:
+        """Whether a mention is one; None: the model says neither yes nor no."""
+        room = self.of.options.max_tokens or _SHORT
+        try:
+            reply = await ask(Request(prompter.yes_no(text, mention, type), room))
+        except Unanswered as error:
+            return error
+        words = reply.texts[0].casefold().replace("*", " ").split()
+        first = words[0].strip(".,!:;\"'") if words else ""
+        return {"yes": True, "no": False}.get(first)
+
+
+def windows(document: Document, size: int) -> Iterator[Span]:
+    """The sentences of a document, those in a row together as long as they span no more than `size` code points."""
+    under_way: Span | None = None
+    for sentence in document.sentences:
+        if under_way is not None and sentence.end - under_way.start <= size:
+            under_way = Span(under_way.start, sentence.end)
+            continue
+        if under_way is not None:
+            yield under_way
+        under_way = sentence
+    if under_way is not None:
+        yield under_way
+
+
+def _decoded(answer: str, text: str, prompter: Prompter) -> Decoded:
+    """What an answer says, and nothing that does not fit the text, whatever the shape makes of it."""
+    try:
+        decoded = prompter.shape.decode(answer, text, prompter.types)
+    except Exception as error:  # whatever a model wrote must not stop the rest
+        return Decoded((), (Rejected(f"the answer cannot be read: {error!r}", raw=answer),), faithful=False)
+    fits = [e for e in decoded.entities if e.end <= len(text) and e.type in prompter.types]
+    return replace(decoded, entities=tuple(fits))
+
+
+def _placed(found: _Found, span: Span) -> _Found:
+    """With offsets of the document, given what was found in a span of it."""
+    return _Found(
+        tuple(entity.shift(span.start) for entity in found.entities),
+        tuple(replace(rejected, window=span) for rejected in found.rejected),
+        tuple((part.shift(span.start), reason) for part, reason in found.unanswered),
+    )
+
+
+def _together(found: Sequence[_Found]) -> _Found:
+    entities, rejected, unanswered = (
+        tuple(chain.from_iterable(getattr(part, name) for part in found))
+        for name in ("entities", "rejected", "unanswered")
+    )
+    return _Found(entities, rejected, unanswered)
+
+
+def _not(text: str, what: str, error: Unanswered) -> tuple[tuple[Span, str], ...]:
+    return ((Span(0, len(text)), f"found, but not {what}: {error.reason}"),)
+
+
+async def _all(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """All results in order; if one fails for good, so does this, and the rest is stopped."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(part) for part in work]
+    except BaseExceptionGroup as errors:
+        error: BaseException = errors
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None
+    return [task.result() for task in tasks]
+
+
+async def _stop_all() -> None:
+    """Stop all that is under way."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
+@contextmanager
+def _event_loop() -> Iterator[Any]:
+    """A loop in a thread of its own, as the caller may be in a loop already; gives what starts work in it."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="biomark-chat", daemon=True)
+    thread.start()
+    try:
+        yield partial(asyncio.run_coroutine_threadsafe, loop=loop)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
