@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import re
+import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, processors
+from transformers import AutoTokenizer, BertConfig, BertModel, PreTrainedTokenizerFast
 
 from biomark import embedding
 from biomark.embedding import Vectors
-from biomark.errors import FormatError, UsageError
+from biomark.errors import FormatError, ModelError, UsageError
 from biomark.retrieval import CHOOSERS, MOST, Example, chooser, examples, of_types
 from biomark.spans import Entity, Rejected, Span
+from conftest import Outcome
 
 MENTIONS = ("breast cancer", "fever", "aspirin", "colorectal cancer", "asthma", "TNF-α")
 WAYS = [*((how, 0.0) for how in CHOOSERS), *((how, 0.4) for how in ("tfidf", "knn", "entity-knn"))]
@@ -331,3 +337,90 @@ def test_vectors_are_kept_and_made_anew_where_they_do_not_fit(tmp_path: Path) ->
     blocked = tmp_path / "file"
     blocked.write_text("not a folder", "utf-8")
     assert np.array_equal(embedding.cached(letters, texts, blocked), first)
+
+
+@pytest.fixture(scope="module")
+def encoder_folder(tmp_path_factory: pytest.TempPathFactory, word_pieces: Tokenizer) -> Path:
+    """A random encoder of BERT's kind that reads 16 tokens at a time."""
+    folder = tmp_path_factory.mktemp("encoder")
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = BertConfig(vocab_size=word_pieces.get_vocab_size(), max_position_embeddings=16, **sizes)
+    BertModel(config).save_pretrained(folder)
+    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    written = Tokenizer.from_str(word_pieces.to_str())
+    ends = [(token, written.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
+    written.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
+    PreTrainedTokenizerFast(tokenizer_object=written, **special).save_pretrained(folder)
+    return folder
+
+
+def pooling(folder: Path, to: Path, **ways: object) -> Path:
+    """A copy of an encoder that sentence-transformers would pool in some way."""
+    shutil.copytree(folder, to)
+    (to / "1_Pooling").mkdir()
+    (to / "1_Pooling" / "config.json").write_text(json.dumps({"word_embedding_dimension": 32, **ways}), "utf-8")
+    parts = [{"type": "sentence_transformers.models.Transformer"}, {"type": "sentence_transformers.models.Pooling"}]
+    (to / "modules.json").write_text(json.dumps(parts), "utf-8")
+    return to
+
+
+def test_an_encoders_vectors(encoder_folder: Path, tmp_path: Path) -> None:
+    """Against the network itself, one text at a time."""
+    torch.set_num_threads(1)
+    texts = ["Aspirin helped two patients.", "", "Fever and cough."]
+    network, tokenizer = BertModel.from_pretrained(encoder_folder), AutoTokenizer.from_pretrained(encoder_folder)
+    first = pooling(encoder_folder, tmp_path / "first", pooling_mode_cls_token=True, pooling_mode_mean_tokens=False)
+    newer = pooling(encoder_folder, tmp_path / "newer", pooling_mode="cls")
+    mean = embedding.load(str(encoder_folder)).embed(texts)
+    cls = embedding.load(str(first)).embed(texts)
+    assert np.array_equal(embedding.load(str(newer)).embed(texts), cls)
+    assert mean.dtype == np.float32
+    for row, text in enumerate(texts):
+        with torch.inference_mode():
+            hidden = network(**tokenizer(text, return_tensors="pt")).last_hidden_state[0].numpy()
+        for found, expected in ((mean[row], hidden.mean(axis=0)), (cls[row], hidden[0])):
+            assert found == pytest.approx(expected / np.linalg.norm(expected), abs=1e-5)
+
+
+def test_an_encoder_reads_all_of_a_long_text(encoder_folder: Path) -> None:
+    torch.set_num_threads(1)
+    encoder = embedding.load(str(encoder_folder))
+    long = "Aspirin helped two patients with fever and cough. " * 20
+    short, changed = encoder.embed(["Fever.", long + "Fever."]), encoder.embed(["Fever.", long + "Zileuton."])
+    assert np.allclose(short[0], changed[0], atol=1e-6)
+    assert not np.allclose(short[1], changed[1], atol=1e-4)
+    assert np.allclose(np.linalg.norm(short, axis=1), 1)
+    assert encoder.embed([]).shape == (0, 32)
+
+
+def test_encoders_that_cannot_be_used(encoder_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        embedding.load(str(tmp_path))
+    with pytest.raises(ModelError, match="pip install no_such_package"):
+        embedding.load("package:no_such_package")
+    last = pooling(encoder_folder, tmp_path / "last", pooling_mode="lasttoken")
+    with pytest.raises(ModelError, match="pools by lasttoken"):
+        embedding.load(str(last))
+    dense = pooling(encoder_folder, tmp_path / "dense", pooling_mode="mean")
+    (dense / "modules.json").write_text('[{"type": "sentence_transformers.models.Dense"}]', "utf-8")
+    with pytest.raises(ModelError, match="Dense"):
+        embedding.load(str(dense))
+
+
+def test_bench(biomark: Callable[..., Outcome], encoder_folder: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    torch.set_num_threads(1)
+    asked, pool = tmp_path / "asked.pubtator", tmp_path / "pool.pubtator"
+    rows = "1\t3\t9\tasthma\tDisease\n1\t19\t24\tFever\tDisease\n"
+    asked.write_text(f"1|t|No asthma was seen\n1|a|Fever.\n{rows}", "utf-8")
+    rows = "2\t0\t6\tAsthma\tDisease\n"
+    pool.write_text(f"2|t|Asthma was seen in two children\n2|a|\n{rows}\n3|t|A cold day\n3|a|\n", "utf-8")
+    shown = biomark("bench", "retrieval", asked, "--pool", pool, "--embedder", encoder_folder)
+    assert shown.status == 0, shown
+    found = json.loads(shown.out.splitlines()[-1])
+    assert (found["sentences"], found["mentions"], found["pool"]) == (2, 2, 2)
+    assert set(CHOOSERS) < set(found["ways"])
+    for way in found["ways"].values():
+        assert way["k=5"] == {"mentions": 0.5, "words": 0.5, "any": 1.0}
+    assert found["ways"]["bm25"]["k=1"]["mentions"] == 0.5
