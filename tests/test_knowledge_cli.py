@@ -172,3 +172,13 @@ def test_a_store_of_the_corpora(biomark: Biomark, corpora: Path, monkeypatch: py
     scored = json.loads(biomark("evaluate", "bc5cdr:devel", "o.pubtator", "--json").out)["types"]
     assert scored["disease"]["strict"]["f1"] > 0.73
     assert scored["chemical"]["strict"]["precision"] > 0.92
+
+
+def test_bench(biomark: Biomark) -> None:
+    pytest.importorskip("ahocorasick")
+    done = biomark("bench", "knowledge", "--terms", "500", "--sentences", "60", "--rounds", "1")
+    found = json.loads(done.out)
+    assert (found["terms"], found["sentences"]) == (500, 60)
+    assert found["mentions"] >= 60
+    assert set(found["sentences_per_second"]) >= {"biomark", "pyahocorasick"}
+    assert 0 < found["opening_seconds"]["biomark"] < 1

@@ -25,6 +25,7 @@ from biomark.knowledge.entries import Description, Kind, Link
 from biomark.knowledge.forms import form
 
 FORMAT = "1"
+_MAPPED = 1 << 31  # bytes of the file at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,8 @@ class Store:
         self._database = sqlite3.connect(address, uri=True, check_same_thread=False)
         weakref.finalize(self, self._database.close)  # for those who do not close it
         try:
+            # Pages are read where the system holds them for all processes, not copied for each.
+            self._database.execute(f"PRAGMA mmap_size={_MAPPED}")
             about = dict(self._database.execute("SELECT key, value FROM about"))
         except sqlite3.DatabaseError as error:
             self.close()
