@@ -19,6 +19,14 @@ DIVERSITY = 0.3
 WAYS = (*((how, 0.0) for how in CHOOSERS), *((how, DIVERSITY) for how in ("tfidf", "knn", "entity-knn")))
 
 
+class _Known:
+    """The mentions of some examples, and the words of these; case and white space do not matter."""
+
+    def __init__(self, shown: Iterable[Example]) -> None:
+        self.mentions = {mention for example in shown for mention in _mentions(example)}
+        self.words = {word for mention in self.mentions for word in _words(mention)}
+
+
 @dataclass(slots=True)
 class _Shown:
     """Sums over sentences; of mentions and of their words, those that demonstrations mention too."""
@@ -30,17 +38,16 @@ class _Shown:
     words: int = 0
     words_found: int = 0
 
-    def add(self, asked: Example, shown: Iterable[Example]) -> None:
-        """Count a sentence and its demonstrations."""
-        gold, known = _mentions(asked), {mention for example in shown for mention in _mentions(example)}
-        known_words = {word for mention in known for word in _words(mention)}
+    def add(self, asked: Example, known: _Known) -> None:
+        """Count a sentence and what its demonstrations mention."""
+        gold = _mentions(asked)
         words = [word for mention in gold for word in _words(mention)]
         self.sentences += 1
-        self.any += bool(known)
+        self.any += bool(known.mentions)
         self.mentions += len(gold)
-        self.mentions_found += sum(mention in known for mention in gold)
+        self.mentions_found += sum(mention in known.mentions for mention in gold)
         self.words += len(words)
-        self.words_found += sum(word in known_words for word in words)
+        self.words_found += sum(word in known.words for word in words)
 
     def shares(self) -> dict[str, float]:
         """The shares of mentions and words found, and of sentences whose demonstrations have any mention."""
@@ -92,6 +99,7 @@ def retrieval(
         "mentions": sum(len(example.entities) for example in asked),
         "pool": len(pool),
         "pool_with_mentions": sum(bool(example.entities) for example in pool),
+        "whole_pool": _shares(asked, [_Known(pool)] * len(asked)),
         "ways": ways,
         **machine("numpy", "torch", "transformers"),
     }
@@ -108,11 +116,15 @@ def _measure(make: Callable[[], Chooser], asked: Sequence[Example]) -> dict[str,
         chosen = [choose(example.text, example.document_id, k) for example in asked]
         # The first time a sentence is asked about, its embedding is made.
         rates.setdefault("queries_per_second", round(len(asked) / (time.perf_counter() - begin), 1))
-        shown = _Shown()
-        for example, demonstrations in zip(asked, chosen, strict=True):
-            shown.add(example, demonstrations)
-        shares[f"k={k}"] = shown.shares()
+        shares[f"k={k}"] = _shares(asked, map(_Known, chosen))
     return {"seconds_to_build": round(built, 2), **rates, **dict(reversed(shares.items()))}
+
+
+def _shares(asked: Sequence[Example], known: Iterable[_Known]) -> dict[str, float]:
+    shown = _Shown()
+    for example, one in zip(asked, known, strict=True):
+        shown.add(example, one)
+    return shown.shares()
 
 
 def _mentions(example: Example) -> list[str]:
