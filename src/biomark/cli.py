@@ -11,7 +11,8 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,10 +21,14 @@ import typer
 from biomark import __version__, completion
 from biomark.entity_types import parse_type_map, parse_types
 from biomark.errors import BiomarkError, UsageError
+from biomark.options import from_options, typer_options
+from biomark.settings import PromptOptions, ServerOptions
 from biomark.spans import Document, Rejected
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from biomark.recognizers.prompted import PromptedRecognizer
 
 app = typer.Typer(
     name="biomark",
@@ -56,6 +61,7 @@ _From = Annotated[
     str | None, typer.Option("--from", help="The input's format.", autocompletion=completion.read_formats)
 ]
 _To = Annotated[str | None, typer.Option("--to", help="The output's format.", autocompletion=completion.write_formats)]
+_LLM = "Prompted language models (openai:NAME, hf:NAME)"
 _Progress = Annotated[bool | None, typer.Option("--progress/--no-progress", help="Else in a terminal only.")]
 _GOLD = "The gold file or folder, or a split of the catalogue such as ncbi_disease:test."
 _ScoredTypes = Annotated[str | None, typer.Option("--types", help="Types to score (A,B); else those of gold.")]
@@ -80,6 +86,8 @@ def _root(
 
 
 @app.command()
+@typer_options(PromptOptions, panel=_LLM)
+@typer_options(ServerOptions, panel="Servers of language models (openai:NAME)")
 def annotate(
     context: typer.Context,
     inputs: Annotated[
@@ -108,7 +116,15 @@ def annotate(
         str | None, typer.Option(help="A model, such as default, whose mentions make a generative model faster.")
     ] = None,
     batch: Annotated[int, typer.Option(help="Sentences that a generative model is asked about at once.")] = 16,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show the prompts and count their tokens; ask nothing.", rich_help_panel=_LLM),
+    ] = False,
+    record: Annotated[
+        Path | None, typer.Option(help="Write how the model was asked, and what it cost.", rich_help_panel=_LLM)
+    ] = None,
     progress: _Progress = None,
+    **settings: Any,
 ) -> None:
     """Find mentions in texts and write them down, or show them.
 
@@ -127,15 +143,44 @@ def annotate(
     output = None if output == "-" else output
     screen = output is None and sys.stdout.isatty()
     jobs = plan(paths, output, from_=from_, to=to, screen=screen)
-    recognizer = models.load(model, models.Asking(decoding, drafter, batch), store)
+    prompting = models.Prompting(
+        from_options(PromptOptions, settings), from_options(ServerOptions, settings), typer.echo if dry_run else None
+    )
+    recognizer = models.load(model, models.Asking(decoding, drafter, batch), store, prompting)
     rejects, lost = Rejects(), Counter[str]()
     shown = sys.stderr.isatty() and not screen if progress is None else progress
-    for job in jobs:
-        total = sum(map(size, job.inputs))
-        with progress_bar(str(job.output or "annotating"), total, shown=shown) as step:
-            lost += run(job, recognizer, from_=from_, types=types, min_score=min_score, reject=rejects, progress=step)
+    if dry_run:
+        jobs = tuple(replace(job, output=Path(os.devnull), format="jsonl") for job in jobs)
+    try:
+        for job in jobs:
+            total = sum(map(size, job.inputs))
+            with progress_bar(str(job.output or "annotating"), total, shown=shown and not dry_run) as step:
+                lost += run(
+                    job,
+                    recognizer,
+                    from_=from_,
+                    types=types,
+                    min_score=min_score,
+                    reject=_nothing if dry_run else rejects,
+                    progress=step,
+                )
+    finally:
+        _tell_cost(models.prompted(recognizer), record, dry_run=dry_run)
     _tell_lost(lost)
     rejects.exit()
+
+
+def _nothing(rejected: Rejected) -> None:
+    """For a dry run, which has no answers and so nothing to reject."""
+
+
+def _tell_cost(prompted: Sequence[PromptedRecognizer], record: Path | None, *, dry_run: bool) -> None:
+    """What prompted models were asked, and what it cost."""
+    for recognizer in prompted:
+        typer.echo(f"{'up to ' if dry_run else ''}{recognizer.chat.account}", err=True)
+    if record is not None:
+        facts = [recognizer.facts() for recognizer in prompted]
+        record.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
 @app.command()

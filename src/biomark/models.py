@@ -2,31 +2,43 @@
 
 `default` and `nano` are the models that the package carries; `dictionary` looks for the names of a term
 store. Any other name is a folder: one that `biomark export` made (of a tagging model ONNX, no torch
-needed), or one of a training run (needs the extra `train`, as all generative models do). `A+B` is two
-models together.
+needed), or one of a training run (needs the extra `train`, as all generative models do). `openai:NAME` is a
+model of a server with OpenAI's interface and `hf:NAME` one of Hugging Face in this process, neither tuned for
+this; they are prompted. `A+B` is two models together.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from biomark.chat import Chat
+from biomark.chat.rehearsal import Rehearsal
 from biomark.errors import MissingExtraError, ModelError, UsageError
 from biomark.knowledge.store import Store
 from biomark.recognizers import Recognizer
 from biomark.recognizers.combined import CombinedRecognizer
 from biomark.recognizers.dictionary import DictionaryRecognizer
 from biomark.recognizers.tagging import CARD, WEIGHTS, load_onnx
+from biomark.settings import PromptOptions, ServerOptions
+from biomark.spans import Document
 from biomark.training.recipe import RECIPE, RUN, SCORES
+
+if TYPE_CHECKING:
+    from biomark.recognizers.prompted import PromptedRecognizer
 
 DEFAULT = "default"
 PACKAGED = {DEFAULT: "default_model", "nano": "nano_model"}
 DICTIONARY = "dictionary"
 TOGETHER = "+"
+HUGGING_FACE = "hf:"
+PROMPTED = ("openai:", HUGGING_FACE)
+_OTHERS = (DICTIONARY, "openai:NAME", "hf:NAME")
 RUNS = Path("runs")
 _WEIGHTS = (WEIGHTS, "model*.safetensors", "adapter_model.safetensors")
 
@@ -47,13 +59,34 @@ class Asking:
     batch: int = 16
 
 
-def load(name: str = DEFAULT, asking: Asking | None = None, store: Path | None = None) -> Recognizer:
+@dataclass(frozen=True, slots=True)
+class Prompting:
+    """How `openai:NAME` and `hf:NAME` are asked.
+
+    Attributes:
+        prompts: what is said.
+        server: for `openai:` alone.
+        show: for a dry run, is called with each prompt, and nothing is asked; None: the model is asked.
+    """
+
+    prompts: PromptOptions = field(default_factory=PromptOptions)
+    server: ServerOptions = field(default_factory=ServerOptions)
+    show: Callable[[str], None] | None = None
+
+
+def load(
+    name: str = DEFAULT,
+    asking: Asking | None = None,
+    store: Path | None = None,
+    prompting: Prompting | None = None,
+) -> Recognizer:
     """The recognizer of a model.
 
     Args:
-        name: `default`, `nano`, a folder, `dictionary`, or several of them with `+` between them.
+        name: `default`, `nano`, a folder, `dictionary`, `openai:NAME`, `hf:NAME`, or several with `+` between them.
         asking: for generative models alone; None: as `Asking` says.
-        store: the term store of `dictionary`.
+        store: the term store of `dictionary`, and of prompts with an ontology.
+        prompting: for `openai:NAME` and `hf:NAME` alone; None: as `Prompting` says.
 
     Raises:
         UsageError: if there is no such model (the message lists those that there are), or `asking` or
@@ -62,17 +95,93 @@ def load(name: str = DEFAULT, asking: Asking | None = None, store: Path | None =
         KnowledgeError: if the store cannot be read.
         MissingExtraError: if it needs a library that is not installed.
     """
+    asking, prompting = asking or Asking(), prompting or Prompting()
     parts = [name] if Path(name).is_dir() else name.split(TOGETHER)
-    if store is not None and DICTIONARY not in parts:
-        raise UsageError(f"--store is for --model dictionary, or for instance default+dictionary; not for {name}")
-    generative = [part for part in parts if part != DICTIONARY and is_generative(folder_of(part))]
-    if asking not in (None, Asking()) and not generative:
+    prompted = [part for part in parts if part.startswith(PROMPTED)]
+    if store is not None and DICTIONARY not in parts and not (prompted and prompting.prompts.ontology):
+        raise UsageError(f"--store is for --model dictionary, default+dictionary or --ontology; not for {name}")
+    if prompting != Prompting() and not prompted:
+        raise UsageError(f"{name} is not prompted; options of prompts and servers are for openai:NAME and hf:NAME")
+    local = [part for part in prompted if part.startswith(HUGGING_FACE)]
+    folders = [part for part in parts if part != DICTIONARY and part not in prompted]
+    if asking != Asking() and not local and not any(is_generative(folder_of(part)) for part in folders):
         raise UsageError(f"{name} is not generative; --decoding, --drafter and --batch are for generative models")
-    found = [
-        _dictionary(store) if part == DICTIONARY else _load_folder(folder_of(part), asking or Asking())
-        for part in parts
-    ]
+
+    def load_part(part: str) -> Recognizer:
+        if part in prompted:
+            return _load_prompted(part, asking, store, prompting)
+        return _dictionary(store) if part == DICTIONARY else _load_folder(folder_of(part), asking)
+
+    found = [load_part(part) for part in parts]
     return reduce(CombinedRecognizer, found)
+
+
+def _load_prompted(name: str, asking: Asking, store: Path | None, prompting: Prompting) -> Recognizer:
+    from biomark.chat.server import Server, account_of
+    from biomark.recognizers.prompted import PromptedRecognizer
+    from biomark.retrieval import examples
+
+    kind, _, model = name.partition(":")
+    if not model:
+        raise UsageError(f"{name} names no model; write for instance {kind}:Qwen/Qwen3-4B")
+    options = prompting.prompts
+    chat: Chat
+    if prompting.show is not None:
+        chat = Rehearsal(prompting.show, account_of(prompting.server))
+    elif kind == "openai":
+        chat = Server(model, prompting.server)
+    else:
+        chat = _in_process(model, asking, options)
+    return PromptedRecognizer(
+        chat,
+        options,
+        pool=examples(options.demonstrations) if options.demonstrations else (),
+        store=Store(store) if store is not None and options.ontology else None,
+        mentions=_mentions(load()) if options.choose == "entity-knn" else None,
+    )
+
+
+def _in_process(name: str, asking: Asking, options: PromptOptions) -> Chat:
+    if asking.drafter is not None:
+        raise UsageError("--drafter is for tuned models, not for hf:NAME")
+    marks = asking.decoding == "marks" and options.shape == "mark"
+    if marks and options.samples > 1:
+        raise UsageError("mark decoding gives one answer, whose mentions have scores; leave out --samples")
+    try:
+        import torch
+        from transformers import AutoTokenizer
+
+        from biomark.decoding.engine import Decoder
+        from biomark.embedding import weights_folder
+        from biomark.recognizers.in_process import InProcess
+        from biomark.training.causal import load_base
+    except ImportError as error:
+        raise MissingExtraError(error.name or "torch", "train") from error
+    on_gpu = torch.cuda.is_available()
+    model, vocabulary = load_base(name, added=False, dtype=torch.bfloat16 if on_gpu else torch.float32, whole=True)
+    model.to("cuda" if on_gpu else "cpu")  # type: ignore[arg-type]
+    tokenizer = AutoTokenizer.from_pretrained(weights_folder(name))
+    decoder = Decoder(model, vocabulary) if marks else None
+    return InProcess(model, vocabulary, tokenizer, batch=asking.batch, decoder=decoder)
+
+
+def _mentions(recognizer: Recognizer) -> Callable[[str], list[str]]:
+    """What a recognizer finds in a sentence, as it is written there."""
+
+    def find(text: str) -> list[str]:
+        found = next(iter(recognizer.annotate([Document("", text)])))
+        return [entity.mention(text) for entity in found.document.entities]
+
+    return find
+
+
+def prompted(recognizer: Recognizer) -> tuple[PromptedRecognizer, ...]:
+    """The prompted ones among several models together."""
+    from biomark.recognizers.prompted import PromptedRecognizer
+
+    if isinstance(recognizer, CombinedRecognizer):
+        return tuple(found for part in recognizer.both for found in prompted(part))
+    return (recognizer,) if isinstance(recognizer, PromptedRecognizer) else ()
 
 
 def _dictionary(store: Path | None) -> Recognizer:
@@ -135,7 +244,7 @@ def folder_of(name: str) -> Path:
         return Path(str(files("biomark").joinpath(PACKAGED[name])))
     folder = next((f for f in (Path(name), RUNS / name) if name and f.is_dir()), None)
     if folder is None:
-        raise UsageError(f"no model {name!r}: neither a folder nor one of {', '.join([*names(), DICTIONARY])}")
+        raise UsageError(f"no model {name!r}: neither a folder nor one of {', '.join([*names(), *_OTHERS])}")
     return folder
 
 

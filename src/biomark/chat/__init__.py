@@ -106,6 +106,10 @@ class Chat(Protocol):
     @property
     def account(self) -> Account: ...  # noqa: D102
 
+    def facts(self) -> Mapping[str, object]:
+        """What a record should say of the model and of how it was asked."""
+        ...
+
     def session(self) -> AbstractAsyncContextManager[Ask]:
         """Open connections and the like for one event loop; several sessions may be open at once."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from biomark.chat import Ask, Reply, Request
@@ -22,6 +22,10 @@ class Rehearsal:
     def __init__(self, show: Callable[[str], None], account: Account | None = None) -> None:
         self.account = account or Account()
         self._show = show
+
+    def facts(self) -> Mapping[str, object]:
+        """See `biomark.chat.Chat`."""
+        return {}
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Ask]:

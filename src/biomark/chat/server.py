@@ -13,7 +13,7 @@ import os
 import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing, nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -119,6 +119,11 @@ class Server:
     def concurrency(self) -> int:
         """Requests under way at once."""
         return self.options.concurrency
+
+    def facts(self) -> Mapping[str, object]:
+        """See `biomark.chat.Chat`."""
+        abilities = {"abilities": self.abilities, "refused": sorted(self.refused)}
+        return {"model": self.model, "server": asdict(self.options), **abilities}
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Ask]:

@@ -20,15 +20,18 @@ class CombinedRecognizer:
     Args:
         first: is asked for the types that it knows.
         second: is asked for those that it knows.
+
+    Attributes:
+        both: the two.
     """
 
     def __init__(self, first: Recognizer, second: Recognizer) -> None:
-        self._both = (first, second)
+        self.both = (first, second)
 
     @property
     def types(self) -> tuple[str, ...] | None:
         """The types that one or the other knows."""
-        known = [recognizer.types for recognizer in self._both]
+        known = [recognizer.types for recognizer in self.both]
         if any(types is None for types in known):
             return None
         return tuple(dict.fromkeys(type for types in known for type in types or ()))
@@ -41,7 +44,7 @@ class CombinedRecognizer:
             raise UsageError(f"these models do not know {', '.join(unknown)}; they know {', '.join(self.types)}")
         streams = [
             _asked(recognizer, copies, types, min_score)
-            for recognizer, copies in zip(self._both, tee(documents), strict=True)
+            for recognizer, copies in zip(self.both, tee(documents), strict=True)
         ]
         return (_joined(one, other) for one, other in zip(*streams, strict=True))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +63,11 @@ class InProcess:
         self._marking = MarkDecoding(decoder, vocabulary) if decoder else None
         positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self._longest = int(positions) if positions else None
+
+    def facts(self) -> Mapping[str, object]:
+        """See `biomark.chat.Chat`."""
+        name, decoding = self._model.name_or_path, "marks" if self._marking else "generate"
+        return {"model": name, "decoding": decoding, "chat_template": self._templated}
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Ask]:

@@ -13,11 +13,12 @@ from collections import Counter, deque
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import chain
 from typing import Any, TypeVar
 
+from biomark import __version__
 from biomark.chat import Ask, Chat, Reply, Request, Unanswered, estimate
 from biomark.errors import UsageError
 from biomark.knowledge.store import Store
@@ -98,6 +99,12 @@ class PromptedRecognizer:
     def types(self) -> tuple[str, ...] | None:
         """None: a model can be asked for any type."""
         return None
+
+    def facts(self) -> dict[str, object]:
+        """A record of what was asked how, and what it cost."""
+        prompts = {**asdict(self.options), "wording": str(self.options.wording) if self.options.wording else None}
+        usage = {"usage": self.chat.account.facts(), "counts": dict(self.counts)}
+        return {"biomark": __version__, **self.chat.facts(), "prompts": prompts, **usage}
 
     def annotate(
         self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
