@@ -24,7 +24,7 @@ from biomark.knowledge.abbreviations import abbreviations
 from biomark.knowledge.composites import readings
 from biomark.knowledge.entries import Kind, Link
 from biomark.knowledge.forms import bag, form
-from biomark.knowledge.reranking import FEATURES, Weights, packaged, term_features
+from biomark.knowledge.reranking import FEATURES, Vector, Weights, packaged, term_features
 from biomark.knowledge.store import Store, Term
 from biomark.spans import Document, Entity
 
@@ -42,6 +42,8 @@ _SPELLINGS = 4
 _READ = 4000  # names that are looked at for one mention
 _GENERATIONS = 2
 _CACHED = 1 << 14
+BOOST = 5.0
+CLEAR = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,23 +161,25 @@ class Normalizer:
         """
         texts = [entity.mention(document.text) for entity in document.entities]
         types = [canonical_type(entity.type) for entity in document.entities]
-        known: dict[str, set[str]] = {}
         context = DocumentContext.of(document)
         mentions = species.mentions(document) if "gene" in types and "gene" in self._store.types else ()
-        answers: list[tuple[Candidate, ...]] = []
-        for entity, text, type in zip(document.entities, texts, types, strict=True):
-            near = replace(context, taxa=species.nearest(mentions, entity.start, document)) if mentions else context
-            answers.append(self._before_fuzzy(text, type, near))
-            if answers[-1]:
-                known.setdefault(type, set()).update(answers[-1][0].identifiers)
-        context = replace(context, known={type: frozenset(ids) for type, ids in known.items()})
+        contexts = [
+            replace(context, taxa=species.nearest(mentions, entity.start, document)) if mentions else context
+            for entity in document.entities
+        ]
+        known: dict[str, set[str]] = {}
+        for text, type, near in zip(texts, types, contexts, strict=True):
+            found = self._before_fuzzy(text, type, near)
+            if found and found[0].score >= CLEAR * RELIABILITY[found[0].step]:
+                known.setdefault(type, set()).update(found[0].identifiers)
+        for_sure = {type: frozenset(ids) for type, ids in known.items()}
         return replace(
             document,
             entities=tuple(
-                self._with_answer(entity, found or self._fuzzy(text, type, context))
+                self._with_answer(entity, self.candidates(text, type, replace(near, known=for_sure)))
                 if type in self._store.types
                 else entity
-                for entity, text, type, found in zip(document.entities, texts, types, answers, strict=True)
+                for entity, text, type, near in zip(document.entities, texts, types, contexts, strict=True)
             ),
         )
 
@@ -208,7 +212,8 @@ class Normalizer:
             sure = self._sure(text, type)
             if sure.found:
                 step = sure.step if text is mention else "abbreviation"
-                return _as_candidates(_by_species(sure.found, context.taxa), step)
+                ranked = _by_species(_known_first(sure.found, context.known.get(type, frozenset())), context.taxa)
+                return _as_candidates(ranked, step)
         return next((found for text in texts if (found := self._composite(text, type))), ())
 
     def _composite(self, text: str, type: str) -> tuple[Candidate, ...]:
@@ -220,15 +225,29 @@ class Normalizer:
         return ()
 
     def _fuzzy(self, mention: str, type: str, context: DocumentContext) -> tuple[Candidate, ...]:
+        identifiers, features = self.compared(mention, type, context)
+        if not identifiers:
+            return ()
+        shares = self._weights.probabilities(features)
+        ranked = sorted(zip(shares.tolist(), identifiers, strict=True), key=lambda pair: -pair[0])
+        return tuple(Candidate((identifier,), share, "fuzzy") for share, identifier in ranked[:MOST])
+
+    def compared(self, mention: str, type: str, context: DocumentContext) -> tuple[tuple[str, ...], Vector]:
+        """What the step `fuzzy` chooses from: identifiers, and float64 (identifiers, features)."""
         near = dict(self._near(context.spelled_out(mention) or mention, type))
         known = context.known.get(type, frozenset())
-        nothing = (0.0,) * (len(FEATURES) - 2)
-        rows = {i: (*near.get(i, nothing), math.log1p(self._seen(i)) / 5, float(i in known)) for i in (*near, *known)}
-        if not rows:
-            return ()
-        shares = self._weights.probabilities(np.array(list(rows.values())))
-        ranked = sorted(zip(shares.tolist(), rows, strict=True), key=lambda pair: -pair[0])
-        return tuple(Candidate((identifier,), share, "fuzzy") for share, identifier in ranked[:MOST])
+        nothing = (0.0,) * (len(FEATURES) - 4)
+        rows = {
+            identifier: (
+                *(found := near.get(identifier, nothing)),
+                math.log1p(self._seen(identifier)) / 5,
+                float(identifier in known),
+                float(identifier in known) * found[0],
+                float(identifier in known) * found[1],
+            )
+            for identifier in (*near, *sorted(known))
+        }
+        return tuple(rows), np.array(list(rows.values())).reshape(-1, len(FEATURES))
 
     def _find_sure(self, text: str, type: str) -> _Sure:
         """The identifiers of the names that say the same, by the first step that has any."""
@@ -268,13 +287,15 @@ class Normalizer:
         """For each identifier that has a name near a text, the features of the nearest such name."""
         asked = form(text)
         best: dict[str, tuple[float, tuple[float, ...]]] = {}
+        support: dict[str, float] = {}
         for term in self._terms_near(asked, type):
             alike = fuzzy.compare(asked, term.form, self._weight)
             for identifier, generations in self._wanted_or_parents(term.concept.identifier, type):
                 value = alike[2] + alike[3] / 2 - 0.2 * generations
+                support[identifier] = support.get(identifier, 0.0) + alike[2] ** 3
                 if identifier not in best or value > best[identifier][0]:
                     best[identifier] = value, (*alike, *term_features(term, generations))
-        return tuple((identifier, features) for identifier, (_, features) in best.items())
+        return tuple((i, (*features, math.log1p(support[i]))) for i, (_, features) in best.items())
 
     def _terms_near(self, asked: str, type: str) -> tuple[Term, ...]:
         """The names that share keys with a form, or have keys like its own."""
@@ -325,6 +346,12 @@ class Normalizer:
                 yield from ((i, generation) for i in dict.fromkeys(found))
                 return
             level = [parent for one in level for parent in self._store.linked(one, Link.PARENT)]
+
+
+def _known_first(found: Sequence[_Found], known: frozenset[str]) -> Sequence[_Found]:
+    """The found ones, with more weight for those that other mentions of the document have."""
+    weighed = [replace(one, weight=one.weight * (BOOST if one.identifier in known else 1.0)) for one in found]
+    return sorted(weighed, key=lambda one: -one.weight) if len(found) > 1 else found
 
 
 def _by_species(found: Sequence[_Found], taxa: Sequence[str]) -> Sequence[_Found]:

@@ -29,8 +29,11 @@ OF_TERMS = (
     "grandparent",  # or the parent's parent
 )
 OF_IDENTIFIERS = (
+    "support",  # the logarithm of how many names speak for it
     "seen",  # the logarithm of how often corpora have the identifier, in fives
     "in_document",  # whether another mention of the document has it
+    "known_mention",
+    "known_name",
 )
 FEATURES = (*_OF_NAMES, *OF_TERMS, *OF_IDENTIFIERS)
 NONE = "none"
@@ -107,23 +110,41 @@ class Example:
 
 
 def learn(examples: Sequence[Example]) -> Weights:
-    """The weights under which the right candidates are most probable (ridge regression, Newton's method)."""
+    """The weights under which the right candidates are most probable (with a ridge; Newton's method, damped)."""
     size = len(FEATURES) + 1  # the last one is `none`, whose only feature is 1
     rows = [np.vstack([np.hstack([e.features, np.zeros((len(e.features), 1))]), np.eye(size)[-1]]) for e in examples]
     ridge = np.diag([_RIDGE * len(examples)] * (size - 1) + [0.0])
-    weights = np.zeros(size)
+    weights, scale = np.zeros(size), 1.0
+    loss = _loss(weights, rows, examples, ridge)
     for _ in range(_STEPS):
-        gradient, curvature = ridge @ weights, ridge.copy()
+        gradient, curvature = ridge @ weights, ridge + 1e-9 * np.eye(size)
         for example, features in zip(examples, rows, strict=True):
-            scores = features @ weights
-            shares = np.exp(scores - scores.max())
-            shares /= shares.sum()
+            shares = np.exp(_log_shares(features @ weights))
             mean = shares @ features
-            right = -1 if example.right is None else example.right
-            gradient += example.weight * (mean - features[right])
+            gradient += example.weight * (mean - features[_row(example)])
             curvature += example.weight * ((features.T * shares) @ features - np.outer(mean, mean))
-        step = np.linalg.solve(curvature + 1e-9 * np.eye(size), gradient)
-        weights -= step
-        if np.abs(step).max() < 1e-6:
+        step, scale = np.linalg.solve(curvature, gradient), min(1.0, 4 * scale)
+        while (found := _loss(weights - scale * step, rows, examples, ridge)) > loss and scale > 1e-9:
+            scale /= 2
+        weights = weights - scale * step
+        if loss - found < 1e-6 * loss:
             break
+        loss = found
     return Weights(weights[:-1], float(weights[-1]))
+
+
+def _loss(weights: Vector, rows: Sequence[Vector], examples: Sequence[Example], ridge: Vector) -> float:
+    found = float(weights @ ridge @ weights) / 2
+    for example, features in zip(examples, rows, strict=True):
+        found -= example.weight * float(_log_shares(features @ weights)[_row(example)])
+    return found
+
+
+def _log_shares(scores: Vector) -> Vector:
+    top = scores.max()
+    found: Vector = scores - top - np.log(np.exp(scores - top).sum())
+    return found
+
+
+def _row(example: Example) -> int:
+    return -1 if example.right is None else example.right
