@@ -13,6 +13,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,7 +111,8 @@ def character_maps(answer: str, source: str, inside: list[bool]) -> tuple[Placem
         source: what it copies.
         inside: for each character of the answer whether it stood inside a mark.
     """
-    theirs, ours = words(source), words(answer)
+    theirs = words(source)
+    ours = _cut(words(answer), inside, {word for word, _ in theirs})
     both = placements([w for w, _ in theirs], [w for w, _ in ours], [any(inside[s.start : s.end]) for _, s in ours])
     maps = []
     for latest, pairs in enumerate(both):
@@ -155,6 +157,19 @@ def inside_word(text: str, offset: int) -> bool:
     return len(around) == 2 and all(character.isalnum() or character == "_" for character in around)
 
 
+def _cut(found: list[tuple[str, Span]], inside: list[bool], known: set[str]) -> list[tuple[str, Span]]:
+    """The words of an answer, cut where marks begin and end unless the source has the whole word.
+
+    Models leave out the blank before a mark: the word there runs into the marked one.
+    """
+    parts = []
+    for word, span in found:
+        edges = [i for i in range(span.start + 1, span.end) if inside[i] != inside[i - 1] and word not in known]
+        for start, end in pairwise([span.start, *edges, span.end]):
+            parts.append((word[start - span.start : end - span.start], Span(start, end)))
+    return parts
+
+
 def words(text: str) -> list[tuple[str, Span]]:
     """The words and signs of a text, folded, and where they stand."""
     return [(folded(match.group()), Span(*match.span())) for match in _TOKEN.finditer(text)]
@@ -170,3 +185,28 @@ def _fold(character: str) -> str:
     """A character as comparisons see it: always one character, so that offsets hold."""
     folded = unicodedata.normalize("NFKC", _VARIANTS.get(character, character)).casefold()
     return folded if len(folded) == 1 else character
+
+
+def occurrences(string: str, text: str) -> tuple[Span, ...]:
+    """Where a string stands in a text: first the places at the boundaries of words, then those inside words."""
+    found = [match.start() for match in re.finditer(f"(?={re.escape(string)})", text)] if string else []
+    return _bounded_first([Span(start, start + len(string)) for start in found], text)
+
+
+def similar(string: str, text: str) -> tuple[Span, ...]:
+    """The same for a string in another spelling: case, white space, hyphens, quotes and forms of characters."""
+    parts = [word for word, _ in words(string)]
+    if sum(map(len, parts)) > len(text):
+        return ()
+    pattern = r"\s*".join(map(re.escape, parts))
+    found = re.finditer(f"(?=({pattern}))", folded(text)) if pattern else ()
+    return _bounded_first([Span(*match.span(1)) for match in found], text)
+
+
+def bounded(span: Span, text: str) -> bool:
+    """Whether a span begins and ends at the boundary of a word."""
+    return not inside_word(text, span.start) and not inside_word(text, span.end)
+
+
+def _bounded_first(spans: list[Span], text: str) -> tuple[Span, ...]:
+    return tuple(sorted(spans, key=lambda span: (not bounded(span, text), span)))

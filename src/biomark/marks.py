@@ -14,16 +14,19 @@ this rule cannot express, so that `decode` is its exact inverse for every text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from biomark.alignment import Placement, character_maps, folded, inside_word, placements, stretch
+from biomark.alignment import Placement, bounded, character_maps, folded, inside_word, placements, similar, stretch
 from biomark.entity_types import canonical
 from biomark.spans import Entity, Rejected, Span, flat
 
 OPEN = "<mark>"
 CLOSE = "</mark>"
+
+# In words: what is longer and has other marks inside was not meant as one mention.
+_LONGEST_OUTER = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +239,7 @@ def align(answer: str, source: str, signs: Signs | str) -> Aligned:
     placed: list[Entity] = []
     taken: set[int] = set()
     rejected = list(found.rejected)
+    moved: list[tuple[Span, str, str]] = []
     for span, name in found.mentions:
         type = type_named(name, tuple(signs.names)) if signs.typed else next(iter(signs.names))
         place = _place(span, found.text, source, maps) if type is not None else f"no type {name!r} was asked for"
@@ -244,8 +248,17 @@ def align(answer: str, source: str, signs: Signs | str) -> Aligned:
         if isinstance(place, Span) and type is not None:
             placed.append(Entity((place,), type))
             taken.update(range(place.start, place.end))
+        elif type is not None:
+            moved.append((span, type, str(place)))
         else:
             rejected.append(Rejected(str(place), raw=span.of(found.text)))
+    for span, type, reason in moved:
+        elsewhere = _elsewhere(span, found.text, source, maps, taken)
+        if elsewhere:
+            placed.append(Entity((elsewhere,), type))
+            taken.update(range(elsewhere.start, elsewhere.end))
+        else:
+            rejected.append(Rejected(reason, raw=span.of(found.text)))
     return Aligned(tuple(sorted(placed, key=lambda e: e.spans)), tuple(rejected))
 
 
@@ -314,13 +327,35 @@ def _read_signs(answer: str, pattern: str, own: set[int]) -> _Answer:
             mentions.append((Span(start, length), first or name))
     text = "".join((*pieces, answer[read:]))
     rejected += [Rejected("a mark is opened and not closed", raw=text[start:]) for start, _ in opened]
+    outer = _outermost(mentions, text, rejected)
+    return _Answer(text, outer, tuple(rejected))
+
+
+def _outermost(
+    mentions: Sequence[tuple[Span, str]], text: str, rejected: list[Rejected]
+) -> tuple[tuple[Span, str], ...]:
+    """The marks that stay of nested ones, in text order.
+
+    Args:
+        mentions: in the order in which they were closed.
+        text: the answer without its signs.
+        rejected: takes the others.
+    """
     outer: list[tuple[Span, str]] = []
-    for span, name in sorted(mentions, key=lambda mention: (mention[0].start, -mention[0].end)):
-        if outer and span.start < outer[-1][0].end:
-            rejected.append(Rejected("a mark inside another one", raw=span.of(text)))
+    inner: list[Span] = []
+    for span, name in reversed(mentions):  # from right to left, and the outer ones first
+        inside = outer and span.end > outer[-1][0].start
+        if inside and len(outer[-1][0].of(text).split()) > _LONGEST_OUTER:
+            rejected.append(
+                Rejected("a long mark around others; one of its signs was forgotten", raw=outer.pop()[0].of(text))
+            )
+            inside = bool(outer) and span.end > outer[-1][0].start
+        if inside:
+            inner.append(span)
         else:
             outer.append((span, name))
-    return _Answer(text, tuple(outer), tuple(rejected))
+    rejected += [Rejected("a mark inside another one", raw=span.of(text)) for span in reversed(inner)]
+    return tuple(reversed(outer))
 
 
 def _place(mention: Span, answer: str, source: str, maps: tuple[Placement, ...]) -> Span | str:
@@ -343,3 +378,18 @@ def _place(mention: Span, answer: str, source: str, maps: tuple[Placement, ...])
     ):
         return "the marked words are a part of a word of the source"
     return place
+
+
+def _elsewhere(mention: Span, answer: str, source: str, maps: tuple[Placement, ...], taken: set[int]) -> Span | None:
+    """The one place of the source that has a mention's words and that nothing else of the answer copies, if any."""
+    copied = [{place for at, place in found.items() if not mention.start <= at < mention.end} for found in maps]
+    free = [
+        span
+        for span in similar(mention.of(answer), source)
+        if bounded(span, source)
+        and taken.isdisjoint(range(span.start, span.end))
+        and not any(
+            places.issuperset(i for i in range(span.start, span.end) if not source[i].isspace()) for places in copied
+        )
+    ]
+    return free[0] if len(free) == 1 else None

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from biomark.alignment import occurrences, similar
 from biomark.entity_types import label
 from biomark.marks import type_named
 from biomark.shapes import loose_json
 from biomark.shapes.base import Decoded, Encoded, of_types
-from biomark.shapes.strings import occurrences, similar
 from biomark.spans import Entity, Rejected, Span
 
 _TEXT = ("text", "mention", "entity", "name", "span", "word")

@@ -19,12 +19,15 @@ def parse(answer: str) -> object:
         ValueError: if it holds none that is whole.
     """
     inside = unfenced(answer).strip()
-    outer = re.search(r"[\[{].*[\]}]", inside, re.DOTALL)
-    for text in dict.fromkeys((inside, outer.group() if outer else inside)):
+    begin = re.search(r"[\[{]", inside)
+    end = max(inside.rfind("]"), inside.rfind("}")) + 1
+    for text in dict.fromkeys((inside, inside[begin.start() : end] if begin else inside)):
         try:
             return json.loads(text)
-        except (ValueError, RecursionError):
+        except ValueError:
             pass
+        except RecursionError:
+            break
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -43,8 +46,10 @@ def objects(answer: str) -> list[dict[str, object]]:
         try:
             value, end = decoder.raw_decode(answer, at)
             found.append(value)
-        except (ValueError, RecursionError):
+        except ValueError:
             end = at + 1
+        except RecursionError:
+            break
         at = answer.find("{", end)
     return found
 

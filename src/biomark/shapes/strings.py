@@ -2,35 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from biomark.alignment import folded, inside_word, words
+from biomark.alignment import bounded, occurrences, similar
 from biomark.shapes.base import Decoded, Encoded, of_types, only
 from biomark.spans import Entity, Rejected, Span, flat
-
-
-def occurrences(string: str, text: str) -> tuple[Span, ...]:
-    """Where a string stands in a text: first the places at the boundaries of words, then those inside words."""
-    found = [match.start() for match in re.finditer(f"(?={re.escape(string)})", text)] if string else []
-    return _bounded_first([Span(start, start + len(string)) for start in found], text)
-
-
-def similar(string: str, text: str) -> tuple[Span, ...]:
-    """The same for a string in another spelling: case, white space, hyphens, quotes and forms of characters."""
-    pattern = r"\s*".join(re.escape(word) for word, _ in words(string))
-    found = re.finditer(f"(?=({pattern}))", folded(text)) if pattern else ()
-    return _bounded_first([Span(*match.span(1)) for match in found], text)
-
-
-def bounded(span: Span, text: str) -> bool:
-    """Whether a span begins and ends at the boundary of a word."""
-    return not inside_word(text, span.start) and not inside_word(text, span.end)
-
-
-def _bounded_first(spans: list[Span], text: str) -> tuple[Span, ...]:
-    return tuple(sorted(spans, key=lambda span: (not bounded(span, text), span)))
 
 
 @dataclass(frozen=True, slots=True)
