@@ -212,8 +212,11 @@ def _signs(text: str, row: Sequence[Word]) -> str:
 
 
 def _written(text: str, row: Sequence[Word]) -> str:
-    """The letters and digits of some words, singular: `RCCs` is written like `RCC`."""
-    return "".join([text[word.start : word.end] for word in row]).removesuffix("s")
+    """The letters and digits of some words, without accents, and singular: `RCCs` is written like `RCC`."""
+    written = "".join([text[word.start : word.end] for word in row])
+    if not written.isascii():
+        written = "".join(c for c in unicodedata.normalize("NFKD", written) if not unicodedata.combining(c))
+    return written.removesuffix("s")
 
 
 def _closed(text: str, start: int, end: int) -> int:
