@@ -216,6 +216,16 @@ def test_brackets_as_models_write_them(answer, expected):
     assert list(SHAPES["tanl"].decode(answer, NOTE, PROBLEMS).entities) == expected
 
 
+def test_escapes_of_html_are_read():
+    text = "Pain & <weakness> since May"
+    entity = Entity((Span(0, 17),), "problem")
+    found = SHAPES["span"].decode('<span class="problem">Pain &amp; &lt;weakness&gt;</span> since May', text, PROBLEMS)
+    assert found.entities == (entity,)
+    text = "Pain &amp; weakness since May"
+    found = SHAPES["span"].decode('<span class="problem">Pain &amp; weakness</span> since', text, PROBLEMS)
+    assert found.entities == (Entity((Span(0, 19),), "problem"),)
+
+
 def test_brackets_of_the_text_survive():
     text = "As shown [ 3 | 4 ] and [5], poly[ADP] and HeLa [ 6 ] met."
     entities = [Entity((Span(28, 37),), "chemical"), Entity((Span(42, 46),), "cell_line")]

@@ -20,7 +20,20 @@ PLAIN = (
     'did not differ although expression increased in all , ( ) . ; cancer cell protein "responders" long-term'
 ).split()
 FOREIGN = "les taux étaient und bei Patienten wurden gemessen pacientes tratados con después 治疗 后 病人".split()
-KINDS = ("drop", "swap", "move", "double", "quotes", "translate", "nest", "unclosed", "space", "case", "introduce")
+KINDS = (
+    "drop",
+    "swap",
+    "move",
+    "double",
+    "quotes",
+    "translate",
+    "nest",
+    "unclosed",
+    "space",
+    "case",
+    "introduce",
+    "explain",
+)
 
 
 @dataclass(frozen=True)
@@ -61,7 +74,11 @@ def case(seed: int, kinds: Sequence[str] = KINDS, signs: str = "span") -> Case:
     marked = _Marked(chosen, chance, signs)
     text = marked.write(answer, types)
     if "introduce" in chosen:
-        text = chance.choice(["Here is the output: ", "Sure! The annotated text:\n\n", "```\n"]) + text
+        text = (
+            chance.choice(["Here is the output: ", "Sure! The text:\n\n", "```\n", f"Input: {source}\nOutput: "]) + text
+        )
+    if "explain" in chosen:
+        text += f"\n\nNote: {chance.choice(MENTIONS['disease'])} was left out, since it is no disease of the patient."
     survivors = frozenset(entities) & marked.whole
     return Case(source, tuple(entities), text, survivors, frozenset(marked.starts), frozenset(marked.ends))
 

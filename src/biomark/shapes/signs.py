@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from biomark.shapes.base import Decoded, Encoded, only
 from biomark.spans import Entity, Rejected
 
 _FENCE = re.compile(r"```[\w-]*[ \t]*\n(?P<inside>.*?)(?:\n?```|\Z)", re.DOTALL)
+_ESCAPE = re.compile(r"&#?\w+;")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +45,12 @@ class Signed:
     def decode(self, answer: str, text: str, types: Sequence[str]) -> Decoded:
         """Find the mentions of an answer in the text: exactly if it copies the text, else by alignment."""
         signs = self.signs(self._checked(types))
-        for version in dict.fromkeys((answer, _unwrapped(answer, text))):
+        unescaped = _unescaped(answer, text)
+        for version in dict.fromkeys((answer, _unwrapped(answer, text), _unwrapped(unescaped, text))):
             found = marks.decode(version, text, signs)
             if not isinstance(found, Rejected):
                 return Decoded(found)
-        aligned = marks.align(_inside(answer, text), text, signs)
+        aligned = marks.align(_inside(unescaped, text), text, signs)
         return Decoded(aligned.entities, aligned.rejected, faithful=False)
 
     def schema(self, types: Sequence[str]) -> Mapping[str, object] | None:
@@ -65,8 +68,19 @@ def unfenced(answer: str) -> str:
 
 
 def _inside(answer: str, text: str) -> str:
-    """The inside of a code fence, unless the text has one of its own."""
+    """The answer without a copy of the question before it, and without a code fence around it.
+
+    A text that has fences of its own keeps them.
+    """
+    before, copy, rest = answer.partition(text)
+    if copy.strip() and len(rest) > len(text) > len(before):
+        answer = rest
     return answer if "```" in text else unfenced(answer)
+
+
+def _unescaped(answer: str, text: str) -> str:
+    """The answer without HTML's escapes, unless the text has some of its own."""
+    return answer if _ESCAPE.search(text) else html.unescape(answer)
 
 
 def _unwrapped(answer: str, text: str) -> str:
