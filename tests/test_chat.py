@@ -181,7 +181,7 @@ def test_a_server_that_is_not_there_is_an_error() -> None:
     assert "cannot be reached" in str(error)
 
 
-@pytest.mark.parametrize("url", ["", "localhost:8000", "ftp://a/b"])
+@pytest.mark.parametrize("url", ["", "localhost:8000", "ftp://a/b", "http://user:password@host/v1"])
 def test_no_server_is_asked_but_the_one_that_was_named(url: str) -> None:
     with pytest.raises(UsageError, match="base-url"):
         server(url)
@@ -221,6 +221,16 @@ def test_answers_are_kept_for_the_same_request_alone() -> None:
         ask(server(there.url, extra='{"top_k": 20}'), [first])
         ask(server(there.url, cache="none"), [first])
         assert len(there.asked) == 9
+
+
+def test_what_is_asked_twice_at_once_is_paid_for_once() -> None:
+    def slowly(request: dict[str, Any], number: int) -> Says:
+        time.sleep(0.1)
+        return echo(request, number)
+
+    with scripted(slowly) as there:
+        assert ask(server(there.url), [asked("a")] * 5) == [Reply(("re: a",))] * 5
+    assert len(there.asked) == 1
 
 
 def test_a_file_of_answers_is_for_its_owner_alone_and_holds_no_prompt(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 from biomark.chat import USER, Ask, Message, Reply, Request, Unanswered
 from biomark.chat.account import Account, Prices, parse_budget
@@ -65,6 +66,8 @@ def check(options: ServerOptions) -> None:
         raise UsageError("say which server to ask: --base-url http://localhost:8000/v1; there is no default")
     if address.scheme not in ("http", "https") or not address.hostname:
         raise UsageError(f"--base-url {options.base_url} is no address such as http://localhost:8000/v1")
+    if address.password is not None:
+        raise UsageError(f"a password in --base-url ends up in records; the key is taken from {' or '.join(KEYS)}")
     if options.concurrency < 1 or options.retries < 0 or options.timeout <= 0:
         raise UsageError("--concurrency is at least 1, --retries at least 0, --timeout more than 0")
     extras(options)
@@ -160,6 +163,8 @@ class _Session:
         self._free = asyncio.Semaphore(server.options.concurrency)
         self._paid = asyncio.Condition()
         self._probing = asyncio.Lock()
+        # Requests that are the same wait for each other, so that one is paid for
+        self._same: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
         self._pause = 0.0  # the loop's time before which nothing is sent
 
     async def ask(self, request: Request) -> Reply:
@@ -187,16 +192,18 @@ class _Session:
             return known[ability]
 
     async def _kept(self, request: Request) -> Kept:
+        """The answer that is kept, else the server's."""
         key = self._key(request)
-        if self._cache is not None and (kept := self._cache.get(key)) is not None:
-            self._server.account.save(kept.read, kept.written)
+        async with self._same.setdefault(key, asyncio.Lock()):
+            if self._cache is not None and (kept := self._cache.get(key)) is not None:
+                self._server.account.save(kept.read, kept.written)
+                return kept
+            async with self._free, self._budgeted(request):
+                kept = await self._sent(request)
+                self._server.account.pay(kept.read, kept.written, estimated=kept.estimated)
+            if self._cache is not None:
+                self._cache.put(key, kept)
             return kept
-        async with self._free, self._budgeted(request):
-            kept = await self._sent(request)
-            self._server.account.pay(kept.read, kept.written, estimated=kept.estimated)
-        if self._cache is not None:
-            self._cache.put(key, kept)
-        return kept
 
     @asynccontextmanager
     async def _budgeted(self, request: Request) -> AsyncIterator[None]:

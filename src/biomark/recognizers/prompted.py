@@ -15,10 +15,10 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from importlib.metadata import version
 from itertools import chain
 from typing import Any, TypeVar
 
-from biomark import __version__
 from biomark.chat import Ask, Chat, Reply, Request, Unanswered, estimate
 from biomark.errors import UsageError
 from biomark.knowledge.store import Store
@@ -104,7 +104,7 @@ class PromptedRecognizer:
         """A record of what was asked how, and what it cost."""
         prompts = {**asdict(self.options), "wording": str(self.options.wording) if self.options.wording else None}
         usage = {"usage": self.chat.account.facts(), "counts": dict(self.counts)}
-        return {"biomark": __version__, **self.chat.facts(), "prompts": prompts, **usage}
+        return {"biomark": version("biomark"), **self.chat.facts(), "prompts": prompts, **usage}
 
     def annotate(
         self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
