@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, pre_tokenizers, processors
+from tokenizers.models import BPE
 
 from biomark.entity_types import canonical
-from biomark.errors import ModelError
+from biomark.errors import UsageError
 from biomark.formats import read
 from biomark.recognizers.tagging import TaggingRecognizer
 from biomark.spans import Document, Entity, Passage, Span, flat, whole_text
@@ -22,10 +23,13 @@ from biomark.tagging import (
     TAGS,
     Batch,
     Floats,
+    Frame,
+    Window,
     WordReader,
     collate,
     decode_tags,
     encode_tags,
+    instruction,
     log_softmax,
     read_document,
     viterbi,
@@ -34,9 +38,17 @@ from biomark.tagging import (
 ODD_TEXT = st.text(st.sampled_from("aBé1αİ-(/). \n\t😀ß中\u0301\u2028\x00"), max_size=60)
 
 
-def test_words_have_exact_offsets(byte_level: Tokenizer, word_pieces: Tokenizer) -> None:
+def copied(tokenizer: Tokenizer) -> Tokenizer:
+    """A reader changes how its tokenizer splits; other tests use the same one."""
+    return Tokenizer.from_str(tokenizer.to_str())
+
+
+def test_words_have_exact_offsets(byte_level: Tokenizer, word_pieces: Tokenizer, sentence_pieces: Tokenizer) -> None:
     text = "TNF-α (İL2)  rose\tin 😀 cells."
-    for tokenizer in (word_pieces, byte_level):
+    metaspace = copied(sentence_pieces)
+    metaspace.normalizer = None
+    metaspace.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+    for tokenizer in (word_pieces, byte_level, copied(sentence_pieces), metaspace):
         (words,) = WordReader(tokenizer).words(text, [Span(0, len(text))])
         found = [text[a:b] for a, b in zip(words.starts, words.ends, strict=True)]
         assert "".join(found) == "".join(text.split())
@@ -44,16 +56,18 @@ def test_words_have_exact_offsets(byte_level: Tokenizer, word_pieces: Tokenizer)
         assert found[-4:] == ["in", "😀", "cells", "."]
 
 
-@given(ODD_TEXT)
-@settings(max_examples=60)
-def test_any_text_can_be_read(word_pieces: Tokenizer, text: str) -> None:
-    reader = WordReader(word_pieces)
+@pytest.mark.parametrize("kind", ["word_pieces", "byte_level", "sentence_pieces"])
+@given(text=ODD_TEXT)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_text_can_be_read(kind: str, request: pytest.FixtureRequest, text: str) -> None:
+    reader = WordReader(copied(request.getfixturevalue(kind)))
     read_ = read_document(Document("1", text), reader, 16)
     for words in read_.words:
         assert (words.starts < words.ends).all()
         assert (words.starts[1:] >= words.ends[:-1]).all()
         assert words.characters.shape == (len(words), CHARACTERS)
-        assert not any(text[a:b].isspace() for a, b in zip(words.starts, words.ends, strict=True))
+        assert all(text[a:b].strip(" \t\n") for a, b in zip(words.starts, words.ends, strict=True))
+        assert all(window.length <= 16 or window.end - window.start == 1 for window in read_.windows)
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=12), st.integers(8, 40), st.sampled_from([0.0, 0.5, 1.0]))
@@ -66,7 +80,8 @@ def test_windows_read_every_word_once(word_pieces: Tokenizer, lengths: list[int]
     sentences = tuple(Span(a, b - 1) for a, b in zip([0, *ends], ends, strict=False))
     document = Document("1", text, sentences=sentences)
     (words,) = WordReader(word_pieces).words(text, whole_text(document))
-    found = list(windows(words, sentence_ends(document, Span(0, len(text)), words), largest, share=share, overlap=4))
+    ends = sentence_ends(document, Span(0, len(text)), words)
+    found = list(windows(words, ends, largest, Frame((1,), (2,)), share=share, overlap=4))
     kept = [n for window in found for n in range(window.keep_start, window.keep_end)]
     assert kept == list(range(len(words)))
     assert all(window.start <= window.keep_start < window.keep_end <= window.end for window in found)
@@ -87,7 +102,7 @@ def test_a_batch_holds_what_its_windows_say(word_pieces: Tokenizer) -> None:
     reader = WordReader(word_pieces)
     texts = ["Aspirin helped.", "Fever and cough returned after two days."]
     windows = [w for t in texts for w in read_document(Document("1", t), reader, 64).windows]
-    batch = collate(windows, reader)
+    batch = collate(windows)
     pieces = batch.input_ids.reshape(-1)[batch.first_piece]
     expected = np.concatenate([w.words.pieces[w.words.first] for w in windows])
     assert (pieces == expected).all()
@@ -182,13 +197,63 @@ def test_a_document_that_cannot_be_split_is_handed_back(word_pieces: Tokenizer) 
     assert len(fine.document.entities) == 1
 
 
-def test_unknown_types_and_tokenizers_are_refused(word_pieces: Tokenizer) -> None:
-    with pytest.raises(Exception, match="does not know mood; it knows gene"):
+def test_unknown_types_are_refused(word_pieces: Tokenizer) -> None:
+    with pytest.raises(UsageError, match="does not know mood; it knows gene"):
         capitals(WordReader(word_pieces)).annotate([], ["mood"])
-    from tokenizers.models import BPE
 
-    with pytest.raises(ModelError, match="BERT-like"):
-        WordReader(Tokenizer(BPE()))
+
+def test_frames_are_what_the_tokenizer_says(sentence_pieces: Tokenizer, byte_level: Tokenizer) -> None:
+    """Llama begins a text with <s>, Qwen with nothing, BERT and RoBERTa have a token at either end."""
+    llama = copied(sentence_pieces)
+    begin = llama.token_to_id("<s>")
+    llama.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", begin)])
+    reader = WordReader(llama)
+    assert reader.frame() == Frame((begin,), ())
+    asked = reader.frame("gene", "bc2gm")
+    assert llama.decode(list(asked.before[1:])) == instruction("gene", "bc2gm")
+    assert WordReader(Tokenizer(BPE())).frame() == Frame()
+    assert WordReader(copied(byte_level)).frame() == Frame((0,), (2,))
+    batch = collate([w for t in ("IL2 rose.", "No.") for w in windows_of(reader, t, asked)])
+    assert (batch.input_ids[:, : len(asked)] == asked.before).all()
+    assert (batch.word_of_piece[:, : len(asked)] == 0).all()
+    assert (batch.word_of_piece[batch.attention_mask == 0] == 0).all()
+
+
+def windows_of(reader: WordReader, text: str, frame: Frame) -> tuple[Window, ...]:
+    return read_document(Document("1", text), reader, 64, [frame]).windows
+
+
+def test_an_instruction_takes_its_room_from_a_window(word_pieces: Tokenizer) -> None:
+    """Whatever room is left, every word is read once, and the recognizer puts the pieces together."""
+    reader = WordReader(word_pieces)
+    text = "fever and cough " * 30
+    for pieces in (3, 12, 40, 200):
+        frame = reader.frame("disease")
+        read_ = read_document(Document("1", text), reader, pieces, [frame, reader.frame()])
+        for asked in (frame, reader.frame()):
+            kept = [n for w in read_.windows if w.frame == asked for n in range(w.keep_start, w.keep_end)]
+            assert kept == list(range(len(read_.words[0])))
+        assert all(w.length <= max(pieces, len(w.frame) + int(w.words.lengths.max())) for w in read_.windows)
+
+
+def test_a_recognizer_asks_once_a_type(word_pieces: Tokenizer) -> None:
+    """A network that marks every word which the instruction names finds each type where it is asked for it."""
+    reader = WordReader(word_pieces, instructions=True)
+
+    def forward(batch: Batch) -> Floats:
+        rows = batch.first_piece // batch.input_ids.shape[1]
+        said = [set(row[word == 0].tolist()) for row, word in zip(batch.input_ids, batch.word_of_piece, strict=True)]
+        pieces = batch.input_ids.reshape(-1)[batch.first_piece]
+        named = [int(piece) in said[row] for row, piece in zip(rows, pieces, strict=True)]
+        return np.where(np.array(named)[:, None, None], [[0.0, 9.0, 0.0]], [[9.0, 0.0, 0.0]]).astype(np.float32)
+
+    recognizer = TaggingRecognizer(reader, forward, ["fever"], max_pieces=90, batch_pieces=300)
+    documents = [Document(str(n), "Fever helped cough . " * (n + 1)) for n in range(8)]
+    for types, count in ((("fever",), 1), (("fever", "cough"), 2), ((), 0), (None, 1)):
+        for n, found in enumerate(recognizer.annotate(documents, types)):
+            mentions = [(e.mention(found.document.text).lower(), e.type) for e in found.document.entities]
+            assert len(mentions) == count * (n + 1)
+            assert all(mention == type for mention, type in mentions)
 
 
 def test_words_can_hold_the_corpora(corpora: Path, word_pieces: Tokenizer) -> None:

@@ -82,7 +82,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, word_pieces: Tokenizer) -> Pa
     )
     transformers.BertModel(config).save_pretrained(folder / "encoder")
     tokenizer.save_pretrained(folder / "encoder")
-    for split, size, seed in (("train", 60, 1), ("devel", 15, 2)):
+    for split, size, seed in (("train", 80, 1), ("devel", 15, 2)):
         small_corpus(folder / "corpora" / "ncbi_disease" / f"{split}.pubtator", "SpecificDisease", DISEASES, size, seed)
         small_corpus(folder / "corpora" / "bc5cdr" / f"{split}.pubtator", "Chemical", CHEMICALS, size, seed + 10)
     (folder / "recipe.toml").write_text(
@@ -174,7 +174,7 @@ def test_padding_changes_nothing(run: Path) -> None:
     windows = [read_document(d, reader, recipe.max_pieces).windows[0] for d in documents]
 
     def logits(chosen: list[int]) -> np.ndarray:
-        batch = collate([windows[n] for n in chosen], reader)
+        batch = collate([windows[n] for n in chosen])
         with torch.inference_mode():
             return network(*(torch.from_numpy(a) for a in batch)).numpy()
 
@@ -187,7 +187,7 @@ def test_characters_reach_the_network(run: Path) -> None:
     network, reader, recipe = trainer.load_trained(run)
     outputs = []
     for text in ("He took LSD.", "He took lsd."):
-        batch = collate(read_document(Document("1", text), reader, recipe.max_pieces).windows, reader)
+        batch = collate(read_document(Document("1", text), reader, recipe.max_pieces).windows)
         with torch.inference_mode():
             outputs.append(network(*(torch.from_numpy(a) for a in batch)).numpy())
     assert np.abs(outputs[0] - outputs[1]).max() > 1e-3
@@ -261,7 +261,7 @@ def test_the_benchmark_times_both_sides(run: Path, int8: Path, biomark: Callable
         ("epochs=many", "epochs = 'many'"),
         ("types=disease", "types = 'disease'"),
         ("epochs", "KEY=VALUE"),
-        ("method=magic", "there are tagging"),
+        ("method=magic", "for tagging there are full, lora, qlora"),
     ],
 )
 def test_wrong_settings_are_named(home: Path, change: str, message: str) -> None:

@@ -22,7 +22,7 @@ from biomark import formats, prompts
 from biomark.errors import MissingExtraError, ModelError, UsageError
 from biomark.prompts import Demonstration
 from biomark.spans import Document, Entity, Passage, Span
-from biomark.training.recipe import GenerativeRecipe, TaggingRecipe, check, check_splits, load_recipe
+from biomark.training.recipe import GenerativeRecipe, TaggingRecipe, check, check_splits, check_tagging, load_recipe
 from conftest import ROOT, Outcome
 
 torch = pytest.importorskip("torch")
@@ -659,11 +659,11 @@ def test_demonstrations_that_are_too_long_are_rejected_not_cut(recipe: Generativ
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda path: path.stem)
 def test_recipes_are_sound(path: Path) -> None:
     recipe = load_recipe(path)
+    assert recipe.name == path.stem
     if isinstance(recipe, TaggingRecipe):
-        check_splits(recipe)
+        check_tagging(recipe)
         return
     check(recipe)
-    assert recipe.name == path.stem
     for name in recipe.train:
         for made in generative.with_types(recipe).types:
             assert prompts.instruction(made, guidelines=recipe.guidelines, form=recipe.prompt), name

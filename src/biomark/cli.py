@@ -143,11 +143,10 @@ def annotate(
     output = None if output == "-" else output
     screen = output is None and sys.stdout.isatty()
     jobs = plan(paths, output, from_=from_, to=to, screen=screen)
-    prompting = models.Prompting(
-        from_options(PromptOptions, settings), from_options(ServerOptions, settings), typer.echo if dry_run else None
-    )
-    recognizer = models.load(model, models.Asking(decoding, drafter, batch), store, prompting)
     rejects, lost = Rejects(), Counter[str]()
+    prompts, server = from_options(PromptOptions, settings), from_options(ServerOptions, settings)
+    prompting = models.Prompting(prompts, server, typer.echo if dry_run else None, rejects)
+    recognizer = models.load(model, models.Asking(decoding, drafter, batch), store, prompting)
     shown = sys.stderr.isatty() and not screen if progress is None else progress
     if dry_run:
         jobs = tuple(replace(job, output=Path(os.devnull), format="jsonl") for job in jobs)
@@ -341,17 +340,23 @@ def train(
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The run's folder; else runs/NAME.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the last checkpoint.")] = False,
+    grid: Annotated[bool, typer.Option("--grid", help="Try all settings of the recipe's table [grid].")] = False,
 ) -> None:
-    """Train a model by a recipe."""
+    """Train a model by a recipe; with --grid one by each setting that it lists, of which the best is chosen."""
     from biomark import models
-    from biomark.training.recipe import TaggingRecipe, load_recipe
+    from biomark.training.recipe import load_grid, load_recipe
 
     plan = load_recipe(recipe, set_ or [])
-    kind = "tagging" if isinstance(plan, TaggingRecipe) else "generative"
-    trainer = _needs_extra(f"biomark.training.{kind}", "train")
-    rejects = Rejects()
     folder = output or models.RUNS / plan.name
-    trainer.train(plan, folder, reject=rejects, resume=resume, progress=_say)
+    rejects = Rejects()
+    if grid:
+        settings = load_grid(recipe, set_ or [])
+        trainer = _needs_extra("biomark.training.grid", "train")
+        found = trainer.train_grid(settings, folder, reject=rejects, resume=resume, progress=_say)
+        _print(trainer.grid_table(found))
+    else:
+        trainer = _needs_extra(f"biomark.training.{plan.task}", "train")
+        trainer.train(plan, folder, reject=rejects, resume=resume, progress=_say)
     if "TORCHELASTIC_RUN_ID" not in os.environ:  # torchrun takes any status but 0 for a crash
         rejects.exit()
 

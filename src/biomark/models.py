@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from biomark.chat import Chat
 from biomark.chat.rehearsal import Rehearsal
 from biomark.errors import MissingExtraError, ModelError, UsageError
+from biomark.formats import Reject, raise_rejected
 from biomark.knowledge.store import Store
 from biomark.recognizers import Recognizer
 from biomark.recognizers.combined import CombinedRecognizer
@@ -27,7 +28,7 @@ from biomark.recognizers.dictionary import DictionaryRecognizer
 from biomark.recognizers.tagging import CARD, WEIGHTS, load_onnx
 from biomark.settings import PromptOptions, ServerOptions
 from biomark.spans import Document
-from biomark.training.recipe import RECIPE, RUN, SCORES
+from biomark.training.recipe import RECIPE, RUN, SCORES, task_of
 
 if TYPE_CHECKING:
     from biomark.recognizers.prompted import PromptedRecognizer
@@ -67,11 +68,18 @@ class Prompting:
         prompts: what is said.
         server: for `openai:` alone.
         show: for a dry run, is called with each prompt, and nothing is asked; None: the model is asked.
+        reject: is called with what cannot be read of the demonstrations.
     """
 
     prompts: PromptOptions = field(default_factory=PromptOptions)
     server: ServerOptions = field(default_factory=ServerOptions)
     show: Callable[[str], None] | None = None
+    reject: Reject = raise_rejected
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing was said."""
+        return (self.prompts, self.server, self.show) == (PromptOptions(), ServerOptions(), None)
 
 
 def load(
@@ -100,7 +108,7 @@ def load(
     prompted = [part for part in parts if part.startswith(PROMPTED)]
     if store is not None and DICTIONARY not in parts and not (prompted and prompting.prompts.ontology):
         raise UsageError(f"--store is for --model dictionary, default+dictionary or --ontology; not for {name}")
-    if prompting != Prompting() and not prompted:
+    if not prompting.plain and not prompted:
         raise UsageError(f"{name} is not prompted; options of prompts and servers are for openai:NAME and hf:NAME")
     local = [part for part in prompted if part.startswith(HUGGING_FACE)]
     folders = [part for part in parts if part != DICTIONARY and part not in prompted]
@@ -135,7 +143,7 @@ def _load_prompted(name: str, asking: Asking, store: Path | None, prompting: Pro
     return PromptedRecognizer(
         chat,
         options,
-        pool=examples(options.demonstrations) if options.demonstrations else (),
+        pool=examples(options.demonstrations, reject=prompting.reject) if options.demonstrations else (),
         store=Store(store) if store is not None and options.ontology else None,
         mentions=_mentions(load()) if options.choose == "entity-knn" else None,
     )
@@ -205,7 +213,7 @@ def _load_folder(folder: Path, asking: Asking) -> Recognizer:
 def is_generative(folder: Path) -> bool:
     """Whether a folder holds a causal language model."""
     recipe = folder / RECIPE
-    return recipe.is_file() and "method" in json.loads(recipe.read_text("utf-8"))
+    return recipe.is_file() and task_of(json.loads(recipe.read_text("utf-8"))) == "generative"
 
 
 def _load_generative(folder: Path, asking: Asking) -> Recognizer:

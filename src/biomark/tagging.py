@@ -1,9 +1,10 @@
 """Text ↔ what a tagging network reads and says: words, windows, batches, BIO tags. No torch.
 
 A word is what BERT's pre-tokeniser makes (runs without white space and punctuation; each
-punctuation character alone), with its word pieces. The network sees, beside the pieces, the
-characters of every word as they stand in the text, since the vocabulary is uncased; and it says,
-for every word and entity type, how likely the tags outside, begin and inside are.
+punctuation character alone), with its word pieces. The network may see, beside the pieces, the
+characters of every word as they stand in the text, where the vocabulary is uncased; and it says,
+for every word and entity type, how likely the tags outside, begin and inside are. A network that
+reads an instruction before the words says it for the one type that the instruction names.
 
 A document is read in windows of consecutive sentences of one passage. A sentence longer than a
 window is read in overlapping pieces, and every word takes its tags from the piece in which it
@@ -13,15 +14,15 @@ stands farthest from an edge: nothing is truncated.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Tokenizer, pre_tokenizers
+from tokenizers import Regex, Tokenizer, pre_tokenizers
 
-from biomark.errors import ModelError
+from biomark.entity_types import label
 from biomark.sentences import with_sentences
 from biomark.spans import Document, Entity, Span, flat, whole_text
 
@@ -93,6 +94,22 @@ class Words:
 
 
 @dataclass(frozen=True, slots=True)
+class Frame:
+    """The pieces around the words of a window.
+
+    Attributes:
+        before: [CLS], or whatever a text begins with in this vocabulary, and the instruction if there is one.
+        after: [SEP], or whatever a text ends with.
+    """
+
+    before: tuple[int, ...] = ()
+    after: tuple[int, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.before) + len(self.after)
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """Words `start` to `end` of a document, read in one go; only `keep_start` to `keep_end` give tags."""
 
@@ -101,20 +118,21 @@ class Window:
     end: int
     keep_start: int
     keep_end: int
+    frame: Frame
 
     @property
     def length(self) -> int:
-        """In word pieces, with the two that the encoder adds at the ends."""
-        return int(self.words.last[self.end - 1] - self.words.first[self.start]) + 2
+        """In word pieces, those of the frame counted."""
+        return int(self.words.last[self.end - 1] - self.words.first[self.start]) + len(self.frame)
 
 
 class Batch(NamedTuple):
     """What the network reads; all int64.
 
     Attributes:
-        input_ids: (B, T) word pieces between [CLS] and [SEP], padded with 0.
+        input_ids: (B, T) word pieces in their frames, padded with 0.
         attention_mask: (B, T) 1 where there is a piece.
-        word_of_piece: (B, T) row of `characters` for each piece; 0 for [CLS], [SEP] and padding.
+        word_of_piece: (B, T) row of `characters` for each piece; 0 for frames and padding.
         characters: (1 + W, CHARACTERS) the words of the batch, one after the other; row 0 is empty.
         first_piece: (W,) where each word's first piece stands in the flattened (B * T).
     """
@@ -127,33 +145,40 @@ class Batch(NamedTuple):
 
 
 class WordReader:
-    """Splits text into words with an encoder's tokenizer.
+    """Splits text into words with a model's tokenizer.
 
     Args:
-        tokenizer: of the encoder; its truncation and padding are switched off, and a tokenizer
-            that does not split at punctuation (RoBERTa's, say) is made to.
-
-    Raises:
-        ModelError: if the tokenizer has no tokens for begin and end.
+        tokenizer: of the model; its truncation and padding are switched off, and a tokenizer
+            that does not split at white space and punctuation is made to.
+        instructions: the model reads before the words which type it is asked for.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, *, instructions: bool = False) -> None:
+        self.instructions = instructions
         tokenizer.no_truncation()
         tokenizer.no_padding()
         splitter = tokenizer.pre_tokenizer
-        if splitter is not None and not isinstance(splitter, pre_tokenizers.BertPreTokenizer):
-            tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Punctuation(), splitter])
+        if not isinstance(splitter, pre_tokenizers.BertPreTokenizer):
+            own = [] if splitter is None else [splitter]
+            # SentencePiece's way writes a blank as ▁ and may leave the splitting to the model.
+            blanks = pre_tokenizers.Split(Regex(r"[\s▁]"), "merged_with_next")
+            tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Punctuation(), *own, blanks])
         self.tokenizer = tokenizer
-        self.begin = _token_id(tokenizer, "[CLS]", "<s>")
-        self.end = _token_id(tokenizer, "[SEP]", "</s>")
+        self._begin, self._end = _ends(tokenizer)
+        self._blank = tokenizer.token_to_id("▁")
         self.mask = _token_id(tokenizer, "[MASK]", "<mask>")
+
+    def frame(self, type: str = "", corpus: str = "") -> Frame:
+        """What stands around a window's words; with the instruction for a type, if one is named."""
+        said = self.tokenizer.encode(instruction(type, corpus), add_special_tokens=False).ids if type else []
+        return Frame((*self._begin, *said), self._end)
 
     def words(self, text: str, spans: Sequence[Span]) -> list[Words]:
         """The words of each span of a text."""
         encodings = self.tokenizer.encode_batch([s.of(text) for s in spans], add_special_tokens=False)
         characters = _characters(text)
         return [
-            _words(_ints(e.ids), e.word_ids, _ints(e.offsets).reshape(-1, 2) + span.start, characters)
+            _words(_ints(e.ids), e.word_ids, _ints(e.offsets).reshape(-1, 2) + span.start, characters, self._blank)
             for span, e in zip(spans, encodings, strict=True)
         ]
 
@@ -170,13 +195,15 @@ def _characters(text: str) -> Ints:
     return np.concatenate(([EDGE], ids, [EDGE]))
 
 
-def _words(pieces: Ints, word_ids: Sequence[int | None], offsets: Ints, characters: Ints) -> Words:
-    """The words of one passage; `offsets` (P, 2) count from the start of the document."""
+def _words(pieces: Ints, word_ids: Sequence[int | None], offsets: Ints, characters: Ints, no_word: int | None) -> Words:
+    """The words of one passage; `offsets` (P, 2) count from the start of the document, `no_word` is a blank's piece."""
     words = _ints([-1 if word is None else word for word in word_ids])
     blank = characters[offsets[:, 0] + 1] == WHITE_SPACE
     length = offsets[:, 1] - offsets[:, 0]
-    # Byte-level tokenizers make pieces of white space alone, and others that begin with it.
+    # Tokenizers make pieces of white space alone, even where there is none, and others that begin with it.
     kept = (length > 0) & ~(blank & (length == 1))
+    if no_word is not None:
+        kept &= pieces != no_word
     offsets = offsets + np.stack((blank, np.zeros_like(blank)), axis=-1)
     pieces, words, offsets = pieces[kept], words[kept], offsets[kept]
     first = np.flatnonzero(np.diff(words, prepend=-2))
@@ -191,13 +218,21 @@ def _words(pieces: Ints, word_ids: Sequence[int | None], offsets: Ints, characte
     )
 
 
-def _token_id(tokenizer: Tokenizer, *names: str) -> int:
-    found = next((id for name in names if (id := tokenizer.token_to_id(name)) is not None), None)
-    if found is None:
-        raise ModelError(
-            f"the tokenizer has none of the tokens {', '.join(names)}; biomark tags with BERT-like encoders"
-        )
-    return int(found)
+def _ends(tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The pieces with which a text begins and ends: as the tokenizer says, else BERT's if it knows them, else none."""
+    encoding = tokenizer.encode("a", add_special_tokens=True)
+    special = encoding.special_tokens_mask
+    if any(special):
+        first, last = special.index(0), len(special) - special[::-1].index(0)
+        return tuple(encoding.ids[:first]), tuple(encoding.ids[last:])
+    begin, end = _token_id(tokenizer, "[CLS]", "<s>"), _token_id(tokenizer, "[SEP]", "</s>")
+    if begin is None or end is None:
+        return (), ()
+    return (begin,), (end,)
+
+
+def _token_id(tokenizer: Tokenizer, *names: str) -> int | None:
+    return next((int(id) for name in names if (id := tokenizer.token_to_id(name)) is not None), None)
 
 
 def _word_characters(characters: Ints, starts: Ints, ends: Ints) -> Ints:
@@ -214,41 +249,49 @@ def _word_characters(characters: Ints, starts: Ints, ends: Ints) -> Ints:
 
 
 def windows(
-    words: Words, sentence_ends: Sequence[int], max_pieces: int, *, share: float = 1.0, overlap: int = 32
+    words: Words,
+    sentence_ends: Sequence[int],
+    max_pieces: int,
+    frame: Frame,
+    *,
+    share: float = 1.0,
+    overlap: int = 32,
 ) -> Iterator[Window]:
     """Windows over the words of a passage: as many whole sentences as `max_pieces` takes.
 
     Args:
         words: of the passage.
         sentence_ends: one past the last word of each sentence, in order.
-        max_pieces: word pieces a window, with [CLS] and [SEP].
+        max_pieces: word pieces a window, with those of the frame; a single word may be longer than what they leave.
+        frame: of each window.
         share: of `max_pieces` that several sentences may fill; 0: every sentence alone.
         overlap: words that two pieces of an overlong sentence share.
     """
-    budget = max_pieces - 2
+    budget = max_pieces - len(frame)
     start = 0
     previous = 0
     for end in [*sentence_ends, len(words)]:
         if end <= previous:
             continue
         if previous > start and words.last[end - 1] - words.first[start] > share * budget:
-            yield from _window(words, start, previous, budget, overlap)
+            yield from _window(Window(words, start, previous, start, previous, frame), budget, overlap)
             start = previous
         previous = end
     if previous > start:
-        yield from _window(words, start, previous, budget, overlap)
+        yield from _window(Window(words, start, previous, start, previous, frame), budget, overlap)
 
 
-def _window(words: Words, start: int, end: int, budget: int, overlap: int) -> Iterator[Window]:
+def _window(whole: Window, budget: int, overlap: int) -> Iterator[Window]:
     """One window, or overlapping ones where the words do not fit."""
-    cut = keep = start
-    while words.last[end - 1] - words.first[cut] > budget:
+    words, end = whole.words, whole.end
+    cut = keep = whole.start
+    while words.last[end - 1] - words.first[cut] > budget and cut + 1 < end:
         stop = int(np.searchsorted(words.last, words.first[cut] + budget, side="right"))
         stop = max(stop, cut + 1)
         shared = min(overlap, (stop - cut) // 2)
-        yield Window(words, cut, stop, keep, stop - shared // 2)
+        yield replace(whole, start=cut, end=stop, keep_start=keep, keep_end=stop - shared // 2)
         cut, keep = stop - shared, stop - shared // 2
-    yield Window(words, cut, end, keep, end)
+    yield replace(whole, start=cut, keep_start=keep)
 
 
 def sentence_ends(document: Document, passage: Span, words: Words) -> list[int]:
@@ -266,20 +309,41 @@ class Read:
     windows: tuple[Window, ...]
 
 
-def read_document(document: Document, reader: WordReader, max_pieces: int) -> Read:
-    """Split a document into words and windows; its sentences are found if it has none, and not kept."""
+def instruction(type: str, corpus: str = "") -> str:
+    """What a network that follows instructions (VANER, Bian et al. 2024) reads before the words.
+
+    Args:
+        type: that it is to tag, one of biomark's names or the user's own.
+        corpus: the name of the corpus whose guideline it is to follow; empty: it is not told (the paper's *adapt*).
+    """
+    place = f"{corpus} sentence" if corpus else "sentence"
+    return f"Tag every mention of a {label(type)} in the {place}: "
+
+
+def read_document(
+    document: Document, reader: WordReader, max_pieces: int, frames: Sequence[Frame] | None = None
+) -> Read:
+    """Split a document into words and windows; its sentences are found if it has none, and not kept.
+
+    Args:
+        document: any.
+        reader: of the model's tokenizer.
+        max_pieces: see `windows`.
+        frames: each word is read in each of these; None: in the reader's own, without an instruction.
+    """
     split = with_sentences(document)
     passages = whole_text(document)
     words = reader.words(document.text, passages)
     found = [
         window
         for passage, part in zip(passages, words, strict=True)
-        for window in windows(part, sentence_ends(split, passage, part), max_pieces)
+        for frame in (frames if frames is not None else (reader.frame(),))
+        for window in windows(part, sentence_ends(split, passage, part), max_pieces, frame)
     ]
     return Read(document, tuple(words), tuple(found))
 
 
-def collate(batch: Sequence[Window], reader: WordReader, *, multiple: int = 1) -> Batch:
+def collate(batch: Sequence[Window], *, multiple: int = 1) -> Batch:
     """One `Batch` of some windows, padded to the longest, rounded up to a `multiple`."""
     length = -(-max(window.length for window in batch) // multiple) * multiple
     input_ids = np.zeros((len(batch), length), dtype=np.int64)
@@ -291,14 +355,15 @@ def collate(batch: Sequence[Window], reader: WordReader, *, multiple: int = 1) -
     for b, window in enumerate(batch):
         words, start, end = window.words, window.start, window.end
         begin, stop = words.first[start], words.last[end - 1]
-        input_ids[b, 0] = reader.begin
-        input_ids[b, 1 : 1 + stop - begin] = words.pieces[begin:stop]
-        input_ids[b, 1 + stop - begin] = reader.end
+        place = len(window.frame.before)  # of the first word's first piece
+        input_ids[b, :place] = window.frame.before
+        input_ids[b, place : place + stop - begin] = words.pieces[begin:stop]
+        input_ids[b, place + stop - begin : window.length] = window.frame.after
         mask[b, : window.length] = 1
         rows = np.arange(row, row + end - start)
-        word_of_piece[b, 1 : 1 + stop - begin] = np.repeat(rows, words.lengths[start:end])
+        word_of_piece[b, place : place + stop - begin] = np.repeat(rows, words.lengths[start:end])
         characters.append(words.characters[start:end])
-        first_piece.append(b * length + 1 + words.first[start:end] - begin)
+        first_piece.append(b * length + place + words.first[start:end] - begin)
         row += end - start
     return Batch(input_ids, mask, word_of_piece, np.concatenate(characters), np.concatenate(first_piece))
 

@@ -1,4 +1,4 @@
-"""Tagging: one pass of a network over a window yields all types.
+"""Tagging: one pass of a network over a window yields all types, or the one that an instruction names.
 
 `TaggingRecognizer` turns documents into batches and tags into entities; what computes the tags is
 a function, so that an ONNX file (`load_onnx`, no torch) and a network in training share all else.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,12 +20,13 @@ from biomark.errors import ModelError, UsageError
 from biomark.recognizers import Annotated, in_groups
 from biomark.spans import Document, Rejected, Span
 from biomark.tagging import (
-    TAGS,
     Batch,
     Floats,
+    Frame,
     Read,
     Window,
     WordReader,
+    Words,
     collate,
     decode_tags,
     log_softmax,
@@ -46,13 +47,30 @@ class _Group:
     batches: list[tuple[list[Window], Future[Floats]]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """What types are wanted, in which frames documents are read for them, and which heads then speak of them."""
+
+    types: tuple[str, ...]
+    frames: tuple[Frame, ...]
+    heads: tuple[list[int], ...]
+
+
+def _logits(found: Mapping[tuple[int, Frame], Floats], words: Words, asking: _Asking) -> Floats:
+    """(W, types, 3) for the words of a passage."""
+    asked = zip(asking.frames, asking.heads, strict=True)
+    result: Floats = np.concatenate([found[id(words), frame][:, heads] for frame, heads in asked], axis=1)
+    return result
+
+
 class TaggingRecognizer:
     """Tags windows of documents; see `biomark.tagging`.
 
     Args:
         reader: of the model's tokenizer.
         forward: computes logits; is called from several threads if `threads` > 1.
-        types: what the rows of the logits mean, under biomark's names.
+        types: what the rows of the logits mean, under biomark's names. If the reader gives instructions, the
+            types that the model was trained on: every window is read once for each type asked for, which may be any.
         min_score: mentions with a lower score are left out, unless `annotate` is told otherwise.
         max_pieces: word pieces a window.
         batch_pieces: word pieces a batch, padding counted; a longer window is a batch of its own.
@@ -92,27 +110,34 @@ class TaggingRecognizer:
     ) -> Iterator[Annotated]:
         """See `biomark.recognizers.Recognizer`; entities have scores and lie inside one passage."""
         wanted = self._types if types is None else tuple(types)
-        if unknown := [type for type in wanted if type not in self._types]:
+        unknown = [type for type in wanted if type not in self._types]
+        if unknown and not self._reader.instructions:
             raise UsageError(f"this model does not know {', '.join(unknown)}; it knows {', '.join(self._types)}")
-        return self._stream(iter(documents), wanted, self._min_score if min_score is None else min_score)
+        return self._stream(iter(documents), self._asking(wanted), self._min_score if min_score is None else min_score)
 
-    def _stream(self, documents: Iterator[Document], wanted: tuple[str, ...], least: float) -> Iterator[Annotated]:
+    def _asking(self, wanted: tuple[str, ...]) -> _Asking:
+        if self._reader.instructions:
+            frames = tuple(self._reader.frame(type) for type in wanted)
+            return _Asking(wanted, frames, tuple([0] for _ in wanted))
+        return _Asking(wanted, (self._reader.frame(),), ([self._types.index(type) for type in wanted],))
+
+    def _stream(self, documents: Iterator[Document], asking: _Asking, least: float) -> Iterator[Annotated]:
         with ThreadPoolExecutor(self._threads) as pool:
             # One group is computed while the one before it is decoded and the next one is read.
             before: _Group | None = None
             for documents_ in in_groups(documents, self._characters_at_once):
-                group = self._begin([self._read(document) for document in documents_], pool)
+                group = self._begin([self._read(document, asking) for document in documents_], pool)
                 if before is not None:
-                    yield from self._finish(before, wanted, least)
+                    yield from self._finish(before, asking, least)
                 before = group
             if before is not None:
-                yield from self._finish(before, wanted, least)
+                yield from self._finish(before, asking, least)
 
-    def _read(self, document: Document) -> Read | Annotated:
+    def _read(self, document: Document, asking: _Asking) -> Read | Annotated:
         """A document ready for batches, or handed back where it cannot be read."""
         document = replace(document, entities=(), alternatives=(), relations=())
         try:
-            return read_document(document, self._reader, self._max_pieces)
+            return read_document(document, self._reader, self._max_pieces, asking.frames)
         except Exception as error:  # whatever a tokenizer raises on odd text must not stop the rest
             reason = f"cannot be split into words: {error}"
             window = Span(0, len(document.text)) if document.text else None
@@ -124,20 +149,20 @@ class TaggingRecognizer:
         return _Group(documents, [(batch, pool.submit(self._compute, batch)) for batch in batches])
 
     def _compute(self, batch: Sequence[Window]) -> Floats:
-        return self._forward(collate(batch, self._reader))
+        return self._forward(collate(batch))
 
-    def _finish(self, group: _Group, wanted: tuple[str, ...], least: float) -> Iterator[Annotated]:
+    def _finish(self, group: _Group, asking: _Asking, least: float) -> Iterator[Annotated]:
         """Put the tags of windows together and read the entities off them."""
-        found: dict[int, Floats] = {}  # (W, N, 3) by id() of the words of a passage
+        found: dict[tuple[int, Frame], Floats] = {}  # (W, heads, 3) by id() of the words of a passage, and frame
         for batch, future in group.batches:
             values, row = future.result(), 0
             for window in batch:
-                if id(window.words) not in found:
-                    found[id(window.words)] = np.zeros((len(window.words), len(self._types), TAGS), dtype=np.float32)
+                key = (id(window.words), window.frame)
+                if key not in found:
+                    found[key] = np.zeros((len(window.words), *values.shape[1:]), dtype=np.float32)
                 begin, end = row + window.keep_start - window.start, row + window.keep_end - window.start
-                found[id(window.words)][window.keep_start : window.keep_end] = values[begin:end]
+                found[key][window.keep_start : window.keep_end] = values[begin:end]
                 row += window.end - window.start
-        columns = [self._types.index(type) for type in wanted]
         for read in group.documents:
             if isinstance(read, Annotated):
                 yield read
@@ -145,8 +170,8 @@ class TaggingRecognizer:
             entities = [
                 entity
                 for words in read.words
-                if len(words)
-                for entity in decode_tags(log_softmax(found[id(words)][:, columns]), words, wanted)
+                if len(words) and asking.types
+                for entity in decode_tags(log_softmax(_logits(found, words, asking)), words, asking.types)
                 if entity.score is None or entity.score >= least
             ]
             yield Annotated(replace(read.document, entities=tuple(entities)))
@@ -193,19 +218,22 @@ def load_onnx(folder: Path, *, threads: int | None = None) -> TaggingRecognizer:
     try:
         card = json.loads((folder / CARD).read_text("utf-8"))
         types, max_pieces = [str(type) for type in card["types"]], int(card["max_pieces"])
-        min_score = float(card["min_score"])
+        min_score, instructions = float(card["min_score"]), bool(card.get("instruction", False))
         tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
         session = onnxruntime.InferenceSession(folder / WEIGHTS, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the libraries raise bare Exceptions of their own
         raise ModelError(f"{folder}: cannot be loaded: {error}") from error
 
+    read = [array.name for array in session.get_inputs()]
+
     def forward(batch: Batch) -> Floats:
-        (logits,) = session.run(None, batch._asdict())
+        arrays = batch._asdict()
+        (logits,) = session.run(None, {name: arrays[name] for name in read})
         result: Floats = logits
         return result
 
     return TaggingRecognizer(
-        WordReader(tokenizer),
+        WordReader(tokenizer, instructions=instructions),
         forward,
         types,
         min_score=min_score,

@@ -16,10 +16,11 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 
 from biomark.decoding.vocabulary import Vocabulary
 from biomark.embedding import weights_folder
-from biomark.errors import MissingExtraError, ModelError, UsageError
+from biomark.errors import ModelError, UsageError
 from biomark.quiet import quietly
+from biomark.training.adapters import four_bits, lora, prepared, require_peft, with_adapter
 from biomark.training.compact import COMPACT, load_compact
-from biomark.training.network import CONFIG
+from biomark.training.network import ADAPTER, CONFIG
 from biomark.training.recipe import RECIPE, GenerativeRecipe, recipe_from
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TOKENIZER, TOKENIZER_SETTINGS, ADAPTER = "tokenizer.json", "tokenizer_config.json", "adapter_config.json"
+TOKENIZER, TOKENIZER_SETTINGS = "tokenizer.json", "tokenizer_config.json"
 _ENCODERS = ("bert", "roberta", "electra")  # become decoders
 _WITH_ADAPTION = ("llama", "mistral")  # where peft has LLaMA-Adapter
 
@@ -35,7 +36,7 @@ Tell = Callable[[str], None]
 
 
 def load_base(
-    name: str, *, added: bool, dtype: torch.dtype, four_bits: bool = False, whole: bool = False, tell: Tell = log.info
+    name: str, *, added: bool, dtype: torch.dtype, quantised: bool = False, whole: bool = False, tell: Tell = log.info
 ) -> tuple[PreTrainedModel, Vocabulary]:
     """A pretrained causal language model, its embedding large enough for its vocabulary.
 
@@ -43,20 +44,20 @@ def load_base(
         name: see `GenerativeRecipe.model`.
         added: whether the mark tags are tokens of their own.
         dtype: of the weights that are not in four bits.
-        four_bits: load the weights of linear layers as NF4, the scales in 8 bits (Dettmers et al. 2023).
+        quantised: load the weights of linear layers in four bits (see `biomark.training.adapters`).
         whole: refuse a model of which some weights are not there, such as an encoder, which has no head.
         tell: is called with a line about weights that are not there and begin at random values.
 
     Raises:
         ModelError: if there is no such model, biomark cannot use its tokenizer, or it is not `whole`.
-        MissingExtraError: if bitsandbytes is not installed for `four_bits`.
+        MissingExtraError: if bitsandbytes is not installed for `quantised`.
     """
     folder = weights_folder(name)
     if (Path(folder) / ADAPTER).is_file():
         raise ModelError(f"model {name}: is an adapter; fold it in first: biomark models merge {name} -o FOLDER")
     settings: dict[str, Any] = {"config": read_config(name), "dtype": dtype, "output_loading_info": True}
-    if four_bits:
-        settings |= _four_bits()
+    if quantised:
+        settings |= four_bits()
     model: PreTrainedModel
     found: dict[str, set[str]]
     try:
@@ -112,23 +113,6 @@ def _from_compact(folder: Path, dtype: torch.dtype | None) -> PreTrainedModel:
     return model.to(dtype) if dtype else model  # type: ignore[arg-type]
 
 
-def _four_bits() -> dict[str, Any]:
-    try:
-        import bitsandbytes  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("bitsandbytes", "qlora") from error
-    from transformers import BitsAndBytesConfig
-
-    how = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16,
-    )
-    place = torch.cuda.current_device() if torch.cuda.is_available() else "cpu"
-    return {"quantization_config": how, "device_map": {"": place}}
-
-
 def prepare_model(recipe: GenerativeRecipe, *, tell: Tell = log.info) -> tuple[nn.Module, Vocabulary]:
     """The model of a recipe with those parameters trainable that its method tunes; all methods differ here alone.
 
@@ -159,18 +143,8 @@ def adapt(
     """
     if recipe.method == "full":
         return model
-    try:
-        import peft
-    except ImportError as error:
-        raise MissingExtraError("peft", "train") from error
-    with quietly():
-        adapted: nn.Module = peft.get_peft_model(model, _adapter(recipe, model, vocabulary, tell))
-    # So that peft neither asks the hub about the base model nor saves its embedding with the adapter.
-    adapted.peft_config["default"].base_model_name_or_path = ""  # type: ignore[union-attr,index]
-    for parameter in adapted.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.float()
-    return adapted
+    require_peft()
+    return with_adapter(model, _adapter(recipe, model, vocabulary, tell))
 
 
 def check_model(recipe: GenerativeRecipe) -> None:
@@ -202,30 +176,24 @@ def _base(
     recipe: GenerativeRecipe, *, dtype: torch.dtype | None = None, tell: Tell = log.info
 ) -> tuple[PreTrainedModel, Vocabulary]:
     """The model that a recipe starts from, as its method needs it."""
-    four_bits = recipe.method == "qlora"
+    quantised = recipe.method == "qlora"
     model, vocabulary = load_base(
         recipe.model,
         added=recipe.marks == "tokens",
         dtype=dtype or getattr(torch, recipe.weights),
-        four_bits=four_bits,
+        quantised=quantised,
         whole=recipe.method != "full",  # what begins at random values is not kept with an adapter
         tell=tell,
     )
-    if four_bits:
-        import peft
-
-        with quietly():
-            # Trainer sees to the recomputing of activations, for all methods alike.
-            model = peft.prepare_model_for_kbit_training(  # type: ignore[no-untyped-call]
-                model, use_gradient_checkpointing=False
-            )
+    if quantised:
+        model = prepared(model)
     return model, vocabulary
 
 
 def _adapter(recipe: GenerativeRecipe, model: PreTrainedModel, vocabulary: Vocabulary, tell: Tell) -> PeftConfig:
-    import peft
-
     if recipe.method == "llama-adapter":
+        import peft
+
         layers = int(model.config.get_text_config().num_hidden_layers)
         if recipe.adapter_layers > layers:
             tell(f"adapter_layers is {recipe.adapter_layers}, but the model has {layers}: all of them get prompts")
@@ -234,13 +202,12 @@ def _adapter(recipe: GenerativeRecipe, model: PreTrainedModel, vocabulary: Vocab
             adapter_len=recipe.adapter_tokens,
             adapter_layers=min(layers, recipe.adapter_layers),
         )
-    return peft.LoraConfig(
-        task_type="CAUSAL_LM",
-        r=recipe.rank,
-        lora_alpha=recipe.alpha,
-        lora_dropout=recipe.dropout,
-        target_modules="all-linear",  # the head is not among them
-        trainable_token_indices=_new_tokens(recipe, model, vocabulary),
+    return lora(
+        "CAUSAL_LM",
+        rank=recipe.rank,
+        alpha=recipe.alpha,
+        dropout=recipe.dropout,
+        new_tokens=_new_tokens(recipe, model, vocabulary),
     )
 
 

@@ -19,13 +19,12 @@ from biomark.errors import UsageError
 from biomark.recognizers.tagging import CARD, TOKENIZER, WEIGHTS
 from biomark.spans import Document
 from biomark.tagging import Batch, WordReader, collate, read_document
-from biomark.training.causal import ADAPTER, TOKENIZER_SETTINGS
+from biomark.training.causal import TOKENIZER_SETTINGS
 from biomark.training.causal import load_trained as load_trained_model
 from biomark.training.compact import COMPACT, save_compact
-from biomark.training.network import CONFIG, Network
+from biomark.training.network import ADAPTER, CONFIG, Network, is_decoder
 from biomark.training.recipe import RECIPE, RUN, SCORES
-from biomark.training.scoring import mean_f1
-from biomark.training.tagging import load_trained
+from biomark.training.tagging import best_epoch, load_trained
 
 # Two documents of one's own shape: the exporter follows the network over a batch of real windows.
 _EXAMPLES = (
@@ -48,25 +47,34 @@ def export(run: Path, folder: Path, *, int8: bool = True) -> Path:
 
     Raises:
         ModelError: if `run` is not the folder of a training run.
+        UsageError: if it holds an adapter, or a language model.
     """
+    if (run / ADAPTER).is_file():
+        raise UsageError(f"{run}: holds an adapter; fold it in first: biomark models merge {run} -o FOLDER")
     network, reader, recipe = load_trained(run)
+    if is_decoder(network.encoder.config):  # type: ignore[arg-type]
+        raise UsageError(
+            f"{run}: is a language model without its mask ({recipe.encoder}), too large for a folder that runs without "
+            f"torch; export is for encoders such as PubMedBERT. Use it as it is: --model {run}"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         plain = Path(temporary) / "plain.onnx"
         _write_onnx(network, reader, plain)
         if int8:
+            # Without filters no weights have this shape.
             _quantise(plain, folder / WEIGHTS, exact=(3 * recipe.character_size, recipe.character_filters))
         else:
             (folder / WEIGHTS).write_bytes(plain.read_bytes())
     reader.tokenizer.save(str(folder / TOKENIZER))
     scores = json.loads((run / SCORES).read_text("utf-8"))
-    # The weights were kept at the last of equally good epochs.
-    best = max(range(len(scores)), key=lambda epoch: (mean_f1(scores[epoch]), epoch))
+    best = best_epoch(scores, recipe)
     card = {
         "name": recipe.name,
         "types": recipe.types,
         "max_pieces": recipe.max_pieces,
         "min_score": recipe.min_score,
+        "instruction": recipe.instruction,
         "precision": "int8" if int8 else "fp32",
         "encoder": recipe.encoder,
         "train": recipe.train,
@@ -108,7 +116,7 @@ def export_generative(run: Path, folder: Path) -> Path:
 def _write_onnx(network: Network, reader: WordReader, path: Path) -> None:
     documents = [Document(str(n), text) for n, text in enumerate(_EXAMPLES)]
     windows = [window for d in documents for window in read_document(d, reader, 64).windows]
-    batch = collate(windows, reader)
+    batch = collate(windows)
     automatic = torch.export.Dim.AUTO
     with _quietly():
         program = torch.onnx.export(

@@ -1,4 +1,4 @@
-"""Folds an adapter into the weights of its base model."""
+"""Folds an adapter into the weights of its base model, generative or tagging."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import shutil
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 
 from biomark.errors import ModelError, UsageError
 from biomark.quiet import quietly
-from biomark.training.causal import ADAPTER, TOKENIZER, TOKENIZER_SETTINGS, load_base
-from biomark.training.recipe import RECIPE, RUN, SCORES, GenerativeRecipe, recipe_from
+from biomark.training.causal import TOKENIZER, TOKENIZER_SETTINGS, load_base
+from biomark.training.network import ADAPTER
+from biomark.training.recipe import RECIPE, RUN, SCORES, TaggingRecipe, recipe_from
 from biomark.training.runs import versions, write
+from biomark.training.tagging import BEST, load_trained
 
 
 def merge(run: Path, folder: Path) -> Path:
@@ -35,12 +38,14 @@ def merge(run: Path, folder: Path) -> Path:
     if not (run / RECIPE).is_file():
         raise ModelError(f"{run}: {RECIPE} is missing; is this the folder of a training run?")
     recipe = recipe_from(json.loads((run / RECIPE).read_text("utf-8")))
-    if not isinstance(recipe, GenerativeRecipe) or not (run / ADAPTER).is_file():
+    if not (run / ADAPTER).is_file():
         raise UsageError(f"{run}: holds no adapter, so there is nothing to merge")
     if recipe.method == "llama-adapter":
         raise UsageError(f"{run}: prompts of llama-adapter are no weights of the base model and cannot be merged")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder}: is there already; name a new folder")
+    if isinstance(recipe, TaggingRecipe):
+        return _merge_tagging(run, folder)
     import peft
 
     dtype = torch.bfloat16 if recipe.method == "qlora" else getattr(torch, recipe.weights)
@@ -53,4 +58,16 @@ def merge(run: Path, folder: Path) -> Path:
         shutil.copyfile(run / name, folder / name)
     facts = json.loads((run / RUN).read_text("utf-8"))
     write(folder / RUN, {**facts, "merged": {"from": str(run), "dtype": str(dtype), "versions": versions()}})
+    return folder
+
+
+def _merge_tagging(run: Path, folder: Path) -> Path:
+    network, _, _ = load_trained(run, quantised=False)
+    with quietly():
+        network.encoder = network.encoder.merge_and_unload(safe_merge=True)  # type: ignore[operator]
+        folder.mkdir(parents=True, exist_ok=True)
+        network.encoder.config.save_pretrained(folder)  # type: ignore[operator,union-attr]
+    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, folder / BEST)
+    for name in (RECIPE, SCORES, TOKENIZER):
+        shutil.copyfile(run / name, folder / name)
     return folder

@@ -1,30 +1,44 @@
-"""The tagging network: an encoder that also sees the characters of words, and a BIO head a type."""
+"""The tagging network: an encoder, which may also see the characters of words, and BIO heads.
+
+A decoder-only language model is an encoder here: its causal mask is replaced by a full one (VANER, Bian et al. 2024).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 from biomark.embedding import weights_folder
 from biomark.errors import ModelError
+from biomark.quiet import quietly
 from biomark.tagging import ALPHABET, TAGS
+from biomark.training.adapters import four_bits, lora, prepared, require_peft, with_adapter
+from biomark.training.recipe import TaggingRecipe
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 CONFIG = "config.json"  # as transformers' save_pretrained calls it
+ADAPTER = "adapter_config.json"  # as peft's does
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a network is made of, beside its encoder."""
+    """What a network is made of, beside its encoder.
 
-    types: int
+    Attributes:
+        heads: how many types it speaks of at once.
+        character_size, character_filters: see `TaggingRecipe`.
+        dropout: before the heads.
+    """
+
+    heads: int
     character_size: int
     character_filters: int
     dropout: float
@@ -50,19 +64,22 @@ class Network(nn.Module):
     """The encoder reads word pieces plus their word's characters; heads read both again, for each word.
 
     The characters enter the encoder through a projection that begins at zero, so that training
-    begins at the pretrained encoder.
+    begins at the pretrained encoder. Without filters for them there are pieces alone.
     """
 
     def __init__(self, encoder: nn.Module, hidden: int, shape: Shape) -> None:
         super().__init__()
         self.encoder = encoder
-        self.characters = CharacterEncoder(shape.character_size, shape.character_filters)
-        self.into_encoder = nn.Linear(shape.character_filters, hidden)
-        nn.init.zeros_(self.into_encoder.weight)
-        nn.init.zeros_(self.into_encoder.bias)
+        self.characters: CharacterEncoder | None = None
+        self.into_encoder: nn.Linear | None = None
+        if shape.character_filters:
+            self.characters = CharacterEncoder(shape.character_size, shape.character_filters)
+            self.into_encoder = nn.Linear(shape.character_filters, hidden)
+            nn.init.zeros_(self.into_encoder.weight)
+            nn.init.zeros_(self.into_encoder.bias)
         self.dropout = nn.Dropout(shape.dropout)
-        self.heads = nn.Linear(hidden + shape.character_filters, shape.types * TAGS)
-        self.types = shape.types
+        self.heads = nn.Linear(hidden + shape.character_filters, shape.heads * TAGS)
+        self.types = shape.heads
 
     def forward(
         self,
@@ -72,41 +89,134 @@ class Network(nn.Module):
         characters: Tensor,
         first_piece: Tensor,
     ) -> Tensor:
-        """The arrays of `biomark.tagging.Batch` → logits (W, types, 3)."""
-        described = self.characters(characters)  # (1 + W, F); row 0 stands for [CLS], [SEP] and padding
+        """The arrays of `biomark.tagging.Batch` → logits (W, heads, 3)."""
         embedded = self.encoder.get_input_embeddings()(input_ids)  # type: ignore[operator]
-        embedded = embedded + self.into_encoder(described)[word_of_piece]
+        described = None
+        if self.characters is not None and self.into_encoder is not None:
+            described = self.characters(characters)  # (1 + W, F); row 0 stands for frames and padding
+            embedded = embedded + self.into_encoder(described)[word_of_piece]
         hidden = self.encoder(inputs_embeds=embedded, attention_mask=attention_mask).last_hidden_state  # (B, T, H)
         words = hidden.flatten(0, 1)[first_piece]
-        logits: Tensor = self.heads(self.dropout(torch.cat((words, described[1:]), dim=-1)))
+        if described is not None:
+            words = torch.cat((words, described[1:]), dim=-1)
+        logits: Tensor = self.heads(self.dropout(words.to(self.heads.weight.dtype)))
         return logits.view(-1, self.types, TAGS)
 
+    def tuned(self) -> dict[str, nn.Parameter]:
+        """What training changes, by name: everything, or an adapter and what is not pretrained."""
+        return {name: value for name, value in self.named_parameters() if value.requires_grad}
 
-def load_encoder(name: str) -> tuple[nn.Module, int, Tokenizer]:
+    def set_tuned(self, values: dict[str, Tensor]) -> None:
+        """Put values in the place of all that training changes.
+
+        Raises:
+            KeyError: if one is missing.
+        """
+        with torch.no_grad():
+            for name, parameter in self.tuned().items():
+                parameter.copy_(values[name])
+
+
+def make_network(recipe: TaggingRecipe) -> tuple[Network, Tokenizer]:
+    """The network that training begins with, those parts of it trainable that the recipe tunes, and its tokenizer.
+
+    Raises:
+        ModelError: see `load_encoder`.
+        MissingExtraError: if a library for the method is not installed.
+    """
+    quantised = recipe.method == "qlora"
+    encoder, hidden, tokenizer = load_encoder(recipe.encoder, dtype=getattr(torch, recipe.weights), quantised=quantised)
+    if recipe.gradient_checkpointing:
+        encoder.activation_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+    if recipe.method != "full":
+        require_peft()
+        encoder = prepared(encoder) if quantised else encoder
+        sizes = {"rank": recipe.rank, "alpha": recipe.alpha}
+        config = lora("FEATURE_EXTRACTION", **sizes, dropout=recipe.lora_dropout, new_tokens=None)
+        encoder = with_adapter(encoder, config)
+    return Network(encoder, hidden, shape_of(recipe)), tokenizer
+
+
+def shape_of(recipe: TaggingRecipe) -> Shape:
+    """What a recipe says of the network beside its encoder."""
+    heads = 1 if recipe.instruction else len(recipe.types)
+    return Shape(heads, recipe.character_size, recipe.character_filters, recipe.dropout)
+
+
+def load_encoder(
+    name: str, *, dtype: torch.dtype = torch.float32, quantised: bool = False
+) -> tuple[nn.Module, int, Tokenizer]:
     """A pretrained encoder, its hidden size and its tokenizer.
 
     Args:
         name: see `TaggingRecipe.encoder`.
+        dtype: of the weights.
+        quantised: load the weights of linear layers in four bits (see `biomark.training.adapters`).
 
     Raises:
-        ModelError: if there is no such encoder, or its tokenizer is not a fast one.
+        ModelError: if there is no such encoder, its tokenizer is not a fast one, or it is a decoder whose mask
+            cannot be taken off.
+        MissingExtraError: if bitsandbytes is not installed for `quantised`.
     """
     folder = weights_folder(name)
+    if (Path(folder) / ADAPTER).is_file():
+        raise ModelError(f"encoder {name}: is an adapter; fold it in first: biomark models merge {name} -o FOLDER")
+    settings: dict[str, Any] = {"dtype": dtype, **(four_bits() if quantised else {})}
     try:
-        # Dropout inside attention costs a sixth of the time on a CPU.
-        encoder = AutoModel.from_pretrained(folder, dtype=torch.float32, attention_probs_dropout_prob=0.0)
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        with quietly():
+            config = AutoConfig.from_pretrained(folder)
+            decoder = _prepare(config)
+            encoder = AutoModel.from_pretrained(folder, config=config, **settings)
+            tokenizer = AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError) as error:
         raise ModelError(f"encoder {name}: cannot be loaded: {error}") from error
     if not tokenizer.is_fast:
         raise ModelError(f"encoder {name}: its tokenizer gives no offsets; choose one with a fast tokenizer")
-    return _without_pooler(encoder), int(encoder.config.hidden_size), tokenizer.backend_tokenizer
+    if decoder and not sees_what_follows(encoder):
+        raise ModelError(
+            f"encoder {name}: {type(encoder).__name__} keeps its causal mask; choose Llama, Qwen, Mistral or an encoder"
+        )
+    return _without_pooler(encoder), _hidden(config), tokenizer.backend_tokenizer
 
 
-def build_encoder(folder: Path) -> tuple[nn.Module, int]:
+def build_encoder(folder: Path, *, dtype: torch.dtype = torch.float32) -> tuple[nn.Module, int]:
     """An encoder of the architecture that a folder's `config.json` describes, and its hidden size."""
-    encoder = AutoModel.from_config(AutoConfig.from_pretrained(folder))  # type: ignore[no-untyped-call]
-    return _without_pooler(encoder), int(encoder.config.hidden_size)
+    config = AutoConfig.from_pretrained(folder)
+    encoder = AutoModel.from_config(config, dtype=dtype)  # type: ignore[no-untyped-call]
+    return _without_pooler(encoder), _hidden(config)
+
+
+def is_decoder(config: PreTrainedConfig) -> bool:
+    """Whether a model was made to read from left to right alone."""
+    kind = config.model_type
+    return kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+
+def sees_what_follows(encoder: nn.Module) -> bool:
+    """Whether the last token reaches the hidden state of the first one."""
+    device = next(encoder.parameters()).device
+    ids = torch.tensor([[3, 4, 5, 6], [3, 4, 5, 7]], device=device)
+    training = encoder.training
+    encoder.eval()
+    with torch.no_grad():  # in inference mode a model in four bits could not be tuned any more
+        first = encoder(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[:, 0]
+    encoder.train(training)
+    return not torch.equal(first[0], first[1])
+
+
+def _prepare(config: PreTrainedConfig) -> bool:
+    """Make a model's configuration that of an encoder; returns whether it was a decoder."""
+    decoder = is_decoder(config)
+    if decoder:
+        config.is_causal = False
+        config.use_cache = False
+    elif hasattr(config, "attention_probs_dropout_prob"):
+        config.attention_probs_dropout_prob = 0.0  # costs a sixth of the time on a CPU
+    return decoder
+
+
+def _hidden(config: PreTrainedConfig) -> int:
+    return int(config.get_text_config().hidden_size)
 
 
 def _without_pooler(encoder: nn.Module) -> nn.Module:

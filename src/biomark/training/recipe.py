@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
+from itertools import product
 from pathlib import Path
 from typing import TypeVar, get_args, get_origin, get_type_hints
 
@@ -18,16 +19,19 @@ RECIPE, SCORES, RUN = "recipe.json", "scores.json", "run.json"
 
 @dataclass(frozen=True, slots=True)
 class TaggingRecipe:
-    """A tagging model: an encoder with a BIO head a type.
+    """A tagging model: a network that reads a window and says the BIO tags of its words.
+
+    It is an encoder, or a decoder-only language model whose causal mask is replaced by a full one (VANER,
+    Bian et al. 2024). It has a head a type; or, with `instruction`, one head for the type that it is asked for.
 
     Attributes:
         name: what the model is called; also the run's folder under `runs/`.
         encoder: a Hugging Face name, a folder, or `package:NAME` for the `model` folder inside an
-            installed Python package.
-        train: corpora with their split, such as `ncbi_disease:train`.
-        devel: the splits on which the best epoch is chosen.
-        types: entity types with a head each. Of a corpus only the types that it annotates and that
-            are listed here are learnt; the other heads get no loss from it.
+            installed Python package: an encoder or a causal language model.
+        train: corpora with their split, such as `ncbi_disease:train`, or files of annotated documents.
+        devel: the splits or files on which the best epoch is chosen.
+        types: entity types to learn. Of a corpus only the types that it annotates and that are listed
+            here are learnt; the other heads get no loss from it.
         epochs: passes over the training sentences.
         batch_pieces: word pieces a step, padding counted.
         min_score: mentions with a lower score are left out, in use as in scoring the epochs.
@@ -39,10 +43,32 @@ class TaggingRecipe:
         weight_decay: of AdamW; not on biases and norms.
         dropout: before the heads.
         masked_words: share of words whose pieces are hidden from the encoder, so that it learns
-            from their characters and their context.
+            from their characters and their context; 0 where the tokenizer has no token for it.
         average: decay a step of the moving average of the weights, which is what is saved.
-        character_size, character_filters: of the convolution over a word's characters.
+        character_size, character_filters: of the convolution over a word's characters; without filters the
+            network sees pieces alone.
         seed: of everything random.
+        task: `tagging`.
+        method: what is tuned: `full`, all weights; `lora`, adapters of low rank and the heads; `qlora`, the same
+            beside weights in 4 bits.
+        rank, alpha, lora_dropout: of LoRA, on all linear layers of the encoder.
+        weights: `float32` or `bfloat16`, what the encoder's weights are kept in. Matrices are multiplied in
+            bfloat16 either way; adapters and heads are kept in 32 bits.
+        gradient_checkpointing: compute activations twice and keep few of them.
+        instruction: the network reads before the words which type to tag, and says the tags of that type alone.
+            Every window is an example for each type that its corpus annotates.
+        corpus_name: share of the examples whose instruction names the corpus too, whose guideline it then follows.
+            In use none is named.
+        knowledge: the path of a store that `biomark knowledge build` made, for `dbr_*` and `swap`.
+        dbr_terms: dense recognition of biomedical entities (DBR): for each training sentence (and type, with
+            `instruction`) an example more, a list of so many names of the store: half of them of one of the
+            types, or of that type, the others of any other. A name is labelled for the types that it has in the store.
+        dbr_mentions: so many mentions of the sentence's corpus are in that list, too.
+        dbr_share: share of the sentences that get a list.
+        swap: share of the documents of an epoch in which mentions are replaced by names of the same type from the
+            store, equal mentions by the same name. Short ones in capitals stay: they may be defined elsewhere.
+        choose: what decides which epoch is kept: `f1`, the highest mean strict F1 over the development splits,
+            or `loss`, the lowest mean loss there.
     """
 
     name: str
@@ -64,6 +90,21 @@ class TaggingRecipe:
     character_size: int = 32
     character_filters: int = 128
     seed: int = 13
+    task: str = "tagging"
+    method: str = "full"
+    rank: int = 16
+    alpha: int = 32
+    lora_dropout: float = 0.05
+    weights: str = "float32"
+    gradient_checkpointing: bool = False
+    instruction: bool = False
+    corpus_name: float = 0.0
+    knowledge: str = ""
+    dbr_terms: int = 0
+    dbr_mentions: int = 0
+    dbr_share: float = 1.0
+    swap: float = 0.0
+    choose: str = "f1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +149,7 @@ class GenerativeRecipe:
         adapter_tokens, adapter_layers: of LLaMA-Adapter: prompt length, and in how many of the last layers.
         save_steps: steps between checkpoints; 0: one an epoch.
         seed: of everything random.
+        task: `generative`.
     """
 
     name: str
@@ -142,10 +184,17 @@ class GenerativeRecipe:
     adapter_layers: int = 30
     save_steps: int = 0
     seed: int = 13
+    task: str = "generative"
 
 
-METHODS = ("tagging", "full", "lora", "qlora", "llama-adapter")
-"""What a recipe's `method` may be; all but the first are generative."""
+METHODS: Mapping[str, tuple[str, ...]] = {
+    "tagging": ("full", "lora", "qlora"),
+    "generative": ("full", "lora", "qlora", "llama-adapter"),
+}
+"""What a recipe's `method` may be, by its `task`."""
+
+GRID = "grid"
+"""The table of a recipe's file that lists values to try, by setting."""
 
 Recipe = TaggingRecipe | GenerativeRecipe
 AnyRecipe = TypeVar("AnyRecipe", TaggingRecipe, GenerativeRecipe)
@@ -154,8 +203,16 @@ AnyRecipe = TypeVar("AnyRecipe", TaggingRecipe, GenerativeRecipe)
 def recipe_from(values: Mapping[str, object]) -> Recipe:
     """The recipe that was saved as JSON beside a model."""
     saved = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    kind = GenerativeRecipe if "method" in saved else TaggingRecipe
+    kind = TaggingRecipe if task_of(values) == "tagging" else GenerativeRecipe
     return kind(**saved)  # type: ignore[arg-type]
+
+
+def task_of(values: Mapping[str, object]) -> str:
+    """What a recipe's values are for, `tagging` or `generative`.
+
+    If they do not say, their `model` or `encoder` does.
+    """
+    return str(values.get("task", "generative" if "model" in values else "tagging"))
 
 
 def check_splits(recipe: Recipe) -> None:
@@ -191,23 +248,16 @@ def check(recipe: GenerativeRecipe) -> None:
         UsageError: the message names the setting, and says what it may be.
     """
     choices = {
-        "method": METHODS[1:],
+        "method": METHODS[recipe.task],
         "prompt": tuple(prompts.FORMS),
         "prompt_attention": ("causal", "full"),
         "marks": ("text", "tokens"),
         "weights": ("float32", "bfloat16"),
     }
-    for setting, known in choices.items():
-        if getattr(recipe, setting) not in known:
-            raise UsageError(
-                f"recipe {recipe.name}: {setting} is {getattr(recipe, setting)!r}; there are {', '.join(known)}"
-            )
+    _check_choices(recipe, choices)
     positive = ("epochs", "row_tokens", "rows", "accumulate", "rank", "alpha", "adapter_tokens", "adapter_layers")
-    at_least = dict.fromkeys(positive, 1)
-    at_least |= dict.fromkeys(("examples", "devel_sentences", "negatives", "save_steps", "weight_decay"), 0)
-    for setting, least in at_least.items():
-        if getattr(recipe, setting) < least:
-            raise UsageError(f"recipe {recipe.name}: {setting} must be at least {least}")
+    _check_least(recipe, positive, 1)
+    _check_least(recipe, ("examples", "devel_sentences", "negatives", "save_steps", "weight_decay"), 0)
     for setting in ("warmup", "dropout"):
         if not 0 <= getattr(recipe, setting) < 1:
             raise UsageError(f"recipe {recipe.name}: {setting} is a share, from 0 to below 1")
@@ -220,12 +270,81 @@ def check(recipe: GenerativeRecipe) -> None:
     check_splits(recipe)
 
 
+def check_tagging(recipe: TaggingRecipe) -> None:
+    """The same for a tagging model.
+
+    Raises:
+        UsageError: the message names the setting, and says what it may be.
+    """
+    choices = {"method": METHODS[recipe.task], "weights": ("float32", "bfloat16"), "choose": ("f1", "loss")}
+    _check_choices(recipe, choices)
+    _check_least(recipe, ("epochs", "batch_pieces", "max_pieces", "rank", "alpha"), 1)
+    _check_least(recipe, ("dbr_terms", "dbr_mentions", "weight_decay", "character_filters"), 0)
+    for setting in ("warmup", "dropout", "lora_dropout", "masked_words", "average"):
+        if not 0 <= getattr(recipe, setting) < 1:
+            raise UsageError(f"recipe {recipe.name}: {setting} is a share, from 0 to below 1")
+    for setting in ("corpus_name", "dbr_share", "swap", "min_score"):
+        if not 0 <= getattr(recipe, setting) <= 1:
+            raise UsageError(f"recipe {recipe.name}: {setting} is a share, from 0 to 1")
+    if recipe.learning_rate <= 0 or recipe.head_learning_rate <= 0:
+        raise UsageError(f"recipe {recipe.name}: learning_rate and head_learning_rate must be above 0")
+    if (recipe.dbr_terms or recipe.swap) and not recipe.knowledge:
+        raise UsageError(
+            f"recipe {recipe.name}: dbr_terms and swap take names from a store; say knowledge = PATH "
+            "(biomark knowledge build makes one), or set both to 0"
+        )
+    if recipe.corpus_name and not recipe.instruction:
+        raise UsageError(f"recipe {recipe.name}: corpus_name is for an instruction; say instruction = true, too")
+    check_splits(recipe)
+
+
+def _check_choices(recipe: Recipe, choices: Mapping[str, tuple[str, ...]]) -> None:
+    for setting, known in choices.items():
+        if getattr(recipe, setting) not in known:
+            raise UsageError(
+                f"recipe {recipe.name}: {setting} is {getattr(recipe, setting)!r}; there are {', '.join(known)}"
+            )
+
+
+def _check_least(recipe: Recipe, settings: Sequence[str], least: int) -> None:
+    for setting in settings:
+        if getattr(recipe, setting) < least:
+            raise UsageError(f"recipe {recipe.name}: {setting} must be at least {least}")
+
+
 def load_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
-    """A recipe's file with `key=value` changes applied.
+    """A recipe's file with `key=value` changes applied; a table of values to try is left aside.
 
     Raises:
         UsageError: if the file cannot be read, or a key or a value is wrong; the message names it.
     """
+    values = _read(path, changes)
+    values.pop(GRID, None)
+    return _checked(path, values)
+
+
+def load_grid(path: Path, changes: Sequence[str] = ()) -> list[tuple[Mapping[str, object], Recipe]]:
+    """The settings that a recipe's table `[grid]` lists, in its order, each with its recipe.
+
+    The table has a list of values for each setting that varies; all combinations are settings.
+
+    Raises:
+        UsageError: as for `load_recipe`, and if there is no such table.
+    """
+    values = _read(path, changes)
+    grid = values.pop(GRID, None)
+    if not isinstance(grid, dict) or not grid or not all(isinstance(v, list) and v for v in grid.values()):
+        raise UsageError(f"{path}: has no table [{GRID}] with a list of values for each setting that is to vary")
+    if fixed := [key for key in ("name", "task", "train", "devel", "types") if key in grid]:
+        raise UsageError(f"{path}: {', '.join(fixed)} cannot vary in a grid, whose runs are compared")
+    found: list[tuple[Mapping[str, object], Recipe]] = []
+    for chosen in product(*grid.values()):
+        setting = dict(zip(grid, chosen, strict=True))
+        found.append((setting, _checked(path, {**values, **setting})))
+    return found
+
+
+def _read(path: Path, changes: Sequence[str]) -> dict[str, object]:
     try:
         values = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
@@ -240,13 +359,19 @@ def load_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
             values[key] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:
             values[key] = value  # a bare word is a string
-    method = values.get("method", "tagging")
-    if method not in METHODS:
-        raise UsageError(f"{path}: method is {method!r}; there are {', '.join(METHODS)}")
-    if method == "tagging":
-        values.pop("method", None)
-        return _recipe(TaggingRecipe, path, values)
-    return _recipe(GenerativeRecipe, path, values)
+    return values
+
+
+def _checked(path: Path, values: dict[str, object]) -> Recipe:
+    """The recipe of what a file says."""
+    task = task_of(values)
+    if task not in METHODS:
+        raise UsageError(f"{path}: task is {task!r}; there are {', '.join(METHODS)}")
+    if values.get("method") == "tagging":  # as older recipes said it
+        values = {**values, "method": "full"}
+    if values.get("method", "full") not in METHODS[task]:
+        raise UsageError(f"{path}: method is {values['method']!r}; for {task} there are {', '.join(METHODS[task])}")
+    return _recipe(TaggingRecipe, path, values) if task == "tagging" else _recipe(GenerativeRecipe, path, values)
 
 
 def _recipe(kind: type[AnyRecipe], path: Path, values: dict[str, object]) -> AnyRecipe:
