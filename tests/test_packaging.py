@@ -27,6 +27,7 @@ HEAVY = (
     "pydantic",
     "jinja2",
     "lxml",
+    "openai",
 )
 NEED_TORCH = (
     "biomark.bench.decoding",
@@ -38,6 +39,8 @@ NEED_TORCH = (
     "biomark.decoding.head",
     "biomark.decoding.limits",
     "biomark.recognizers.generative",
+    "biomark.recognizers.in_process",
+    "biomark.quiet",
     "biomark.training",
 )
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]

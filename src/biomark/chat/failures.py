@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-
-from openai import APIConnectionError, APIStatusError
+from typing import TYPE_CHECKING
 
 from biomark.chat.answers import Malformed
+
+if TYPE_CHECKING:
+    from openai import APIStatusError
 
 _LONGEST = 600.0  # seconds that a server may ask us to wait
 _AGAIN = (408, 409, 425, 429)  # and all from 500 on
@@ -48,6 +50,8 @@ class Failure:
 
 def failure_of(error: Exception, *, secret: str) -> Failure:
     """What an exception of the SDK, or one of ours, means; `secret` is left out of what is told."""
+    from openai import APIConnectionError, APIStatusError
+
     if isinstance(error, APIStatusError):
         return _status(error, secret)
     if isinstance(error, Malformed):

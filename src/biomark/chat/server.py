@@ -23,6 +23,7 @@ from biomark.chat import USER, Ask, Message, Reply, Request, Unanswered
 from biomark.chat.account import Account, Prices, parse_budget
 from biomark.chat.answers import Malformed, kept_of, read_body, read_stream, without_thoughts
 from biomark.chat.cache import Cache, Kept, key_of
+from biomark.chat.failures import failure_of
 from biomark.corpora import cache_folder
 from biomark.errors import ChatError, MissingExtraError, UsageError
 from biomark.settings import ServerOptions
@@ -229,8 +230,6 @@ class _Session:
         """Send a request until it is answered."""
         from httpx2 import HTTPError
         from openai import OpenAIError
-
-        from biomark.chat.failures import failure_of
 
         clock = asyncio.get_running_loop().time
         attempt = 0
