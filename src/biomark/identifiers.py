@@ -13,6 +13,7 @@ _VERSION = re.compile(r"(_\d{4}(_\d{2})*)$")
 # NCBI's corpora write D008581+D012008 where a mention is both at once, unlike D001943|D010051, which
 # readers take apart: two diseases that one mention names.
 COMBINED = "+"
+COMPOSITE = "|"
 
 
 @dataclass(frozen=True, slots=True)

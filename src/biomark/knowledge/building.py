@@ -14,7 +14,7 @@ from typing import Protocol
 
 from biomark.errors import KnowledgeError
 from biomark.formats import Reject
-from biomark.identifiers import type_of
+from biomark.identifiers import COMPOSITE, type_of
 from biomark.knowledge.caution import caution
 from biomark.knowledge.entries import Description, Entry, Kind, Name
 from biomark.knowledge.forms import bag, form
@@ -166,6 +166,13 @@ class _Writer:
 
     def _put(self, entry: Entry, names: Iterable[tuple[Name, str]], source: int) -> None:
         type = entry.type or type_of(entry.identifier)
+        if COMPOSITE in entry.identifier and all(name.kind is Kind.MENTION for name in entry.names):
+            self._database.executemany(
+                "INSERT INTO composite VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (form, type, identifiers) DO UPDATE SET count = count + excluded.count",
+                [(form, type or self._type or "", entry.identifier, name.count) for name, form in names],
+            )
+            return
         ((concept, known, first),) = self._database.execute(
             "INSERT INTO concept (identifier, type, definition, taxon, source) VALUES (?, ?, ?, ?, ?)"
             " ON CONFLICT (identifier) DO UPDATE SET type = coalesce(type, excluded.type),"

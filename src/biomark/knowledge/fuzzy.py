@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
+from typing import Any
 
 from biomark.knowledge.forms import SMALL, fold
 
@@ -53,7 +54,7 @@ def equivalents() -> Equivalents:
 
 
 @cache
-def _rows() -> dict[str, str]:
+def _rows() -> dict[str, Any]:
     return tomllib.loads(files("biomark.knowledge").joinpath("equivalents.toml").read_text("utf-8"))
 
 
@@ -79,11 +80,27 @@ def key(word: str) -> str:
     return cut
 
 
+@cache
+def _compound() -> re.Pattern[str]:
+    return re.compile(f"({'|'.join(_rows()['beginnings'])})o?({'|'.join(_rows()['endings'])})")
+
+
+@lru_cache(maxsize=1 << 16)
+def _meanings(word: str) -> tuple[str, ...]:
+    """The keys of a word of a form: of what a compound is made of, or its own one."""
+    found = _compound().fullmatch(word)
+    if found is None:
+        return (key(word),)
+    parts = f"{_rows()['beginnings'][found[1]]} {_rows()['endings'][found[2]]}"
+    return tuple(key(fold(part)) for part in parts.split())
+
+
 @lru_cache(maxsize=1 << 16)
 def keys(form: str) -> tuple[str, ...]:
     """The keys of a form's words, each once and in order; small words have none, unless there are no others."""
     words = form.split()
-    return tuple(dict.fromkeys(key(word) for word in words if word not in SMALL)) or tuple(words)
+    found = (key for word in words if word not in SMALL for key in _meanings(word))
+    return tuple(dict.fromkeys(found)) or tuple(words)
 
 
 @lru_cache(maxsize=1 << 18)

@@ -32,10 +32,12 @@ OF_IDENTIFIERS = (
     "support",  # the logarithm of how many names speak for it
     "seen",  # the logarithm of how often corpora have the identifier, in fives
     "in_document",  # whether another mention of the document has it
-    "known_mention",
-    "known_name",
+    "known_mention",  # in that case, mention_covered
+    "known_name",  # and name_covered
 )
 FEATURES = (*_OF_NAMES, *OF_TERMS, *OF_IDENTIFIERS)
+NOTHING_NEAR = (0.0,) * (len(_OF_NAMES) + len(OF_TERMS))
+"""The features of an identifier that has no name near the mention."""
 NONE = "none"
 _RIDGE = 3e-3
 _STEPS = 30

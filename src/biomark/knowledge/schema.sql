@@ -21,6 +21,12 @@ CREATE TABLE name (
 -- kind: biomark.knowledge.entries.Link
 CREATE TABLE link (concept INTEGER NOT NULL, identifier TEXT NOT NULL, kind INTEGER NOT NULL, source INTEGER NOT NULL);
 
+-- Mentions of annotated corpora with several identifiers (sorted, joined by bars), and how often they were seen
+CREATE TABLE composite (
+  form TEXT NOT NULL, type TEXT NOT NULL, identifiers TEXT NOT NULL, count INTEGER NOT NULL,
+  PRIMARY KEY (form, type, identifiers)
+) WITHOUT ROWID;
+
 -- The keys (biomark.knowledge.fuzzy) of each name's words
 CREATE TABLE name_key (key TEXT NOT NULL, name INTEGER NOT NULL, PRIMARY KEY (key, name)) WITHOUT ROWID;
 -- Each key, found by its trigrams

@@ -19,7 +19,7 @@ from types import TracebackType
 from urllib.parse import quote
 
 from biomark.errors import KnowledgeError
-from biomark.identifiers import namespace
+from biomark.identifiers import COMPOSITE, namespace
 from biomark.knowledge.caution import Caution
 from biomark.knowledge.entries import Description, Kind, Link
 from biomark.knowledge.forms import form
@@ -202,6 +202,11 @@ class Store:
         )
         near = self._terms(ranked, words, *(types or ()), limit) if words else ()
         return tuple(dict.fromkeys((*exact, *near)))[:limit]
+
+    def composites(self, form: str, type: str) -> tuple[tuple[tuple[str, ...], int], ...]:
+        """The rows of identifiers that corpora give to one mention with a form, each with how often they do."""
+        query = "SELECT identifiers, count FROM composite WHERE form = ? AND type = ? ORDER BY count DESC, identifiers"
+        return tuple((tuple(ids.split(COMPOSITE)), count) for ids, count in self._rows(query, form, type))
 
     def holders(self, key: str) -> int:
         """How many names have a word with a key (`biomark.knowledge.fuzzy.key`)."""

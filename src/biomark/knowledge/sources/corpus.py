@@ -1,8 +1,8 @@
 """Corpora as sources: what annotators gave an identifier, with how often they did.
 
-Any file that `biomark.formats` reads, or a split of the catalogue. Mentions with several
-identifiers (composite ones), in several parts, or without an identifier name no single concept as
-they stand: they are left out and counted.
+Any file that `biomark.formats` reads, or a split of the catalogue. The identifiers of a composite
+mention, which names several concepts, are joined by bars (`A|B`). Mentions in several parts or without an
+identifier name no concept as they stand: they are left out and counted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import groupby
 from biomark import corpora, formats
 from biomark.entity_types import canonical as canonical_type
 from biomark.formats import Reject
-from biomark.identifiers import canonical
+from biomark.identifiers import COMPOSITE, canonical
 from biomark.knowledge.entries import Description, Entry, Kind, Name
 from biomark.knowledge.sources.base import Format, Source, in_parts
 from biomark.spans import Document
@@ -62,13 +62,12 @@ def _mentions(document: Document, left_out: Counter[str]) -> Iterator[_Mention]:
     for entity in document.entities:
         if not entity.ids:
             left_out["mentions without an identifier"] += 1
-        elif len(entity.ids) > 1:
-            left_out["mentions with several identifiers"] += 1
         elif len(entity.spans) > 1:
             left_out["mentions in several parts"] += 1
         else:
             type = canonical_type(entity.type)
-            yield canonical(entity.ids[0], type), type, " ".join(entity.mention(document.text).split())
+            identifiers = sorted({canonical(id, type) for id in entity.ids})
+            yield COMPOSITE.join(identifiers), type, " ".join(entity.mention(document.text).split())
 
 
 def _entries(counts: Counter[_Mention]) -> Iterator[Entry]:

@@ -1,0 +1,191 @@
+"""Identifiers of texts by the names of a store, without regard to where the texts stand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from biomark.identifiers import namespace
+from biomark.knowledge import fuzzy
+from biomark.knowledge.entries import Kind, Link
+from biomark.knowledge.forms import bag, form
+from biomark.knowledge.reranking import term_features
+from biomark.knowledge.store import Store, Term
+
+EXACT, NORMALISED, ORDER, WORDS = "exact", "normalised", "order", "words"
+_KIND_WEIGHTS = {Kind.PREFERRED: 0.5, Kind.EXACT: 0.4, Kind.ABBREVIATION: 0.3, Kind.MENTION: 0.3}
+_AS_WRITTEN = 3  # how much more a name counts that is written as the mention is
+_NEXT_LINK = 0.9  # what each further cross-reference counts, as a share of the one before
+_MOST = 5
+_RARE = 20  # names that have a key; of rarer ones, other spellings are tried
+_SPELLINGS = 4
+_READ = 4000  # names that are looked at for one text
+_GENERATIONS = 2
+_CACHED = 1 << 14
+
+Identifiers = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Identifiers (several for a composite mention), how much speaks for them, and a gene's species."""
+
+    identifiers: Identifiers
+    weight: float
+    taxon: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sure:
+    """What names say that are the same as a text.
+
+    Attributes:
+        step: in what way they are the same; empty if there are none.
+        found: the likeliest first.
+        foreign: concepts found on the way that have no identifier in a namespace wanted.
+    """
+
+    step: str = ""
+    found: tuple[Found, ...] = ()
+    foreign: tuple[Found, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """An identifier with a name like a text.
+
+    Attributes:
+        features: of the name that is most like it: `fuzzy.FEATURES`, then `reranking.OF_TERMS`.
+        support: the logarithm of 1 + the sum of how much all its names near the text cover it, each to the third power.
+    """
+
+    identifier: str
+    features: tuple[float, ...]
+    support: float
+
+
+class Lookup:
+    """Looks texts up; remembers the last 16,384 of them.
+
+    Args:
+        store: open.
+        namespaces: see `biomark.knowledge.normalization.Normalizer`.
+    """
+
+    def __init__(self, store: Store, namespaces: Mapping[str, Sequence[str]]) -> None:
+        self._store = store
+        self._namespaces = {type: tuple(names) for type, names in namespaces.items()}
+        self.sure: Callable[[str, str], Sure] = lru_cache(_CACHED)(self._find_sure)
+        self.near: Callable[[str, str], tuple[Near, ...]] = lru_cache(_CACHED)(self._find_near)
+        self.seen: Callable[[str], int] = lru_cache(_CACHED)(store.seen)
+        self._wanted = lru_cache(_CACHED)(self._find_wanted)
+        self._weight = lru_cache(_CACHED)(self._find_weight)
+        self._holders = lru_cache(_CACHED)(store.holders)
+
+    def _find_sure(self, text: str, type: str) -> Sure:
+        """By the first step that has anything."""
+        asked = form(text)
+        steps: tuple[tuple[str, Callable[[], Iterable[Term]]], ...] = (
+            (NORMALISED, lambda: self._store.by_form(asked)),
+            (NORMALISED, lambda: self._store.by_form(form(text.replace("-", ""))) if "-" in text else ()),
+            (ORDER, lambda: self._store.by_bag(bag(asked))),
+            (WORDS, lambda: self._same_keys(asked, type)),
+        )
+        foreign: tuple[Found, ...] = ()
+        composites = self._store.composites(asked, type)
+        for step, terms in steps:
+            usable = [term for term in terms() if term.concept.type == type and term.kind in _KIND_WEIGHTS]
+            ranked = self._ranked(usable, text, type, composites)
+            composites = ()
+            mine = tuple(one for one in ranked if self._is_wanted(one.identifiers[0], type))
+            if mine:
+                as_written = any(
+                    term.text == text and mine[0].identifiers[0] in self._wanted(term.concept.identifier, type)
+                    for term in usable
+                )
+                return Sure(EXACT if as_written and step == NORMALISED else step, mine[:_MOST], foreign)
+            foreign = foreign or tuple(ranked)
+        return Sure("", (), foreign[:_MOST])
+
+    def _ranked(
+        self, terms: Sequence[Term], text: str, type: str, composites: Sequence[tuple[Identifiers, int]]
+    ) -> list[Found]:
+        weights: dict[tuple[Identifiers, str | None], float] = {
+            (identifiers, None): float(count) for identifiers, count in composites
+        }
+        for term in terms:
+            weight = term.count * (_AS_WRITTEN if term.text == text else 1) + _KIND_WEIGHTS[term.kind]
+            for place, identifier in enumerate(self._wanted(term.concept.identifier, type)):
+                found = (identifier,), term.concept.taxon
+                weights[found] = weights.get(found, 0.0) + weight * _NEXT_LINK**place
+        return sorted((Found(ids, weight, taxon) for (ids, taxon), weight in weights.items()), key=lambda f: -f.weight)
+
+    def _same_keys(self, asked: str, type: str) -> Iterator[Term]:
+        wanted = frozenset(fuzzy.keys(asked))
+        return (term for term in self._terms_near(asked, type) if frozenset(fuzzy.keys(term.form)) == wanted)
+
+    def _find_near(self, text: str, type: str) -> tuple[Near, ...]:
+        """The identifiers of the names that are most like a text, in no order."""
+        asked = form(text)
+        best: dict[str, tuple[float, tuple[float, ...]]] = {}
+        support: dict[str, float] = {}
+        for term in self._terms_near(asked, type):
+            alike = fuzzy.compare(asked, term.form, self._weight)
+            covered, dice = alike[2:4]
+            for identifier, generations in self._wanted_or_parents(term.concept.identifier, type):
+                support[identifier] = support.get(identifier, 0.0) + covered**3
+                value = covered + dice / 2 - 0.2 * generations
+                if identifier not in best or value > best[identifier][0]:
+                    best[identifier] = value, (*alike, *term_features(term, generations))
+        return tuple(Near(one, features, math.log1p(support[one])) for one, (_, features) in best.items())
+
+    def _terms_near(self, asked: str, type: str) -> tuple[Term, ...]:
+        """The names that share keys with a form, or have keys like its own."""
+        weights = {key: self._weight(key) for key in fuzzy.keys(asked)}
+        for key in tuple(weights):
+            for other in self._like(key):
+                weight = fuzzy.likeness(key, other) * min(self._weight(other), self._weight(key))
+                weights[other] = max(weights.get(other, 0.0), weight)
+        chosen: dict[str, float] = {}
+        read = 0
+        for key in sorted(weights, key=self._holders):  # rare ones first, so that common ones are not read in vain
+            read += self._holders(key)
+            if chosen and read > _READ:
+                break
+            if self._holders(key) and weights[key]:
+                chosen[key] = weights[key]
+        return self._store.by_keys(chosen, type)
+
+    def _like(self, key: str) -> Iterator[str]:
+        """The keys near a key, and for a rare one those that are spelled like it."""
+        yield from fuzzy.equivalents().near.get(key, ())
+        if len(key) > 4 and not key.isdigit() and self._holders(key) < _RARE:
+            alike = self._store.spelled_like(key)
+            yield from sorted(alike, key=lambda other: (-fuzzy.likeness(key, other), other))[:_SPELLINGS]
+
+    def _find_weight(self, key: str) -> float:
+        return fuzzy.weight_of(key, math.log((self._store.names + 1) / (self._holders(key) + 0.5)))
+
+    def _find_wanted(self, identifier: str, type: str) -> Identifiers:
+        """A concept's identifiers in the namespaces wanted, or else its own one."""
+        names = self._namespaces.get(type, ())
+        if self._is_wanted(identifier, type):
+            return (identifier,)
+        links = self._store.linked(identifier, Link.SAME)
+        return tuple(link for name in names for link in links if namespace(link) == name) or (identifier,)
+
+    def _is_wanted(self, identifier: str, type: str) -> bool:
+        names = self._namespaces.get(type)
+        return not names or namespace(identifier) in names
+
+    def _wanted_or_parents(self, identifier: str, type: str) -> Iterator[tuple[str, int]]:
+        """A concept's identifiers as wanted, or else those of its parents, each with the generations between."""
+        level = [identifier]
+        for generation in range(_GENERATIONS + 1):
+            found = [i for one in level for i in self._wanted(one, type) if self._is_wanted(i, type)]
+            if found:
+                yield from ((i, generation) for i in dict.fromkeys(found))
+                return
+            level = [parent for one in level for parent in self._store.linked(one, Link.PARENT)]
