@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import sqlite3
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -15,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from biomark.chat import USER, Message, Reply, Request, Unanswered
 from biomark.chat import server as server_module
 from biomark.chat.account import Account, Budget, Prices, parse_budget
-from biomark.chat.answers import without_thoughts
+from biomark.chat.answers import Malformed, kept_of, read_stream, without_thoughts
 from biomark.chat.cache import Cache, Kept, key_of
 from biomark.chat.server import Server
 from biomark.errors import ChatError, UsageError
@@ -259,6 +261,7 @@ def test_keys_tell_requests_apart(facts: dict[str, Any]) -> None:
     assert key_of(facts) != key_of({**facts, "one": "more", "and": "another"})
 
 
+@settings(max_examples=25)
 @given(texts=st.lists(st.text(), min_size=1), finished=st.booleans(), read=st.integers(0, 2**40))
 def test_what_is_kept_comes_back(texts: list[str], finished: bool, read: int, tmp_path_factory: Any) -> None:
     cache = Cache(tmp_path_factory.mktemp("kept") / "a.sqlite")
@@ -395,6 +398,44 @@ def test_a_filter_is_told() -> None:
         (error,) = ask(server(there.url), [asked("a")])
     assert isinstance(error, Unanswered)
     assert "filter" in error.reason
+
+
+NAMES = ("choices", "message", "content", "delta", "finish_reason", "index", "usage", "prompt_tokens", "error")
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=())),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner),
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(NAMES), ANYTHING)
+    | ANYTHING.map(lambda x: {"choices": [{"message": {"content": x}}]})
+)
+def test_no_response_is_too_absurd(response: dict[str, Any]) -> None:
+    try:
+        kept = kept_of(response, asked("a"))
+    except (Malformed, Unanswered):
+        return
+    assert kept.texts
+    assert all(text == text.encode().decode() for text in kept.texts)
+    assert 0 <= kept.read < 2**63
+
+
+@settings(max_examples=40)
+@given(st.lists(st.dictionaries(st.sampled_from(NAMES), ANYTHING), max_size=3), st.booleans())
+def test_no_stream_is_too_absurd(events: list[dict[str, Any]], ends: bool) -> None:
+    async def lines() -> AsyncIterator[str]:
+        for event in events:
+            yield f"data: {json.dumps(event)}"
+        if ends:
+            yield "data: [DONE]"
+
+    try:
+        found = asyncio.run(read_stream(lines()))
+    except Malformed:
+        return
+    with suppress(Malformed, Unanswered):
+        assert kept_of(found, asked("a")).texts
 
 
 @pytest.mark.parametrize(

@@ -117,4 +117,4 @@ class Chat(Protocol):
 
 def estimate(text: str) -> int:
     """About how many tokens a text has, rather too many than too few."""
-    return ceil(len(text.encode()) / _BYTES)
+    return ceil(len(text.encode(errors="replace")) / _BYTES)

@@ -12,6 +12,7 @@ from biomark.chat.cache import Kept
 
 # A model may think aloud before its answer; its template may have opened the tag in the prompt.
 _THOUGHTS = re.compile(r"\A\s*(?:<think>)?(?:(?!<think>).)*</think>\s*", re.DOTALL)
+_ABSURD = 1 << 40  # tokens
 _DATA, _DONE = "data:", "[DONE]"
 
 
@@ -52,12 +53,13 @@ async def read_stream(lines: AsyncIterator[str]) -> Mapping[str, Any]:
         event = read_body(data.encode()) if data else {}
         whole |= {name: event[name] for name in ("usage", "error") if event.get(name)}
         for choice in _listed(event.get("choices") or []):
-            index = choice.get("index") or 0
+            index = choice.get("index")
+            index = index if isinstance(index, int) else 0
             delta = choice.get("delta")
             text = delta.get("content") if isinstance(delta, dict) else None
             texts.setdefault(index, []).append(text if isinstance(text, str) else "")
             if choice.get("finish_reason"):
-                reasons[index] = choice["finish_reason"]
+                reasons[index] = str(choice["finish_reason"])
     if not done and "error" not in whole and (not texts or set(texts) != set(reasons)):
         raise Malformed("the server's stream was cut off")
     choices = [{"message": {"content": "".join(texts[n])}, "finish_reason": reasons.get(n)} for n in sorted(texts)]
@@ -78,16 +80,16 @@ def kept_of(response: Mapping[str, Any], request: Request) -> Kept:
     if not choices:
         raise Malformed("the server's response holds no answer")
     texts = tuple(_text(choice) for choice in choices)
-    reasons = {choice.get("finish_reason") for choice in choices}
+    reasons = {str(choice.get("finish_reason")) for choice in choices}
     if "content_filter" in reasons:
         raise Unanswered("the server's content filter withheld the answer")
     usage = response.get("usage")
     told = [usage.get(name) if isinstance(usage, dict) else None for name in ("prompt_tokens", "completion_tokens")]
     guess = request.tokens(), sum(map(estimate, texts))
     read, written = (
-        value if isinstance(value, int) and value >= 0 else n for value, n in zip(told, guess, strict=True)
+        value if isinstance(value, int) and 0 <= value < _ABSURD else n for value, n in zip(told, guess, strict=True)
     )
-    estimated = not all(isinstance(value, int) for value in told)
+    estimated = (read, written) != tuple(told)
     return Kept(texts, "length" not in reasons, read, written, estimated)
 
 
@@ -103,7 +105,7 @@ def _text(choice: Mapping[str, Any]) -> str:
         return ""  # a refusal, or thoughts that took all the room
     if not isinstance(content, str):
         raise Malformed("the server's response holds an answer that is no text")
-    return content
+    return content.encode(errors="replace").decode()  # JSON can say halves of UTF-16 pairs
 
 
 def _listed(choices: object) -> list[Mapping[str, Any]]:

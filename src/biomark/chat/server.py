@@ -21,7 +21,7 @@ from weakref import WeakValueDictionary
 
 from biomark.chat import USER, Ask, Message, Reply, Request, Unanswered
 from biomark.chat.account import Account, Prices, parse_budget
-from biomark.chat.answers import Malformed, kept_of, read_body, read_stream, without_thoughts
+from biomark.chat.answers import kept_of, read_body, read_stream, without_thoughts
 from biomark.chat.cache import Cache, Kept, key_of
 from biomark.chat.failures import failure_of
 from biomark.corpora import cache_folder
@@ -228,9 +228,6 @@ class _Session:
 
     async def _sent(self, request: Request) -> Kept:
         """Send a request until it is answered."""
-        from httpx2 import HTTPError
-        from openai import OpenAIError
-
         clock = asyncio.get_running_loop().time
         attempt = 0
         while True:
@@ -238,7 +235,9 @@ class _Session:
             try:
                 async with asyncio.timeout(self._options.timeout):
                     kept = kept_of(await self._once(self._payload(request)), request)
-            except (OpenAIError, HTTPError, OSError, ValueError, Malformed) as error:
+            except Unanswered:
+                raise
+            except Exception as error:  # whatever a server sends must not stop the rest
                 failure = failure_of(error, secret=self._client.api_key)
             else:
                 self._server.answered = True
