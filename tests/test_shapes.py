@@ -1,6 +1,7 @@
 """Shapes of answers: what is written is read back exactly, and whatever a model writes is read without harm."""
 
 import json
+from collections import Counter
 
 import pytest
 from hypothesis import given, settings
@@ -133,8 +134,8 @@ def test_no_answer_does_harm(name, answer):
     for entity in decoded.entities:
         assert entity.type in asked(name)
         assert 0 <= entity.start < entity.end <= len(SOURCE)
-        words = "".join(entity.mention(SOURCE).split()).lower()
-        assert words in "".join(answer.split()).lower() or "\\" in answer
+        letters = Counter("".join(entity.mention(SOURCE).split()).lower())
+        assert "\\" in answer or (letters - Counter(answer.lower())).total() <= letters.total() / 7
     if name in {"mark", "span", "tanl", "gpt-ner"}:
         assert flat(decoded.entities) == decoded.entities
     assert all(rejected.reason for rejected in decoded.rejected)

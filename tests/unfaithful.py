@@ -33,6 +33,7 @@ KINDS = (
     "case",
     "introduce",
     "explain",
+    "misprint",
 )
 
 
@@ -113,12 +114,12 @@ def _drop(words: list[_Word], rate: float, chance: random.Random) -> list[_Word]
 
 
 def _double(words: list[_Word], rate: float, chance: random.Random) -> list[_Word]:
-    """Words doubled; of one outside mentions, or a whole mention's last word once more outside it."""
+    """Words doubled, inside or outside of the mention that they are of."""
     out = []
     for word in words:
         out.append(word)
         if chance.random() < rate:
-            out.append(_Word(word.text))
+            out.append(_Word(word.text) if chance.random() < 0.5 else word)
     return out
 
 
@@ -184,6 +185,10 @@ class _Marked:
     def _words(self, run: list[_Word]) -> str:
         piece = ("  " if self.happens("space", 0.3) else " ").join(word.text for word in run)
         piece = piece.translate(_CHANGED) if "quotes" in self.kinds else piece
+        letters = [i for i, character in enumerate(piece) if character.isalpha()]
+        if len(letters) > 6 and self.happens("misprint", 0.2):
+            at = self.chance.choice(letters)
+            piece = piece[:at] + self.chance.choice(["", "e", piece[at] * 2]) + piece[at + 1 :]
         return piece.upper() if self.happens("case", 0.2) else piece
 
     def _mention(self, run: list[_Word], type: str) -> str:
@@ -199,14 +204,15 @@ class _Marked:
                 return before + piece
             self.ends.add(run[-1].place.end)
             return piece + after
-        if all(a.place.end + 1 == b.place.start for a, b in pairwise(run)):
-            self.whole.add(Entity((Span(run[0].place.start, run[-1].place.end),), type))
+        places = sorted({word.place for word in run})
+        if all(a.end + 1 == b.start for a, b in pairwise(places)):
+            self.whole.add(Entity((Span(places[0].start, places[-1].end),), type))
         return self._mark(piece, run, type)
 
     def _mark(self, piece: str, run: list[_Word], type: str) -> str:
         before, after = _signs(type, self.signs)
-        self.starts.add(run[0].place.start)
-        self.ends.add(run[-1].place.end)
+        self.starts.add(min(word.place.start for word in run))
+        self.ends.add(max(word.place.end for word in run))
         return before + piece + after
 
 

@@ -151,6 +151,50 @@ def stretch(offsets: range, answer: str, source: str, found: Placement) -> Span 
     return span if sum(not character.isspace() for character in span.of(source)) == len(targets) else None
 
 
+def near_stretch(offsets: range, answer: str, source: str, found: Placement) -> Span | None:
+    """The source's stretch that these characters copy but for doubled words, or for a few changes.
+
+    Changes are few if a seventh of the characters at most has none to go with, and no digit is among
+    them: a corrected or new misprint, an ending, a word of two letters.
+    """
+    ours = [i for i in offsets if not answer[i].isspace()]
+    copied = {i: found[i] for i in ours if i in found}
+    if not copied:
+        return None
+    span = _whole_words(Span(min(copied.values()), max(copied.values()) + 1), source)
+    theirs = [i for i in range(span.start, span.end) if not source[i].isspace()]
+    more = [i for i in ours if i not in copied]
+    fewer = set(theirs).difference(copied.values())
+    if not fewer and _doubled(folded("".join(answer[i] for i in ours)), [ours.index(i) for i in more]):
+        return span
+    few = 7 * len(copied) >= 6 * max(len(ours), len(theirs))
+    digits = any(answer[i].isdigit() for i in more) or any(source[i].isdigit() for i in fewer)
+    return span if few and not digits else None
+
+
+def _whole_words(span: Span, text: str) -> Span:
+    start, end = span.start, span.end
+    while inside_word(text, start):
+        start -= 1
+    while inside_word(text, end):
+        end += 1
+    return Span(start, end)
+
+
+def _doubled(text: str, more: list[int]) -> bool:
+    """Whether each run of these characters stands beside a copy of itself."""
+    at = 0
+    while at < len(more):
+        size = 1
+        while at + size < len(more) and more[at + size] == more[at] + size:
+            size += 1
+        start, end = more[at], more[at] + size
+        if text[start:end] not in (text[max(0, start - size) : start], text[end : end + size]):
+            return False
+        at += size
+    return True
+
+
 def inside_word(text: str, offset: int) -> bool:
     """Whether an offset lies between two letters or digits."""
     around = text[max(0, offset - 1) : offset + 1]
@@ -210,3 +254,15 @@ def bounded(span: Span, text: str) -> bool:
 
 def _bounded_first(spans: list[Span], text: str) -> tuple[Span, ...]:
     return tuple(sorted(spans, key=lambda span: (not bounded(span, text), span)))
+
+
+def rearranged(string: str, text: str) -> tuple[Span, ...]:
+    """Where the words of a string stand side by side in another order."""
+    wanted = sorted(word for word, _ in words(string))
+    found = words(text)
+    windows = [found[i : i + len(wanted)] for i in range(len(found) - len(wanted) + 1)] if len(wanted) > 1 else []
+    return tuple(
+        Span(window[0][1].start, window[-1][1].end)
+        for window in windows
+        if sorted(word for word, _ in window) == wanted
+    )

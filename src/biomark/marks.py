@@ -18,7 +18,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from biomark.alignment import Placement, bounded, character_maps, folded, inside_word, placements, similar, stretch
+from biomark.alignment import (
+    Placement,
+    bounded,
+    character_maps,
+    folded,
+    inside_word,
+    near_stretch,
+    placements,
+    rearranged,
+    similar,
+    stretch,
+)
 from biomark.entity_types import canonical
 from biomark.spans import Entity, Rejected, Span, flat
 
@@ -214,7 +225,9 @@ def align(answer: str, source: str, signs: Signs | str) -> Aligned:
     The answer may have dropped, changed, added, doubled or re-spaced words and may nest or leave open
     its marks. A mention is kept if its characters are aligned with one stretch of the source, in every
     best alignment; its text then equals the source's but for white space, letter case, compatibility
-    forms of Unicode (NFKC) and variants of hyphens and quotes. Everything else is rejected.
+    forms of Unicode (NFKC) and variants of hyphens and quotes. So is one that is aligned but for doubled
+    words or a few letters, and one whose words have moved, if there is one place where they can be from.
+    Everything else is rejected.
 
     Args:
         answer: what a model wrote.
@@ -367,17 +380,21 @@ def _place(mention: Span, answer: str, source: str, maps: tuple[Placement, ...])
         end -= 1
     if start == end:
         return "the mark holds no text"
-    places = {place for found in maps if (place := stretch(range(start, end), answer, source, found)) is not None}
-    if not places:
-        return "the marked words are not in the source, or not at this place"
+    offsets = range(start, end)
+    places = {place for found in maps if (place := stretch(offsets, answer, source, found)) is not None}
     if len(places) > 1:
         return "the marked words fit more than one place of the source"
-    place = places.pop()
-    if (inside_word(source, place.start) and not inside_word(answer, start)) or (
-        inside_word(source, place.end) and not inside_word(answer, end)
-    ):
+    bounds = not inside_word(answer, start), not inside_word(answer, end)
+    for place in places:
+        cuts = inside_word(source, place.start), inside_word(source, place.end)
+        if not any(cut and bound for cut, bound in zip(cuts, bounds, strict=True)):
+            return place
+    near = {near_stretch(offsets, answer, source, found) for found in maps if all(bounds)}
+    if len(near) == 1 and (only := near.pop()):
+        return only
+    if places:
         return "the marked words are a part of a word of the source"
-    return place
+    return "the marked words are not in the source, or not at this place"
 
 
 def _elsewhere(mention: Span, answer: str, source: str, maps: tuple[Placement, ...], taken: set[int]) -> Span | None:
@@ -385,7 +402,7 @@ def _elsewhere(mention: Span, answer: str, source: str, maps: tuple[Placement, .
     copied = [{place for at, place in found.items() if not mention.start <= at < mention.end} for found in maps]
     free = [
         span
-        for span in similar(mention.of(answer), source)
+        for span in similar(mention.of(answer), source) or rearranged(mention.of(answer), source)
         if bounded(span, source)
         and taken.isdisjoint(range(span.start, span.end))
         and not any(

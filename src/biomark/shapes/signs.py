@@ -13,7 +13,7 @@ from biomark.shapes.base import Decoded, Encoded, only
 from biomark.spans import Entity, Rejected
 
 _FENCE = re.compile(r"```[\w-]*[ \t]*\n(?P<inside>.*?)(?:\n?```|\Z)", re.DOTALL)
-_ESCAPE = re.compile(r"&#?\w+;")
+_ESCAPE = re.compile(r"&\s*#?\s*\w+\s*;")  # blanks as in tokenised texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,8 @@ def _inside(answer: str, text: str) -> str:
 
     A text that has fences of its own keeps them.
     """
-    before, copy, rest = answer.partition(text)
-    if copy.strip() and len(rest) > len(text) > len(before):
+    before, _, rest = answer.partition(text or "\n")
+    if len(rest) > len(text) > len(before):
         answer = rest
     return answer if "```" in text else unfenced(answer)
 
