@@ -16,6 +16,7 @@ from biomark.formats import Reject
 from biomark.sentences import with_sentences
 from biomark.spans import Document, Entity, Span, whole_text
 from biomark.tagging import (
+    OUTSIDE,
     Frame,
     Ints,
     Window,
@@ -131,7 +132,8 @@ class Examples:
                 changed = swapped(source.document, pools, extra)
                 passages = read_passages(changed, recipe.types, source.known, self._reader)
             for passage in passages:
-                examples += self.frames.examples(passage, source, share, extra)
+                found = self.frames.examples(passage, source, share, extra)
+                examples += (e for e in found if has_mention(e) or extra.random() < recipe.negatives)
             if recipe.dbr_terms or recipe.dbr_mentions:
                 examples += self._lists(source, pools, extra)
         chance.shuffle(examples)
@@ -225,6 +227,11 @@ class Frames:
         if key not in self._known:
             self._known[key] = self._reader.frame("" if column is None else self._recipe.types[column], corpus)
         return self._known[key]
+
+
+def has_mention(example: Example) -> bool:
+    """Whether a window has a mention of any type."""
+    return bool((example.labels > OUTSIDE).any())
 
 
 def corpus_name(name: str) -> str:
