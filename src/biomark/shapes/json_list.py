@@ -44,7 +44,7 @@ class JsonList:
         return (
             'List the mentions as JSON: {"entities": [{"text": "…", "type": "…", "occurrence": 1}]}. '
             "The text is quoted as it stands there; if it stands there more than once, occurrence says which one "
-            f"is meant, counted from 1. If there is no mention, the list is empty. The types are:\n{names}"
+            f"is meant, counted from 1. If there is no mention, the list is empty. The types are:\n{names.rstrip()}"
         )
 
     def encode(self, text: str, entities: Iterable[Entity], types: Sequence[str]) -> Encoded:
