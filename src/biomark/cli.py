@@ -98,9 +98,18 @@ def annotate(
     ] = None,
     model: Annotated[
         str,
-        typer.Option(help="A model's name or folder, dictionary, or A+B for both.", autocompletion=completion.models),
+        typer.Option(
+            help="A model's name or folder, dictionary, given, or A+B for both.", autocompletion=completion.models
+        ),
     ] = "default",
     store: Annotated[Path | None, typer.Option(help="The term store of --model dictionary.")] = None,
+    normalize: Annotated[
+        Path | None, typer.Option(metavar="STORE", help="Give mentions identifiers from a term store.")
+    ] = None,
+    identifiers: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[TYPE=]A,B", help="Namespaces of --normalize, best first; else as corpora have them."),
+    ] = None,
     types: Annotated[
         str | None, typer.Option(help="Such as disease,chemical; all by default.", autocompletion=completion.types)
     ] = None,
@@ -147,6 +156,9 @@ def annotate(
     prompts, server = from_options(PromptOptions, settings), from_options(ServerOptions, settings)
     prompting = models.Prompting(prompts, server, typer.echo if dry_run else None, rejects)
     recognizer = models.load(model, models.Asking(decoding, drafter, batch), store, prompting)
+    prompted = models.prompted(recognizer)
+    if normalize is not None or identifiers:
+        recognizer = models.normalizing(recognizer, normalize, identifiers or [])
     shown = sys.stderr.isatty() and not screen if progress is None else progress
     if dry_run:
         jobs = tuple(replace(job, output=Path(os.devnull), format="jsonl") for job in jobs)
@@ -164,7 +176,7 @@ def annotate(
                     progress=step,
                 )
     finally:
-        _tell_cost(models.prompted(recognizer), record, dry_run=dry_run)
+        _tell_cost(prompted, record, dry_run=dry_run)
     _tell_lost(lost)
     rejects.exit()
 

@@ -1,16 +1,16 @@
 """A model's name or folder → its Recognizer, and what is known of it.
 
 `default` and `nano` are the models that the package carries; `dictionary` looks for the names of a term
-store. Any other name is a folder: one that `biomark export` made (of a tagging model ONNX, no torch
-needed), or one of a training run (needs the extra `train`, as all generative models do). `openai:NAME` is a
-model of a server with OpenAI's interface and `hf:NAME` one of Hugging Face in this process, neither tuned for
-this; they are prompted. `A+B` is two models together.
+store, and `given` leaves the mentions that documents have. Any other name is a folder: one that `biomark export` made
+(of a tagging model ONNX, no torch needed), or one of a training run (needs the extra `train`, as all
+generative models do). `openai:NAME` is a model of a server with OpenAI's interface and `hf:NAME` one of Hugging
+Face in this process, neither tuned for this; they are prompted. `A+B` is two models together.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from importlib.resources import files
@@ -21,10 +21,13 @@ from biomark.chat import Chat
 from biomark.chat.rehearsal import Rehearsal
 from biomark.errors import MissingExtraError, ModelError, UsageError
 from biomark.formats import Reject, raise_rejected
+from biomark.knowledge.normalization import Normalizer, parse_namespaces
 from biomark.knowledge.store import Store
 from biomark.recognizers import Recognizer
 from biomark.recognizers.combined import CombinedRecognizer
 from biomark.recognizers.dictionary import DictionaryRecognizer
+from biomark.recognizers.given import GivenRecognizer
+from biomark.recognizers.normalizing import NormalizingRecognizer
 from biomark.recognizers.tagging import CARD, WEIGHTS, load_onnx
 from biomark.settings import PromptOptions, ServerOptions
 from biomark.spans import Document
@@ -39,7 +42,8 @@ DICTIONARY = "dictionary"
 TOGETHER = "+"
 HUGGING_FACE = "hf:"
 PROMPTED = ("openai:", HUGGING_FACE)
-_OTHERS = (DICTIONARY, "openai:NAME", "hf:NAME")
+GIVEN = "given"
+_OTHERS = (DICTIONARY, GIVEN, "openai:NAME", "hf:NAME")
 RUNS = Path("runs")
 _WEIGHTS = (WEIGHTS, "model*.safetensors", "adapter_model.safetensors")
 
@@ -91,7 +95,8 @@ def load(
     """The recognizer of a model.
 
     Args:
-        name: `default`, `nano`, a folder, `dictionary`, `openai:NAME`, `hf:NAME`, or several with `+` between them.
+        name: `default`, `nano`, a folder, `dictionary`, `given`, `openai:NAME`, `hf:NAME`, or several with `+`
+            between them.
         asking: for generative models alone; None: as `Asking` says.
         store: the term store of `dictionary`, and of prompts with an ontology.
         prompting: for `openai:NAME` and `hf:NAME` alone; None: as `Prompting` says.
@@ -111,13 +116,15 @@ def load(
     if not prompting.plain and not prompted:
         raise UsageError(f"{name} is not prompted; options of prompts and servers are for openai:NAME and hf:NAME")
     local = [part for part in prompted if part.startswith(HUGGING_FACE)]
-    folders = [part for part in parts if part != DICTIONARY and part not in prompted]
+    folders = [part for part in parts if part not in (DICTIONARY, GIVEN) and part not in prompted]
     if asking != Asking() and not local and not any(is_generative(folder_of(part)) for part in folders):
         raise UsageError(f"{name} is not generative; --decoding, --drafter and --batch are for generative models")
 
     def load_part(part: str) -> Recognizer:
         if part in prompted:
             return _load_prompted(part, asking, store, prompting)
+        if part == GIVEN:
+            return GivenRecognizer()
         return _dictionary(store) if part == DICTIONARY else _load_folder(folder_of(part), asking)
 
     found = [load_part(part) for part in parts]
@@ -210,6 +217,24 @@ def _load_folder(folder: Path, asking: Asking) -> Recognizer:
     return recognizer_of(*load_trained(folder))
 
 
+def normalizing(recognizer: Recognizer, store: Path | None, namespaces: Sequence[str] = ()) -> Recognizer:
+    """A recognizer that gives identifiers to what another one finds.
+
+    Args:
+        recognizer: the other one.
+        store: the term store.
+        namespaces: see `biomark.knowledge.normalization.parse_namespaces`.
+
+    Raises:
+        UsageError: if there is no store, or `namespaces` cannot be read.
+        KnowledgeError: if the store cannot be read.
+    """
+    if store is None:
+        raise UsageError("--identifiers goes with --normalize STORE, which gives mentions identifiers")
+    terms = Store(store)
+    return NormalizingRecognizer(recognizer, Normalizer(terms, namespaces=parse_namespaces(namespaces, terms.types)))
+
+
 def is_generative(folder: Path) -> bool:
     """Whether a folder holds a causal language model."""
     recipe = folder / RECIPE
@@ -273,6 +298,8 @@ def describe(name: str) -> Mapping[str, object]:
         UsageError: if there is no such model.
         ModelError: if its folder says nothing.
     """
+    if name == GIVEN:
+        raise UsageError("given has no folder; it leaves the mentions that documents have")
     if name == DICTIONARY:
         raise UsageError("dictionary has no folder; biomark knowledge show STORE tells what a store has")
     folder = folder_of(name)

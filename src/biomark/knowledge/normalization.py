@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from biomark.entity_types import canonical as canonical_type
-from biomark.identifiers import COMPOSITE
+from biomark.errors import UsageError
+from biomark.identifiers import COMPOSITE, canonical, namespace
 from biomark.knowledge import lookup, species
 from biomark.knowledge.composites import readings
 from biomark.knowledge.context import DocumentContext
@@ -182,6 +183,30 @@ class Normalizer:
         best = found[0]
         infons = infons.with_(normalized=best.step, identifier_score=f"{best.score:.3f}")
         return replace(entity, ids=best.identifiers, infons=infons)
+
+
+def parse_namespaces(options: Iterable[str], types: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The namespaces wanted for each type, of options such as `MESH,OMIM` (for all types) and `chemical=CHEBI`.
+
+    Args:
+        options: what is said of one type goes before what is said of all.
+        types: those that a store has.
+
+    Raises:
+        UsageError: if an option names no namespace, or a type that is not there.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for option in sorted(options, key=lambda option: "=" in option):
+        type, _, names = option.rpartition("=")
+        wanted = tuple(namespace(canonical(f"{name.strip()}:0")) for name in names.split(",") if name.strip())
+        meant = [canonical_type(type.strip())] if type else [*types]
+        if not wanted or not set(meant).issubset(types):
+            raise UsageError(
+                f"--identifiers {option!r}: write namespaces such as MESH,OMIM, or for one type of the store"
+                f" ({', '.join(types)}) for instance disease=MESH"
+            )
+        found |= dict.fromkeys(meant, wanted)
+    return found
 
 
 def _known_first(found: Sequence[Found], known: frozenset[str]) -> Sequence[Found]:

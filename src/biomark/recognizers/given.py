@@ -1,0 +1,30 @@
+"""The mentions that documents bring along, as a recognizer's: to give them identifiers, or to score them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from biomark.entity_types import canonical
+from biomark.recognizers import Annotated
+from biomark.spans import Document
+
+
+class GivenRecognizer:
+    """Leaves the entities that documents have, with biomark's names of their types."""
+
+    types: tuple[str, ...] | None = None
+
+    def annotate(
+        self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
+    ) -> Iterator[Annotated]:
+        """See `biomark.recognizers.Recognizer`; an entity without a score is kept whatever `min_score` is."""
+        for document in documents:
+            entities = (replace(entity, type=canonical(entity.type)) for entity in document.entities)
+            kept = tuple(
+                entity
+                for entity in entities
+                if (types is None or entity.type in types)
+                and (entity.score is None or entity.score >= (min_score or 0))
+            )
+            yield Annotated(replace(document, entities=kept))
