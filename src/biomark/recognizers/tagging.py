@@ -101,14 +101,17 @@ class TaggingRecognizer:
         self._characters_at_once = characters_at_once
 
     @property
-    def types(self) -> tuple[str, ...]:
-        """The types that the model was trained on."""
-        return self._types
+    def types(self) -> tuple[str, ...] | None:
+        """The types that the model was trained on; None if it follows instructions, which may name any type."""
+        return None if self._reader.instructions else self._types
 
     def annotate(
         self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
     ) -> Iterator[Annotated]:
-        """See `biomark.recognizers.Recognizer`; entities have scores and lie inside one passage."""
+        """See `biomark.recognizers.Recognizer`; entities have scores and lie inside one passage.
+
+        Without `types` a model that follows instructions is asked for those that it was trained on.
+        """
         wanted = self._types if types is None else tuple(types)
         unknown = [type for type in wanted if type not in self._types]
         if unknown and not self._reader.instructions:

@@ -117,7 +117,7 @@ def as_list(names: Sequence[Listed], chance: random.Random) -> tuple[str, list[S
 def swapped(document: Document, pools: Pools, chance: random.Random) -> Document:
     """The document with other names of the same types in the place of its mentions.
 
-    Equal mentions (but for case) get equal names. Mentions that overlap others partly, that cross the end of
+    Equal mentions get equal names, but for case. Mentions that overlap others partly, that cross the end of
     a sentence or passage, or that are discontinuous stay; of nested ones the outer is replaced, and what was
     inside is gone.
     """
@@ -130,8 +130,14 @@ def swapped(document: Document, pools: Pools, chance: random.Random) -> Document
         key = (entity.type, text.casefold())
         if key not in table:
             table[key] = chance.choice(pools.own[entity.type]).text
-        cuts.append((entity.extent, table[key]))
+        cuts.append((entity.extent, _like(table[key], text)))
     return _with(document, cuts)
+
+
+def _like(name: str, mention: str) -> str:
+    """The name, with a capital where the mention has one as the first word of a sentence has."""
+    capital = mention[:1].isupper() and mention[1:2].islower() and name.islower()
+    return name[:1].upper() + name[1:] if capital else name
 
 
 def _replaceable(document: Document) -> list[Entity]:
