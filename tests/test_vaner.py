@@ -281,6 +281,21 @@ def test_adapters_are_trained_kept_and_merged(home: Path, recipe: TaggingRecipe,
         export(merged, tmp_path / "small")
 
 
+def test_an_encoder_that_follows_instructions_runs_without_torch(
+    home: Path, recipe: TaggingRecipe, tmp_path: Path
+) -> None:
+    run = train(replace(recipe, encoder=str(home / "bert"), epochs=12), tmp_path / "run")
+    small = models.load(str(export(run, tmp_path / "small", int8=False)))
+    gold = documents()
+    for types in (["disease"], ["chemical", "disease"], ["cell_line"]):
+        expected, found = (list(recognizer.annotate(gold, types)) for recognizer in (models.load(str(run)), small))
+        for one, other in zip(expected, found, strict=True):
+            assert [(e.extent, e.type) for e in one.document.entities] == [
+                (e.extent, e.type) for e in other.document.entities
+            ]
+    assert any(one.document.entities for one in small.annotate(gold))
+
+
 def test_a_killed_run_resumes_to_the_same_weights(home: Path, recipe: TaggingRecipe, tmp_path: Path) -> None:
     plan = replace(
         recipe,
