@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from biomark.alignment import folded
 from biomark.errors import UsageError
 from biomark.marks import type_named
 from biomark.shapes import SHAPES, shape_named
@@ -16,7 +17,7 @@ TYPES = ("disease", "cell_line")
 SINGLE = [name for name, shape in SHAPES.items() if shape.single]
 SEVERAL = [name for name, shape in SHAPES.items() if not shape.single]
 SIGNED = ["mark", "span", "tanl", "gpt-ner"]
-LISTED = ["dice", "dialogue"]
+LISTED = ["dice", "dialogue", "prompt-ner"]
 # Small alphabets make repeated words, and signs beside signs, likely.
 PIECES = [
     *("<mark>", "</mark>", '<span class="', 'disease">', '<span class="disease">', "</span>", "<entity>", "[SEP]"),
@@ -38,6 +39,8 @@ PIECES = [
         "p53",
         " p53 ",
         "Entity is ",
+        " | True",
+        " - no ",
     ),
 ]
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
@@ -134,8 +137,8 @@ def test_no_answer_does_harm(name, answer):
     for entity in decoded.entities:
         assert entity.type in asked(name)
         assert 0 <= entity.start < entity.end <= len(SOURCE)
-        letters = Counter("".join(entity.mention(SOURCE).split()).lower())
-        assert "\\" in answer or (letters - Counter(answer.lower())).total() <= letters.total() / 7
+        letters = Counter("".join(folded(entity.mention(SOURCE)).split()))
+        assert "\\" in answer or (letters - Counter(folded(answer))).total() <= letters.total() / 7
     if name in {"mark", "span", "tanl", "gpt-ner"}:
         assert flat(decoded.entities) == decoded.entities
     assert all(rejected.reason for rejected in decoded.rejected)
@@ -299,6 +302,15 @@ def test_the_schema_of_json_fits_what_is_encoded():
         ("dice", "Entity is <entity>.", [], 0),
         ("dice", "chest pain", [(10, 20)], 1),
         ("dice", "Entity is chest pain.\nI hope that helps.", [(10, 20)], 0),
+        ("prompt-ner", "1. chest pain | True | as it is a symptom\n2. HeLa | False | a cell line", [(10, 20)], 0),
+        ("prompt-ner", "Candidates:\n- Chest Pain - yes\n- HeLa – No – a cell line\n\nThat is all.", [(10, 20)], 0),
+        ("prompt-ner", "```\n1) **fever**: True (a sign)\n2) `HeLa`: no.\n```", [(47, 52)], 0),
+        ("prompt-ner", "| candidate | verdict |\n|---|---|\n| chest pain | TRUE |", [(10, 20)], 0),
+        ("prompt-ner", "1. chest pain | True | it is pain - yes\n2. back pain | True", [(10, 20)], 1),
+        ("prompt-ner", "1. chest pain | True\n2. fev", [(10, 20)], 1),
+        ("prompt-ner", "1. chest pain | true or false | unclear", [], 1),
+        ("prompt-ner", "None.", [], 0),
+        ("prompt-ner", "HeLa is no disease.", [], 1),
     ],
 )
 def test_lists_as_models_write_them(name, answer, expected, rejects):
@@ -306,6 +318,18 @@ def test_lists_as_models_write_them(name, answer, expected, rejects):
     places = [(entity.start, entity.end) for entity in decoded.entities]
     assert places == expected
     assert len(decoded.rejected) == rejects
+
+
+def test_candidates_of_other_types_are_shown_as_such():
+    text = "HeLa cells, fever|2 and chest pain"
+    found = [Entity((Span(0, 4),), "cell_line"), Entity((Span(12, 19),), "disease"), Entity((Span(24, 34),), "disease")]
+    encoded = SHAPES["prompt-ner"].encode(text, found, ("disease",))
+    assert encoded.left_out == ()
+    assert encoded.text == (
+        "1. HeLa | False | as it is a cell line\n2. fever|2 | True | as it is a disease\n"
+        "3. chest pain | True | as it is a disease"
+    )
+    assert SHAPES["prompt-ner"].encode(text, found, ("gene",)).text.count("False") == 3
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -321,7 +345,7 @@ def test_shapes_of_one_type_say_so(name):
 
 
 def test_unknown_shapes_are_an_error():
-    with pytest.raises(UsageError, match="mark, span, tanl, dice, gpt-ner, json, dialogue"):
+    with pytest.raises(UsageError, match="mark, span, tanl, dice, gpt-ner, json, dialogue, prompt-ner"):
         shape_named("xml")
 
 

@@ -13,10 +13,11 @@ from biomark.shapes.dice import DICE
 from biomark.shapes.gpt_ner import GPT_NER
 from biomark.shapes.json_list import JSON
 from biomark.shapes.mark import MARK
+from biomark.shapes.prompt_ner import PROMPT_NER
 from biomark.shapes.span import SPAN
 from biomark.shapes.tanl import TANL
 
-_ALL: tuple[Shape, ...] = (MARK, SPAN, TANL, DICE, GPT_NER, JSON, DIALOGUE)
+_ALL: tuple[Shape, ...] = (MARK, SPAN, TANL, DICE, GPT_NER, JSON, DIALOGUE, PROMPT_NER)
 SHAPES: dict[str, Shape] = {shape.name: shape for shape in _ALL}
 """All shapes by name."""
 

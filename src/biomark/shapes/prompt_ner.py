@@ -1,0 +1,90 @@
+"""Candidates of one type, each with a verdict and its reason (PromptNER: Ashok & Lipton 2023)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from biomark.entity_types import label
+from biomark.shapes.base import Encoded
+from biomark.shapes.signs import unfenced
+from biomark.shapes.strings import Listing
+from biomark.spans import Entity
+
+_NUMBER = re.compile(r"\s*(?:\d+[.)]|[-*•])\s+")
+_VERDICT = re.compile(
+    r"(?:\||\s[-–—]+\s|:\s)\s*[*_`\"'(]*(?P<verdict>true|false|yes|no)[*_`\"')]*\s*(?:\Z|[|.,;:(–—-])", re.IGNORECASE
+)
+_TRUE = ("true", "yes")
+_QUOTES = (("**", "**"), ("`", "`"), ('"', '"'), ("“", "”"))
+_NONE = "none"
+_NOTHING = (_NONE, "none.", "no candidates", "no candidates.", "there are no candidates.")
+
+
+def _line(number: int, string: str, type: str, *, wanted: bool) -> str:
+    return f"{number}. {string} | {wanted} | as it is a {label(type)}"
+
+
+def _candidate(line: str) -> tuple[str, bool] | None:
+    """The mention of a line and whether it is one; None: the line has no verdict."""
+    said = _VERDICT.search(line)
+    if said is None:
+        return None
+    number = _NUMBER.match(line)
+    string = line[number.end() if number else 0 : said.start()].strip().removeprefix("|").strip()
+    for before, after in _QUOTES:
+        if string.startswith(before) and string.endswith(after) and len(string) > len(before + after):
+            string = string[len(before) : -len(after)]
+    return string, said["verdict"].casefold() in _TRUE
+
+
+def _holds(string: str, type: str) -> bool:
+    """Whether a mention is read from its line as it was written there."""
+    return "\n" not in string and _candidate(_line(1, string, type, wanted=True)) == (string, True)
+
+
+def _write(type: str, strings: Sequence[str]) -> str:
+    held = [string for string in strings if _holds(string, type)]
+    return "\n".join(_line(n, string, type, wanted=True) for n, string in enumerate(held, 1)) or _NONE
+
+
+def _read(answer: str) -> tuple[list[str], bool]:
+    lines = [line for line in unfenced(answer).split("\n") if line.strip()]
+    if len(lines) == 1 and lines[0].strip().casefold() in _NOTHING:
+        return [], True
+    found = [_candidate(line) for line in lines]
+    # Other lines are what models say before and after a list
+    open_ones = [line for line, candidate in zip(lines, found, strict=True) if not candidate and _NUMBER.match(line)]
+    strings = [candidate[0] for candidate in found if candidate and candidate[1] and candidate[0]]
+    return strings, any(found) and not open_ones
+
+
+def _ask(type: str) -> str:
+    return (
+        "List the candidates in the text, quoted as they stand there, each on a line of its own with a number, "
+        f"whether it is a {label(type)}, and the reason:\n"
+        f"1. first candidate | True | as it is a {label(type)}\n"
+        f"2. second candidate | False | as it is something else\n"
+        f"If there are none, write: {_NONE}"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates(Listing):
+    """The list; in demonstrations, mentions of types that were not asked for are candidates that are none."""
+
+    def encode(self, text: str, entities: Iterable[Entity], types: Sequence[str]) -> Encoded:
+        """See `Listing.encode`."""
+        entities = tuple(entities)
+        encoded = Listing.encode(self, text, entities, types)
+        wanted = dict.fromkeys(_read(encoded.text)[0], types[0])
+        here = {entity.mention(text) for entity in entities if entity.type in types}
+        others = {e.mention(text): e.type for e in entities if len(e.spans) == 1 and e.type not in types}
+        unwanted = {string: type for string, type in others.items() if string not in here and _holds(string, type)}
+        rows = sorted((wanted | unwanted).items(), key=lambda row: (text.find(row[0]), row))
+        lines = [_line(n, string, type, wanted=string in wanted) for n, (string, type) in enumerate(rows, 1)]
+        return Encoded("\n".join(lines) or encoded.text, encoded.left_out)
+
+
+PROMPT_NER = Candidates("prompt-ner", write=_write, read=_read, ask=_ask)
