@@ -257,16 +257,19 @@ class TestSteps:
         assert (first.identifiers, second.identifiers) == (("MESH:D000005",), ("MESH:D000002",))
         assert first.score > second.score
 
-    def test_concepts_of_other_namespaces_come_last(self, store: Store) -> None:
+    def test_namespaces_are_those_of_the_corpora(self, store: Store) -> None:
         normalizer = Normalizer(store)
         # Stone fever has no cross-reference, but its parent has; gravel fever has neither
         assert normalizer.candidates("stone fever", "disease")[0].identifiers == ("MESH:D000001",)
         gravel = normalizer.candidates("gravel fever", "disease")
-        assert ("DOID:3",) in [found.identifiers for found in gravel]
+        assert all(found.identifiers[0].startswith("MESH:") and found.step == "fuzzy" for found in gravel)
 
     def test_namespaces_that_are_asked_for(self, store: Store) -> None:
-        normalizer = Normalizer(store, namespaces={"disease": ["DOID"]})
+        normalizer = Normalizer(store, namespaces={"disease": ["MESH", "DOID"]})
         assert normalizer.candidates("gravel fever", "disease")[0].identifiers == ("DOID:3",)
+        assert normalizer.candidates("stone fever", "disease")[0].identifiers == ("DOID:2",)
+        assert normalizer.candidates("Moss Fever", "disease")[0].identifiers == ("MESH:D000001",)
+        normalizer = Normalizer(store, namespaces={"disease": ["DOID"]})
         assert normalizer.candidates("Moss Fever", "disease")[0].identifiers == ("DOID:1",)
         assert normalizer.candidates("glomerazine", "chemical")[0].identifiers == ("MESH:C000001",)
 

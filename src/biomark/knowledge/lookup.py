@@ -44,12 +44,10 @@ class Sure:
     Attributes:
         step: in what way they are the same; empty if there are none.
         found: the likeliest first.
-        foreign: concepts found on the way that have no identifier in a namespace wanted.
     """
 
     step: str = ""
     found: tuple[Found, ...] = ()
-    foreign: tuple[Found, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,21 +91,18 @@ class Lookup:
             (ORDER, lambda: self._store.by_bag(bag(asked))),
             (WORDS, lambda: self._same_keys(asked, type)),
         )
-        foreign: tuple[Found, ...] = ()
         composites = self._store.composites(asked, type)
         for step, terms in steps:
             usable = [term for term in terms() if term.concept.type == type and term.kind in _KIND_WEIGHTS]
             ranked = self._ranked(usable, text, type, composites)
             composites = ()
-            mine = tuple(one for one in ranked if self._is_wanted(one.identifiers[0], type))
-            if mine:
+            if ranked:
                 as_written = any(
-                    term.text == text and mine[0].identifiers[0] in self._wanted(term.concept.identifier, type)
+                    term.text == text and ranked[0].identifiers[0] in self._wanted(term.concept.identifier, type)
                     for term in usable
                 )
-                return Sure(EXACT if as_written and step == NORMALISED else step, mine[:_MOST], foreign)
-            foreign = foreign or tuple(ranked)
-        return Sure("", (), foreign[:_MOST])
+                return Sure(EXACT if as_written and step == NORMALISED else step, tuple(ranked[:_MOST]))
+        return Sure()
 
     def _ranked(
         self, terms: Sequence[Term], text: str, type: str, composites: Sequence[tuple[Identifiers, int]]
@@ -169,23 +164,18 @@ class Lookup:
         return fuzzy.weight_of(key, math.log((self._store.names + 1) / (self._holders(key) + 0.5)))
 
     def _find_wanted(self, identifier: str, type: str) -> Identifiers:
-        """A concept's identifiers in the namespaces wanted, or else its own one."""
-        names = self._namespaces.get(type, ())
-        if self._is_wanted(identifier, type):
-            return (identifier,)
-        links = self._store.linked(identifier, Link.SAME)
-        return tuple(link for name in names for link in links if namespace(link) == name) or (identifier,)
-
-    def _is_wanted(self, identifier: str, type: str) -> bool:
+        """A concept's identifiers in the namespaces wanted: its own one and its cross-references, the best first."""
         names = self._namespaces.get(type)
-        return not names or namespace(identifier) in names
+        if not names or namespace(identifier) == names[0]:
+            return (identifier,)
+        known = (identifier, *self._store.linked(identifier, Link.SAME))
+        return tuple(one for name in names for one in known if namespace(one) == name)
 
     def _wanted_or_parents(self, identifier: str, type: str) -> Iterator[tuple[str, int]]:
         """A concept's identifiers as wanted, or else those of its parents, each with the generations between."""
         level = [identifier]
         for generation in range(_GENERATIONS + 1):
-            found = [i for one in level for i in self._wanted(one, type) if self._is_wanted(i, type)]
-            if found:
-                yield from ((i, generation) for i in dict.fromkeys(found))
+            if found := dict.fromkeys(i for one in level for i in self._wanted(one, type)):
+                yield from ((identifier, generation) for identifier in found)
                 return
             level = [parent for one in level for parent in self._store.linked(one, Link.PARENT)]

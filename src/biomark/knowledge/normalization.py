@@ -34,11 +34,11 @@ RELIABILITY = {
     lookup.EXACT: 0.98,
     lookup.NORMALISED: 0.95,
     ABBREVIATION: 0.98,
-    lookup.ORDER: 0.85,
-    lookup.WORDS: 0.85,
-    COMPOSITE_STEP: 0.9,
+    lookup.ORDER: 0.8,
+    lookup.WORDS: 0.87,
+    COMPOSITE_STEP: 0.83,
 }
-THRESHOLD = 0.1
+THRESHOLD = 0.4
 """The least score of an answer of the step `fuzzy`; chosen on the development splits (docs/experiments.md)."""
 MOST = 5
 """Candidates of a mention."""
@@ -68,9 +68,9 @@ class Normalizer:
 
     Args:
         store: open; it is not closed.
-        namespaces: for a type, those of which identifiers are wanted, the best first: a concept of another
-            one is given under its cross-references, and under its own identifier only if nothing else is found.
-            None, or a type that is left out: those that the corpora use of which the store was built.
+        namespaces: for a type, those of which identifiers are wanted, the best first: a concept is given under its
+            own identifier or its cross-references, and not at all if these are of other namespaces. None, or a
+            type that is left out: those that the corpora use of which the store was built, or all if it has none.
         threshold: answers of the step `fuzzy` with a lower score are none.
         weights: of the step `fuzzy`; None: those that come with the package.
     """
@@ -126,13 +126,7 @@ class Normalizer:
             type: biomark's name of its type, or the user's own.
             context: what its document says.
         """
-        if found := self._sure(mention, type, context):
-            return found
-        likely = self._fuzzy(mention, type, context)
-        if likely and likely[0].score >= self._threshold:
-            return likely
-        foreign = self._lookup.sure(context.spelled_out(mention) or mention, type).foreign
-        return (*_as_candidates(foreign, lookup.NORMALISED), *likely)[:MOST]
+        return self._sure(mention, type, context) or self._fuzzy(mention, type, context)
 
     def compared(self, mention: str, type: str, context: DocumentContext) -> tuple[tuple[str, ...], Vector]:
         """What the step `fuzzy` chooses from: identifiers, and float64 (identifiers, features)."""

@@ -218,7 +218,7 @@ class Store:
         query = "SELECT key FROM spelled WHERE spelled MATCH ? ORDER BY bm25(spelled), rowid LIMIT ?"
         return tuple(row[0] for row in self._rows(query, trigrams, limit))
 
-    def by_keys(self, weights: Mapping[str, float], type: str, limit: int = 60) -> tuple[Term, ...]:
+    def by_keys(self, weights: Mapping[str, float], type: str, limit: int = 100) -> tuple[Term, ...]:
         """The names of a type whose keys weigh most together, the shortest first of those that weigh the same."""
         if not weights:
             return ()
