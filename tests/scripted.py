@@ -39,10 +39,11 @@ def answer(*texts: str | None, reason: str | None = "stop", read: int = 10, writ
     return Says({"id": "1", "object": "chat.completion", "choices": choices, "usage": usage})
 
 
-def stream(text: str, *, ends: bool = True, reason: str | None = "stop") -> Says:
+def stream(text: str, *, ends: bool = True, reason: str | None = "stop", completions: bool = False) -> Says:
     """A response in events, three characters each; one that does not end was cut off."""
     pieces = [text[n : n + 3] for n in range(0, len(text), 3)]
-    events = [{"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]} for piece in pieces]
+    said = [{"text": piece} if completions else {"delta": {"content": piece}} for piece in pieces]
+    events: list[dict[str, Any]] = [{"choices": [{"index": 0, **part, "finish_reason": None}]} for part in said]
     if ends:
         events.append({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
         events.append({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3}})

@@ -748,6 +748,21 @@ def test_a_real_server(biomark: Biomark, away: Path, chat_model: Path, real_serv
     assert "estimates" not in done.err
 
 
+@pytest.mark.parametrize("more", [(), ("--stream",)])
+def test_a_real_server_without_chat(
+    biomark: Biomark, away: Path, chat_model: Path, real_server: str, more: tuple[str, ...]
+) -> None:
+    source = write_texts(away / "in.jsonl", LEARNT)
+    done = biomark(
+        "annotate", source, *DISEASES, "--model", f"openai:{chat_model}", "--base-url", real_server,
+        "--completions", "--template", chat_model, *more,
+    )  # fmt: skip
+    assert done.status == 0, done.err
+    assert found_in(away / "out.jsonl") == LEARNT_FOUND
+    assert "3 answers" in done.err
+    assert "estimates" not in done.err
+
+
 def test_a_real_server_is_asked_what_it_can_do(
     biomark: Biomark, away: Path, chat_model: Path, real_server: str
 ) -> None:

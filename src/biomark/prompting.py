@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from biomark.chat import ASSISTANT, SYSTEM, USER, Message
+from biomark.chat.templates import without_system
 from biomark.entity_types import entity_types, label
 from biomark.errors import UsageError
 from biomark.formats import Source
@@ -204,12 +205,6 @@ class Prompter:
 
 
 _HEADINGS = {"definition": "Definitions", "guideline": "Annotation guideline", "hints": "Hints"}
-
-
-def without_system(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """The messages with what the system says at the beginning of the first user's message."""
-    system, first, *rest = messages
-    return (Message(USER, f"{system.content}\n\n{first.content}"), *rest)
 
 
 def _question(text: str, known: Sequence[str] = ()) -> str:

@@ -50,5 +50,7 @@ class ServerOptions:
     price_out: float = option(0.0, "Price of a million tokens that the model writes.")
     budget: str = option("", "Stop before it is exceeded: money (needs the prices) or '200000 tokens'.")
     cache: str = option("", "A file that keeps answers; else one in your cache folder; none: nothing is kept.")
+    completions: bool = option(False, "For servers that know no chat: ask /completions to go on with a text.")
+    template: str = option("", "With --completions: a tokenizer whose chat template makes the text; else it is plain.")
     stream: bool = option(False, "Let the server stream its answers, for proxies that cut off silent connections.")
     extra: str = option("", "A JSON object to add to each request, for options of the server's own.")

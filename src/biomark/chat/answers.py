@@ -56,7 +56,7 @@ async def read_stream(lines: AsyncIterator[str]) -> Mapping[str, Any]:
             index = choice.get("index")
             index = index if isinstance(index, int) else 0
             delta = choice.get("delta")
-            text = delta.get("content") if isinstance(delta, dict) else None
+            text = delta.get("content") if isinstance(delta, dict) else choice.get("text")
             texts.setdefault(index, []).append(text if isinstance(text, str) else "")
             if choice.get("finish_reason"):
                 reasons[index] = str(choice["finish_reason"])
@@ -100,7 +100,7 @@ def without_thoughts(text: str) -> str:
 
 def _text(choice: Mapping[str, Any]) -> str:
     message = choice.get("message")
-    content = message.get("content") if isinstance(message, dict) else None
+    content = message.get("content") if isinstance(message, dict) else choice.get("text")
     if content is None and isinstance(message, dict):
         return ""  # a refusal, or thoughts that took all the room
     if not isinstance(content, str):

@@ -24,6 +24,7 @@ from biomark.chat.account import Account, Prices, parse_budget
 from biomark.chat.answers import kept_of, read_body, read_stream, without_thoughts
 from biomark.chat.cache import Cache, Kept, key_of
 from biomark.chat.failures import failure_of
+from biomark.chat.templates import PLAIN_STOPS, ended, load_template, plain
 from biomark.corpora import cache_folder
 from biomark.errors import ChatError, MissingExtraError, UsageError
 from biomark.settings import ServerOptions
@@ -36,7 +37,7 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.5, 60.0  # seconds; twice as long after each fail
 _NO_KEY = "none"  # the SDK wants some
 _ASKED = ("max_tokens", "temperature", "answers", "sample", "schema")
 # What a server may say that it does not take; it is asked again without.
-_OPTIONAL = ("temperature", "max_tokens", "stream_options", "response_format")
+_OPTIONAL = ("temperature", "max_tokens", "stream_options", "response_format", "stop")
 
 
 def account_of(options: ServerOptions) -> Account:
@@ -71,6 +72,8 @@ def check(options: ServerOptions) -> None:
         raise UsageError(f"a password in --base-url ends up in records; the key is taken from {' or '.join(KEYS)}")
     if options.concurrency < 1 or options.retries < 0 or options.timeout <= 0:
         raise UsageError("--concurrency is at least 1, --retries at least 0, --timeout more than 0")
+    if options.template and not options.completions:
+        raise UsageError("--template is for --completions; other servers have the model's template themselves")
     extras(options)
 
 
@@ -98,11 +101,12 @@ class Server:
 
     Attributes:
         account: what was spent.
+        template: that makes one text of a conversation; None: the server does, or the text is plain.
         abilities: what it was found to do: `schema` (answers obey a JSON schema), `answers` (several to one request).
 
     Raises:
-        UsageError: if the options make no sense.
-        MissingExtraError: if the `openai` library is not installed.
+        UsageError: if the options make no sense, or the template cannot be loaded.
+        MissingExtraError: if the `openai` library, or for a template transformers, is not installed.
     """
 
     def __init__(self, model: str, options: ServerOptions) -> None:
@@ -113,6 +117,7 @@ class Server:
             raise MissingExtraError("openai", "llm") from error
         self.model = model
         self.options = options
+        self.template = load_template(options.template) if options.template else None
         self.account = account_of(options)
         self.abilities: dict[str, bool] = {}
         self.refused: set[str] = set()
@@ -170,15 +175,35 @@ class _Session:
 
     async def ask(self, request: Request) -> Reply:
         """The answers to a request."""
-        if request.schema is not None and not await self._can("schema"):
+        if request.schema is not None and (self._options.completions or not await self._can("schema")):
             request = replace(request, schema=None)
         if request.answers > 1 and not await self._can("answers"):
             single = [replace(request, answers=1, sample=request.sample + n) for n in range(request.answers)]
             found = await asyncio.gather(*map(self._kept, single))
         else:
             found = [await self._kept(request)]
+        if self._options.completions:
+            found = [self._ended(kept) for kept in found]
         texts = tuple(without_thoughts(text) for kept in found for text in kept.texts)
         return Reply(texts, all(kept.finished for kept in found))
+
+    def _ended(self, kept: Kept) -> Kept:
+        """The answers of a model that goes on with texts, up to where they end; some servers know no stop strings."""
+        parts = [ended(text, self._stops) for text in kept.texts]
+        texts = tuple(text if self._server.template else text.strip("\n") for text, _ in parts)
+        return replace(kept, texts=texts, finished=kept.finished or all(found for _, found in parts))
+
+    @property
+    def _stops(self) -> tuple[str, ...]:
+        return self._server.template.stops if self._server.template else PLAIN_STOPS
+
+    def _text(self, request: Request) -> str:
+        """The conversation as the text that a model goes on with."""
+        template = self._server.template
+        try:
+            return template.completion(request.messages) if template else plain(request.messages).text
+        except Exception as error:  # a template raises whatever it likes
+            raise Unanswered(f"the chat template of --template fails ({error})") from error
 
     async def _can(self, ability: str) -> bool:
         """Ask the server once what it can do; servers ignore without a word what they cannot."""
@@ -270,7 +295,8 @@ class _Session:
         self._server.closed = self._server.closed or where
 
     async def _once(self, payload: Mapping[str, Any]) -> Mapping[str, Any]:
-        ask = self._client.with_streaming_response.chat.completions.create
+        client = self._client.with_streaming_response
+        ask: Any = client.completions.create if self._options.completions else client.chat.completions.create
         async with ask(**payload, extra_body=self._extras or None) as response:
             if "text/event-stream" in response.headers.get("content-type", ""):
                 return await read_stream(response.iter_lines())
@@ -281,15 +307,19 @@ class _Session:
         asked = {name: getattr(request, name) for name in _ASKED}
         messages = [(message.role, message.content) for message in request.messages]
         facts = {"model": self._server.model, "base_url": self._options.base_url, "extra": self._extras}
-        return key_of({**facts, **asked, "messages": messages})
+        text = {"completion": self._text(request)} if self._options.completions else {}
+        return key_of({**facts, **asked, **text, "messages": messages})
 
     def _payload(self, request: Request) -> dict[str, Any]:
         payload: dict[str, Any] = {
             "model": self._server.model,
-            "messages": [{"role": message.role, "content": message.content} for message in request.messages],
             "max_tokens": request.max_tokens,
             "temperature": request.temperature,
         }
+        if self._options.completions:
+            payload |= {"prompt": self._text(request), "stop": list(self._stops)}
+        else:
+            payload["messages"] = [{"role": message.role, "content": message.content} for message in request.messages]
         if request.answers > 1:
             payload["n"] = request.answers
         if request.schema is not None:

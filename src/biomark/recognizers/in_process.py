@@ -10,28 +10,23 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
-from biomark.chat import ASSISTANT, SYSTEM, USER, Ask, Message, Reply, Request, Unanswered
+from biomark.chat import Ask, Message, Reply, Request, Unanswered
 from biomark.chat.account import Account
 from biomark.chat.answers import without_thoughts
+from biomark.chat.templates import PLAIN_STOPS, ChatTemplate, ended, plain
 from biomark.decoding.engine import Decoder
 from biomark.decoding.vocabulary import Vocabulary
 from biomark.marks import encode
-from biomark.prompting import without_system
 from biomark.recognizers.generative import MarkDecoding, Window
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
-
-# Stand for what is said while a template is filled in; characters for private use.
-_PLACE = "\U000f2000{}\U000f2001"
-_PLAIN = {SYSTEM: "{}\n\n", USER: "{}\n\n### Answer\n", ASSISTANT: "{}\n\n"}
-_STOPS = ("\n\n### Text", "\n\n### Knowledge")  # where a model without a template begins another example
 
 
 class InProcess:
@@ -58,8 +53,7 @@ class InProcess:
         self.concurrency = batch
         self._model = model.eval()  # type: ignore[no-untyped-call]
         self._vocabulary = vocabulary
-        self._tokenizer = tokenizer
-        self._templated = bool(getattr(tokenizer, "chat_template", None))
+        self._template = ChatTemplate(tokenizer) if getattr(tokenizer, "chat_template", None) else None
         self._marking = MarkDecoding(decoder, vocabulary) if decoder else None
         positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self._longest = int(positions) if positions else None
@@ -67,7 +61,7 @@ class InProcess:
     def facts(self) -> Mapping[str, object]:
         """See `biomark.chat.Chat`."""
         name, decoding = self._model.name_or_path, "marks" if self._marking else "generate"
-        return {"model": name, "decoding": decoding, "chat_template": self._templated}
+        return {"model": name, "decoding": decoding, "chat_template": self._template is not None}
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Ask]:
@@ -134,11 +128,9 @@ class InProcess:
         stops = {self._vocabulary.end, *(ends if isinstance(ends, list) else [ends])}
         finished = not stops.isdisjoint(ids)
         text = self._vocabulary.text(ids)
-        if not self._templated:
-            for stop in _STOPS:
-                before, found, _ = text.partition(stop)
-                text, finished = before, finished or bool(found)
-            text = text.strip("\n")
+        if self._template is None:
+            text, found = ended(text, PLAIN_STOPS)
+            text, finished = text.strip("\n"), finished or found
         return without_thoughts(text), finished
 
     def _pay(self, read: int, written: int) -> None:
@@ -146,23 +138,13 @@ class InProcess:
 
     def _prompt(self, messages: Sequence[Message]) -> list[int]:
         """The ids of a conversation, up to where the answer begins; nothing that is said in it is a special token."""
-        if not self._templated:
-            return self._vocabulary.prompt("".join(_PLAIN[m.role].format(m.content) for m in messages))
-        try:
-            filled = self._fill(messages)
-        except Exception:  # a template raises whatever it likes where it knows no system message
-            messages = without_system(messages)
-            filled = self._fill(messages)
-        ids: list[int] = []
-        for n, message in enumerate(messages):
-            before, _, filled = filled.partition(_PLACE.format(n))
-            ids += self._special(before) + self._vocabulary.answer(message.content, ())
-        return ids + self._special(filled)
-
-    def _fill(self, messages: Sequence[Message]) -> str:
-        places = [{"role": message.role, "content": _PLACE.format(n)} for n, message in enumerate(messages)]
-        filled: Any = self._tokenizer.apply_chat_template(places, tokenize=False, add_generation_prompt=True)
-        return str(filled)
+        if self._template is None:
+            return self._vocabulary.prompt(plain(messages).text)
+        conversation = self._template(messages)
+        ids = self._special(conversation.around[0])
+        for message, after in zip(conversation.messages, conversation.around[1:], strict=True):
+            ids += self._vocabulary.answer(message.content, ()) + self._special(after)
+        return ids
 
     def _special(self, text: str) -> list[int]:
         return list(self._vocabulary.full.encode(text, add_special_tokens=False).ids)
