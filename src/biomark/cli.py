@@ -22,7 +22,7 @@ from biomark import __version__, completion
 from biomark.entity_types import parse_type_map, parse_types
 from biomark.errors import BiomarkError, UsageError
 from biomark.options import from_options, typer_options
-from biomark.settings import PromptOptions, ServerOptions
+from biomark.settings import InventionOptions, PromptOptions, ServerOptions
 from biomark.spans import Document, Rejected
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ _From = Annotated[
 ]
 _To = Annotated[str | None, typer.Option("--to", help="The output's format.", autocompletion=completion.write_formats)]
 _LLM = "Prompted language models (openai:NAME, hf:NAME)"
+_SERVERS = "Servers of language models (openai:NAME)"
 _Progress = Annotated[bool | None, typer.Option("--progress/--no-progress", help="Else in a terminal only.")]
 _GOLD = "The gold file or folder, or a split of the catalogue such as ncbi_disease:test."
 _ScoredTypes = Annotated[str | None, typer.Option("--types", help="Types to score (A,B); else those of gold.")]
@@ -87,7 +88,7 @@ def _root(
 
 @app.command()
 @typer_options(PromptOptions, panel=_LLM)
-@typer_options(ServerOptions, panel="Servers of language models (openai:NAME)")
+@typer_options(ServerOptions, panel=_SERVERS)
 def annotate(
     context: typer.Context,
     inputs: Annotated[
@@ -109,6 +110,9 @@ def annotate(
     identifiers: Annotated[
         list[str] | None,
         typer.Option(metavar="[TYPE=]A,B", help="Namespaces of --normalize, best first; else as corpora have them."),
+    ] = None,
+    min_identifier_score: Annotated[
+        float | None, typer.Option(help="Of --normalize: give no identifier that is less likely.", min=0, max=1)
     ] = None,
     types: Annotated[
         str | None, typer.Option(help="Such as disease,chemical; all by default.", autocompletion=completion.types)
@@ -157,8 +161,8 @@ def annotate(
     prompting = models.Prompting(prompts, server, typer.echo if dry_run else None, rejects)
     recognizer = models.load(model, models.Asking(decoding, drafter, batch), store, prompting)
     prompted = models.prompted(recognizer)
-    if normalize is not None or identifiers:
-        recognizer = models.normalizing(recognizer, normalize, identifiers or [])
+    if normalize is not None or identifiers or min_identifier_score is not None:
+        recognizer = models.normalizing(recognizer, normalize, identifiers or [], min_identifier_score)
     shown = sys.stderr.isatty() and not screen if progress is None else progress
     if dry_run:
         jobs = tuple(replace(job, output=Path(os.devnull), format="jsonl") for job in jobs)
@@ -253,6 +257,52 @@ def demonstrations(
     written = prompts.write(found, output)
     _say(f"{output}: {written.total()} demonstrations, {written['without']} of them without a mention")
     _tell_lost(lost)
+    rejects.exit()
+
+
+@app.command()
+@typer_options(InventionOptions, panel="New sentences")
+@typer_options(ServerOptions, panel=_SERVERS)
+def invent(
+    seeds: Annotated[list[str], typer.Argument(help="Annotated files, or splits of the catalogue.")],
+    *,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Annotated documents; its name speaks for the format.")],
+    model: Annotated[str, typer.Option(help="openai:NAME of a server, or hf:NAME in this process.")],
+    types: Annotated[str, typer.Option(help="Types that the sentences mention (A,B).")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the first prompt; ask nothing.")] = False,
+    record: Annotated[Path | None, typer.Option(help="Write what was asked how, what came of it and its cost.")] = None,
+    progress: _Progress = None,
+    **settings: Any,
+) -> None:
+    """Have a language model write new annotated sentences from a few, for types with few annotations."""
+    from biomark import formats, models, retrieval
+    from biomark.chat.rehearsal import shown
+    from biomark.invention import Inventor
+    from biomark.progress import progress_bar
+
+    rejects, lost = Rejects(), Counter[str]()
+    wanted = parse_types(types)
+    pool = retrieval.examples(seeds, wanted, reject=rejects, lost=lost)
+    inventor = Inventor(pool, wanted, from_options(InventionOptions, settings))
+    _tell_lost(lost + inventor.counts)
+    if dry_run:
+        typer.echo(shown(inventor.request(0)[0]))
+        return
+    formats.guess_format(output, writing=True)  # before anything is paid for
+    chat = models.load_chat(model, models.Asking(), models.Prompting(server=from_options(ServerOptions, settings)))
+    bar = sys.stderr.isatty() if progress is None else progress
+    with progress_bar(str(output), inventor.options.count, shown=bar) as step:
+        found = inventor.run(chat, progress=step)
+    _tell_lost(formats.write(found.documents, output))
+    if record is not None:
+        record.write_text(json.dumps(inventor.facts(chat, found), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    _say(f"{output}: {len(found.documents)} new sentences of {found.written} that the model wrote")
+    for reason, count in found.thrown.items():
+        typer.echo(f"thrown away: {count} ({reason})", err=True)
+    typer.echo(str(chat.account), err=True)
+    if found.stopped is not None:
+        typer.echo(f"stopped: {found.stopped}", err=True)
+        raise typer.Exit(1)
     rejects.exit()
 
 
@@ -686,6 +736,27 @@ def bench_knowledge(
 
     found = bench.knowledge(terms=terms, sentences=sentences, rounds=rounds)
     typer.echo(json.dumps(found, ensure_ascii=False))
+
+
+@bench_app.command("normalization")
+def bench_normalization(
+    corpus: Annotated[str, typer.Argument(help="A file, or a split of the catalogue, with identifiers.")],
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="What the store is built of.")],
+    *,
+    terms: Annotated[int, typer.Option(min=0, help="How many generated names the store has beside them.")] = 0,
+    beside: Annotated[list[str] | None, typer.Option(help="lower case, rapidfuzz, tf-idf or scispacy.")] = None,
+) -> None:
+    """Identifiers for gold mentions beside a plain look-up and nearest names; accuracy and speed."""
+    from biomark import corpora
+    from biomark.bench import normalization as bench
+    from biomark.knowledge.sources import open_source
+
+    rejects = Rejects()
+    documents = list(corpora.read_corpus(corpus, reject=rejects))
+    opened = [open_source(name) for name in sources]
+    found = bench.normalization(documents, opened, terms=terms, others=beside or ["lower case"], reject=rejects)
+    typer.echo(json.dumps(found, ensure_ascii=False))
+    rejects.exit()
 
 
 @bench_app.command("retrieval")

@@ -21,7 +21,7 @@ from biomark.chat import Chat
 from biomark.chat.rehearsal import Rehearsal
 from biomark.errors import MissingExtraError, ModelError, UsageError
 from biomark.formats import Reject, raise_rejected
-from biomark.knowledge.normalization import Normalizer, parse_namespaces
+from biomark.knowledge.normalization import THRESHOLD, Normalizer, parse_namespaces
 from biomark.knowledge.store import Store
 from biomark.recognizers import Recognizer
 from biomark.recognizers.combined import CombinedRecognizer
@@ -131,24 +131,38 @@ def load(
     return reduce(CombinedRecognizer, found)
 
 
-def _load_prompted(name: str, asking: Asking, store: Path | None, prompting: Prompting) -> Recognizer:
+def load_chat(name: str, asking: Asking, prompting: Prompting) -> Chat:
+    """The language model `openai:NAME` or `hf:NAME`, to be asked whatever it is.
+
+    Args:
+        name: of the model.
+        asking: for `hf:NAME` alone.
+        prompting: as for `load`.
+
+    Raises:
+        UsageError: if it is no such name, or the options do not suit it.
+        MissingExtraError: if it needs a library that is not installed.
+    """
     from biomark.chat.server import Server, account_of
+
+    kind, _, model = name.partition(":")
+    if not name.startswith(PROMPTED) or not model:
+        wanted = f"{kind}:Qwen/Qwen3-4B" if name.startswith(PROMPTED) else "openai:NAME or hf:NAME"
+        raise UsageError(f"{name} names no language model that can be prompted; write for instance {wanted}")
+    if prompting.show is not None:
+        return Rehearsal(prompting.show, account_of(prompting.server))
+    if kind == "openai":
+        return Server(model, prompting.server)
+    return _in_process(model, asking, prompting.prompts)
+
+
+def _load_prompted(name: str, asking: Asking, store: Path | None, prompting: Prompting) -> Recognizer:
     from biomark.recognizers.prompted import PromptedRecognizer
     from biomark.retrieval import examples
 
-    kind, _, model = name.partition(":")
-    if not model:
-        raise UsageError(f"{name} names no model; write for instance {kind}:Qwen/Qwen3-4B")
     options = prompting.prompts
-    chat: Chat
-    if prompting.show is not None:
-        chat = Rehearsal(prompting.show, account_of(prompting.server))
-    elif kind == "openai":
-        chat = Server(model, prompting.server)
-    else:
-        chat = _in_process(model, asking, options)
     return PromptedRecognizer(
-        chat,
+        load_chat(name, asking, prompting),
         options,
         pool=examples(options.demonstrations, reject=prompting.reject) if options.demonstrations else (),
         store=Store(store) if store is not None and options.ontology else None,
@@ -217,22 +231,29 @@ def _load_folder(folder: Path, asking: Asking) -> Recognizer:
     return recognizer_of(*load_trained(folder))
 
 
-def normalizing(recognizer: Recognizer, store: Path | None, namespaces: Sequence[str] = ()) -> Recognizer:
+def normalizing(
+    recognizer: Recognizer, store: Path | None, namespaces: Sequence[str] = (), threshold: float | None = None
+) -> Recognizer:
     """A recognizer that gives identifiers to what another one finds.
 
     Args:
         recognizer: the other one.
         store: the term store.
         namespaces: see `biomark.knowledge.normalization.parse_namespaces`.
+        threshold: see `biomark.knowledge.normalization.Normalizer`; None: as it is made.
 
     Raises:
         UsageError: if there is no store, or `namespaces` cannot be read.
         KnowledgeError: if the store cannot be read.
     """
     if store is None:
-        raise UsageError("--identifiers goes with --normalize STORE, which gives mentions identifiers")
+        raise UsageError(
+            "--identifiers and --min-identifier-score go with --normalize STORE, which gives mentions identifiers"
+        )
     terms = Store(store)
-    return NormalizingRecognizer(recognizer, Normalizer(terms, namespaces=parse_namespaces(namespaces, terms.types)))
+    wanted = parse_namespaces(namespaces, terms.types)
+    normalizer = Normalizer(terms, namespaces=wanted, threshold=THRESHOLD if threshold is None else threshold)
+    return NormalizingRecognizer(recognizer, normalizer)
 
 
 def is_generative(folder: Path) -> bool:

@@ -10,7 +10,7 @@ import random
 import sqlite3
 import weakref
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -155,6 +155,16 @@ class Store:
         former = "id IN (SELECT concept FROM link WHERE identifier = ? AND kind = ?)"
         rows = self._rows(query + "identifier = ?", identifier) or self._rows(query + former, identifier, Link.FORMER)
         return Concept(*rows[0]) if rows else None
+
+    def has(self, identifier: str) -> bool:
+        """Whether an identifier is a concept's own one, a cross-reference, or a former one."""
+        links = "SELECT 1 FROM link WHERE identifier = ? AND kind IN (?, ?)"
+        query = f"SELECT 1 FROM concept WHERE identifier = ? UNION {links}"
+        return bool(self._rows(query, identifier, identifier, Link.SAME, Link.FORMER))
+
+    def all_terms(self, type: str) -> Iterator[Term]:
+        """All names of the concepts of a type; held in memory."""
+        yield from self._terms(f"{_TERMS} WHERE concept.type = ? ORDER BY name.id", type)
 
     def terms(self, identifier: str) -> tuple[Term, ...]:
         """The names of a concept, the preferred ones first."""
