@@ -744,7 +744,7 @@ def bench_normalization(
     sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="What the store is built of.")],
     *,
     terms: Annotated[int, typer.Option(min=0, help="How many generated names the store has beside them.")] = 0,
-    beside: Annotated[list[str] | None, typer.Option(help="lower case, rapidfuzz, tf-idf or scispacy.")] = None,
+    beside: Annotated[list[str] | None, typer.Option(help="lower case, rapidfuzz or tf-idf; repeatable.")] = None,
 ) -> None:
     """Identifiers for gold mentions beside a plain look-up and nearest names; accuracy and speed."""
     from biomark import corpora

@@ -1,13 +1,12 @@
 """Identifiers for the gold mentions of a corpus, beside what users would otherwise run.
 
 All contestants have the same names and give identifiers in the same namespaces: a plain look-up in lower case,
-rapidfuzz, the nearest name by TF-IDF of character trigrams (scikit-learn), and scispacy's candidate generator.
-They see a mention alone; ours sees its document.
+rapidfuzz, and the nearest name by TF-IDF of character trigrams (scikit-learn; scispacy's candidate generator does
+the same, but makes no index on Python 3.11). They see a mention alone; ours sees its document.
 """
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections import Counter
@@ -30,7 +29,6 @@ from biomark.knowledge.store import Store
 from biomark.spans import Document, Entity
 
 _BATCH = 256
-_NEAREST = 10
 
 Names = dict[str, str]
 """Lower-cased names → the identifier that is theirs most often."""
@@ -100,7 +98,7 @@ def normalization(
         "generated_terms": terms,
         "opening_seconds": round(opening, 3),
         "contestants": rows,
-        **machine("rapidfuzz", "scikit-learn", "scispacy"),
+        **machine("rapidfuzz", "scikit-learn"),
     }
 
 
@@ -188,37 +186,8 @@ def _tfidf(names: Names) -> Answer:
     return answer
 
 
-def _scispacy(names: Names) -> Answer:
-    try:
-        from scispacy.candidate_generation import CandidateGenerator, create_tfidf_ann_index
-        from scispacy.linking_utils import KnowledgeBase
-    except ImportError as error:
-        raise MissingExtraError("scispacy", "bench") from error
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "names.jsonl"
-        aliases: dict[str, list[str]] = {}
-        for text, identifier in names.items():
-            aliases.setdefault(identifier, []).append(text)
-        lines = (
-            {"concept_id": i, "canonical_name": some[0], "aliases": some, "types": []} for i, some in aliases.items()
-        )
-        path.write_text("\n".join(map(json.dumps, lines)), "utf-8")
-        base = KnowledgeBase(str(path))
-        known, vectorizer, index = create_tfidf_ann_index(folder, base)
-        generator = CandidateGenerator(index, vectorizer, known, base)
-
-    def answer(texts: Sequence[str]) -> Sequence[str | None]:
-        found = [
-            row for start in range(0, len(texts), _BATCH) for row in generator(texts[start : start + _BATCH], _NEAREST)
-        ]
-        return [max(row, key=lambda one: max(one.similarities)).concept_id if row else None for row in found]
-
-    return answer
-
-
 CONTESTANTS: dict[str, Callable[[Names], Answer]] = {
     "lower case": _lower_case,
     "rapidfuzz": _rapidfuzz,
     "tf-idf": _tfidf,
-    "scispacy": _scispacy,
 }
