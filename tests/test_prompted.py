@@ -8,11 +8,9 @@ import logging
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
@@ -45,6 +43,7 @@ from biomark.spans import Document, Entity, Span
 from conftest import Outcome, TermRecognizer
 from knowledge_cases import Terms
 from scripted import Says, answer, failure, scripted, stream
+from serving import served
 
 TYPES = ("disease", "chemical")
 TEXTS = (
@@ -707,31 +706,8 @@ def chat_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def real_server(chat_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`transformers serve` with the chat model."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    home = tmp_path_factory.mktemp("home")
-    log = (home / "log").open("wb")
-    program = str(Path(sys.executable).parent / "transformers")
-    run = subprocess.Popen(
-        [program, "serve", str(chat_model), "--port", str(port), "--device", "cpu"],
-        env={**os.environ, "HF_HOME": str(home), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
-        stdout=log,
-        stderr=log,
-    )  # fmt: skip
-    try:
-        for _ in range(900):
-            assert run.poll() is None, (home / "log").read_text()
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        run.terminate()
-        run.wait()
-        log.close()
+    with served(chat_model, tmp_path_factory.mktemp("home")) as url:
+        yield url
 
 
 DISEASES = ("--types", "disease", "--shape", "mark", "--parts", "", "-o", "out.jsonl")

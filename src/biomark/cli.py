@@ -266,7 +266,9 @@ def demonstrations(
 def invent(
     seeds: Annotated[list[str], typer.Argument(help="Annotated files, or splits of the catalogue.")],
     *,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Annotated documents; its name speaks for the format.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Annotated documents; its name speaks for the format.")
+    ],
     model: Annotated[str, typer.Option(help="openai:NAME of a server, or hf:NAME in this process.")],
     types: Annotated[str, typer.Option(help="Types that the sentences mention (A,B).")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the first prompt; ask nothing.")] = False,
@@ -291,7 +293,7 @@ def invent(
     formats.guess_format(output, writing=True)  # before anything is paid for
     chat = models.load_chat(model, models.Asking(), models.Prompting(server=from_options(ServerOptions, settings)))
     bar = sys.stderr.isatty() if progress is None else progress
-    with progress_bar(str(output), inventor.options.count, shown=bar) as step:
+    with progress_bar(str(output), inventor.options.count, shown=bar, unit="rounds") as step:
         found = inventor.run(chat, progress=step)
     _tell_lost(formats.write(found.documents, output))
     if record is not None:

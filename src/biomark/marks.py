@@ -275,6 +275,31 @@ def align(answer: str, source: str, signs: Signs | str) -> Aligned:
     return Aligned(tuple(sorted(placed, key=lambda e: e.spans)), tuple(rejected))
 
 
+def unmarked(answer: str, signs: Signs) -> tuple[str, tuple[Entity, ...]] | Rejected:
+    """A marked text that has no source: the text itself, and its mentions without white space at their edges.
+
+    Args:
+        answer: what a model wrote.
+        signs: those that it was told to write, without blanks on their inner sides; others that pass for them are
+            read too.
+
+    Returns:
+        Rejected where a mark does not open and close around some text, or is of no type of the signs.
+    """
+    read = _read_signs(answer, signs.loose, set())
+    if read.rejected:
+        return read.rejected[0]
+    entities = []
+    for span, name in read.mentions:
+        said = span.of(read.text)
+        start, end = span.start + len(said) - len(said.lstrip()), span.end - len(said) + len(said.rstrip())
+        type = type_named(name, signs.names) if signs.typed else next(iter(signs.names))
+        if start >= end or type is None:
+            return Rejected("the mark holds no text" if start >= end else f"no type {name!r} was asked for", raw=said)
+        entities.append(Entity((Span(start, end),), type))
+    return read.text, tuple(entities)
+
+
 def type_named(name: str, types: Iterable[str]) -> str | None:
     """Which of the types an answer means by a name: spelled otherwise, in the plural, or by an alias; or None."""
     types = tuple(types)

@@ -23,6 +23,7 @@ from biomark.knowledge.caution import Caution
 from biomark.knowledge.forms import form
 from biomark.knowledge.matcher import Matcher
 from biomark.knowledge.store import Store, Term
+from biomark.marks import Signs
 from biomark.retrieval import CHOOSERS, MOST, Chooser, Example
 from biomark.settings import PromptOptions
 from biomark.shapes import Shape, shape_named
@@ -174,6 +175,20 @@ class Prompter:
         question = f'Is "{mention}" in this text a {wording.label}? Answer with yes or no.'
         return self._spoken((Message(SYSTEM, "\n\n".join(sections)), Message(USER, f"### Text\n{text}\n\n{question}")))
 
+    def new_sentences(self, shown: Sequence[str], signs: Signs, count: int) -> tuple[Message, ...]:
+        """Ask for sentences like some that are marked (Wang et al. 2023, Self-Instruct)."""
+        around = [(wording.label, signs.around(type)) for type, wording in self._wordings.items()]
+        ask = "".join(f" Put {before} and {after} around each {name}." for name, (before, after) in around)
+        sections = [
+            f"### Task\nWrite {count} new sentences that mention {self._labels}, as different as possible from the "
+            "examples and from each other: about other matters, in other words, with other mentions.",
+            *(self._section(part, self.types) for part in ("definition", "guideline")),
+            f"### Answer\nA numbered list, one sentence a line and nothing else.{ask}",
+        ]
+        examples = "\n".join(f"{n}. {text}" for n, text in enumerate(shown, 1))
+        question = f"### Examples\n{examples}\n\nWrite {count} new sentences."
+        return self._spoken((Message(SYSTEM, "\n\n".join(filter(None, sections))), Message(USER, question)))
+
     def candidates(self, text: str) -> tuple[Message, ...]:
         """Ask for the terms of a text that an ontology may know, the first step of DiRAG."""
         task = (
@@ -283,6 +298,13 @@ class Ontology:
             definition = term.concept.definition if self._definitions else None
             sentences[f"{sentence} {definition}" if definition else sentence] = None
         return tuple(sentences)[:_TERMS]
+
+
+def yes_or_no(answer: str) -> bool | None:
+    """What a model says to a question; None: neither."""
+    words = answer.casefold().replace("*", " ").split()
+    first = words[0].strip(".,!:;\"'") if words else ""
+    return {"yes": True, "no": False}.get(first)
 
 
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")

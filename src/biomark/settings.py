@@ -39,6 +39,21 @@ class PromptOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class InventionOptions:
+    """How a language model is made to write new sentences; each field says what it means."""
+
+    count: int = option(100, "Sentences to keep.")
+    sentences: int = option(5, "Sentences to ask for at once.")
+    shots: int = option(8, "Sentences to show in a prompt; a quarter of them new ones.")
+    alike: float = option(0.7, "ROUGE-L, up to 1, from which on a sentence is a copy of another one.")
+    unverified: bool = option(False, "Do without the question whether each mention is one.")
+    wording: Path | None = option(None, "A TOML file with a table per type: label, definition, guideline.")
+    temperature: float = option(1.0, "Of the sentences.")
+    seed: int = option(0, "Of the choice of what is shown.")
+    max_tokens: int = option(0, "Longest answer in tokens; else by the length of the seeds. Raise it for thinkers.")
+
+
+@dataclass(frozen=True, slots=True)
 class ServerOptions:
     """How a server is asked; each field says what it means."""
 

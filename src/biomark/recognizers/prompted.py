@@ -7,22 +7,18 @@ text is rejected with its reason, and so is what was not answered.
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections import Counter, deque
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from importlib.metadata import version
 from itertools import chain
-from typing import Any, TypeVar
 
 from biomark.chat import Ask, Chat, Reply, Request, Unanswered, estimate
+from biomark.chat.running import all_of, event_loop, stop_all
 from biomark.errors import UsageError
 from biomark.knowledge.store import Store
-from biomark.prompting import SECOND_ROUND, TWO_STEP, YES_NO, Ontology, Prompter, check, readable
+from biomark.prompting import SECOND_ROUND, TWO_STEP, YES_NO, Ontology, Prompter, check, readable, yes_or_no
 from biomark.recognizers import Annotated
 from biomark.retrieval import Chooser, Example, Mentions, chooser
 from biomark.sentences import with_sentences
@@ -31,7 +27,6 @@ from biomark.shapes import Decoded, shape_named
 from biomark.shapes.mark import MARK
 from biomark.spans import Document, Entity, Rejected, Span, halves
 
-T = TypeVar("T")
 _CUT = 400  # code points; what is longer is asked in two parts if it, or its answer, is too long
 _ANSWER = 256  # tokens that an answer may have beside twice those of its text
 _SHORT = 16  # tokens of a yes or no
@@ -122,7 +117,7 @@ class PromptedRecognizer:
 
     def _stream(self, documents: Iterable[Document], asking: _Asking) -> Iterator[Annotated]:
         """The documents in order, several of them under way."""
-        with _event_loop() as run:
+        with event_loop() as run:
             session = self.chat.session()
             ask = run(session.__aenter__()).result()
             waiting: deque[Future[Annotated]] = deque()
@@ -134,7 +129,7 @@ class PromptedRecognizer:
                 while waiting:
                     yield waiting.popleft().result()
             finally:
-                run(_stop_all()).result()
+                run(stop_all()).result()
                 run(session.__aexit__(None, None, None)).result()
 
     def _prompters_of(self, types: tuple[str, ...]) -> tuple[Prompter, ...]:
@@ -189,7 +184,7 @@ class _Asking:
         document = replace(document, entities=(), alternatives=(), relations=())
         spans = windows(with_sentences(document), self.of.options.window)
         parts = [self._window(ask, document, span, prompter) for span in spans for prompter in self.prompters]
-        found = _together(await _all(parts))
+        found = _together(await all_of(parts))
         entities = sorted(
             (e for e in found.entities if e.score is None or e.score >= self.least),
             key=lambda e: (e.start, e.end, self.types.index(e.type)),
@@ -214,7 +209,7 @@ class _Asking:
             if finished or len(span) <= _CUT:
                 return _placed(found, span)
         parts = [self._window(ask, document, part, prompter) for part in halves(document.text, span)]
-        return _together(await _all(parts))
+        return _together(await all_of(parts))
 
     async def _answered(self, ask: Ask, text: str, document_id: str, prompter: Prompter) -> tuple[_Found, bool]:
         """What is found in a text, with offsets in it, and whether the answer ended by itself."""
@@ -285,7 +280,7 @@ class _Asking:
     async def _confirmed(self, ask: Ask, text: str, prompter: Prompter, found: _Found) -> _Found:
         """Without the mentions of which the model says, asked about them alone, that they are none."""
         asked = list(dict.fromkeys((entity.mention(text), entity.type) for entity in found.entities))
-        answers = await _all([self._is_one(ask, text, mention, type, prompter) for mention, type in asked])
+        answers = await all_of([self._is_one(ask, text, mention, type, prompter) for mention, type in asked])
         refuted = {pair for pair, answer in zip(asked, answers, strict=True) if answer is False}
         kept = tuple(e for e in found.entities if (e.mention(text), e.type) not in refuted)
         self.of.counts["refuted"] += len(found.entities) - len(kept)
@@ -302,9 +297,7 @@ class _Asking:
             reply = await ask(Request(prompter.yes_no(text, mention, type), room))
         except Unanswered as error:
             return error
-        words = reply.texts[0].casefold().replace("*", " ").split()
-        first = words[0].strip(".,!:;\"'") if words else ""
-        return {"yes": True, "no": False}.get(first)
+        return yes_or_no(reply.texts[0])
 
 
 def windows(document: Document, size: int) -> Iterator[Span]:
@@ -350,38 +343,3 @@ def _together(found: Sequence[_Found]) -> _Found:
 
 def _not(text: str, what: str, error: Unanswered) -> tuple[tuple[Span, str], ...]:
     return ((Span(0, len(text)), f"found, but not {what}: {error.reason}"),)
-
-
-async def _all(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """All results in order; if one fails for good, so does this, and the rest is stopped."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(part) for part in work]
-    except BaseExceptionGroup as errors:
-        error: BaseException = errors
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        raise error from None
-    return [task.result() for task in tasks]
-
-
-async def _stop_all() -> None:
-    """Stop all that is under way."""
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
-
-
-@contextmanager
-def _event_loop() -> Iterator[Any]:
-    """A loop in a thread of its own, as the caller may be in a loop already; gives what starts work in it."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="biomark-chat", daemon=True)
-    thread.start()
-    try:
-        yield partial(asyncio.run_coroutine_threadsafe, loop=loop)
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
