@@ -50,6 +50,7 @@ def normalization(
     sources: Sequence[TermSource],
     *,
     terms: int = 0,
+    rounds: int = 3,
     others: Sequence[str] = ("lower case",),
     reject: Reject,
 ) -> dict[str, object]:
@@ -62,6 +63,7 @@ def normalization(
         documents: with mentions that have identifiers.
         sources: what the store is built of.
         terms: how many generated names the store has beside them.
+        rounds: how often ours runs, each time anew; the best counts.
         others: those of `CONTESTANTS` that run beside ours.
         reject: is told what of the sources cannot be used.
 
@@ -77,12 +79,10 @@ def normalization(
         build([*sources, *generated], path, reject=reject)
         begin = time.perf_counter()
         with Store(path) as store:
-            normalizer = Normalizer(store, threshold=0)
-            normalizer.candidates("fever", "disease")
+            Normalizer(store).candidates("fever", "disease")
             opening = time.perf_counter() - begin
-            begin = time.perf_counter()
-            ours = [entity for document in documents for entity in normalizer.normalize(document).entities]
-            seconds = time.perf_counter() - begin
+            runs = [_run(store, documents) for _ in range(rounds)]
+            seconds, ours = min(runs, key=lambda run: run[0])
             mentions = [mention for document in documents for mention in _mentions(document)]
             held = [bool(m.gold) and all(store.has(identifier) for identifier in m.gold) for m in mentions]
             pairs = [(m, e) for m, e, is_held in zip(mentions, ours, held, strict=True) if is_held]
@@ -100,6 +100,13 @@ def normalization(
         "contestants": rows,
         **machine("rapidfuzz", "scikit-learn"),
     }
+
+
+def _run(store: Store, documents: Sequence[Document]) -> tuple[float, list[Entity]]:
+    begin = time.perf_counter()
+    normalizer = Normalizer(store, threshold=0)
+    found = [entity for document in documents for entity in normalizer.normalize(document).entities]
+    return time.perf_counter() - begin, found
 
 
 def _mentions(document: Document) -> Iterable[Mention]:

@@ -78,6 +78,8 @@ class Lookup:
         self.sure: Callable[[str, str], Sure] = lru_cache(_CACHED)(self._find_sure)
         self.near: Callable[[str, str], tuple[Near, ...]] = lru_cache(_CACHED)(self._find_near)
         self.seen: Callable[[str], int] = lru_cache(_CACHED)(store.seen)
+        self._terms_near = lru_cache(_CACHED)(self._find_terms_near)
+        self._like = lru_cache(_CACHED)(self._find_like)
         self._wanted = lru_cache(_CACHED)(self._find_wanted)
         self._weight = lru_cache(_CACHED)(self._find_weight)
         self._holders = lru_cache(_CACHED)(store.holders)
@@ -136,7 +138,7 @@ class Lookup:
                     best[identifier] = value, (*alike, *term_features(term, generations))
         return tuple(Near(one, features, math.log1p(support[one])) for one, (_, features) in best.items())
 
-    def _terms_near(self, asked: str, type: str) -> tuple[Term, ...]:
+    def _find_terms_near(self, asked: str, type: str) -> tuple[Term, ...]:
         """The names that share keys with a form, or have keys like its own."""
         weights = {key: self._weight(key) for key in fuzzy.keys(asked)}
         for key in tuple(weights):
@@ -153,12 +155,13 @@ class Lookup:
                 chosen[key] = weights[key]
         return self._store.by_keys(chosen, type)
 
-    def _like(self, key: str) -> Iterator[str]:
+    def _find_like(self, key: str) -> tuple[str, ...]:
         """The keys near a key, and for a rare one those that are spelled like it."""
-        yield from fuzzy.equivalents().near.get(key, ())
+        near = sorted(fuzzy.equivalents().near.get(key, ()))
         if len(key) > 4 and not key.isdigit() and self._holders(key) < _RARE:
             alike = self._store.spelled_like(key)
-            yield from sorted(alike, key=lambda other: (-fuzzy.likeness(key, other), other))[:_SPELLINGS]
+            near += sorted(alike, key=lambda other: (-fuzzy.likeness(key, other), other))[:_SPELLINGS]
+        return tuple(near)
 
     def _find_weight(self, key: str) -> float:
         return fuzzy.weight_of(key, math.log((self._store.names + 1) / (self._holders(key) + 0.5)))
