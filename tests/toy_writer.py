@@ -161,6 +161,7 @@ def main(folder: Path, steps: int = 700) -> None:
         optimizer.step()
         if step % 50 == 0:
             sys.stderr.write(f"step {step}: loss {loss.item():.3f}\n")
+    model.generation_config.do_sample = True  # else `transformers serve` passes over the temperature
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
