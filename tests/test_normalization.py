@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -428,3 +429,17 @@ class TestCommandLine:
         assert "--normalize STORE" in biomark(*call, "--identifiers", "MESH").err
         assert biomark(*call, "--normalize", store_file, "--identifiers", "device=MESH").status == 2
         assert "no such store" in biomark(*call, "--normalize", tmp_path / "none.db").err
+
+
+def test_benchmark(tmp_path: Path, biomark: Biomark) -> None:
+    gold, names = tmp_path / "gold.pubtator", tmp_path / "names.tsv"
+    gold.write_text(PUBTATOR, "utf-8")
+    names.write_text("id\tname\ttype\nD000001\tmoss fever\tdisease\nD000002\tbreast cancer\tdisease\n", "utf-8")
+    beside = ("--beside", "lower case", "--beside", "rapidfuzz", "--beside", "tf-idf")
+    done = biomark("bench", "normalization", gold, names, "--terms", "50", *beside)
+    found = json.loads(done.out)
+    assert (found["mentions"], found["with_identifiers"], found["held"]) == (4, 3, 2)
+    assert found["contestants"]["biomark"]["disease"]["accuracy_at_1"] == 1
+    assert found["contestants"]["lower case"]["disease"] == {"mentions": 2, "accuracy_at_1": 0.5}
+    assert set(found["contestants"]) == {"biomark", "lower case", "rapidfuzz", "tf-idf"}
+    assert "no contestant" in biomark("bench", "normalization", gold, names, "--beside", "luck").err
