@@ -30,7 +30,7 @@ ANNOTATED = ABSTRACT.removesuffix("\n") + (
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recognizer: TermRecognizer) -> Path:
-    def load(name: str = "default", asking: object = None, store: Path | None = None) -> TermRecognizer:
+    def load(name: str = "default", *how: object) -> TermRecognizer:
         if name != "default":
             raise UsageError(f"no model {name!r}: neither a folder nor one of default")
         return recognizer
