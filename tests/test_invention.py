@@ -72,6 +72,16 @@ def test_rouge_l_is_the_longest_subsequence_of_all(a: list[str], b: list[str]) -
     assert rouge_l(a, b) == rouge_l(b, a) == (2 * longest / (len(a) + len(b)) if a and b else 0.0)
 
 
+STRANGE = st.lists(st.sampled_from(["aq", "bq", "cq"]), max_size=6).map(" ".join)  # words of no seed
+
+
+@given(STRANGE, st.lists(STRANGE, max_size=4))
+def test_the_nearest_text_is_found(text: str, others: list[str]) -> None:
+    pool = [*examples([str(SEEDS)]), *(Example(other, (), "", TYPES) for other in others)]
+    likeness = max((rouge_l(text.split(), other.split()) for other in others), default=0.0)
+    assert Inventor(pool, TYPES).likeness(text.upper()) == likeness
+
+
 # Marks without a source
 
 
@@ -200,6 +210,13 @@ def test_what_does_not_pass_is_counted(seeds: tuple[Example, ...]) -> None:
     }
     assert found.stopped == "5 rounds in a row brought nothing that could be kept"
     assert found.written == len(found.documents) + sum(found.thrown.values())
+
+
+def test_no_question_is_asked_twice(seeds: tuple[Example, ...]) -> None:
+    model = Writer([marked(GOOD[0] + "\n" + GOOD[0])] * 9, lambda question: "No.")
+    found = Inventor(seeds, TYPES, WANTED).run(model)
+    assert found.thrown == {"refuted": 1, "written before": 9}
+    assert len(model.asked) == 5 + 1
 
 
 def test_a_model_that_brings_nothing_is_not_asked_for_ever(seeds: tuple[Example, ...]) -> None:

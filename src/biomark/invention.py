@@ -143,9 +143,9 @@ class Inventor:
         usage = {"usage": chat.account.facts(), **came, "stopped": found.stopped}
         return {"biomark": version("biomark"), **chat.facts(), **asked, **usage}
 
-    def likeness(self, words: Sequence[str]) -> float:
+    def likeness(self, text: str) -> float:
         """ROUGE-L to the most similar sentence of the seeds."""
-        return _nearest(words, self._old)
+        return _nearest(text, self._old)
 
     def yes_no(self, text: str, mention: str, type: str) -> Request:
         """The question whether a mention is one."""
@@ -160,7 +160,8 @@ class _Run:
         self._ask = ask
         self._model = model
         self._kept: list[Document] = []
-        self._words: list[list[str]] = []  # of those kept
+        self._words: list[_Words] = []  # of those kept
+        self._asked: set[str] = set()  # documents that the model was asked about
         self._thrown: Counter[str] = Counter()
         self._written = 0
 
@@ -208,7 +209,7 @@ class _Run:
             return "nothing is mentioned"
         if any(_elsewhere(entity.mention(text), text, [e.extent for e in entities]) for entity in entities):
             return "a mention stands elsewhere unmarked"
-        likeness = self._of.likeness(_words(text))
+        likeness = self._of.likeness(text)
         options = self._of.options
         told = {
             **origin,
@@ -230,12 +231,15 @@ class _Run:
                 self._thrown["too like a seed"] += 1
             elif self._is_copy(candidate):
                 self._thrown["too like another new one"] += 1
+            elif candidate.document.id in self._asked:
+                self._thrown["written before"] += 1
             else:
+                self._asked.add(candidate.document.id)
                 fitting.append(candidate)
         return fitting
 
     def _is_copy(self, candidate: _Candidate) -> bool:
-        return _nearest(_words(candidate.document.text), self._words) >= self._of.options.alike
+        return _nearest(candidate.document.text, self._words) >= self._of.options.alike
 
     async def _verdict(self, candidate: _Candidate) -> str | None:
         """Why a sentence cannot be kept; None: the model says of each mention that it is one."""
@@ -278,12 +282,28 @@ def rouge_l(a: Sequence[str], b: Sequence[str]) -> float:
     return 2 * row[-1] / (len(a) + len(b))
 
 
-def _nearest(words: Sequence[str], others: Iterable[Sequence[str]]) -> float:
-    return max((rouge_l(words, other) for other in others), default=0.0)
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """The words of a text, and how often it has each."""
+
+    listed: tuple[str, ...]
+    bag: Counter[str]
 
 
-def _words(text: str) -> list[str]:
-    return _WORD.findall(text.casefold())
+def _words(text: str) -> _Words:
+    found = _WORD.findall(text.casefold())
+    return _Words(tuple(found), Counter(found))
+
+
+def _nearest(text: str, others: Iterable[_Words]) -> float:
+    """The highest ROUGE-L to some texts."""
+    words, best = _words(text), 0.0
+    for other in others:
+        common = sum(min(count, other.bag[word]) for word, count in words.bag.items())
+        # No common subsequence has more words than are common
+        if 2 * common > best * (len(words.listed) + len(other.listed)):
+            best = max(best, rouge_l(words.listed, other.listed))
+    return best
 
 
 def _lines(answer: str) -> list[str]:
