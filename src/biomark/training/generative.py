@@ -7,6 +7,7 @@ stopped, wherever that was, goes on with `resume` to the same weights and scores
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import logging
@@ -86,6 +87,10 @@ def train(
         _go_on(trainer, model, scoring, resume=resume)
     progress(f"the model is in {folder}; use it with --model {folder}")
     if settings.world_size > 1:
+        # A process that leaves while another one still frees what they shared leaves that one waiting for ever.
+        del trainer, model, scoring
+        gc.collect()
+        PartialState().wait_for_everyone()
         PartialState().destroy_process_group()
     return folder
 
