@@ -24,7 +24,7 @@ from biomark.knowledge.caution import Caution
 from biomark.knowledge.entries import Description, Kind, Link
 from biomark.knowledge.forms import form
 
-FORMAT = "1"
+FORMAT = "2"
 _MAPPED = 1 << 31  # bytes of the file at most
 
 
