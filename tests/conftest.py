@@ -6,6 +6,7 @@ import io
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -120,13 +121,22 @@ TRAINING_TEXT = (
 
 @pytest.fixture(scope="session")
 def word_pieces() -> Tokenizer:
-    """A small uncased tokenizer of BERT's kind."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    """A small uncased tokenizer of BERT's kind: frequent words, the beginnings and ends of others, characters.
+
+    It is the same in every run, unlike what `WordPieceTrainer` makes.
+    """
+    normalizer, splitter = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
+    words = Counter(
+        word for text in TRAINING_TEXT for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text))
+    )
+    frequent = [word for word, _ in sorted(words.items(), key=lambda item: (-item[1], item[0]))]
+    halves = {piece for word in frequent[40:] if len(word) > 4 for piece in (word[:3], f"##{word[-3:]}")}
+    characters = sorted({c for word in words for c in word})
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    trainer = trainers.WordPieceTrainer(vocab_size=200, special_tokens=special, show_progress=False)
-    tokenizer.train_from_iterator(TRAINING_TEXT, trainer)
+    pieces = dict.fromkeys((*special, *characters, *(f"##{c}" for c in characters), *frequent[:40], *sorted(halves)))
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, splitter
     return tokenizer
 
 
