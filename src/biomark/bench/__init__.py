@@ -11,9 +11,8 @@ import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 
-from biomark.embedding.exported import cores
+from biomark.machine import cores, versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +37,4 @@ def measure(contestants: Sequence[Contestant], rounds: int) -> dict[str, float]:
 
 def machine(*libraries: str) -> Mapping[str, object]:
     """What the figures were measured on, and with which versions."""
-    found: dict[str, object] = {
-        "cores": cores(),
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-    }
-    for library in libraries:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            continue
-    return found
+    return {"cores": cores(), "machine": platform.machine(), **versions(*libraries)}

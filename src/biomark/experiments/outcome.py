@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from biomark.errors import FormatError
+from biomark.machine import cores, versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,20 +97,9 @@ def provenance(files: Iterable[Path], *libraries: str) -> dict[str, object]:
     }
 
 
-def versions(*libraries: str) -> dict[str, str]:
-    """Of biomark, Python and some libraries; those that are not installed are left out."""
-    found = {"biomark": version("biomark"), "python": platform.python_version()}
-    for library in libraries:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
 def machine() -> dict[str, object]:
     """Processor, cores, threads and GPU that figures were computed on."""
-    found: dict[str, object] = {"processor": _processor(), "cores": os.cpu_count() or 1, "system": platform.system()}
+    found: dict[str, object] = {"processor": _processor(), "cores": cores(), "system": platform.system()}
     try:
         import torch
     except ImportError:

@@ -10,8 +10,9 @@ from biomark import corpora
 from biomark.errors import UsageError
 from biomark.experiments.cells import Build, Place, Reading, Result
 from biomark.experiments.data import count_sentences, rejects, test_documents, write_json
-from biomark.experiments.outcome import machine, versions
+from biomark.experiments.outcome import machine
 from biomark.experiments.rows import TRAINED, Book, Experiment, Hardware, Model, Setting
+from biomark.machine import versions
 
 GIVEN = "given"  # the row of a model that the command line names
 _READ_RATE = 20.0  # sentences a second, where nothing is known of a model

@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biomark.embedding import Vectors
-from biomark.embedding.exported import Exported, ExportedEncoder, cores
+from biomark.embedding.exported import Exported, ExportedEncoder
 from biomark.errors import KnowledgeError
 from biomark.knowledge.entries import Kind
 from biomark.knowledge.store import Store
+from biomark.machine import cores
 
 LAST_KIND = Kind.MENTION
 """Names of kinds after this one (related, broad) give no identifier by themselves."""

@@ -16,8 +16,9 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from biomark.calibration import Calibrator, Candidate, candidates, entities
-from biomark.embedding.exported import cores, session
+from biomark.embedding.exported import session
 from biomark.errors import ModelError, UsageError
+from biomark.machine import cores
 from biomark.recognizers import Annotated, in_groups
 from biomark.spans import Document, Entity, Rejected, Span
 from biomark.tagging import (

@@ -31,6 +31,7 @@ from biomark.decoding.engine import Decoder
 from biomark.decoding.vocabulary import Vocabulary
 from biomark.errors import UsageError
 from biomark.formats import Reject
+from biomark.machine import versions
 from biomark.prompts import Demonstration
 from biomark.quiet import quietly
 from biomark.recognizers.generative import GenerativeRecognizer, MarkDecoding
@@ -39,7 +40,7 @@ from biomark.training.answers import AnswerTrainer, Rows
 from biomark.training.causal import plain, prepare_model, save_tokenizer, set_weights, with_weights
 from biomark.training.packing import Example, collate, pack, tokenise
 from biomark.training.recipe import GenerativeRecipe, check
-from biomark.training.runs import CHECKPOINTS, Checkpoint, Run, check_run, save_recipe, versions
+from biomark.training.runs import CHECKPOINTS, LIBRARIES, Checkpoint, Run, check_run, save_recipe
 from biomark.training.scoring import Devel, read_devel, shown, strict_scores
 
 log = logging.getLogger(__name__)
@@ -225,7 +226,7 @@ def _facts(recipe: GenerativeRecipe, model: nn.Module, data: Data, processes: in
         "tokens": data.tokens,
         "rows": len(data.rows),
         "processes": processes,
-        "versions": versions(),
+        "versions": versions(*LIBRARIES),
     }
 
 

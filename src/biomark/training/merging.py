@@ -10,11 +10,12 @@ import torch
 from safetensors.torch import save_file
 
 from biomark.errors import ModelError, UsageError
+from biomark.machine import versions
 from biomark.quiet import quietly
 from biomark.training.causal import TOKENIZER, TOKENIZER_SETTINGS, load_base
 from biomark.training.network import ADAPTER
 from biomark.training.recipe import RECIPE, RUN, SCORES, TaggingRecipe, recipe_from
-from biomark.training.runs import versions, write
+from biomark.training.runs import LIBRARIES, write
 from biomark.training.tagging import BEST, load_trained
 
 
@@ -57,7 +58,7 @@ def merge(run: Path, folder: Path) -> Path:
     for name in (RECIPE, SCORES, TOKENIZER, TOKENIZER_SETTINGS):
         shutil.copyfile(run / name, folder / name)
     facts = json.loads((run / RUN).read_text("utf-8"))
-    write(folder / RUN, {**facts, "merged": {"from": str(run), "dtype": str(dtype), "versions": versions()}})
+    write(folder / RUN, {**facts, "merged": {"from": str(run), "dtype": str(dtype), "versions": versions(*LIBRARIES)}})
     return folder
 
 

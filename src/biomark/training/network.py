@@ -109,12 +109,12 @@ class Network(nn.Module):
         first_piece: Tensor,
     ) -> Tensor:
         """The arrays of `biomark.tagging.Batch` → logits (W, heads, 3)."""
-        words, first = self._read(input_ids, attention_mask, word_of_piece, characters, first_piece)
+        words, first = self._read((input_ids, attention_mask, word_of_piece, characters, first_piece))
         if not self.corpora:
             return self._common(words)
         trust = self.gate(first.to(self.gate.weight.dtype))[..., None] + self.annotated  # (B, C, types)
         trust = trust.log_softmax(dim=1)[first_piece // input_ids.shape[1]]  # (W, C, types)
-        by_guideline = self._by_guideline(words).log_softmax(dim=-1)  # (W, C, types, 3)
+        by_guideline = (self._common(words)[:, None] + self._own(words)).log_softmax(dim=-1)  # (W, C, types, 3)
         mixed: Tensor = (by_guideline + trust[..., None]).logsumexp(dim=1)
         return mixed
 
@@ -128,22 +128,15 @@ class Network(nn.Module):
         Returns:
             Logits (W, heads, 3) by these guidelines, and the gate's logits (B, corpora).
         """
-        words, first = self._read(*batch)
+        words, first = self._read(batch)
         of_word = corpus[batch[-1] // batch[0].shape[1]]  # (W,)
-        own = self.own_heads(words).view(len(words), self.corpora, self.types, TAGS)
-        own = own[torch.arange(len(words), device=own.device), of_word.clamp(min=0)]  # (W, types, 3)
+        own = self._own(words)[torch.arange(len(words), device=words.device), of_word.clamp(min=0)]  # (W, types, 3)
         logits = self._common(words) + own * (of_word >= 0)[:, None, None]
         return logits, self.gate(first.to(self.gate.weight.dtype))
 
-    def _read(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        word_of_piece: Tensor,
-        characters: Tensor,
-        first_piece: Tensor,
-    ) -> tuple[Tensor, Tensor]:
+    def _read(self, batch: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """The words as the heads see them (W, H + filters), and each window's first piece (B, H)."""
+        input_ids, attention_mask, word_of_piece, characters, first_piece = batch
         embedded = self.encoder.get_input_embeddings()(input_ids)  # type: ignore[operator]
         described = None
         if self.characters is not None and self.into_encoder is not None:
@@ -159,10 +152,10 @@ class Network(nn.Module):
         logits: Tensor = self.heads(words)
         return logits.view(-1, self.types, TAGS)
 
-    def _by_guideline(self, words: Tensor) -> Tensor:
-        """(W, corpora, types, 3)."""
+    def _own(self, words: Tensor) -> Tensor:
+        """What each corpus adds to the common logits, (W, corpora, types, 3)."""
         own: Tensor = self.own_heads(words)
-        return self._common(words)[:, None] + own.view(-1, self.corpora, self.types, TAGS)
+        return own.view(-1, self.corpora, self.types, TAGS)
 
     def tuned(self) -> dict[str, nn.Parameter]:
         """What training changes, by name: everything, or an adapter and what is not pretrained."""

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from biomark.errors import UsageError
@@ -19,7 +17,8 @@ from biomark.training.scoring import mean_f1
 CHECKPOINTS = "checkpoints"
 _STATE = "trainer_state.json"  # what transformers writes last into a checkpoint
 _MODEL = ("config.json", "generation_config.json", "model*.safetensors", "model.safetensors.index.json", "adapter_*")
-_LIBRARIES = ("biomark", "torch", "transformers", "peft", "accelerate", "bitsandbytes", "tokenizers")
+LIBRARIES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "tokenizers")
+"""What a model's numbers depend on, beside biomark and Python."""
 
 
 def check_run(folder: Path, recipe: Recipe, *, resume: bool, checkpoint: str, there: bool) -> None:
@@ -55,17 +54,6 @@ def write(path: Path, value: object) -> None:
     part = path.with_name(path.name + ".part")
     part.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", "utf-8")
     part.replace(path)
-
-
-def versions() -> dict[str, str]:
-    """Of Python and the libraries that a model's numbers depend on."""
-    found = {"python": platform.python_version()}
-    for name in _LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 @dataclass(frozen=True, slots=True)

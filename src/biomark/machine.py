@@ -1,0 +1,23 @@
+"""What a program runs on: cores, and versions of what its numbers depend on."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def versions(*libraries: str) -> dict[str, str]:
+    """Of biomark, Python and some libraries; those that are not installed are left out."""
+    found = {"biomark": version("biomark"), "python": platform.python_version()}
+    for library in libraries:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found
