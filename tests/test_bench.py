@@ -47,14 +47,17 @@ def test_spacy_learns_what_it_is_given(tmp_path: Path) -> None:
     corpus, told = [str(tmp_path / "notes.pubtator")], []
     trained = spacy_ner.train(corpus, ["disease"], tmp_path / "ner", reject=told.append, epochs=30)
     assert told == []
-    for pipeline in (trained, spacy_ner.load(tmp_path / "ner")):
-        found = list(spacy_ner.annotate(pipeline, documents))
+    for recognizer in (trained, spacy_ner.SpacyRecognizer(tmp_path / "ner")):
+        assert recognizer.types == ("disease",)
+        found = [annotated.document for annotated in recognizer.annotate(documents, ["disease"])]
         assert [d.id for d in found] == [d.id for d in documents]
         assert evaluation.evaluate(documents, found).overall.strict.f1 == 1.0
+        with pytest.raises(UsageError, match="does not know gene"):
+            list(recognizer.annotate(documents, ["gene"]))
     with pytest.raises(UsageError, match="annotates all of disease, gene"):
         spacy_ner.train(corpus, ["disease", "gene"], tmp_path / "none", reject=told.append)
     with pytest.raises(ModelError, match="no spaCy pipeline"):
-        spacy_ner.load(tmp_path)
+        spacy_ner.SpacyRecognizer(tmp_path)
 
 
 def test_annotating_is_timed_and_scored_beside_others(biomark: Callable[..., Outcome], tmp_path: Path) -> None:

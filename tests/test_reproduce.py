@@ -145,6 +145,26 @@ layout = "scores"
 about = "About it."
 small = { models = ["gridded"], tests = ["ncbi_disease:test"], test_sentences = 4 }
 
+[models.names]
+title = "names"
+method = "ready"
+model = "dictionary"
+types = ["disease"]
+knowledge = ["knowledge/diseases.tsv"]
+
+[models.spacy]
+title = "spaCy"
+method = "spacy"
+train = ["ncbi_disease:train", "bc5cdr_chemical:train"]
+single = true
+
+[experiments.picked]
+title = "What there is"
+source = "Nowhere"
+layout = "scores and pairs"
+about = "About it."
+small = { models = ["names", "spacy"], tests = ["ncbi_disease:test", "bc5cdr_chemical:test"] }
+
 [experiments.again]
 title = "The same again"
 source = "A paper"
@@ -217,6 +237,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         f'name = "x"\nmodel = "{folder / "bert"}"\n{common}'
         'prompt = "short"\nmarks = "tokens"\nepochs = 1\nrow_tokens = 256\nrows = 1\nlearning_rate = 3e-3\n'
     )
+    (folder / "corpora" / "knowledge").mkdir()
+    names = "".join(f"D{number}\t{name}\tdisease\n" for number, name in enumerate(DISEASES))
+    (folder / "corpora" / "knowledge" / "diseases.tsv").write_text(f"id\tname\ttype\n{names}")
     (folder / "rows.toml").write_text(ROWS)
     return folder
 
@@ -387,6 +410,23 @@ def test_pairs_have_adjusted_p_values(home: Path, rows: Book, first: experiments
         assert pairs[0][scheme]["value"] == pytest.approx(compared[scheme].difference, abs=1e-6)  # type: ignore[index]
 
 
+def test_names_alone_beside_spacy(home: Path, rows: Book) -> None:
+    pytest.importorskip("spacy")
+    outcome = experiments.reproduce("picked", "small", Options(home / "work", recipes=home / "recipes"), rows=rows)
+    found = {(cell["model"], cell["test"]): cell["strict"]["f1"] for cell in outcome.data["cells"]}  # type: ignore[attr-defined]
+    assert set(found) == {
+        ("names", "ncbi_disease:test"),
+        ("spacy", "ncbi_disease:test"),
+        ("spacy", "bc5cdr_chemical:test"),
+    }
+    # Names alone find all but those that they do not have.
+    assert 0.5 < found["names", "ncbi_disease:test"] < 1
+    assert found["spacy", "bc5cdr_chemical:test"] > 0.9
+    assert [(row["a"], row["b"], row["test"]) for row in outcome.data["pairs"]] == [  # type: ignore[attr-defined]
+        ("names", "spacy", "ncbi_disease:test")
+    ]
+
+
 def test_a_curve_has_shares_and_seeds(home: Path, rows: Book, tmp_path: Path) -> None:
     lines: list[str] = []
     options = Options(home / "work", recipes=home / "recipes", say=lines.append)
@@ -476,10 +516,10 @@ def test_every_experiment_has_both_scales_and_recipes_that_are_there() -> None:
     from biomark.experiments.rows import TRAINED, book
 
     assert tuple(book().experiments) == (
-        "table1", "table2", "table3", "table4", "figure3", "figure4", "significance", "vaner", "icl",
+        "models", "table1", "table2", "table3", "table4", "figure3", "figure4", "significance", "vaner", "icl",
     )  # fmt: skip
     for experiment in book().experiments.values():
         assert set(experiment.scales) == {"small", "paper"}
     for model in book().models.values():
-        if model.method in TRAINED and model.method != "crf":
+        if model.method in TRAINED and model.method not in ("crf", "spacy"):
             assert (ROOT / "recipes" / f"{model.recipe}.toml").is_file(), model.name

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from biomark import evaluation, models
 from biomark.bench import Contestant, machine, measure, spacy_ner
@@ -14,9 +13,6 @@ from biomark.formats import Reject, raise_rejected
 from biomark.recognizers import Recognizer
 from biomark.sentences import with_sentences
 from biomark.spans import Document
-
-if TYPE_CHECKING:
-    from spacy.language import Language
 
 
 def annotate(
@@ -59,11 +55,11 @@ def annotate(
         *_pipelines(sentences, model, weights),
     ]
     types = tuple(dict.fromkeys(e.type for d in map(with_canonical_types, documents) for e in d.entities))
-    f1 = {"biomark": _strict(documents, (a.document for a in recognizer.annotate(split)), types)}
+    f1 = {"biomark": _strict(split, recognizer, types)}
     if spacy:
         pipeline = _spacy(spacy, model, types, reject)
-        contestants.append(Contestant("spaCy tok2vec NER", lambda: _drain(spacy_ner.annotate(pipeline, documents))))
-        f1["spaCy tok2vec NER"] = _strict(documents, spacy_ner.annotate(pipeline, documents), types)
+        contestants.append(Contestant("spaCy tok2vec NER", lambda: _run(pipeline, documents)))
+        f1["spaCy tok2vec NER"] = _strict(documents, pipeline, types)
     seconds = measure(contestants, rounds)
     rates = {name: round(len(sentences) / best, 1) for name, best in seconds.items()}
     best = max(rate for name, rate in rates.items() if name.startswith("transformers"))
@@ -82,21 +78,18 @@ def annotate(
 
 
 def _run(recognizer: Recognizer, documents: Sequence[Document]) -> None:
-    _drain(recognizer.annotate(documents))
-
-
-def _drain(found: Iterable[object]) -> None:
-    for _ in found:
+    for _ in recognizer.annotate(documents):
         pass
 
 
-def _strict(documents: Sequence[Document], predicted: Iterable[Document], types: Sequence[str]) -> float:
+def _strict(documents: Sequence[Document], recognizer: Recognizer, types: Sequence[str]) -> float:
+    predicted = (annotated.document for annotated in recognizer.annotate(documents))
     return round(evaluation.evaluate(documents, predicted, types=types).overall.strict.f1, 4)
 
 
-def _spacy(folder: Path, model: str, types: Sequence[str], reject: Reject) -> Language:
+def _spacy(folder: Path, model: str, types: Sequence[str], reject: Reject) -> Recognizer:
     if folder.exists():
-        return spacy_ner.load(folder)
+        return spacy_ner.SpacyRecognizer(folder)
     names = models.describe(model).get("train")
     return spacy_ner.train(names if isinstance(names, list) else [], types, folder, reject=reject)
 

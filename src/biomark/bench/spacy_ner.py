@@ -13,29 +13,55 @@ from biomark import corpora
 from biomark.entity_types import with_canonical_types
 from biomark.errors import MissingExtraError, ModelError, UsageError
 from biomark.formats import Reject
+from biomark.recognizers import Annotated, in_groups, types_wanted
 from biomark.spans import Document, Entity, Span, flat, whole_text
 
 if TYPE_CHECKING:
     from spacy.language import Language
 
 log = logging.getLogger(__name__)
-_BATCH_WORDS = (100.0, 1000.0, 1.001)  # from, to, times a batch: those of spaCy's own training
-_DROPOUT = 0.2
+SETTINGS: dict[str, Any] = {"epochs": 10, "batch_words": (100.0, 1000.0, 1.001), "dropout": 0.2}
+"""Of training: passes over the data, the words of a batch (from, to, times a batch), as in spaCy's own recipes."""
+_CHARACTERS = 1_000_000  # of the documents that are read together
 
 
-def load(folder: Path) -> Language:
-    """A pipeline that `train` or somebody else made.
+class SpacyRecognizer:
+    """Finds what the NER of a pipeline finds, which `train` or somebody else made.
+
+    Args:
+        folder: of the pipeline.
 
     Raises:
         MissingExtraError: if spaCy is not installed.
-        ModelError: if the folder has none.
+        ModelError: if the folder has no pipeline with an NER.
     """
-    spacy = _spacy()
-    try:
-        pipeline: Language = spacy.load(folder)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{folder}: no spaCy pipeline: {error}") from error
-    return pipeline
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            self._pipeline: Language = _spacy().load(folder)
+            self._types = tuple(self._pipeline.get_pipe("ner").labels)
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelError(f"{folder}: no spaCy pipeline with an NER: {error}") from error
+
+    @property
+    def types(self) -> tuple[str, ...] | None:
+        """The labels of its NER."""
+        return self._types
+
+    def annotate(
+        self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
+    ) -> Iterator[Annotated]:
+        """See `biomark.recognizers.Recognizer`; passages are read in batches of 64, and mentions have no score."""
+        wanted = types_wanted(types, self._types)
+        for group in in_groups(documents, _CHARACTERS):
+            parts = [(n, part, part.of(d.text)) for n, d in enumerate(group) for part in whole_text(d)]
+            found: list[list[Entity]] = [[] for _ in group]
+            docs = self._pipeline.pipe((text for *_, text in parts), batch_size=64)
+            for (n, part, _), doc in zip(parts, docs, strict=True):
+                spans = ((Span(part.start + e.start_char, part.start + e.end_char), e.label_) for e in doc.ents)
+                found[n] += [Entity((span,), type) for span, type in spans if type in wanted]
+            for document, entities in zip(group, found, strict=True):
+                yield Annotated(replace(document, entities=tuple(entities), alternatives=(), relations=()))
 
 
 def train(
@@ -44,10 +70,10 @@ def train(
     folder: Path,
     *,
     reject: Reject,
-    epochs: int = 10,
+    epochs: int = SETTINGS["epochs"],
     seed: int = 13,
     progress: Callable[[str], None] = log.info,
-) -> Language:
+) -> SpacyRecognizer:
     """A blank English pipeline with spaCy's default NER (hash embeddings, four layers of convolution), trained.
 
     What is used are the averaged weights after the last epoch. A word that two mentions claim is the longer one's,
@@ -87,27 +113,17 @@ def train(
         examples.append(Example(pipeline.make_doc(text), doc))
     optimiser = pipeline.initialize(lambda: examples[:500] + examples[-500:])
     chance = random.Random(seed)
-    sizes = compounding(*_BATCH_WORDS)
+    sizes = compounding(*SETTINGS["batch_words"])
     for epoch in range(1, epochs + 1):
         chance.shuffle(examples)
         losses: dict[str, float] = {}
         for batch in minibatch_by_words(examples, size=sizes):  # type: ignore[arg-type]
-            pipeline.update(batch, sgd=optimiser, drop=_DROPOUT, losses=losses)
+            pipeline.update(batch, sgd=optimiser, drop=SETTINGS["dropout"], losses=losses)
         progress(f"spaCy: epoch {epoch}/{epochs} loss {losses['ner']:.0f}")
+    folder.mkdir(parents=True, exist_ok=True)
     with pipeline.use_params(optimiser.averages):
         pipeline.to_disk(folder)
-    return load(folder)
-
-
-def annotate(pipeline: Language, documents: Iterable[Document]) -> Iterator[Document]:
-    """The documents with what the pipeline finds in their passages, read in batches of 64."""
-    documents = list(documents)
-    parts = [(n, part, part.of(d.text)) for n, d in enumerate(documents) for part in whole_text(d)]
-    found: list[list[Entity]] = [[] for _ in documents]
-    for (n, part, _), doc in zip(parts, pipeline.pipe((text for *_, text in parts), batch_size=64), strict=True):
-        found[n] += [Entity((Span(part.start + e.start_char, part.start + e.end_char),), e.label_) for e in doc.ents]
-    for document, entities in zip(documents, found, strict=True):
-        yield replace(document, entities=tuple(entities), alternatives=(), relations=())
+    return SpacyRecognizer(folder)
 
 
 def _passages(name: str, types: Sequence[str], reject: Reject) -> Iterator[tuple[str, list[Entity]]]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from biomark import corpora, evaluation, formats, models
+from biomark.bench import spacy_ner
 from biomark.errors import MissingExtraError, ModelError, UsageError
 from biomark.evaluation import Evaluation, Score
 from biomark.experiments import crf
@@ -139,12 +140,16 @@ class Place:
         found: dict[str, object] = {"format": FORMAT, "method": model.method, "types": list(build.types)}
         if model.method == "crf":
             return {**found, "data": self._data(build), "settings": crf.SETTINGS}
+        if model.method == "spacy":
+            return {**found, "data": self._data(build), "settings": spacy_ner.SETTINGS}
         if model.method in TRAINED:
             values = asdict(self._recipe(build)) | {"name": "", "knowledge": [], "types": list(build.types)}
             values |= {"train": self._data(build), "devel": self._devel_data(build)}
             knowledge = [self._source_sum(source) for source in model.knowledge]
             return {**found, "recipe": values, "knowledge": knowledge, "grid": model.grid}
         found |= {"model": model.model, "weights": weights_sum(model), "by_sentence": model.by_sentence}
+        if model.knowledge:
+            found["knowledge"] = [self._source_sum(source) for source in model.knowledge]
         if model.method != "ready":
             found |= {"prompt": dict(model.prompt), "server": self.server.base_url, "data": self._data(build)}
         return found
@@ -232,6 +237,11 @@ class Place:
                 d for name in self._train_files(build) for d in corpora.read_corpus(name, reject=rejected.append)
             ]
             crf.train(documents, build.types or _types(self.train_names(build)), folder, progress=self.say)
+        elif method == "spacy":
+            types = build.types or _types(self.train_names(build))
+            spacy_ner.train(
+                self._train_files(build), types, folder, reject=rejected.append, seed=build.seed, progress=self.say
+            )
         elif method == "gguf":
             unpack_gguf(build.model.model, folder)
         else:
@@ -380,8 +390,10 @@ class Place:
         model = build.model
         if model.method == "crf":
             return crf.CrfRecognizer(self.model_folder(build))
+        if model.method == "spacy":
+            return spacy_ner.SpacyRecognizer(self.model_folder(build))
         if model.method == "ready":
-            return models.load(model.model)
+            return models.load(model.model, store=self._store(model.knowledge) if model.knowledge else None)
         if model.method in TRAINED:
             return models.load(str(self.model_folder(build)))
         name = f"{models.HUGGING_FACE}{self.model_folder(build)}" if model.method == "gguf" else model.model

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from biomark.errors import MissingExtraError, ModelError, UsageError
-from biomark.recognizers import Annotated
+from biomark.errors import MissingExtraError, ModelError
+from biomark.recognizers import Annotated, types_wanted
 from biomark.sentences import with_sentences
 from biomark.spans import Document, Entity, Span, flat
 
@@ -86,9 +86,7 @@ class CrfRecognizer:
         self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
     ) -> Iterator[Annotated]:
         """See `biomark.recognizers.Recognizer`; a mention's score is the least probability of a tag of its words."""
-        wanted = self._types if types is None else tuple(types)
-        if unknown := [type for type in wanted if type not in self._types]:
-            raise UsageError(f"this model does not know {', '.join(unknown)}; it knows {', '.join(self._types)}")
+        wanted = types_wanted(types, self._types)
         for document in documents:
             clean = replace(document, entities=(), alternatives=(), relations=())
             found = [

@@ -33,6 +33,8 @@ SHORT = {
     "nlm_gene": "NLM-Gene",
     "s800": "S800",
     "linnaeus": "LINNAEUS",
+    "bioid": "BioID",
+    "tmvar3": "tmVar3",
 }
 
 
@@ -316,6 +318,11 @@ def _pairs(job: Job, found: Figures) -> Part:
     return Part(tuple(tables), {}, {"pairs": data})
 
 
+def _scores_and_pairs(job: Job, found: Figures) -> Part:
+    scores, pairs = _scores(job, found), _pairs(job, found)
+    return Part(scores.tables + pairs.tables, scores.figures, {**scores.data, **pairs.data})
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down adjustment of p-values that belong together."""
     order = sorted(range(len(p_values)), key=lambda place: p_values[place])
@@ -398,5 +405,6 @@ LAYOUTS: Mapping[str, Callable[[Job, Figures], Part]] = {
     "errors": _errors,
     "curve": _curve,
     "pairs": _pairs,
+    "scores and pairs": _scores_and_pairs,
 }
 """What makes the tables of each layout of `experiments.toml`."""

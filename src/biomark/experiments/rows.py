@@ -13,9 +13,9 @@ from biomark.corpora import parse_split
 from biomark.errors import UsageError
 
 SCALES = ("small", "paper")
-METHODS = ("ready", "crf", "tagging", "generative", "prompted", "gguf")
-TRAINED = ("crf", "tagging", "generative")
-LAYOUTS = ("scores", "errors", "curve", "pairs")
+METHODS = ("ready", "crf", "spacy", "tagging", "generative", "prompted", "gguf")
+TRAINED = ("crf", "spacy", "tagging", "generative")
+LAYOUTS = ("scores", "errors", "curve", "pairs", "scores and pairs")
 CLAIMS = ("helps", "does not help", "costs", "most frequent")
 
 T = TypeVar("T")
@@ -28,10 +28,11 @@ class Model:
     Attributes:
         name: in `experiments.toml`.
         title: on pages.
-        method: `crf`, `tagging`, `generative`: it is trained here. `ready`: `model` is one that `biomark annotate
-            --model` takes. `prompted`: likewise, and `prompt` says how it is prompted. `gguf`: the same, of a file in
-            the format of llama.cpp in an installed package (`model` is PACKAGE/FILE).
+        method: `crf`, `spacy`, `tagging`, `generative`: it is trained here. `ready`: `model` is one that `biomark
+            annotate --model` takes. `prompted`: likewise, and `prompt` says how it is prompted. `gguf`: the same, of a
+            file in the format of llama.cpp in an installed package (`model` is PACKAGE/FILE).
         model: see `method`.
+        types: of the test sets that it reads; empty: all.
         recipe: by its name in the folder `recipes`; what a `tagging` or `generative` model is trained by.
         change: settings of the recipe that are different here.
         grid: try all settings of the recipe's grid, and keep the best one.
@@ -39,7 +40,8 @@ class Model:
         single: a model for each type, trained on those splits that annotate it; else one on all of them.
         sentences: how many to draw of each split in `train`; 0: all, as the corpus has them.
         devel_sentences: likewise of `devel`.
-        knowledge: sources of the store that the recipe needs, relative to a corpora folder, or splits.
+        knowledge: sources of the store that the recipe or the ready model needs, relative to a corpora folder, or
+            splits.
         by_sentence: give it single sentences, such as it was trained on.
         prompt: settings of `biomark.settings.PromptOptions` that are different here.
         train_rate, read_rate: sentences a second on the scale's hardware; 0: follows from the next two.
@@ -55,6 +57,7 @@ class Model:
     title: str
     method: str
     model: str = ""
+    types: tuple[str, ...] = ()
     recipe: str = ""
     change: Mapping[str, Any] = field(default_factory=dict, hash=False)
     grid: bool = False

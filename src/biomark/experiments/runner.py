@@ -67,9 +67,10 @@ class Job:
         setting = self.setting
         for model in self.models:
             trained = model.method in TRAINED
+            tests = [t for t in setting.tests if not model.types or {*model.types}.issuperset(corpora.corpus_types(t))]
             for seed in setting.seeds if trained else setting.seeds[:1]:
                 for fraction in setting.fractions if trained else (1.0,):
-                    for test in setting.tests:
+                    for test in tests:
                         types = corpora.corpus_types(test) if model.single else ()
                         yield Reading(Build(model, types, fraction, seed), test, setting.test_sentences)
 

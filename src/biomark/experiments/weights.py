@@ -18,11 +18,14 @@ def weights_sum(model: Model) -> str:
     """The checksum of the files of a model in a folder; "" of others, which their name stands for."""
     if model.method == "gguf":
         return file_sum(gguf_file(model.model))
-    name = model.model.removeprefix(models.HUGGING_FACE)
     if model.method == "prompted":
-        folder = Path(name)
-    else:
-        folder = models.folder_of(name) if name in models.names() or Path(name).is_dir() else Path()
+        return _folder_sum(Path(model.model.removeprefix(models.HUGGING_FACE)))
+    parts = [model.model] if Path(model.model).is_dir() else models.TOGETHER.split(model.model)
+    folders = [models.folder_of(name) for name in parts if name in models.names() or Path(name).is_dir()]
+    return "+".join(_folder_sum(folder) for folder in folders)
+
+
+def _folder_sum(folder: Path) -> str:
     if not folder.name or not folder.is_dir():
         return ""
     return checksum([[path.name, file_sum(path)] for path in sorted(folder.iterdir()) if path.is_file()])

@@ -17,9 +17,9 @@ from tokenizers import Tokenizer
 
 from biomark.calibration import Calibrator, Candidate, candidates, entities
 from biomark.embedding.exported import session
-from biomark.errors import ModelError, UsageError
+from biomark.errors import ModelError
 from biomark.machine import cores
-from biomark.recognizers import Annotated, in_groups
+from biomark.recognizers import Annotated, in_groups, types_wanted
 from biomark.spans import Document, Entity, Rejected, Span
 from biomark.tagging import (
     Batch,
@@ -125,18 +125,17 @@ class TaggingRecognizer:
         self, documents: Iterable[Document], types: Sequence[str] | None = None
     ) -> Iterator[tuple[Annotated, list[Candidate]]]:
         """The documents without mentions, and for each one what may be mentions; arguments as for `annotate`."""
-        return self._stream(iter(documents), self._asking(self._types if types is None else tuple(types)))
+        return self._stream(iter(documents), self._asking(types))
 
     def _entities(self, found: Iterable[Candidate], least: float) -> tuple[Entity, ...]:
         return tuple(entities(found, self._calibrators.get, least))
 
-    def _asking(self, wanted: tuple[str, ...]) -> _Asking:
-        unknown = [type for type in wanted if type not in self._types]
-        if unknown and not self._reader.instructions:
-            raise UsageError(f"this model does not know {', '.join(unknown)}; it knows {', '.join(self._types)}")
-        if self._reader.instructions:
+    def _asking(self, types: Sequence[str] | None) -> _Asking:
+        if self._reader.instructions:  # which can name any type
+            wanted = self._types if types is None else tuple(types)
             frames = tuple(self._reader.frame(type) for type in wanted)
             return _Asking(wanted, frames, tuple([0] for _ in wanted))
+        wanted = types_wanted(types, self._types)
         return _Asking(wanted, (self._reader.frame(),), ([self._types.index(type) for type in wanted],))
 
     def _stream(self, documents: Iterator[Document], asking: _Asking) -> Iterator[tuple[Annotated, list[Candidate]]]:
