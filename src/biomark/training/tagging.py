@@ -73,7 +73,7 @@ def train(
     guidelines = guidelines_of(recipe)
     network, tokenizer = make_network(recipe, guidelines)
     if recipe.start:
-        begin_with(network, Path(recipe.start))
+        begin_with(network, recipe, tuple(guidelines), Path(recipe.start))
     config: PreTrainedConfig = network.encoder.config  # type: ignore[assignment]
     positions = getattr(config, "max_position_embeddings", None)
     if isinstance(positions, int) and recipe.max_pieces > positions:
@@ -319,14 +319,7 @@ def load_trained(folder: Path, *, quantised: bool = True) -> tuple[Network, Word
         ModelError: if a file is missing, or an adapter's base model is.
         MissingExtraError: if it needs a library that is not installed.
     """
-    for name in (BEST, RECIPE, TOKENIZER, CONFIG):
-        if not (folder / name).is_file():
-            raise ModelError(f"{folder}: {name} is missing; is this the folder of a training run?")
-    recipe = recipe_from(json.loads((folder / RECIPE).read_text("utf-8")))
-    if not isinstance(recipe, TaggingRecipe):
-        raise ModelError(f"{folder}: is a generative model, not a tagging one")
-    if recipe.corpus_heads and not (folder / GUIDELINES).is_file():
-        raise ModelError(f"{folder}: {GUIDELINES} is missing; is this the folder of a training run?")
+    recipe = recipe_of(folder)
     if (folder / ADAPTER).is_file():
         try:
             network, _ = make_network(recipe if quantised else replace(recipe, method="lora"))
@@ -344,19 +337,67 @@ def load_trained(folder: Path, *, quantised: bool = True) -> tuple[Network, Word
     return network.eval(), WordReader(tokenizer, instructions=recipe.instruction), recipe
 
 
-def begin_with(network: Network, folder: Path) -> None:
-    """Take over the weights of another run, but for those of another shape: heads of other types.
+def recipe_of(folder: Path) -> TaggingRecipe:
+    """What a run was trained by.
+
+    Raises:
+        ModelError: if a file of the run is missing, or it is none of a tagging model.
+    """
+    for name in (BEST, RECIPE, TOKENIZER, CONFIG):
+        if not (folder / name).is_file():
+            raise ModelError(f"{folder}: {name} is missing; is this the folder of a training run?")
+    recipe = recipe_from(json.loads((folder / RECIPE).read_text("utf-8")))
+    if not isinstance(recipe, TaggingRecipe):
+        raise ModelError(f"{folder}: is a generative model, not a tagging one")
+    if recipe.corpus_heads and not (folder / GUIDELINES).is_file():
+        raise ModelError(f"{folder}: {GUIDELINES} is missing; is this the folder of a training run?")
+    return recipe
+
+
+def begin_with(network: Network, recipe: TaggingRecipe, corpora: Sequence[str], folder: Path) -> None:
+    """Take over the weights of another run as far as they fit, those of heads by the names of types and corpora.
+
+    Args:
+        network: that they are put into.
+        recipe: of the network.
+        corpora: whose guidelines it knows.
+        folder: of the other run.
 
     Raises:
         ModelError: if the folder has no weights, or none that fit.
     """
-    if not (folder / BEST).is_file():
-        raise ModelError(f"start {folder}: {BEST} is missing; is this the folder of a training run of a tagging model?")
+    before = recipe_of(folder)
+    path = folder / GUIDELINES
+    there = _rows(before, tuple(json.loads(path.read_text("utf-8"))) if before.corpus_heads else ())
+    here = _rows(recipe, tuple(corpora))
     found, own = load_file(folder / BEST), network.tuned()
-    fitting = {name: value for name, value in found.items() if name in own and own[name].shape == value.shape}
+    fitting = {}
+    for name in own.keys() & found.keys():
+        part = name.partition(".")[0]
+        if part in here:
+            fitted = own[name].detach().clone()
+            rows, given = fitted.view(len(here[part]), -1), found[name].view(len(there[part]), -1)
+            if rows.shape[1] != given.shape[1]:
+                continue
+            for n, label in enumerate(here[part]):
+                if label in there[part]:
+                    rows[n] = given[there[part].index(label)]
+            fitting[name] = fitted
+        elif own[name].shape == found[name].shape:
+            fitting[name] = found[name]
     if not fitting:
         raise ModelError(f"start {folder}: none of its weights fit; is it a model with the same encoder?")
     network.set_tuned({**own, **fitting})
+
+
+def _rows(recipe: TaggingRecipe, corpora: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
+    """What the rows of a network's heads and gate are about: type and corpus."""
+    types = [""] if recipe.instruction else recipe.types
+    return {
+        "heads": [(type, "") for type in types],
+        "own_heads": [(type, corpus) for corpus in corpora for type in types],
+        "gate": [("", corpus) for corpus in corpora],
+    }
 
 
 def _device() -> torch.device:
