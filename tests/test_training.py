@@ -317,7 +317,7 @@ def test_an_encoder_with_a_byte_level_tokenizer_can_be_trained(
     assert len(list(recognizer.annotate([Document("1", "Aspirin may cause dry cough in mice.")]))) == 1
 
 
-def test_windows_without_mentions_stand_for_those_that_are_left_out(recipe: TaggingRecipe, tmp_path: Path) -> None:
+def test_an_epoch_reads_a_share_of_the_windows_without_mentions(recipe: TaggingRecipe, tmp_path: Path) -> None:
     sentences = [Document(str(n), f"Fever was seen {n} times." if n % 4 == 0 else "None.") for n in range(2000)]
     named = [replace(d, entities=(Entity((Span(0, 5),), "Disease"),) if len(d.text) > 5 else ()) for d in sentences]
     formats.write(named, tmp_path / "some.jsonl")
@@ -331,23 +331,17 @@ def test_windows_without_mentions_stand_for_those_that_are_left_out(recipe: Tagg
     assert counts[0][0] == counts[1][0] == 500
     assert counts[1][1] == 1500
     assert 200 < counts[0][1] < 400
-    assert {e.weight for e in read[0]} == {1.0, 5.0}
-    assert {e.weight for e in read[1]} == {1.0}
-    total = sum(e.weight for e in read[0] if not has_mention(e))
-    assert total == pytest.approx(1500, rel=0.2)
 
 
-def test_a_words_loss_counts_as_much_as_its_window(recipe: TaggingRecipe, tmp_path: Path) -> None:
+def test_a_batchs_loss_is_the_mean_of_its_words(recipe: TaggingRecipe, tmp_path: Path) -> None:
     network, tokenizer = make_network(replace(recipe, dropout=0.0, masked_words=0.0))
     plan = replace(recipe, masked_words=0.0)
     run = trainer.Run(plan, network.eval(), WordReader(tokenizer), tmp_path, print)
     batch = Examples(plan, WordReader(tokenizer), fail).epoch(0)[0][:2]
     alone = [float(run._loss([example]).detach()) for example in batch]
     words = [int((example.labels >= 0).sum()) for example in batch]
-    for weights in ((1.0, 1.0), (1.0, 4.0)):
-        together = run._loss([replace(e, weight=w) for e, w in zip(batch, weights, strict=True)])
-        shares = np.array(words) * weights
-        assert float(together.detach()) == pytest.approx(float((shares * alone).sum() / shares.sum()), rel=1e-2)
+    together = float(run._loss(batch).detach())
+    assert together == pytest.approx(np.dot(words, alone) / sum(words), rel=1e-2)
 
 
 @pytest.fixture(scope="module")

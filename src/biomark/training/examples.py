@@ -49,19 +49,11 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A window to learn from.
-
-    Attributes:
-        window: it.
-        tags: (W, heads) of all words of its passage.
-        corpus: whose guideline they follow.
-        weight: how much its words count.
-    """
+    """A window, (W, heads) the tags of all words of its passage, and the corpus whose guideline they follow."""
 
     window: Window
     tags: Ints
     corpus: str = ""
-    weight: float = 1.0
 
     @property
     def labels(self) -> Ints:
@@ -145,20 +137,13 @@ class Examples:
                 passages = read_passages(changed, recipe.types, source.known, self._reader)
             for passage in passages:
                 found = self.frames.examples(passage, source, share, extra)
-                examples += self._drawn_of(found, extra) if recipe.negatives < 1 else found
+                if recipe.negatives < 1:
+                    found = (e for e in found if has_mention(e) or extra.random() < recipe.negatives)
+                examples += found
             if recipe.dbr_terms or recipe.dbr_mentions:
                 examples += self._lists(source, pools, extra)
         chance.shuffle(examples)
         return batched(examples, recipe.batch_pieces, chance)
-
-    def _drawn_of(self, examples: Iterator[Example], chance: random.Random) -> Iterator[Example]:
-        """Those with a mention, and a share of the others, which then stand for all of these."""
-        share = self._recipe.negatives
-        for example in examples:
-            if has_mention(example):
-                yield example
-            elif chance.random() < share:
-                yield replace(example, weight=1 / share)
 
     @staticmethod
     def of(devel: Sequence[Devel], recipe: TaggingRecipe, reader: WordReader) -> Iterator[list[list[Example]]]:

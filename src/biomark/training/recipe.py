@@ -70,8 +70,7 @@ class TaggingRecipe:
         dbr_share: share of the sentences that get a list.
         swap: share of the documents of an epoch in which mentions are replaced by names of the same type from the
             store, equal mentions by the same name. Short ones in capitals stay: they may be defined elsewhere.
-        negatives: share of the windows without any mention that an epoch reads, others in each. Each counts for all
-            that it stands for, so that a model does not learn to find more than there is.
+        negatives: share of the windows without any mention that an epoch reads, others in each.
         choose: what decides which epoch is kept: `f1`, the highest mean strict F1 over the development splits,
             or `loss`, the lowest mean loss there.
     """

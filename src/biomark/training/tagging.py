@@ -168,7 +168,7 @@ class Run:
         return float(loss.detach())
 
     def _loss(self, batch: Sequence[Example]) -> Tensor:
-        arrays, tags, weights = self._arrays(batch)
+        arrays, tags = self._arrays(batch)
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
             if not self.guidelines:
                 logits, trust = self.network(*arrays), None
@@ -176,19 +176,15 @@ class Run:
                 places = [self.guidelines.get(example.corpus, NO_CORPUS) for example in batch]
                 corpus = torch.tensor(places, device=self.device)
                 logits, trust = self.network.guided(arrays, corpus)
-        each = nn.functional.cross_entropy(
-            logits.float().transpose(1, 2), tags, ignore_index=UNLABELLED, reduction="none"
-        )
-        counting = weights[:, None] * (tags != UNLABELLED)  # (W, heads)
-        loss = (each * counting).sum() / counting.sum().clamp(min=1)
+        loss = nn.functional.cross_entropy(logits.float().flatten(0, 1), tags.flatten(), ignore_index=UNLABELLED)
         if trust is not None and (corpus != NO_CORPUS).any():
             loss = loss + GATE_WEIGHT * nn.functional.cross_entropy(
                 trust.float(), corpus, ignore_index=NO_CORPUS, label_smoothing=GATE_SMOOTHING
             )
         return loss
 
-    def _arrays(self, batch: Sequence[Example]) -> tuple[list[Tensor], Tensor, Tensor]:
-        """What the network reads, some words hidden, (W, heads) tags, and (W,) weights; words padded to a multiple."""
+    def _arrays(self, batch: Sequence[Example]) -> tuple[list[Tensor], Tensor]:
+        """What the network reads, some words hidden, and the (W, heads) tags; words padded to a multiple."""
         read = collate([example.window for example in batch], multiple=LENGTH_STEP)
         tags = np.concatenate([example.labels for example in batch])
         if self.recipe.masked_words and self.reader.mask is not None:
@@ -200,10 +196,7 @@ class Run:
             characters=np.pad(read.characters, ((0, more), (0, 0))), first_piece=np.pad(read.first_piece, (0, more))
         )
         tags = np.pad(tags, ((0, more), (0, 0)), constant_values=UNLABELLED)
-        weights = np.repeat([e.weight for e in batch], [len(e.labels) for e in batch]).astype(np.float32)
-        arrays = (*padded, tags, np.pad(weights, (0, more)))
-        *read_, labels, counts = (torch.from_numpy(array).to(self.device) for array in arrays)
-        return read_, labels, counts
+        return [torch.from_numpy(a).to(self.device) for a in padded], torch.from_numpy(tags).to(self.device)
 
     def _score(self, devel: Sequence[Devel]) -> None:
         kept = {name: value.detach().clone() for name, value in self.network.tuned().items()}
