@@ -22,7 +22,7 @@ CARD = models.folder_of("default") / "README.md"
 
 def test_it_is_small_and_described() -> None:
     facts = models.describe("default")
-    assert facts["types"] == ["disease", "chemical", "gene"]
+    assert facts["types"] == ["disease", "chemical", "gene", "species", "cell_line", "variant"]
     assert facts["precision"] == "int8"
     assert (models.folder_of("default") / WEIGHTS).stat().st_size < 30e6
     assert "Apache-2.0" in CARD.read_text("utf-8")
@@ -76,8 +76,10 @@ def test_odd_texts_do_no_harm(text: str) -> None:
     ("split", "type", "least"),
     [
         ("ncbi_disease:devel", "disease", 0.80),
-        ("bc5cdr_chemical:devel", "chemical", 0.84),
-        ("bc2gm:devel", "gene", 0.71),
+        ("bc5cdr_chemical:devel_pick", "chemical", 0.90),
+        ("bc2gm:devel_pick", "gene", 0.76),
+        ("s800:devel", "species", 0.65),
+        ("tmvar3:devel", "variant", 0.5),
     ],
 )
 def test_its_scores_have_not_fallen(corpora: Path, split: str, type: str, least: float) -> None:
