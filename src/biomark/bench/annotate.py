@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from biomark import evaluation, models
@@ -23,6 +23,7 @@ def annotate(
     weights: Path | None = None,
     spacy: Path | None = None,
     reject: Reject = raise_rejected,
+    progress: Callable[[str], None] = lambda message: None,
 ) -> dict[str, object]:
     """Sentences per second and strict F1 of a model, beside `transformers`' token-classification pipeline and spaCy.
 
@@ -41,6 +42,7 @@ def annotate(
         spacy: the folder of a spaCy pipeline to compare with; one is trained and kept there if there is none.
             None: without spaCy.
         reject: is called with what cannot be read in the corpora that spaCy learns from.
+        progress: is called with a line for each of its epochs.
 
     Raises:
         MissingExtraError: if transformers is not installed, or spaCy, where it is wanted.
@@ -57,7 +59,7 @@ def annotate(
     types = tuple(dict.fromkeys(e.type for d in map(with_canonical_types, documents) for e in d.entities))
     f1 = {"biomark": _strict(split, recognizer, types)}
     if spacy:
-        pipeline = _spacy(spacy, model, types, reject)
+        pipeline = _spacy(spacy, model, types, reject, progress)
         contestants.append(Contestant("spaCy tok2vec NER", lambda: _run(pipeline, documents)))
         f1["spaCy tok2vec NER"] = _strict(documents, pipeline, types)
     seconds = measure(contestants, rounds)
@@ -87,11 +89,13 @@ def _strict(documents: Sequence[Document], recognizer: Recognizer, types: Sequen
     return round(evaluation.evaluate(documents, predicted, types=types).overall.strict.f1, 4)
 
 
-def _spacy(folder: Path, model: str, types: Sequence[str], reject: Reject) -> Recognizer:
+def _spacy(
+    folder: Path, model: str, types: Sequence[str], reject: Reject, progress: Callable[[str], None]
+) -> Recognizer:
     if folder.exists():
         return spacy_ner.SpacyRecognizer(folder)
     names = models.describe(model).get("train")
-    return spacy_ner.train(names if isinstance(names, list) else [], types, folder, reject=reject)
+    return spacy_ner.train(names if isinstance(names, list) else [], types, folder, reject=reject, progress=progress)
 
 
 def _pipelines(sentences: Sequence[str], model: str, weights: Path | None) -> list[Contestant]:

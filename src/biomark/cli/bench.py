@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from biomark.cli.common import Rejects, needs_extra
+from biomark.cli.common import Rejects, needs_extra, say
 
 if TYPE_CHECKING:
     pass
@@ -33,7 +33,9 @@ def bench_annotate(
 
     rejects = Rejects()
     documents = list(corpora.read_corpus(corpus, reject=rejects))
-    found = bench.annotate(documents, model=model, rounds=rounds, weights=weights, spacy=spacy, reject=rejects)
+    found = bench.annotate(
+        documents, model=model, rounds=rounds, weights=weights, spacy=spacy, reject=rejects, progress=say
+    )
     typer.echo(json.dumps(found, ensure_ascii=False))
     rejects.exit()
 
