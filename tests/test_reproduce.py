@@ -505,7 +505,7 @@ def test_rows_that_make_no_sense_are_refused(change: tuple[str, str], message: s
 
 def test_the_command_line(biomark: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = biomark("reproduce", "table9")
-    assert (found.status, "no experiment 'table9'; there are table1, table2" in found.err) == (2, True)
+    assert (found.status, "no experiment 'table9'; there are models, table1" in found.err) == (2, True)
     found = biomark("reproduce", "table1", "--scale", "large")
     assert (found.status, "--scale is small or paper, not 'large'" in found.err) == (2, True)
     found = biomark("reproduce", "hu2024", "--dry-run")
