@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from spacy.language import Language
 
 log = logging.getLogger(__name__)
-SETTINGS: dict[str, Any] = {"epochs": 10, "batch_words": (100.0, 1000.0, 1.001), "dropout": 0.2}
+SETTINGS: dict[str, Any] = {"epochs": 5, "batch_words": (100.0, 1000.0, 1.001), "dropout": 0.2}
 """Of training: passes over the data, the words of a batch (from, to, times a batch), as in spaCy's own recipes."""
 _CHARACTERS = 1_000_000  # of the documents that are read together
 

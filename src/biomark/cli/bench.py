@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from biomark.cli.common import Rejects, needs_extra, say
-
-if TYPE_CHECKING:
-    pass
+from biomark.cli.common import Rejects, needs_extra, print_json, say
 
 app = typer.Typer(help="Benchmarks beside what you would otherwise run.", no_args_is_help=True)
 
@@ -36,7 +32,7 @@ def bench_annotate(
     found = bench.annotate(
         documents, model=model, rounds=rounds, weights=weights, spacy=spacy, reject=rejects, progress=say
     )
-    typer.echo(json.dumps(found, ensure_ascii=False))
+    print_json(found)
     rejects.exit()
 
 
@@ -59,7 +55,7 @@ def bench_decoding(
     documents = list(corpora.read_corpus(corpus, reject=rejects))
     sizes = batch or [1, 16]
     found = bench.decoding(documents, model=model, shape=shape, type=type_, batches=sizes, limit=limit, rounds=rounds)
-    typer.echo(json.dumps(found, ensure_ascii=False))
+    print_json(found)
     rejects.exit()
 
 
@@ -79,7 +75,7 @@ def bench_training(
     names = corpus or bench.CORPORA
     settings = {"row_tokens": row_tokens, "checkpointing": checkpointing, "reject": rejects}
     found = bench.training(shape=shape, method=method, names=names, steps=steps, **settings)
-    typer.echo(json.dumps(found, ensure_ascii=False))
+    print_json(found)
     rejects.exit()
 
 
@@ -94,7 +90,7 @@ def bench_knowledge(
     from biomark.bench import knowledge as bench
 
     found = bench.knowledge(terms=terms, sentences=sentences, rounds=rounds)
-    typer.echo(json.dumps(found, ensure_ascii=False))
+    print_json(found)
 
 
 @app.command("normalization")
@@ -114,7 +110,7 @@ def bench_normalization(
     documents = list(corpora.read_corpus(corpus, reject=rejects))
     opened = [open_source(name) for name in sources]
     found = bench.normalization(documents, opened, terms=terms, others=beside or ["lower case"], reject=rejects)
-    typer.echo(json.dumps(found, ensure_ascii=False))
+    print_json(found)
     rejects.exit()
 
 
@@ -136,5 +132,5 @@ def bench_retrieval(
     splits = pool or [f"{corpus.partition(':')[0]}:train"]
     shown = list(retrieval.examples(splits, asked[0].types if asked else None, reject=rejects))
     found = bench.retrieval(asked, shown, sentences=sentences, model=embedder, drafter=drafter)
-    typer.echo(json.dumps({**found, "corpus": corpus, "pools": splits}, ensure_ascii=False))
+    print_json({**found, "corpus": corpus, "pools": splits})
     rejects.exit()

@@ -62,6 +62,11 @@ def check_record(file: Path | None) -> None:
         raise UsageError(f"--record {file}: cannot be written there; name a file in a folder that is there")
 
 
+def print_json(facts: object, *, indent: int | None = None) -> None:
+    """One JSON value on standard output."""
+    typer.echo(json.dumps(facts, indent=indent, ensure_ascii=False))
+
+
 def write_record(file: Path, facts: object) -> None:
     """How a language model was asked, as JSON."""
     try:

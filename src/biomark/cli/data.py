@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from pathlib import Path
@@ -10,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from biomark.cli.common import SERVERS, Json, Progress, Rejects, check_record, print_out, say, tell_lost, write_record
+from biomark.cli.common import (
+    SERVERS,
+    Json,
+    Progress,
+    Rejects,
+    check_record,
+    print_json,
+    print_out,
+    say,
+    tell_lost,
+    write_record,
+)
 from biomark.entity_types import parse_types
 from biomark.options import from_options, typer_options
 from biomark.settings import InventionOptions, ServerOptions
@@ -102,7 +112,7 @@ def corpora_list(*, json_: Json = False) -> None:
 
     if json_:
         rows = {name: corpora.describe(name) for name in corpora.catalogue()}
-        typer.echo(json.dumps(rows, ensure_ascii=False))
+        print_json(rows)
         return
     table = Table("corpus", "types", "split", "documents", "mentions", "at hand")
     for name, corpus in corpora.catalogue().items():
@@ -124,7 +134,7 @@ def corpora_show(
     from biomark import corpora
 
     if json_:
-        typer.echo(json.dumps(corpora.describe(name), ensure_ascii=False))
+        print_json(corpora.describe(name))
         return
     table = Table.grid(padding=(0, 2))
     for line in corpora.summary(name):

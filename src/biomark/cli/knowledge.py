@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from biomark.cli.common import Json, Progress, Rejects, print_out, say, tell
+from biomark.cli.common import Json, Progress, Rejects, print_json, print_out, say, tell
 from biomark.entity_types import parse_types
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def knowledge_search(
     with Store(store) as opened:
         found = opened.search(text, limit, types=parse_types(types) if types else None)
     if json_:
-        typer.echo(json.dumps(output.terms_json(found), ensure_ascii=False))
+        print_json(output.terms_json(found))
     elif found:
         print_out(output.terms_table(found))
     else:
@@ -111,7 +110,7 @@ def knowledge_show(
         concept = output.concept_named(opened, identifier) if identifier is not None else None
         if json_:
             found = output.concept_json(opened, concept) if concept else output.store_json(opened)
-            typer.echo(json.dumps(found, ensure_ascii=False))
+            print_json(found)
             return
         for table in output.concept_tables(opened, concept) if concept else output.store_tables(opened):
             print_out(table)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from biomark.cli.common import Json, Rejects, needs_extra, print_out, say
+from biomark.cli.common import Json, Rejects, needs_extra, print_json, print_out, say
 from biomark.errors import UsageError
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ def models_list(*, json_: Json = False) -> None:
 
     rows = {name: models.describe(name) for name in models.names()}
     if json_:
-        typer.echo(json.dumps(rows, ensure_ascii=False))
+        print_json(rows)
         return
     for name, facts in rows.items():
         types = facts.get("types")
@@ -93,7 +92,7 @@ def models_show(model: Annotated[str, typer.Argument(help="`default`, a folder, 
     """Show what a model was made of and how it scored, as JSON."""
     from biomark import models
 
-    typer.echo(json.dumps(models.describe(model), indent=2, ensure_ascii=False))
+    print_json(models.describe(model), indent=2)
 
 
 @app.command("merge")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from biomark.cli.common import Json, Rejects, print_out, say, tell
+from biomark.cli.common import Json, Rejects, print_json, print_out, say, tell
 from biomark.entity_types import parse_type_map, parse_types
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ def compare(
 def _show(result: RenderableType | Mapping[str, object], signature: str) -> None:
     """A table and its signature for people, or one JSON object for programs, on standard output."""
     if isinstance(result, Mapping):
-        typer.echo(json.dumps(result, ensure_ascii=False))
+        print_json(result)
         return
     print_out(result)
     typer.echo(signature)
@@ -131,7 +130,7 @@ def reproduce(
     if output:
         say(f"page: {outcome.write(output, experiment)}")
     if json_:
-        typer.echo(json.dumps(outcome.data, ensure_ascii=False))
+        print_json(outcome.data)
         return
     for found in outcome.tables:
         table = Table(*found.header, title=found.title)

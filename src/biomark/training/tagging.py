@@ -42,6 +42,8 @@ WORDS_STEP = 256  # as `LENGTH_STEP`, for the words of a batch
 
 # Precision, recall, F1 and loss on each development split, by its name.
 Scores = Mapping[str, Mapping[str, float]]
+# What a row of the heads or of the gate is about: type, corpus.
+Row = tuple[str, str]
 
 
 def train(
@@ -368,22 +370,30 @@ def begin_with(network: Network, recipe: TaggingRecipe, corpora: Sequence[str], 
     for name in own.keys() & found.keys():
         part = name.partition(".")[0]
         if part in here:
-            fitted = own[name].detach().clone()
-            rows, given = fitted.view(len(here[part]), -1), found[name].view(len(there[part]), -1)
-            if rows.shape[1] != given.shape[1]:
-                continue
-            for n, label in enumerate(here[part]):
-                if label in there[part]:
-                    rows[n] = given[there[part].index(label)]
+            fitted = _with_rows(own[name], here[part], found[name], there[part])
+        else:
+            fitted = found[name] if own[name].shape == found[name].shape else None
+        if fitted is not None:
             fitting[name] = fitted
-        elif own[name].shape == found[name].shape:
-            fitting[name] = found[name]
     if not fitting:
         raise ModelError(f"start {folder}: none of its weights fit; is it a model with the same encoder?")
     network.set_tuned({**own, **fitting})
 
 
-def _rows(recipe: TaggingRecipe, corpora: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
+def _with_rows(
+    own: torch.Tensor, labels: Sequence[Row], given: torch.Tensor, given_labels: Sequence[Row]
+) -> torch.Tensor | None:
+    """The tensor with those rows that another one has of the same labels; none if their sizes differ."""
+    result = own.detach().clone()
+    rows, others = result.view(len(labels), -1), given.view(len(given_labels), -1)
+    if rows.shape[1] != others.shape[1]:
+        return None
+    for label in set(labels).intersection(given_labels):
+        rows[labels.index(label)] = others[given_labels.index(label)]
+    return result
+
+
+def _rows(recipe: TaggingRecipe, corpora: Sequence[str]) -> dict[str, list[Row]]:
     """What the rows of a network's heads and gate are about: type and corpus."""
     types = [""] if recipe.instruction else recipe.types
     return {
