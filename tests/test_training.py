@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,6 +19,7 @@ from biomark.spans import Document, Entity, Passage, Span
 from biomark.tagging import WordReader, collate, read_document
 from biomark.training.recipe import TaggingRecipe, load_recipe
 from conftest import Outcome
+from toy_corpus import CHEMICALS, DISEASES, documents
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -33,33 +33,11 @@ from biomark.training.tagging import BEST, CHECKPOINT, load_trained  # noqa: E40
 
 torch.set_num_threads(1)  # networks this small only wait for each other's threads
 
-DISEASES = ("fever", "dry cough", "Marfan syndrome", "ABC deficiency", "asthma")
-CHEMICALS = ("aspirin", "zinc", "5-HT", "alpha-tocopherol", "LSD")
-CLAUSES = (
-    "Patients with {d} were given {c}.",
-    "{c} may cause {d} in mice.",
-    "No {d} was seen after {c}, but pain was.",
-)
-
 
 def small_corpus(path: Path, type: str, mentions: tuple[str, ...], size: int, seed: int) -> None:
     """PubTator documents in which only the mentions of one type are annotated."""
-    chance = random.Random(seed)
-    documents = []
-    for number in range(size):
-        text, entities = "", []
-        for _ in range(3):
-            names = {"d": chance.choice(DISEASES), "c": chance.choice(CHEMICALS)}
-            clause = chance.choice(CLAUSES).format(**names)
-            name = names["d"] if mentions is DISEASES else names["c"]
-            start = len(text) + clause.index(name)
-            entities.append(Entity((Span(start, start + len(name)),), type))
-            text += clause + " "
-        documents.append(
-            Document(str(number), text.strip(), (Passage(Span(0, len(text) - 1), "title"),), entities=tuple(entities))
-        )
     path.parent.mkdir(parents=True, exist_ok=True)
-    formats.write(documents, path)
+    formats.write(documents(type, mentions, size, seed, clauses=3), path)
 
 
 @pytest.fixture(scope="module")

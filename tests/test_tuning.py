@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import re
 import shutil
 import signal
@@ -21,9 +20,10 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from biomark import formats, prompts
 from biomark.errors import MissingExtraError, ModelError, UsageError
 from biomark.prompts import Demonstration
-from biomark.spans import Document, Entity, Passage, Span
+from biomark.spans import Document, Entity, Span
 from biomark.training.recipe import GenerativeRecipe, TaggingRecipe, check, check_splits, check_tagging, load_recipe
 from conftest import ROOT, Outcome
+from toy_corpus import CHEMICALS, CLAUSES, DISEASES, documents
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -37,14 +37,6 @@ from biomark.training.packing import IGNORED, Example, collate, pack, tokenise  
 
 torch.set_num_threads(1)  # networks this small only wait for each other's threads
 
-DISEASES = ("fever", "dry cough", "Marfan syndrome", "ABC deficiency", "asthma")
-CHEMICALS = ("aspirin", "zinc", "5-HT", "alpha-tocopherol", "LSD")
-CLAUSES = (
-    "Patients with {d} were given {c}.",
-    "{c} may cause {d} in mice.",
-    "No {d} was seen after {c}, but pain was.",
-)
-
 
 def quiet(_: object) -> None:
     pass
@@ -52,24 +44,6 @@ def quiet(_: object) -> None:
 
 def fail(rejected: object) -> None:
     raise AssertionError(rejected)
-
-
-def documents(type: str, mentions: tuple[str, ...], size: int, seed: int) -> list[Document]:
-    """Two sentences each, in which the mentions of one type are annotated."""
-    chance = random.Random(seed)
-    found = []
-    for number in range(size):
-        text, entities = "", []
-        for _ in range(2):
-            names = {"d": chance.choice(DISEASES), "c": chance.choice(CHEMICALS)}
-            clause = chance.choice(CLAUSES).format(**names)
-            name = names["d"] if mentions is DISEASES else names["c"]
-            start = len(text) + clause.index(name)
-            entities.append(Entity((Span(start, start + len(name)),), type))
-            text += clause + " "
-        passage = Passage(Span(0, len(text) - 1), "title")
-        found.append(Document(str(number), text.strip(), (passage,), entities=tuple(entities)))
-    return found
 
 
 @pytest.fixture(scope="module")
