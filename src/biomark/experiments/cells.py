@@ -203,7 +203,9 @@ class Place:
         return found
 
     def passes(self, build: Build) -> int:
-        """How often a model sees what it learns from, all settings of a grid together."""
+        """How often a model sees what it learns from, all settings of a grid together; 1 where that says nothing."""
+        if build.model.method == "spacy":
+            return int(spacy_ner.SETTINGS["epochs"])
         if not build.model.recipe:
             return 1
         settings = len(load_grid(self._recipe_path(build), _changes(build))) if build.model.grid else 1

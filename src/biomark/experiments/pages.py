@@ -113,7 +113,7 @@ def _scores(job: Job, found: Figures) -> Part:
                 data.append({"a": a, "b": b, "test": test, **facts})
                 cells = [cell for s in SCHEMES for cell in (each[s][0].points(), f"{each[s][1]:.4f}")]
                 rows.append((found.names[test], job.title(a), job.title(b), *cells))
-        header = ("test set", "model", "compared with", "strict F1", "p", "partial F1", "p")
+        header = ("test set", "first", "second", "strict F1", "p", "partial F1", "p")
         tables.append(Table("Differences, the second model's F1 minus the first one's", header, tuple(rows)))
     panels: dict[str, dict[str, Point]] = {found.names[test]: {} for test in tests}
     for model in job.models:
@@ -313,8 +313,9 @@ def _pairs(job: Job, found: Figures) -> Part:
                 facts[scheme] = {**_json(estimate, p), "adjusted": round(q, 6)}
             rows.append((job.title(a), job.title(b), *cells))
             data.append(facts)
-        header = ("model", "compared with", "strict F1", "p", "adjusted", "partial F1", "p", "adjusted")
-        tables.append(Table(found.names[test], header, tuple(rows)))
+        header = ("first", "second", "strict F1", "p", "adjusted", "partial F1", "p", "adjusted")
+        title = f"{found.names[test]}: the second model's F1 minus the first one's"
+        tables.append(Table(title, header, tuple(rows)))
     return Part(tuple(tables), {}, {"pairs": data})
 
 
@@ -362,10 +363,17 @@ def _model_table(job: Job) -> Table:
         ]
         trained = model.method in TRAINED
         taught = _taught(model, job) if trained else model.model
-        passes = str(job.place.passes(next(iter(builds)))) if model.recipe else ""
+        passes = job.place.passes(next(iter(builds)))
         made = f"{len(builds)}, {minutes:.0f} min" if trained else ""
         rows.append(
-            (model.title, model.recipe or model.method, taught, passes, made, f"{sum(speed) / max(len(speed), 1):.0f}")
+            (
+                model.title,
+                model.recipe or model.method,
+                taught,
+                str(passes) if passes > 1 else "",
+                made,
+                f"{sum(speed) / max(len(speed), 1):.0f}",
+            )
         )
     header = ("model", "recipe or kind", "tuned on, or weights", "passes", "models, their training", "sentences/s read")
     return Table("Models", header, tuple(rows))
