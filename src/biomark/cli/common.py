@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
+_WIDEST = 10_000  # characters
+
+
 class Rejects:
     """Collects what readers and recognizers could not use: told on standard error as it comes."""
 
@@ -76,10 +79,13 @@ def write_record(file: Path, facts: object) -> None:
 
 
 def print_out(shown: RenderableType) -> None:
-    """A table or the like, on standard output."""
+    """A table or the like, on standard output; wider than the terminal if words would be cut otherwise."""
     from rich.console import Console
+    from rich.measure import Measurement
 
-    Console().print(shown)
+    console = Console()
+    least = Measurement.get(console, console.options.update(width=_WIDEST), shown).minimum
+    Console(width=max(console.width, least)).print(shown)
 
 
 def say(message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -118,6 +119,7 @@ def reproduce(
 ) -> None:
     """Make a table or figure of a paper again; a run that was stopped goes on."""
     from rich.table import Table
+    from rich.text import Text
 
     from biomark import experiments
 
@@ -133,9 +135,24 @@ def reproduce(
         print_json(outcome.data)
         return
     for found in outcome.tables:
-        table = Table(*found.header, title=found.title)
-        for row in found.rows:
+        table = Table(title=found.title)
+        rows = [[Text.from_markup(_for_terminal(cell)) for cell in row] for row in found.rows]
+        for name, *cells in zip(found.header, *rows, strict=True):
+            whole = max((len(cell) for cell in cells), default=0)
+            words = [word for cell in (name, *map(str, cells)) for word in cell.split()]
+            table.add_column(name, min_width=max(whole if whole <= _FIGURE else 0, *map(len, words)))
+        for row in rows:
             table.add_row(*row)
         print_out(table)
     for sentence in (*outcome.findings, *(f"note: {note}" for note in outcome.notes)):
         say(sentence)
+
+
+_FIGURE = 30  # characters: a figure with its interval is not longer, and stays in one line
+
+
+def _for_terminal(cell: str) -> str:
+    """A cell of a page, in Markdown, as Rich writes it."""
+    from rich.markup import escape
+
+    return re.sub(r"\*(.+?)\*", r"[italic]\1[/]", re.sub(r"\*\*(.+?)\*\*", r"[bold]\1[/]", escape(cell)))
