@@ -145,7 +145,7 @@ def reproduce(
             table.add_row(*row)
         print_out(table)
     for sentence in (*outcome.findings, *(f"note: {note}" for note in outcome.notes)):
-        say(sentence)
+        say(sentence.replace("**", ""))
 
 
 _FIGURE = 30  # characters: a figure with its interval is not longer, and stays in one line
