@@ -16,8 +16,10 @@ from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 
+from biomark.cli.common import print_out
+from biomark.cli.scoring import _terminal_table
 from biomark.errors import ModelError, UsageError
-from biomark.experiments import crf
+from biomark.experiments import crf, outcome
 from biomark.experiments.cells import Build, Reading, Result
 from biomark.experiments.data import BySentence, sentence_documents
 from biomark.experiments.figures import Point, intervals, lines, stacks
@@ -244,3 +246,14 @@ def test_a_model_of_the_users_is_one_more_row_or_is_prompted(tmp_path: Path) -> 
     assert (given.title, given.method) == ("default", "ready")
     with pytest.raises(UsageError, match="has no scale 'huge'; there are small, paper"):
         Job(rows, rows.experiment("icl"), "huge", place)
+
+
+def test_no_table_in_the_terminal_is_cut(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    rows = (("*a model that is called by many words, and has one figure*", "**0.857** (0.830–0.886)"),)
+    print_out(_terminal_table(outcome.Table("Strict match", ("model", "NCBI-disease F1"), rows)))
+    said = capsys.readouterr().out
+    assert "0.857 (0.830–0.886)" in said
+    assert "figure" in said
+    assert "NCBI-disease" in said
+    assert not {"*", "…"} & set(said)

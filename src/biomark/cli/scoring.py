@@ -14,7 +14,9 @@ from biomark.entity_types import parse_type_map, parse_types
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.table import Table
 
+    from biomark.experiments import outcome
 
 _GOLD = "The gold file or folder, or a split of the catalogue such as ncbi_disease:test."
 _ScoredTypes = Annotated[str | None, typer.Option("--types", help="Types to score (A,B); else those of gold.")]
@@ -118,9 +120,6 @@ def reproduce(
     json_: Json = False,
 ) -> None:
     """Make a table or figure of a paper again; a run that was stopped goes on."""
-    from rich.table import Table
-    from rich.text import Text
-
     from biomark import experiments
 
     options = experiments.Options(work or experiments.WORK, model, base_url, anyway=anyway, text=text, say=say)
@@ -128,31 +127,37 @@ def reproduce(
         for line in experiments.plan(experiment, scale, options):
             typer.echo(line)
         return
-    outcome = experiments.reproduce(experiment, scale, options)
+    found = experiments.reproduce(experiment, scale, options)
     if output:
-        say(f"page: {outcome.write(output, experiment)}")
+        say(f"page: {found.write(output, experiment)}")
     if json_:
-        print_json(outcome.data)
+        print_json(found.data)
         return
-    for found in outcome.tables:
-        table = Table(title=found.title)
-        rows = [[Text.from_markup(_for_terminal(cell)) for cell in row] for row in found.rows]
-        for name, *cells in zip(found.header, *rows, strict=True):
-            whole = max((len(cell) for cell in cells), default=0)
-            words = [word for cell in (name, *map(str, cells)) for word in cell.split()]
-            table.add_column(name, min_width=max(whole if whole <= _FIGURE else 0, *map(len, words)))
-        for row in rows:
-            table.add_row(*row)
-        print_out(table)
-    for sentence in (*outcome.findings, *(f"note: {note}" for note in outcome.notes)):
+    for table in found.tables:
+        print_out(_terminal_table(table))
+    for sentence in (*found.findings, *(f"note: {note}" for note in found.notes)):
         say(sentence.replace("**", ""))
 
 
-_FIGURE = 30  # characters: a figure with its interval is not longer, and stays in one line
+_WIDE = 30  # characters: a figure with its interval is not longer, and stays in one line
 
 
-def _for_terminal(cell: str) -> str:
-    """A cell of a page, in Markdown, as Rich writes it."""
+def _terminal_table(table: outcome.Table) -> Table:
+    """A table of a page, in Markdown, as Rich writes it: figures and words are kept whole."""
     from rich.markup import escape
+    from rich.table import Table
+    from rich.text import Text
 
-    return re.sub(r"\*(.+?)\*", r"[italic]\1[/]", re.sub(r"\*\*(.+?)\*\*", r"[bold]\1[/]", escape(cell)))
+    def shown(cell: str) -> Text:
+        bold = re.sub(r"\*\*(.+?)\*\*", r"[bold]\1[/]", escape(cell))
+        return Text.from_markup(re.sub(r"\*(.+?)\*", r"[italic]\1[/]", bold))
+
+    rows = [[shown(cell) for cell in row] for row in table.rows]
+    result = Table(title=table.title)
+    for name, *cells in zip(table.header, *rows, strict=True):
+        words = [len(word) for cell in (name, *map(str, cells)) for word in cell.split()]
+        whole = max((len(cell) for cell in cells), default=0)
+        result.add_column(name, width=max(min(whole, _WIDE), *words))  # Rich's own widths cut what is too wide
+    for row in rows:
+        result.add_row(*row)
+    return result
