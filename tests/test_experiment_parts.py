@@ -140,10 +140,13 @@ def estimates(*values: float) -> dict[str, Estimate]:
         ("does not help", (-0.05, 0.0, 0.005), "holds"),
         ("does not help", (0.05, 0.0, 0.005), "holds in part"),
         ("does not help", (0.05, 0.02, 0.005), "does not hold"),
+        ("matches", (0.05, 0.0, 0.005), "holds"),
+        ("matches", (-0.05, 0.0, 0.005), "holds in part"),
+        ("matches", (-0.05, -0.02, -0.03), "does not hold"),
     ],
 )
 def test_verdicts_follow_from_intervals(kind: str, values: tuple[float, ...], verdict: str) -> None:
-    found = Figures([], {f"t{n}": f"T{n}" for n in range(3)})._helps(Claim("It helps", kind), estimates(*values))
+    found = Figures([], {f"t{n}": f"T{n}" for n in range(3)})._compared(Claim("It helps", kind), estimates(*values))
     assert found.startswith(f"**It helps: {verdict}.** Strict F1 is higher beyond chance on ")
     up = sum(value > 0.01 for value in values)
     assert f"on {up} of 3 test sets" in found

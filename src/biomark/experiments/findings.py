@@ -150,13 +150,15 @@ class Figures:
         left_out = f" Not judged, since both models are below {100 * _LEAST:.0f} points there: {weak}." if weak else ""
         if not found:
             return f"**{claim.text}: cannot be told.**{left_out}"
-        return self._helps(claim, found) + left_out
+        return self._compared(claim, found) + left_out
 
-    def _helps(self, claim: Claim, found: Mapping[str, Estimate]) -> str:
+    def _compared(self, claim: Claim, found: Mapping[str, Estimate]) -> str:
         up = sum(estimate.sign > 0 for estimate in found.values())
         down = sum(estimate.sign < 0 for estimate in found.values())
         if claim.kind == "does not help":
             verdict = "holds" if up == 0 else "holds in part" if up < len(found) / 2 else "does not hold"
+        elif claim.kind == "matches":
+            verdict = "holds" if down == 0 else "holds in part" if down < len(found) else "does not hold"
         elif up == 0:
             verdict = "does not hold"
         else:

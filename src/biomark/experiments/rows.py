@@ -16,7 +16,7 @@ SCALES = ("small", "paper")
 METHODS = ("ready", "crf", "spacy", "tagging", "generative", "prompted", "gguf")
 TRAINED = ("crf", "spacy", "tagging", "generative")
 LAYOUTS = ("scores", "errors", "curve", "pairs", "scores and pairs")
-CLAIMS = ("helps", "does not help", "costs", "most frequent")
+CLAIMS = ("helps", "does not help", "matches", "costs", "most frequent")
 
 T = TypeVar("T")
 
@@ -97,7 +97,7 @@ class Claim:
     Attributes:
         text: the finding.
         kind: one of `CLAIMS`.
-        models: that it is about: for `helps` the better one, then the one that it is compared with.
+        models: that it is about: where two are compared, first the one that is said to help or to match the other.
         tests: on which of the test sets; empty: on all.
         range: for `costs`: between how many points.
         fraction: for `costs`: of what share of the data.
