@@ -256,6 +256,20 @@ def test_command_line(
     assert [e["ids"] for e in json.loads(done.out)["entities"]] == [["MESH:D1"], ["MESH:D2"]]
 
 
+def test_benchmark(
+    tmp_path: Path, exported: Exported, biomark: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "export", lambda name: replace(exported, name=name))
+    names, gold = tmp_path / "names.tsv", tmp_path / "gold.pubtator"
+    names.write_text("id\ttype\tname\nMESH:D1\tdisease\tfever\nMESH:D2\tdisease\tdays\n")
+    gold.write_text("1|t|Cough and days.\n1|a|\n1\t0\t5\tCough\tDisease\tMESH:D1\n1\t10\t14\tdays\tDisease\tMESH:D2\n\n")
+    accuracy = {}
+    for more in ((), ("--embeddings", "mine")):
+        found = json.loads(biomark("bench", "normalization", gold, names, *more).out)
+        accuracy[found["embeddings"]] = found["contestants"]["biomark"]["disease"]["accuracy_at_1"]
+    assert accuracy == {None: 0.5, "mine": 1.0}
+
+
 def test_models_that_are_not_there(
     tmp_path: Path, biomark: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 
 from biomark.bench import machine
 from biomark.bench.knowledge import Terms, generate
+from biomark.embedding.exported import Exported
 from biomark.entity_types import canonical as canonical_type
 from biomark.errors import MissingExtraError, UsageError
 from biomark.evaluation.identifiers import Ids, candidates, identifiers
@@ -52,6 +53,7 @@ def normalization(
     terms: int = 0,
     rounds: int = 3,
     others: Sequence[str] = ("lower case",),
+    encoder: Exported | None = None,
     reject: Reject,
 ) -> dict[str, object]:
     """Accuracy on the gold mentions whose identifiers the store has, and mentions per second on one core.
@@ -65,6 +67,7 @@ def normalization(
         terms: how many generated names the store has beside them.
         rounds: how often ours runs, each time anew; the best counts.
         others: those of `CONTESTANTS` that run beside ours.
+        encoder: gives the store vectors of its names, whose neighbours are the last step of ours.
         reject: is told what of the sources cannot be used.
 
     Raises:
@@ -76,7 +79,7 @@ def normalization(
     generated = [Terms(generate(terms, 0)[0])] if terms else []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bench.store"
-        build([*sources, *generated], path, reject=reject)
+        build([*sources, *generated], path, reject=reject, encoder=encoder)
         begin = time.perf_counter()
         with Store(path) as store:
             Normalizer(store).candidates("fever", "disease")

@@ -100,17 +100,23 @@ def bench_normalization(
     *,
     terms: Annotated[int, typer.Option(min=0, help="How many generated names the store has beside them.")] = 0,
     beside: Annotated[list[str] | None, typer.Option(help="lower case, rapidfuzz or tf-idf; repeatable.")] = None,
+    embeddings: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="An encoder whose nearest names are the last step.")
+    ] = None,
 ) -> None:
     """Identifiers for gold mentions beside a plain look-up and nearest names; accuracy and speed."""
     from biomark import corpora
     from biomark.bench import normalization as bench
+    from biomark.embedding.exported import export as export_encoder
     from biomark.knowledge.sources import open_source
 
     rejects = Rejects()
     documents = list(corpora.read_corpus(corpus, reject=rejects))
     opened = [open_source(name) for name in sources]
-    found = bench.normalization(documents, opened, terms=terms, others=beside or ["lower case"], reject=rejects)
-    print_json(found)
+    others = beside or ["lower case"]
+    encoder = export_encoder(embeddings) if embeddings else None
+    found = bench.normalization(documents, opened, terms=terms, others=others, encoder=encoder, reject=rejects)
+    print_json({**found, "embeddings": embeddings})
     rejects.exit()
 
 
