@@ -262,7 +262,8 @@ def test_benchmark(
     monkeypatch.setattr(exporting, "export", lambda name: replace(exported, name=name))
     names, gold = tmp_path / "names.tsv", tmp_path / "gold.pubtator"
     names.write_text("id\ttype\tname\nMESH:D1\tdisease\tfever\nMESH:D2\tdisease\tdays\n")
-    gold.write_text("1|t|Cough and days.\n1|a|\n1\t0\t5\tCough\tDisease\tMESH:D1\n1\t10\t14\tdays\tDisease\tMESH:D2\n\n")
+    mentions = "1\t0\t5\tCough\tDisease\tMESH:D1\n1\t10\t14\tdays\tDisease\tMESH:D2\n"
+    gold.write_text(f"1|t|Cough and days.\n1|a|\n{mentions}\n")
     accuracy = {}
     for more in ((), ("--embeddings", "mine")):
         found = json.loads(biomark("bench", "normalization", gold, names, *more).out)
