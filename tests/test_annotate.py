@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 import biomark
-from biomark import formats, models
-from biomark.annotate import Job, plan, run, size
-from biomark.errors import FormatError, UsageError
+from biomark import corpora, formats, models
+from biomark.annotate import Job, input_named, plan, run, size
+from biomark.corpora import corpus_named
+from biomark.errors import CorpusError, FormatError, UsageError
 from biomark.spans import Document, Rejected
 from conftest import TermRecognizer
 
@@ -32,6 +33,17 @@ def second(tmp_path: Path) -> Path:
     path = tmp_path / "second.pubtator"
     path.write_text(block("2", "TNF-α") + block("3"))
     return path
+
+
+@pytest.fixture
+def split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A split of the catalogue with one document."""
+    (file,) = corpus_named("ncbi_disease").splits["devel"].files
+    path = tmp_path / "corpora" / file
+    path.parent.mkdir(parents=True)
+    path.write_text(block("7") + "\n")
+    monkeypatch.setenv("BIOMARK_CORPORA", str(tmp_path / "corpora"))
+    return "ncbi_disease:devel"
 
 
 def mentions(document: Document) -> list[tuple[str, str]]:
@@ -128,6 +140,19 @@ def test_a_file_for_each_input_in_a_folder(
     assert [d.id for d in formats.read(tmp_path / "out" / "second.pubtator")] == ["2", "3"]
 
 
+def test_a_split_of_the_catalogue(split: str, first: Path, tmp_path: Path, recognizer: TermRecognizer) -> None:
+    out = tmp_path / "out.pubtator"
+    (job,) = plan([first, input_named(split)], str(out), from_=None, to=None, screen=False)
+    positions: list[int] = []
+    run(job, recognizer, progress=positions.append)
+    assert [d.id for d in formats.read(out)] == ["1", "2", "7"]
+    assert positions == sorted(positions)
+    rejects: list[Rejected] = []
+    (job,) = plan([input_named(split)] * 2, str(out), from_=None, to=None, screen=False)
+    run(job, recognizer, reject=rejects.append)
+    assert [(one.source, one.document_id) for one in rejects] == [(split, "7")]
+
+
 def test_annotations_that_were_there_are_replaced(tmp_path: Path, recognizer: TermRecognizer) -> None:
     path = tmp_path / "gold.pubtator"
     path.write_text("1|t|Aspirin\n1|a|\n1\t0\t7\tAspirin\tDisease\tMESH:X\n\n")
@@ -154,25 +179,36 @@ def test_annotations_that_were_there_are_replaced(tmp_path: Path, recognizer: Te
         (["a.pubtator.gz"], "b/", "jsonl", True, [("b/a.jsonl", "jsonl")]),
         (["a.pubtator.gz"], "b/", None, True, [("b/a.pubtator.gz", "pubtator")]),
         (["a.txt", "a.pubtator"], "b/", "brat", True, [("b", "brat")]),
-        ([None], "b/", None, True, [("b/standard-input.jsonl", "jsonl")]),
-        ([None], None, None, False, [(None, "jsonl")]),
+        (["-"], "b/", None, True, [("b/standard-input.jsonl", "jsonl")]),
+        (["-"], None, None, False, [(None, "jsonl")]),
+        (["ncbi_disease:devel"], None, None, False, [(None, "jsonl")]),
+        (
+            ["ncbi_disease:devel", "a.pubtator"],
+            "b/",
+            None,
+            True,
+            [("b/ncbi_disease-devel.jsonl", "jsonl"), ("b/a.pubtator", "pubtator")],
+        ),
+        (["jnlpba"], None, None, False, [(None, "pubtator")]),
     ],
 )
 def test_which_format_and_which_file(
-    names: list[str | None],
+    names: list[str],
     output: str | None,
     to: str | None,
     screen: bool,
     expected: list[tuple[str | None, str]],
+    split: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("jnlpba").write_text(block("1"))  # a file goes before a corpus of its name
     Path("a.pubtator").write_text(block("1"))
     Path("a.pubtator.gz").write_bytes(gzip.compress(block("1").encode()))
     Path("a.txt").write_text("asthma")
     Path("a.in").write_text("1 asthma\n")
-    jobs = plan([Path(n) if n else None for n in names], output, from_=None, to=to, screen=screen)
+    jobs = plan([input_named(name) for name in names], output, from_=None, to=to, screen=screen)
     assert [(job.output, job.format) for job in jobs] == [(Path(o) if o else None, f) for o, f in expected]
 
 
@@ -188,6 +224,8 @@ def test_which_format_and_which_file(
         (["a.pubtator"], None, "medline_xml", "no format 'medline_xml' to write"),
         (["gone.pubtator"], None, None, "gone.pubtator: there is no such file or folder"),
         (["noise.bin"], None, None, "noise.bin: no format goes with this name; say --from"),
+        (["ncbi_disease:tset"], None, None, "name a split of ncbi_disease, such as ncbi_disease:train"),
+        (["ncbi_disease:devel"], None, None, "biomark corpora fetch ncbi_disease"),
     ],
 )
 def test_what_makes_no_sense_is_told_before_any_work(
@@ -198,8 +236,9 @@ def test_what_makes_no_sense_is_told_before_any_work(
     for name in ("a.pubtator", "sub/a.pubtator"):
         Path(name).write_text(block("1"))
     Path("noise.bin").write_bytes(bytes(range(256)))
-    with pytest.raises((UsageError, FormatError), match=told):
-        plan([Path(name) for name in names], output, from_=None, to=to, screen=False)
+    monkeypatch.setattr(corpora, "corpus_folders", lambda: (tmp_path,))
+    with pytest.raises((UsageError, FormatError, CorpusError), match=told):
+        plan([input_named(name) for name in names], output, from_=None, to=to, screen=False)
 
 
 def test_a_failure_in_the_middle_leaves_no_output(first: Path, tmp_path: Path) -> None:

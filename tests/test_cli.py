@@ -17,6 +17,7 @@ import pytest
 
 from biomark import models
 from biomark.cli import app
+from biomark.corpora import corpus_named
 from biomark.errors import UsageError
 from conftest import ROOT, Outcome, TermRecognizer
 
@@ -187,6 +188,18 @@ def test_convert_between_streams(biomark: Biomark) -> None:
     assert "[Asthma|Disease] and [aspirin|Chemical]" in done.out
     done = biomark("convert", "-", "-", "--to", "terminal", stdin=b"")
     assert (done.status, "--from" in done.err) == (2, True)
+
+
+def test_convert_a_split_of_the_catalogue(biomark: Biomark, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BIOMARK_CORPORA", "corpora")
+    (file,) = corpus_named("bc5cdr_disease").splits["devel"].files
+    path = Path("corpora", file)
+    path.parent.mkdir(parents=True)
+    path.write_text(ANNOTATED)
+    done = biomark("convert", "bc5cdr_disease:devel", "-", "--to", "terminal")
+    assert "[Asthma|disease]" in done.out  # by biomark's names, and without types that the corpus does not annotate
+    assert "aspirin|" not in done.out
+    assert "name a split of bc5cdr_disease" in biomark("convert", "bc5cdr_disease:tset", "-").err
 
 
 def test_a_closed_pipe_is_no_error_to_tell_of() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from biomark import formats
+from biomark import corpora, formats
 from biomark.entity_types import parse_types, with_spelled_types
 from biomark.errors import FormatError, UsageError
 from biomark.formats import Reject, Source
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from biomark.recognizers import Recognizer
 
 Item = str | Path | Document
+Input = Path | str | None
+"""A file or folder, a split of the catalogue (`str`), or standard input (None)."""
 
 # What a screen shows keeps biomark's own names of types.
 _FOR_PEOPLE = ("html", "terminal")
@@ -92,18 +94,35 @@ class Job:
     """Inputs that go into one output.
 
     Attributes:
-        inputs: files or folders; None is standard input.
+        inputs: at least one.
         output: a file, or a folder for brat; None is standard output.
         format: the output's.
     """
 
-    inputs: tuple[Path | None, ...]
+    inputs: tuple[Input, ...]
     output: Path | None
     format: str
 
 
+def input_named(name: str) -> Input:
+    """What a name on the command line means: a file if it is there, else a split if a corpus is called so."""
+    if name == "-":
+        return None
+    is_split = not Path(name).exists() and name.partition(":")[0] in corpora.catalogue()
+    return name if is_split else Path(name)
+
+
+def read_input(given: Input, format: str | None, reject: Reject) -> tuple[Source, Iterator[Document]]:
+    """An input, whose position says how much has been read, and its documents; `format` is that of a file."""
+    source = Source(given if isinstance(given, Path) else None, sys.stdin.buffer if given is None else None)
+    if isinstance(given, str):
+        source.name = given
+        return source, corpora.read_split(given, reject=reject)
+    return source, formats.read(source, format, reject=reject)
+
+
 def plan(
-    inputs: Sequence[Path | None], output: str | None, *, from_: str | None, to: str | None, screen: bool
+    inputs: Sequence[Input], output: str | None, *, from_: str | None, to: str | None, screen: bool
 ) -> tuple[Job, ...]:
     """What to annotate into which file.
 
@@ -114,20 +133,21 @@ def plan(
     format of the inputs, if they share one that can hold mentions; else `jsonl`.
 
     Args:
-        inputs: at least one; None is standard input.
+        inputs: at least one.
         output: None is standard output.
-        from_: the format of the inputs; None: guessed, and `text` for standard input.
+        from_: the format of files; None: guessed, and `text` for standard input.
         to: the format of the output.
         screen: whether standard output is a terminal.
 
     Raises:
-        FormatError: if an input is not there, or its format cannot be guessed.
-        UsageError: if a format is unknown or holds no mentions, if an input would be overwritten, or if
-            two inputs would go into one file of a folder.
+        FormatError: if a file is not there, or its format cannot be guessed.
+        CorpusError: if the files of a split are not there.
+        UsageError: if a format is unknown or holds no mentions, if the catalogue has no such split, if an input would
+            be overwritten, or if two inputs would go into one file of a folder.
     """
     if to is not None:
         formats.format_named(to, writing=True)
-    given = [_input_format(path, from_) for path in inputs]
+    given = [_input_format(one, from_) for one in inputs]
     if output is None:
         jobs: tuple[Job, ...] = (
             Job(tuple(inputs), None, to or ("terminal" if screen else _format_like(given, file=False))),
@@ -135,8 +155,8 @@ def plan(
     elif to != "brat" and (output.endswith("/") or Path(output).is_dir()):
         names = [to or _format_like([name]) for name in given]
         jobs = tuple(
-            Job((path,), Path(output) / _output_name(path, format, name), name)
-            for path, format, name in zip(inputs, given, names, strict=True)
+            Job((one,), Path(output) / _output_name(one, format, name), name)
+            for one, format, name in zip(inputs, given, names, strict=True)
         )
     else:
         jobs = (Job(tuple(inputs), Path(output), to or _format_of(Path(output)) or _format_like(given)),)
@@ -178,7 +198,7 @@ def run(
 class _Reader:
     """The documents of several inputs, each id once."""
 
-    def __init__(self, inputs: Sequence[Path | None], from_: str | None, reject: Reject) -> None:
+    def __init__(self, inputs: Sequence[Input], from_: str | None, reject: Reject) -> None:
         self._inputs = inputs
         self._from = from_
         self._reject = reject
@@ -187,10 +207,9 @@ class _Reader:
 
     def __iter__(self) -> Iterator[Document]:
         seen: set[int] = set()
-        for path in self._inputs:
-            self._source = Source(path, sys.stdin.buffer if path is None else None)
-            format = _input_format(path, self._from)
-            for document in formats.read(self._source, format, reject=self._reject):
+        for given in self._inputs:
+            self._source, documents = read_input(given, _input_format(given, self._from), self._reject)
+            for document in documents:
                 key = hash(document.id)
                 if key in seen:
                     reason = "another input has a document with this id; give each input its own output: -o FOLDER/"
@@ -199,7 +218,7 @@ class _Reader:
                 if len(self._inputs) > 1:
                     seen.add(key)
                 yield document
-            self._done += size(path)
+            self._done += size(given)
             self._source = Source(None)
 
     def position(self) -> int:
@@ -207,9 +226,9 @@ class _Reader:
         return self._done + self._source.position()
 
 
-def size(path: Path | None) -> int:
-    """The bytes of a file; 0 for a folder or standard input, whose size nobody knows."""
-    return path.stat().st_size if path is not None and path.is_file() else 0
+def size(given: Input) -> int:
+    """The bytes of a file; 0 for all else, whose size nobody knows."""
+    return given.stat().st_size if isinstance(given, Path) and given.is_file() else 0
 
 
 def _documents(items: Iterable[Item], reject: Reject) -> Iterator[Document]:
@@ -222,12 +241,15 @@ def _documents(items: Iterable[Item], reject: Reject) -> Iterator[Document]:
             yield item
 
 
-def _input_format(path: Path | None, from_: str | None) -> str:
-    if path is not None and not path.exists():
-        raise FormatError(f"{path}: there is no such file or folder")
+def _input_format(given: Input, from_: str | None) -> str:
+    if isinstance(given, str):
+        corpora.read_split(given)  # reads nothing yet, but tells whether it is there
+        return "jsonl"  # how its files are read is for the catalogue to know
+    if given is not None and not given.exists():
+        raise FormatError(f"{given}: there is no such file or folder")
     if from_ is not None:
         return formats.format_named(from_).name
-    return "text" if path is None else formats.guess_format(path).name
+    return "text" if given is None else formats.guess_format(given).name
 
 
 def _format_of(output: Path) -> str | None:
@@ -245,11 +267,14 @@ def _format_like(given: Sequence[str], *, file: bool = True) -> str:
     return "jsonl" if useless or (name in _SEVERAL_FILES and not file) else name
 
 
-def _output_name(path: Path | None, format: str, to: str) -> str:
+def _output_name(given: Input, format: str, to: str) -> str:
     """What an input's output is called in a folder: its name with the suffix of the output's format."""
-    name = "standard-input" if path is None else path.name.removesuffix(".gz")
-    if path is not None and format == to:
-        return path.name
+    if isinstance(given, Path) and format == to:
+        return given.name
+    if isinstance(given, Path):
+        name = given.name.removesuffix(".gz")
+    else:
+        name = "standard-input" if given is None else given.replace(":", "-")
     suffix = next((suffix for suffix in formats.FORMATS[format].suffixes if name.endswith(suffix)), "")
     return name.removesuffix(suffix) + next(iter(formats.FORMATS[to].suffixes), "")
 
@@ -260,13 +285,13 @@ def _check(jobs: Sequence[Job]) -> None:
             raise UsageError(
                 f"{job.output or 'text'}: plain text holds no mentions; say for instance --to pubtator or jsonl"
             )
-        for path in job.inputs:
-            if path is not None and job.output is not None and job.output.resolve() == path.resolve():
-                raise UsageError(f"{path}: is input and output at once; write somewhere else")
+        for given in job.inputs:
+            if isinstance(given, Path) and job.output is not None and job.output.resolve() == given.resolve():
+                raise UsageError(f"{given}: is input and output at once; write somewhere else")
     outputs = Counter(job.output for job in jobs)
     for output, count in outputs.items():
         if count > 1:
             raise UsageError(f"{count} inputs would go into {output}; give them names of their own, or one output")
 
 
-__all__ = ["Item", "Job", "annotate", "annotated", "plan", "run", "size"]
+__all__ = ["Input", "Item", "Job", "annotate", "annotated", "input_named", "plan", "read_input", "run", "size"]

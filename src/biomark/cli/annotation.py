@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 def annotate(
     context: typer.Context,
     inputs: Annotated[
-        list[str] | None, typer.Argument(metavar="INPUT", help="Files or folders; - or none: standard input.")
+        list[str] | None,
+        typer.Argument(metavar="INPUT", help="Files, folders, splits such as bc5cdr:test; - or none: standard input."),
     ] = None,
     output: Annotated[
         str | None, typer.Option("--output", "-o", metavar="OUT", help="A file; FOLDER/ for a file per input.")
@@ -84,13 +85,13 @@ def annotate(
         typer.echo(context.get_help())
         raise typer.Exit(2)
     from biomark import models
-    from biomark.annotate import plan, run, size
+    from biomark.annotate import input_named, plan, run, size
     from biomark.progress import progress_bar
 
-    paths = [None if name == "-" else Path(name) for name in inputs or ["-"]]
+    given = [input_named(name) for name in inputs or ["-"]]
     output = None if output == "-" else output
     screen = output is None and sys.stdout.isatty()
-    jobs = plan(paths, output, from_=from_, to=to, screen=screen)
+    jobs = plan(given, output, from_=from_, to=to, screen=screen)
     rejects, lost = Rejects(), Counter[str]()
     check_record(record)
     prompts, server = from_options(PromptOptions, settings), from_options(ServerOptions, settings)
@@ -140,7 +141,7 @@ def _tell_cost(prompted: Sequence[PromptedRecognizer], record: Path | None, *, d
 
 def convert(
     input: Annotated[
-        str, typer.Argument(help="A file or folder in any format that biomark reads; - for standard input.")
+        str, typer.Argument(help="A file or folder in any format that biomark reads, or a split; - for standard input.")
     ],
     output: Annotated[
         str, typer.Argument(help="Where to write; its name speaks for the format; - for standard output.")
@@ -151,17 +152,17 @@ def convert(
 ) -> None:
     """Convert a corpus from one format to another."""
     from biomark import formats
-    from biomark.annotate import size
+    from biomark.annotate import input_named, read_input, size
     from biomark.progress import progress_bar
 
     rejects = Rejects()
-    path = None if input == "-" else Path(input)
-    source = formats.Source(path, sys.stdin.buffer if path is None else None)
+    given = input_named(input)
+    source, read = read_input(given, from_, rejects)
     shown = sys.stderr.isatty() and output != "-" if progress is None else progress
-    with progress_bar(output, size(path), shown=shown) as step:
+    with progress_bar(output, size(given), shown=shown) as step:
 
         def documents() -> Iterator[Document]:
-            for document in formats.read(source, from_, reject=rejects):
+            for document in read:
                 yield document
                 step(source.position())
 

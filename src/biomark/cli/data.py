@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -24,9 +24,6 @@ from biomark.cli.common import (
 from biomark.entity_types import parse_types
 from biomark.options import from_options, typer_options
 from biomark.settings import InventionOptions, ServerOptions
-
-if TYPE_CHECKING:
-    pass
 
 
 def demonstrations(
