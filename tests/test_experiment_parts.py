@@ -30,7 +30,7 @@ from biomark.experiments.runner import Job
 from biomark.experiments.weights import _complete, gguf_file
 from biomark.sentences import with_sentences
 from biomark.spans import Document, Entity, Passage, Span
-from conftest import TERMS, TermRecognizer
+from conftest import ROOT, TERMS, TermRecognizer
 
 SENTENCES = (
     "Aspirin helped 12 patients with dry cough.",
@@ -151,6 +151,14 @@ def test_verdicts_follow_from_intervals(kind: str, values: tuple[float, ...], ve
     up = sum(value > 0.01 for value in values)
     assert f"on {up} of 3 test sets" in found
     assert f"T0 {100 * values[0]:+.1f} points [" in found
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "results").glob("*.json")), ids=lambda path: path.stem)
+def test_the_summary_of_findings_says_what_the_pages_say(path: Path) -> None:
+    summary = (path.parent / "README.md").read_text("utf-8")
+    for sentence in json.loads(path.read_text("utf-8")).get("findings", ()):
+        finding, verdict = re.match(r"\*\*(.+): (.+?)\.\*\*", sentence).groups()  # type: ignore[union-attr]
+        assert f"| {finding} | {verdict} |" in summary
 
 
 def test_models_that_find_next_to_nothing_are_not_judged() -> None:
