@@ -265,7 +265,7 @@ def summary(name: str) -> list[tuple[str, str]]:
 
 def _is_file(corpus: str) -> bool:
     """Whether it names a file or folder, not a corpus of the catalogue."""
-    if Path(corpus).exists():
+    if formats.exists(Path(corpus)):
         return True
     if corpus.partition(":")[0] not in catalogue():
         raise UsageError(f"{corpus}: neither a file nor a corpus of the catalogue ({', '.join(catalogue())})")

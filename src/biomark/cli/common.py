@@ -83,9 +83,9 @@ def print_out(shown: RenderableType) -> None:
     from rich.console import Console
     from rich.measure import Measurement
 
-    console = Console()
+    console = Console(markup=False)
     least = Measurement.get(console, console.options.update(width=_WIDEST), shown).minimum
-    Console(width=max(console.width, least)).print(shown)
+    Console(width=max(console.width, least), markup=False).print(shown)
 
 
 def say(message: str) -> None:
