@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from biomark.cli.common import Json, Progress, Rejects, print_json, print_out, say, tell
+from biomark.cli.common import Json, Progress, Rejects, check_output, print_json, print_out, say, tell
 from biomark.entity_types import parse_types
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def knowledge_build(
     from biomark.knowledge.sources import open_source
     from biomark.progress import progress_bar
 
+    check_output(output, sources)
     rejects = Rejects()
     opened = [open_source(name, from_) for name in sources]
     type = parse_types(type_)[0] if type_ else None

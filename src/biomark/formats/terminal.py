@@ -8,14 +8,13 @@ of the document tells how many are not. Output only.
 from __future__ import annotations
 
 import os
-from bisect import bisect, insort
 from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from biomark.formats.base import Format, Sink
 from biomark.formats.display import Colours, paragraphs, pieces, visible
-from biomark.spans import Document, Entity, Span
+from biomark.spans import Apart, Document, Entity, Span
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -94,15 +93,9 @@ class _Painter:
 
 def _shown(entities: Iterable[Entity]) -> tuple[Entity, ...]:
     """The mentions that do not overlap: of those that do the longest, then the surest; discontinuous ones stay."""
-    kept: list[Entity] = []
-    covered: list[Span] = []  # in text order, so that only two neighbours can overlap
-    for entity in sorted(entities, key=lambda e: (-sum(map(len, e.spans)), -(e.score or 0.0), e.start)):
-        places = [(bisect(covered, span), span) for span in entity.spans]
-        if not any(span.overlaps(other) for place, span in places for other in covered[max(0, place - 1) : place + 1]):
-            kept.append(entity)
-            for span in entity.spans:
-                insort(covered, span)
-    return tuple(kept)
+    taken = Apart()
+    ranked = sorted(entities, key=lambda e: (-sum(map(len, e.spans)), -(e.score or 0.0), e.start))
+    return tuple(entity for entity in ranked if taken.take(entity))
 
 
 FORMAT = Format("terminal", (".terminal",), write=write)
