@@ -223,6 +223,9 @@ def test_which_format_and_which_file(
         (["a.pubtator"], None, "pubtater", "no format 'pubtater' to write; there are pubtator, "),
         (["a.pubtator"], None, "medline_xml", "no format 'medline_xml' to write"),
         (["gone.pubtator"], None, None, "gone.pubtator: there is no such file or folder"),
+        (["brat/a.txt"], "brat", "brat", "brat/a.txt: is input and output at once"),
+        (["brat/a.ann"], "brat/", "brat", "is input and output at once"),
+        (["Aspirin-induced asthma is rare. " * 20], None, None, "a text itself goes through standard input"),
         (["noise.bin"], None, None, "noise.bin: no format goes with this name; say --from"),
         (["ncbi_disease:tset"], None, None, "name a split of ncbi_disease, such as ncbi_disease:train"),
         (["ncbi_disease:devel"], None, None, "biomark corpora fetch ncbi_disease"),
@@ -236,6 +239,9 @@ def test_what_makes_no_sense_is_told_before_any_work(
     for name in ("a.pubtator", "sub/a.pubtator"):
         Path(name).write_text(block("1"))
     Path("noise.bin").write_bytes(bytes(range(256)))
+    Path("brat").mkdir()
+    for name in ("brat/a.txt", "brat/a.ann"):
+        Path(name).write_text("")
     monkeypatch.setattr(corpora, "corpus_folders", lambda: (tmp_path,))
     with pytest.raises((UsageError, FormatError, CorpusError), match=told):
         plan([input_named(name) for name in names], output, from_=None, to=to, screen=False)

@@ -69,6 +69,12 @@ def test_passages_of_a_document_know_of_each_other(word_pieces: Tokenizer) -> No
     assert [(c.entity.start, c.entity.mention(text)) for c in found] == [(0, "Gout"), (9, "gout"), (15, "gout")]
 
 
+def test_thousands_of_places_take_no_longer_than_their_number() -> None:
+    found = [Candidate(Entity((Span(3 * n, 3 * n + 4),), "gene", score=0.9 - n % 2 / 10)) for n in range(40_000)]
+    kept = entities(found, {"gene": Calibrator()}.get, 0.0)
+    assert [e.start for e in kept] == list(range(0, 120_000, 6))
+
+
 def test_of_two_that_overlap_the_likelier_one_stays() -> None:
     def candidate(start: int, end: int, score: float, type: str = "gene") -> Candidate:
         return Candidate(Entity((Span(start, end),), type, score=score))

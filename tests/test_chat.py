@@ -27,7 +27,7 @@ from transformers import PreTrainedTokenizerFast
 from biomark.chat import ASSISTANT, SYSTEM, USER, Message, Reply, Request, Unanswered
 from biomark.chat import server as server_module
 from biomark.chat.account import Account, Budget, Prices, parse_budget
-from biomark.chat.answers import Malformed, kept_of, read_stream, without_thoughts
+from biomark.chat.answers import Malformed, kept_of, lines_of, read_stream, without_thoughts
 from biomark.chat.cache import Cache, Kept, key_of
 from biomark.chat.server import Server
 from biomark.chat.templates import PLAIN_STOPS, ChatTemplate, plain
@@ -583,6 +583,20 @@ def test_no_stream_is_too_absurd(events: list[dict[str, Any]], ends: bool) -> No
         return
     with suppress(Malformed, Unanswered):
         assert kept_of(found, asked("a")).texts
+
+
+def test_events_end_at_line_feeds_alone() -> None:
+    event = json.dumps(
+        {"choices": [{"delta": {"content": "h\u2028i\x85j"}, "finish_reason": "stop"}]}, ensure_ascii=False
+    )
+    data = f"data: {event}\r\n\r\ndata: [DONE]\r\n".encode()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for place in range(0, len(data), 7):
+            yield data[place : place + 7]
+
+    found = asyncio.run(read_stream(lines_of(chunks())))
+    assert kept_of(found, asked("a")).texts == ("h\u2028i\x85j",)
 
 
 @pytest.mark.parametrize(

@@ -202,6 +202,16 @@ def test_convert_a_split_of_the_catalogue(biomark: Biomark, monkeypatch: pytest.
     assert "name a split of bc5cdr_disease" in biomark("convert", "bc5cdr_disease:tset", "-").err
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no disk that is always full")
+def test_a_full_disk_is_told() -> None:
+    command = [sys.executable, "-m", "biomark", "convert", "in.pubtator", "-", "--to", "jsonl"]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, check=False, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode != 0
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_closed_pipe_is_no_error_to_tell_of() -> None:
     Path("big.pubtator").write_text("".join(ABSTRACT.replace("7|", f"{n}|") for n in range(20000)))
     for format in ("pubtator", "terminal", "html"):

@@ -139,9 +139,9 @@ def test_unknown_names_are_wrong_usage(name):
         parse_split(name)
 
 
-def test_all_is_everything_but_test():
+def test_all_is_what_a_model_may_learn_from():
     assert parse_split("bc5cdr:all")[1] == ("train", "devel")
-    assert parse_split("tmvar3:all")[1] == ("train",)
+    assert parse_split("tmvar3:all")[1] == ("fit", "devel")  # train contains what is held out
     assert parse_split("nlm_gene:train+test")[1] == ("train", "test")
 
 

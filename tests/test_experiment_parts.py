@@ -137,6 +137,7 @@ def estimates(*values: float) -> dict[str, Estimate]:
         ("helps", (0.05, 0.0, 0.005), "holds in part"),
         ("helps", (0.05, 0.04, -0.05), "holds in part"),
         ("helps", (-0.05, 0.0, 0.005), "does not hold"),
+        ("helps", (0.009, 0.0, 0.005), "not shown"),
         ("does not help", (-0.05, 0.0, 0.005), "holds"),
         ("does not help", (0.05, 0.0, 0.005), "holds in part"),
         ("does not help", (0.05, 0.02, 0.005), "does not hold"),

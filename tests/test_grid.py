@@ -90,6 +90,18 @@ def test_all_settings_are_trained_and_the_lowest_loss_is_chosen(home: Path, whol
     assert (home / "whole" / tagging.BEST).read_bytes() == chosen
 
 
+def test_a_plain_run_is_not_overwritten(home: Path, whole: grid.Grid, tmp_path: Path) -> None:
+    folder = home / "whole" / whole.chosen.folder  # its checkpoint is gone, as that of a finished run may be
+    before = (folder / tagging.BEST).read_bytes()
+    settings = load_grid(home / "recipe.toml")
+    for resume in (False, True):
+        with pytest.raises(UsageError, match="holds a run that is no grid's"):
+            grid.train_grid(settings, folder, reject=fail, resume=resume, progress=quiet)
+    with pytest.raises(UsageError, match="there is a run already"):
+        tagging.train(settings[0][1], folder, reject=fail, progress=quiet)
+    assert (folder / tagging.BEST).read_bytes() == before
+
+
 def test_a_grid_that_was_stopped_goes_on(home: Path, whole: grid.Grid) -> None:
     class Killed(Exception):
         pass

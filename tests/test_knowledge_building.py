@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -20,12 +20,30 @@ from biomark.knowledge.entries import Entry, Kind, Link, Name
 from biomark.knowledge.matcher import Matcher
 from biomark.knowledge.store import Store
 from biomark.spans import Rejected
+from conftest import Outcome
 from knowledge_cases import Terms, entry
 
 
 def built(path: Path, *sources: Terms, type: str | None = None) -> tuple[Built, list[Rejected]]:
     rejects: list[Rejected] = []
     return build(sources, path, type=type, reject=rejects.append), rejects
+
+
+@pytest.mark.parametrize("name", ["A-A", "A/A", "To-to", "with or with"])
+def test_names_of_small_words_alone(name: str, tmp_path: Path) -> None:
+    result, rejects = built(tmp_path / "a.store", Terms([entry("X:1", "gene", name), entry("X:2", "gene", "BRCA1")]))
+    assert (result.names, rejects) == (2, [])
+
+
+def test_a_source_is_not_overwritten(tmp_path: Path, biomark: Callable[..., Outcome]) -> None:
+    table = tmp_path / "terms.tsv"
+    table.write_text("id\tname\ttype\nX:1\tfever\tdisease\n")
+    before = table.read_bytes()
+    asking = ("invent", "--model", "openai:x", "--types", "disease")
+    for command in (("knowledge", "build"), ("demonstrations",), asking):
+        done = biomark(*command, table, "-o", table)
+        assert (done.status, "is input and output at once" in done.err) == (2, True)
+    assert table.read_bytes() == before
 
 
 def test_entries_with_one_identifier_add_up(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from itertools import combinations, pairwise
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from biomark.knowledge.entries import Entry, Kind, Name
 from biomark.knowledge.forms import words
 from biomark.knowledge.matcher import Matcher
 from biomark.knowledge.store import Store
+from biomark.recognizers import Annotated
 from biomark.recognizers.combined import CombinedRecognizer
 from biomark.recognizers.dictionary import DictionaryRecognizer
 from biomark.sentences import split
@@ -252,6 +254,34 @@ def test_a_pickled_recognizers_store_opens_anew(store_of: StoreOf) -> None:
 
     with pickle.loads(pickle.dumps(store_of(entry("A:1", "disease", "cancer")))) as store:
         assert found(store, "cancer") == ["cancer"]
+
+
+def test_the_concept_that_is_used_most_wins_over_the_commonest_spelling(store_of: StoreOf) -> None:
+    spellings = tuple(Name(text, Kind.MENTION, 3) for text in ("big tumor", "Big tumor", "big tumors"))
+    store = store_of(
+        Entry("A:1", "disease", spellings),
+        Entry("A:2", "disease", (Name("big tumour", Kind.MENTION, 4),)),
+    )
+    (entity,) = next(DictionaryRecognizer(store).annotate([Document("1", "a big tumor")])).document.entities
+    assert (entity.ids, entity.infons["candidates"]) == (("A:1",), "A:1 A:2")
+    assert entity.score == pytest.approx((9 + 1) / (13 + 2))
+
+
+def test_a_mention_gives_way_only_to_one_that_stays() -> None:
+    class Fixed:
+        types = ("disease",)
+
+        def __init__(self, *places: tuple[int, int]) -> None:
+            self.entities = tuple(Entity((Span(*place),), "disease") for place in places)
+
+        def annotate(self, documents, types=None, *, min_score=None):  # type: ignore[no-untyped-def]
+            return (Annotated(replace(document, entities=self.entities)) for document in documents)
+
+    (found,) = CombinedRecognizer(Fixed((0, 5), (9, 20)), Fixed((3, 10))).annotate([Document("1", "x" * 20)])
+    assert [(e.start, e.end) for e in found.document.entities] == [(0, 5), (9, 20)]
+    (found,) = CombinedRecognizer(Fixed((0, 5), (0, 2)), Fixed((0, 5), (6, 8))).annotate([Document("1", "x" * 20)])
+    # What one of them nests by itself stays nested.
+    assert [(e.start, e.end) for e in found.document.entities] == [(0, 2), (0, 5), (6, 8)]
 
 
 def test_two_recognizers_together(store_of: StoreOf, recognizer: TermRecognizer) -> None:

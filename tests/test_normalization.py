@@ -359,10 +359,12 @@ class TestSpecies:
     def test_the_sentence_goes_first(self, store: Store) -> None:
         text = "Mice, mice, mice. Zebrafish GLM1."
         given = document(text, ("GLM1", "gene"))
-        split = replace(given, sentences=(Span(0, 17), Span(18, len(text))))
-        normalizer = Normalizer(store)
-        assert normalizer.normalize(given).entities[0].ids == ("NCBIGene:2",)
-        assert normalizer.normalize(split).entities[0].ids == ("NCBIGene:3",)
+        found = Normalizer(store).normalize(given)
+        assert (found.entities[0].ids, found.sentences) == (("NCBIGene:3",), ())  # nobody has split it yet
+        split = replace(given, sentences=(Span(0, 11), Span(12, 17), Span(18, len(text))))
+        assert Normalizer(store).normalize(split).entities[0].ids == ("NCBIGene:3",)
+        elsewhere = document("Mice, mice, mice. Zebrafish. So GLM1.", ("GLM1", "gene"))
+        assert Normalizer(store).normalize(elsewhere).entities[0].ids == ("NCBIGene:2",)
 
     def test_mentions_of_species(self, store: Store) -> None:
         given = document("In D. rerio strain X, GLM1.", ("strain X", "Species"), ("GLM1", "Gene"))

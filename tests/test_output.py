@@ -138,6 +138,19 @@ def test_of_two_types_for_one_mention_the_surer_is_shown() -> None:
     assert "[BRCA1|gene]" in render("terminal", document(sure, unsure))
 
 
+def test_thousands_of_mentions_are_shown() -> None:
+    text = "gout and " * 3000
+    mentions = [Entity((Span(9 * n, 9 * n + 4),), "disease") for n in range(3000)]
+    whole = Entity((Span(0, 4), Span(9, 13)), "disease")
+    found = render("terminal", Document("d", text, entities=(*mentions, whole)))
+    assert found.count("[gout|disease]") == 3000
+    assert "3001 disease  2 inside or across others" in found
+
+
+def test_line_ends_of_windows_are_no_signs() -> None:
+    assert visible("a\r\nb\rc\x07") == "a\r\nb␍c␇"
+
+
 def test_parts_of_a_discontinuous_mention_are_all_shown() -> None:
     assert "[Breast|disease] and ovarian [cancer|disease]" in render(
         "terminal", document(entity("disease", "Breast", "cancer"))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from biomark import retrieval
 from biomark.chat import ASSISTANT, SYSTEM, USER, Request, Unanswered
 from biomark.embedding import Vectors
 from biomark.errors import UsageError
@@ -20,12 +21,14 @@ from biomark.knowledge.building import build
 from biomark.knowledge.entries import Entry, Name
 from biomark.knowledge.store import Store
 from biomark.prompting import HINTS, Ontology, Prompter, readable, wordings
+from biomark.recognizers import prompted
 from biomark.recognizers.prompted import PromptedRecognizer
 from biomark.retrieval import Example
 from biomark.sentences import with_sentences
 from biomark.settings import PromptOptions
 from biomark.shapes import SHAPES
 from biomark.spans import Document, Entity, Span
+from conftest import TermRecognizer
 from knowledge_cases import Terms
 from oracle import DOCUMENTS, TYPES, Oracle, expected, knows, mentions, said, text_of, truth
 
@@ -34,6 +37,23 @@ def system_of(options: PromptOptions, types: Sequence[str] = ("disease",)) -> st
     first = Prompter(types, options).messages("Text.", "d")[0]
     assert first.role == SYSTEM
     return first.content
+
+
+def test_demonstrations_by_mentions_look_at_the_types_that_are_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    finders = []
+
+    def noted(how, pool, *, mentions, **more):  # type: ignore[no-untyped-def]
+        finders.append(mentions)
+        return retrieval.chooser("tfidf", pool)
+
+    monkeypatch.setattr(prompted, "chooser", noted)
+    options = PromptOptions(choose="entity-knn", shots=1)
+    for types in (["gene"], ["gene", "disease"], ["frailty"]):
+        pool = [Example("Aspirin.", (), "p", tuple(types))]
+        recognizer = PromptedRecognizer(Oracle(knows("json")), options, pool=pool, drafter=TermRecognizer())
+        list(recognizer.annotate([Document("d", "Asthma.")], types))
+    found = [finder("Aspirin, asthma and ALOX5.") for finder in finders]
+    assert found == [["ALOX5"], ["asthma", "ALOX5"], []]
 
 
 def test_parts_are_switched_on_one_by_one() -> None:

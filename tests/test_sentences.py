@@ -57,6 +57,11 @@ def test_sentences_stay_inside_passages() -> None:
     assert with_sentences(found) is found
 
 
+@pytest.mark.parametrize("text", ["A" + "." * 100_000 + "x", "A" + " " * 100_000 + "x", "A.\n" + " \t" * 50_000 + "x"])
+def test_long_runs_of_stops_and_blanks_are_quick(text: str) -> None:
+    assert "".join("".join(span.of(text).split()) for span in split(text)) == "".join(text.split())
+
+
 def test_a_long_list_of_numbers_in_brackets_is_quick() -> None:
     text = "As shown " + " ".join(f"[{n}]." for n in range(5000)) + " End."
     assert "".join(s.of(text) for s in split(text)).replace(" ", "") == text.replace(" ", "")

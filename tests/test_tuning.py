@@ -18,6 +18,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from biomark import formats, prompts
+from biomark import models as library
 from biomark.errors import MissingExtraError, ModelError, UsageError
 from biomark.prompts import Demonstration
 from biomark.spans import Document, Entity, Span
@@ -540,6 +541,8 @@ ORPHAN = {"train": ("ncbi_disease:train",), "types": ("gene",)}
         ({"train": ()}, "train is empty, so there is nothing to learn from"),
         ({"devel": ()}, "devel is empty, so no checkpoint can be chosen"),
         ({"train": ("ncbi_disease:test",)}, "train names ncbi_disease:test, a test split"),
+        ({"train": ("bioid:train",)}, "bioid:train, of which held_out is a part, a test split; name bioid:fit"),
+        ({"train": ("tmvar3:held_out",)}, "train names tmvar3:held_out, a test split"),
         ({"devel": ("bc5cdr_chemical:devel+test",)}, "devel names bc5cdr_chemical:devel.test, a test split"),
         ({"train": ("demos.json",)}, "train names demos.json: neither a file nor a corpus of the catalogue"),
         ({"train": ("ncbi_disease:tests",)}, "name a split of ncbi_disease"),
@@ -572,10 +575,10 @@ def test_an_encoder_becomes_a_decoder_by_full_tuning_alone(home: Path, recipe: G
 
 def test_libraries_that_are_not_there_are_named(recipe: GenerativeRecipe, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
-    with pytest.raises(MissingExtraError, match=re.escape("biomark[qlora]")):
+    with pytest.raises(MissingExtraError, match=re.escape(".[qlora]")):
         causal.prepare_model(replace(recipe, method="qlora"))
     monkeypatch.setitem(sys.modules, "peft", None)
-    with pytest.raises(MissingExtraError, match=re.escape("biomark[train]")):
+    with pytest.raises(MissingExtraError, match=re.escape(".[train]")):
         causal.prepare_model(replace(recipe, method="lora"))
 
 
@@ -613,6 +616,36 @@ def test_a_model_folder_that_lacks_something_says_what(whole: Path, tmp_path: Pa
         causal.load_trained(folder)
     with pytest.raises(UsageError, match="no adapter"):
         merging.merge(folder, tmp_path / "merged")
+
+
+@pytest.mark.parametrize("name", ["new.jsonl", "new.json", "new.bioc.json", "new.jsonl.gz"])
+def test_documents_in_json_are_no_demonstrations(
+    name: str, recipe: GenerativeRecipe, home: Path, tmp_path: Path
+) -> None:
+    documents = list(formats.read(home / "corpora" / "ncbi_disease" / "train.pubtator"))
+    formats.write(documents, tmp_path / name, "bioc_json" if "bioc" in name else "jsonl")
+    found = list(generative.demonstrations(str(tmp_path / name), recipe, fail))
+    prompts.write(found, tmp_path / "demos.jsonl")
+    assert found == list(generative.demonstrations(str(tmp_path / "demos.jsonl"), recipe, fail))
+    assert [d.output for d in found] == [d.output for d in generative.demonstrations(recipe.train[0], recipe, fail)]
+
+
+def test_a_finished_run_without_its_checkpoints(
+    recipe: GenerativeRecipe, whole: Path, tmp_path: Path, biomark: Callable[..., Outcome]
+) -> None:
+    folder = shutil.copytree(whole, tmp_path / "done")
+    shutil.rmtree(folder / "checkpoints")
+    with pytest.raises(UsageError, match="no checkpoint to resume from"):
+        train(replace(recipe, save_steps=3), folder, resume=True)
+    (folder / "recipe.json").write_text('{"task": "generative", "model": "x", "flux": 1}')
+    with pytest.raises(ModelError, match=r"recipe\.json: was saved by another version of biomark: flux is unknown"):
+        causal.load_trained(folder)
+    (folder / "recipe.json").write_text("{")
+    with pytest.raises(ModelError, match=r"recipe\.json: cannot be read"):
+        library.load(str(folder))
+    with pytest.raises(ModelError, match=r"recipe\.json: cannot be read"):
+        library.describe(str(folder))
+    assert "is input and output at once" in biomark("export", folder, "-o", folder).err
 
 
 def test_demonstrations_that_are_too_long_are_rejected_not_cut(recipe: GenerativeRecipe) -> None:

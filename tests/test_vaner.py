@@ -23,7 +23,7 @@ from biomark.knowledge.building import build
 from biomark.knowledge.sources import open_source
 from biomark.spans import Document, Entity, Passage, Span
 from biomark.tagging import BEGIN, OUTSIDE, WordReader, collate, decode_tags, instruction, read_document
-from biomark.training.recipe import TaggingRecipe, check_tagging, load_recipe, recipe_from
+from biomark.training.recipe import TaggingRecipe, check_tagging, load_recipe, saved_recipe
 from conftest import Outcome
 
 torch = pytest.importorskip("torch")
@@ -557,7 +557,8 @@ def test_recipes_of_earlier_editions_are_read(tmp_path: Path) -> None:
         assert load_recipe(tmp_path / "recipe.toml") == expected
     check_tagging(expected)
     saved = {"name": "old", "encoder": "x", "train": ["ncbi_disease:train"], "devel": ["ncbi_disease:devel"]}
-    assert recipe_from({**saved, "types": ["disease"], "epochs": 10}) == expected
+    (tmp_path / "recipe.json").write_text(json.dumps({**saved, "types": ["disease"], "epochs": 10}))
+    assert saved_recipe(tmp_path) == expected
     (tmp_path / "recipe.toml").write_text('task = "magic"\n' + body)
     with pytest.raises(UsageError, match="task is 'magic'; there are tagging, generative"):
         load_recipe(tmp_path / "recipe.toml")

@@ -108,7 +108,7 @@ def input_named(name: str) -> Input:
     """What a name on the command line means: a file if it is there, else a split if a corpus is called so."""
     if name == "-":
         return None
-    is_split = not Path(name).exists() and name.partition(":")[0] in corpora.catalogue()
+    is_split = not formats.exists(Path(name)) and name.partition(":")[0] in corpora.catalogue()
     return name if is_split else Path(name)
 
 
@@ -245,8 +245,8 @@ def _input_format(given: Input, from_: str | None) -> str:
     if isinstance(given, str):
         corpora.read_split(given)  # reads nothing yet, but tells whether it is there
         return "jsonl"  # how its files are read is for the catalogue to know
-    if given is not None and not given.exists():
-        raise FormatError(f"{given}: there is no such file or folder")
+    if given is not None and not formats.exists(given):
+        raise FormatError(f"{given}: there is no such file or folder; a text itself goes through standard input")
     if from_ is not None:
         return formats.format_named(from_).name
     return "text" if given is None else formats.guess_format(given).name
@@ -286,7 +286,10 @@ def _check(jobs: Sequence[Job]) -> None:
                 f"{job.output or 'text'}: plain text holds no mentions; say for instance --to pubtator or jsonl"
             )
         for given in job.inputs:
-            if isinstance(given, Path) and job.output is not None and job.output.resolve() == given.resolve():
+            if not isinstance(given, Path) or job.output is None:
+                continue
+            beside = job.format == "brat" and job.output.resolve() == given.parent.resolve()
+            if job.output.resolve() == given.resolve() or (beside and given.with_suffix(".ann").exists()):
                 raise UsageError(f"{given}: is input and output at once; write somewhere else")
     outputs = Counter(job.output for job in jobs)
     for output, count in outputs.items():

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from biomark.spans import Entity, Span
+from biomark.spans import Apart, Entity, Span
 from biomark.tagging import Floats, Words, decode_tags, span_score
 
 
@@ -85,12 +85,14 @@ def candidates(text: str, passages: Sequence[tuple[Floats, Words]], types: Seque
     places = [_index(text, words) for _, words in passages]
     found: list[Candidate] = []
     for n, type in enumerate(types):
-        mentions = [[entity for entity in entities if entity.type == type] for entities in tagged]
-        for name in dict.fromkeys(entity.mention(text) for entities in mentions for entity in entities):
+        mentions = [{entity.extent for entity in entities if entity.type == type} for entities in tagged]
+        taken = [Apart(own) for own in mentions]
+        for name in dict.fromkeys(span.of(text) for own in mentions for span in sorted(own)):
             same = [
-                Candidate(Entity((span,), type, score=span_score(passage[0][:, n], *words)), tagged=known)
-                for passage, index, own in zip(passages, places, mentions, strict=True)
-                for span, words, known in _occurrences(name, text, passage[1], index, own)
+                Candidate(Entity((span,), type, score=span_score(passage[0][:, n], *words)), tagged=span in own)
+                for passage, index, own, apart in zip(passages, places, mentions, taken, strict=True)
+                for span, words in _occurrences(name, text, passage[1], index)
+                if span in own or apart.is_free(span)
             ]
             found += _with_elsewhere(same)
     return found
@@ -113,12 +115,10 @@ def entities(found: Iterable[Candidate], calibrator: Callable[[str], Calibrator 
             scored.append(replace(candidate.entity, score=made(candidate)))
         elif candidate.tagged:
             scored.append(candidate.entity)
-    kept: dict[str, list[Entity]] = {}
-    for entity in sorted(scored, key=lambda e: (-(e.score or 0.0), e.start)):
-        others = kept.setdefault(entity.type, [])
-        if (entity.score or 0.0) >= least and not any(entity.overlaps(other) for other in others):
-            others.append(entity)
-    return sorted((e for some in kept.values() for e in some), key=lambda e: (e.start, e.end))
+    taken: dict[str, Apart] = {entity.type: Apart() for entity in scored}
+    ranked = sorted(scored, key=lambda e: (-(e.score or 0.0), e.start))
+    kept = [e for e in ranked if (e.score or 0.0) >= least and taken[e.type].take(e)]
+    return sorted(kept, key=lambda e: (e.start, e.end))
 
 
 def _index(text: str, words: Words) -> Mapping[str, list[int]]:
@@ -130,20 +130,16 @@ def _index(text: str, words: Words) -> Mapping[str, list[int]]:
 
 
 def _occurrences(
-    name: str, text: str, words: Words, index: Mapping[str, list[int]], mentions: Sequence[Entity]
-) -> Iterator[tuple[Span, tuple[int, int], bool]]:
-    """The places of a name in a passage: in the text, as words from the first to before the last, and if tagged."""
-    known = {entity.start: entity.end for entity in mentions}
-    for first_word in (word for word in index if name.startswith(word)):
-        for first in index[first_word]:
+    name: str, text: str, words: Words, index: Mapping[str, list[int]]
+) -> Iterator[tuple[Span, tuple[int, int]]]:
+    """The places of a name in a passage: in the text, and as words from the first to before the last."""
+    for length in range(1, len(name) + 1):
+        for first in index.get(name[:length], ()):
             start = int(words.starts[first])
             span = Span(start, start + len(name))
             last = int(np.searchsorted(words.ends, span.end)) + 1
-            if span.of(text) != name or last > len(words) or words.ends[last - 1] != span.end:
-                continue
-            tagged = known.get(span.start) == span.end
-            if tagged or not any(entity.extent.overlaps(span) for entity in mentions):
-                yield span, (first, last), tagged
+            if span.of(text) == name and last <= len(words) and words.ends[last - 1] == span.end:
+                yield span, (first, last)
 
 
 def _with_elsewhere(same: Sequence[Candidate]) -> Iterator[Candidate]:

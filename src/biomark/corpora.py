@@ -100,6 +100,10 @@ class Corpus:
         return tuple(dict.fromkeys(self.names.values()))
 
 
+TESTS = ("test", "held_out")
+"""Splits for scores alone."""
+
+
 @cache
 def catalogue() -> Mapping[str, Corpus]:
     """All corpora by name."""
@@ -131,8 +135,8 @@ def corpus_named(name: str) -> Corpus:
 def parse_split(name: str) -> tuple[Corpus, tuple[str, ...]]:
     """The corpus and the splits of a name such as `bc2gm:train`, `bc2gm:train+devel` or `bc2gm:all`.
 
-    `all` is what a model may learn from: train and devel, never test. Splits that are parts of another one, such as
-    `tmvar3:fit`, are in it once.
+    `all` is what a model may learn from: train and devel, never test or held_out. Parts of another split that is in it
+    are not in it twice.
 
     Raises:
         UsageError: if the corpus or a split is unknown, or no split is named.
@@ -141,7 +145,8 @@ def parse_split(name: str) -> tuple[Corpus, tuple[str, ...]]:
     corpus = corpus_named(corpus_name)
     splits = tuple(wanted.split("+"))
     if wanted == "all":
-        splits = tuple(name for name, split in corpus.splits.items() if name != "test" and not split.tenths)
+        parts = "held_out" in corpus.splits  # what is held out is a part of train
+        splits = tuple(n for n, split in corpus.splits.items() if n not in TESTS and bool(split.tenths) == parts)
     if not colon or not splits or any(split not in corpus.splits for split in splits):
         raise UsageError(
             f"name a split of {corpus.name}, such as {corpus.name}:train; "
@@ -265,7 +270,7 @@ def summary(name: str) -> list[tuple[str, str]]:
 
 def _is_file(corpus: str) -> bool:
     """Whether it names a file or folder, not a corpus of the catalogue."""
-    if Path(corpus).exists():
+    if formats.exists(Path(corpus)):
         return True
     if corpus.partition(":")[0] not in catalogue():
         raise UsageError(f"{corpus}: neither a file nor a corpus of the catalogue ({', '.join(catalogue())})")

@@ -80,7 +80,8 @@ def with_canonical_types(document: Document, type_map: Mapping[str, str] | None 
     """The document with biomark's names of its types; `type_map` (spelling in the file → name) goes first."""
 
     def name(type: str) -> str:
-        return (type_map or {}).get(type) or canonical(type)
+        other = (type_map or {}).get(type)
+        return canonical(other or type) if other != type else type  # mapped to itself it is kept apart
 
     return replace(document, entities=tuple(replace(e, type=name(e.type)) for e in document.entities))
 

@@ -34,7 +34,7 @@ class MissingExtraError(UsageError):
     """
 
     def __init__(self, library: str, extra: str) -> None:
-        super().__init__(f"{library} is not installed; install it with: pip install 'biomark[{extra}]'")
+        super().__init__(f"{library} is not installed; install biomark with its extra: pip install '.[{extra}]'")
 
 
 class SpanError(BiomarkError, ValueError):

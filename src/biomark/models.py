@@ -31,8 +31,7 @@ from biomark.recognizers.given import GivenRecognizer
 from biomark.recognizers.normalizing import NormalizingRecognizer
 from biomark.recognizers.tagging import CARD, WEIGHTS, load_onnx
 from biomark.settings import PromptOptions, ServerOptions
-from biomark.spans import Document
-from biomark.training.recipe import RECIPE, RUN, SCORES, task_of
+from biomark.training.recipe import RECIPE, RUN, SCORES, saved_values, task_of
 
 if TYPE_CHECKING:
     from biomark.recognizers.prompted import PromptedRecognizer
@@ -175,7 +174,7 @@ def _load_prompted(name: str, asking: Asking, store: Path | None, prompting: Pro
         options,
         pool=examples(options.demonstrations, reject=prompting.reject) if options.demonstrations else (),
         store=Store(store) if store is not None and options.ontology else None,
-        mentions=_mentions(load()) if options.choose == "entity-knn" else None,
+        drafter=load() if options.choose == "entity-knn" else None,
     )
 
 
@@ -208,16 +207,6 @@ def _in_process(name: str, asking: Asking, prompting: Prompting) -> Chat:
     decoder = Decoder(model, vocabulary) if marks else None
     file = cache_file(prompting.server)
     return InProcess(model, vocabulary, tokenizer, batch=asking.batch, decoder=decoder, cache=file)
-
-
-def _mentions(recognizer: Recognizer) -> Callable[[str], list[str]]:
-    """What a recognizer finds in a sentence, as it is written there."""
-
-    def find(text: str) -> list[str]:
-        found = next(iter(recognizer.annotate([Document("", text)])))
-        return [entity.mention(text) for entity in found.document.entities]
-
-    return find
 
 
 def prompted(recognizer: Recognizer) -> tuple[PromptedRecognizer, ...]:
@@ -275,7 +264,7 @@ def normalizing(
 def is_generative(folder: Path) -> bool:
     """Whether a folder holds a causal language model."""
     recipe = folder / RECIPE
-    return recipe.is_file() and task_of(json.loads(recipe.read_text("utf-8"))) == "generative"
+    return recipe.is_file() and task_of(saved_values(recipe)) == "generative"
 
 
 def _load_generative(folder: Path, asking: Asking) -> Recognizer:
@@ -342,7 +331,7 @@ def describe(name: str) -> Mapping[str, object]:
     folder = folder_of(name)
     for file in (CARD, RECIPE):
         if (folder / file).is_file():
-            facts: dict[str, object] = json.loads((folder / file).read_text("utf-8"))
+            facts: dict[str, object] = saved_values(folder / file)
             break
     else:
         raise ModelError(f"{folder}: holds neither {CARD} nor {RECIPE}; is it a model's folder?")

@@ -13,10 +13,11 @@ from dataclasses import replace
 
 from biomark.spans import Document, Span, whole_text
 
+# Runs of stops and blanks are tried from their beginnings alone, or long ones would cost their squares.
 _CANDIDATE = re.compile(
     r"""
-    (?P<stop>[.!?…]+)(?P<close>["'”’)\]}»]*)(?P<gap>\s+)      # a stop, what it closes, white space
-    | (?P<empty>[^\S\n]*\n\s*\n\s*)                           # an empty line
+    (?<![.!?…])(?P<stop>[.!?…]++)(?P<close>["'”’)\]}»]*+)(?P<gap>\s+)  # a stop, what it closes, white space
+    | (?<![^\S\n])(?P<empty>[^\S\n]*+\n\s*\n\s*)                    # an empty line
     | (?<=[:;])(?P<item>[^\S\n]*\n\s*)(?=[-*•\d])             # a list that begins after a colon
     """,
     re.VERBOSE,

@@ -48,6 +48,13 @@ def test_types_and_type_map(biomark: Callable, files: tuple[Path, Path]) -> None
     assert list(json.loads(mapped.out)["types"]) == ["class", "disease"]
 
 
+def test_types_that_look_like_markup(biomark: Callable, tmp_path: Path) -> None:
+    path = tmp_path / "gold.pubtator"
+    path.write_text("1|t|Gout and colds\n1|a|\n1\t0\t4\tGout\t[red]x[/blue]\n1\t9\t14\tcolds\t[dim]\n\n")
+    found = biomark("evaluate", path, path)
+    assert (found.status, "[red]x[/blue]" in found.out, "[dim]" in found.out) == (0, True, True)
+
+
 def test_the_report_is_written(biomark: Callable, files: tuple[Path, Path], tmp_path: Path) -> None:
     outcome = biomark("evaluate", *files, "--report", tmp_path / "report", "--training", files[0], "--json")
     assert outcome.status == 0

@@ -110,7 +110,8 @@ def test_types_are_compared_under_biomarks_names() -> None:
     gold = document(replace(SEVERE_ASTHMA, type="SpecificDisease"), replace(ASPIRIN, type="Substance"))
     predicted = document(replace(SEVERE_ASTHMA, type="Disease"), replace(ASPIRIN, type="Drug"))
     assert evaluate([gold], [predicted]).overall.strict.counts == Counts(1, 0, 1)
-    assert evaluate([gold], [predicted], type_map={"Substance": "chemical"}).overall.strict.counts == Counts(2, 0, 0)
+    for name in ("chemical", "Drug"):  # in any spelling
+        assert evaluate([gold], [predicted], type_map={"Substance": name}).overall.strict.counts == Counts(2, 0, 0)
 
 
 def test_duplicates_count_once_whatever_their_ids() -> None:

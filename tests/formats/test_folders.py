@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import os
+import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -176,6 +179,15 @@ BIOC = b'<?xml version="1.0"?>\n<collection><document><id>1</id></document></col
         ("x.iob", b"", "conll"),
         ("x.bio", b"Gout\tO\n", "conll"),
         ("x", b"Gout\tO\n", "conll"),
+        ("x.txt", b"Gout B-Disease\nis O\n\n", "conll"),
+        ("x.txt", b"Gout\tB-Disease\n", "conll"),
+        ("x.txt", b"Chronic hepatitis B\nThe patient has fever.\nGiven aspirin.\n", "text"),
+        ("x.txt", b"Angiotensin I\n", "text"),
+        ("x.txt", b"Blood of type O\n", "text"),
+        ("x.txt", b"Vitamin E\nVitamin B\n", "text"),
+        ("x.json", b'\xef\xbb\xbf{"source":"x","documents":[{"id":"1","passages":[]}]}', "bioc_json"),
+        ("x.json", b'{"id":"1","passages":[{"text":"' + b"gout " * 2000 + b'","offset":0}]}', "bioc_json"),
+        ("x.json", b'{"id":"1","text":"gout","passages":[{"start":0,"end":4}]}', "jsonl"),
         ("x.in", b"S1 Gout\n", "bc2gm"),
         ("x.unknown", PUBTATOR, "pubtator"),
         ("x.unknown", b"Gout\n", None),
@@ -197,6 +209,80 @@ def test_format_of_a_file(name: str, data: bytes, format: str | None, tmp_path: 
 )
 def test_format_to_write(name: str, format: str) -> None:
     assert formats.guess_format(Path(name), writing=True).name == format
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_is_read_whole(tmp_path: Path) -> None:
+    data = b"".join(b"%d|t|Gout number %d\n%d|a|\n\n" % (n, n, n) for n in range(5000))
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(FormatError, match="say --from"):  # and nothing of it is gone
+        formats.guess_format(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(data,))
+    writer.start()
+    source = formats.Source(pipe)
+    positions = [source.position() for _ in formats.read(source, "pubtator")]
+    writer.join()
+    assert positions == [0] * 5000
+
+
+def test_names_of_files_that_are_no_ids_of_ours(tmp_path: Path) -> None:
+    deep = tmp_path / "in" / "/".join(["a folder with a rather long name"] * 8)
+    deep.mkdir(parents=True)
+    (deep / "x.txt").write_text("Gout")
+    with open(os.fsencode(tmp_path / "in") + b"/caf\xe9.txt", "wb") as file:
+        file.write(b"Gout")
+    ids = {document.id for document in formats.read(tmp_path / "in")}
+    assert ids == {(deep / "x").relative_to(tmp_path / "in").as_posix(), r"caf\xe9"}
+    (document,) = formats.read(Path(os.fsdecode(os.fsencode(tmp_path / "in") + b"/caf\xe9.txt")))
+    formats.write([document], tmp_path / "out.jsonl")
+    assert next(formats.read(tmp_path / "out.jsonl")) == document
+
+
+def test_where_nothing_can_be_written_or_read(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    documents = [Document("1", "a")]
+    for path, format, told in (
+        (tmp_path / "folder", "jsonl", "folder: cannot be written: it is a folder"),
+        (tmp_path / "file" / "x", "brat", "cannot be written"),
+        (tmp_path / ("x" * 300), "jsonl", "cannot be written"),
+    ):
+        with pytest.raises(FormatError, match=told):
+            formats.write(documents, path, format)
+    with pytest.raises(FormatError, match="there is no such file or folder"):
+        next(formats.read(tmp_path / ("x" * 300), "jsonl"))
+    (tmp_path / "link.jsonl").symlink_to(tmp_path / "target.jsonl")
+    formats.write(documents, tmp_path / "link.jsonl")
+    assert (tmp_path / "link.jsonl").is_symlink()
+    assert list(formats.read(tmp_path / "target.jsonl")) == documents
+
+
+def test_lines_about_mentions_that_were_replaced_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("No gout. Headache after colchicine.")
+    (tmp_path / "a.ann").write_text(
+        "T1\tDisease 3 7\tgout\nT2\tDrug 24 34\tcolchicine\nA1\tNegated T1\n#1\tAnnotatorNotes T2\twrong dose\n"
+    )
+    (document,) = formats.read(tmp_path)
+    found = replace(document, entities=(Entity((Span(9, 17),), "Symptom"), document.entities[1]), relations=())
+    lost = formats.write([found], tmp_path / "out", "brat")
+    assert (tmp_path / "out/a.ann").read_text() == (
+        "T3\tSymptom 9 17\tHeadache\nT2\tDrug 24 34\tcolchicine\n#1\tAnnotatorNotes T2\twrong dose\n"
+    )
+    assert lost == {"brat lines about mentions that are not there": 1}
+
+
+def test_bc2gm_writes_what_it_can_read(tmp_path: Path) -> None:
+    blank, gene = Entity((Span(4, 5),), "gene"), Entity((Span(0, 4),), "gene")
+    document = Document("S1", "IL-2\nis", entities=(gene, blank), alternatives=(gene,))
+    lost = formats.write([document], tmp_path / "x.in")
+    assert (lost["mentions of white space alone"], lost["line ends (written as blanks)"]) == (1, 1)
+    (found,) = formats.read(tmp_path / "x.in")
+    assert (len(found.entities), len(found.alternatives)) == (1, 1)
+    formats.write([replace(document, alternatives=())], tmp_path / "x.in")
+    assert next(formats.read(tmp_path / "x.in")).alternatives == ()
+    with pytest.raises(FormatError, match="no bars"):
+        formats.write([Document("a|b", "x")], tmp_path / "y.in")
 
 
 def test_an_interrupted_write_leaves_nothing(tmp_path: Path) -> None:

@@ -134,6 +134,7 @@ CASES = [
     ("pubtator", "1|t|Gout\n1|a|\n1\t0\t4\tGout\tDisease\tD\tx\ty\n\n2|t|ok\n", "5 to 7 columns", 3, "1"),
     ("pubtator", "1|t|Gout\n1|a|\n1\t0\t4\n\n2|t|ok\n", "5 to 7 columns", 3, "1"),
     ("pubtator", "1|t|Gout\n1|a|\n1\t0\t4\tGout\n\n2|t|ok\n", "5 to 7 columns", 3, "1"),
+    ("pubtator", f"1|t|Gout\n1|a|\n1\t0\t{'9' * 5000}\tGout\tDisease\n\n2|t|ok\n", "not offsets", 3, "1"),
     ("pubtator", "lost\n\n2|t|ok\n", "begins with", 1, None),
     ("pubtator", "1|t|Gout\n7|a|\n\n2|t|ok\n", "another document", 2, "1"),
     ("jsonl", '{"id": "x"}\n{"id": "2", "text": "ok"}\n', "neither", 1, "x"),

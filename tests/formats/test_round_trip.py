@@ -70,6 +70,13 @@ def every_file() -> list[tuple[str, str]]:
     return [(format, name) for format, names in FILES.items() for name in names]
 
 
+@pytest.mark.parametrize("format", ["brat", "text"])
+def test_a_text_that_begins_like_a_byte_order_mark(format: str, tmp_path: Path) -> None:
+    text = "\ufeffGout"
+    formats.write([Document("a", text)], tmp_path / "out", format)
+    assert [document.text for document in formats.read(tmp_path / "out", format)] == [text]
+
+
 def test_the_list_of_files_is_complete(corpora: Path) -> None:
     suffixes = {"**/*.pubtator", "**/*.bioc.xml", "iob/*/*.tsv", "bc2gm/*.in", "clinical/*.jsonl"}
     found = {str(path.relative_to(corpora)) for suffix in suffixes for path in corpora.glob(suffix)}

@@ -8,7 +8,7 @@ from pathlib import Path
 from biomark import evaluation, models
 from biomark.bench import Contestant, machine, measure, spacy_ner
 from biomark.entity_types import with_canonical_types
-from biomark.errors import MissingExtraError
+from biomark.errors import MissingExtraError, UsageError
 from biomark.formats import Reject, raise_rejected
 from biomark.recognizers import Recognizer
 from biomark.sentences import with_sentences
@@ -45,10 +45,13 @@ def annotate(
         progress: is called with a line for each of its epochs.
 
     Raises:
+        UsageError: if there is no sentence, or the model is no tagging model.
         MissingExtraError: if transformers is not installed, or spaCy, where it is wanted.
     """
     split = [with_sentences(document) for document in documents]
     sentences = [sentence.of(document.text) for document in split for sentence in document.sentences]
+    if not sentences:
+        raise UsageError("there is no sentence to annotate; name a file or split that has documents")
     recognizer = models.load(model)
     alone = [Document(str(n), sentence) for n, sentence in enumerate(sentences)]
     contestants = [
@@ -109,6 +112,8 @@ def _pipelines(sentences: Sequence[str], model: str, weights: Path | None) -> li
     except ImportError as error:
         raise MissingExtraError(error.name or "transformers", "train") from error
     facts = models.describe(model)
+    if "encoder" not in facts:
+        raise UsageError(f"{model} is no tagging model; this compares one with a pipeline of its size")
     encoder = weights_folder(str(facts["encoder"]))
     types = facts["types"]
     labels = ["O", *(f"{tag}-{type}" for type in (types if isinstance(types, list) else []) for tag in "BI")]

@@ -25,7 +25,7 @@ from biomark.evaluation.identifiers import Ids, candidates, identifiers
 from biomark.formats import Reject
 from biomark.identifiers import namespace
 from biomark.knowledge.building import TermSource, build
-from biomark.knowledge.normalization import THRESHOLD, Normalizer
+from biomark.knowledge.normalization import EMBEDDING, EMBEDDING_THRESHOLD, THRESHOLD, Normalizer
 from biomark.knowledge.store import Store
 from biomark.spans import Document, Entity
 
@@ -124,7 +124,7 @@ def _scores(pairs: Sequence[tuple[Mention, Entity]]) -> dict[str, object]:
     for type in sorted({mention.type for mention, _ in pairs}):
         mine = [(m, replace(e, type=type)) for m, e in pairs if m.type == type]
         first = [m.gold == identifiers(e) for m, e in mine]
-        sure = [float(e.infons.get("identifier_score", 0)) >= THRESHOLD for _, e in mine]
+        sure = [_is_sure(e) for _, e in mine]
         five = [right or m.gold in candidates(e) for right, (m, e) in zip(first, mine, strict=True)]
         found[type] = {
             "mentions": len(mine),
@@ -134,6 +134,12 @@ def _scores(pairs: Sequence[tuple[Mention, Entity]]) -> dict[str, object]:
             "right": round(sum(a and b for a, b in zip(first, sure, strict=True)) / len(mine), 4),
         }
     return found
+
+
+def _is_sure(entity: Entity) -> bool:
+    """Whether an answer is likely enough to be given."""
+    least = EMBEDDING_THRESHOLD if entity.infons.get("normalized") == EMBEDDING else THRESHOLD
+    return float(entity.infons.get("identifier_score", 0)) >= least
 
 
 def _other(make: Callable[[Names], Answer], store: Store, mentions: Sequence[Mention], held: Sequence[bool]) -> object:

@@ -35,6 +35,16 @@ def read_body(body: bytes) -> Mapping[str, Any]:
     return found
 
 
+async def lines_of(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
+    """The lines of a stream of events, split at line feeds alone: texts may hold what Unicode calls line ends."""
+    rest = b""
+    async for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line.decode("utf-8", "replace")
+    yield rest.decode("utf-8", "replace")
+
+
 async def read_stream(lines: AsyncIterator[str]) -> Mapping[str, Any]:
     """The object that a response would have been without streaming.
 

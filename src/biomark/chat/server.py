@@ -23,7 +23,7 @@ from weakref import WeakValueDictionary
 
 from biomark.chat import USER, Ask, Message, Reply, Request, Unanswered
 from biomark.chat.account import Account, Prices, parse_budget
-from biomark.chat.answers import kept_of, read_body, read_stream, without_thoughts
+from biomark.chat.answers import kept_of, lines_of, read_body, read_stream, without_thoughts
 from biomark.chat.cache import Cache, Kept, key_of
 from biomark.chat.failures import failure_of
 from biomark.chat.templates import PLAIN_STOPS, ChatTemplate, completion, ended, load_template
@@ -324,7 +324,7 @@ class _Session:
         ask: Any = client.completions.create if self._options.completions else client.chat.completions.create
         async with ask(**payload, extra_body=self._extras or None) as response:
             if "text/event-stream" in response.headers.get("content-type", ""):
-                return await read_stream(response.iter_lines())
+                return await read_stream(lines_of(response.iter_bytes()))
             return read_body(await response.read())
 
     def _key(self, request: Request) -> bytes:

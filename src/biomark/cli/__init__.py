@@ -50,9 +50,9 @@ for name, group in (("corpora", data.app), ("models", models.app), ("knowledge",
 
 
 def main() -> None:
-    """Run the command line; an error of biomark's own is one message and exit status 2."""
+    """Run the command line; an error of biomark's own, or such as a full disk, is one message and exit status 2."""
     try:
         app(prog_name="biomark")
-    except BiomarkError as error:
+    except (BiomarkError, OSError) as error:
         typer.echo(f"biomark: {error}", err=True)
         sys.exit(2)

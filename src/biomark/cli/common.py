@@ -59,6 +59,12 @@ def tell_lost(lost: Mapping[str, int]) -> None:
         typer.echo(f"left out: {count} {what}", err=True)
 
 
+def check_output(output: Path, inputs: Iterable[str]) -> None:
+    """Whether a command would overwrite what it reads."""
+    if any(Path(name).exists() and Path(name).resolve() == output.resolve() for name in inputs):
+        raise UsageError(f"{output}: is input and output at once; write somewhere else")
+
+
 def check_record(file: Path | None) -> None:
     """Whether a record can be written there, before anything is paid for."""
     if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
@@ -83,9 +89,9 @@ def print_out(shown: RenderableType) -> None:
     from rich.console import Console
     from rich.measure import Measurement
 
-    console = Console()
+    console = Console(markup=False)
     least = Measurement.get(console, console.options.update(width=_WIDEST), shown).minimum
-    Console(width=max(console.width, least)).print(shown)
+    Console(width=max(console.width, least), markup=False).print(shown)
 
 
 def say(message: str) -> None:

@@ -14,6 +14,7 @@ from biomark.cli.common import (
     Json,
     Progress,
     Rejects,
+    check_output,
     check_record,
     print_json,
     print_out,
@@ -38,6 +39,7 @@ def demonstrations(
     """Make instruction demonstrations of annotated corpora: instruction, input, output."""
     from biomark import prompts
 
+    check_output(output, corpora)
     rejects, lost = Rejects(), Counter[str]()
     wanted = parse_types(types) if types else None
     found = prompts.from_corpora(
@@ -71,6 +73,7 @@ def invent(
     from biomark.progress import progress_bar
 
     check_record(record)
+    check_output(output, seeds)
     rejects, lost = Rejects(), Counter[str]()
     wanted = parse_types(types)
     pool = retrieval.examples(seeds, wanted, reject=rejects, lost=lost)

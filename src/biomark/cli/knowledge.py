@@ -6,15 +6,12 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from biomark.cli.common import Json, Progress, Rejects, print_json, print_out, say, tell
+from biomark.cli.common import Json, Progress, Rejects, check_output, print_json, print_out, say, tell
 from biomark.entity_types import parse_types
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(help="Stores of terms: names, identifiers, definitions.", no_args_is_help=True)
 _Store = Annotated[Path, typer.Argument(metavar="STORE", help="A file that `knowledge build` made.")]
@@ -46,6 +43,7 @@ def knowledge_build(
     from biomark.knowledge.sources import open_source
     from biomark.progress import progress_bar
 
+    check_output(output, sources)
     rejects = Rejects()
     opened = [open_source(name, from_) for name in sources]
     type = parse_types(type_)[0] if type_ else None

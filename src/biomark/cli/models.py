@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from biomark.cli.common import Json, Rejects, needs_extra, print_json, print_out, say
+from biomark.cli.common import Json, Rejects, check_output, needs_extra, print_json, print_out, say
 from biomark.errors import UsageError
-
-if TYPE_CHECKING:
-    pass
 
 
 def train(
@@ -21,7 +18,7 @@ def train(
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The run's folder; else runs/NAME.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the last checkpoint.")] = False,
-    grid: Annotated[bool, typer.Option("--grid", help="Try all settings of the recipe's table [grid].")] = False,
+    grid: Annotated[bool, typer.Option("--grid", help="Try all settings of the recipe's table named grid.")] = False,
 ) -> None:
     """Train a model by a recipe; with --grid one by each setting that it lists, of which the best is chosen."""
     from biomark import models
@@ -55,9 +52,9 @@ def export(
     from biomark import models
 
     rejects = Rejects()
-
     exporter = needs_extra("biomark.training.export", "train")
     run = models.folder_of(str(model))
+    check_output(output, [str(run)])
     if models.is_generative(run):
         if fp32:
             raise UsageError(
@@ -75,7 +72,7 @@ app = typer.Typer(help="The models at hand.", no_args_is_help=True)
 
 @app.command("list")
 def models_list(*, json_: Json = False) -> None:
-    """List the model of the package and those under runs/."""
+    """List the models of the package and those under runs/."""
     from biomark import models
 
     rows = {name: models.describe(name) for name in models.names()}
@@ -88,7 +85,9 @@ def models_list(*, json_: Json = False) -> None:
 
 
 @app.command("show")
-def models_show(model: Annotated[str, typer.Argument(help="`default`, a folder, or a name under runs/.")]) -> None:
+def models_show(
+    model: Annotated[str, typer.Argument(help="`default`, `nano`, a folder, or a name under runs/.")],
+) -> None:
     """Show what a model was made of and how it scored, as JSON."""
     from biomark import models
 

@@ -248,12 +248,12 @@ class Place:
             unpack_gguf(build.model.model, folder)
         else:
             self._train(build, folder, rejected.append)
-        # Several times the model's size, for a resumption that is not needed any more.
-        for path in [path for name in _LEFTOVERS for path in folder.glob(name)]:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
         seconds = round(time.perf_counter() - begin, 1)
         facts = {"cell": self.facts(build), "seconds": seconds, "rejected": len(rejected)}
         write_json(folder / DONE, facts)
+        # Several times the model's size, for a resumption that is not needed any more.
+        for path in [path for name in _LEFTOVERS for path in folder.glob(name)]:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         return folder
 
     def _train(self, build: Build, folder: Path, reject: Callable[[Rejected], None]) -> None:

@@ -160,7 +160,7 @@ class Figures:
         elif claim.kind == "matches":
             verdict = "holds" if down == 0 else "holds in part" if down < len(found) else "does not hold"
         elif up == 0:
-            verdict = "does not hold"
+            verdict = "does not hold" if down else "not shown"
         else:
             verdict = "holds" if up > len(found) / 2 and not down else "holds in part"
         told = "; ".join(f"{self.names[test]} {estimate.points()}" for test, estimate in found.items())

@@ -7,6 +7,7 @@ hold. Files whose name ends in `.gz` are compressed and uncompressed on the way.
 
 from __future__ import annotations
 
+import codecs
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -27,7 +28,7 @@ from biomark.formats import (
     terminal,
     text,
 )
-from biomark.formats.base import Format, Reject, Sink, Source
+from biomark.formats.base import Format, Reject, Sink, Source, exists
 from biomark.spans import Document, Rejected
 
 FORMATS: dict[str, Format] = {
@@ -101,7 +102,7 @@ def read(
     source = _source(path)
     if source.path is None and format is None:
         raise FormatError(f"say the format of a stream (--from): one of {_names(writing=False)}")
-    if source.path is not None and not source.path.exists():
+    if source.path is not None and not exists(source.path):
         raise FormatError(f"{source.path}: there is no such file or folder")
     found = format_named(format) if format else guess_format(Path(source.name))
     if found.read is None:  # pragma: no cover - format_named and guess_format look at it
@@ -165,7 +166,9 @@ def _sniff(path: Path) -> Format | None:
         return brat.FORMAT if any(path.rglob("*.ann")) else text.FORMAT
     if path.suffix == ".txt" and path.with_suffix(".ann").exists():
         return brat.FORMAT
-    head = Source(path).head()
+    if not path.is_file():  # a pipe, whose beginning would be gone
+        return None
+    head = Source(path).head().removeprefix(codecs.BOM_UTF8)
     return next((f for f in FORMATS.values() if f.read is not None and f.sniff is not None and f.sniff(head)), None)
 
 
@@ -182,4 +185,4 @@ def _unique(documents: Iterator[Document], source: Source, reject: Reject) -> It
         source.reject(reject, reason, raw=document.text, document_id=document.id, line=source.line)
 
 
-__all__ = ["FORMATS", "Format", "Reject", "Sink", "Source", "format_named", "guess_format", "read", "write"]
+__all__ = ["FORMATS", "Format", "Reject", "Sink", "Source", "exists", "format_named", "guess_format", "read", "write"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import gzip
 import io
 import os
@@ -37,6 +38,24 @@ class Line:
     number: int
     text: str
     problem: str | None = None
+
+
+def is_offset(column: str) -> bool:
+    """Whether it is a whole number of a size that a text can have; Python refuses to read one of 5,000 digits."""
+    return column.isascii() and column.isdigit() and len(column) < 19
+
+
+def exists(path: Path) -> bool:
+    """Whether there is a file or folder; a name that no file can have is that of none."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def with_mark(text: str) -> str:
+    """A text as the whole of a file: where it begins with U+FEFF, with another one, since readers take one off."""
+    return "\ufeff" + text if text.startswith("\ufeff") else text
 
 
 class Source:
@@ -82,7 +101,7 @@ class Source:
 
     def position(self) -> int:
         """How many bytes of the file on the disk have been read: 0 before it is opened, all once it is closed."""
-        if self._raw is None:
+        if self._raw is None or not (self._raw.closed or self._raw.seekable()):
             return 0
         return Path(self._raw.name).stat().st_size if self._raw.closed else self._raw.tell()
 
@@ -174,12 +193,16 @@ class Sink:
                 handle.flush()
                 handle.detach()
             return
-        if str(target) == os.devnull or (target.exists() and not target.is_file()):
+        if exists(target) and not target.is_file() and not target.is_dir():  # such as /dev/null
             with target.open("w", encoding="utf-8", newline="\n") as device:
                 yield device
             return
+        if os.path.islink(target):  # or a file would take the link's place
+            target = target.resolve()
         part = target.with_name(target.name + ".part")
         try:
+            if exists(target) and target.is_dir():
+                raise IsADirectoryError(errno.EISDIR, "it is a folder; name a file")
             target.parent.mkdir(parents=True, exist_ok=True)
             opened = gzip.open(part, "wb") if target.suffix == ".gz" else part.open("wb")  # noqa: SIM115 - closed below
         except OSError as error:

@@ -19,7 +19,7 @@ from biomark.formats.base import Format, Line, Reject, Sink, Source
 from biomark.formats.losses import add, count_losses
 from biomark.spans import Document, Entity, Span
 
-_MENTION = re.compile(r"([^|]+)\|(\d+) (\d+)\|(.*)")
+_MENTION = re.compile(r"([^|]+)\|(\d{1,18}) (\d{1,18})\|(.*)")
 
 
 def read(source: Source, reject: Reject) -> Iterator[Document]:
@@ -160,14 +160,17 @@ def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None
     if rows:
         with sink.open(alternative) as alternatives:
             alternatives.writelines(rows)
+    else:  # those of other sentences that were written here would be taken for theirs
+        alternative.unlink(missing_ok=True)
 
 
 def _sentence(document: Document, lost: Counter[str]) -> str:
     whole = ("sentence offsets",) if len(document.sentences) <= 1 else ()
     count_losses(document, lost, holds=("mentions", "alternatives", *whole))
-    text = re.sub(r"[\n\r]", " ", document.text)
-    if any(character.isspace() for character in document.id):
-        raise FormatError(f"document {document.id!r}: BC2GM ids hold no white space")
+    text, ends = re.subn(r"[\n\r]", " ", document.text)
+    add(lost, "line ends (written as blanks)", ends)
+    if re.search(r"[\s|]", document.id):
+        raise FormatError(f"document {document.id!r}: BC2GM ids hold no white space and no bars")
     return f"{document.id} {text}\n"
 
 
@@ -179,6 +182,9 @@ def _rows(document: Document, entities: Iterable[Entity], lost: Counter[str]) ->
     for entity in entities:
         if entity.type != "ALTGENE" and canonical(entity.type) != "gene":
             add(lost, "mentions of other types than gene")
+            continue
+        if before[entity.start] == before[entity.end]:
+            add(lost, "mentions of white space alone")
             continue
         mention = re.sub(r"[\n\r]", " ", entity.extent.of(document.text))
         rows.append(f"{document.id}|{before[entity.start]} {before[entity.end] - 1}|{mention}\n")

@@ -13,13 +13,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from biomark.errors import FormatError, SpanError
-from biomark.formats.base import Format, Reject, Sink, Source
+from biomark.formats.base import Format, Reject, Sink, Source, is_offset
 from biomark.formats.bioc import Annotation, Link, Part, Record, read_record, write_record
 from biomark.formats.json_stream import Broken, JsonStream
 from biomark.formats.jsonl import Json, no_surrogates, objects_of, text_of
 from biomark.spans import Document
 
 _LISTS = ("documents", "PubTator3")
+_LOOKS_LIKE = re.compile(
+    rb'\s*[\[{].*(?<!\\)"(?:(?:documents|PubTator3|offset)"\s*:|passages"\s*:\s*\[\s*\{\s*"(?:text|infons)"\s*:)',
+    re.DOTALL,
+)
 _KNOWN = ("id", "infons", "passages", "annotations", "relations")
 
 
@@ -143,7 +147,7 @@ def _text(value: object) -> str:
 
 def _whole(values: Json, key: str) -> int:
     number = values.get(key)
-    if isinstance(number, str) and number.isascii() and number.isdigit():
+    if isinstance(number, str) and is_offset(number):
         return int(number)
     if type(number) is not int or number < 0:
         raise FormatError(f'"{key}" must be a whole number, not {number!r:.80}')
@@ -202,6 +206,6 @@ FORMAT = Format(
     (".bioc.json", ".json", ".biocjson"),
     read,
     write,
-    sniff=lambda head: re.search(rb'^\s*[\[{].*(?<!\\)"(documents|PubTator3|offset)"\s*:', head, re.DOTALL) is not None,
+    sniff=lambda head: _LOOKS_LIKE.match(head) is not None,
     ambiguous=True,
 )

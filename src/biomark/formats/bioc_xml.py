@@ -34,7 +34,7 @@ def read(source: Source, reject: Reject) -> Iterator[Document]:
         id = element.findtext("id")
         try:
             yield read_record(_record(element), source, reject)
-        except (FormatError, SpanError) as error:
+        except (FormatError, SpanError, RecursionError) as error:
             source.reject(reject, str(error), document_id=id, line=line_of(element))
 
 
@@ -91,7 +91,7 @@ def _place(location: Element, name: str) -> int:
 
 
 def _whole(number: str | None, what: str, element: Element) -> int:
-    if number is None or not re.fullmatch(r"\s*\d+\s*", number, re.ASCII):
+    if number is None or not re.fullmatch(r"\s*\d{1,18}\s*", number, re.ASCII):
         raise FormatError(f"line {line_of(element)}: the {what} is no whole number: {number!r}")
     return int(number)
 

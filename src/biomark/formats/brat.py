@@ -20,13 +20,13 @@ from itertools import count
 from pathlib import Path
 
 from biomark.errors import FormatError, SpanError
-from biomark.formats.base import Format, Line, Reject, Sink, Source
-from biomark.formats.identifiers import file_name, file_stem
+from biomark.formats.base import Format, Line, Reject, Sink, Source, with_mark
+from biomark.formats.identifiers import decoded, file_name, file_stem
 from biomark.formats.jsonl import Json, infons_of, score_of
 from biomark.formats.losses import GAPS, add, count_losses, one_line
 from biomark.spans import Document, Entity, Infons, Relation, Span
 
-_MENTION = re.compile(r"(T\S+)\t(.*) (\d+ \d+(?:;\d+ \d+)*)\t(.*)", re.DOTALL)
+_MENTION = re.compile(r"(T\S+)\t(.*) (\d{1,18} \d{1,18}(?:;\d{1,18} \d{1,18})*)\t(.*)", re.DOTALL)
 _IDENTIFIER = re.compile(r"N\S+\tReference (T\S+) ([^\t]*)(?:\t(.*))?", re.DOTALL)
 _RELATION = re.compile(r"(R\S+)\t(\S+) ([^\s:]+):(\S+) ([^\s:]+):(\S+)\s*")
 _NOTE = re.compile(r"#\S+\tbiomark (T\S+)\t(.*)", re.DOTALL)
@@ -51,7 +51,7 @@ def read(source: Source, reject: Reject) -> Iterator[Document]:
     if source.path is None:
         raise FormatError("brat is a folder of files, or a file; it cannot be read from a stream")
     if not source.path.is_dir():
-        yield from _pair(source.path.with_suffix(""), source.path.stem, reject)
+        yield from _pair(source.path.with_suffix(""), decoded(source.path.stem), reject)
         return
     folder = source.path
     stems = {path.with_suffix("") for suffix in ("txt", "ann") for path in folder.rglob(f"*.{suffix}")}
@@ -186,12 +186,15 @@ def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None
     folder = sink.path
     if folder is None or folder.is_file() or folder.suffix in (".ann", ".txt"):
         raise FormatError("brat is written into a folder; name one")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FormatError(f"{folder}: cannot be written: {error.strerror or error}") from error
     for document in documents:
         name = file_name(document.id)
         annotations = _lines(document, lost)
         with sink.open(folder / f"{name}.txt") as out:
-            out.write(document.text)
+            out.write(with_mark(document.text))
         with sink.open(folder / f"{name}.ann") as out:
             out.writelines(f"{line}\n" for line in annotations)
 
@@ -201,7 +204,7 @@ def _lines(document: Document, lost: Counter[str]) -> list[str]:
     holds = ("mentions", GAPS, "identifiers", "scores", "mention infons", "relations")
     count_losses(replace(document, infons=document.infons.without(_RAW)), lost, holds=holds)
     raw = document.infons[_RAW].split("\n") if _RAW in document.infons else []
-    names = _names(document.entities)
+    names = _names(document.entities, {name for line in raw for name in _references(line)})
     taken = {line.partition("\t")[0] for line in raw}
     ids, notes = _fresh("N", taken), _fresh("#", taken)
     lines: list[str] = []
@@ -219,15 +222,16 @@ def _fresh(letter: str, taken: set[str]) -> Iterator[str]:
     return (id for number in count(1) if (id := f"{letter}{number}") not in taken)
 
 
-def _names(entities: tuple[Entity, ...]) -> list[str]:
-    """The mentions' ids: their own where they are brat's, else their numbers."""
+def _names(entities: tuple[Entity, ...], meant: set[str]) -> list[str]:
+    """The mentions' ids: their own where they are brat's, else numbers that no line gives to another (`meant`)."""
     own = [entity.infons.get("id", "") for entity in entities]
-    taken = {id for id in own if re.fullmatch(r"T\S+", id)}
+    kept = {id for id in own if re.fullmatch(r"T\S+", id)}
+    taken = kept | meant
     used: set[str] = set()
     names = []
     spare = _fresh("T", taken | {f"T{number}" for number in range(1, len(own) + 1)})
     for number, id in enumerate(own, 1):
-        wanted = id if id in taken else f"T{number}"
+        wanted = id if id in kept else f"T{number}"
         name = next(spare) if wanted in used or (wanted in taken and wanted != id) else wanted
         used.add(name)
         names.append(name)

@@ -37,6 +37,7 @@ _START = "-DOCSTART-"
 _TAG = re.compile(r"(?:([BIOESLUM])|([BIESLUM])-(.*))", re.DOTALL)
 _TOKEN = re.compile(r"[^\W_]+|[^\w\s]|_")
 _NO_TYPE = "entity"
+_TAGGED = re.compile(rb"[^\s{<]\S*[ \t](?:\S*[ \t])*(O|[BIESLUM](?:-\S+)?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,10 +308,12 @@ def _unescaped(column: str) -> str:
         raise FormatError(f"column {column!r} is not written in escapes: {error}") from error
 
 
-FORMAT = Format(
-    "conll",
-    (".conll", ".iob", ".iob2", ".bio", ".tsv"),
-    read,
-    write,
-    sniff=lambda head: re.match(rb"\s*[^\s{<]\S*[ \t](\S*[ \t])*(O|[BIESLUM](-\S+)?)[ \t]*\r?(\n|$)", head) is not None,
-)
+def _looks_like(head: bytes) -> bool:
+    """Whether every line ends in a tag; without tabs several with an `O` among them, for "vitamin E" is a text."""
+    *lines, last = (line.strip() for line in head.split(b"\n"))
+    lines = [line for line in lines or [last] if line]  # the last one may be cut off
+    tags = [match[1] for line in lines if (match := _TAGGED.fullmatch(line))]
+    return len(lines) == len(tags) > 0 and (b"\t" in lines[0] or (len(tags) > 1 and b"O" in tags))
+
+
+FORMAT = Format("conll", (".conll", ".iob", ".iob2", ".bio", ".tsv"), read, write, sniff=_looks_like)

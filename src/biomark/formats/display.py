@@ -28,7 +28,7 @@ PALETTE = (
     ("#f3c7f7", "#66296c"),
     ("#c9f2d2", "#1b5535"),
 )
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]|\r(?!\n)")
 
 
 class Colours:
@@ -80,7 +80,7 @@ def pieces(paragraph: Span, entities: Iterable[Entity]) -> Iterator[Piece]:
 def visible(text: str) -> str:
     """The text with a symbol in place of each control character, so that none reaches a terminal or a page.
 
-    Every code point stays one code point; tabs and line feeds stay as they are.
+    Every code point stays one code point; tabs and line ends stay as they are.
     """
     return _CONTROL.sub(lambda match: chr(0x2400 + ord(match[0])) if match[0] < " " else "\ufffd", text)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import PurePath
 from urllib.parse import quote, unquote
@@ -41,9 +42,17 @@ def file_stem(path: PurePath) -> str:
     Args:
         path: without suffix, relative to the folder that is read.
     """
-    name = path.as_posix()
+    name = decoded(path.as_posix())
     id = "" if name == "%" else unquote(name)
-    return id if file_name(id) == name else name
+    try:
+        return id if file_name(id) == name else name
+    except FormatError:  # a path of many folders
+        return name
+
+
+def decoded(name: str) -> str:
+    """A file's name as a text: bytes that are not UTF-8 are written as escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _safe(character: str) -> bool:

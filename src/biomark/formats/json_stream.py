@@ -64,8 +64,8 @@ class JsonStream:
                 cut = error.pos > len(self._text) - 16 or error.msg.startswith("Unterminated string")
                 if not (cut and self._more(wanted)):
                     raise Broken(f"{error.msg} (column {error.colno})" if not cut else "the file ends here") from error
-            except RecursionError as error:
-                raise Broken("values are nested too deeply") from error
+            except (RecursionError, ValueError) as error:  # too deep, or a number of thousands of digits
+                raise Broken(f"a value that cannot be read: {error}") from error
             else:
                 if end < len(self._text) or not self._more():  # a number may go on after the buffer
                     self._advance(end - self._at)

@@ -229,8 +229,6 @@ FORMAT = Format(
     (".jsonl", ".ndjson"),
     read,
     write,
-    sniff=lambda head: (
-        re.match(rb'\s*\{[^\n]*(?<!\\)"(text|tokens)"\s*:', head.removeprefix(b"\xef\xbb\xbf")) is not None
-    ),
+    sniff=lambda head: re.match(rb'\s*\{[^\n]*(?<!\\)"(text|tokens)"\s*:', head) is not None,
     ambiguous=True,
 )

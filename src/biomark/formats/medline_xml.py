@@ -21,7 +21,8 @@ _ARTICLES = ("PubmedArticle", "PubmedBookArticle", "MedlineCitation")
 _INFONS = {
     "journal": ".//Journal/Title",
     "year": ".//PubDate/Year",
-    "doi": ".//ArticleId[@IdType='doi']",
+    # Not those of the articles that it refers to.
+    "doi": "*/ArticleIdList/ArticleId[@IdType='doi']",
 }
 
 

@@ -2,7 +2,7 @@
 
 A mention's line has the columns id, start, end, text, type, identifier (optional) and, for a
 composite mention, its parts (optional). Offsets count code points of title + one character +
-abstract. A relation's line has the columns id, type and two or more identifiers.
+abstract. A relation's line has the columns id, type and two identifiers, in BioRED also whether it is novel.
 
 Articles in full text (NLM-Chem) are a block a passage, all with the article's id and an empty
 abstract, each counting from 0; they are read as one document of many passages and written so again.
@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from biomark.errors import FormatError, SpanError
-from biomark.formats.base import Format, Line, Reject, Sink, Source
+from biomark.formats.base import Format, Line, Reject, Sink, Source, is_offset
 from biomark.formats.identifiers import split_ids
 from biomark.formats.losses import add, count_losses, one_line
 from biomark.spans import NO_INFONS, Document, Entity, Passage, Relation, Span
@@ -121,11 +121,11 @@ def _annotation(line: Line, block: _Block, text: str, source: Source, reject: Re
     try:
         if columns[0] != block.id:
             raise SpanError(f"the line belongs to another document ({columns[0]})")
-        if not _number(columns[1]) and (len(columns) == 4 or (len(columns) == 5 and columns[4] in _NOVELTY)):
+        if not is_offset(columns[1]) and (len(columns) == 4 or (len(columns) == 5 and columns[4] in _NOVELTY)):
             return Relation(columns[1], tuple(("", argument) for argument in columns[2:]))
         if not 5 <= len(columns) <= 7:
             raise SpanError(f"a mention has 5 to 7 columns between tabs, this line has {len(columns)}")
-        if not (_number(columns[1]) and _number(columns[2])):
+        if not (is_offset(columns[1]) and is_offset(columns[2])):
             raise SpanError("columns 2 and 3 are not offsets")
         return _entity(columns, text)
     except SpanError as error:
@@ -149,10 +149,6 @@ def _entity(columns: list[str], text: str) -> Entity:
     if len(columns) > 6:
         infons = infons.with_(parts=columns[6])
     return Entity((span,), columns[4], ids, infons=infons)
-
-
-def _number(column: str) -> bool:
-    return column.isascii() and column.isdigit()
 
 
 def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None:
@@ -216,12 +212,20 @@ def _block_text(document: Document, lost: Counter[str]) -> str:
     title, abstract = (_blank(text) for text in (document.text[:cut], document.text[cut + 1 :]))
     rows = [f"{document.id}|t|{title}", f"{document.id}|a|{abstract}"]
     rows += [_row(document, entity, lost) for entity in document.entities]
-    rows += [_relation_row(document, relation, lost) for relation in document.relations]
+    relations = [r for r in document.relations if _is_held(r)]
+    add(lost, "relations of other than two arguments", len(document.relations) - len(relations))
+    rows += [_relation_row(document, relation, lost) for relation in relations]
     return "\n".join(rows) + "\n\n"
 
 
 def _blank(text: str) -> str:
     return text.replace("\n", " ").replace("\r", " ")
+
+
+def _is_held(relation: Relation) -> bool:
+    """Whether a relation's line can be told from a mention's."""
+    _, *others = (argument for _, argument in relation.arguments) if relation.arguments else ("",)
+    return not is_offset(relation.type) and (len(others) == 1 or (len(others) == 2 and others[1] in _NOVELTY))
 
 
 def _relation_row(document: Document, relation: Relation, lost: Counter[str]) -> str:
@@ -248,5 +252,5 @@ FORMAT = Format(
     (".pubtator", ".pubtator.txt", ".PubTator"),
     read,
     write,
-    sniff=lambda head: re.match(rb"\s*[^|\t\n]*\|t\|", head.removeprefix(b"\xef\xbb\xbf")) is not None,
+    sniff=lambda head: re.match(rb"\s*[^|\t\n]*\|t\|", head) is not None,
 )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from biomark.formats.base import Format, Sink
 from biomark.formats.display import Colours, paragraphs, pieces, visible
-from biomark.spans import Document, Entity, Span
+from biomark.spans import Apart, Document, Entity, Span
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -93,11 +93,9 @@ class _Painter:
 
 def _shown(entities: Iterable[Entity]) -> tuple[Entity, ...]:
     """The mentions that do not overlap: of those that do the longest, then the surest; discontinuous ones stay."""
-    kept: list[Entity] = []
-    for entity in sorted(entities, key=lambda e: (-sum(map(len, e.spans)), -(e.score or 0.0), e.start)):
-        if not any(entity.overlaps(other) for other in kept):
-            kept.append(entity)
-    return tuple(kept)
+    taken = Apart()
+    ranked = sorted(entities, key=lambda e: (-sum(map(len, e.spans)), -(e.score or 0.0), e.start))
+    return tuple(entity for entity in ranked if taken.take(entity))
 
 
 FORMAT = Format("terminal", (".terminal",), write=write)

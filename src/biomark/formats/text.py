@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from biomark.errors import FormatError
-from biomark.formats.base import Format, Reject, Sink, Source
-from biomark.formats.identifiers import file_name, file_stem
+from biomark.formats.base import Format, Reject, Sink, Source, with_mark
+from biomark.formats.identifiers import decoded, file_name, file_stem
 from biomark.formats.losses import add, count_losses
 from biomark.spans import Document
 
@@ -18,7 +18,7 @@ _SUFFIXES = (".txt", ".text")
 def read(source: Source, reject: Reject) -> Iterator[Document]:
     """The text exactly as it is in the file, line ends too; a folder's `.txt` files in the order of their names."""
     if source.path is None or not source.path.is_dir():
-        yield from _file(source, "standard input" if source.path is None else _id(source.path), reject)
+        yield from _file(source, "standard input" if source.path is None else decoded(_id(source.path)), reject)
         return
     folder = source.path
     for path in sorted(path for suffix in _SUFFIXES for path in folder.rglob(f"*{suffix}*")):
@@ -49,14 +49,15 @@ def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None
         for document in documents:
             count_losses(document, lost)
             with sink.open(sink.path / f"{file_name(document.id)}.txt") as out:
-                out.write(document.text)
+                out.write(with_mark(document.text))
         return
     with sink.open() as out:
         before = "\n"
         for number, document in enumerate(documents):
             count_losses(document, lost)
             add(lost, "boundaries between documents (write into a folder to keep them)", bool(number))
-            out.write(document.text if before.endswith("\n") else "\n" + document.text)
+            text = document.text if number else with_mark(document.text)
+            out.write(text if before.endswith("\n") else "\n" + text)
             before = document.text
 
 

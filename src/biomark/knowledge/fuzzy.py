@@ -100,7 +100,7 @@ def keys(form: str) -> tuple[str, ...]:
     """The keys of a form's words, each once and in order; small words have none, unless there are no others."""
     words = form.split()
     found = (key for word in words if word not in SMALL for key in _meanings(word))
-    return tuple(dict.fromkeys(found)) or tuple(words)
+    return tuple(dict.fromkeys(found)) or tuple(dict.fromkeys(words))
 
 
 @lru_cache(maxsize=1 << 18)

@@ -29,6 +29,7 @@ from biomark.knowledge.lookup import Found, Lookup, Near
 from biomark.knowledge.neighbours import probability
 from biomark.knowledge.reranking import FEATURES, NOTHING_NEAR, Vector, Weights, packaged
 from biomark.knowledge.store import Store
+from biomark.sentences import with_sentences
 from biomark.spans import Document, Entity
 
 ABBREVIATION, COMPOSITE_STEP, FUZZY, EMBEDDING = "abbreviation", "composite", "fuzzy", "embedding"
@@ -113,8 +114,13 @@ class Normalizer:
         """Each entity with its text, its type, and what the document says; None if the store has no such type."""
         mentions = [(e, e.mention(document.text), canonical_type(e.type)) for e in document.entities]
         context = DocumentContext.of(document)
-        named = species.mentions(document) if any(type == "gene" for *_, type in mentions) else ()
-        contexts = [replace(context, taxa=species.nearest(named, e.start, document)) for e, *_ in mentions]
+        genes = any(type == "gene" for *_, type in mentions)
+        named = species.mentions(document) if genes else ()
+        sentences = with_sentences(document).sentences if named else ()
+        contexts = [
+            replace(context, taxa=species.nearest(named, e.start, sentences)) if type == "gene" and named else context
+            for e, _, type in mentions
+        ]
         known: dict[str, set[str]] = {}
         for (_, text, type), near in zip(mentions, contexts, strict=True):
             found = self._sure(text, type, near)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
@@ -11,7 +12,7 @@ from importlib.resources import files
 from biomark.entity_types import canonical as canonical_type
 from biomark.identifiers import canonical
 from biomark.knowledge.forms import words
-from biomark.spans import Document
+from biomark.spans import Document, Span
 
 HUMAN = "NCBITaxon:9606"
 
@@ -36,17 +37,17 @@ def mentions(document: Document) -> tuple[Mention, ...]:
     return tuple(sorted(found))
 
 
-def nearest(named: Sequence[Mention], place: int, document: Document) -> tuple[str, ...]:
+def nearest(named: Sequence[Mention], place: int, sentences: Sequence[Span]) -> tuple[str, ...]:
     """The species that a document names, best first: those of the place's sentence, then the commonest.
 
     Args:
         named: from `mentions`.
         place: where the gene stands, in code points.
+        sentences: of the document, in order.
     """
-    sentence = next((span for span in document.sentences if span.start <= place < span.end), None)
-    around = [
-        (abs(place - start), taxon) for start, taxon in named if sentence and sentence.start <= start < sentence.end
-    ]
+    before = bisect_right(sentences, place, key=lambda span: span.start)
+    own = sentences[before - 1 : before] if before else ()
+    around = [(abs(place - start), taxon) for start, taxon in named for span in own if span.start <= start < span.end]
     counts = Counter(taxon for _, taxon in named)
     return tuple(dict.fromkeys([taxon for _, taxon in sorted(around)] + [taxon for taxon, _ in counts.most_common()]))
 

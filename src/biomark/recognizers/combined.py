@@ -61,12 +61,16 @@ def _asked(
 
 
 def _joined(one: Annotated, other: Annotated) -> Annotated:
-    first, second = one.document.entities, other.document.entities
-    ours, theirs = _Places(first), _Places(second)
-    same = {(entity.spans, entity.type): entity for entity in second}
-    kept = [_with_ids(e, same.get((e.spans, e.type))) for e in first if theirs.longest(e) <= len(e.extent)]
-    kept += [entity for entity in second if ours.longest(entity) < len(entity.extent)]
-    entities = sorted(kept, key=lambda e: (e.start, e.end, e.type))
+    both = one.document.entities, other.document.entities
+    places = [_Places(entities) for entities in both]
+    same = {(entity.spans, entity.type): entity for entity in both[1]}
+    ranked = sorted(((-len(e.extent), n, e) for n, some in enumerate(both) for e in some), key=lambda row: row[:2])
+    kept: dict[int, Entity] = {}  # by identity, since both may have found the same
+    for _, n, entity in ranked:
+        # A longer one stands in the way only if none still longer has taken its place.
+        if not any(id(rival) in kept for rival in places[1 - n].overlapping(entity)):
+            kept[id(entity)] = entity if n else _with_ids(entity, same.get((entity.spans, entity.type)))
+    entities = sorted(kept.values(), key=lambda e: (e.start, e.end, e.type))
     return Annotated(replace(one.document, entities=tuple(entities)), (*one.rejected, *other.rejected))
 
 
@@ -86,12 +90,11 @@ class _Places:
         # The furthest that any of the mentions up to each one reaches.
         self._reach = {type: list(accumulate((e.end for e in row), max)) for type, row in self._rows.items()}
 
-    def longest(self, entity: Entity) -> int:
-        """The code points of the longest mention of the same type that overlaps this one; 0 if none does."""
-        row, reach, longest = self._rows.get(entity.type, []), self._reach.get(entity.type, []), 0
+    def overlapping(self, entity: Entity) -> Iterator[Entity]:
+        """The mentions of the same type that overlap this one."""
+        row, reach = self._rows.get(entity.type, []), self._reach.get(entity.type, [])
         place = bisect_left(row, entity.end, key=lambda e: e.start)
         while place and reach[place - 1] > entity.start:
             place -= 1
             if row[place].overlaps(entity):
-                longest = max(longest, len(row[place].extent))
-        return longest
+                yield row[place]

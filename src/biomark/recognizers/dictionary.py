@@ -58,7 +58,8 @@ def _entity(match: Match) -> Entity:
     counts: dict[str, int] = {}
     for term in match.terms:
         counts[term.concept.identifier] = counts.get(term.concept.identifier, 0) + term.count
-    best = next(iter(counts))
+    ranked = sorted(counts, key=lambda identifier: -counts[identifier])  # of equal ones the matcher's first
+    best = ranked[0]
     score = (counts[best] + 1) / (sum(counts.values()) + len(counts))
-    infons = Infons({"candidates": " ".join(list(counts)[:CANDIDATES])})
+    infons = Infons({"candidates": " ".join(ranked[:CANDIDATES])})
     return Entity((match.span,), match.type, (best,), score, infons)

@@ -20,7 +20,7 @@ from biomark.chat.running import all_of, event_loop, stop_all
 from biomark.errors import UsageError
 from biomark.knowledge.store import Store
 from biomark.prompting import SECOND_ROUND, TWO_STEP, YES_NO, Ontology, Prompter, check, readable, yes_or_no
-from biomark.recognizers import Annotated
+from biomark.recognizers import Annotated, Recognizer, mentions_of
 from biomark.retrieval import Chooser, Example, Mentions, chooser
 from biomark.sentences import with_sentences
 from biomark.settings import PromptOptions
@@ -57,7 +57,7 @@ class PromptedRecognizer:
         options: of the prompts.
         pool: what demonstrations are chosen from; all of it is read when documents are annotated first.
         store: what the ontology's terms are looked up in; is not closed.
-        mentions: for demonstrations chosen by `entity-knn`.
+        drafter: for demonstrations chosen by `entity-knn`, finds mentions of the types that are asked about.
 
     Attributes:
         counts: `answers` that were read, `unfaithful` ones, mentions that the second round added (`added`) and that
@@ -75,7 +75,7 @@ class PromptedRecognizer:
         *,
         pool: Iterable[Example] = (),
         store: Store | None = None,
-        mentions: Mentions | None = None,
+        drafter: Recognizer | None = None,
     ) -> None:
         self.chat = chat
         self.options = options or PromptOptions()
@@ -90,7 +90,7 @@ class PromptedRecognizer:
         self._shape = shape_named(self.options.shape)
         self._given = pool
         self._pool: tuple[Example, ...] | None = None
-        self._mentions = mentions
+        self._drafter = drafter
         self._prompters: dict[tuple[str, ...], tuple[Prompter, ...]] = {}
 
     @property
@@ -144,13 +144,19 @@ class PromptedRecognizer:
             # One chooser for all groups that may have the same examples: some hold an embedding of each
             choosers: dict[frozenset[tuple[str, ...]], Chooser] = {}
             pool = readable(self._pool, self._shape, groups, self.lost)
+            mentions = mentions_of(self._drafter, types) if self._drafter else None
             self._prompters[types] = tuple(
-                Prompter(group, self.options, self._chooser(group, pool, choosers), self.ontology) for group in groups
+                Prompter(group, self.options, self._chooser(group, pool, choosers, mentions), self.ontology)
+                for group in groups
             )
         return self._prompters[types]
 
     def _chooser(
-        self, types: tuple[str, ...], pool: Sequence[Example], made: dict[frozenset[tuple[str, ...]], Chooser]
+        self,
+        types: tuple[str, ...],
+        pool: Sequence[Example],
+        made: dict[frozenset[tuple[str, ...]], Chooser],
+        mentions: Mentions | None,
     ) -> Chooser | None:
         if not self._pool or not self.options.shots:
             return None
@@ -170,7 +176,7 @@ class PromptedRecognizer:
                 seed=options.seed,
                 diversity=options.diversity,
                 embedder=embedding.load(options.embedder) if options.embedder else None,
-                mentions=self._mentions,
+                mentions=mentions,
             )
         return made[kinds]
 

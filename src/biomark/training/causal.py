@@ -21,7 +21,7 @@ from biomark.quiet import quietly
 from biomark.training.adapters import four_bits, lora, prepared, require_peft, with_adapter
 from biomark.training.compact import COMPACT, load_compact
 from biomark.training.network import ADAPTER, CONFIG
-from biomark.training.recipe import RECIPE, GenerativeRecipe, recipe_from
+from biomark.training.recipe import RECIPE, GenerativeRecipe, saved_recipe
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -305,7 +305,7 @@ def load_trained(
     for name in (RECIPE, TOKENIZER, TOKENIZER_SETTINGS):
         if not (folder / name).is_file():
             raise ModelError(f"{folder}: {name} is missing; is this the folder of a finished training run?")
-    recipe = recipe_from(json.loads((folder / RECIPE).read_text("utf-8")))
+    recipe = saved_recipe(folder)
     if not isinstance(recipe, GenerativeRecipe):
         raise ModelError(f"{folder}: is a tagging model, not a generative one")
     tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))

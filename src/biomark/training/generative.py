@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import random
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from torch import nn
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-from biomark import corpora, prompts
+from biomark import corpora, formats, prompts
 from biomark.decoding.engine import Decoder
 from biomark.decoding.vocabulary import Vocabulary
 from biomark.errors import UsageError
@@ -102,6 +103,8 @@ def _go_on(trainer: Trainer, model: nn.Module, scoring: Scoring, *, resume: bool
         trainer.train()
         return
     checkpoints = scoring.run.checkpoints()
+    if not checkpoints:
+        raise UsageError(f"{scoring.run.folder}: there is no checkpoint to resume from, and all scores are there")
     for checkpoint in scoring.run.unscored() if trainer.args.process_index == 0 else ():
         if not scoring.sharded:
             set_weights(model, checkpoint.folder)
@@ -195,7 +198,10 @@ def demonstrations(name: str, recipe: GenerativeRecipe, reject: Reject) -> Itera
 
 
 def _is_demonstrations(name: str) -> bool:
-    return name.endswith((".json", ".jsonl", ".json.gz", ".jsonl.gz")) and Path(name).is_file()
+    """Whether it is a file that begins with a demonstration; documents may be written as JSON as well."""
+    if not name.endswith((".json", ".jsonl", ".json.gz", ".jsonl.gz")) or not Path(name).is_file():
+        return False
+    return re.match(rb'\s*\[?\s*\{\s*"instruction"\s*:', formats.Source(Path(name)).head()) is not None
 
 
 def chosen(demonstrations: Iterable[Demonstration], recipe: GenerativeRecipe) -> list[Demonstration]:

@@ -19,10 +19,10 @@ from biomark.errors import UsageError
 from biomark.formats import Reject
 from biomark.recognizers.tagging import TOKENIZER
 from biomark.training.network import ADAPTER, CONFIG
-from biomark.training.recipe import RECIPE, SCORES, Recipe, TaggingRecipe, check_tagging, recipe_from
+from biomark.training.recipe import RECIPE, SCORES, Recipe, TaggingRecipe, check_tagging, saved_recipe
 from biomark.training.runs import write
 from biomark.training.scoring import mean_f1
-from biomark.training.tagging import BEST, CHECKPOINT, Scores, best_epoch, mean_loss, train
+from biomark.training.tagging import BEST, CHECKPOINT, GUIDELINES, Scores, best_epoch, mean_loss, train
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +93,8 @@ def train_grid(
     plans = [_plan(setting, recipe) for setting, recipe in settings]
     if not resume and (there := sorted(folder.glob(f"{PREFIX}*"))):
         raise UsageError(f"{there[0]}: there is a run already; say --resume, or take another name or folder")
+    if (folder / SCORES).exists() and not (folder / RESULT).exists():
+        raise UsageError(f"{folder}: holds a run that is no grid's; take another name or folder")
     rows = []
     for number, (setting, recipe) in enumerate(plans, 1):
         run = folder / recipe.name
@@ -106,7 +108,7 @@ def train_grid(
         rows.append(Row(setting, run.name, best + 1, scores[best]))
         write(folder / RESULT, _as_json(Grid(tuple(rows)), len(plans)))
     found = Grid(tuple(rows))
-    for name in (BEST, TOKENIZER, CONFIG, RECIPE, SCORES, ADAPTER):
+    for name in (BEST, TOKENIZER, CONFIG, RECIPE, SCORES, ADAPTER, GUIDELINES):
         if (folder / found.chosen.folder / name).is_file():
             shutil.copyfile(folder / found.chosen.folder / name, folder / name)
     progress(f"the model of {found.chosen.folder} is in {folder}; use it with --model {folder}")
@@ -128,7 +130,7 @@ def _finished(run: Path, recipe: TaggingRecipe) -> bool:
     """
     if not (run / RECIPE).is_file() or not (run / SCORES).is_file():
         return False
-    if recipe_from(json.loads((run / RECIPE).read_text("utf-8"))) != recipe:
+    if saved_recipe(run) != recipe:
         raise UsageError(f"{run / RECIPE}: is another recipe; change the recipe back, or begin a new grid")
     return len(json.loads((run / SCORES).read_text("utf-8"))) == recipe.epochs
 

@@ -14,7 +14,7 @@ from biomark.machine import versions
 from biomark.quiet import quietly
 from biomark.training.causal import TOKENIZER, TOKENIZER_SETTINGS, load_base
 from biomark.training.network import ADAPTER
-from biomark.training.recipe import RECIPE, RUN, SCORES, TaggingRecipe, recipe_from
+from biomark.training.recipe import RECIPE, RUN, SCORES, TaggingRecipe, saved_recipe
 from biomark.training.runs import LIBRARIES, write
 from biomark.training.tagging import BEST, load_trained
 
@@ -38,7 +38,7 @@ def merge(run: Path, folder: Path) -> Path:
     """
     if not (run / RECIPE).is_file():
         raise ModelError(f"{run}: {RECIPE} is missing; is this the folder of a training run?")
-    recipe = recipe_from(json.loads((run / RECIPE).read_text("utf-8")))
+    recipe = saved_recipe(run)
     if not (run / ADAPTER).is_file():
         raise UsageError(f"{run}: holds no adapter, so there is nothing to merge")
     if recipe.method == "llama-adapter":

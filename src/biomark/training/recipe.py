@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from itertools import product
 from pathlib import Path
-from typing import TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from biomark import corpora, prompts
-from biomark.errors import UsageError
+from biomark.errors import ModelError, UsageError
 
 # What a run's folder calls the recipe, the scores on the development splits (a checkpoint a row), and
 # what else is to be known of the run: versions, data, sizes.
@@ -207,11 +208,33 @@ Recipe = TaggingRecipe | GenerativeRecipe
 AnyRecipe = TypeVar("AnyRecipe", TaggingRecipe, GenerativeRecipe)
 
 
-def recipe_from(values: Mapping[str, object]) -> Recipe:
-    """The recipe that was saved as JSON beside a model."""
+def saved_recipe(folder: Path) -> Recipe:
+    """The recipe that was saved beside a model.
+
+    Raises:
+        ModelError: if it cannot be read, or was saved by another version of biomark.
+    """
+    values = saved_values(folder / RECIPE)
     saved = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     kind = TaggingRecipe if task_of(values) == "tagging" else GenerativeRecipe
+    if unknown := sorted(saved.keys() - {f.name for f in fields(kind)}):
+        raise ModelError(f"{folder / RECIPE}: was saved by another version of biomark: {', '.join(unknown)} is unknown")
     return kind(**saved)  # type: ignore[arg-type]
+
+
+def saved_values(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of a model's folder.
+
+    Raises:
+        ModelError: if there is none.
+    """
+    try:
+        values = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be read: {error}; take the folder whole, as training left it") from error
+    if not isinstance(values, dict):
+        raise ModelError(f"{path}: holds no JSON object; take the folder whole, as training left it")
+    return values
 
 
 def task_of(values: Mapping[str, object]) -> str:
@@ -241,10 +264,16 @@ def check_splits(recipe: Recipe) -> None:
                     f"recipe {recipe.name}: {setting} names {name}: neither a file nor a corpus of the catalogue "
                     f"({', '.join(corpora.catalogue())})"
                 )
-            if {"test", "held_out"}.intersection(corpora.parse_split(name)[1]):
+            corpus, splits = corpora.parse_split(name)
+            if set(corpora.TESTS).intersection(splits):
                 raise UsageError(
                     f"recipe {recipe.name}: {setting} names {name}, a test split, which no training may see; "
                     "score the finished model on it with biomark annotate and biomark evaluate"
+                )
+            if "held_out" in corpus.splits and any(not corpus.splits[split].tenths for split in splits):
+                raise UsageError(
+                    f"recipe {recipe.name}: {setting} names {name}, of which held_out is a part, a test split; "
+                    f"name {corpus.name}:fit, or {corpus.name}:fit+devel"
                 )
 
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from biomark.errors import UsageError
-from biomark.training.recipe import RECIPE, RUN, SCORES, Recipe, recipe_from
+from biomark.training.recipe import RECIPE, RUN, SCORES, Recipe, saved_recipe
 from biomark.training.scoring import mean_f1
 
 CHECKPOINTS = "checkpoints"
@@ -40,7 +40,7 @@ def check_run(folder: Path, recipe: Recipe, *, resume: bool, checkpoint: str, th
         return
     if not there or not (folder / RECIPE).is_file():
         raise UsageError(f"{folder}: there is no {checkpoint} to resume from")
-    if recipe_from(json.loads((folder / RECIPE).read_text("utf-8"))) != recipe:
+    if saved_recipe(folder) != recipe:
         raise UsageError(f"{folder / RECIPE}: is another recipe; change the recipe back, or begin a new run")
 
 

@@ -28,7 +28,7 @@ from biomark.recognizers.tagging import TOKENIZER, TaggingRecognizer
 from biomark.tagging import Batch, Floats, WordReader, collate
 from biomark.training.examples import LENGTH_STEP, UNLABELLED, Example, Examples, guidelines_of
 from biomark.training.network import ADAPTER, CONFIG, Network, build_encoder, make_network, shape_of
-from biomark.training.recipe import RECIPE, SCORES, TaggingRecipe, check_tagging, recipe_from
+from biomark.training.recipe import RECIPE, SCORES, TaggingRecipe, check_tagging, saved_recipe
 from biomark.training.runs import check_run, save_recipe, write
 from biomark.training.scoring import Devel, mean_f1, read_devel, shown, strict_scores
 
@@ -70,7 +70,8 @@ def train(
         UsageError: if a head has no corpus to learn from, or there is nothing to resume.
     """
     check_tagging(recipe)
-    check_run(folder, recipe, resume=resume, checkpoint=CHECKPOINT, there=(folder / CHECKPOINT).exists())
+    there = any((folder / name).exists() for name in ((CHECKPOINT,) if resume else (CHECKPOINT, SCORES)))
+    check_run(folder, recipe, resume=resume, checkpoint=CHECKPOINT, there=there)
     torch.manual_seed(recipe.seed)
     guidelines = guidelines_of(recipe)
     network, tokenizer = make_network(recipe, guidelines)
@@ -341,7 +342,7 @@ def recipe_of(folder: Path) -> TaggingRecipe:
     for name in (BEST, RECIPE, TOKENIZER, CONFIG):
         if not (folder / name).is_file():
             raise ModelError(f"{folder}: {name} is missing; is this the folder of a training run?")
-    recipe = recipe_from(json.loads((folder / RECIPE).read_text("utf-8")))
+    recipe = saved_recipe(folder)
     if not isinstance(recipe, TaggingRecipe):
         raise ModelError(f"{folder}: is a generative model, not a tagging one")
     if recipe.corpus_heads and not (folder / GUIDELINES).is_file():
