@@ -372,11 +372,16 @@ def _model_table(job: Job) -> Table:
                 taught,
                 str(passes) if passes > 1 else "",
                 made,
-                f"{sum(speed) / max(len(speed), 1):.0f}",
+                _rate(sum(speed) / max(len(speed), 1)),
             )
         )
     header = ("model", "recipe or kind", "tuned on, or weights", "passes", "models, their training", "sentences/s read")
     return Table("Models", header, tuple(rows))
+
+
+def _rate(sentences: float) -> str:
+    """Sentences a second, as far as they were measured."""
+    return f"{sentences:.0f}" if sentences >= 10 else f"{sentences:.1f}"
 
 
 def _taught(model: Model, job: Job) -> str:
@@ -386,6 +391,11 @@ def _taught(model: Model, job: Job) -> str:
     return ("one of " if model.single else "") + each + ", ".join(names)
 
 
+def _drawn(models: Iterable[Model]) -> str:
+    """How many sentences some models have of each corpus, where they have not all."""
+    return " or ".join(f"{count:,}" for count in sorted({model.sentences for model in models if model.sentences}))
+
+
 def _restrictions(job: Job) -> list[str]:
     setting, said = job.setting, []
     if setting.test_sentences:
@@ -393,13 +403,13 @@ def _restrictions(job: Job) -> list[str]:
             f"Of each test set whole documents were drawn (seed 0) until they had {setting.test_sentences:,} sentences "
             "or all were drawn."
         )
-    drawn = sorted({model.sentences for model in job.models if model.sentences})
-    if drawn:
-        counts = " or ".join(f"{count:,}" for count in drawn)
+    if counts := _drawn(model for model in job.models if model.method in TRAINED):
         said.append(
             f"Models that were tuned for this page learnt from {counts} sentences of each corpus, drawn at random; the "
             "epoch was chosen on sentences drawn of the development splits."
         )
+    if counts := _drawn(model for model in job.models if model.method not in TRAINED):
+        said.append(f"Demonstrations were chosen among {counts} sentences of each corpus, drawn at random.")
     seeds = ", ".join(map(str, setting.seeds))
     said.append(
         f"Seeds of drawing and training: {seeds}. Intervals are 95 %, by bootstrap over documents"
