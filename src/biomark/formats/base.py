@@ -193,7 +193,7 @@ class Sink:
                 handle.flush()
                 handle.detach()
             return
-        if exists(target) and not target.is_file() and not target.is_dir():  # such as /dev/null
+        if str(target) == os.devnull or (exists(target) and not target.is_file() and not target.is_dir()):
             with target.open("w", encoding="utf-8", newline="\n") as device:
                 yield device
             return
