@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,6 +54,17 @@ def test_types_that_look_like_markup(biomark: Callable, tmp_path: Path) -> None:
     path.write_text("1|t|Gout and colds\n1|a|\n1\t0\t4\tGout\t[red]x[/blue]\n1\t9\t14\tcolds\t[dim]\n\n")
     found = biomark("evaluate", path, path)
     assert (found.status, "[red]x[/blue]" in found.out, "[dim]" in found.out) == (0, True, True)
+
+
+def test_types_of_one_label_have_rows_of_their_own(biomark: Callable, tmp_path: Path) -> None:
+    gold, predicted = tmp_path / "gold.pubtator", tmp_path / "found.pubtator"
+    head = "1|t|Gout and colds\n1|a|\n1\t0\t4\tGout\tmy_type\n"
+    gold.write_text(head + "1\t9\t14\tcolds\tmy type\n\n")
+    predicted.write_text(head + "\n")
+    out = biomark("evaluate", gold, predicted, "--report", tmp_path / "report").out
+    assert re.findall(r"(my.type) +strict +([\d.]+)", out) == [("my type", "0.00"), ("my_type", "100.00")]
+    assert "my type +strict" not in biomark("compare", gold, predicted, predicted).out
+    assert (tmp_path / "report" / "index.html").read_text("utf-8").count("my_type") >= 1
 
 
 def test_the_report_is_written(biomark: Callable, files: tuple[Path, Path], tmp_path: Path) -> None:

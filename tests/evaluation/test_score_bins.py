@@ -40,6 +40,17 @@ def test_bins_and_curve_by_hand() -> None:
     assert (sure.least, sure.precision, sure.recall, sure.f1) == (0.5, 1.0, pytest.approx(1 / 3), pytest.approx(0.5))
 
 
+def test_the_curve_begins_with_the_score_where_alternatives_are_accepted() -> None:
+    gold = replace(document(mention("gene", 0, 16)), alternatives=(mention("gene", 0, 5), mention("gene", 0, 10)))
+    predicted = document(scored("gene", 0, 5, 0.9), scored("gene", 0, 10, 0.7), scored("gene", 20, 25, 0.5))
+    found = evaluate([gold], [predicted], style="bc2gm", calibrated=True)
+    assert found.calibration is not None
+    first, *_, last = found.calibration.curve
+    strict = found.overall.strict
+    assert (first.precision, first.recall, first.f1) == (strict.precision, strict.recall, pytest.approx(strict.f1))
+    assert (first.precision, last.precision, last.recall) == (0.5, 1.0, 1.0)
+
+
 def test_nothing_predicted_is_no_error() -> None:
     found = calibration([], 3)
     assert (found.error, found.bins) == (0.0, ())

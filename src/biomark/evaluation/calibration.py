@@ -7,11 +7,12 @@ a share of *s* is right (strict); the expected calibration error is the mean dis
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from biomark.errors import UsageError
+from biomark.evaluation.mentions import Mentions
 from biomark.evaluation.pairs import Pair
 
 BINS = 10
@@ -105,8 +106,28 @@ def calibration(mentions: Sequence[Judged], gold: int) -> Calibration:
     return Calibration(error, tuple(bins), tuple(_point(scores, right, gold, least) for least in LEAST_SCORES))
 
 
+def curve(pairs: Sequence[Pair]) -> tuple[Point, ...]:
+    """A point for each of `LEAST_SCORES`, counted anew: under BC2GM's official score one gold mention may be found by
+    several predictions, and several by one, so that it does not follow from which predictions are right."""
+    return tuple(_counted(pairs, least) for least in LEAST_SCORES)
+
+
+def _counted(pairs: Sequence[Pair], least: float) -> Point:
+    gold = found = wrong = 0
+    for pair in pairs:
+        kept = Mentions(entity for entity in pair.predicted_entities if (entity.score or 0.0) >= least)
+        missed, spurious = replace(pair, predicted=kept).unmatched()
+        gold += len(pair.gold)
+        found += len(pair.gold) - len(missed)
+        wrong += len(spurious)
+    return _of_counts(least, found, found + wrong, gold)
+
+
 def _point(scores: np.ndarray, right: np.ndarray, gold: int, least: float) -> Point:
     kept = scores >= least
-    hits = int(right[kept].sum())
-    precision, recall = hits / max(int(kept.sum()), 1), hits / max(gold, 1)
+    return _of_counts(least, int(right[kept].sum()), int(kept.sum()), gold)
+
+
+def _of_counts(least: float, hits: int, predicted: int, gold: int) -> Point:
+    precision, recall = hits / max(predicted, 1), hits / max(gold, 1)
     return Point(least, precision, recall, 2 * precision * recall / max(precision + recall, 1e-12))

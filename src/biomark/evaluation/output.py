@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from typing import TypeVar
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group
@@ -16,6 +18,8 @@ from biomark.evaluation.identifiers import Accuracy
 from biomark.evaluation.mistakes import count_kinds
 from biomark.evaluation.scores import Comparison, Difference, Evaluation, IdentifierScores, Score, Scores
 from biomark.evaluation.semeval import SchemaCounts
+
+T = TypeVar("T")
 
 Json = dict[str, object]
 
@@ -55,25 +59,30 @@ def evaluation_table(evaluation: Evaluation) -> Group:
     if evaluation.overall.identifiers:
         told += "\nids: mentions with identifiers; doc ids: distinct identifiers of a document"
     table = _table("type", "scheme", "P", "R", "F1", "95 % interval", "tp", "fp", "fn", caption=told)
-    rows = {"all types": evaluation.overall, **{label(type): s for type, s in evaluation.types.items()}}
-    for name, scores in rows.items():
+    rows = [("all types", evaluation.overall), *named_types(evaluation.types)]
+    for name, scores in rows:
         for scheme, score in _named_scores(scores).items():
             shares = (_percent(share) for share in (score.precision, score.recall, score.f1))
             numbers = (str(number) for number in (score.counts.tp, score.counts.fp, score.counts.fn))
             table.add_row(name, scheme, *shares, f"{_percent(score.low)} – {_percent(score.high)}", *numbers)
     tables = [table]
     if evaluation.overall.identifiers:
-        tables.append(_accuracy_table({name: s.identifiers.accuracy for name, s in rows.items() if s.identifiers}))
+        tables.append(_accuracy_table([(name, s.identifiers.accuracy) for name, s in rows if s.identifiers]))
     if evaluation.calibration:
         tables += _calibration_tables(evaluation.calibration)
     return Group(*tables)
 
 
+def named_types(rows: Mapping[str, T]) -> list[tuple[str, T]]:
+    """What there is of each type, under its label; types of one label keep their own names."""
+    labels = Counter(map(label, rows))
+    return [(label(type) if labels[label(type)] == 1 else type, found) for type, found in rows.items()]
+
+
 def comparison_table(comparison: Comparison) -> Table:
     """A row for each scheme of all types together and of each type; F1 in percent."""
     table = _table("type", "scheme", "F1 of A", "F1 of B", "B - A", "p")
-    rows = {"all types": comparison.overall, **{label(type): d for type, d in comparison.types.items()}}
-    for name, differences in rows.items():
+    for name, differences in [("all types", comparison.overall), *named_types(comparison.types)]:
         for scheme in SCHEMES:
             found = differences[scheme]
             change = f"{100 * found.difference:+.2f}"
@@ -90,10 +99,10 @@ def _named_scores(scores: Scores) -> dict[str, Score]:
     return named
 
 
-def _accuracy_table(rows: Mapping[str, Accuracy]) -> Table:
+def _accuracy_table(rows: Iterable[tuple[str, Accuracy]]) -> Table:
     told = "gold: mentions with identifiers\npredicted: those with the same spans and type\naccuracy: of these"
     table = _table("type", None, "gold", "predicted", "share", "accuracy@1", "accuracy@5", caption=told)
-    for name, found in rows.items():
+    for name, found in rows:
         if found.gold:
             at_5 = "no candidates" if found.at_5 is None else _percent(found.at_5)
             numbers = (str(found.gold), str(found.mentions), _percent(found.share))

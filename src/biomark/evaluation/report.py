@@ -15,6 +15,7 @@ from biomark.entity_types import label
 from biomark.errors import FormatError
 from biomark.evaluation.counts import SCHEMES
 from biomark.evaluation.mistakes import Kind, Mistake, count_kinds, form, sentence_of
+from biomark.evaluation.output import named_types
 from biomark.evaluation.scores import Evaluation, Score, Scores
 from biomark.sentences import with_sentences
 from biomark.spans import Document, Entity, Span
@@ -95,8 +96,8 @@ def _score_rows(evaluation: Evaluation) -> str:
     start = _axis_start(evaluation)
     if len(evaluation.types) == 1:
         return _score_row(label(*evaluation.types), evaluation.overall, start)
-    rows = {"all types": evaluation.overall, **{label(type): scores for type, scores in evaluation.types.items()}}
-    return "".join(_score_row(name, scores, start) for name, scores in rows.items())
+    rows = [("all types", evaluation.overall), *named_types(evaluation.types)]
+    return "".join(_score_row(name, scores, start) for name, scores in rows)
 
 
 def _score_row(name: str, scores: Scores, start: int) -> str:
@@ -162,11 +163,13 @@ def _frequent(mentions: Iterable[str]) -> str:
     for mention in mentions:
         counts[form(mention)] += 1
         shown.setdefault(form(mention), mention)
-    rows = (
-        f'<li><button type="button" data-search="{_escape(shown[key])}">{_escape(shown[key])}</button> {count:,}</li>'
-        for key, count in counts.most_common(_FREQUENT)
-    )
+    rows = (_frequent_row(shown[key], count) for key, count in counts.most_common(_FREQUENT))
     return "".join(rows) or "<li>none</li>"
+
+
+def _frequent_row(mention: str, count: int) -> str:
+    one_line = _escape(" ".join(mention.split()))  # a field for searching takes no line ends
+    return f'<li><button type="button" data-search="{one_line}">{one_line}</button> {count:,}</li>'
 
 
 def _errors(mistakes: Iterable[Mistake], seen: Set[str] | None) -> list[dict[str, object]]:

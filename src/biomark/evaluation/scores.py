@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biomark.errors import UsageError
-from biomark.evaluation.calibration import Calibration, calibration, judged
+from biomark.evaluation.calibration import Calibration, calibration, curve, judged
 from biomark.evaluation.counts import SCHEMES, Counts, Tally, gather
 from biomark.evaluation.identifiers import LEVELS, Accuracy, IdentifierTally, gather_identifiers
 from biomark.evaluation.mistakes import Mistake
@@ -226,7 +226,10 @@ def evaluate(
     tally = gather(pairs, reference.types)
     named = gather_identifiers(pairs, tally.types) if identifiers else None
     found = score(tally, reference, corpus=corpus, notes=notes, identifiers=named)
-    return replace(found, calibration=calibration(*judged(pairs))) if calibrated else found
+    if not calibrated:
+        return found
+    pairs = tuple(pairs)
+    return replace(found, calibration=replace(calibration(*judged(pairs)), curve=curve(pairs)))
 
 
 def score(

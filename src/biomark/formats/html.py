@@ -47,12 +47,12 @@ class _Page:
         for entity in document.entities:
             self._numbers.setdefault(entity.type, len(self._numbers))
             self._mentions[entity.type] += 1
-        rows = [f"<article>\n<h2>{_text(document.id)}</h2>\n"]
+        rows = [f"<article>\n<h2 dir=auto>{_text(document.id)}</h2>\n"]
         for kind, paragraph in paragraphs(document):
             if kind not in ("", "title", "abstract", "passage"):
                 rows.append(f"<h3>{_text(kind)}</h3>\n")
             marked = "".join(self._piece(piece, document.text) for piece in pieces(paragraph, document.entities))
-            rows.append(f"<p{' class=title' if kind == 'title' else ''}>{marked}</p>\n")
+            rows.append(f"<p dir=auto{' class=title' if kind == 'title' else ''}>{marked}</p>\n")
         rows.append("</article>\n")
         return "".join(rows)
 
@@ -76,7 +76,7 @@ class _Page:
     def legend(self) -> str:
         """A box to tick for each type, and how much there is."""
         rows = [
-            f'<label class="t{number}"><input type="checkbox" checked value="{number}"> '
+            f'<label class="t{number}"><input type="checkbox" autocomplete="off" checked value="{number}"> '
             f"{_text(type)} <small>{self._mentions[type]:,}</small></label>\n"
             for type, number in self._numbers.items()
         ]
@@ -89,7 +89,7 @@ class _Page:
         for type, number in self._numbers.items():
             pale, deep = self._colours[type]
             rows.append(f".t{number} {{ --pale: {pale}; --deep: {deep} }}")
-            rows.append(f".hide{number} mark.t{number} {{ all: unset }}")
+            rows.append(f".hide{number} mark.t{number} {{ all: unset; pointer-events: none }}")
             rows.append(f".hide{number} mark.t{number}::after {{ content: none }}")
         return "\n".join(rows)
 
