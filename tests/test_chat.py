@@ -7,6 +7,7 @@ import json
 import logging
 import sqlite3
 import stat
+import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
@@ -197,6 +198,20 @@ def test_a_server_that_is_not_there_is_an_error() -> None:
     (error,) = ask(server(gone.url, retries=1), [asked("a")])
     assert isinstance(error, ChatError)
     assert "cannot be reached" in str(error)
+
+
+def test_an_answer_that_brings_the_server_down_costs_itself_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    def say(request: dict[str, Any], number: int) -> Says:
+        if request["messages"][-1]["content"] == "1":
+            raise ConnectionAbortedError  # and the connection is closed without a response
+        return echo(request, number)
+
+    with scripted(say) as there:
+        first, bad, last = ask(server(there.url, concurrency=1, retries=1), [asked(str(n)) for n in range(3)])
+    capfd.readouterr()
+    assert (first, last) == (Reply(("re: 0",)), Reply(("re: 2",)))
+    assert isinstance(bad, Unanswered)
+    assert "the connection failed (Server disconnected" in bad.reason
 
 
 def test_no_proxy_hears_what_a_server_on_this_machine_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -524,6 +539,16 @@ def test_what_a_server_does_not_take_is_left_out() -> None:
         model = server(there.url)
         assert ask(model, [asked("a")]) == [Reply(("re: a",))]
     assert there.asked[-1]["max_completion_tokens"] == 50
+    together = threading.Barrier(4)
+
+    def at_once(request: dict[str, Any], number: int) -> Says:
+        if "temperature" in request:
+            together.wait(10)  # all of them are under way when the first one is refused
+        return say(request, number)
+
+    with scripted(at_once) as there:
+        many = ask(server(there.url, concurrency=4), [asked(str(n)) for n in range(4)])
+    assert many == [Reply((f"re: {n}",)) for n in range(4)]
     assert sorted(model.refused) == ["max_tokens", "temperature"]
 
 

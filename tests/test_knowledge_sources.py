@@ -39,7 +39,7 @@ synonym: "unscoped" []
 exact_synonym: "old tag" []
 xref: MSH:D000001
 xref: SNOMEDCT_US_2025_09_01:12345 "with a text"
-xref: OMIM:100 {source="x"}
+xref: OMIM:100 {http://purl.org/x#source="x"}
 xref: ICD10CM:A00
 xref: PMID:77
 xref: http\://example.org/page

@@ -34,6 +34,15 @@ def read_file(path: Path, format: str | None = None) -> tuple[list[Document], li
     return list(formats.read(path, format, reject=rejects.append)), rejects
 
 
+def test_a_small_gzip_that_is_cut_off_is_read_up_to_there(tmp_path: Path) -> None:
+    lines = b"".join(b'{"id": "%d", "text": "gout %d"}\n' % (n, n * 7919) for n in range(40))
+    path = tmp_path / "cut.txt.gz"  # told by its first bytes, which are all that there are
+    path.write_bytes(gzip.compress(lines)[:-12])
+    documents, (reject,) = read_file(path)
+    assert 0 < len(documents) <= 40
+    assert "breaks off" in str(reject)
+
+
 @pytest.mark.parametrize("format", STREAMED)
 def test_truncated_gzip_gives_what_is_before_the_cut(format: str, tmp_path: Path) -> None:
     path = tmp_path / "cut.gz"

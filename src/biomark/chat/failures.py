@@ -50,7 +50,7 @@ class Failure:
 
 def failure_of(error: Exception, *, secret: str) -> Failure:
     """What an exception of the SDK, or one of ours, means; `secret` is left out of what is told."""
-    from openai import APIConnectionError, APIStatusError
+    from openai import APIStatusError
 
     if isinstance(error, APIStatusError):
         return _status(error, secret)
@@ -58,9 +58,11 @@ def failure_of(error: Exception, *, secret: str) -> Failure:
         return Failure(_clean(str(error), secret))
     if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
         return Failure("no answer within --timeout seconds")
-    if isinstance(error, APIConnectionError):
-        return Failure(f"the server cannot be reached ({_clean(_root(error), secret)})", unreached=True)
-    return Failure(f"the connection failed ({_clean(str(error) or type(error).__name__, secret)})")
+    said = _clean(str(_causes(error)[-1]) or type(error).__name__, secret)
+    # By name, since versions of the SDK bring HTTP clients of their own. What breaks later is one answer's failure.
+    if any(type(cause).__name__ == "ConnectError" for cause in _causes(error)):
+        return Failure(f"the server cannot be reached ({said})", unreached=True)
+    return Failure(f"the connection failed ({said})")
 
 
 def _status(error: APIStatusError, secret: str) -> Failure:
@@ -97,10 +99,12 @@ def _wait(headers: Mapping[str, str]) -> float | None:
     return max(0.0, ((when if when.tzinfo else when.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds())
 
 
-def _root(error: BaseException) -> str:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return str(error) or type(error).__name__
+def _causes(error: BaseException) -> list[BaseException]:
+    """An error and what it came of, the first cause last."""
+    found = [error]
+    while (cause := found[-1].__cause__) is not None:
+        found.append(cause)
+    return found
 
 
 def _clean(text: str, secret: str) -> str:

@@ -282,9 +282,10 @@ class _Session:
         attempt = 0
         while True:
             await asyncio.sleep(max(0.0, self._pause - clock()))
+            payload = self._payload(request)
             try:
                 async with asyncio.timeout(self._options.timeout):
-                    kept = kept_of(await self._once(self._payload(request)), request)
+                    kept = kept_of(await self._once(payload), request)
             except Unanswered:
                 raise
             except Exception as error:  # whatever a server sends must not stop the rest
@@ -292,7 +293,7 @@ class _Session:
             else:
                 self._server.answered = True
                 return kept
-            if failure.status in (400, 422) and not failure.too_long and self._do_without(failure.reason):
+            if failure.status in (400, 422) and not failure.too_long and self._do_without(failure.reason, payload):
                 continue
             if failure.hopeless or (failure.unreached and attempt == self._options.retries):
                 self._give_up(failure.reason)
@@ -306,9 +307,12 @@ class _Session:
             await asyncio.sleep(wait)
             attempt += 1
 
-    def _do_without(self, reason: str) -> bool:
-        """Whether the server says that it does not take something that it can be asked without."""
-        named = [name for name in _OPTIONAL if name in reason and name not in self._server.refused]
+    def _do_without(self, reason: str, payload: Mapping[str, Any]) -> bool:
+        """Whether the server says that it does not take something of a request that it can be asked without.
+
+        Other requests may have been told so before; this one was under way then, and is to be sent again as well.
+        """
+        named = [name for name in _OPTIONAL if name in reason and name in payload]
         self._server.refused.update(named[:1])
         return bool(named)
 

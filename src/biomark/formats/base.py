@@ -106,12 +106,17 @@ class Source:
         return Path(self._raw.name).stat().st_size if self._raw.closed else self._raw.tell()
 
     def head(self, size: int = 4096) -> bytes:
-        """The first bytes of a file (uncompressed); empty if there are none."""
+        """The first bytes of a file (uncompressed), fewer if it ends or breaks off before."""
+        found = b""
         try:
             with self.open() as handle:
-                return handle.read(size)
-        except (OSError, *BROKEN_GZIP) as error:
+                while piece := handle.read1(size - len(found)):  # type: ignore[attr-defined]
+                    found += piece
+        except BROKEN_GZIP:  # where it does is for its reader to tell
+            return found
+        except OSError as error:
             raise FormatError(f"{self.name}: cannot be read: {error}") from error
+        return found
 
     def lines(self, reject: Reject) -> Iterator[Line]:
         """All lines, split at `\\n` alone; a byte order mark is left out.

@@ -23,7 +23,7 @@ _ESCAPE = re.compile(r"\\(.)")
 _ESCAPED = {"n": " ", "W": " ", "t": " "}
 _QUOTED = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"\s*(.*)')
 _SYNONYM = re.compile(r"(EXACT|RELATED|NARROW|BROAD)?\s*([^\s\[{]*)[^{]*(\{.*\})?")
-_MODIFIERS = re.compile(r'\s\{\w+=".*\}$')
+_MODIFIERS = re.compile(r'\s\{[^\s{}="]+=".*\}$')
 _SCOPES = {"EXACT": Kind.EXACT, "RELATED": Kind.RELATED, "NARROW": Kind.RELATED, "BROAD": Kind.BROAD}
 # Types of synonyms: abbreviation and acronym in the OBO Metadata Ontology, and what ontologies call their own.
 _ABBREVIATION = re.compile(r"OMO:0003000|OMO:0003012|abbrev|acronym", re.IGNORECASE)
