@@ -19,6 +19,7 @@ import pytest
 from biomark import evaluation, experiments, formats
 from biomark.errors import UsageError
 from biomark.experiments import Options, data
+from biomark.experiments.cells import Build, Place
 from biomark.experiments.rows import Book, read_book
 from conftest import ROOT, Outcome
 from toy_corpus import CHEMICALS, CLAUSES, DISEASES, documents
@@ -115,6 +116,7 @@ models = ["generative", "crf"]
 tests = ["ncbi_disease:test"]
 test_sentences = 10
 fractions = [0.5, 1.0]
+least_steps = 1.0
 seeds = [1, 2]
 [[experiments.curve.claims]]
 text = "Half of the data costs 11 to 14 points"
@@ -238,6 +240,15 @@ def first(home: Path, rows: Book) -> experiments.Outcome:
     """An experiment that was run in one go."""
     options = Options(home / "work", recipes=home / "recipes")
     return experiments.reproduce("first", "small", options, rows=rows)
+
+
+def test_a_share_may_be_repeated(home: Path) -> None:
+    place = Place(home / "work", say=lambda line: None)
+    once, thrice = (list(formats.read(place.drawn("ncbi_disease:train", 10, 0.5, 1, n))) for n in (1, 3))
+    assert len(once) == 5
+    assert len({document.id for document in thrice}) == 15
+    assert [d.text for d in thrice] == 3 * [d.text for d in once]
+    assert [len(d.entities) for d in thrice] == 3 * [len(d.entities) for d in once]
 
 
 def figures(outcome: experiments.Outcome) -> tuple[Any, ...]:
@@ -419,6 +430,9 @@ def test_a_curve_has_shares_and_seeds(home: Path, rows: Book, tmp_path: Path) ->
     }
     assert {float(k): v["f1"] for k, v in curve["fractions"].items()} == pytest.approx(means, abs=1e-5)
     assert curve["cost"]["value"] == pytest.approx(means[1.0] - means[0.5], abs=1e-5)
+    assert any("(50%: 2 times)" in note for note in outcome.notes)
+    build = Build(rows.models["crf"], ("disease",), fraction=0.5, seed=1, repeats=2)
+    assert Place(home / "work", say=lines.append, recipes=home / "recipes").built(build)
     picture = next(iter(outcome.figures.values()))
     assert picture == next(iter(experiments.reproduce("curve", "small", options, rows=rows).figures.values()))
     ET.fromstring(picture)

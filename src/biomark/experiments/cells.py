@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +58,14 @@ class Build:
         types: to learn and find; empty: all that its data annotate.
         fraction: of the sentences to learn from.
         seed: of what is drawn and of training.
+        repeats: how often a pass has each sentence.
     """
 
     model: Model
     types: tuple[str, ...] = ()
     fraction: float = 1.0
     seed: int = 13
+    repeats: int = 1
 
     @property
     def label(self) -> str:
@@ -171,6 +174,8 @@ class Place:
     def _data(self, build: Build) -> list[object]:
         model = build.model
         drawn = [model.sentences, build.fraction, build.seed] if model.sentences or build.fraction < 1 else []
+        if build.repeats > 1:
+            drawn.append(build.repeats)
         return [[name, data_sum(name), *drawn] for name in self.train_names(build)]
 
     def _devel_data(self, build: Build) -> list[object]:
@@ -209,7 +214,7 @@ class Place:
         if not build.model.recipe:
             return 1
         settings = len(load_grid(self._recipe_path(build), _changes(build))) if build.model.grid else 1
-        return self._base(build).epochs * settings
+        return self._base(build).epochs * settings * build.repeats
 
     def splits(self, reading: Reading) -> list[str]:
         """The splits that a test cell's figures depend on."""
@@ -303,12 +308,12 @@ class Place:
 
     def _train_files(self, build: Build) -> list[str]:
         names, model = self.train_names(build), build.model
-        return [self.drawn(name, model.sentences, build.fraction, build.seed) for name in names]
+        return [self.drawn(name, model.sentences, build.fraction, build.seed, build.repeats) for name in names]
 
     def _devel_files(self, build: Build) -> list[str]:
         return [self.drawn(name, build.model.devel_sentences, 1.0, DRAW) for name in self._devel_names(build)]
 
-    def drawn(self, name: str, sentences: int, fraction: float = 1.0, seed: int = DRAW) -> str:
+    def drawn(self, name: str, sentences: int, fraction: float = 1.0, seed: int = DRAW, repeats: int = 1) -> str:
         """A file of sentences drawn from a split, each a document; the split itself if all of it is wanted.
 
         Of two draws with one seed the smaller one is a part of the larger one.
@@ -318,16 +323,19 @@ class Place:
             sentences: how many; 0: all.
             fraction: which share of these.
             seed: of the draw.
+            repeats: how often each sentence is in the file.
         """
         if not sentences and fraction == 1:
             return name
-        key = checksum([FORMAT, name, data_sum(name), sentences, fraction, seed])
+        key = checksum([FORMAT, name, data_sum(name), sentences, fraction, seed, *([repeats] if repeats > 1 else [])])
         # Instructions call a corpus by its file's name. JSON would be taken for demonstrations.
         path = self.folder / "data" / key / f"{name.partition(':')[0]}.bioc.xml"
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
             part = path.with_name("part.bioc.xml")
-            formats.write(draw(name, sentences, fraction, seed), part)
+            documents = draw(name, sentences, fraction, seed)
+            again = (replace(d, id=f"{d.id}~{n}") for n in range(1, repeats) for d in documents)
+            formats.write(chain(documents, again), part)
             part.replace(path)
         return str(path)
 

@@ -140,6 +140,8 @@ class Setting:
         test_sentences: about how many to draw of each, in whole documents; 0: all.
         fractions: shares of the training sentences.
         seeds: of the draw and of the training; a model each.
+        least_steps: in as many steps as make this share of those that all sentences take a smaller share of them is
+            learnt at least: a pass repeats its sentences. 0: all shares have the same passes.
     """
 
     models: tuple[str, ...]
@@ -147,6 +149,11 @@ class Setting:
     test_sentences: int = 0
     fractions: tuple[float, ...] = (1.0,)
     seeds: tuple[int, ...] = (13,)
+    least_steps: float = 0.0
+
+    def repeats(self, fraction: float) -> int:
+        """How often a pass repeats each sentence of a share of the data."""
+        return max(1, round(self.least_steps / fraction))
 
 
 @dataclass(frozen=True, slots=True)

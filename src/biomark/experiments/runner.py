@@ -72,7 +72,8 @@ class Job:
                 for fraction in setting.fractions if trained else (1.0,):
                     for test in tests:
                         types = corpora.corpus_types(test) if model.single else ()
-                        yield Reading(Build(model, types, fraction, seed), test, setting.test_sentences)
+                        build = Build(model, types, fraction, seed, setting.repeats(fraction) if trained else 1)
+                        yield Reading(build, test, setting.test_sentences)
 
     def tasks(self) -> list[Task]:
         """All cells in the order in which they are done: each model, then what it reads."""
