@@ -173,9 +173,7 @@ class Place:
 
     def _data(self, build: Build) -> list[object]:
         model = build.model
-        drawn = [model.sentences, build.fraction, build.seed] if model.sentences or build.fraction < 1 else []
-        if build.repeats > 1:
-            drawn.append(build.repeats)
+        drawn = _draw_facts(model.sentences, build.fraction, build.seed, build.repeats)
         return [[name, data_sum(name), *drawn] for name in self.train_names(build)]
 
     def _devel_data(self, build: Build) -> list[object]:
@@ -325,9 +323,10 @@ class Place:
             seed: of the draw.
             repeats: how often each sentence is in the file.
         """
-        if not sentences and fraction == 1:
+        facts = _draw_facts(sentences, fraction, seed, repeats)
+        if not facts:
             return name
-        key = checksum([FORMAT, name, data_sum(name), sentences, fraction, seed, *([repeats] if repeats > 1 else [])])
+        key = checksum([FORMAT, name, data_sum(name), *facts])
         # Instructions call a corpus by its file's name. JSON would be taken for demonstrations.
         path = self.folder / "data" / key / f"{name.partition(':')[0]}.bioc.xml"
         if not path.is_file():
@@ -439,6 +438,13 @@ def recipe_folder() -> Path:
 def _changes(build: Build) -> list[str]:
     change = {**build.model.change, "seed": build.seed}
     return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in change.items()]
+
+
+def _draw_facts(sentences: int, fraction: float, seed: int, repeats: int) -> list[float]:
+    """All that decides a draw, for checksums; nothing where all of a split is taken as it is."""
+    if not sentences and fraction == 1:
+        return []
+    return [sentences, fraction, seed, *([repeats] if repeats > 1 else [])]
 
 
 def _of_types(names: Sequence[str], types: Sequence[str]) -> list[str]:

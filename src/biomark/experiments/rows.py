@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
 from importlib.resources import files
+from math import ceil
 from typing import Any, TypeVar
 
 from biomark.corpora import parse_split
@@ -140,8 +141,8 @@ class Setting:
         test_sentences: about how many to draw of each, in whole documents; 0: all.
         fractions: shares of the training sentences.
         seeds: of the draw and of the training; a model each.
-        least_steps: in as many steps as make this share of those that all sentences take a smaller share of them is
-            learnt at least: a pass repeats its sentences. 0: all shares have the same passes.
+        least_steps: the steps that a smaller share of the sentences is learnt in, at least, as a share of those that
+            all of them take: a pass repeats its sentences. 0: all shares have the same passes.
     """
 
     models: tuple[str, ...]
@@ -153,7 +154,7 @@ class Setting:
 
     def repeats(self, fraction: float) -> int:
         """How often a pass repeats each sentence of a share of the data."""
-        return max(1, round(self.least_steps / fraction))
+        return max(1, ceil(self.least_steps / fraction))
 
 
 @dataclass(frozen=True, slots=True)
