@@ -322,6 +322,35 @@ def test_a_batchs_loss_is_the_mean_of_its_words(recipe: TaggingRecipe, tmp_path:
     assert together == pytest.approx(np.dot(words, alone) / sum(words), rel=1e-2)
 
 
+@pytest.mark.parametrize(
+    ("capabilities", "weights", "expected"),
+    [
+        ({"avx512_bf16": True}, "float32", True),
+        ({"bf16": True, "neon": True}, "float32", True),
+        ({"avx512_bf16": False, "amx_bf16": False, "avx512_f": True}, "float32", False),
+        ({}, "float32", False),
+        ({}, "bfloat16", True),
+    ],
+)
+def test_matrices_are_multiplied_in_what_the_processor_is_fast_with(
+    recipe: TaggingRecipe,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capabilities: dict[str, bool],
+    weights: str,
+    expected: bool,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    recipe = replace(recipe, weights=weights)
+    network, tokenizer = make_network(recipe)
+    reader = WordReader(tokenizer)
+    seen = []
+    network.register_forward_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))
+    trainer.Run(recipe, network, reader, tmp_path, print)._loss(Examples(recipe, reader, fail).epoch(0)[0][:2])
+    assert seen == [expected]
+
+
 @pytest.fixture(scope="module")
 def two_guidelines(home: Path, recipe: TaggingRecipe) -> TaggingRecipe:
     """Of two corpora one marks `dry cough`, and the other one, which writes in capitals, `COUGH`."""

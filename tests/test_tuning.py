@@ -200,6 +200,15 @@ def test_the_loss_is_on_the_answer_alone(recipe: GenerativeRecipe) -> None:
     assert vocabulary.text(example.ids[: example.answer]) == "Mark disease: No fever was. ="
 
 
+@pytest.mark.parametrize("fast", [True, False])
+def test_matrices_are_multiplied_in_what_the_processor_is_fast_with(
+    recipe: GenerativeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast: bool
+) -> None:
+    monkeypatch.setattr(generative, "multiplies_bf16", lambda: fast)
+    assert generative.arguments(recipe, tmp_path).bf16 is fast
+    assert generative.arguments(replace(recipe, weights="bfloat16"), tmp_path).bf16
+
+
 def test_sampled_negatives_are_the_whole_vocabulary_if_there_are_enough(recipe: GenerativeRecipe, home: Path) -> None:
     recipe = replace(recipe, model=str(home / "qwen3"), marks="tokens")
     model, vocabulary = causal.prepare_model(recipe)

@@ -32,7 +32,7 @@ from biomark.decoding.engine import Decoder
 from biomark.decoding.vocabulary import Vocabulary
 from biomark.errors import UsageError
 from biomark.formats import Reject
-from biomark.machine import versions
+from biomark.machine import multiplies_bf16, versions
 from biomark.prompts import Demonstration
 from biomark.quiet import quietly
 from biomark.recognizers.generative import GenerativeRecognizer, MarkDecoding
@@ -271,7 +271,7 @@ def arguments(recipe: GenerativeRecipe, folder: Path) -> TrainingArguments:
         warmup_steps=recipe.warmup,
         weight_decay=recipe.weight_decay,
         optim="adamw_torch_fused",
-        bf16=True,
+        bf16=multiplies_bf16() or recipe.weights == "bfloat16",
         use_cpu=not cuda,
         # Sharded, activations are computed anew where weights are gathered anyway.
         activation_checkpointing=recipe.gradient_checkpointing and not recipe.fsdp,

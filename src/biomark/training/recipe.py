@@ -54,7 +54,8 @@ class TaggingRecipe:
             beside weights in 4 bits.
         rank, alpha, lora_dropout: of LoRA, on all linear layers of the encoder.
         weights: `float32` or `bfloat16`, what the encoder's weights are kept in. Matrices are multiplied in
-            bfloat16 either way; adapters and heads are kept in 32 bits.
+            bfloat16 either way, of `float32` only on machines with instructions for it; adapters and heads are kept in
+            32 bits.
         gradient_checkpointing: compute activations twice and keep few of them.
         instruction: the network reads before the words which type to tag, and says the tags of that type alone.
             Every window is an example for each type that its corpus annotates.
@@ -150,7 +151,7 @@ class GenerativeRecipe:
         warmup: share of the steps.
         weight_decay: of AdamW; not on biases and norms.
         weights: `float32` or `bfloat16`, what weights and optimiser state are kept in. Matrices are
-            multiplied in bfloat16 either way.
+            multiplied in bfloat16 either way, of `float32` only on machines with instructions for it.
         gradient_checkpointing: compute activations twice and keep few of them.
         fsdp: shard weights, gradients and optimiser state over several GPUs; for `full` and `lora`.
         rank, alpha, dropout: of LoRA, on all linear layers but the head.

@@ -24,6 +24,7 @@ from transformers import PreTrainedConfig
 
 from biomark.errors import ModelError, UsageError
 from biomark.formats import Reject
+from biomark.machine import multiplies_bf16
 from biomark.recognizers.tagging import TOKENIZER, TaggingRecognizer
 from biomark.tagging import Batch, Floats, WordReader, collate
 from biomark.training.examples import LENGTH_STEP, UNLABELLED, Example, Examples, guidelines_of
@@ -172,7 +173,7 @@ class Run:
 
     def _loss(self, batch: Sequence[Example]) -> Tensor:
         arrays, tags = self._arrays(batch)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+        with _autocast(self.device, bf16=_in_bf16(self.recipe)):
             if not self.guidelines:
                 logits, trust = self.network(*arrays), None
             else:
@@ -204,7 +205,7 @@ class Run:
     def _score(self, devel: Sequence[Devel]) -> None:
         kept = {name: value.detach().clone() for name, value in self.network.tuned().items()}
         self.network.set_tuned(self.average)
-        recognizer = recognizer_of(self.network, self.reader, self.recipe, bf16=True)
+        recognizer = recognizer_of(self.network, self.reader, self.recipe, bf16=_in_bf16(self.recipe))
         found = strict_scores(recognizer, devel)
         losses = devel_losses(self.network, self.reader, self.recipe, devel)
         self.scores.append({name: {**score, "loss": losses[name]} for name, score in found.items()})
@@ -264,7 +265,7 @@ def devel_losses(
         for batch in its:
             read = collate([example.window for example in batch])
             tags = torch.from_numpy(np.concatenate([example.labels for example in batch])).to(device)
-            with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16):
+            with torch.inference_mode(), _autocast(device, bf16=_in_bf16(recipe)):
                 logits = network(*(torch.from_numpy(a).to(device) for a in read))
             loss = nn.functional.cross_entropy(
                 logits.float().flatten(0, 1), tags.flatten(), ignore_index=UNLABELLED, reduction="sum"
@@ -283,14 +284,14 @@ def recognizer_of(
         network: is moved there.
         reader: of its tokenizer.
         recipe: by which it was trained.
-        bf16: multiply matrices in bfloat16, several times faster; on a GPU, and where the weights are kept so, always.
+        bf16: multiply matrices in bfloat16; on a GPU, and where the weights are kept so, always.
     """
     device = _device()
     network.to(device).eval()
     bf16 = bf16 or device.type == "cuda" or recipe.weights == "bfloat16"
 
     def forward(batch: Batch) -> Floats:
-        with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
+        with torch.inference_mode(), _autocast(device, bf16=bf16):
             result: Floats = network(*(torch.from_numpy(a).to(device) for a in batch)).float().cpu().numpy()
         return result
 
@@ -406,6 +407,15 @@ def _rows(recipe: TaggingRecipe, corpora: Sequence[str]) -> dict[str, list[Row]]
 
 def _device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _in_bf16(recipe: TaggingRecipe) -> bool:
+    """Whether training multiplies matrices in bfloat16."""
+    return recipe.weights == "bfloat16" or multiplies_bf16()
+
+
+def _autocast(device: torch.device, *, bf16: bool) -> torch.autocast:
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16)
 
 
 def _groups(network: Network, recipe: TaggingRecipe) -> list[dict[str, object]]:
