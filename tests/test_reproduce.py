@@ -116,7 +116,7 @@ models = ["generative", "crf"]
 tests = ["ncbi_disease:test"]
 test_sentences = 10
 fractions = [0.5, 1.0]
-least_steps = 1.0
+repeats = [2, 1]
 seeds = [1, 2]
 [[experiments.curve.claims]]
 text = "Half of the data costs 11 to 14 points"
@@ -480,6 +480,7 @@ def test_the_papers_scale_says_its_needs_and_stops_without_a_gpu(home: Path, row
         (('"crf", "encoder", "encoder-all"', '"crf", "decoder"'), "model: 'decoder' is none of crf, encoder"),
         (('layout = "curve"', 'layout = "pie"'), "layout: 'pie' is none of scores, errors"),
         (('kind = "costs"', 'kind = "loses"'), "kind of claim: 'loses' is none of"),
+        (('repeats = [2, 1]', 'repeats = [2]'), "curve: repeats: one number for each of the fractions is needed"),
         (('method = "crf"', 'method = "crf"\nsize = 3'), "row crf: no setting size; there are name, title"),
         (('"ncbi_disease:train", "bc5cdr', '"ncbi_disease:training", "bc5cdr'), "name a split of ncbi_disease"),
         (('like = "encoder"', 'like = "nobody"'), "like: 'nobody' is none of"),

@@ -442,7 +442,7 @@ def _changes(build: Build) -> list[str]:
 
 def _draw_facts(sentences: int, fraction: float, seed: int, repeats: int) -> list[float]:
     """All that decides a draw, for checksums; nothing where all of a split is taken as it is."""
-    if not sentences and fraction == 1:
+    if not sentences and fraction == 1 and repeats == 1:
         return []
     return [sentences, fraction, seed, *([repeats] if repeats > 1 else [])]
 

@@ -410,9 +410,9 @@ def _restrictions(job: Job) -> list[str]:
         )
     if counts := _drawn(model for model in job.models if model.method not in TRAINED):
         said.append(f"Demonstrations were chosen among {counts} sentences of each corpus, drawn at random.")
-    if repeated := {f"{f:.0%}": times for f in setting.fractions if (times := setting.repeats(f)) > 1}:
-        each = ", ".join(f"{share}: {times} times" for share, times in repeated.items())
-        said.append(f"A pass repeats the sentences of smaller shares, so that these have steps enough ({each}).")
+    if setting.repeats:
+        each = ", ".join(f"{fraction:.0%}: {times}" for fraction, times in setting.shares())
+        said.append(f"So often a pass has the sentences of each share, for steps enough: {each}.")
     seeds = ", ".join(map(str, setting.seeds))
     said.append(
         f"Seeds of drawing and training: {seeds}. Intervals are 95 %, by bootstrap over documents"

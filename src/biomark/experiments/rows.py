@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
 from importlib.resources import files
-from math import ceil
 from typing import Any, TypeVar
 
 from biomark.corpora import parse_split
@@ -141,8 +140,8 @@ class Setting:
         test_sentences: about how many to draw of each, in whole documents; 0: all.
         fractions: shares of the training sentences.
         seeds: of the draw and of the training; a model each.
-        least_steps: the steps that a smaller share of the sentences is learnt in, at least, as a share of those that
-            all of them take: a pass repeats its sentences. 0: all shares have the same passes.
+        repeats: of each share, how often a pass has its sentences, so that few of them are learnt in steps enough;
+            empty: once.
     """
 
     models: tuple[str, ...]
@@ -150,11 +149,11 @@ class Setting:
     test_sentences: int = 0
     fractions: tuple[float, ...] = (1.0,)
     seeds: tuple[int, ...] = (13,)
-    least_steps: float = 0.0
+    repeats: tuple[int, ...] = ()
 
-    def repeats(self, fraction: float) -> int:
-        """How often a pass repeats each sentence of a share of the data."""
-        return max(1, ceil(self.least_steps / fraction))
+    def shares(self) -> list[tuple[float, int]]:
+        """Each share of the training sentences, and how often a pass has them."""
+        return list(zip(self.fractions, self.repeats or [1] * len(self.fractions), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +270,8 @@ def _check(book: Book) -> None:
             _among(f"{where}: model", setting.models, book.models)
             for split in setting.tests:
                 parse_split(split)
+            if setting.repeats and len(setting.repeats) != len(setting.fractions):
+                raise UsageError(f"{where}: repeats: one number for each of the fractions is needed")
         for claim in experiment.claims:
             _among(f"{where}: kind of claim", [claim.kind], CLAIMS)
             _among(f"{where}: model", claim.models, book.models)

@@ -69,10 +69,10 @@ class Job:
             trained = model.method in TRAINED
             tests = [t for t in setting.tests if not model.types or {*model.types}.issuperset(corpora.corpus_types(t))]
             for seed in setting.seeds if trained else setting.seeds[:1]:
-                for fraction in setting.fractions if trained else (1.0,):
+                for fraction, repeats in setting.shares() if trained else [(1.0, 1)]:
                     for test in tests:
                         types = corpora.corpus_types(test) if model.single else ()
-                        build = Build(model, types, fraction, seed, setting.repeats(fraction) if trained else 1)
+                        build = Build(model, types, fraction, seed, repeats)
                         yield Reading(build, test, setting.test_sentences)
 
     def tasks(self) -> list[Task]:
@@ -173,6 +173,7 @@ class Job:
             "tests": list(self.setting.tests),
             "test_sentences": self.setting.test_sentences,
             "fractions": list(self.setting.fractions),
+            "repeats": [repeats for _, repeats in self.setting.shares()],
             "seeds": list(self.setting.seeds),
             "versions": versions(*_LIBRARIES),
             "hardware": machine(),
