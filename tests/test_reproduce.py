@@ -480,7 +480,7 @@ def test_the_papers_scale_says_its_needs_and_stops_without_a_gpu(home: Path, row
         (('"crf", "encoder", "encoder-all"', '"crf", "decoder"'), "model: 'decoder' is none of crf, encoder"),
         (('layout = "curve"', 'layout = "pie"'), "layout: 'pie' is none of scores, errors"),
         (('kind = "costs"', 'kind = "loses"'), "kind of claim: 'loses' is none of"),
-        (('repeats = [2, 1]', 'repeats = [2]'), "curve: repeats: one number for each of the fractions is needed"),
+        (("repeats = [2, 1]", "repeats = [2]"), "curve: repeats: one number for each of the fractions is needed"),
         (('method = "crf"', 'method = "crf"\nsize = 3'), "row crf: no setting size; there are name, title"),
         (('"ncbi_disease:train", "bc5cdr', '"ncbi_disease:training", "bc5cdr'), "name a split of ncbi_disease"),
         (('like = "encoder"', 'like = "nobody"'), "like: 'nobody' is none of"),
