@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
 
@@ -19,7 +20,7 @@ def multiplies_bf16() -> bool:
 
     if torch.cuda.is_available():
         return True
-    has = getattr(torch.cpu, "get_capabilities", dict)()
+    has: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(has.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16", "sve_bf16"))
 
 
