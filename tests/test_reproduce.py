@@ -430,7 +430,7 @@ def test_a_curve_has_shares_and_seeds(home: Path, rows: Book, tmp_path: Path) ->
     }
     assert {float(k): v["f1"] for k, v in curve["fractions"].items()} == pytest.approx(means, abs=1e-5)
     assert curve["cost"]["value"] == pytest.approx(means[1.0] - means[0.5], abs=1e-5)
-    assert any("(50%: 2 times)" in note for note in outcome.notes)
+    assert any("50%: 2, 100%: 1" in note for note in outcome.notes)
     build = Build(rows.models["crf"], ("disease",), fraction=0.5, seed=1, repeats=2)
     assert Place(home / "work", say=lines.append, recipes=home / "recipes").built(build)
     picture = next(iter(outcome.figures.values()))
