@@ -253,13 +253,13 @@ def test_adapters_are_trained_kept_and_merged(home: Path, recipe: TaggingRecipe,
         weights="bfloat16" if method == "qlora" else "float32",
         epochs=8,
         gradient_checkpointing=True,
-        learning_rate=1e-2,
+        learning_rate=3e-3,
     )
     torch.manual_seed(plan.seed)
     fresh, _ = make_network(plan)
     assert all(re.search("lora_|^heads", name) for name in fresh.tuned())
     folder = train(plan, tmp_path / "run")
-    assert sum(best_f1(folder, plan).values()) > 0.2
+    assert sum(best_f1(folder, plan).values()) > 0.8
     network, reader, read = trainer.load_trained(folder)
     assert read == plan
     state = {name: value.clone() for name, value in fresh.state_dict().items()}

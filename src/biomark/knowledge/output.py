@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from biomark.errors import KnowledgeError
@@ -11,6 +11,7 @@ from biomark.knowledge.entries import Link
 from biomark.knowledge.store import Concept, Store, Term
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
 
 _LINKS = {Link.SAME: "same as", Link.FORMER: "formerly", Link.PARENT: "is a"}
@@ -72,8 +73,8 @@ def store_json(store: Store) -> dict[str, object]:
     }
 
 
-def store_tables(store: Store) -> tuple[Table, Table]:
-    """The sources of a store, and its sizes."""
+def store_tables(store: Store) -> Iterator[RenderableType]:
+    """The sources of a store, its sizes, and the encoder of its vectors."""
     from rich.table import Table
     from rich.text import Text
 
@@ -82,12 +83,13 @@ def store_tables(store: Store) -> tuple[Table, Table]:
         told = used.description
         words = (told.name, told.format, told.version, told.licence)
         sources.add_row(*map(Text, words), f"{used.entries:,}", f"{used.names:,}", f"{used.rejected:,}")
+    yield sources
     types = Table("type", "concepts", "names")
     for type, (concepts, names) in store.counts().items():
         types.add_row(Text(type), f"{concepts:,}", f"{names:,}")
+    yield types
     if store.encoder:
-        types.caption, types.caption_justify = Text(f"vectors of names by {store.encoder}"), "left"
-    return sources, types
+        yield Text(f"vectors of names by {store.encoder}")
 
 
 def concept_named(store: Store, identifier: str) -> Concept:
