@@ -16,7 +16,7 @@ demo: $(VENV)/light.stamp
 	$(BIN)/biomark annotate examples/abstracts.pubtator --to terminal
 
 test: $(VENV)/full.stamp
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal $(PYTEST)
 
 check: $(VENV)/full.stamp
 	$(BIN)/ruff format --check .
