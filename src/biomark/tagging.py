@@ -23,6 +23,7 @@ import numpy.typing as npt
 from tokenizers import Regex, Tokenizer, pre_tokenizers
 
 from biomark.entity_types import label
+from biomark.reading import View, view
 from biomark.sentences import with_sentences
 from biomark.spans import Document, Entity, Span, flat, whole_text
 
@@ -71,7 +72,7 @@ class Words:
     """The words of a piece of text.
 
     Attributes:
-        starts, ends: (W,) offsets in the document, code points.
+        starts, ends: (W,) offsets in the document, code points; all words that one character stands for (½) have its.
         first, last: (W,) the pieces of word w are `pieces[first[w]:last[w]]`.
         pieces: (P,) vocabulary ids.
         characters: (W, CHARACTERS) character ids.
@@ -91,6 +92,10 @@ class Words:
     def lengths(self) -> Ints:
         """(W,) how many pieces each word has."""
         return self.last - self.first
+
+    def shifted(self, by: int) -> Words:
+        """The words, further on in a document."""
+        return replace(self, starts=self.starts + by, ends=self.ends + by) if by else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +179,17 @@ class WordReader:
         return Frame((*self._begin, *said), self._end)
 
     def words(self, text: str, spans: Sequence[Span]) -> list[Words]:
-        """The words of each span of a text."""
-        encodings = self.tokenizer.encode_batch([s.of(text) for s in spans], add_special_tokens=False)
-        characters = _characters(text)
+        """The words of each span of a text, as `biomark.reading.view` shows them, with offsets in the text."""
+        views = [view(span.of(text), self.is_common) for span in spans]
+        encodings = self.tokenizer.encode_batch([seen.text for seen in views], add_special_tokens=False)
         return [
-            _words(_ints(e.ids), e.word_ids, _ints(e.offsets).reshape(-1, 2) + span.start, characters, self._blank)
-            for span, e in zip(spans, encodings, strict=True)
+            _words(_ints(e.ids), e.word_ids, _ints(e.offsets).reshape(-1, 2), seen, self._blank).shifted(span.start)
+            for span, seen, e in zip(spans, views, encodings, strict=True)
         ]
+
+    def is_common(self, word: str) -> bool:
+        """Whether the vocabulary has a word in lower case whole."""
+        return len(self.tokenizer.encode(word, add_special_tokens=False).ids) == 1
 
 
 def _ints(values: object) -> Ints:
@@ -195,9 +204,10 @@ def _characters(text: str) -> Ints:
     return np.concatenate(([EDGE], ids, [EDGE]))
 
 
-def _words(pieces: Ints, word_ids: Sequence[int | None], offsets: Ints, characters: Ints, no_word: int | None) -> Words:
-    """The words of one passage; `offsets` (P, 2) count from the start of the document, `no_word` is a blank's piece."""
+def _words(pieces: Ints, word_ids: Sequence[int | None], offsets: Ints, seen: View, no_word: int | None) -> Words:
+    """The words of one view; `offsets` (P, 2) are its pieces' in it, `no_word` is a blank's piece."""
     words = _ints([-1 if word is None else word for word in word_ids])
+    characters = _characters(seen.text)
     blank = characters[offsets[:, 0] + 1] == WHITE_SPACE
     length = offsets[:, 1] - offsets[:, 0]
     # Tokenizers make pieces of white space alone, even where there is none, and others that begin with it.
@@ -213,8 +223,14 @@ def _words(pieces: Ints, word_ids: Sequence[int | None], offsets: Ints, characte
     place = np.arange(len(pieces)) - np.repeat(first, last - first)
     lengths = np.minimum(last - first, PIECES_A_WORD)
     last = np.cumsum(lengths)
+    spans = seen.original(np.stack((starts, ends), axis=-1))
     return Words(
-        starts, ends, last - lengths, last, pieces[place < PIECES_A_WORD], _word_characters(characters, starts, ends)
+        spans[:, 0],
+        spans[:, 1],
+        last - lengths,
+        last,
+        pieces[place < PIECES_A_WORD],
+        _word_characters(characters, starts, ends),
     )
 
 
