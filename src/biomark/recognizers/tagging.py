@@ -72,6 +72,7 @@ class TaggingRecognizer:
         forward: computes logits; is called from several threads if `threads` > 1.
         types: what the rows of the logits mean, under biomark's names. If the reader gives instructions, the
             types that the model was trained on: every window is read once for each type asked for, which may be any.
+        default_types: those of `types` that are looked for where nobody names any; empty: all.
         min_score: mentions with a lower score are left out, unless `annotate` is told otherwise.
         calibrators: for types, what makes probabilities of their scores.
         max_pieces: word pieces a window.
@@ -88,6 +89,7 @@ class TaggingRecognizer:
         forward: Forward,
         types: Sequence[str],
         *,
+        default_types: Sequence[str] = (),
         min_score: float = 0.0,
         calibrators: Mapping[str, Calibrator] | None = None,
         max_pieces: int = 128,
@@ -97,6 +99,7 @@ class TaggingRecognizer:
         self._reader = reader
         self._forward = forward
         self._types = tuple(types)
+        self._default_types = tuple(default_types) or self._types
         self._min_score = min_score
         self._calibrators = dict(calibrators or {})
         self._max_pieces = max_pieces
@@ -113,7 +116,7 @@ class TaggingRecognizer:
     ) -> Iterator[Annotated]:
         """See `biomark.recognizers.Recognizer`; entities have scores and lie inside one passage.
 
-        Without `types` a model that follows instructions is asked for those that it was trained on.
+        Without `types` the model is asked for its default types.
         """
         least = self._min_score if min_score is None else min_score
         return (
@@ -132,10 +135,10 @@ class TaggingRecognizer:
 
     def _asking(self, types: Sequence[str] | None) -> _Asking:
         if self._reader.instructions:  # which can name any type
-            wanted = self._types if types is None else tuple(types)
+            wanted = self._default_types if types is None else tuple(types)
             frames = tuple(self._reader.frame(type) for type in wanted)
             return _Asking(wanted, frames, tuple([0] for _ in wanted))
-        wanted = types_wanted(types, self._types)
+        wanted = types_wanted(self._default_types if types is None else types, self._types)
         return _Asking(wanted, (self._reader.frame(),), ([self._types.index(type) for type in wanted],))
 
     def _stream(self, documents: Iterator[Document], asking: _Asking) -> Iterator[tuple[Annotated, list[Candidate]]]:
@@ -218,6 +221,7 @@ def load_onnx(folder: Path, *, threads: int | None = None) -> TaggingRecognizer:
     try:
         card = json.loads((folder / CARD).read_text("utf-8"))
         types, max_pieces = [str(type) for type in card["types"]], int(card["max_pieces"])
+        default_types = [str(type) for type in card.get("default_types", types)]
         min_score, instructions = float(card["min_score"]), bool(card.get("instruction", False))
         calibrators = {str(type): Calibrator(*map(float, found)) for type, found in card.get("calibration", {}).items()}
         tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
@@ -237,6 +241,7 @@ def load_onnx(folder: Path, *, threads: int | None = None) -> TaggingRecognizer:
         WordReader(tokenizer, instructions=instructions),
         forward,
         types,
+        default_types=default_types,
         min_score=min_score,
         calibrators=calibrators,
         max_pieces=max_pieces,

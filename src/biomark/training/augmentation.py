@@ -6,6 +6,7 @@ All that is random depends on the seed and the epoch alone, so that a run that i
 from __future__ import annotations
 
 import random
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ POOL, LONGEST = 5000, 80
 # A mention of capitals and digits alone, up to this length, may be an abbreviation that is defined elsewhere.
 ABBREVIATION = 6
 _SEPARATORS = (", ", "; ", " ")
+_WORD = re.compile(r"[^\W\d_ß]{4,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,18 @@ def as_list(names: Sequence[Listed], chance: random.Random) -> tuple[str, list[S
         spans.append(Span(len(text), len(text) + len(name.text)))
         text += name.text
     return text, spans
+
+
+def recased(document: Document, chance: random.Random) -> Document:
+    """The document in lower case or, in one case of three, with a capital at the beginning of each longer word.
+
+    All offsets stay: a letter whose other case is longer than one character keeps its own.
+    """
+    if chance.random() < 1 / 3:
+        text = _WORD.sub(lambda word: word[0][0].upper() + word[0][1:] if word[0].islower() else word[0], document.text)
+    else:
+        text = "".join(lower if len(lower := c.lower()) == 1 else c for c in document.text)
+    return replace(document, text=text)
 
 
 def swapped(document: Document, pools: Pools, chance: random.Random) -> Document:

@@ -26,7 +26,7 @@ from biomark.tagging import (
     sentence_ends,
     windows,
 )
-from biomark.training.augmentation import Listed, Pools, as_list, mentions_of, read_pools, swapped
+from biomark.training.augmentation import Listed, Pools, as_list, mentions_of, read_pools, recased, swapped
 from biomark.training.recipe import TaggingRecipe
 from biomark.training.scoring import Devel
 
@@ -119,7 +119,7 @@ class Examples:
             self._mentions[corpus] = (*self._mentions.get(corpus, ()), *mentions_of(documents, types))
         for document in documents:
             passages = read_passages(document, recipe.types, known, self._reader)
-            self.sources.append(Source(document if recipe.swap else None, corpus, known, passages))
+            self.sources.append(Source(document if recipe.swap or recipe.noise else None, corpus, known, passages))
 
     def epoch(self, number: int) -> list[list[Example]]:
         """An epoch's batches: windows of random sizes, of like length together, in random order."""
@@ -132,8 +132,12 @@ class Examples:
         for source in self.sources:
             share = chance.choice(WINDOW_SHARES)
             passages = source.passages
-            if pools and source.document and extra.random() < recipe.swap:
-                changed = swapped(source.document, pools, extra)
+            changed = source.document
+            if pools and changed and extra.random() < recipe.swap:
+                changed = swapped(changed, pools, extra)
+            if changed and extra.random() < recipe.noise:
+                changed = recased(changed, extra)
+            if changed is not source.document and changed:
                 passages = read_passages(changed, recipe.types, source.known, self._reader)
             for passage in passages:
                 found = self.frames.examples(passage, source, share, extra)

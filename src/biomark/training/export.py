@@ -75,6 +75,7 @@ def export(run: Path, folder: Path, *, int8: bool = True, calibrated: Reject | N
     card = {
         "name": recipe.name,
         "types": recipe.types,
+        "default_types": recipe.default_types or recipe.types,
         "max_pieces": recipe.max_pieces,
         "min_score": recipe.min_score,
         "instruction": recipe.instruction,

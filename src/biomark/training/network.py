@@ -40,8 +40,8 @@ class Shape:
         heads: how many types it speaks of at once.
         character_size, character_filters: see `TaggingRecipe`.
         dropout: before the heads.
-        guidelines: for each corpus whose guideline it knows, which of the types the corpus annotates; none: it
-            knows of no corpora.
+        guidelines: for each corpus whose guideline it knows, the types for which the guideline may be followed in use:
+            those that the corpus annotates, or none for a corpus that only teaches; empty: it knows of no corpora.
     """
 
     heads: int
@@ -199,7 +199,10 @@ def make_network(recipe: TaggingRecipe, guidelines: Guidelines | None = None) ->
 def shape_of(recipe: TaggingRecipe, guidelines: Guidelines | None = None) -> Shape:
     """What a recipe says of the network beside its encoder."""
     heads = 1 if recipe.instruction else len(recipe.types)
-    known = tuple(tuple(type in annotated for type in recipe.types) for annotated in (guidelines or {}).values())
+    known = tuple(
+        tuple(type in annotated and corpus not in recipe.teach_only for type in recipe.types)
+        for corpus, annotated in (guidelines or {}).items()
+    )
     return Shape(heads, recipe.character_size, recipe.character_filters, recipe.dropout, known)
 
 

@@ -63,6 +63,9 @@ class TaggingRecipe:
             In use none is named.
         corpus_heads: each corpus has heads of its own, and a gate says by the window whose guideline to follow, so that
             corpora which annotate a type differently do not blur each other.
+        teach_only: corpora (their names without a split) that have no say in use: with `corpus_heads` they teach the
+            encoder and the common heads, but no window is answered by their guidelines.
+        default_types: those of `types` that are looked for where nobody names any; empty: all.
         start: the folder of another run, whose weights training begins with as far as they fit.
         knowledge: the path of a store that `biomark knowledge build` made, for `dbr_*` and `swap`.
         dbr_terms: dense recognition of biomedical entities (DBR): for each training sentence (and type, with
@@ -73,6 +76,8 @@ class TaggingRecipe:
         swap: share of the documents of an epoch in which mentions are replaced by names of the same type from the
             store, equal mentions by the same name. Short ones in capitals stay: they may be defined elsewhere.
         negatives: share of the windows without any mention that an epoch reads, others in each.
+        noise: share of the documents of an epoch that are read in lower case or with capitals at the beginnings of
+            words, as titles are written.
         choose: what decides which epoch is kept: `f1`, the highest mean strict F1 over the development splits,
             or `loss`, the lowest mean loss there.
     """
@@ -106,6 +111,8 @@ class TaggingRecipe:
     instruction: bool = False
     corpus_name: float = 0.0
     corpus_heads: bool = False
+    teach_only: tuple[str, ...] = ()
+    default_types: tuple[str, ...] = ()
     start: str = ""
     knowledge: str = ""
     dbr_terms: int = 0
@@ -113,6 +120,7 @@ class TaggingRecipe:
     dbr_share: float = 1.0
     swap: float = 0.0
     negatives: float = 1.0
+    noise: float = 0.0
     choose: str = "f1"
 
 
@@ -320,7 +328,7 @@ def check_tagging(recipe: TaggingRecipe) -> None:
     for setting in ("warmup", "dropout", "lora_dropout", "masked_words", "average"):
         if not 0 <= getattr(recipe, setting) < 1:
             raise UsageError(f"recipe {recipe.name}: {setting} is a share, from 0 to below 1")
-    for setting in ("corpus_name", "dbr_share", "swap", "negatives", "min_score"):
+    for setting in ("corpus_name", "dbr_share", "swap", "negatives", "noise", "min_score"):
         if not 0 <= getattr(recipe, setting) <= 1:
             raise UsageError(f"recipe {recipe.name}: {setting} is a share, from 0 to 1")
     if recipe.learning_rate <= 0 or recipe.head_learning_rate <= 0:
@@ -330,13 +338,23 @@ def check_tagging(recipe: TaggingRecipe) -> None:
             f"recipe {recipe.name}: dbr_terms and swap take names from a store; say knowledge = PATH "
             "(biomark knowledge build makes one), or set both to 0"
         )
+    _check_heads(recipe)
+    if recipe.corpus_name and not recipe.instruction:
+        raise UsageError(f"recipe {recipe.name}: corpus_name is for an instruction; say instruction = true, too")
+    check_splits(recipe)
+
+
+def _check_heads(recipe: TaggingRecipe) -> None:
     if recipe.corpus_heads and (recipe.instruction or recipe.method != "full"):
         raise UsageError(
             f"recipe {recipe.name}: corpus_heads is for method full without an instruction, which can name the corpus"
         )
-    if recipe.corpus_name and not recipe.instruction:
-        raise UsageError(f"recipe {recipe.name}: corpus_name is for an instruction; say instruction = true, too")
-    check_splits(recipe)
+    if recipe.teach_only and not recipe.corpus_heads:
+        raise UsageError(
+            f"recipe {recipe.name}: teach_only is for corpora with heads of their own; set corpus_heads = true"
+        )
+    if unknown := [type for type in recipe.default_types if type not in recipe.types]:
+        raise UsageError(f"recipe {recipe.name}: default_types has {', '.join(unknown)}, which types lacks")
 
 
 def _check_choices(recipe: Recipe, choices: Mapping[str, tuple[str, ...]]) -> None:

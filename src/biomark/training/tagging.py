@@ -299,6 +299,7 @@ def recognizer_of(
         reader,
         forward,
         recipe.types,
+        default_types=recipe.default_types,
         min_score=recipe.min_score,
         max_pieces=recipe.max_pieces,
         batch_pieces=2048,
