@@ -197,7 +197,7 @@ def _sign(character: str) -> str:
         return "-"
     if character in _INVISIBLE:
         return ""
-    if character.isspace() or unicodedata.category(character) in ("So", "Sk", "Cc", "Cf", "Co", "Cs"):
+    if character.isspace() or unicodedata.category(character) in ("So", "Sk", "Cc", "Cf", "Co"):
         return " " if character != "\u0085" else "\n"
     letters = [c for c in unicodedata.normalize("NFKD", character) if not unicodedata.combining(c)]
     return "".join(_letter(c) for c in letters)
