@@ -104,7 +104,8 @@ def test_every_character_has_its_place(text: str) -> None:
         return
     assert len(seen.starts) == len(seen.ends) == len(seen.text)
     assert (seen.starts < seen.ends).all()
-    assert (np.diff(seen.starts) >= 0).all() and (np.diff(seen.ends) >= 0).all()
+    assert (np.diff(seen.starts) >= 0).all()
+    assert (np.diff(seen.ends) >= 0).all()
     assert not len(seen.ends) or seen.ends[-1] <= len(text)
     for place, character in enumerate(seen.text):
         if character.isascii() and character.islower() and seen.ends[place] - seen.starts[place] == 1:

@@ -130,6 +130,8 @@ class Examples:
         pools = read_pools(Path(recipe.knowledge), recipe.types, seed) if self._draws else None
         examples: list[Example] = []
         for source in self.sources:
+            if extra.random() >= recipe.shares.get(source.corpus, 1):
+                continue
             share = chance.choice(WINDOW_SHARES)
             passages = source.passages
             changed = source.document

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -63,6 +63,8 @@ class TaggingRecipe:
             In use none is named.
         corpus_heads: each corpus has heads of its own, and a gate says by the window whose guideline to follow, so that
             corpora which annotate a type differently do not blur each other.
+        shares: by the name of a corpus (without a split) the share of its documents that an epoch reads, others in
+            each; a corpus that is not named here is read whole.
         teach_only: corpora (their names without a split) that have no say in use: with `corpus_heads` they teach the
             encoder and the common heads, but no window is answered by their guidelines.
         default_types: those of `types` that are looked for where nobody names any; empty: all.
@@ -111,6 +113,7 @@ class TaggingRecipe:
     instruction: bool = False
     corpus_name: float = 0.0
     corpus_heads: bool = False
+    shares: Mapping[str, float] = field(default_factory=dict)
     teach_only: tuple[str, ...] = ()
     default_types: tuple[str, ...] = ()
     start: str = ""
@@ -338,6 +341,8 @@ def check_tagging(recipe: TaggingRecipe) -> None:
             f"recipe {recipe.name}: dbr_terms and swap take names from a store; say knowledge = PATH "
             "(biomark knowledge build makes one), or set both to 0"
         )
+    if not all(0 <= share <= 1 for share in recipe.shares.values()):
+        raise UsageError(f"recipe {recipe.name}: shares are from 0 to 1")
     _check_heads(recipe)
     if recipe.corpus_name and not recipe.instruction:
         raise UsageError(f"recipe {recipe.name}: corpus_name is for an instruction; say instruction = true, too")
@@ -443,12 +448,15 @@ def _recipe(kind: type[AnyRecipe], path: Path, values: dict[str, object]) -> Any
         if get_origin(hint) is tuple:
             wrong = not isinstance(value, list) or not all(isinstance(v, get_args(hint)[0]) for v in value)
             values[key] = tuple(value) if isinstance(value, list) else value
+        elif get_origin(hint) is Mapping:
+            wrong = not isinstance(value, dict) or not all(type(v) in (int, float) for v in value.values())
         else:
             values[key] = float(value) if hint is float and type(value) is int else value
             wrong = type(values[key]) is not hint
         if wrong:
             raise UsageError(f"{path}: {key} = {value!r} is not of the type {hint}")
-    missing = [f.name for f in known.values() if f.default is MISSING and f.name not in values]
+    required = [f.name for f in known.values() if f.default is MISSING and f.default_factory is MISSING]
+    missing = [name for name in required if name not in values]
     if missing:
         raise UsageError(f"{path}: the recipe does not say {', '.join(missing)}")
     return kind(**values)  # type: ignore[arg-type]
