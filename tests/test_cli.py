@@ -19,7 +19,7 @@ from biomark import models
 from biomark.cli import app
 from biomark.corpora import corpus_named
 from biomark.errors import UsageError
-from conftest import ROOT, Outcome, TermRecognizer
+from conftest import HANG, ROOT, Outcome, TermRecognizer
 
 Biomark = Callable[..., Outcome]
 
@@ -220,7 +220,7 @@ def test_a_closed_pipe_is_no_error_to_tell_of() -> None:
         assert process.stderr is not None
         process.stdout.readline()
         process.stdout.close()
-        process.wait(60)
+        process.wait(HANG)
         assert process.stderr.read() == b""
         process.stderr.close()
 
@@ -228,14 +228,14 @@ def test_a_closed_pipe_is_no_error_to_tell_of() -> None:
 def test_an_interrupt_leaves_no_half_file() -> None:
     process = real("convert", "-", "out.pubtator", "--from", "pubtator", stdin=subprocess.PIPE)
     assert process.stdin is not None
-    process.stdin.write(ABSTRACT.encode() + b"8|t|more\n")
+    # More than its buffers hold: what it has written shows that it is at work, and it waits for the rest.
+    process.stdin.write(b"".join(ABSTRACT.replace("7|", f"{n}|").encode() for n in range(3000)) + b"8|t|more\n")
     process.stdin.flush()
-    deadline = time.monotonic() + 60
-    while not Path("out.pubtator.part").exists() and time.monotonic() < deadline:
+    while not sum(path.stat().st_size for path in Path().glob("out*")) and process.poll() is None:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     try:
-        process.wait(60)  # before its input is closed: it must not wait for more
+        process.wait(HANG)  # before its input is closed: it must not wait for more
     finally:
         process.kill()
         _, error = process.communicate()

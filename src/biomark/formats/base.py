@@ -11,7 +11,7 @@ import sys
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -206,17 +206,11 @@ class Sink:
             target = target.resolve()
         part = target.with_name(target.name + ".part")
         try:
-            if exists(target) and target.is_dir():
-                raise IsADirectoryError(errno.EISDIR, "it is a folder; name a file")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            opened = gzip.open(part, "wb") if target.suffix == ".gz" else part.open("wb")  # noqa: SIM115 - closed below
-        except OSError as error:
-            raise FormatError(f"{target}: cannot be written: {error.strerror or error}") from error
-        try:
-            with io.TextIOWrapper(opened, encoding="utf-8", newline="\n") as text:
+            with _begun(part, target) as text:
                 yield text
-        except BaseException:  # an interrupt as well: nothing half written stays
-            part.unlink(missing_ok=True)
+        except BaseException:  # an interrupt as well, whenever it comes: nothing half written stays
+            with suppress(OSError):
+                part.unlink()
             raise
         part.replace(target)
 
@@ -240,6 +234,22 @@ class Format:
     write: Callable[[Iterable[Document], Sink, Counter[str]], None] | None = None
     sniff: Callable[[bytes], bool] | None = None
     ambiguous: bool = False
+
+
+def _begun(part: Path, target: Path) -> IO[str]:
+    """The file, open for text, that is to take the target's place.
+
+    Raises:
+        FormatError: if it cannot be written.
+    """
+    try:
+        if exists(target) and target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder; name a file")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        opened = gzip.open(part, "wb") if target.suffix == ".gz" else part.open("wb")  # noqa: SIM115 - the caller closes it
+        return io.TextIOWrapper(opened, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise FormatError(f"{target}: cannot be written: {error.strerror or error}") from error
 
 
 def not_utf8(error: UnicodeDecodeError) -> str:
