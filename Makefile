@@ -1,7 +1,9 @@
-# make demo    the light package and the examples, marked in the terminal
-# make test    the tests, with everything that training needs
-# make check   format, lint, types and import layers
-# make clean   remove the environment and what tools leave behind
+# make demo           the light package and the examples, marked in the terminal
+# make test           the tests, with everything that training needs; no corpora, no network
+# make quick          those of them that take no more than two minutes together
+# make test-corpora   the tests that read real corpora
+# make check          format, lint, types and import layers
+# make clean          remove the environment and what tools leave behind
 #
 # The environment is .venv; it is installed again only when pyproject.toml or constraints.txt change.
 
@@ -10,13 +12,25 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test check format clean
+TESTS := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
+# Where the real corpora are: make test-corpora BIOMARK_CORPORA=FOLDER
+BIOMARK_CORPORA ?= ../shared/corpora
+
+.PHONY: demo test quick test-corpora check format clean
 
 demo: $(VENV)/light.stamp
 	$(BIN)/biomark annotate examples/abstracts.pubtator --to terminal
 
 test: $(VENV)/full.stamp
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal $(PYTEST)
+	$(TESTS) $(PYTEST)
+
+quick: $(VENV)/full.stamp
+	$(TESTS) -m 'not slow and not corpora and not long' $(PYTEST)
+
+test-corpora: $(VENV)/full.stamp
+	@test -d '$(BIOMARK_CORPORA)' || \
+	  { echo "There are no corpora in $(BIOMARK_CORPORA); name their folder: make test-corpora BIOMARK_CORPORA=FOLDER"; exit 2; }
+	BIOMARK_CORPORA='$(abspath $(BIOMARK_CORPORA))' $(TESTS) -m 'corpora and not slow' $(PYTEST)
 
 check: $(VENV)/full.stamp
 	$(BIN)/ruff format --check .

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from biomark.decoding.vocabulary import Vocabulary
@@ -23,18 +23,42 @@ from biomark.recognizers import Annotated
 from biomark.spans import Document, Entity, Rejected, Span
 
 # Slow machines are no failures; in continuous integration the generated examples are always the same.
-settings.register_profile("biomark", deadline=None, derandomize="CI" in os.environ)
+settings.register_profile(
+    "biomark", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
+)
 settings.load_profile("biomark")
 
 ROOT = Path(__file__).parent.parent
+CORPORA = os.environ.get("BIOMARK_CORPORA") and Path(os.environ["BIOMARK_CORPORA"]).absolute()
+"""The folder of the real corpora; None where there are none. Tests get it from the fixture `corpora` alone."""
+HANG = 1800
+"""Seconds after which what a test waits for is said to hang, however busy the machine is."""
 
 
-@pytest.fixture(scope="session")
-def corpora() -> Path:
-    path = Path(os.environ.get("BIOMARK_CORPORA") or ROOT.parent / "shared" / "corpora")
-    if not path.is_dir():
-        pytest.skip("the corpora are not there; set BIOMARK_CORPORA")
-    return path
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that read real corpora, before `-m` chooses among all."""
+    for item in items:
+        if "corpora" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.corpora)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Real corpora and what the user's cache holds are out of reach, of processes that tests start as well."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("BIOMARK_CORPORA", "XDG_CACHE_HOME"):
+            patch.setenv(name, str(tmp_path_factory.mktemp(name)))
+        yield
+
+
+@pytest.fixture
+def corpora(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the real corpora, in which biomark looks for them during the test."""
+    if not CORPORA:
+        pytest.skip("BIOMARK_CORPORA names no folder of corpora; see make test-corpora")
+    monkeypatch.setenv("BIOMARK_CORPORA", str(CORPORA))
+    return CORPORA
 
 
 TERMS = {

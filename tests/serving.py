@@ -12,6 +12,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from conftest import HANG
+
+
+def answers(url: str) -> bool:
+    """Whether a server is up."""
+    try:
+        urllib.request.urlopen(url, timeout=HANG).close()
+    except OSError:
+        return False
+    return True
+
 
 @contextmanager
 def served(model: Path, home: Path) -> Iterator[str]:
@@ -28,13 +39,9 @@ def served(model: Path, home: Path) -> Iterator[str]:
             stderr=log,
         )
         try:
-            for _ in range(900):
+            while not answers(f"http://127.0.0.1:{port}/health"):
                 assert run.poll() is None, (home / "log").read_text()
-                try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
-                    break
-                except OSError:
-                    time.sleep(0.1)
+                time.sleep(0.1)
             yield f"http://127.0.0.1:{port}/v1"
         finally:
             run.terminate()

@@ -148,7 +148,7 @@ def test_all_is_what_a_model_may_learn_from():
 def test_folders_are_the_named_one_then_the_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("BIOMARK_CORPORA", str(tmp_path / "named"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    assert catalogue.corpus_folders()[:2] == (tmp_path / "named", tmp_path / "cache" / "biomark" / "corpora")
+    assert catalogue.corpus_folders() == (tmp_path / "named", tmp_path / "cache" / "biomark" / "corpora")
     monkeypatch.delenv("BIOMARK_CORPORA")
     assert catalogue.corpus_folders()[0] == tmp_path / "cache" / "biomark" / "corpora"
 

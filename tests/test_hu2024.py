@@ -78,8 +78,7 @@ def test_recorded_answers_are_read(tmp_path):
         read_answers(path)
 
 
-def test_the_published_figures_and_both_routes_agree(corpora, monkeypatch):
-    monkeypatch.setenv("BIOMARK_CORPORA", str(corpora))
+def test_the_published_figures_and_both_routes_agree(corpora):
     rows = run("paper").data["rows"]
     assert len(rows) == 20
     for row in rows:

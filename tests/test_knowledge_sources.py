@@ -291,8 +291,7 @@ class TestReal:
         assert all(re.fullmatch(r"DOID:\d+", entry.identifier) for entry in entries)
         assert not any('"' in name.text for entry in entries for name in entry.names)
 
-    def test_corpora(self, corpora: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("BIOMARK_CORPORA", str(corpora))
+    def test_corpora(self, corpora: Path) -> None:
         for corpus in ("ncbi_disease:devel", "bc5cdr:test"):
             source = open_source(corpus)
             mentions = sum(name.count for entry in source.entries(lambda rejected: None) for name in entry.names)

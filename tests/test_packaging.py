@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import biomark
-from conftest import ROOT
+from conftest import HANG, ROOT
 
 HEAVY = (
     "torch",
@@ -51,7 +51,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("hatchling")
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=HANG)
     (path,) = folder.glob("*.whl")
     return path
 
@@ -71,7 +71,7 @@ def python(code: str, folder: Path) -> str:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANG,
         check=False,
     )
     assert result.returncode == 0, result.stderr

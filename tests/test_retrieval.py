@@ -313,8 +313,7 @@ def test_examples_of_types_hold_all_of_them() -> None:
     assert of_types([both, one], ["disease", "gene"]) == (replace(both, types=("disease", "gene")),)
 
 
-def test_examples_of_the_catalogue(corpora: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BIOMARK_CORPORA", str(corpora))
+def test_examples_of_the_catalogue(corpora: Path) -> None:
     lost: Counter[str] = Counter()
     found = list(examples(["ncbi_disease:devel"], lost=lost))
     assert len({example.document_id for example in found}) == 100

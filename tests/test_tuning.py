@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from biomark.errors import MissingExtraError, ModelError, UsageError
 from biomark.prompts import Demonstration
 from biomark.spans import Document, Entity, Span
 from biomark.training.recipe import GenerativeRecipe, TaggingRecipe, check, check_splits, check_tagging, load_recipe
-from conftest import ROOT, Outcome
+from conftest import HANG, ROOT, Outcome
 from toy_corpus import CHEMICALS, CLAUSES, DISEASES, documents
 
 torch = pytest.importorskip("torch")
@@ -392,22 +391,36 @@ def test_checkpoints_without_scores_are_scored(
     assert same(tmp_path / "run", whole)
 
 
+# The command line, killed when it is about to score for the second time.
+KILLED = """
+import os, signal
+from biomark.cli import main
+from biomark.training import generative
+
+score, calls = generative.strict_scores, []
+
+def killed(*arguments, **settings):
+    calls.append(arguments)
+    if len(calls) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return score(*arguments, **settings)
+
+generative.strict_scores = killed
+main()
+"""
+
+
 def test_a_killed_process_goes_on_to_the_same_weights_and_scores(
     home: Path, recipe: GenerativeRecipe, tmp_path: Path, whole: Path
 ) -> None:
     recipe = replace(recipe, save_steps=3)
     path = tmp_path / "recipe.toml"
     write_toml(recipe, path)
-    command = [sys.executable, "-m", "biomark", "train", str(path), "-o", str(tmp_path / "run")]
+    command = [sys.executable, "-c", KILLED, "train", str(path), "-o", str(tmp_path / "run")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    end = time.monotonic() + 90
-    while not runs.Run(tmp_path / "run").scores():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=HANG, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert len(runs.Run(tmp_path / "run").scores()) == 1
     assert load_recipe(path) == recipe
     train(recipe, tmp_path / "run", resume=True)
     assert same(tmp_path / "run", whole)
@@ -697,7 +710,7 @@ def test_tagging_recipes_may_not_see_test_splits_either() -> None:
 def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=HANG, check=False)
 
 
 def test_two_processes_train_as_one_that_accumulates_twice(recipe: GenerativeRecipe, tmp_path: Path) -> None:
@@ -726,6 +739,7 @@ import sys
 import time
 import torch
 import torch.distributed as dist
+from pathlib import Path
 from torch.distributed.fsdp import fully_shard
 from transformers import AutoModelForCausalLM
 from biomark.training.answers import answer_loss
@@ -761,7 +775,10 @@ for name, parameter in model.named_parameters():
 sys.stdout.write(f"equal on {dist.get_rank()}\\n")  # in one piece, as both processes write to one pipe
 sys.stdout.flush()
 dist.barrier()
-time.sleep(0.5)  # until the other one has left the barrier, too
+left = [Path(f"{sys.argv[2]}.{rank}") for rank in range(2)]
+left[dist.get_rank()].touch()
+while not all(path.exists() for path in left):  # until the other one has left the barrier, too
+    time.sleep(0.01)
 os._exit(0)  # gloo's threads may abort a process that ends while a mesh still holds them
 """
 

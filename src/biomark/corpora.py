@@ -280,12 +280,13 @@ def _is_file(corpus: str) -> bool:
 def corpus_folders() -> tuple[Path, ...]:
     """Where corpora are looked for, in this order.
 
-    `$BIOMARK_CORPORA`, if it is set; the user's cache folder (`cache_folder`); and for a checkout of
-    the source that is installed in place, `shared/corpora` beside the checkout.
+    `$BIOMARK_CORPORA`, if it is set, and the user's cache folder (`cache_folder`). Where it is not set, and
+    biomark is a checkout of the source that is installed in place, also `shared/corpora` beside the checkout.
     """
     named = os.environ.get("BIOMARK_CORPORA")
-    folders = [Path(named)] if named else []
-    folders.append(cache_folder())
+    if named:
+        return Path(named), cache_folder()
+    folders = [cache_folder()]
     package = Path(__file__).resolve().parent
     checkout = package.parent.parent
     if package.parent.name == "src" and (checkout / "pyproject.toml").is_file():

@@ -192,8 +192,9 @@ def from_corpora(
         reject: as for `biomark.formats.read`.
 
     Raises:
-        UsageError: if a corpus is unknown, or annotates none of the types.
+        UsageError: if a corpus is unknown or annotates none of the types, or the fraction is not a share.
     """
+    Sampler(fraction, "")  # a wrong fraction is refused before any corpus is looked for
     wanted = wanted_types(corpora, types)
     for corpus in corpora:
         yield from demonstrations(

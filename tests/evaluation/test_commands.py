@@ -108,8 +108,7 @@ def test_an_eval_file_without_sentences(biomark: Callable, tmp_path: Path) -> No
     assert json.loads(biomark(*arguments, "--corpus-style", "bc2gm").out)["strict"]["f1"] == 1.0
 
 
-def test_a_split_of_the_catalogue(biomark: Callable, corpora: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BIOMARK_CORPORA", str(corpora))
+def test_a_split_of_the_catalogue(biomark: Callable, corpora: Path) -> None:
     found = json.loads(
         biomark("evaluate", "ncbi_disease:test", corpora / "ncbi_disease" / "test.pubtator", "--json").out
     )
