@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -70,6 +71,15 @@ def test_odd_texts_do_no_harm(text: str) -> None:
     (found,) = models.load("default").annotate([Document("1", text)])
     assert found.document.text == text
     assert not found.rejected
+
+
+def test_the_readme_shows_what_comes_out(biomark: Callable[..., Outcome]) -> None:
+    (block,) = re.findall(
+        r"^\$ make demo\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+    shown = biomark("annotate", ROOT / "examples" / "abstracts.pubtator", "--to", "terminal")
+    assert len(block.splitlines()) == 4
+    assert set(block.splitlines()) <= set(shown.out.splitlines())
 
 
 @pytest.mark.parametrize(
