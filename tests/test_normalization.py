@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from biomark import formats
+from biomark.abbreviations import abbreviations
 from biomark.errors import UsageError
 from biomark.evaluation.identifiers import candidates, identifiers
 from biomark.knowledge import fuzzy
-from biomark.knowledge.abbreviations import abbreviations
 from biomark.knowledge.building import build
 from biomark.knowledge.composites import readings
 from biomark.knowledge.context import DocumentContext
@@ -99,6 +99,8 @@ class TestAbbreviations:
         [
             ("He had moss fever (MF).", [("MF", "moss fever")]),
             ("He had MF (moss fever).", [("MF", "moss fever")]),
+            ("of red moss\nfever (RMF)", [("RMF", "red moss\nfever")]),
+            ("of red moss\n\nfever (RMF)", []),
             ("Acute moss-borne fever [AMBF; see below] ended.", [("AMBF", "Acute moss-borne fever")]),
             ("a “quick” heat shock transcription factor (HSF)", [("HSF", "heat shock transcription factor")]),
             ("Given glyceryl trinitrate ('GTN'), then", [("GTN", "glyceryl trinitrate")]),
@@ -128,6 +130,7 @@ class TestAbbreviations:
     def test_time_grows_with_the_text(self) -> None:
         assert len(abbreviations("moss fever (MF) and " * 5000)) == 5000
         assert abbreviations("(" * 20_000 + "a" * 20_000) == ()
+        assert abbreviations("ab (cd) " * 200_000) == ()
 
 
 class TestComposites:

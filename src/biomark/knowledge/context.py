@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from biomark.knowledge.abbreviations import abbreviations
+from biomark.abbreviations import abbreviations
 from biomark.spans import Document
 
 

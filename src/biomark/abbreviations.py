@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from biomark.spans import Span
 
 _BRACKETS = re.compile(r"[(\[]([^()\[\]]{2,200})[)\]]")
-_SENTENCE_END = re.compile(r"[.;:!?]\s|[()\[\]\n]")
+_SENTENCE_END = re.compile(r"[.;:!?]\s|[()\[\]]|\n\s*\n")
 _WORD = re.compile(r"\S+")
 # What may follow a short form inside its parentheses: (CF; see below), (CF, also mucoviscidosis)
 _REST = re.compile(r"\s*[;,]\s.*|\s+or\s.*", re.DOTALL)
@@ -76,9 +76,16 @@ def _trimmed(text: str, start: int, end: int) -> Span | None:
     return Span(start, end) if start < end else None
 
 
+def _end_of_words(text: str, end: int) -> int:
+    """The offset without the white space before it."""
+    while end > 0 and text[end - 1].isspace():
+        end -= 1
+    return end
+
+
 def _word_before(text: str, end: int) -> Span | None:
     """The last word before an offset."""
-    stop = len(text[:end].rstrip())
+    stop = _end_of_words(text, end)
     start = max((match.end() for match in re.finditer(r"\s", text[max(0, stop - 50) : stop])), default=0)
     return _trimmed(text, max(0, stop - 50) + start, stop)
 
@@ -95,7 +102,7 @@ def _start_before(text: str, end: int, short: Span) -> int:
 
 def _long_form(text: str, short: str, start: int, end: int) -> Span | None:
     """The shortest piece of text up to `end` that holds the short form's characters, as in the paper's listing."""
-    end = len(text[:end].rstrip())
+    end = _end_of_words(text, end)
     place = end - 1
     for index in range(len(short) - 1, -1, -1):
         wanted = short[index].casefold()
