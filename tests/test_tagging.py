@@ -182,6 +182,33 @@ def test_unsure_mentions_are_left_out(word_pieces: Tokenizer) -> None:
         assert len(found.document.entities) == count
 
 
+def two_types(reader: WordReader) -> TaggingRecognizer:
+    """Says of every `Moss` that it is a species, and a little less surely a gene; of `Mossase` the contrary."""
+
+    def forward(batch: Batch) -> Floats:
+        long = batch.characters[1:, 6] > 0
+        named = batch.characters[1:, 1] == ord("M") - 32
+        logits = np.zeros((len(named), 2, TAGS), dtype=np.float32)
+        logits[~named, :, 0] = 9.0
+        for row, sure in enumerate((long, ~long)):
+            logits[named, row, 1] = np.where(sure, 4.0, 2.0)[named]
+        return logits
+
+    return TaggingRecognizer(reader, forward, ["gene", "species"], max_pieces=64, min_score=0.5)
+
+
+def test_mentions_are_repaired_and_do_not_depend_on_what_is_asked_for(word_pieces: Tokenizer) -> None:
+    recognizer = two_types(WordReader(word_pieces))
+    documents = [Document("1", "Moss helps Mossase.")]
+    (every,) = recognizer.annotate(documents)
+    assert [(e.start, e.type) for e in every.document.entities] == [(0, "species"), (11, "gene")]
+    for type in ("gene", "species"):
+        (found,) = recognizer.annotate(documents, [type])
+        assert found.document.entities == tuple(e for e in every.document.entities if e.type == type)
+    (found,) = recognizer.annotate(documents, min_score=0.99)
+    assert found.document.entities == ()
+
+
 def test_text_between_passages_is_not_read(word_pieces: Tokenizer) -> None:
     document = Document("1", "Egfr\nBraf", (Passage(Span(0, 4), "title"), Passage(Span(5, 9), "abstract")))
     (found,) = capitals(WordReader(word_pieces)).annotate([document])

@@ -20,7 +20,8 @@ from biomark.embedding.exported import session
 from biomark.errors import ModelError
 from biomark.machine import cores
 from biomark.recognizers import Annotated, in_groups, types_wanted
-from biomark.spans import Document, Entity, Rejected, Span
+from biomark.repair import repaired
+from biomark.spans import Document, Rejected, Span
 from biomark.tagging import (
     Batch,
     Floats,
@@ -116,12 +117,17 @@ class TaggingRecognizer:
     ) -> Iterator[Annotated]:
         """See `biomark.recognizers.Recognizer`; entities have scores and lie inside one passage.
 
-        Without `types` the model is asked for its default types.
+        Without `types` the model is asked for its default types. It always decides between all of these (see
+        `biomark.repair`), so that what it finds of one does not depend on which others are asked for.
         """
         least = self._min_score if min_score is None else min_score
+        wanted = self._asking(types).types
+        every = (
+            types if self._reader.instructions or not wanted else tuple(dict.fromkeys((*self._default_types, *wanted)))
+        )
         return (
-            replace(annotated, document=replace(annotated.document, entities=self._entities(found, least)))
-            for annotated, found in self.considered(documents, types)
+            replace(annotated, document=self._with_entities(annotated.document, found, wanted, least))
+            for annotated, found in self.considered(documents, every)
         )
 
     def considered(
@@ -130,8 +136,17 @@ class TaggingRecognizer:
         """The documents without mentions, and for each one what may be mentions; arguments as for `annotate`."""
         return self._stream(iter(documents), self._asking(types))
 
-    def _entities(self, found: Iterable[Candidate], least: float) -> tuple[Entity, ...]:
-        return tuple(entities(found, self._calibrators.get, least))
+    def _with_entities(
+        self, document: Document, found: Iterable[Candidate], wanted: Sequence[str], least: float
+    ) -> Document:
+        # A higher score that is asked for leaves mentions out, but changes none.
+        likely = entities(found, self._calibrators.get, min(least, self._min_score))
+        # The other types, such as clinical problems, are of a scheme of their own and overlap the default ones.
+        by_default = [entity for entity in likely if entity.type in self._default_types]
+        others = [entity for entity in likely if entity.type not in self._default_types]
+        mended = [*repaired(document, by_default), *repaired(document, others)]
+        kept = [e for e in mended if (e.score or 0.0) >= least and e.type in wanted]
+        return replace(document, entities=tuple(sorted(kept, key=lambda e: (e.start, e.end))))
 
     def _asking(self, types: Sequence[str] | None) -> _Asking:
         if self._reader.instructions:  # which can name any type
