@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,7 @@ from biomark.errors import ModelError, UsageError
 from biomark.recognizers.tagging import CARD, WEIGHTS, TaggingRecognizer, load_onnx
 from biomark.spans import Document, Entity, Passage, Span
 from biomark.tagging import WordReader, collate, read_document
+from biomark.training.augmentation import recased
 from biomark.training.recipe import TaggingRecipe, load_recipe
 from conftest import Outcome
 from toy_corpus import CHEMICALS, DISEASES, documents
@@ -25,7 +28,7 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from biomark.training import tagging as trainer  # noqa: E402
-from biomark.training.examples import Examples, has_mention  # noqa: E402
+from biomark.training.examples import Example, Examples, has_mention  # noqa: E402
 from biomark.training.export import export  # noqa: E402
 from biomark.training.network import make_network  # noqa: E402
 from biomark.training.scoring import read_devel, strict_scores  # noqa: E402
@@ -353,12 +356,12 @@ def test_matrices_are_multiplied_in_what_the_processor_is_fast_with(
 
 @pytest.fixture(scope="module")
 def two_guidelines(home: Path, recipe: TaggingRecipe) -> TaggingRecipe:
-    """Of two corpora one marks `dry cough`, and the other one, which writes in capitals, `COUGH`."""
+    """Of two corpora one marks `dry cough`, and the other one, which writes all words with a capital, `Cough`."""
     for name, size, seed in (("train", 80, 1), ("devel", 15, 2)):
         small_corpus(home / f"whole-{name}.pubtator", "Disease", DISEASES, size, seed)
         documents = []
         for document in formats.read(home / f"whole-{name}.pubtator"):
-            text = document.text.upper()
+            text = document.text.title()
             heads = []
             for entity in document.entities:
                 first = entity.start + entity.mention(text).rfind(" ") + 1
@@ -369,7 +372,7 @@ def two_guidelines(home: Path, recipe: TaggingRecipe) -> TaggingRecipe:
     train, devel = (
         [str(home / f"{kind}-{name}.pubtator") for kind in ("whole", "heads")] for name in ("train", "devel")
     )
-    return replace(recipe, train=tuple(train), devel=tuple(devel), types=("disease",), epochs=6, corpus_heads=True)
+    return replace(recipe, train=tuple(train), devel=tuple(devel), types=("disease",), epochs=10, corpus_heads=True)
 
 
 def test_corpora_with_other_guidelines_do_not_blur_each_other(
@@ -400,6 +403,50 @@ def test_corpora_with_other_guidelines_do_not_blur_each_other(
         trainer.load_trained(folder)
     with pytest.raises(UsageError, match="corpus_heads is for method full"):
         trainer.train(replace(two_guidelines, instruction=True), tmp_path / "none", reject=fail)
+
+
+def test_a_corpus_that_only_teaches_has_no_say(home: Path, two_guidelines: TaggingRecipe) -> None:
+    recipe = replace(two_guidelines, teach_only=("heads-train",))
+    guidelines = {"whole-train": ("disease",), "heads-train": ("disease",)}
+    torch.manual_seed(1)
+    network, tokenizer = make_network(recipe, guidelines)
+    torch.nn.init.normal_(network.own_heads.weight)
+    network.eval()
+    (window,) = read_document(Document("1", "No dry cough was seen."), WordReader(tokenizer), 64).windows
+    arrays = [torch.from_numpy(a) for a in collate([window])]
+    with torch.inference_mode():
+        mixed = network(*arrays)
+        by_the_other = network.guided(arrays, torch.tensor([0]))[0].log_softmax(-1)
+        network.without_silent_corpora()
+        pruned = network(*arrays)
+    assert torch.allclose(mixed, by_the_other, atol=1e-5)
+    assert torch.allclose(mixed, pruned, atol=1e-5)
+    assert network.own_heads.out_features == 3
+    with pytest.raises(UsageError, match="teach_only is for corpora with heads of their own"):
+        trainer.train(replace(recipe, corpus_heads=False), home / "none", reject=fail)
+
+
+def test_types_that_are_not_looked_for_by_default(home: Path, recipe: TaggingRecipe) -> None:
+    with pytest.raises(UsageError, match="default_types has problem, which types lacks"):
+        trainer.train(replace(recipe, default_types=("problem",)), home / "none", reject=fail)
+
+
+def test_an_epoch_reads_a_share_of_a_corpus(two_guidelines: TaggingRecipe) -> None:
+    reader = WordReader(make_network(two_guidelines)[1])
+    whole = Examples(two_guidelines, reader, fail).epoch(0)
+    some = Examples(replace(two_guidelines, shares={"heads-train": 0.5}), reader, fail).epoch(0)
+
+    def count(batches: list[list[Example]]) -> Counter[str]:
+        return Counter(example.corpus for batch in batches for example in batch)
+
+    assert count(some)["whole-train"] == count(whole)["whole-train"]
+    assert 0.25 < count(some)["heads-train"] / count(whole)["heads-train"] < 0.75
+
+
+def test_recased_documents_keep_their_offsets() -> None:
+    document = Document("1", "İ had Crohn disease ß.", entities=(Entity((Span(6, 19),), "disease"),))
+    texts = {recased(document, random.Random(n)).text for n in range(20)}
+    assert texts == {"İ had crohn disease ß.", "İ had Crohn Disease ß."}
 
 
 def test_a_run_begins_with_the_weights_of_another(

@@ -59,6 +59,7 @@ def export(run: Path, folder: Path, *, int8: bool = True, calibrated: Reject | N
             f"{run}: is a language model without its mask ({recipe.encoder}), too large for a folder that runs without "
             f"torch; export is for encoders such as PubMedBERT. Use it as it is: --model {run}"
         )
+    network.without_silent_corpora()
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         plain = Path(temporary) / "plain.onnx"

@@ -157,6 +157,23 @@ class Network(nn.Module):
         own: Tensor = self.own_heads(words)
         return own.view(-1, self.corpora, self.types, TAGS)
 
+    def without_silent_corpora(self) -> None:
+        """Drop the heads of corpora that only teach: what the network answers stays the same, at less cost."""
+        if not self.corpora:
+            return
+        annotated = self.get_buffer("annotated")
+        kept = annotated.isfinite().any(dim=1).nonzero().flatten()
+        own, size = self.own_heads, self.types * TAGS
+        rows = (kept[:, None] * size + torch.arange(size)).flatten()
+        self.own_heads = nn.Linear(own.in_features, len(rows))
+        self.gate, gate = nn.Linear(self.gate.in_features, len(kept)), self.gate
+        with torch.no_grad():
+            for new, old, index in ((self.own_heads, own, rows), (self.gate, gate, kept)):
+                new.weight.copy_(old.weight[index])
+                new.bias.copy_(old.bias[index])
+        self.register_buffer("annotated", annotated[kept], persistent=False)
+        self.corpora = len(kept)
+
     def tuned(self) -> dict[str, nn.Parameter]:
         """What training changes, by name: everything, or an adapter and what is not pretrained."""
         return {name: value for name, value in self.named_parameters() if value.requires_grad}
