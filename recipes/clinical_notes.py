@@ -15,8 +15,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import biomark
 from clinical.notes import NoteWriter
+
+import biomark
 
 # Words that the guideline leaves outside of mentions, or that make a name unlike those of notes.
 OUTSIDE = re.compile(

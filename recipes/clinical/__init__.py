@@ -1,1 +1,1 @@
-"""What `recipes/clinical_notes.py` is made of: a grammar of clinical notes, its vocabularies, and the noise of real ones."""
+"""Parts of `recipes/clinical_notes.py`: a grammar of clinical notes, its vocabularies, and the noise of real notes."""
