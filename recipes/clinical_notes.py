@@ -25,6 +25,16 @@ OUTSIDE = re.compile(
     r"class|with|without|due|to|in|of|by|and|or|the|on|after|nos|other|unspecified|finding|personal|abnormality|"
     r"morphology|aplasia|hypoplasia|susceptibility|early|late|onset|progressive|level|index|test)\b|\d|[,()/\[\]]"
 )
+# What names of diseases and of drugs look like; the term lists also hold "remedial teaching" and "krypton".
+LIKE = {
+    "disease": re.compile(
+        r"(itis|osis|oses|emia|aemia|oma|omas|pathy|plegia|algia|uria|cele|rrhea|phobia|trophy|plasia|penia|megaly|asis|"
+        r"ectasia|syndrome|disease|disorder|cancer|carcinoma|infection|failure|fracture|pain|tumor|neoplasm|ulcer|abscess|"
+        r"h(a)?emorrhage|palsy|stenosis|rupture|hernia|edema|atrophy|dystrophy|seizures?|epilepsy|deafness|blindness|"
+        r"insufficiency|malformation|obstruction|an(a)?emia|fever|cyst|polyp|lesion|mass|spasm|rash)$"
+    ),
+    "chemical": re.compile(r"^[A-Za-z][A-Za-z-]{4,}( [a-z]{4,})?$"),
+}
 
 
 def names(folder: Path | None, type: str, words: int) -> list[str]:
@@ -36,7 +46,8 @@ def names(folder: Path | None, type: str, words: int) -> list[str]:
         raise SystemExit(f"{path} does not exist; write it with python recipes/terms.py -o {folder}")
     lines = path.read_text("utf-8").splitlines()[1:]
     kept = dict.fromkeys(line.split("\t")[0].strip() for line in lines)
-    return [name for name in kept if len(name.split()) <= words and not OUTSIDE.search(name.lower())]
+    fitting = (name for name in kept if len(name.split()) <= words and LIKE[type].search(name))
+    return [name for name in fitting if not OUTSIDE.search(name.lower())]
 
 
 def notes(writer: NoteWriter, count: int, seed: int) -> Iterator[biomark.Document]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import csv
 import random
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -27,7 +27,11 @@ HERE = Path(__file__).parent
 TYPES = {"d": "disease", "c": "chemical", "g": "gene", "s": "species", "v": "variant"}
 ON_TOPIC = 0.6  # the chance that a symbol is read as that of the note's topic
 AGAIN = 0.3  # the chance that a note comes back to a name that it has used
+OPEN = {"disease": "term-disease", "drug": "term-chemical"}  # where names of open terminologies stand, too
+TERMS = 0.33  # the chance of that, where there are such names
+FIXED = 6  # letters of a pattern outside its slots that make it a sentence, which a section does not repeat
 REMEMBERED = frozenset({"disease", "drug", "organism", "surname", "symptom", "finding"})
+UNFIT = re.compile(r" (and|with|on|stage|of undetermined|from) |^(tear|loss|failure|bright|fever|low|left|right) ")
 _RANGE = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)$")
 _MARK = re.compile(r"<([dcgsv]):")
 
@@ -181,6 +185,12 @@ def _names(tree: Sequence) -> Iterator[str]:
                 yield from _names(option)
 
 
+def fixed(tree: Sequence) -> int:
+    """How many letters a pattern fixes, outside of its slots and alternatives."""
+    bodies = [node.body if isinstance(node, Mention) else (node,) for node in tree]
+    return sum(len(node.strip()) for body in bodies for node in body if isinstance(node, str))
+
+
 class Writer:
     """Writes the sentences of one note.
 
@@ -199,17 +209,40 @@ class Writer:
         used = self._used[name]
         if name in REMEMBERED and used and self.chance.random() < AGAIN:
             return self.chance.choice(used)
-        pattern, type = self.chance.choice(self.grammar.alternatives[self._on_topic(name)])
+        pattern, type = self._alternative(name)
         pieces = self.sequence(parse(pattern))
         if type:
             pieces = [Piece("".join(piece.text for piece in pieces), type)]
         used.append(pieces)
         return pieces
 
-    def _on_topic(self, name: str) -> str:
+    def opening(self, name: str) -> list[Piece]:
+        """A text for a symbol: that of the note's topic, where there is one."""
         special = f"{name}@{self.topic}"
-        known = special in self.grammar.alternatives
-        return special if known and self.chance.random() < ON_TOPIC else name
+        return self.symbol(special if special in self.grammar.alternatives else name)
+
+    def different(self, name: str, number: int) -> list[list[Piece]]:
+        """Up to so many texts for a symbol, none of which is that of another or the same sentence filled anew."""
+        patterns: set[str] = set()
+        texts: dict[str, list[Piece]] = {}
+        for _ in range(number * 3):
+            pattern, type = self._alternative(name)
+            if pattern in patterns or len(texts) == number:
+                continue
+            if fixed(parse(pattern)) >= FIXED:
+                patterns.add(pattern)
+            pieces = [Piece(pattern, type)] if type else self.sequence(parse(pattern))
+            texts.setdefault("".join(piece.text for piece in pieces).lower(), pieces)
+        return list(texts.values())
+
+    def _alternative(self, name: str) -> tuple[str, str]:
+        """An alternative of a symbol, perhaps that of the note's topic or that of an open terminology."""
+        symbol = name
+        if f"{name}@{self.topic}" in self.grammar.alternatives and self.chance.random() < ON_TOPIC:
+            symbol = f"{name}@{self.topic}"
+        if OPEN.get(name) in self.grammar.alternatives and self.chance.random() < TERMS:
+            symbol = OPEN[name]
+        return self.chance.choice(self.grammar.alternatives[symbol])
 
     def pattern(self, pattern: str) -> list[Piece]:
         """A text for a pattern."""
@@ -248,5 +281,12 @@ def vocabulary(folder: Path = HERE) -> Iterator[tuple[str, str, str]]:
         for row in rows(path):
             symbol, pattern, type = (*row, "")[:3]
             yield symbol, pattern, type
-    for abbreviation, type, _ in rows(folder / "abbreviations.tsv"):
-        yield f"abbreviation-{type}", abbreviation, "" if type == "none" else type
+    abbreviations = [(name, type, meaning) for name, type, meaning in rows(folder / "abbreviations.tsv")]
+    several = Counter(name for name, *_ in abbreviations)
+    for name, type, meaning in abbreviations:
+        if type != "none":
+            yield f"abbreviation-{type}", name, type
+        elif several[name] == 1:
+            yield "abbreviation-none", name, ""
+        if type == "disease" and len(name) < len(meaning) and not UNFIT.search(meaning):
+            yield "definition", f"<d:{meaning}> (<d:{name}>)", ""

@@ -12,18 +12,25 @@ from clinical.grammar import HERE, Grammar, Piece, Writer, rows, vocabulary
 from clinical.noise import Noise
 
 Line = list[Piece]
+INSTEAD = 0.2  # the chance that a section consists of what stands for nothing
+FILLED = frozenset({"hpi", "plan", "course", "subjective", "nursing", "operation", "instruct", "image"})
+FILLING = 0.3  # the chance that a sentence without any mention follows one of theirs
 BULLETS = ("- ", "- ", "-", "* ", "• ", "> ", "+ ", "o ", "")
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A section: its possible headings, how it is laid out, and what its sentences or items are."""
+    """A section: its possible headings, how it is laid out, and what its sentences or items are.
+
+    `instead`, where there is one, is a symbol whose text stands for the whole section at times (`NKDA`).
+    """
 
     headings: tuple[str, ...]
     form: str
     symbol: str
     fewest: int
     most: int
+    instead: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +96,12 @@ class NoteWriter:
         vocabulary_rows = list(vocabulary(folder))
         for symbol, type, names in (("term-disease", "disease", diseases), ("term-chemical", "chemical", chemicals)):
             known = [(symbol, name, type) for name in names if not set(name) & set("{}<>|")]
-            instead = "{disease}" if type == "disease" else "{drug}"
-            vocabulary_rows += known or [(symbol, instead, "")]
+            vocabulary_rows += known
         self.grammar = Grammar(vocabulary_rows)
         self.grammar.check()
         self.sections = {
-            name: Section(split(headings), form, symbol, int(fewest), int(most))
-            for name, headings, form, symbol, fewest, most in rows(folder / "sections.tsv")
+            name: Section(split(headings), form, symbol, int(fewest), int(most), instead.strip("-"))
+            for name, headings, form, symbol, fewest, most, instead in rows(folder / "sections.tsv")
         }
         self.kinds = [
             Kind(tuple(topics.split()), split(titles), tuple(sections.split()))
@@ -125,7 +131,7 @@ class Page:
     def fill(self, kind: Kind) -> None:
         """Write all sections of a kind of note."""
         if self.chance.random() < 0.7:
-            self.lines.append([Piece(self.chance.choice(kind.titles))])
+            self.lines.append(self.writer.pattern(self.chance.choice(kind.titles)))
         for name in kind.sections:
             if name.endswith("?") and self.chance.random() < 0.5:
                 continue
@@ -157,8 +163,10 @@ class Page:
     def body(self, section: Section) -> list[Line]:
         """The lines of a section without its heading."""
         number = self.chance.randint(section.fewest, section.most)
+        if section.instead and self.chance.random() < INSTEAD:
+            return [self.writer.symbol(section.instead)]
         if section.form == "labs":
-            return self.laboratory(number)
+            return self.laboratory(section.symbol, number)
         items = self.items(section.symbol, number)
         form = section.form
         if form == "mixed":
@@ -166,6 +174,8 @@ class Page:
         match form:
             case "prose":
                 return [self.prose(items)]
+            case "story":
+                return [self.prose([self.writer.opening(f"{section.symbol}-open"), *items])]
             case "list" | "plan":
                 return self.listed(items, plan=form == "plan")
             case "inline":
@@ -173,20 +183,19 @@ class Page:
         return [self.sentence(item) for item in items]
 
     def items(self, symbol: str, number: int) -> list[Line]:
-        """Different sentences or items for a symbol."""
-        different: dict[str, Line] = {}
-        for _ in range(number * 2):
-            pieces = self.writer.symbol(symbol)
-            different.setdefault("".join(piece.text for piece in pieces).lower(), pieces)
-        return list(different.values())[:number]
+        """Sentences or items for a symbol; in running notes some without any mention stand between them."""
+        items = self.writer.different(symbol, number)
+        if symbol not in FILLED:
+            return items
+        filling = iter(self.writer.different("filler", number))
+        for at in range(len(items), 0, -1):
+            if self.chance.random() < FILLING:
+                items[at:at] = [line for line in [next(filling, None)] if line]
+        return items
 
     def sentence(self, item: Line) -> Line:
         """An item with a capital at its beginning and, in most notes, without its full stop taken off."""
-        item = capitalised(item)
-        last = item[-1]
-        if not self.layout.stops and last.type is None and last.text.endswith("."):
-            item = [*item[:-1], Piece(last.text[:-1])]
-        return [piece for piece in item if piece.text]
+        return capitalised(item) if self.layout.stops else without_stop(capitalised(item))
 
     def prose(self, items: list[Line]) -> Line:
         """Items as sentences of a paragraph."""
@@ -204,13 +213,22 @@ class Page:
         style = self.chance.choice(styles)
         items = [self.sentence(item) if self.chance.random() < 0.5 else item for item in items]
         if style in ("comma", "semicolon"):
+            items = [without_stop(item) for item in items]
             return [joined(items, ", " if style == "comma" else self.chance.choice(["; ", " ; ", " / ", " | "]))]
         after = self.chance.choice([". ", ") ", ".", ") "])
         signs = [f"{n}{after}" if style == "number" else self.layout.bullet for n in range(1, len(items) + 1)]
         signs = [""] * len(items) if style == "bare" else signs
         return [[Piece(sign), *item] if sign else item for sign, item in zip(signs, items, strict=True)]
 
-    def laboratory(self, number: int) -> list[Line]:
+    def laboratory(self, symbol: str, number: int) -> list[Line]:
+        """Laboratory values: lines of panels, a table in one of the usual layouts, or some of both."""
+        style = self.chance.choice(["lines", "table", "table", "both", "prose"])
+        lines = self.writer.different(symbol, self.chance.randint(2, 6))
+        if style == "prose":
+            return [joined(lines, ", ")]
+        return lines if style == "lines" else [*(lines[:3] if style == "both" else []), *self.table(number)]
+
+    def table(self, number: int) -> list[Line]:
         """A table of laboratory values, in one of the usual layouts."""
         chosen = self.chance.sample(self.notes.labs, number)
         between = self.chance.choice([" ", " ", " ", ": ", "\t", " = ", "  ", ":"])
@@ -233,6 +251,12 @@ class Page:
             text += f"{self.chance.choice([' -> ', ' (', '<-', ' from '])}{earlier:.{lab.decimals}f}"
             text += ")" if "(" in text else ""
         return [Piece(lab.name, lab.type or None), Piece(text)]
+
+
+def without_stop(item: Line) -> Line:
+    """An item without the full stop at its end."""
+    last = item[-1]
+    return item if last.type or not last.text.endswith(".") else [*item[:-1], Piece(last.text[:-1])]
 
 
 def joined(items: Iterable[Line], between: str) -> Line:
