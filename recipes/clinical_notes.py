@@ -28,7 +28,7 @@ OUTSIDE = re.compile(
 # What names of diseases and of drugs look like; the term lists also hold "remedial teaching" and "krypton".
 LIKE = {
     "disease": re.compile(
-        r"(itis|osis|oses|emia|aemia|oma|omas|pathy|plegia|algia|uria|cele|rrhea|phobia|trophy|plasia|penia|megaly|asis|"
+        r"(itis|osis|emia|aemia|oma|omas|pathy|plegia|algia|uria|cele|rrhea|phobia|trophy|plasia|penia|megaly|asis|"
         r"ectasia|syndrome|disease|disorder|cancer|carcinoma|infection|failure|fracture|pain|tumor|neoplasm|ulcer|abscess|"
         r"h(a)?emorrhage|palsy|stenosis|rupture|hernia|edema|atrophy|dystrophy|seizures?|epilepsy|deafness|blindness|"
         r"insufficiency|malformation|obstruction|an(a)?emia|fever|cyst|polyp|lesion|mass|spasm|rash)$"

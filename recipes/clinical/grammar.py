@@ -288,5 +288,5 @@ def vocabulary(folder: Path = HERE) -> Iterator[tuple[str, str, str]]:
             yield f"abbreviation-{type}", name, type
         elif several[name] == 1:
             yield "abbreviation-none", name, ""
-        if type == "disease" and len(name) < len(meaning) and not UNFIT.search(meaning):
+        if type == "disease" and " " in meaning and not UNFIT.search(meaning):
             yield "definition", f"<d:{meaning}> (<d:{name}>)", ""
