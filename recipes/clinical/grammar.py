@@ -31,7 +31,11 @@ OPEN = {"disease": "term-disease", "drug": "term-chemical"}  # where names of op
 TERMS = 0.33  # the chance of that, where there are such names
 FIXED = 6  # letters of a pattern outside its slots that make it a sentence, which a section does not repeat
 REMEMBERED = frozenset({"disease", "drug", "organism", "surname", "symptom", "finding"})
-UNFIT = re.compile(r" (and|with|on|stage|of undetermined|from) |^(tear|loss|failure|bright|fever|low|left|right) ")
+# Meanings of abbreviations that are no names with the borders of a mention ("loss of consciousness").
+UNFIT = re.compile(
+    r",| (and|with|on|stage|of undetermined|from) |^(tear|loss|failure|bright|low|left|right|brief|"
+    r"acute (exacerbation|decompensated|hypoxic)) "
+)
 _RANGE = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)$")
 _MARK = re.compile(r"<([dcgsv]):")
 
