@@ -23,13 +23,13 @@ import biomark
 OUTSIDE = re.compile(
     r"\b(acute|subacute|chronic|recurrent|severe|mild|moderate|left|right|bilateral|unilateral|end|stage|grade|type|"
     r"class|with|without|due|to|in|of|by|and|or|the|on|after|nos|other|unspecified|finding|personal|abnormality|"
-    r"morphology|aplasia|hypoplasia|susceptibility|early|late|onset|progressive|level|index|test)\b|\d|[,()/\[\]]"
+    r"morphology|aplasia|hypoplasia|susceptibility|early|late|onset|progressive|level|index|test|hiv|virus|cmv|malignant|metastatic)\b|\d|[,()/\[\]]"
 )
 # What names of diseases and of drugs look like; the term lists also hold "remedial teaching" and "krypton".
 LIKE = {
     "disease": re.compile(
-        r"(itis|osis|emia|aemia|oma|omas|pathy|plegia|algia|uria|cele|rrhea|phobia|trophy|plasia|penia|megaly|asis|"
-        r"ectasia|syndrome|disease|disorder|cancer|carcinoma|infection|failure|fracture|pain|tumor|neoplasm|ulcer|abscess|"
+        r"(itis|osis|emia|aemia|oma|pathy|plegia|algia|uria|cele|rrhea|phobia|trophy|plasia|penia|megaly|asis|"
+        r"ectasia|syndrome|disease|disorder|cancer|carcinoma|failure|fracture|pain|tumor|neoplasm|ulcer|abscess|"
         r"h(a)?emorrhage|palsy|stenosis|rupture|hernia|edema|atrophy|dystrophy|seizures?|epilepsy|deafness|blindness|"
         r"insufficiency|malformation|obstruction|an(a)?emia|fever|cyst|polyp|lesion|mass|spasm|rash)$"
     ),
