@@ -23,7 +23,8 @@ import biomark
 OUTSIDE = re.compile(
     r"\b(acute|subacute|chronic|recurrent|severe|mild|moderate|left|right|bilateral|unilateral|end|stage|grade|type|"
     r"class|with|without|due|to|in|of|by|and|or|the|on|after|nos|other|unspecified|finding|personal|abnormality|"
-    r"morphology|aplasia|hypoplasia|susceptibility|early|late|onset|progressive|level|index|test|hiv|virus|cmv|malignant|metastatic)\b|\d|[,()/\[\]]"
+    r"morphology|aplasia|hypoplasia|susceptibility|early|late|onset|progressive|level|index|test|"
+    r"hiv|virus|cmv|malignant|metastatic)\b|\d|[,()/\[\]]"
 )
 # What names of diseases and of drugs look like; the term lists also hold "remedial teaching" and "krypton".
 LIKE = {
