@@ -398,6 +398,16 @@ def test_corpora_with_other_guidelines_do_not_blur_each_other(
         for m in (models.load(str(folder)), small)
     )
     assert said == expected
+    # A guideline can be asked for by the corpus' name.
+    for corpus, mention, other in (("whole-train", "dry cough", "cough"), ("heads-train", "cough", "dry cough")):
+        asked = models.load(f"{tmp_path / 'fp32'}@{corpus}")
+        mentions = {e.mention(document.text) for e in next(asked.annotate([document])).document.entities}
+        assert mention in mentions
+        assert other not in mentions
+    with pytest.raises(UsageError, match="unknown guideline 'none'; choose from whole-train, heads-train"):
+        models.load(f"{tmp_path / 'fp32'}@none")
+    with pytest.raises(UsageError, match="only an exported tagging model can follow a guideline by name"):
+        models.load(f"{folder}@whole-train")
     (folder / "guidelines.json").rename(tmp_path / "guidelines.json")
     with pytest.raises(ModelError, match=r"guidelines\.json is missing"):
         trainer.load_trained(folder)

@@ -97,7 +97,8 @@ def load(
 
     Args:
         name: `default`, `nano`, a folder, `dictionary`, `given`, `openai:NAME`, `hf:NAME`, or several with `+`
-            between them.
+            between them. `default@biored` follows the guideline of one of the corpora that the model has learnt from,
+            as far as that corpus has the types; exported folders can be asked in the same way.
         asking: for generative models alone; None: as `Asking` says.
         store: the term store of `dictionary`, and of prompts with an ontology.
         prompting: for `openai:NAME` and `hf:NAME` alone; None: as `Prompting` says.
@@ -118,7 +119,7 @@ def load(
         raise UsageError(f"{name} is not prompted; options of prompts and servers are for openai:NAME and hf:NAME")
     local = [part for part in prompted if part.startswith(HUGGING_FACE)]
     folders = [part for part in parts if part not in (DICTIONARY, GIVEN) and part not in prompted]
-    if asking != Asking() and not local and not any(is_generative(folder_of(part)) for part in folders):
+    if asking != Asking() and not local and not any(is_generative(_folder_and_guideline(part)[0]) for part in folders):
         raise UsageError(f"{name} is not generative; --decoding, --drafter and --batch are for generative models")
 
     def load_part(part: str) -> Recognizer:
@@ -126,7 +127,7 @@ def load(
             return _load_prompted(part, asking, store, prompting)
         if part == GIVEN:
             return GivenRecognizer()
-        return _dictionary(store) if part == DICTIONARY else _load_folder(folder_of(part), asking)
+        return _dictionary(store) if part == DICTIONARY else _load_folder(*_folder_and_guideline(part), asking)
 
     found = [load_part(part) for part in parts]
     return reduce(CombinedRecognizer, found)
@@ -224,12 +225,20 @@ def _dictionary(store: Path | None) -> Recognizer:
     return DictionaryRecognizer(Store(store))
 
 
-def _load_folder(folder: Path, asking: Asking) -> Recognizer:
+def _folder_and_guideline(name: str) -> tuple[Path, str]:
+    """`default@biored` → the folder of `default`, and `biored`; a folder may have an @ in its name."""
+    model, _, guideline = name.rpartition("@")
+    return (folder_of(model), guideline) if model and not Path(name).is_dir() else (folder_of(name), "")
+
+
+def _load_folder(folder: Path, guideline: str, asking: Asking) -> Recognizer:
+    if guideline and not (folder / WEIGHTS).is_file():
+        raise UsageError(f"{folder}: only an exported tagging model can follow a guideline by name ({guideline!r})")
     try:
         if is_generative(folder):
             return _load_generative(folder, asking)
         if (folder / WEIGHTS).is_file():
-            return load_onnx(folder)
+            return load_onnx(folder, guideline=guideline)
         from biomark.training.tagging import load_trained, recognizer_of
     except ImportError as error:
         raise MissingExtraError(error.name or "torch", "train") from error

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 
 from biomark.calibration import Calibrator, Candidate, candidates, entities
 from biomark.embedding.exported import session
-from biomark.errors import ModelError
+from biomark.errors import ModelError, UsageError
 from biomark.machine import cores
 from biomark.recognizers import Annotated, in_groups, types_wanted
 from biomark.repair import repaired
@@ -39,6 +39,8 @@ from biomark.tagging import (
 Forward = Callable[[Batch], Floats]
 
 WEIGHTS, TOKENIZER, CARD = "model.onnx", "tokenizer.json", "model.json"
+PREFERENCE = "preference"  # an input of networks that know guidelines: (corpora,) float32, added to the gate's logits
+_PREFERRED = 1e4  # so much that no other guideline has a say where the preferred one knows the type
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,14 +220,17 @@ class TaggingRecognizer:
             yield batch
 
 
-def load_onnx(folder: Path, *, threads: int | None = None) -> TaggingRecognizer:
+def load_onnx(folder: Path, *, threads: int | None = None, guideline: str = "") -> TaggingRecognizer:
     """The recognizer in a folder that `biomark export` made; needs onnxruntime, not torch.
 
     Args:
         folder: with `model.onnx`, `tokenizer.json` and `model.json`.
         threads: windows computed at the same time; None: as many as this process may use cores.
+        guideline: the corpus whose guideline is followed for the types that it annotates; empty: in each window the one
+            that the model takes to be likely.
 
     Raises:
+        UsageError: if the model does not know the guideline.
         ModelError: if a file is missing or cannot be used.
     """
     for name in (WEIGHTS, TOKENIZER, CARD):
@@ -245,9 +250,14 @@ def load_onnx(folder: Path, *, threads: int | None = None) -> TaggingRecognizer:
         raise ModelError(f"{folder}: cannot be loaded: {error}") from error
 
     read = [array.name for array in network.get_inputs()]
+    guidelines = [str(corpus) for corpus in card.get("guidelines", ())]
+    if guideline and guideline not in guidelines:
+        known = f"choose from {', '.join(guidelines)}" if guidelines else "this model follows none by name"
+        raise UsageError(f"{folder}: unknown guideline {guideline!r}; {known}")
+    preference = np.array([_PREFERRED * (corpus == guideline) for corpus in guidelines], dtype=np.float32)
 
     def forward(batch: Batch) -> Floats:
-        arrays = batch._asdict()
+        arrays = {**batch._asdict(), PREFERENCE: preference}
         (logits,) = network.run(None, {name: arrays[name] for name in read})
         result: Floats = logits
         return result

@@ -14,13 +14,14 @@ import torch
 from biomark.embedding.exported import quantise, without_remarks
 from biomark.errors import UsageError
 from biomark.formats import Reject
-from biomark.recognizers.tagging import CARD, TOKENIZER, WEIGHTS
+from biomark.recognizers.tagging import CARD, PREFERENCE, TOKENIZER, WEIGHTS
 from biomark.spans import Document
 from biomark.tagging import Batch, WordReader, collate, read_document
 from biomark.training.calibration import calibrate
 from biomark.training.causal import TOKENIZER_SETTINGS
 from biomark.training.causal import load_trained as load_trained_model
 from biomark.training.compact import COMPACT, save_compact
+from biomark.training.examples import guidelines_of
 from biomark.training.network import ADAPTER, CONFIG, Network, is_decoder
 from biomark.training.recipe import RECIPE, RUN, SCORES
 from biomark.training.tagging import best_epoch, load_trained
@@ -60,6 +61,7 @@ def export(run: Path, folder: Path, *, int8: bool = True, calibrated: Reject | N
             f"torch; export is for encoders such as PubMedBERT. Use it as it is: --model {run}"
         )
     network.without_silent_corpora()
+    guidelines = [corpus for corpus in guidelines_of(recipe) if corpus not in recipe.teach_only]
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         plain = Path(temporary) / "plain.onnx"
@@ -77,6 +79,7 @@ def export(run: Path, folder: Path, *, int8: bool = True, calibrated: Reject | N
         "name": recipe.name,
         "types": recipe.types,
         "default_types": recipe.default_types or recipe.types,
+        "guidelines": guidelines,
         "max_pieces": recipe.max_pieces,
         "min_score": recipe.min_score,
         "instruction": recipe.instruction,
@@ -124,16 +127,22 @@ def _write_onnx(network: Network, reader: WordReader, path: Path) -> None:
     documents = [Document(str(n), text) for n, text in enumerate(_EXAMPLES)]
     windows = [window for d in documents for window in read_document(d, reader, 64).windows]
     batch = collate(windows)
-    automatic = torch.export.Dim.AUTO
+    arrays = [torch.from_numpy(array) for array in batch]
+    shapes = [dict.fromkeys(range(array.ndim), torch.export.Dim.AUTO) for array in _sizes(batch)]
+    names = list(Batch._fields)
+    if network.corpora:
+        arrays.append(torch.zeros(network.corpora))
+        shapes.append({})
+        names.append(PREFERENCE)
     with without_remarks():
         program = torch.onnx.export(
             network.eval(),
-            tuple(torch.from_numpy(array) for array in batch),
+            tuple(arrays),
             dynamo=True,
             verbose=False,
-            input_names=list(Batch._fields),
+            input_names=names,
             output_names=["logits"],
-            dynamic_shapes=tuple(dict.fromkeys(range(array.ndim), automatic) for array in _sizes(batch)),
+            dynamic_shapes=tuple(shapes),
         )
     if program is None:  # pragma: no cover - only where torch.onnx.export is told to write the file itself
         raise RuntimeError("torch.onnx.export gave no program")

@@ -107,12 +107,18 @@ class Network(nn.Module):
         word_of_piece: Tensor,
         characters: Tensor,
         first_piece: Tensor,
+        preference: Tensor | None = None,
     ) -> Tensor:
-        """The arrays of `biomark.tagging.Batch` → logits (W, heads, 3)."""
+        """The arrays of `biomark.tagging.Batch` → logits (W, heads, 3).
+
+        Args:
+            preference: (corpora,) is added to the gate's logits, so that a guideline can be asked for; None: zeros.
+        """
         words, first = self._read((input_ids, attention_mask, word_of_piece, characters, first_piece))
         if not self.corpora:
             return self._common(words)
-        trust = self.gate(first.to(self.gate.weight.dtype))[..., None] + self.annotated  # (B, C, types)
+        gate = self.gate(first.to(self.gate.weight.dtype))  # (B, C)
+        trust = (gate if preference is None else gate + preference)[..., None] + self.annotated  # (B, C, types)
         trust = trust.log_softmax(dim=1)[first_piece // input_ids.shape[1]]  # (W, C, types)
         by_guideline = (self._common(words)[:, None] + self._own(words)).log_softmax(dim=-1)  # (W, C, types, 3)
         mixed: Tensor = (by_guideline + trust[..., None]).logsumexp(dim=1)
