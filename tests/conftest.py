@@ -31,14 +31,21 @@ settings.load_profile("biomark")
 ROOT = Path(__file__).parent.parent
 CORPORA = os.environ.get("BIOMARK_CORPORA") and Path(os.environ["BIOMARK_CORPORA"]).absolute()
 """The folder of the real corpora; None where there are none. Tests get it from the fixture `corpora` alone."""
+LONG = {
+    "test_bench", "test_decoding", "test_embedding", "test_grid", "test_invention", "test_knowledge_embeddings",
+    "test_nano", "test_prompted_models", "test_reproduce", "test_training", "test_tuning", "test_vaner",
+}  # fmt: skip
+"""Modules whose tests train, tune, export or serve models."""
 HANG = 1800
 """Seconds after which what a test waits for is said to hang, however busy the machine is."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that read real corpora, before `-m` chooses among all."""
+    """Mark the tests that read real corpora and those that are long, before `-m` chooses among all."""
     for item in items:
+        if item.path.stem in LONG:
+            item.add_marker(pytest.mark.long)
         if "corpora" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.corpora)
 

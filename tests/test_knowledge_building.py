@@ -197,6 +197,7 @@ def test_a_killed_build_leaves_the_older_store(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells a process its peak of memory")
+@pytest.mark.long
 @pytest.mark.parametrize("names", [100_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
 def test_very_many_synonyms_of_one_concept_take_little_memory(tmp_path: Path, names: int) -> None:
     path = tmp_path / "a.store"

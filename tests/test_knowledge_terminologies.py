@@ -345,6 +345,7 @@ def many_umls(folder: Path) -> Path:
     return folder / "META"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("generate", [many_obo, many_mesh, many_umls])
 def test_a_concept_with_100_000_names_needs_no_memory_for_them(
     tmp_path: Path, generate: Callable[[Path], Path]

@@ -327,8 +327,8 @@ def test_a_killed_run_goes_on(home: Path, rows: Book, first: experiments.Outcome
     script = (
         "import os, signal, sys, torch; from pathlib import Path; from biomark.experiments import *;"
         "from biomark.experiments.rows import read_book; torch.set_num_threads(1); home = Path(sys.argv[1]);"
-        # In the middle of the encoder's training
-        "kill = lambda line: line.startswith('epoch 1:') and os.kill(os.getpid(), signal.SIGKILL);"
+        # In the middle of the encoder's training: the first of three passes is in its checkpoint
+        "kill = lambda line: line.startswith('epoch 2:') and os.kill(os.getpid(), signal.SIGKILL);"
         "reproduce('first', 'small', Options(Path(sys.argv[2]), recipes=home / 'recipes', say=kill),"
         "rows=read_book((home / 'rows.toml').read_text()))"
     )

@@ -199,6 +199,7 @@ def set_of(entity: Entity, ids: Iterable[str]) -> frozenset[str]:
     return frozenset(by_hand(id, entity.type) for id in ids if id != "-1")
 
 
+@pytest.mark.long
 @settings(max_examples=150, deadline=None)
 @given(corpora_of_three)
 def test_counts_are_those_of_plain_sets(mentions: list) -> None:
@@ -227,6 +228,7 @@ def test_counts_are_those_of_plain_sets(mentions: list) -> None:
         assert accuracy.first <= accuracy.first_five <= accuracy.mentions
 
 
+@pytest.mark.long
 @settings(max_examples=150, deadline=None)
 @given(corpora_of_three)
 def test_accuracy_is_that_of_a_plain_loop(mentions: list) -> None:

@@ -48,6 +48,7 @@ def test_golden_brat(tmp_path: Path) -> None:
     assert list(formats.read(GOLDEN / "brat")) == [replace(DOCUMENT, passages=(), relations=())]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("format", ["pubtator", "bioc_xml", "bioc_json", "conll", "jsonl"])
 def test_long_file_is_read_as_it_is_needed(format: str) -> None:
     data, _ = written([replace(DOCUMENT, id=f"d{number}") for number in range(2500)], format)
