@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import random
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -37,7 +39,90 @@ def test_boundaries(sentences: list[str]) -> None:
     assert [span.of(text) for span in split(text)] == sentences
 
 
-@given(st.text(alphabet=st.sampled_from("aB 1.?!()\n\"'é😀İ\u2028-"), max_size=80) | st.text(max_size=60))
+LAYOUTS = [
+    ["Problem list:", "Fern fever", "Moss disease", "Lichen pox type 2", "Gout"],
+    [
+        "Consult:",
+        "-2-day history of fever",
+        "-today vomiting",
+        "* Fern fever",
+        "• gout",
+        "1. MOPD",
+        "2) moss pox",
+        "a) gout",
+    ],
+    ["Mossamine 40 mg PO BID", "Fernadol 6.25 mg PO BID", "Lichenol 2.5 mg PO daily", "Algastatin 80 mg PO QHS"],
+    ["fever", "cough", "moss pain", "shortness of breath"],
+    ["PAST MEDICAL HISTORY:", "FERN FEVER", "MOSS DISEASE", "CHRONIC LICHEN POX OF THE LEFT KNEE"],
+    ["DISCHARGE", "Diagnosis: Fern fever", "Treatment: mossamine", "Follow-up in 2 weeks"],
+    ["MEDICATIONS", "mossamine 81 mg daily\t", "HISTORY", "The woman had moss fever."],
+    [
+        "CC: moss pain",
+        "HPI: 34 yo F c/o fern fever x 12h, N/V x3, no lichen.",
+        "PMH: gout, moss pox",
+        "MEDS: fernadol prn",
+    ],
+    ["Introduction", "Fern fever is a chronic disease of the knees.", "It affects many.", "Methods", "We saw mice."],
+    ["[1] Moss J. Fern fever in mice.", "[2] Fern L. Gout."],
+    ["Fern fever", "", "moss disease", "  ", "Gout"],
+]
+TABLES = [
+    ("Gene\tDisease\nMOS1\tfern fever\nEGF\tgout", ["Gene", "Disease", "MOS1", "fern fever", "EGF", "gout"]),
+    ("Gene    Disease\nMOS1    fern fever", ["Gene", "Disease", "MOS1", "fern fever"]),
+    ("| MOS1 | R175H | fern fever | — |", ["|", "MOS1 |", "R175H |", "fern fever |", "— |"]),
+    ("LABS:\nNa 134   K 4.9  Cl 98\nHgb 10.9  Plt 212", ["LABS:", "Na 134", "K 4.9", "Cl 98", "Hgb 10.9  Plt 212"]),
+    ("DATE: 03/14    DUE: 03/19", ["DATE: 03/14", "DUE: 03/19"]),
+]
+PROSE = [
+    "The moss  fever was mild.",
+    "The   moss    fever  was  mild   and  then  it   went.",
+    "Costs ranged from  57 to  317 in fern fever (P | Q) there.",
+    "Given fernadol,  Erosive moss pox healed.",
+    "Hepa-\ntitis B and fern fev-\ner were seen.",
+    "We used 5 mg of mossamine – a dose that was chosen because of the trial\n– and saw no adverse effects of the "
+    "treatment in any of the\npatients who had been there.",
+    "She had been given fernadol and mossamine for a year when she came to the\nMoss Clinic, and her fever was then "
+    "found to be due to fern disease and\n12 other things that the doctors who saw her had not thought of before.",
+    "IMPRESSION: CHRONIC MOSS DISEASE WITH ACUTE FERN FEVER, AND A HISTORY OF\nLICHEN POX IN A PATIENT WHO IS ON "
+    "MOSSAMINE FOR GOUT AND HAS\nFERN FEVER.",
+    "a trial of fernadol in\nJapanese patients with moss disease",
+]
+
+
+@pytest.mark.parametrize("lines", LAYOUTS, ids=lambda lines: lines[0][:20])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n", "\n  "])
+def test_lines_of_their_own(lines: list[str], end: str) -> None:
+    text = end.join(lines)
+    assert [span.of(text) for span in split(text)] == [line.strip() for line in lines if line.strip()]
+
+
+@pytest.mark.parametrize(("text", "cells"), TABLES, ids=lambda value: value[0][:20])
+def test_cells_of_their_own(text: str, cells: list[str]) -> None:
+    assert [span.of(text) for span in split(text)] == cells
+
+
+@pytest.mark.parametrize("text", PROSE, ids=lambda text: text[:20])
+def test_running_prose_stays_together(text: str) -> None:
+    assert [span.of(text) for span in split(text)] == [text]
+
+
+def test_an_item_of_several_lines() -> None:
+    text = "1. Fern fever, stable on mossamine\n   and on fernadol.\n2. Gout. No pain.\n3. Moss pox"
+    found = ["1. Fern fever, stable on mossamine\n   and on fernadol.", "2. Gout.", "No pain.", "3. Moss pox"]
+    assert [span.of(text) for span in split(text)] == found
+
+
+@given(
+    st.lists(
+        st.sampled_from(["a", "Fern fever", "of the", "1.", "- ", "(", ".", " ", "  ", "\n", "\t", "|", ":", "\r\n"])
+    )
+)
+def test_no_sentence_lies_over_an_empty_line(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    assert not any(re.search(r"\n[^\S\n]*\n", span.of(text)) for span in split(text))
+
+
+@given(st.text(alphabet=st.sampled_from("aB 1.?!()|\t:;\n\"'é😀İ\u2028-"), max_size=80) | st.text(max_size=60))
 def test_only_white_space_lies_between_sentences(text: str) -> None:
     spans = split(text)
     assert all(a.end <= b.start for a, b in itertools.pairwise(spans))
@@ -57,7 +142,20 @@ def test_sentences_stay_inside_passages() -> None:
     assert with_sentences(found) is found
 
 
-@pytest.mark.parametrize("text", ["A" + "." * 100_000 + "x", "A" + " " * 100_000 + "x", "A.\n" + " \t" * 50_000 + "x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A" + "." * 100_000 + "x",
+        "A" + " " * 100_000 + "x",
+        "A.\n" + " \t" * 50_000 + "x",
+        "\n" * 1_000_000,
+        "a\n" * 100_000,
+        "a\t" * 100_000,
+        "|" * 100_000,
+        "a  B" * 100_000 + "\n" + "a" * 100_000,
+    ],
+    ids=lambda text: repr(text[:5]),
+)
 def test_long_runs_of_stops_and_blanks_are_quick(text: str) -> None:
     assert "".join("".join(span.of(text).split()) for span in split(text)) == "".join(text.split())
 
@@ -80,3 +178,24 @@ def test_agrees_with_the_tokenised_corpora(corpora: Path, original: str, tokenis
         for sentence in with_sentences(document).sentences
     ]
     assert sum(sentence in gold for sentence in ours) / len(ours) > 0.995
+
+
+@pytest.mark.parametrize("shape", [str, str.upper])
+def test_wrapped_abstracts_have_the_sentences_that_they_had(corpora: Path, shape: Callable[[str], str]) -> None:
+    """Wrapped at 60 to 100 columns, as if by hand, or with a ragged edge."""
+    same = total = 0
+    rng = random.Random(1)
+    for document in itertools.islice(read(corpora / "bc5cdr" / "train.pubtator", reject=lambda _: None), 100):
+        text = shape(document.passages[1].span.of(document.text))
+        width = rng.randint(60, 100)
+        wrapped, column = [], 0
+        for word in text.split():
+            full = column + len(word) > width + rng.randint(-4, 4)
+            wrapped.append(("\n" if full else " ") * bool(wrapped) + word)
+            column = (0 if full else column) + len(word) + 1
+        again = "".join(wrapped)
+        before = {" ".join(span.of(text).split()) for span in split(text)}
+        after = [" ".join(span.of(again).split()) for span in split(again)]
+        same += sum(sentence in before for sentence in after)
+        total += len(after)
+    assert same / total > (0.99 if shape is str else 0.93)

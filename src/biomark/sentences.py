@@ -3,25 +3,22 @@
 Sentences cover all text but the white space between them: nothing is dropped or truncated. A
 boundary is the white space after a full stop, question or exclamation mark (and closing quotes or
 brackets) where what follows can begin a sentence, unless the stop belongs to an abbreviation or an
-initial, or stands inside brackets. An empty line, and the edge of a passage, is always a boundary.
+initial, or stands inside brackets. An empty line, and the edge of a passage, is always a boundary;
+items of lists, cells of tables and headings are sentences of their own (`biomark.lines`).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 
+from biomark.lines import units
 from biomark.spans import Document, Span, whole_text
 
-# Runs of stops and blanks are tried from their beginnings alone, or long ones would cost their squares.
-_CANDIDATE = re.compile(
-    r"""
-    (?<![.!?…])(?P<stop>[.!?…]++)(?P<close>["'”’)\]}»]*+)(?P<gap>\s+)  # a stop, what it closes, white space
-    | (?<![^\S\n])(?P<empty>[^\S\n]*+\n\s*\n\s*)                    # an empty line
-    | (?<=[:;])(?P<item>[^\S\n]*\n\s*)(?=[-*•\d])             # a list that begins after a colon
-    """,
-    re.VERBOSE,
-)
+# Runs of stops are tried from their beginnings alone, or long ones would cost their squares.
+_STOP = re.compile(r"""(?<![.!?…])(?P<stop>[.!?…]++)(?P<close>["'”’)\]}»]*+)(?P<gap>\s+)""")
+_NUMBER = re.compile(r"\(?\d{1,3}[.)]")  # of an item
 _LAST_WORD = re.compile(r"[^\s(\[{\"'“‘]*$")
 _BEGIN = re.compile(r"""["'“‘«(\[{¿¡+<>~±=]*[^\W_a-z]|[-–—•*]\s|["'“‘«(\[{][^\W_]|\S*[A-Z0-9]""")
 
@@ -41,16 +38,7 @@ _LOOK_BACK = 400
 
 def split(text: str) -> tuple[Span, ...]:
     """The sentences of a text, in order, without the white space around them."""
-    spans: list[Span] = []
-    start = 0
-    for match in _CANDIDATE.finditer(text):
-        if match["stop"] is not None and not _ends(text, start, match):
-            continue
-        end = match.end("close") if match["stop"] is not None else match.start()
-        _add(spans, text, start, end)
-        start = match.end()
-    _add(spans, text, start, len(text))
-    return tuple(spans)
+    return tuple(sentence for unit in units(text) for sentence in _sentences(text, unit))
 
 
 def with_sentences(document: Document) -> Document:
@@ -62,20 +50,20 @@ def with_sentences(document: Document) -> Document:
     return replace(document, sentences=found)
 
 
-def _add(spans: list[Span], text: str, start: int, end: int) -> None:
-    while start < end and text[start].isspace():
-        start += 1
-    while end > start and text[end - 1].isspace():
-        end -= 1
-    if start < end:
-        spans.append(Span(start, end))
+def _sentences(text: str, unit: Span) -> Iterator[Span]:
+    """The sentences of a piece of text that begins and ends without white space."""
+    start = unit.start
+    number = _NUMBER.match(text, unit.start, unit.end) if len(unit) < len(text) else None
+    for match in _STOP.finditer(text, number.end() if number else unit.start, unit.end):
+        if _ends(text, start, match):
+            yield Span(start, match.end("close"))
+            start = match.end()
+    yield Span(start, unit.end)
 
 
 def _ends(text: str, start: int, match: re.Match[str]) -> bool:
     """Whether the stop that `match` found ends the sentence that begins at `start`."""
     following = text[match.end() : match.end() + 40]
-    if not following or match["gap"].count("\n") > 1:
-        return True
     if not _BEGIN.match(following):
         return False
     before = text[max(start, match.start() - _LOOK_BACK) : match.start()]

@@ -1,0 +1,258 @@
+"""Which lines of a text belong together: those of wrapped prose; items, cells and headings stand alone.
+
+Nothing in a plain text tells whether a line's end is only where the line was full. Here it is one if the next word
+would not have fitted any more (the longest line of the paragraph is how wide it is), if the paragraph reads like prose,
+or if the line ends in the middle of something. An empty line always divides.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from biomark.spans import Span
+
+_LAYOUT = re.compile(r"[\n\r\v\f\x85\u2028\u2029\t|]|  ")
+_LINE_END = re.compile(r"\r\n|[\n\r\v\f\x85\u2028\u2029]")
+
+# - * • 1. 2) (3) a) iv) [12]
+_ITEM = re.compile(
+    r"[*•·‣▪■●○◦►▶➢✓✔☐☑]|[-–—+>](?![-–—+>])|\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{2,4})\)(?=\s|[^\W\d])|\d{1,3}\.(?=\s)|\[\d{1,4}\]"
+)
+_HEADING = re.compile(r"[A-Z][\w,/&()'’-]*(?: [\w,/&()'’-]+){0,5} ?:(?=\s|$)")
+_STOP = re.compile(r"""[.!?…]["'”’)\]}»]*$""")
+_INNER_STOP = re.compile(r"[.!?]\s")
+_UNFINISHED = re.compile(
+    r"(?:[,(\[{/=&+<>≤≥±×–—-]|\b(?:an?|the|of|in|on|at|by|for|from|to|with|without|within|and|or|nor|but|as|than|that|which|"
+    r"who|whose|between|after|before|during|against|among|under|over|through|via|per|into|is|are|was|were|be|been|"
+    r"has|have|had|may|can|could|will|would|should|not|their|its|his|her|this|these|those|both|either|versus|vs\.?))$",
+    re.IGNORECASE,
+)
+_FUNCTION_WORD = re.compile(
+    r"\b(?:the|of|in|and|or|with|for|to|by|was|were|is|are|that|from|we|he|she|had|has|been|at|on|as|who|which|an?)\b",
+    re.IGNORECASE,
+)
+_GAP = re.compile(r"[^\S\t]{2,}|\s*\t\s*|(?<=\|)\s*|\s+(?=\|)")
+
+_NARROW, _WIDE = 45, 130  # columns; prose is wrapped between them
+_SLACK = 0.85  # of the width, from where a line with the next word on it counts as full
+_CELL = 60  # characters that the cells of a row have at most, on average
+
+
+def units(text: str) -> Iterator[Span]:
+    """The parts of a text in which sentences are to be looked for, in order, without the white space around them.
+
+    They cover all but white space: a paragraph of wrapped lines is one, and so is each line that is an item of a list,
+    a heading, or one of several short lines; each cell of a row of a table; and what lies between empty lines.
+
+    Args:
+        text: a passage; each is looked at once, whatever is in it.
+    """
+    if _LAYOUT.search(text) is None:
+        yield from _stripped(text, 0, len(text))
+        return
+    block: list[_Line] = []
+    for line in _lines(text):
+        if line is not None:
+            block.append(line)
+        elif block:
+            yield from _Block(block).units()
+            block = []
+    if block:
+        yield from _Block(block).units()
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line without the white space around it; `indent` columns from the left."""
+
+    span: Span
+    indent: int
+    text: str
+    is_item: bool
+    cells: tuple[Span, ...]
+
+    @property
+    def is_row(self) -> bool:
+        return len(self.cells) > 1
+
+    @property
+    def is_lower(self) -> bool:
+        return self.text[0].islower()
+
+    @property
+    def has_stop(self) -> bool:
+        return _STOP.search(self.text, max(0, len(self.text) - 20)) is not None
+
+    @classmethod
+    def of(cls, text: str, start: int, span: Span) -> _Line:
+        own = span.of(text)
+        return cls(span, span.start - start, own, _ITEM.match(own) is not None, tuple(_cells(own, span.start)))
+
+
+def _lines(text: str) -> Iterator[_Line | None]:
+    """The lines of a text; None for an empty one."""
+    start = 0
+    for end in _LINE_END.finditer(text):
+        yield _line(text, start, end.start())
+        start = end.end()
+    yield _line(text, start, len(text))
+
+
+def _line(text: str, start: int, end: int) -> _Line | None:
+    span = next(_stripped(text, start, end), None)
+    return None if span is None else _Line.of(text, start, span)
+
+
+def _stripped(text: str, start: int, end: int) -> Iterator[Span]:
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    if start < end:
+        yield Span(start, end)
+
+
+def _cells(line: str, offset: int) -> Iterator[Span]:
+    """The cells of a row of a table; a line that is none is a single one."""
+    if "\t" not in line and "|" not in line and "  " not in line:
+        yield Span(offset, offset + len(line))
+        return
+    pipes = line.count("|")
+    gaps = [gap for gap in _GAP.finditer(line) if _divides(line, gap, pipes=pipes > 1)]
+    blanks = [gap for gap in gaps if "\t" not in gap[0]] if not pipes else []
+    mistake = [len(gap[0]) for gap in blanks] == [2]
+    if mistake or (blanks and len(blanks) * _CELL < len(line) - _CELL) or _is_justified(line, blanks):
+        gaps = [gap for gap in gaps if "\t" in gap[0]]
+    start = 0
+    for gap in gaps:
+        yield from _stripped_at(line, start, gap.start(), offset)
+        start = gap.end()
+    yield from _stripped_at(line, start, len(line), offset)
+
+
+def _stripped_at(line: str, start: int, end: int, offset: int) -> Iterator[Span]:
+    return (span.shift(offset) for span in _stripped(line, start, end))
+
+
+def _divides(line: str, gap: re.Match[str], *, pipes: bool) -> bool:
+    """Whether white space lies between cells: a tab, what is beside a pipe, and two blanks that are no mere mistake."""
+    before, behind = line[gap.start() - 1 : gap.start()], line[gap.end() : gap.end() + 1]
+    if "\t" in gap[0]:
+        return True
+    if before == "|" or behind == "|":
+        return pipes and before == "|"
+    if before in (",", ";", ":", ".", "?", "!", "") or _UNFINISHED.search(line, max(0, gap.start() - 20), gap.start()):
+        return False
+    return not (len(gap[0]) == 2 and before.islower() and behind.islower())
+
+
+def _is_justified(line: str, gaps: Sequence[re.Match[str]]) -> bool:
+    """Whether the blanks are there to make the line as long as others."""
+    lower = sum(line[gap.start() - 1].islower() and line[gap.end()].islower() for gap in gaps)
+    return len(gaps) > 2 and lower * 2 > len(gaps)
+
+
+class _Block:
+    """Lines without an empty one between them."""
+
+    def __init__(self, lines: Sequence[_Line]) -> None:
+        self._lines = lines
+        self._width = max(len(line.text) for line in lines)
+
+    def units(self) -> Iterator[Span]:
+        """See the function `units`."""
+        if len(self._lines) == 1:
+            yield from self._lines[0].cells
+            return
+        start = 0
+        for n in range(1, len(self._lines) + 1):
+            if n < len(self._lines) and self._joins(n):
+                continue
+            if n == start + 1:
+                yield from self._lines[start].cells
+            else:
+                yield Span(self._lines[start].span.start, self._lines[n - 1].span.end)
+            start = n
+
+    def _joins(self, n: int) -> bool:
+        """Whether line n goes on with what the one before it has begun."""
+        line, following = self._lines[n - 1 : n + 1]
+        if line.is_row or following.is_row:
+            return False
+        if following.is_item and not self._is_wrapped_sign(n):
+            return False
+        if line.text.endswith(("-", "‐", "\xad")) and following.is_lower:
+            return True
+        if line.text.endswith(":"):
+            return self._prose and self._is_full(n)
+        if _UNFINISHED.search(line.text, max(0, len(line.text) - 20)):
+            return True
+        if line.is_item and following.indent > line.indent:
+            return True
+        if _HEADING.match(following.text):
+            return self._prose and self._is_full(n) and not line.has_stop
+        return self._goes_on(n)
+
+    def _is_wrapped_sign(self, n: int) -> bool:
+        """Whether line n only happens to begin like an item: a full line before it, and no item beside it."""
+        line, beside = self._lines[n - 1], (self._lines[n - 1], *self._lines[n + 1 : n + 2])
+        return (
+            self._prose
+            and self._is_full(n)
+            and not line.has_stop
+            and not line.text.endswith((":", ";"))
+            and not any(other.is_item for other in beside)
+        )
+
+    def _goes_on(self, n: int) -> bool:
+        """As `_joins`, for lines that tell nothing by their ends."""
+        line, following = self._lines[n - 1 : n + 1]
+        full = self._is_full(n)
+        if line.text.isupper() and not following.text.isupper() and len(line.text) > 3 and not full:  # a heading
+            return False
+        if following.is_lower:
+            return self._prose or (full and self._width >= _NARROW)
+        return self._prose and (full or len(line.text) >= self._width / 2 or not following.text[0].isupper())
+
+    def _is_full(self, n: int) -> bool:
+        """Whether the first word of line n would not have fitted on the line before it."""
+        line, following = self._lines[n - 1 : n + 1]
+        word = following.text.split(maxsplit=1)[0] if len(following.text) < 1000 else following.text[:20]
+        return len(line.text) + 1 + len(word) > _SLACK * self._width
+
+    @cached_property
+    def _prose(self) -> bool:
+        """Whether the lines look like one text that was wrapped.
+
+        Such lines go on in lower case (which those of a text in capitals never do) and have the words of sentences; and
+        they are full, unless somebody broke them elsewhere.
+        """
+        if any(line.is_item for line in self._lines):
+            return self._lines_are_full and self._lower >= 0.3
+        words = sum(len(line.text.split()) for line in self._lines)
+        function = sum(len(_FUNCTION_WORD.findall(line.text)) for line in self._lines) / words
+        if self._lines_are_full and self._width <= _WIDE:
+            capitals = all(line.text.isupper() for line in self._lines)
+            return function >= (0.12 if capitals else 0.18) or (self._lower >= 0.4 and function >= 0.05)
+        stops = self._lines[-1].has_stop or any(_INNER_STOP.search(line.text) for line in self._lines)
+        return stops and self._lower >= 0.4 and function >= 0.1
+
+    @cached_property
+    def _lines_are_full(self) -> bool:
+        return sum(map(self._is_full, self._open)) >= 0.6 * len(self._open)
+
+    @cached_property
+    def _lower(self) -> float:
+        """The share of lines that go on in lower case."""
+        return sum(self._lines[n].is_lower for n in self._open) / max(1, len(self._open))
+
+    @cached_property
+    def _open(self) -> list[int]:
+        """The lines that follow one without a stop at its end."""
+        return [n for n in range(1, len(self._lines)) if not self._lines[n - 1].has_stop]
+
+
+__all__ = ["units"]
