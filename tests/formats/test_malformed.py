@@ -107,14 +107,14 @@ def test_second_document_with_an_id_is_rejected_where_it_begins(format: str) -> 
     assert "Another" in named or "\td\t" in named
 
 
-@pytest.mark.parametrize("format", [*STREAMED, "medline_xml", "text"])
+@pytest.mark.parametrize("format", [*STREAMED, "medline_xml", "jats_xml", "text"])
 def test_empty_file(format: str) -> None:
     documents, rejects = parsed(b"", format)
     assert not documents
     assert len(rejects) == 1
 
 
-@pytest.mark.parametrize("format", [*STREAMED, "medline_xml", "text"])
+@pytest.mark.parametrize("format", [*STREAMED, "medline_xml", "jats_xml", "text"])
 @pytest.mark.parametrize("junk", [bytes(range(256)) * 40, b"\0" * 5000, b"\x89PNG\r\n\x1a\n\0\0"])
 def test_binary_file(format: str, junk: bytes) -> None:
     documents, rejects = parsed(junk, format)
@@ -240,7 +240,9 @@ DTD = '<!DOCTYPE c [<!ENTITY % c SYSTEM "http://127.0.0.1:9/x.dtd"> %c;]>'
 
 
 @pytest.mark.parametrize("attack", [LAUGHS, OUTSIDE, DTD])
-@pytest.mark.parametrize(("format", "root"), [("bioc_xml", "collection"), ("medline_xml", "PubmedArticleSet")])
+@pytest.mark.parametrize(
+    ("format", "root"), [("bioc_xml", "collection"), ("medline_xml", "PubmedArticleSet"), ("jats_xml", "article")]
+)
 def test_entities_are_refused(attack: str, format: str, root: str, tmp_path: Path) -> None:
     path = tmp_path / "evil.xml"
     path.write_text(f"{attack}<{root}><document><id>&c;</id></document></{root}>")

@@ -1,0 +1,230 @@
+"""JATS, the XML of full texts in PubMed Central: an article, or several in a `pmc-articleset`; for input only.
+
+A passage is the title, a paragraph of the abstract, a heading, a paragraph, the caption of a figure or table, a table
+(a line for each row, a tab between cells) or a reference; they are joined by line ends. A passage's infon `section` is
+the heading of the outermost section that it lies in; headings inside an abstract are infons (`label`). Markup is taken
+off, each run of blanks and line ends is one blank, and a raised number of a reference is set off by one. Not read are
+keywords, abstracts in other languages, TeX beside a formula, labels of lists, and articles within the article (letters
+of reviewers, translations).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from xml.etree.ElementTree import Element
+
+from biomark.formats.base import Format, Reject, Source
+from biomark.formats.xml_stream import line_of, records
+from biomark.spans import Document, Infons, Passage, Span
+
+_ROOTS = ("article", "pmc-articleset")
+_META = {
+    "pmid": ".//article-meta/article-id[@pub-id-type='pmid']",
+    "pmcid": ".//article-meta/article-id[@pub-id-type='pmcid']",
+    "pmc": ".//article-meta/article-id[@pub-id-type='pmc']",
+    "doi": ".//article-meta/article-id[@pub-id-type='doi']",
+    "journal": ".//journal-meta//journal-title",
+    "year": ".//article-meta/pub-date/year",
+}
+# These begin a passage of their own wherever they stand, and so do what follows them.
+_BLOCKS = frozenset(
+    "abstract ack app app-group boxed-text caption def-item def-list disp-formula disp-quote fig fig-group fn fn-group "
+    "glossary list list-item notes p preformat ref-list sec statement supplementary-material table-wrap "
+    "table-wrap-group title verse-group".split()
+)
+_SECTIONS = frozenset(("ack", "app", "glossary", "notes", "ref-list", "sec"))
+_SILENT = frozenset(("label", "tex-math", "annotation", "object-id", "journal-meta"))
+_PARTS = ("body", "back", "floats-group")
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a passage lies: the kind of its paragraphs, the section, how deep its headings are."""
+
+    kind: str = "paragraph"
+    section: str = ""
+    depth: int = 1
+
+    def inside(self, heading: str) -> _Place:
+        """In a section with this heading."""
+        return _Place(self.kind, self.section or heading, self.depth + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The text of a passage, with what is known of it."""
+
+    kind: str
+    text: str
+    infons: Infons
+
+
+def read(source: Source, reject: Reject) -> Iterator[Document]:
+    """Articles, one at a time; see the module."""
+    single: list[Element] = []
+    for element in records(source, reject, *_ROOTS):
+        if element.tag == "article":
+            yield from _article(list(element), line_of(element), source, reject)
+        else:
+            single.append(element)
+    if single:
+        yield from _article(single, line_of(single[0]), source, reject)
+
+
+def _article(parts: Iterable[Element], line: int, source: Source, reject: Reject) -> Iterator[Document]:
+    article = Element("article")
+    article.extend(part for part in parts if part.tag in ("front", *_PARTS))
+    try:
+        found = {name: _text(article.find(path)) for name, path in _META.items()}
+        text, passages = _joined(_parts(article))
+    except RecursionError:
+        source.reject(reject, "the elements of the article are nested too deeply", line=line)
+        return
+    pmc = found.pop("pmc") or found["pmcid"]
+    found["pmcid"] = f"PMC{pmc.removeprefix('PMC')}" if pmc else ""
+    id = found["pmid"] or found["pmcid"] or found["doi"]
+    if not id:
+        source.reject(reject, "the article has no PMID, PMCID or DOI", line=line)
+        return
+    yield Document(id, text, passages, infons=Infons({name: value for name, value in found.items() if value}))
+
+
+def _joined(parts: Iterable[_Part]) -> tuple[str, tuple[Passage, ...]]:
+    texts, passages, offset = [], [], 0
+    for part in parts:
+        texts.append(part.text)
+        passages.append(Passage(Span(offset, offset + len(part.text)), part.kind, part.infons))
+        offset += len(part.text) + 1
+    return "\n".join(texts), tuple(passages)
+
+
+def _parts(article: Element) -> Iterator[_Part]:
+    yield from _part("title", _text(article.find(".//article-meta//article-title")), _Place())
+    for abstract in article.iterfind(".//article-meta/abstract"):
+        yield from _block(abstract, _Place("abstract"))
+    for name in _PARTS:
+        for part in article.iterfind(name):
+            yield from _flow(part, _Place())
+
+
+def _part(kind: str, text: str, place: _Place) -> Iterator[_Part]:
+    """The passage, unless it is empty."""
+    if text.strip():
+        name = "label" if place.kind == "abstract" else "section"
+        yield _Part(kind, text, Infons({name: place.section} if place.section else {}))
+
+
+def _flow(element: Element, place: _Place) -> Iterator[_Part]:
+    """The passages of what stands in an element: texts, and blocks between them."""
+    text: list[str] = []
+    for piece in _pieces(element):
+        if isinstance(piece, str):
+            text.append(piece)
+            continue
+        yield from _part(place.kind, _even("".join(text)), place)
+        text = []
+        yield from _block(piece, place)
+    yield from _part(place.kind, _even("".join(text)), place)
+
+
+def _block(element: Element, place: _Place) -> Iterator[_Part]:
+    tag = element.tag
+    if tag in _SECTIONS:
+        yield from _section(element, place)
+    elif tag == "title":  # of an abstract, a box, a list
+        if place.kind != "abstract":
+            yield from _part(f"title_{place.depth}", _text(element), place)
+    elif tag == "fig":
+        yield from _part("fig_caption", _caption(element), place)
+    elif tag == "table-wrap":
+        yield from _part("table_caption", _caption(element), place)
+        for table in element.iter("table"):
+            yield from _part("table", "\n".join(_rows(table)), place)
+        for foot in element.iterfind("table-wrap-foot"):
+            yield from _part("table_footnote", _text(foot), place)
+    elif tag == "def-item":
+        yield from _part(place.kind, _text(element), place)
+    else:
+        yield from _flow(element, place)
+
+
+def _section(element: Element, place: _Place) -> Iterator[_Part]:
+    heading = _even(" ".join(_text(element.find(name)) for name in ("label", "title")))
+    inside = place.inside(heading)
+    if place.kind != "abstract":
+        yield from _part(f"title_{place.depth}", heading, inside)
+    for child in element:
+        if child.tag == "ref":
+            yield from _part("ref", _reference(child), inside)
+        elif child.tag in _BLOCKS and child.tag != "title":
+            yield from _block(child, inside)
+
+
+def _pieces(element: Element) -> Iterator[str | Element]:
+    """The text inside an element, and the blocks between."""
+    yield element.text or ""
+    for child in element:
+        tag = child.tag.rpartition("}")[2]
+        if tag in _BLOCKS:
+            yield child
+        elif tag not in _SILENT:
+            yield " " if tag in ("break", "td", "th", "tr", "alternatives") or _is_raised_reference(child) else ""
+            yield from _pieces(child)
+        yield child.tail or ""
+
+
+def _is_raised_reference(element: Element) -> bool:
+    """Whether it is a number of a reference, which would make one word with what it stands at."""
+    if element.tag == "sup":
+        return element.find("xref") is not None
+    return element.tag == "xref" and element.find("sup") is not None
+
+
+def _text(element: Element | None) -> str:
+    """All text inside, markup taken off; a blank between blocks."""
+    if element is None:
+        return ""
+    return _even("".join(p if isinstance(p, str) else f" {_text(p)} " for p in _pieces(element)))
+
+
+def _even(text: str) -> str:
+    return re.sub(r"[ \t\r\n]+", " ", text).strip(" ")
+
+
+def _caption(element: Element) -> str:
+    """The label and caption of a figure or table."""
+    return _even(f"{_text(element.find('label'))} {_text(element.find('caption'))}")
+
+
+def _rows(table: Element) -> Iterator[str]:
+    for row in table.iter("tr"):
+        cells = [_text(cell) for cell in row if cell.tag in ("td", "th")]
+        if any(cells):
+            yield "\t".join(cells).rstrip("\t")
+
+
+def _reference(element: Element) -> str:
+    """A reference as it is printed, or its parts with blanks between them where nothing else stands there."""
+    texts = [_text(element.find("label"))]
+    for citation in element:
+        if citation.tag == "element-citation":
+            texts += citation.itertext()
+        elif citation.tag == "citation-alternatives":
+            texts.append(_text(next(iter(citation), None)))
+        elif citation.tag != "label":
+            texts.append(_text(citation))
+    return _even(" ".join(texts))
+
+
+FORMAT = Format(
+    "jats_xml",
+    (".nxml", ".jats.xml", ".xml", ".XML"),
+    read,
+    sniff=lambda head: (
+        re.search(rb"<!DOCTYPE\s+(article|pmc-articleset)\b|<pmc-articleset[\s>]", head) is not None
+        or re.match(rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<article[\s>]", head, re.DOTALL) is not None
+    ),
+    ambiguous=True,
+)
