@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +17,7 @@ from biomark.formats import Reject
 from biomark.identifiers import COMPOSITE, type_of
 from biomark.knowledge import neighbours
 from biomark.knowledge.caution import caution
+from biomark.knowledge.database import INDEXES, schema
 from biomark.knowledge.entries import Description, Entry, Kind, Name
 from biomark.knowledge.forms import bag, form
 from biomark.knowledge.fuzzy import keys
@@ -129,7 +129,7 @@ class _Writer:
         # A crash costs no more than the part file, so nothing has to reach the disk in between. Names wait in a
         # temporary database until those that say the same can be folded into one.
         database.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-65536;")
-        database.executescript(files("biomark.knowledge").joinpath("schema.sql").read_text("utf-8"))
+        database.executescript(schema())
         database.executescript(
             "ATTACH '' AS heap;"
             "CREATE TABLE heap.name (concept, text, form, kind, count, source);"
@@ -239,17 +239,11 @@ class _Writer:
         self._database.executemany(
             "INSERT INTO name_key VALUES (?, ?)", ((k, id) for id, form in forms for k in keys(form))
         )
-        for statement in (
-            "CREATE INDEX name_form ON name (form)",
-            "CREATE INDEX name_bag ON name (bag)",
-            "CREATE INDEX name_concept ON name (concept)",
-            "CREATE INDEX link_concept ON link (concept)",
-            "CREATE INDEX link_identifier ON link (identifier)",
-            "CREATE INDEX concept_type ON concept (type)",
+        rest = (
             "INSERT INTO spelled (key) SELECT DISTINCT key FROM name_key",
-            "CREATE VIRTUAL TABLE words USING fts5 (form, content='name', content_rowid='id', detail=none)",
             "INSERT INTO words (words) VALUES ('rebuild')",
-        ):
+        )
+        for statement in (*INDEXES, *rest):
             self._database.execute(statement)
 
     def _ambiguous(self) -> Iterator[str]:

@@ -138,6 +138,8 @@ class Neighbours:
         if not blocks:
             return ()
         (asked,) = encoder.embed([form])
+        if any(block.values.shape[1] != len(asked) for block in blocks):
+            raise self._store.damaged("its vectors are not those of its encoder")
         cosines = np.concatenate([(block.values.astype(np.float32) @ asked) / block.lengths for block in blocks])
         best = np.argpartition(-cosines, min(_MOST, len(names)) - 1)[:_MOST]
         ranked = best[np.lexsort((names[best], -cosines[best]))]
@@ -153,7 +155,10 @@ class Neighbours:
         ids: list[NDArray[np.int64]] = []
         blocks: list[_Block] = []
         for names, vectors in self._store.vectors(type):
-            ids.append(np.frombuffer(names, dtype=_ID))
-            values = np.frombuffer(vectors, dtype=np.int8).reshape(len(ids[-1]), -1)
+            try:
+                ids.append(np.frombuffer(names, dtype=_ID))
+                values = np.frombuffer(vectors, dtype=np.int8).reshape(len(ids[-1]), -1)
+            except ValueError as error:
+                raise self._store.damaged(f"its vectors: {error}") from error
             blocks.append(_Block(values, np.linalg.norm(values.astype(np.float32), axis=1).clip(1.0)))
         return np.concatenate(ids) if ids else np.zeros(0, dtype=np.int64), tuple(blocks)

@@ -7,8 +7,6 @@ A store is read-only and holds nothing in memory but SQLite's pages, which proce
 from __future__ import annotations
 
 import random
-import sqlite3
-import weakref
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,17 +14,16 @@ from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from urllib.parse import quote
 
 from biomark.embedding.exported import Exported
 from biomark.errors import KnowledgeError
 from biomark.identifiers import COMPOSITE, namespace
 from biomark.knowledge.caution import Caution
+from biomark.knowledge.database import Cells, Database
 from biomark.knowledge.entries import Description, Kind, Link
 from biomark.knowledge.forms import form
 
 FORMAT = "2"
-_MAPPED = 1 << 31  # bytes of the file at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +81,9 @@ SELECT name.text, name.form, concept.identifier, concept.type, concept.definitio
        name.count, name.caution, source.name
 FROM name JOIN concept ON concept.id = name.concept JOIN source ON source.id = name.source
 """
+# What the cells of these rows hold
+_CONCEPT: Cells = (str, str, str | None, str | None)
+_TERM: Cells = (str, str, *_CONCEPT, int, int, int, str)
 # Of a form's names: what corpora use most, then the nearest, then the first source.
 _ORDER = " ORDER BY name.count DESC, name.kind, name.source, concept.identifier, name.id"
 
@@ -104,17 +104,8 @@ class Store:
         self.path = Path(path)
         if not self.path.is_file():
             raise KnowledgeError(f"{path}: no such store; make one with: biomark knowledge build SOURCE -o {path}")
-        # The file is never written to again, so SQLite needs no locks.
-        address = f"file:{quote(str(self.path.resolve()))}?mode=ro&immutable=1"
-        self._database = sqlite3.connect(address, uri=True, check_same_thread=False)
-        weakref.finalize(self, self._database.close)  # for those who do not close it
-        try:
-            # Pages are read where the system holds them for all processes, not copied for each.
-            self._database.execute(f"PRAGMA mmap_size={_MAPPED}")
-            about = dict(self._database.execute("SELECT key, value FROM about"))
-        except sqlite3.DatabaseError as error:
-            self.close()
-            raise KnowledgeError(f"{path}: is no store of terms ({error})") from error
+        self._database = Database(self.path)
+        about = dict(self._rows((str, str), "SELECT key, value FROM about"))
         if about.get("format") != FORMAT:
             self.close()
             raise KnowledgeError(f"{path}: is a store of format {about.get('format')}, not {FORMAT}; build it anew")
@@ -134,21 +125,32 @@ class Store:
         """Close the file."""
         self._database.close()
 
+    def damaged(self, reason: object) -> KnowledgeError:
+        """The error for what the file should not hold."""
+        return self._database.damaged(reason)
+
     @cached_property
     def types(self) -> tuple[str, ...]:
         """The types of its concepts, in alphabetical order."""
-        return tuple(row[0] for row in self._rows("SELECT DISTINCT type FROM concept ORDER BY type"))
+        found = tuple(row[0] for row in self._rows((str,), "SELECT DISTINCT type FROM concept ORDER BY type"))
+        if not found:
+            raise self._database.damaged("it holds no concepts")
+        return found
 
     def sources(self) -> tuple[Used, ...]:
         """What it was built of."""
-        rows = self._rows("SELECT name, format, version, licence, entries, names, rejected FROM source ORDER BY id")
+        cells = (str, str, str, str, int, int, int)
+        rows = self._rows(
+            cells, "SELECT name, format, version, licence, entries, names, rejected FROM source ORDER BY id"
+        )
         return tuple(Used(Description(*row[:4]), *row[4:]) for row in rows)
 
     def counts(self) -> dict[str, tuple[int, int]]:
         """The number of concepts and of names of each type."""
         rows = self._rows(
+            (str, int, int),
             "SELECT type, count(DISTINCT concept.id), count(name.id) FROM concept"
-            " LEFT JOIN name ON name.concept = concept.id GROUP BY type ORDER BY type"
+            " LEFT JOIN name ON name.concept = concept.id GROUP BY type ORDER BY type",
         )
         return {type: (concepts, names) for type, concepts, names in rows}
 
@@ -156,14 +158,15 @@ class Store:
         """The concept with an identifier, also with one that was merged into it."""
         query = "SELECT identifier, type, definition, taxon FROM concept WHERE "
         former = "id IN (SELECT concept FROM link WHERE identifier = ? AND kind = ?)"
-        rows = self._rows(query + "identifier = ?", identifier) or self._rows(query + former, identifier, Link.FORMER)
+        rows = self._rows(_CONCEPT, query + "identifier = ?", identifier)
+        rows = rows or self._rows(_CONCEPT, query + former, identifier, Link.FORMER)
         return Concept(*rows[0]) if rows else None
 
     def has(self, identifier: str) -> bool:
         """Whether an identifier is a concept's own one, a cross-reference, or a former one."""
         links = "SELECT 1 FROM link WHERE identifier = ? AND kind IN (?, ?)"
         query = f"SELECT 1 FROM concept WHERE identifier = ? UNION {links}"
-        return bool(self._rows(query, identifier, identifier, Link.SAME, Link.FORMER))
+        return bool(self._rows((int,), query, identifier, identifier, Link.SAME, Link.FORMER))
 
     def all_terms(self, type: str) -> Iterator[Term]:
         """All names of the concepts of a type; held in memory."""
@@ -184,12 +187,12 @@ class Store:
 
     def next_form(self, form: str) -> str | None:
         """The first form in alphabetical order that is `form` or comes after it."""
-        rows = self._rows("SELECT form FROM name WHERE form >= ? ORDER BY form LIMIT 1", form)
+        rows = self._rows((str,), "SELECT form FROM name WHERE form >= ? ORDER BY form LIMIT 1", form)
         return rows[0][0] if rows else None
 
     def has_word(self, word: str) -> bool:
         """Whether any form has a word."""
-        return bool(self._rows("SELECT 1 FROM words WHERE words MATCH ? LIMIT 1", f'"{word}"'))
+        return bool(self._rows((int,), "SELECT 1 FROM words WHERE words MATCH ? LIMIT 1", f'"{word}"'))
 
     def linked(self, identifier: str, kind: Link = Link.SAME) -> tuple[str, ...]:
         """The identifiers that a concept has as links of a kind; of `Link.SAME` those that link to it as well."""
@@ -198,9 +201,9 @@ class Store:
             " ORDER BY link.rowid"
         )
         own, other = "link.identifier", "concept.identifier"
-        found = self._rows(query.format(own, other), identifier, kind)
+        found = self._rows((str,), query.format(own, other), identifier, kind)
         if kind is Link.SAME:
-            found += self._rows(query.format(other, own), identifier, kind)
+            found += self._rows((str,), query.format(other, own), identifier, kind)
         return tuple(dict.fromkeys(row[0] for row in found))
 
     def search(self, text: str, limit: int = 20, *, types: Sequence[str] | None = None) -> tuple[Term, ...]:
@@ -219,17 +222,18 @@ class Store:
     def composites(self, form: str, type: str) -> tuple[tuple[tuple[str, ...], int], ...]:
         """The rows of identifiers that corpora give to one mention with a form, each with how often they do."""
         query = "SELECT identifiers, count FROM composite WHERE form = ? AND type = ? ORDER BY count DESC, identifiers"
-        return tuple((tuple(ids.split(COMPOSITE)), count) for ids, count in self._rows(query, form, type))
+        rows = self._rows((str, int), query, form, type)
+        return tuple((tuple(ids.split(COMPOSITE)), count) for ids, count in rows)
 
     def holders(self, key: str) -> int:
         """How many names have a word with a key (`biomark.knowledge.fuzzy.key`)."""
-        return int(self._rows("SELECT count(*) FROM name_key WHERE key = ?", key)[0][0])
+        return int(self._rows((int,), "SELECT count(*) FROM name_key WHERE key = ?", key)[0][0])
 
     def spelled_like(self, key: str, limit: int = 12) -> tuple[str, ...]:
         """Keys that share trigrams with a key, by BM25; it has at least 3 characters."""
         trigrams = " OR ".join(f'"{key[start : start + 3]}"' for start in range(len(key) - 2))
         query = "SELECT key FROM spelled WHERE spelled MATCH ? ORDER BY bm25(spelled), rowid LIMIT ?"
-        return tuple(row[0] for row in self._rows(query, trigrams, limit))
+        return tuple(row[0] for row in self._rows((str,), query, trigrams, limit))
 
     def by_keys(self, weights: Mapping[str, float], type: str, limit: int = 100) -> tuple[Term, ...]:
         """The names of a type whose keys weigh most together, the shortest first of those that weigh the same."""
@@ -248,19 +252,20 @@ class Store:
     def seen(self, identifier: str) -> int:
         """How often annotated corpora have an identifier."""
         query = "SELECT total(count) FROM name JOIN concept ON concept.id = name.concept WHERE identifier = ?"
-        return int(self._rows(query, identifier)[0][0])
+        return int(self._rows((float,), query, identifier)[0][0])
 
     @cached_property
     def names(self) -> int:
         """How many names it has."""
-        return int(self._rows("SELECT max(id) FROM name")[0][0] or 0)
+        return int(self._rows((int | None,), "SELECT max(id) FROM name")[0][0] or 0)
 
     @cached_property
     def namespaces(self) -> dict[str, tuple[str, ...]]:
         """For each type the namespaces that annotated corpora take its identifiers from, the commonest first."""
         rows = self._rows(
+            (str, str, int),
             "SELECT type, identifier, sum(count) FROM name JOIN concept ON concept.id = name.concept"
-            " WHERE count > 0 GROUP BY concept"
+            " WHERE count > 0 GROUP BY concept",
         )
         counts: dict[str, Counter[str]] = {}
         for type, identifier, count in rows:
@@ -269,13 +274,15 @@ class Store:
 
     def exported_encoder(self) -> Exported | None:
         """The encoder that it was built with."""
-        rows = self._rows("SELECT name, weights, tokenizer, max_tokens FROM encoder") if self.encoder else ()
+        if not self.encoder:
+            return None
+        rows = self._rows((str, bytes, str, int), "SELECT name, weights, tokenizer, max_tokens FROM encoder")
         return Exported(*rows[0]) if rows else None
 
     def vectors(self, type: str) -> Iterator[tuple[bytes, bytes]]:
         """What `biomark.knowledge.neighbours` has written of a type: ids of names and their vectors, in blocks."""
-        for (block,) in self._rows("SELECT rowid FROM vectors WHERE type = ? ORDER BY rowid", type):
-            yield self._rows("SELECT names, vectors FROM vectors WHERE rowid = ?", block)[0]
+        for (block,) in self._rows((int,), "SELECT rowid FROM vectors WHERE type = ? ORDER BY rowid", type):
+            yield from self._rows((bytes, bytes), "SELECT names, vectors FROM vectors WHERE rowid = ?", block)
 
     def same_form(self, name: int) -> tuple[Term, ...]:
         """The names with the form of the one with an id, the nearest first."""
@@ -299,20 +306,21 @@ class Store:
     def _named(self) -> dict[str, list[int]]:
         """The concepts that have names, by type."""
         found: dict[str, list[int]] = {type: [] for type in self.types}
-        for type, id in self._rows(
-            "SELECT type, id FROM concept WHERE id IN (SELECT concept FROM name) ORDER BY type, id"
-        ):
+        rows = self._rows(
+            (str, int), "SELECT type, id FROM concept WHERE id IN (SELECT concept FROM name) ORDER BY type, id"
+        )
+        for type, id in rows:
             found[type].append(id)
         return found
 
     def _terms(self, query: str, *values: object) -> tuple[Term, ...]:
-        return tuple(
-            Term(text, form, Concept(*concept), Kind(kind), count, Caution(caution), source)
-            for text, form, *concept, kind, count, caution, source in self._rows(query, *values)
-        )
-
-    def _rows(self, query: str, *values: object) -> list[tuple]:  # type: ignore[type-arg]
         try:
-            return self._database.execute(query, values).fetchall()
-        except sqlite3.DatabaseError as error:
-            raise KnowledgeError(f"{self.path}: cannot be read ({error}); build it anew") from error
+            return tuple(
+                Term(text, form, Concept(*concept), Kind(kind), count, Caution(caution), source)
+                for text, form, *concept, kind, count, caution, source in self._rows(_TERM, query, *values)
+            )
+        except ValueError as error:  # of a kind or caution that there is not
+            raise self._database.damaged(error) from error
+
+    def _rows(self, cells: Cells, query: str, *values: object) -> list[tuple]:  # type: ignore[type-arg]
+        return self._database.rows(cells, query, *values)

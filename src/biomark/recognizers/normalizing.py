@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from biomark.errors import KnowledgeError
 from biomark.knowledge.normalization import Normalizer
 from biomark.recognizers import Annotated, Recognizer
 from biomark.spans import Document, Rejected
@@ -30,10 +31,16 @@ class NormalizingRecognizer:
     def annotate(
         self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
     ) -> Iterator[Annotated]:
-        """See `biomark.recognizers.Recognizer`; a document that cannot be normalised comes as it was found."""
+        """See `biomark.recognizers.Recognizer`; a document that cannot be normalised comes as it was found.
+
+        Raises:
+            KnowledgeError: if the store is damaged.
+        """
         for found in self._recognizer.annotate(documents, types, min_score=min_score):
             try:
                 yield replace(found, document=self._normalizer.normalize(found.document))
+            except KnowledgeError:  # no fault of the document: the store is damaged
+                raise
             except Exception as error:  # one bad document never stops the rest
                 reason = f"its mentions have no identifiers ({type(error).__name__}: {error})"
                 yield replace(found, rejected=(*found.rejected, Rejected(reason, document_id=found.document.id)))
