@@ -62,6 +62,7 @@ ENTRIES = [
     concept("NCBIGene:1", "gene", "GLM1", taxon="NCBITaxon:9606"),
     concept("NCBIGene:2", "gene", "Glm1", taxon="NCBITaxon:10090"),
     concept("NCBIGene:3", "gene", "glm1", taxon="NCBITaxon:7955"),
+    concept("NCBIGene:4", "gene", "QRT2", taxon="NCBITaxon:9606"),
 ]
 
 
@@ -263,10 +264,51 @@ class TestSteps:
 
     def test_namespaces_are_those_of_the_corpora(self, store: Store) -> None:
         normalizer = Normalizer(store)
-        # Stone fever has no cross-reference, but its parent has; gravel fever has neither
+        # Stone fever has no cross-reference, but its parent has
         assert normalizer.candidates("stone fever", "disease")[0].identifiers == ("MESH:D000001",)
-        gravel = normalizer.candidates("gravel fever", "disease")
-        assert all(found.identifiers[0].startswith("MESH:") and found.step == "fuzzy" for found in gravel)
+
+    @pytest.mark.parametrize(
+        ("mention", "identifiers", "step"),
+        [
+            ("gravel fever", ("DOID:3",), "exact"),
+            ("Gravel Fevers", ("DOID:3",), "normalised"),
+            ("fever of the gravel", ("DOID:3",), "order"),
+            ("moss and gravel fever", ("MESH:D000001", "DOID:3"), "composite"),
+        ],
+    )
+    def test_a_name_without_an_identifier_of_the_corpora_has_its_own(
+        self, store: Store, mention: str, identifiers: tuple[str, ...], step: str
+    ) -> None:
+        normalizer = Normalizer(store)
+        best = normalizer.candidates(mention, "disease")[0]
+        assert (best.identifiers, best.step) == (identifiers, step)
+        assert normalizer.normalize(document(mention, (mention, "Disease"))).entities[0].ids == identifiers
+        assert not normalizer.left_out
+
+    @pytest.mark.parametrize("mention", ["gravel fever", "fever of the gravel", "moss and gravel fever"])
+    def test_what_the_namespaces_asked_for_leave_out_is_counted(self, store: Store, mention: str) -> None:
+        normalizer = Normalizer(store, namespaces={"disease": ["OMIM", "MONDO"]})
+        given = document(f"{mention}, zzz qqq", (mention, "Disease"), ("zzz qqq", "Disease"))
+        assert steps(normalizer.normalize(given)) == [((), None), ((), None)]
+        what = "mentions of disease whose name the store has, but not with an identifier of OMIM, MONDO"
+        assert normalizer.left_out == {what: 1}
+
+    def test_composite_mentions_of_corpora_are_in_the_namespaces_too(self, tmp_path: Path) -> None:
+        entries = [
+            seen("NCBIGene:11|NCBIGene:12|NCBIGene:13", "gene", GLM6=2),
+            concept("NCBIGene:11", "gene", "glomin 6", links=((Link.SAME, "HGNC:6"),)),
+            concept("NCBIGene:12", "gene", "glomin six", links=((Link.SAME, "HGNC:6"),)),
+            concept("NCBIGene:13", "gene", "glomin VI", links=((Link.SAME, "HGNC:7"),)),
+        ]
+        build([Terms(entries)], tmp_path / "genes.store", reject=lambda rejected: pytest.fail(str(rejected)))
+        with Store(tmp_path / "genes.store") as opened:
+            found = {
+                name: Normalizer(opened, namespaces={"gene": [name]}).candidates("GLM6", "gene")
+                for name in ("NCBIGene", "HGNC", "MESH")
+            }
+        assert [one.identifiers for one in found["NCBIGene"]] == [("NCBIGene:11", "NCBIGene:12", "NCBIGene:13")]
+        assert [one.identifiers for one in found["HGNC"]] == [("HGNC:6", "HGNC:7")]
+        assert found["MESH"] == ()
 
     def test_namespaces_that_are_asked_for(self, store: Store) -> None:
         normalizer = Normalizer(store, namespaces={"disease": ["MESH", "DOID"]})
@@ -284,9 +326,16 @@ class TestSteps:
             "disease": ("MESH", "OMIM"),
         }
         assert parse_namespaces([], types) == {}
-        for wrong in ("", ",", "device=MESH", "disease="):
+        for wrong in ("", ",", "device=MESH", "disease=", "foo", "MESH,foo", "disease=DOID,foo"):
             with pytest.raises(UsageError, match="--identifiers"):
                 parse_namespaces([wrong], types)
+
+    def test_namespaces_of_the_store_alone(self, store: Store) -> None:
+        assert store.has_namespace("DOID")
+        assert store.has_namespace("MESH")
+        for name in ("DOI", "DOIDS", "foo", "", "doid", "DOID:1"):
+            assert not store.has_namespace(name)
+        assert parse_namespaces(["foo"], ("disease",), held=lambda name: name == "foo") == {"disease": ("foo",)}
 
 
 class TestDocuments:
@@ -358,6 +407,11 @@ class TestSpecies:
     def test_common_names(self, store: Store, text: str, gene: str) -> None:
         name = "glm1" if "glm1" in text else "GLM1"
         assert Normalizer(store).normalize(document(text, (name, "gene"))).entities[0].ids == (gene,)
+
+    def test_the_parts_of_a_composite_mention_too(self, store: Store) -> None:
+        for text, gene in (("glm1 and QRT2.", "NCBIGene:1"), ("Zebrafish glm1 and QRT2.", "NCBIGene:3")):
+            found = Normalizer(store).normalize(document(text, ("glm1 and QRT2", "gene"))).entities[0]
+            assert (found.ids, found.infons.get("normalized")) == ((gene, "NCBIGene:4"), "composite")
 
     def test_the_sentence_goes_first(self, store: Store) -> None:
         text = "Mice, mice, mice. Zebrafish GLM1."
@@ -434,6 +488,17 @@ class TestCommandLine:
         assert "--normalize STORE" in biomark(*call, "--identifiers", "MESH").err
         assert biomark(*call, "--normalize", store_file, "--identifiers", "device=MESH").status == 2
         assert "no such store" in biomark(*call, "--normalize", tmp_path / "none.db").err
+        unknown = biomark(*call, "--normalize", store_file, "--identifiers", "foo")
+        assert (unknown.status, "the store has no identifiers of foo" in unknown.err) == (2, True)
+
+    def test_what_is_left_out_is_told(self, tmp_path: Path, store_file: Path, biomark: Biomark) -> None:
+        gold = tmp_path / "gold.pubtator"
+        gold.write_text(PUBTATOR, "utf-8")
+        call = ("annotate", gold, "--model", "given", "--normalize", store_file, "--to", "jsonl")
+        told = "left out: {} mentions of disease whose name the store has, but not with an identifier of {}\n"
+        assert told.format(3, "OMIM") in biomark(*call, "--identifiers", "omim").err
+        assert told.format(1, "DOID") in biomark(*call, "--identifiers", "disease=DOID").err
+        assert "whose name" not in biomark(*call).err
 
 
 def test_benchmark(tmp_path: Path, biomark: Biomark) -> None:

@@ -247,7 +247,7 @@ def _load_folder(folder: Path, guideline: str, asking: Asking) -> Recognizer:
 
 def normalizing(
     recognizer: Recognizer, store: Path | None, namespaces: Sequence[str] = (), threshold: float | None = None
-) -> Recognizer:
+) -> NormalizingRecognizer:
     """A recognizer that gives identifiers to what another one finds.
 
     Args:
@@ -265,7 +265,7 @@ def normalizing(
             "--identifiers and --min-identifier-score go with --normalize STORE, which gives mentions identifiers"
         )
     terms = Store(store)
-    wanted = parse_namespaces(namespaces, terms.types)
+    wanted = parse_namespaces(namespaces, terms.types, held=terms.has_namespace)
     normalizer = Normalizer(terms, namespaces=wanted, threshold=threshold)
     return NormalizingRecognizer(recognizer, normalizer)
 

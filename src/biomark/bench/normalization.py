@@ -107,7 +107,7 @@ def normalization(
 
 def _run(store: Store, documents: Sequence[Document]) -> tuple[float, list[Entity]]:
     begin = time.perf_counter()
-    normalizer = Normalizer(store, threshold=0)
+    normalizer = Normalizer(store, namespaces=store.namespaces, threshold=0)
     found = [entity for document in documents for entity in normalizer.normalize(document).entities]
     return time.perf_counter() - begin, found
 

@@ -100,6 +100,7 @@ def annotate(
     prompted = models.prompted(recognizer)
     if normalize is not None or identifiers or min_identifier_score is not None:
         recognizer = models.normalizing(recognizer, normalize, identifiers or [], min_identifier_score)
+        lost = recognizer.left_out
     shown = sys.stderr.isatty() and not screen if progress is None else progress
     if dry_run:
         jobs = tuple(replace(job, output=Path(os.devnull), format="jsonl") for job in jobs)

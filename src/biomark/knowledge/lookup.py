@@ -78,12 +78,14 @@ class Lookup:
 
     Args:
         store: open.
-        namespaces: see `biomark.knowledge.normalization.Normalizer`.
+        vectors: of the store.
+        namespaces: for a type, those in which its concepts are given, the best first; of types that are left out each
+            concept is given under its own identifier.
     """
 
-    def __init__(self, store: Store, namespaces: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, store: Store, vectors: Neighbours, namespaces: Mapping[str, Sequence[str]]) -> None:
         self._store = store
-        self._vectors = Neighbours(store)
+        self._vectors = vectors
         self._namespaces = {type: tuple(names) for type, names in namespaces.items()}
         self.sure: Callable[[str, str], Sure] = lru_cache(_CACHED)(self._find_sure)
         self.near: Callable[[str, str], tuple[Near, ...]] = lru_cache(_CACHED)(self._find_near)
@@ -120,9 +122,12 @@ class Lookup:
     def _ranked(
         self, terms: Sequence[Term], text: str, type: str, composites: Sequence[tuple[Identifiers, int]]
     ) -> list[Found]:
-        weights: dict[tuple[Identifiers, str | None], float] = {
-            (identifiers, None): float(count) for identifiers, count in composites
-        }
+        weights: dict[tuple[Identifiers, str | None], float] = {}
+        for identifiers, count in composites:
+            parts = [self._wanted(identifier, type) for identifier in identifiers]
+            if all(parts):
+                row = tuple(dict.fromkeys(part[0] for part in parts))
+                weights[row, None] = weights.get((row, None), 0.0) + count
         for term in terms:
             weight = term.count * (_AS_WRITTEN if term.text == text else 1) + _KIND_WEIGHTS[term.kind]
             for place, identifier in enumerate(self._wanted(term.concept.identifier, type)):

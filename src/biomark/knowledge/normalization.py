@@ -14,19 +14,21 @@ them as its long form first (`abbreviation`):
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
 from biomark.entity_types import canonical as canonical_type
 from biomark.errors import UsageError
-from biomark.identifiers import COMPOSITE, canonical, namespace
+from biomark.identifiers import COMPOSITE, canonical, namespace, namespaces
 from biomark.knowledge import lookup, species
 from biomark.knowledge.composites import readings
 from biomark.knowledge.context import DocumentContext
-from biomark.knowledge.lookup import Found, Lookup, Near
-from biomark.knowledge.neighbours import probability
+from biomark.knowledge.lookup import Found, Lookup, Near, Sure
+from biomark.knowledge.neighbours import Neighbours, probability
 from biomark.knowledge.reranking import FEATURES, NOTHING_NEAR, Vector, Weights, packaged
 from biomark.knowledge.store import Store
 from biomark.sentences import with_sentences
@@ -46,6 +48,7 @@ THRESHOLD = 0.4
 """The least score of an answer of the step `fuzzy`; chosen on the development splits (docs/experiments.md)."""
 EMBEDDING_THRESHOLD = 0.7
 """That of the step `embedding`, chosen likewise."""
+_LIKELY: Mapping[str, float] = {FUZZY: THRESHOLD, EMBEDDING: EMBEDDING_THRESHOLD}
 MOST = 5
 """Candidates of a mention."""
 _KNOWN = 5.0  # how much more an identifier counts that another mention of the document clearly has
@@ -76,9 +79,13 @@ class Normalizer:
         store: open; it is not closed.
         namespaces: for a type, those of which identifiers are wanted, the best first: a concept is given under its
             own identifier or its cross-references, and not at all if these are of other namespaces. None, or a
-            type that is left out: those that the corpora use of which the store was built, or all if it has none.
+            type that is left out: those that the corpora use of which the store was built are tried first; a name
+            that has no identifier of theirs is given under its own one.
         threshold: answers of the steps `fuzzy` and `embedding` with a lower score are none; None: 0.4 and 0.7.
         weights: of the step `fuzzy`; None: those that come with the package.
+
+    Attributes:
+        left_out: counts mentions without an identifier whose name the store has, but in no namespace that is wanted.
     """
 
     def __init__(
@@ -90,9 +97,13 @@ class Normalizer:
         weights: Weights | None = None,
     ) -> None:
         self._types = frozenset(store.types)
-        self._lookup = Lookup(store, {**store.namespaces, **(namespaces or {})})
-        chosen = {FUZZY: THRESHOLD, EMBEDDING: EMBEDDING_THRESHOLD}
-        self._least = chosen if threshold is None else dict.fromkeys(chosen, threshold)
+        self.left_out: Counter[str] = Counter()
+        self._asked = {type: tuple(names) for type, names in (namespaces or {}).items()}
+        self._preferred = {**store.namespaces, **self._asked}
+        vectors = Neighbours(store)
+        self._lookup = Lookup(store, vectors, self._preferred)
+        self._any = Lookup(store, vectors, {})
+        self._least = _LIKELY if threshold is None else dict.fromkeys(_LIKELY, threshold)
         self._weights = weights or packaged()
 
     def normalize(self, document: Document) -> Document:
@@ -105,7 +116,7 @@ class Normalizer:
         return replace(
             document,
             entities=tuple(
-                entity if context is None else self._with_answer(entity, self.candidates(text, type, context))
+                entity if context is None else self._identified(entity, text, type, context)
                 for entity, text, type, context in self.contexts(document)
             ),
         )
@@ -123,7 +134,7 @@ class Normalizer:
         ]
         known: dict[str, set[str]] = {}
         for (_, text, type), near in zip(mentions, contexts, strict=True):
-            found = self._sure(text, type, near)
+            found = self._sure(self._lookup, text, type, near)
             if found and found[0].score >= _CLEAR * RELIABILITY[found[0].step]:
                 known.setdefault(type, set()).update(found[0].identifiers)
         clear = {type: frozenset(identifiers) for type, identifiers in known.items()}
@@ -138,16 +149,35 @@ class Normalizer:
             type: biomark's name of its type, or the user's own.
             context: what its document says.
         """
-        if sure := self._sure(mention, type, context):
+        found = self._found(self._lookup, mention, type, context)
+        if self._is_likely(found) or type in self._asked or type not in self._preferred:
+            return found
+        others = self._found(self._any, mention, type, context)
+        return others if self._is_likely(others) else found
+
+    def _found(self, lookup: Lookup, mention: str, type: str, context: DocumentContext) -> tuple[Candidate, ...]:
+        """What a mention may be in the namespaces of a lookup."""
+        if sure := self._sure(lookup, mention, type, context):
             return sure
-        fuzzy = self._fuzzy(mention, type, context)
-        if fuzzy and fuzzy[0].score >= max(self._least[FUZZY], THRESHOLD):
+        fuzzy = self._fuzzy(lookup, mention, type, context)
+        if self._is_likely(fuzzy):
             return fuzzy
-        return self._with_neighbours(fuzzy, context.spelled_out(mention) or mention, type)
+        return self._with_neighbours(lookup, fuzzy, context.spelled_out(mention) or mention, type)
+
+    def _is_likely(self, found: Sequence[Candidate]) -> bool:
+        """Whether the first candidate is an answer, whatever threshold lets less likely ones through."""
+        return bool(found) and found[0].score >= max(
+            self._least.get(found[0].step, 0.0), _LIKELY.get(found[0].step, 0.0)
+        )
 
     def compared(self, mention: str, type: str, context: DocumentContext) -> tuple[tuple[str, ...], Vector]:
         """What the step `fuzzy` chooses from: identifiers, and float64 (identifiers, features)."""
-        near = {one.identifier: one for one in self._lookup.near(context.spelled_out(mention) or mention, type)}
+        return self._compared(self._lookup, mention, type, context)
+
+    def _compared(
+        self, lookup: Lookup, mention: str, type: str, context: DocumentContext
+    ) -> tuple[tuple[str, ...], Vector]:
+        near = {one.identifier: one for one in lookup.near(context.spelled_out(mention) or mention, type)}
         known = context.known.get(type, frozenset())
         for identifier in sorted(known):
             near.setdefault(identifier, Near(identifier, NOTHING_NEAR, 0.0))
@@ -159,15 +189,17 @@ class Normalizer:
         seen = math.log1p(self._lookup.seen(near.identifier)) / 5
         return (*near.features, near.support, seen, float(known), known * of_mention, known * of_name)
 
-    def _fuzzy(self, mention: str, type: str, context: DocumentContext) -> tuple[Candidate, ...]:
-        identifiers, features = self.compared(mention, type, context)
+    def _fuzzy(self, lookup: Lookup, mention: str, type: str, context: DocumentContext) -> tuple[Candidate, ...]:
+        identifiers, features = self._compared(lookup, mention, type, context)
         shares = self._weights.probabilities(features).tolist()
         ranked = sorted(zip(shares, identifiers, strict=True), key=lambda pair: (-pair[0], pair[1]))
         return tuple(Candidate((identifier,), share, FUZZY) for share, identifier in ranked[:MOST])
 
-    def _with_neighbours(self, fuzzy: Sequence[Candidate], text: str, type: str) -> tuple[Candidate, ...]:
+    def _with_neighbours(
+        self, lookup: Lookup, fuzzy: Sequence[Candidate], text: str, type: str
+    ) -> tuple[Candidate, ...]:
         """What the steps `fuzzy` and `embedding` say together; of identifiers that both have, the latter's score."""
-        near = self._lookup.neighbours(text, type)
+        near = lookup.neighbours(text, type)
         found = {candidate.identifiers: candidate for candidate in fuzzy}
         for place, one in enumerate(near[:MOST]):
             other = near[0 if place else 1].cosine if len(near) > 1 else 0.0
@@ -175,24 +207,22 @@ class Normalizer:
             found[key] = Candidate(key, probability(one.cosine, one.cosine - other, likeness), EMBEDDING)
         return tuple(sorted(found.values(), key=lambda one: -one.score)[:MOST])
 
-    def _sure(self, mention: str, type: str, context: DocumentContext) -> tuple[Candidate, ...]:
+    def _sure(self, lookup: Lookup, mention: str, type: str, context: DocumentContext) -> tuple[Candidate, ...]:
         """What all steps but `fuzzy` and `embedding` say."""
         long = context.spelled_out(mention)
         texts = (mention,) if long is None else (long, mention)
         for text in texts:
-            sure = self._lookup.sure(text, type)
+            sure = lookup.sure(text, type)
             if sure.found:
-                ranked = _by_species(_known_first(sure.found, context.known.get(type, frozenset())), context.taxa)
-                return _as_candidates(ranked, sure.step if text is mention else ABBREVIATION)
-        return next((found for text in texts if (found := self._composite(text, type))), ())
+                return _as_candidates(_ranked(sure, type, context), sure.step if text is mention else ABBREVIATION)
+        return next((found for text in texts if (found := _composite(lookup, text, type, context))), ())
 
-    def _composite(self, text: str, type: str) -> tuple[Candidate, ...]:
-        for parts in readings(text):
-            found = [self._lookup.sure(part, type).found for part in parts]
-            if all(found):
-                identifiers = tuple(dict.fromkeys(identifier for one in found for identifier in one[0].identifiers))
-                return (Candidate(identifiers, RELIABILITY[COMPOSITE_STEP], COMPOSITE_STEP),)
-        return ()
+    def _identified(self, entity: Entity, text: str, type: str, context: DocumentContext) -> Entity:
+        found = self._with_answer(entity, self.candidates(text, type, context))
+        if not found.ids and type in self._asked and self._sure(self._any, text, type, context):
+            names = ", ".join(self._asked[type])
+            self.left_out[f"mentions of {type} whose name the store has, but not with an identifier of {names}"] += 1
+        return found
 
     def _with_answer(self, entity: Entity, found: Sequence[Candidate]) -> Entity:
         infons = entity.infons.without(*_INFONS)
@@ -206,15 +236,18 @@ class Normalizer:
         return replace(entity, ids=best.identifiers, infons=infons)
 
 
-def parse_namespaces(options: Iterable[str], types: Iterable[str]) -> dict[str, tuple[str, ...]]:
+def parse_namespaces(
+    options: Iterable[str], types: Iterable[str], *, held: Callable[[str], bool] = lambda name: False
+) -> dict[str, tuple[str, ...]]:
     """The namespaces wanted for each type, of options such as `MESH,OMIM` (for all types) and `chemical=CHEBI`.
 
     Args:
         options: what is said of one type goes before what is said of all.
         types: those that a store has.
+        held: whether the store has identifiers of a namespace that `identifiers.toml` does not list.
 
     Raises:
-        UsageError: if an option names no namespace, or a type that is not there.
+        UsageError: if an option names no namespace, one that nobody knows, or a type that is not there.
     """
     found: dict[str, tuple[str, ...]] = {}
     for option in sorted(options, key=lambda option: "=" in option):
@@ -226,8 +259,27 @@ def parse_namespaces(options: Iterable[str], types: Iterable[str]) -> dict[str, 
                 f"--identifiers {option!r}: write namespaces such as MESH,OMIM, or for one type of the store"
                 f" ({', '.join(types)}) for instance disease=MESH"
             )
+        if unknown := [name for name in wanted if name not in namespaces() and not held(name)]:
+            raise UsageError(
+                f"--identifiers {option!r}: the store has no identifiers of {', '.join(unknown)}; namespaces are "
+                f"{', '.join(namespaces())}, and any other that identifiers of the store begin with"
+            )
         found |= dict.fromkeys(meant, wanted)
     return found
+
+
+def _composite(lookup: Lookup, text: str, type: str, context: DocumentContext) -> tuple[Candidate, ...]:
+    for parts in readings(text):
+        found = [lookup.sure(part, type) for part in parts]
+        if all(one.found for one in found):
+            best = chain.from_iterable(_ranked(one, type, context)[0].identifiers for one in found)
+            return (Candidate(tuple(dict.fromkeys(best)), RELIABILITY[COMPOSITE_STEP], COMPOSITE_STEP),)
+    return ()
+
+
+def _ranked(sure: Sure, type: str, context: DocumentContext) -> Sequence[Found]:
+    """What a name may be, in view of its document."""
+    return _by_species(_known_first(sure.found, context.known.get(type, frozenset())), context.taxa)
 
 
 def _known_first(found: Sequence[Found], known: frozenset[str]) -> Sequence[Found]:

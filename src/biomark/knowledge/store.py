@@ -168,6 +168,12 @@ class Store:
         query = f"SELECT 1 FROM concept WHERE identifier = ? UNION {links}"
         return bool(self._rows((int,), query, identifier, identifier, Link.SAME, Link.FORMER))
 
+    def has_namespace(self, name: str) -> bool:
+        """Whether any identifier, of a concept or of a link, is of a namespace."""
+        query = "SELECT 1 FROM {} WHERE identifier >= ? AND identifier < ? LIMIT 1"
+        bounds = f"{name}:", f"{name};"  # the next character
+        return any(self._rows((int,), query.format(table), *bounds) for table in ("concept", "link"))
+
     def all_terms(self, type: str) -> Iterator[Term]:
         """All names of the concepts of a type; held in memory."""
         yield from self._terms(f"{_TERMS} WHERE concept.type = ? ORDER BY name.id", type)

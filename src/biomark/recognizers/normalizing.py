@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -27,6 +28,11 @@ class NormalizingRecognizer:
     def types(self) -> tuple[str, ...] | None:
         """The types that the recognizer knows."""
         return self._recognizer.types
+
+    @property
+    def left_out(self) -> Counter[str]:
+        """What has no identifier because of the namespaces that are wanted; see `Normalizer`."""
+        return self._normalizer.left_out
 
     def annotate(
         self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
