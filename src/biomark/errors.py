@@ -3,7 +3,7 @@
 BiomarkError
 ├── UsageError              a wrong option, an unknown name of a type, format, corpus or model
 │   └── MissingExtraError   a library that an optional part needs is not installed
-├── SpanError               offsets that do not fit their text (also a ValueError)
+├── SpanError               offsets that do not fit their text, odd values in a document (also a ValueError)
 ├── FormatError             a file that cannot be read or written at all
 ├── CorpusError             a corpus that cannot be found, fetched or verified
 ├── KnowledgeError          a term store that is not there, cannot be built, or cannot be read
@@ -38,7 +38,7 @@ class MissingExtraError(UsageError):
 
 
 class SpanError(BiomarkError, ValueError):
-    """Offsets that are reversed, empty, negative or beyond the end of the text."""
+    """Offsets that are reversed, empty, negative or beyond the end of the text; values of a wrong type in a document."""
 
 
 class FormatError(BiomarkError):

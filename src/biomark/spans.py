@@ -8,25 +8,33 @@ convert at their edge. This module uses the standard library only.
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from numbers import Real
+from typing import Any
 
 from biomark.errors import SpanError
+from biomark.values import NO_INFONS, Infons, filled, infons_of, of_form, put, text_of, tuple_of, whole
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
     """Code points `start` (included) to `end` (excluded); `0 <= start < end`.
 
+    Whole numbers of other types (numpy's) become `int`.
+
     Raises:
-        SpanError: if it is empty, reversed or negative.
+        SpanError: if it is empty, reversed or negative, or an offset is no whole number.
     """
 
     start: int
     end: int
 
     def __post_init__(self) -> None:
+        if type(self.start) is not int or type(self.end) is not int:
+            object.__setattr__(self, "start", whole(self.start))
+            object.__setattr__(self, "end", whole(self.end))
         if not 0 <= self.start < self.end:
             raise SpanError(f"a span needs 0 <= start < end, not {self.start} and {self.end}")
 
@@ -50,41 +58,6 @@ class Span:
         return text[self.start : self.end]
 
 
-class Infons(Mapping[str, str]):
-    """An immutable, ordered, hashable mapping of what a file says beside text and mentions."""
-
-    __slots__ = ("_pairs",)
-
-    def __init__(self, pairs: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
-        self._pairs: dict[str, str] = dict(pairs)
-
-    def __getitem__(self, key: str) -> str:
-        return self._pairs[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._pairs)
-
-    def __len__(self) -> int:
-        return len(self._pairs)
-
-    def __hash__(self) -> int:
-        return hash(frozenset(self._pairs.items()))
-
-    def __repr__(self) -> str:
-        return f"Infons({self._pairs!r})"
-
-    def with_(self, **more: str) -> Infons:
-        """A copy with `more` added or replaced."""
-        return Infons({**self._pairs, **more})
-
-    def without(self, *keys: str) -> Infons:
-        """A copy without `keys`."""
-        return Infons({key: value for key, value in self._pairs.items() if key not in keys})
-
-
-NO_INFONS = Infons()
-
-
 @dataclass(frozen=True, slots=True)
 class Entity:
     """A mention of an entity.
@@ -96,6 +69,12 @@ class Entity:
         ids: identifiers; several for a composite mention.
         score: the recognizer's probability in [0, 1], or None.
         infons: what else its file says of it, kept so that nothing is lost in a round trip.
+
+    Lists become tuples, and numpy's numbers those of Python.
+
+    Raises:
+        SpanError: if it has no span, its parts are not in order and apart, its score is not in [0, 1] (NaN is not), or
+            a value has another type than it should.
     """
 
     spans: tuple[Span, ...]
@@ -105,12 +84,36 @@ class Entity:
     infons: Infons = NO_INFONS
 
     def __post_init__(self) -> None:
+        if not (
+            type(self.spans) is tuple
+            and type(self.ids) is tuple
+            and type(self.type) is str
+            and type(self.infons) is Infons
+            and (self.score is None or type(self.score) in (float, int))
+            and all(type(span) is Span for span in self.spans)
+            and all(type(id) is str for id in self.ids)
+        ):
+            self._tidy()
         if not self.spans:
             raise SpanError(f"an entity of type {self.type!r} needs at least one span")
         if any(a.end > b.start for a, b in pairwise(self.spans)):
             raise SpanError(f"the parts of an entity must be in order and apart: {self.spans}")
         if self.score is not None and not 0.0 <= self.score <= 1.0:
             raise SpanError(f"a score lies in [0, 1], not at {self.score}")
+
+    def _tidy(self) -> None:
+        """Turn values of other types into those that they should have."""
+        ids = tuple_of(self.ids, object, "the ids of an entity")
+        if self.score is not None and (isinstance(self.score, bool) or not isinstance(self.score, Real)):
+            raise SpanError(f"a score is a number in [0, 1] or None, not {self.score!r:.80}")
+        put(
+            self,
+            spans=tuple_of(self.spans, Span, "the spans of an entity"),
+            type=text_of(self.type, "the type of an entity"),
+            ids=tuple(text_of(id, "an identifier") for id in ids),
+            score=self.score if self.score is None or type(self.score) is int else float(self.score),
+            infons=infons_of(self.infons),
+        )
 
     @property
     def start(self) -> int:
@@ -133,11 +136,43 @@ class Entity:
 
     def overlaps(self, other: Entity) -> bool:
         """Whether any part of one shares a code point with any part of the other."""
-        return any(a.overlaps(b) for a in self.spans for b in other.spans)
+        if len(self.spans) == 1 and len(other.spans) == 1:
+            return self.spans[0].overlaps(other.spans[0])
+        mine, others = iter(self.spans), iter(other.spans)  # both are in order, so one pass over them is enough
+        a, b = next(mine, None), next(others, None)
+        while a is not None and b is not None:
+            if a.overlaps(b):
+                return True
+            if a.end <= b.start:
+                a = next(mine, None)
+            else:
+                b = next(others, None)
+        return False
 
     def mention(self, text: str) -> str:
         """The mention's text; the parts of a discontinuous one are joined by spaces."""
         return " ".join(span.of(text) for span in self.spans)
+
+    def to_dict(self, text: str) -> dict[str, object]:
+        """The mention as JSON Lines have it, with its words in `text`; see `Document.to_dict`."""
+        return {
+            "spans": [[span.start, span.end] for span in self.spans],
+            "text": self.mention(text),
+            "type": self.type,
+            **filled(ids=list(self.ids), infons=dict(self.infons)),
+            **({} if self.score is None else {"score": self.score}),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Entity:
+        """The mention of which `to_dict` made `values`; its words are not looked at.
+
+        Raises:
+            SpanError: if `values` have another form.
+        """
+        with of_form("a mention"):
+            spans = tuple(Span(start, end) for start, end in values["spans"])
+            return cls(spans, values["type"], values.get("ids", ()), values.get("score"), values.get("infons", {}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +182,11 @@ class Passage:
     span: Span
     kind: str
     infons: Infons = NO_INFONS
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.span, Span):
+            raise SpanError(f"a passage lies at a Span, not at {self.span!r:.80}")
+        put(self, kind=text_of(self.kind, "the kind of a passage"), infons=infons_of(self.infons))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +201,12 @@ class Relation:
     type: str
     arguments: tuple[tuple[str, str], ...]
     infons: Infons = NO_INFONS
+
+    def __post_init__(self) -> None:
+        with of_form("a relation", "its arguments are pairs of a role and an identifier"):
+            pairs = [(role, argument) for role, argument in self.arguments]
+        arguments = tuple((text_of(role, "a role"), text_of(argument, "an argument")) for role, argument in pairs)
+        put(self, type=text_of(self.type, "the type of a relation"), arguments=arguments, infons=infons_of(self.infons))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +223,11 @@ class Document:
         relations: see `Relation`.
         infons: what else its file says of it.
 
+    Lists become tuples, and a whole number as an id becomes a text.
+
     Raises:
-        SpanError: if any offset lies beyond the end of the text.
+        SpanError: if any offset lies beyond the end of the text, passages or sentences are not in order and apart, or
+            a value has another type than it should.
     """
 
     id: str
@@ -191,6 +240,15 @@ class Document:
     infons: Infons = NO_INFONS
 
     def __post_init__(self) -> None:
+        if type(self.id) is not str or type(self.infons) is not Infons:
+            put(self, id=text_of(self.id, "the id of a document"), infons=infons_of(self.infons))
+        if not isinstance(self.text, str):
+            what = f"{self.text!r:.80} ({type(self.text).__name__})"
+            raise SpanError(f"document {self.id}: its text must be a str, not {what}")
+        for name, kind in _MEMBERS.items():
+            members = getattr(self, name)
+            if type(members) is not tuple or (members and not all(type(member) is kind for member in members)):
+                put(self, **{name: tuple_of(members, kind, f"document {self.id}: {name}")})
         length = len(self.text)
         for entity in (*self.entities, *self.alternatives):
             if entity.end > length:
@@ -204,6 +262,59 @@ class Document:
                 raise SpanError(f"document {self.id}: {name} reach beyond the end of the text ({length} code points)")
             if any(a.end > b.start for a, b in pairwise(spans)):
                 raise SpanError(f"document {self.id}: {name} must be in order and apart")
+
+    def to_dict(self) -> dict[str, object]:
+        """The document as a line of biomark's JSON Lines: lists, texts and numbers alone, ready for `json.dumps`.
+
+        The keys are `id`, `text`, `entities` (always there) and, where they are not empty, `passages`, `sentences`,
+        `alternatives`, `relations` and `infons`; a mention has `spans` (pairs of offsets), `text`, `type` and, where
+        they are known, `ids`, `score` and `infons`. `from_dict` makes an equal document of it.
+        """
+        return {
+            "id": self.id,
+            "text": self.text,
+            **filled(
+                passages=[
+                    {"start": p.span.start, "end": p.span.end, **filled(kind=p.kind, infons=dict(p.infons))}
+                    for p in self.passages
+                ],
+                sentences=[[span.start, span.end] for span in self.sentences],
+            ),
+            "entities": [entity.to_dict(self.text) for entity in self.entities],
+            **filled(
+                alternatives=[entity.to_dict(self.text) for entity in self.alternatives],
+                relations=[
+                    {"type": r.type, **filled(arguments=list(map(list, r.arguments)), infons=dict(r.infons))}
+                    for r in self.relations
+                ],
+                infons=dict(self.infons),
+            ),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Document:
+        """The document of which `to_dict` made `values`; keys that it does not know are passed over.
+
+        Raises:
+            SpanError: if `values` have another form, or its offsets do not fit the text.
+        """
+        with of_form("a document"):
+            return cls(
+                id=values["id"],
+                text=values["text"],
+                passages=tuple(
+                    Passage(Span(p["start"], p["end"]), p.get("kind", ""), p.get("infons", {}))
+                    for p in values.get("passages", ())
+                ),
+                sentences=tuple(Span(start, end) for start, end in values.get("sentences", ())),
+                entities=tuple(Entity.from_dict(entity) for entity in values.get("entities", ())),
+                alternatives=tuple(Entity.from_dict(entity) for entity in values.get("alternatives", ())),
+                relations=tuple(
+                    Relation(r["type"], r.get("arguments", ()), r.get("infons", {}))
+                    for r in values.get("relations", ())
+                ),
+                infons=values.get("infons", {}),
+            )
 
     def slice(self, window: Span) -> Document:
         """The part of the document inside `window`, with offsets counted from its start.
@@ -228,6 +339,15 @@ class Document:
             alternatives=inside(self.alternatives),
             infons=self.infons,
         )
+
+
+_MEMBERS: dict[str, type] = {
+    "passages": Passage,
+    "sentences": Span,
+    "entities": Entity,
+    "alternatives": Entity,
+    "relations": Relation,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,14 +73,14 @@ def test_what_is_no_abbreviation(mention: str) -> None:
 
 
 def test_the_sentence_of_an_error() -> None:
-    (mistake,) = evaluate([document(mention("gene", 35, 40))], []).mistakes
+    (mistake,) = evaluate([document(mention("gene", 35, 40))], [document()]).mistakes
     sentence = sentence_of(mistake, with_sentences(mistake.document))
     assert sentence.of(TEXT) == "TNF-α, also in asthma."
     assert mistake.has_abbreviation
 
 
 def test_an_error_across_two_sentences_has_both() -> None:
-    (mistake,) = evaluate([document(mention("disease", 29, 40))], []).mistakes
+    (mistake,) = evaluate([document(mention("disease", 29, 40))], [document()]).mistakes
     assert sentence_of(mistake, with_sentences(mistake.document)).of(TEXT) == TEXT
 
 

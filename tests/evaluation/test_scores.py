@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 
 from biomark.errors import SpanError, UsageError
 from biomark.evaluation import Counts, compare, evaluate
-from biomark.spans import Infons
+from biomark.evaluation.counts import MOST_TYPES
+from biomark.evaluation.mentions import Mentions
+from biomark.evaluation.pairs import DEEPEST
+from biomark.spans import Document, Infons
 
 ASPIRIN = mention("chemical", 0, 7)
 SEVERE_ASTHMA = mention("disease", 12, 25)
@@ -92,7 +95,62 @@ def test_no_predictions_and_no_gold() -> None:
     assert any("no mention at all" in note for note in both_empty.notes)
     no_gold = evaluate([document()], [document(TNF)])
     assert no_gold.overall.strict.counts == Counts(0, 1, 0)
-    assert evaluate([], []).overall.strict.f1 == 0.0
+
+
+@pytest.mark.parametrize(
+    ("gold", "predicted", "told"),
+    [
+        (
+            [document(ASTHMA, id="7")],
+            [document(ASTHMA, id="PMID7")],
+            r"gold has 1 \(7\), the predictions have 1 \(PMID7\)",
+        ),
+        ([document(ASTHMA)], [], r"there is no predicted document; gold has 1 \(1\)"),
+        ([], [document(ASTHMA)], "gold has no document"),
+        ([], [], "gold has no document"),
+    ],
+)
+def test_where_no_document_matches_there_is_no_score(gold: list, predicted: list, told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        evaluate(gold, predicted)
+    with pytest.raises(UsageError, match=told):
+        compare(gold, predicted, predicted)
+
+
+def nested(depth: int) -> Document:
+    return Document("1", "a" * 2 * depth, entities=tuple(mention("disease", n, 2 * depth - n) for n in range(depth)))
+
+
+def test_mentions_that_nest_without_end_are_refused_by_name() -> None:
+    deep = nested(DEEPEST)
+    assert evaluate([deep], [deep]).overall.strict.f1 == 1.0
+    with pytest.raises(UsageError, match=r"document 1: 501 gold mentions lie over one another at offset 500"):
+        evaluate([nested(DEEPEST + 1)], [nested(1)])
+    with pytest.raises(UsageError, match="document 1: 501 predicted mentions"):
+        evaluate([replace(nested(1), text="a" * 1002)], [nested(DEEPEST + 1)])
+
+
+def test_more_types_than_counts_fit_into_the_memory_are_refused() -> None:
+    def gold(types: int) -> list[Document]:
+        return [document(mention(f"type {n}", 0, 7), id=str(n)) for n in range(types)]
+
+    assert evaluate(gold(MOST_TYPES), gold(MOST_TYPES)).overall.strict.f1 == 1.0
+    with pytest.raises(UsageError, match=r"251 types of mentions \(type 0, .*--types"):
+        evaluate(gold(MOST_TYPES + 1), gold(1))
+
+
+@settings(max_examples=200, deadline=None)
+@given(any_mentions(), any_mentions())
+def test_overlaps_are_those_that_a_look_at_each_mention_finds(mentions: tuple, others: tuple) -> None:
+    index = Mentions(mentions)
+    for other in others:
+        overlapping = [m for m in index if any(a.overlaps(b) for a in m.spans for b in other.spans)]
+        assert list(index.overlapping(other)) == overlapping
+        assert index.touched_by(other) == bool(overlapping)
+        assert all(other.overlaps(m) == (m in overlapping) for m in index)
+    depths = [sum(m.start <= place < m.end for m in index) for place in range(len(TEXT))]
+    assert index.depth()[0] == max(depths)
+    assert depths[index.depth()[1]] == max(depths)
 
 
 def test_types_that_gold_does_not_annotate_are_left_out_and_told() -> None:

@@ -6,21 +6,22 @@ test therefore cost additions only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from biomark.errors import UsageError
 from biomark.evaluation.mentions import Mentions
 from biomark.evaluation.mistakes import Mistake, find_mistakes
 from biomark.evaluation.pairs import Pair
 from biomark.evaluation.semeval import SCHEMAS, SchemaCounts, semeval
-from biomark.spans import Entity
 
 Scheme = Literal["strict", "partial"]
 SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
+MOST_TYPES = 250  # twice as many as the richest corpus has (MedMentions, 127)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +55,9 @@ class Counts:
         return self.tp, self.fp, self.fn, self.surplus
 
 
-def strict_counts(gold: Iterable[Entity], missed: Iterable[Entity], wrong: Iterable[Entity], type: str) -> Counts:
-    """The strict counts of one type, from its gold mentions and what `Pair.unmatched` gave."""
-    fn, fp = _number(missed, type), _number(wrong, type)
-    return Counts(tp=_number(gold, type) - fn, fp=fp, fn=fn)
+def strict_counts(gold: Mentions, missed: Mentions, wrong: Mentions) -> Counts:
+    """The strict counts of mentions of one type: gold ones, and of `Pair.unmatched` those that were missed or wrong."""
+    return Counts(tp=len(gold) - len(missed), fp=len(wrong), fn=len(missed))
 
 
 def partial_counts(gold: Mentions, predicted: Mentions) -> Counts:
@@ -66,8 +66,8 @@ def partial_counts(gold: Mentions, predicted: Mentions) -> Counts:
     Precision is the share of predicted mentions that overlap a gold mention, recall the share of
     gold mentions that overlap a predicted one. Mentions that only touch do not overlap.
     """
-    found = sum(any(True for _ in predicted.overlapping(mention)) for mention in gold)
-    right = sum(any(True for _ in gold.overlapping(mention)) for mention in predicted)
+    found = sum(map(predicted.touched_by, gold))
+    right = sum(map(gold.touched_by, predicted))
     return Counts(tp=found, fp=len(predicted) - right, fn=len(gold) - found, surplus=right - found)
 
 
@@ -103,24 +103,32 @@ def gather(pairs: Iterable[Pair], types: Sequence[str] = ()) -> Tally:
     Args:
         pairs: from `Gold.pair`; a stream.
         types: a row for each of them, whether it occurs or not; other types that occur get theirs.
+
+    Raises:
+        UsageError: if there are more than `MOST_TYPES` types.
     """
     rows: dict[str, dict[str, list[tuple[int, ...]]]] = {}
     mistakes: dict[str, tuple[Mistake, ...]] = {}
     total = dict.fromkeys(SCHEMAS, SchemaCounts())
+    _check_number(types)
     by_type = {type: dict.fromkeys(SCHEMAS, SchemaCounts()) for type in types}
     for pair in pairs:
         id = pair.document.id
         missed, wrong = pair.unmatched()
         mistakes[id] = find_mistakes(pair, missed, wrong)
-        _add(total, semeval(pair.gold, pair.predicted))
+        of_all = semeval(pair.gold, pair.predicted)
+        _add(total, of_all)
         rows[id] = {}
-        for type in {mention.type for mention in (*pair.gold, *pair.predicted)}:
+        types_here = pair.gold.types() | pair.predicted.types()
+        for type in types_here:
             gold, predicted = pair.gold.of_type(type), pair.predicted.of_type(type)
             rows[id][type] = [
-                strict_counts(gold, missed, wrong, type).row(),
+                strict_counts(gold, missed.of_type(type), wrong.of_type(type)).row(),
                 partial_counts(gold, predicted).row(),
             ]
-            _add(by_type.setdefault(type, dict.fromkeys(SCHEMAS, SchemaCounts())), semeval(gold, predicted))
+            of_type = of_all if len(types_here) == 1 else semeval(gold, predicted)
+            _add(by_type.setdefault(type, dict.fromkeys(SCHEMAS, SchemaCounts())), of_type)
+        _check_number(by_type)
     documents, names = tuple(sorted(rows)), tuple(sorted(by_type))
     counts = np.zeros((len(documents), len(names), len(SCHEMES), 4), dtype=np.int64)
     for i, id in enumerate(documents):
@@ -134,5 +142,11 @@ def _add(total: dict[str, SchemaCounts], more: dict[str, SchemaCounts]) -> None:
         total[schema] += counts
 
 
-def _number(mentions: Iterable[Entity], type: str) -> int:
-    return sum(mention.type == type for mention in mentions)
+def _check_number(types: Collection[str]) -> None:
+    """Refuse so many types that the counts of each document would fill the memory."""
+    if len(types) > MOST_TYPES:
+        few = ", ".join(sorted(types)[:5])
+        raise UsageError(
+            f"there are {len(types):,} types of mentions ({few}, …); at most {MOST_TYPES} can be scored at once: "
+            "choose some with --types, or map them with --type-map"
+        )

@@ -11,6 +11,7 @@ under the strict scheme. A boundary error and a type confusion usually have both
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from biomark.spans import Document, Entity, Span
 # TNF, BRCA1, NF-κB, 5-HT, mTOR
 _ABBREVIATION = re.compile(r"[^\W_][^\W_\-/.+']*(?:[-/.+'][^\W_]+)*")
 _LONGEST_ABBREVIATION = 10
+_LONGEST_SHOWN = 200
 
 
 class Kind(StrEnum):
@@ -58,7 +60,7 @@ class Mistake:
     @property
     def has_abbreviation(self) -> bool:
         """Whether one of its mentions looks like an abbreviation."""
-        return any(is_abbreviation(mention.mention(self.document.text)) for mention in self.mentions)
+        return any(is_abbreviation(shown(mention, self.document.text)) for mention in self.mentions)
 
 
 def is_abbreviation(mention: str) -> bool:
@@ -110,13 +112,30 @@ def sentence_of(mistake: Mistake, document: Document) -> Span:
     """
     start = min(mention.start for mention in mistake.mentions)
     end = max(mention.end for mention in mistake.mentions)
-    around = [sentence for sentence in document.sentences if sentence.overlaps(Span(start, end))]
-    return Span(min([start, *(s.start for s in around)]), max([end, *(s.end for s in around)]))
+    first = bisect_right(document.sentences, start, key=lambda sentence: sentence.end)
+    after = bisect_left(document.sentences, end, key=lambda sentence: sentence.start)
+    around = document.sentences[first:after]
+    return Span(min([start, *(s.start for s in around[:1])]), max([end, *(s.end for s in around[-1:])]))
 
 
 def surface_forms(documents: Iterable[Document]) -> frozenset[str]:
     """The surface forms of all mentions, such as those of the training data, for `form`'s comparison."""
-    return frozenset(form(mention.mention(d.text)) for d in documents for mention in d.entities)
+    return frozenset(form(shown(mention, d.text)) for d in documents for mention in d.entities)
+
+
+def shown(mention: Entity, text: str) -> str:
+    """A mention as reports show and compare it: of one of more than 200 code points the first 200 and `…`.
+
+    Thousands of long mentions inside each other would otherwise fill the memory.
+    """
+    words, left = [], _LONGEST_SHOWN
+    for span in mention.spans:
+        words.append(text[span.start : min(span.end, span.start + left)])
+        left -= len(words[-1]) + 1
+        if left <= 0:
+            break
+    whole = len(words) == len(mention.spans) and len(words[-1]) == len(mention.spans[-1])
+    return " ".join(words) + ("" if whole else "…")
 
 
 def form(mention: str) -> str:
@@ -125,5 +144,4 @@ def form(mention: str) -> str:
 
 
 def _alone(mention: Entity, others: Mentions, otherwise: Kind) -> Kind:
-    same_type = any(other.type == mention.type for other in others.overlapping(mention))
-    return Kind.BOUNDARY if same_type else otherwise
+    return Kind.BOUNDARY if others.of_type(mention.type).touched_by(mention) else otherwise

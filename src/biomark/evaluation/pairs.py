@@ -15,6 +15,7 @@ from biomark.evaluation.mentions import Mentions
 from biomark.spans import Document, Entity, Span
 
 STYLES = ("standard", "bc2gm")
+DEEPEST = 500  # mentions over one place: so many have to be looked at for each mention there
 Tell = Callable[[str], None]
 
 
@@ -54,7 +55,7 @@ class Pair:
         predicted, accepted = set(self.predicted), set(self.gold) | set(self.alternatives)
         found = predicted.intersection(self.gold)
         answers = Mentions(predicted.intersection(self.alternatives))
-        found |= {g for g in self.gold if any(a.type == g.type for a in answers.overlapping(g))}
+        found |= {g for g in self.gold if answers.of_type(g.type).touched_by(g)}
         return self.gold.without(found), self.predicted.without(accepted)
 
 
@@ -72,7 +73,8 @@ class Gold:
         tell: is called with what the reader of a score should know.
 
     Raises:
-        UsageError: if two documents have the same id, or there is no such style.
+        UsageError: if two documents have the same id, there is no such style, or more than `DEEPEST` mentions of a
+            document lie over one place of its text.
     """
 
     def __init__(
@@ -100,7 +102,7 @@ class Gold:
         if not self.types:
             tell("gold has no mention at all: every prediction is wrong, and a score of 0 says little")
         scored = {id: self._of_scored_types(d.entities) for id, d in self._documents.items()}
-        self._mentions = {id: Mentions(entities) for id, entities in scored.items()}
+        self._mentions = {id: _comparable(entities, "gold", id) for id, entities in scored.items()}
         given = sum(map(len, scored.values()))
         _tell_merged("gold mentions", given - sum(map(len, self._mentions.values())), tell)
 
@@ -114,7 +116,8 @@ class Gold:
 
         Raises:
             SpanError: if the texts of a document differ.
-            UsageError: if two documents have the same id.
+            UsageError: if two documents have the same id, more than `DEEPEST` mentions of a document lie over one
+                place of its text, or no document has an id of gold.
         """
         seen: set[str] = set()
         surplus: list[str] = []
@@ -135,6 +138,8 @@ class Gold:
             given, kept = given + len(entities), kept + len(pair.predicted)
             found.update(e.type for e in named.entities)
             yield pair
+        if not seen:
+            raise UsageError(_no_match(list(self._documents), surplus))
         missing = [id for id in self._documents if id not in seen]
         yield from (self._pair(self._documents[id], ()) for id in missing)
         if missing:
@@ -161,7 +166,8 @@ class Gold:
     def _pair(self, document: Document, predicted: tuple[Entity, ...]) -> Pair:
         alternatives = Mentions(self._of_scored_types(document.alternatives) if self.style == "bc2gm" else ())
         gold = self._of_scored_types(document.entities)
-        return Pair(document, self._mentions[document.id], Mentions(predicted), alternatives, gold, predicted)
+        found = _comparable(predicted, "predicted", document.id)
+        return Pair(document, self._mentions[document.id], found, alternatives, gold, predicted)
 
     def _is_scored(self, type: str) -> bool:
         return not self.types or type in self.types
@@ -192,6 +198,18 @@ def _trimmed(entity: Entity, text: str) -> Entity:
     return replace(entity, spans=(Span(start, start + len(mention.strip())),))
 
 
+def _comparable(entities: Iterable[Entity], side: str, id: str) -> Mentions:
+    """The mentions of a document, unless they overlap so much that comparing them would never end."""
+    mentions = Mentions(entities)
+    deepest, place = mentions.depth()
+    if deepest > DEEPEST:
+        raise UsageError(
+            f"document {id}: {deepest:,} {side} mentions lie over one another at offset {place}; at most {DEEPEST} "
+            "can be compared there: leave out mentions that are nested, or the document"
+        )
+    return mentions
+
+
 def _check_texts(gold: Document, predicted: Document) -> None:
     """Raise if offsets into one text do not hold in the other."""
     a, b = (re.sub(r"\s", " ", text.rstrip()) for text in (gold.text, predicted.text))
@@ -211,6 +229,17 @@ def _tell_merged(what: str, count: int, tell: Tell) -> None:
 
 def _counted(types: Counter[str]) -> str:
     return ", ".join(f"{type} ({count})" for type, count in sorted(types.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _no_match(gold: Sequence[str], predicted: Sequence[str]) -> str:
+    if not gold:
+        return "gold has no document, so there is nothing to score"
+    if not predicted:
+        return f"there is no predicted document; gold has {_few(gold)}"
+    return (
+        "no predicted document has the id of a gold document, so there is nothing to score; "
+        f"gold has {_few(gold)}, the predictions have {_few(predicted)}: give documents the ids that they have in gold"
+    )
 
 
 def _few(ids: Sequence[str]) -> str:

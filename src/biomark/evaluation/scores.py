@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from biomark.errors import UsageError
 from biomark.evaluation.calibration import Calibration, calibration, curve, judged
 from biomark.evaluation.counts import SCHEMES, Counts, Tally, gather
 from biomark.evaluation.identifiers import LEVELS, Accuracy, IdentifierTally, gather_identifiers
@@ -216,7 +215,8 @@ def evaluate(
 
     Raises:
         SpanError: if the texts of a document differ.
-        UsageError: if two documents have the same id, or a mention has no score that is to be looked at.
+        UsageError: if two documents have the same id, no document has an id of gold, a mention has no score that is to
+            be looked at, or there are too many mentions over one place of a text or too many types.
     """
     notes: list[str] = []
     reference = Gold(gold, types=types, type_map=type_map, style=style, tell=notes.append)
@@ -300,12 +300,10 @@ def compare(
 
     Raises:
         SpanError: if the texts of a document differ.
-        UsageError: if two documents have the same id, or gold has none.
+        UsageError: as for `evaluate`.
     """
     notes: list[str] = []
     reference = Gold(gold, types=types, type_map=type_map, style=style, tell=notes.append)
-    if not len(reference):
-        raise UsageError("gold has no document, so there is nothing to compare on")
 
     def tally(name: str, predicted: Iterable[Document]) -> Tally:
         pairs = reference.pair(predicted, tell=lambda note: notes.append(f"{name}: {note}"))

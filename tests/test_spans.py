@@ -1,0 +1,139 @@
+"""Documents, mentions and spans made of whatever a user has at hand, and their form as JSON."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from biomark import formats
+from biomark.errors import SpanError
+from biomark.spans import Document, Entity, Infons, Passage, Relation, Span
+
+SPAN = Span(0, 4)
+
+
+def test_numbers_of_numpy_become_those_of_python() -> None:
+    span = Span(np.int64(0), np.uint8(4))  # type: ignore[arg-type]
+    mention = Entity([span], np.str_("disease"), ids=[np.int64(7124)], score=np.float32(0.5))  # type: ignore[arg-type, list-item]
+    assert (mention.spans, mention.ids, mention.score) == ((SPAN,), ("7124",), 0.5)
+    assert {type(value) for value in (span.start, span.end, mention.score, mention.type)} == {int, float, str}
+    json.dumps(Document(np.int64(17), np.str_("gout"), entities=[mention]).to_dict())  # type: ignore[arg-type]
+
+
+def test_lists_become_tuples_and_a_number_an_id() -> None:
+    document = Document(
+        17,  # type: ignore[arg-type]
+        "gout",
+        passages=[Passage(SPAN, "title")],  # type: ignore[arg-type]
+        sentences=[SPAN],  # type: ignore[arg-type]
+        infons={"year": "1999"},  # type: ignore[arg-type]
+    )
+    assert document == Document("17", "gout", (Passage(SPAN, "title"),), (SPAN,), infons=Infons({"year": "1999"}))
+    assert hash(document) == hash(Document("17", "gout", document.passages, document.sentences, infons=document.infons))
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: Span(1.0, 2), r"an offset is a whole number, not 1\.0 \(float\)"),
+        (lambda: Span(0, float("nan")), "whole number, not nan"),
+        (lambda: Span(None, 2), "whole number, not None"),
+        (lambda: Span("0", 2), "whole number, not '0'"),
+        (lambda: Span(True, 2), r"whole number, not True \(bool\)"),
+        (lambda: Span(np.float64(1), 2), "whole number"),
+        (lambda: Span(np.int64(4), np.int64(4)), "0 <= start < end, not 4 and 4"),
+        (lambda: Entity((), "disease"), "at least one span"),
+        (lambda: Entity(SPAN, "disease"), r"the spans of an entity must be a list of Span objects, not Span\("),
+        (lambda: Entity([(0, 4)], "disease"), r"a list of Span objects, not \(0, 4\)"),
+        (lambda: Entity([SPAN], None), "the type of an entity must be a text, not None"),
+        (lambda: Entity([SPAN], b"disease"), "the type of an entity must be a text, not b'disease'"),
+        (lambda: Entity([SPAN], "disease", "MESH:D006073"), "the ids of an entity must be a list of texts"),
+        (lambda: Entity([SPAN], "disease", None), "the ids of an entity must be a list of texts, not None"),
+        (lambda: Entity([SPAN], "disease", (float("nan"),)), "an identifier must be a text, not nan"),
+        (lambda: Entity([SPAN], "disease", score=float("nan")), r"a score lies in \[0, 1\], not at nan"),
+        (lambda: Entity([SPAN], "disease", score=np.float32("nan")), r"a score lies in \[0, 1\], not at nan"),
+        (lambda: Entity([SPAN], "disease", score=1.5), r"a score lies in \[0, 1\]"),
+        (lambda: Entity([SPAN], "disease", score="0.5"), r"a number in \[0, 1\] or None, not '0\.5'"),
+        (lambda: Entity([SPAN], "disease", score=True), r"a number in \[0, 1\] or None, not True"),
+        (lambda: Entity([SPAN], "disease", infons={"a": 1}), "infons must be texts"),
+        (lambda: Infons(5), "infons must be a mapping of texts, not 5"),
+        (lambda: Passage((0, 4), "title"), r"a passage lies at a Span, not at \(0, 4\)"),
+        (lambda: Passage(SPAN, None), "the kind of a passage"),
+        (lambda: Relation("CID", ("D1", "D2x")), "pairs of a role and an identifier"),
+        (lambda: Document(None, "gout"), "the id of a document must be a text, not None"),
+        (lambda: Document(float("nan"), "gout"), "the id of a document must be a text, not nan"),
+        (lambda: Document("1", None), r"document 1: its text must be a str, not None \(NoneType\)"),
+        (lambda: Document("1", b"gout"), "document 1: its text must be a str, not b'gout'"),
+        (
+            lambda: Document("1", "gout", entities=None),
+            "document 1: entities must be a list of Entity objects, not None",
+        ),
+        (lambda: Document("1", "gout", entities=["gout"]), "document 1: entities must be a list of Entity objects"),
+        (lambda: Document("1", "gout", sentences=[(0, 4)]), "document 1: sentences must be a list of Span objects"),
+        (lambda: Document("1", "gout", entities=[Entity([Span(0, 5)], "x")]), "beyond the end of the text"),
+    ],
+)
+def test_odd_values_are_told(make: Callable[[], object], told: str) -> None:
+    with pytest.raises(SpanError, match=told):
+        make()
+
+
+def mentions(text: str) -> st.SearchStrategy[list[Entity]]:
+    places = st.lists(st.integers(0, len(text)), min_size=2, max_size=6, unique=True).map(sorted)
+    spans = places.map(lambda p: tuple(Span(a, b) for a, b in zip(p[::2], p[1::2], strict=False)))
+    scores = st.none() | st.floats(0, 1)
+    infons = st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2)
+    return st.lists(st.builds(Entity, spans, st.text(max_size=5), st.lists(st.text(max_size=5)), scores, infons))
+
+
+TEXT = "İ and 😀 of ß, TNF-α\nin e\u0301"
+
+
+@given(mentions(TEXT), mentions(TEXT), st.text(max_size=5))
+def test_what_to_dict_makes_gives_the_document_back(entities: list, alternatives: list, kind: str) -> None:
+    document = Document(
+        "1",
+        TEXT,
+        (Passage(Span(0, 3), kind, {"a": "b"}), Passage(Span(3, 9), "x")),  # type: ignore[arg-type]
+        (Span(0, 5), Span(6, len(TEXT))),
+        entities,  # type: ignore[arg-type]
+        alternatives,  # type: ignore[arg-type]
+        (Relation("CID", (("", "D1"), ("gene", "7"))), Relation("none", ())),
+        Infons({"year": "1999"}),
+    )
+    values = json.loads(json.dumps(document.to_dict()))
+    assert Document.from_dict(values) == document
+    assert [values["text"] for values in values["entities"]] == [e.mention(TEXT) for e in document.entities]
+    line = json.dumps(values).encode()
+    assert list(formats.read(io.BytesIO(line), "jsonl")) == [document]  # a line of JSON Lines
+
+
+def test_a_document_without_anything_has_its_entities_still() -> None:
+    assert Document("1", "gout").to_dict() == {"id": "1", "text": "gout", "entities": []}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        5,
+        None,
+        [],
+        {},
+        {"id": "1"},
+        {"id": "1", "text": "gout", "entities": 5},
+        {"id": "1", "text": "gout", "entities": [{"type": "x"}]},
+        {"id": "1", "text": "gout", "entities": [{"spans": [[0]], "type": "x"}]},
+        {"id": "1", "text": "gout", "entities": [{"spans": [[0, 9]], "type": "x"}]},
+        {"id": "1", "text": "gout", "passages": [{"start": 0}]},
+        {"id": "1", "text": "gout", "relations": [{"type": "CID", "arguments": [1]}]},
+    ],
+)
+def test_other_values_make_no_document(values: object) -> None:
+    with pytest.raises(SpanError):
+        Document.from_dict(values)  # type: ignore[arg-type]
