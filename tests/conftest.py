@@ -68,6 +68,18 @@ def corpora(monkeypatch: pytest.MonkeyPatch) -> Path:
     return CORPORA
 
 
+def contrast(a: str, b: str) -> float:
+    """The contrast of two colours such as `#fbfaf7`, as WCAG 2 defines it: from 1 to 21."""
+
+    def luminance(colour: str) -> float:
+        channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(a), luminance(b)))
+    return (high + 0.05) / (low + 0.05)
+
+
 TERMS = {
     "aspirin-exacerbated respiratory disease": "disease",
     "asthma": "disease",

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from biomark import formats
 from biomark.entity_types import entity_types
-from biomark.formats.display import PALETTE, Colours, paragraphs, pieces, visible
+from biomark.formats.display import DEEPEST, PALETTE, Colours, layered, paragraphs, pieces, visible
+from biomark.formats.terminal import BASIC, INDEXED
 from biomark.spans import Document, Entity, Infons, Passage, Relation, Span
+from conftest import contrast
 
 TEXT = "Breast and ovarian cancer\nBRCA1 & BRCA2 <script>alert('x')</script> \x1b[31mTNF-α"
 PASSAGES = (Passage(Span(0, 25), "title"), Passage(Span(26, len(TEXT)), "abstract"))
@@ -100,12 +102,65 @@ def test_every_character_of_the_page_carries_the_marks_of_exactly_the_mentions_o
 @given(texts_with_mentions())
 def test_pieces_cut_a_paragraph_without_losing_anything(document: Document) -> None:
     whole = Span(0, len(document.text))
-    cut = list(pieces(whole, document.entities))
+    (cut,) = pieces([whole], document.entities)
     assert "".join(piece.span.of(document.text) for piece in cut) == document.text
     for piece in cut:
         covering = [e for e in document.entities if any(s.overlaps(piece.span) for s in e.spans)]
         assert all(any(s.contains(piece.span) for s in e.spans) for e in covering)
         assert sorted(piece.entities, key=repr) == sorted(covering, key=repr)
+
+
+@settings(max_examples=150, deadline=None)
+@given(texts_with_mentions(), st.lists(st.integers(0, 30), max_size=6, unique=True).map(sorted))
+def test_paragraphs_have_the_pieces_that_each_has_alone(document: Document, cuts: list[int]) -> None:
+    cuts = [cut for cut in cuts if cut <= len(document.text)]
+    paragraphs = [Span(a, b) for a, b in zip(cuts[::2], cuts[1::2], strict=False)]
+    found = list(pieces(paragraphs, document.entities))
+    assert found == [cut for paragraph in paragraphs for cut in pieces([paragraph], document.entities)]
+    assert [Span(cut[0].span.start, cut[-1].span.end) for cut in found] == paragraphs
+
+
+@settings(max_examples=150, deadline=None)
+@given(texts_with_mentions(), st.integers(1, 3))
+def test_no_more_mentions_are_shown_over_one_place_than_can_be_read(document: Document, most: int) -> None:
+    shown = layered(document.entities, most)
+    for place in range(len(document.text)):
+        over = [sum(s.start <= place < s.end for e in found for s in e.spans) for found in (shown, document.entities)]
+        assert over[0] <= most
+    if all(
+        len(piece.entities) <= most
+        for (cut,) in [pieces([Span(0, len(document.text))], document.entities)]
+        for piece in cut
+    ):
+        assert shown == document.entities
+
+
+def test_mentions_that_nest_without_end_make_no_endless_page() -> None:
+    depth = 2000
+    text = "a" * 2 * depth
+    nested = [Entity((Span(n, 2 * depth - n),), "disease") for n in range(depth)]
+    page = render("html", Document("d", text, entities=tuple(nested)))
+    assert len(page) < 30_000
+    assert "1,992 mentions inside 8 others or more: not shown" in page
+    assert len(Reader(page).marks[depth]) == DEEPEST
+
+
+def test_a_mention_of_many_parts_makes_no_endless_page() -> None:
+    parts = 2000
+    spans = tuple(Span(3 * n, 3 * n + 1) for n in range(parts))
+    many = Entity(spans, "t" * 5000, tuple(f"MESH:D{n:06}" for n in range(500)))
+    page = render("html", Document("d", "ab " * parts, entities=(many,)))
+    assert len(page) < 1_000 * parts
+    assert page.count("<mark ") == parts
+
+
+def test_thousands_of_passages_are_shown_each_with_its_mentions() -> None:
+    text = "gout is old\n" * 3000
+    passages = tuple(Passage(Span(12 * n, 12 * n + 11), "paragraph") for n in range(3000))
+    mentions = tuple(Entity((Span(12 * n, 12 * n + 4),), "disease") for n in range(3000))
+    document = Document("d", text, passages, entities=mentions)
+    assert render("html", document).count("gout</mark> is old") == 3000
+    assert render("terminal", document).count("[gout|disease] is old") == 3000
 
 
 def test_plain_marks_where_there_is_no_colour() -> None:
@@ -255,16 +310,35 @@ def test_known_types_keep_their_colours_and_own_ones_get_others() -> None:
     assert one["SpecificDisease"] == one["disease"]
 
 
+@pytest.mark.parametrize(("depth", "colour"), [("truecolor", "24bit"), ("xterm-256color", ""), ("xterm", "")])
+def test_types_can_be_told_apart_however_few_colours_there_are(
+    depth: str, colour: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    types = [*entity_types(), "mine", "yours", "theirs"]  # as many as there are colours
+    assert len(types) == len(PALETTE) == len(INDEXED) == len(BASIC)
+    text = "".join(f"word{n:02} " for n in range(len(types)))
+    mentions = tuple(Entity((Span(7 * n, 7 * n + 6),), type) for n, type in enumerate(types))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "500")
+    monkeypatch.setenv("COLORTERM", colour)
+    monkeypatch.setenv("TERM", depth)
+    found = render("terminal", Document("d", text, entities=mentions))
+    styles = re.findall(r"\x1b\[([0-9;]*)mword\d\d", found)
+    background = r"48;2;[0-9;]+|48;5;\d+" if depth != "xterm" else r"\b(?:4[0-7]|10[0-7])\b"
+    assert len({re.search(background, style)[0] for style in styles}) == len(types)  # type: ignore[index]
+
+
 def test_each_colour_can_be_read() -> None:
-    def luminance(colour: str) -> float:
-        channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    def indexed(number: int) -> str:
+        cube = (0, 95, 135, 175, 215, 255)
+        grey = 8 + 10 * (number - 232)
+        place = number - 16
+        levels = (grey,) * 3 if number >= 232 else (cube[place // 36], cube[place // 6 % 6], cube[place % 6])
+        return "#" + "".join(f"{level:02x}" for level in levels)
 
-    def contrast(a: str, b: str) -> float:
-        low, high = sorted((luminance(a), luminance(b)))
-        return (high + 0.05) / (low + 0.05)
-
+    for background, ink in INDEXED:
+        assert contrast(indexed(background), indexed(233)) >= 7
+        assert contrast(indexed(background), indexed(ink)) >= 4.5
     for pale, deep in PALETTE:
         assert contrast(pale, "#111111") >= 7
         assert contrast(deep, "#f6f7f8") >= 7

@@ -38,7 +38,7 @@ class MissingExtraError(UsageError):
 
 
 class SpanError(BiomarkError, ValueError):
-    """Offsets that are reversed, empty, negative or beyond the end of the text; values of a wrong type in a document."""
+    """Offsets that are reversed, empty, negative or beyond the end of the text; odd values in a document."""
 
 
 class FormatError(BiomarkError):

@@ -363,7 +363,7 @@ def test_texts_that_differ_are_refused() -> None:
 
 
 def test_nothing_to_score() -> None:
-    found = evaluate([], [], identifiers=True).overall.identifiers
+    found = evaluate([document()], [document()], identifiers=True).overall.identifiers
     assert found is not None
     assert found.mention.counts == Counts(0, 0, 0)
     assert evaluate([document()], [document()]).overall.identifiers is None

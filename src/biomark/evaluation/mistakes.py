@@ -19,6 +19,7 @@ from enum import StrEnum
 
 from biomark.evaluation.mentions import Mentions, align
 from biomark.evaluation.pairs import Pair
+from biomark.formats.display import words_of
 from biomark.spans import Document, Entity, Span
 
 # TNF, BRCA1, NF-κB, 5-HT, mTOR
@@ -124,18 +125,11 @@ def surface_forms(documents: Iterable[Document]) -> frozenset[str]:
 
 
 def shown(mention: Entity, text: str) -> str:
-    """A mention as reports show and compare it: of one of more than 200 code points the first 200 and `…`.
+    """A mention as reports show and compare it: of one of more than 200 code points the beginning and `…`.
 
     Thousands of long mentions inside each other would otherwise fill the memory.
     """
-    words, left = [], _LONGEST_SHOWN
-    for span in mention.spans:
-        words.append(text[span.start : min(span.end, span.start + left)])
-        left -= len(words[-1]) + 1
-        if left <= 0:
-            break
-    whole = len(words) == len(mention.spans) and len(words[-1]) == len(mention.spans[-1])
-    return " ".join(words) + ("" if whole else "…")
+    return words_of(mention, text, _LONGEST_SHOWN)
 
 
 def form(mention: str) -> str:

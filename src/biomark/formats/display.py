@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from heapq import heappop, heappush
 
 from biomark.entity_types import canonical, entity_types
 from biomark.spans import Document, Entity, Span
@@ -28,6 +29,8 @@ PALETTE = (
     ("#f3c7f7", "#66296c"),
     ("#c9f2d2", "#1b5535"),
 )
+DEEPEST = 8  # mentions that are shown over one place
+LONGEST_TYPE = 60  # code points of a type's name that are shown beside each of its mentions
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]|\r(?!\n)")
 
 
@@ -38,8 +41,11 @@ class Colours:
         self._places = {name: place for place, name in enumerate(entity_types())}
 
     def __getitem__(self, type: str) -> tuple[str, str]:
-        place = self._places.setdefault(canonical(type), len(self._places))
-        return PALETTE[place % len(PALETTE)]
+        return PALETTE[self.place(type)]
+
+    def place(self, type: str) -> int:
+        """The place of a type in `PALETTE`."""
+        return self._places.setdefault(canonical(type), len(self._places)) % len(PALETTE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +66,91 @@ def paragraphs(document: Document) -> Iterator[tuple[str, Span]]:
     yield from _rest(document.text, end, len(document.text))
 
 
-def pieces(paragraph: Span, entities: Iterable[Entity]) -> Iterator[Piece]:
-    """The paragraph, cut wherever a mention begins or ends; mentions beyond it are cut off there."""
+def pieces(paragraphs: Iterable[Span], entities: Iterable[Entity]) -> Iterator[list[Piece]]:
+    """Each paragraph, cut wherever a mention begins or ends; mentions beyond it are cut off there.
+
+    Args:
+        paragraphs: in order and apart.
+        entities: with few over one place, as `layered` makes them.
+    """
     begins: defaultdict[int, list[Entity]] = defaultdict(list)
     ends: defaultdict[int, list[Entity]] = defaultdict(list)
     for entity in entities:
         for span in entity.spans:
-            if span.overlaps(paragraph):
-                begins[max(span.start, paragraph.start)].append(entity)
-                ends[min(span.end, paragraph.end)].append(entity)
+            begins[span.start].append(entity)
+            ends[span.end].append(entity)
+    cuts = deque(sorted({*begins, *ends}))
     active: list[Entity] = []
-    for start, end in pairwise(sorted({paragraph.start, paragraph.end, *begins, *ends})):
-        for entity in ends[start]:
+
+    def pass_cut() -> int:
+        cut = cuts.popleft()
+        for entity in ends[cut]:
             active.remove(entity)
-        active += begins[start]
-        yield Piece(Span(start, end), tuple(sorted(active, key=lambda e: (-len(e.extent), e.start))))
+        active.extend(begins[cut])
+        active.sort(key=lambda e: (-len(e.extent), e.start))
+        return cut
+
+    for paragraph in paragraphs:
+        while cuts and cuts[0] <= paragraph.start:
+            pass_cut()
+        found, start, over = [], paragraph.start, tuple(active)
+        while cuts and cuts[0] < paragraph.end:
+            cut = pass_cut()
+            found.append(Piece(Span(start, cut), over))
+            start, over = cut, tuple(active)
+        yield [*found, Piece(Span(start, paragraph.end), over)]
+
+
+def layered(entities: Sequence[Entity], most: int = DEEPEST) -> tuple[Entity, ...]:
+    """The entities, without those that begin inside `most` others; of those that begin together the longest go first.
+
+    What is shown thus grows with the number of entities, not with its square.
+    """
+    parts = sorted(
+        (
+            (span.start, -len(entity.extent), place, span.end)
+            for place, entity in enumerate(entities)
+            for span in entity.spans
+        )
+    )
+    open_: list[int] = []  # the ends of the parts over the place that is looked at
+    hidden: set[int] = set()
+    for start, _, place, end in parts:
+        while open_ and open_[0] <= start:
+            heappop(open_)
+        if len(open_) >= most:
+            hidden.add(place)
+        elif place not in hidden:
+            heappush(open_, end)
+    return tuple(entity for place, entity in enumerate(entities) if place not in hidden)
+
+
+def is_begin(entity: Entity, place: int) -> bool:
+    """Whether a part of an entity begins at a place."""
+    part = bisect_left(entity.spans, place, key=lambda span: span.start)
+    return part < len(entity.spans) and entity.spans[part].start == place
+
+
+def is_end(entity: Entity, place: int) -> bool:
+    """Whether a part of an entity ends at a place."""
+    part = bisect_left(entity.spans, place, key=lambda span: span.end)
+    return part < len(entity.spans) and entity.spans[part].end == place
+
+
+def shortened(text: str, most: int) -> str:
+    """The text, or its first characters and `…` if it is longer than `most`."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def words_of(entity: Entity, text: str, most: int) -> str:
+    """A mention's text; of one of more than `most` code points the first ones and `…`, without copying the rest."""
+    words, left = [], most + 1
+    for span in entity.spans:
+        if left <= 0:
+            break
+        words.append(text[span.start : min(span.end, span.start + left)])
+        left -= len(words[-1]) + 1
+    return shortened(" ".join(words) + (" …" if len(words) < len(entity.spans) else ""), most)
 
 
 def visible(text: str) -> str:

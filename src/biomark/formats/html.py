@@ -8,13 +8,28 @@ moved to the top by the page itself. Output only.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from html import escape
 from importlib.resources import files
 
 from biomark.formats.base import Format, Sink
-from biomark.formats.display import Colours, Piece, paragraphs, pieces, visible
+from biomark.formats.display import (
+    DEEPEST,
+    LONGEST_TYPE,
+    Colours,
+    Piece,
+    is_begin,
+    is_end,
+    layered,
+    paragraphs,
+    pieces,
+    shortened,
+    visible,
+    words_of,
+)
 from biomark.spans import Document, Entity
+
+_LONGEST_TITLE = 500  # characters: a mention in parts has its title at each of them
 
 
 def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None:
@@ -48,29 +63,38 @@ class _Page:
             self._numbers.setdefault(entity.type, len(self._numbers))
             self._mentions[entity.type] += 1
         rows = [f"<article>\n<h2 dir=auto>{_text(document.id)}</h2>\n"]
-        for kind, paragraph in paragraphs(document):
+        shown = layered(document.entities)
+        titles = {id(entity): _text(_description(entity, document.text)) for entity in shown}
+        found = list(paragraphs(document))
+        for (kind, _), paragraph in zip(found, pieces((span for _, span in found), shown), strict=True):
             if kind not in ("", "title", "abstract", "passage"):
                 rows.append(f"<h3>{_text(kind)}</h3>\n")
-            marked = "".join(self._piece(piece, document.text) for piece in pieces(paragraph, document.entities))
+            marked = "".join(self._piece(piece, document.text, titles) for piece in paragraph)
             rows.append(f"<p dir=auto{' class=title' if kind == 'title' else ''}>{marked}</p>\n")
+        if hidden := len(document.entities) - len(shown):
+            noun = "mention" if hidden == 1 else "mentions"
+            rows.append(f"<footer>{hidden:,} {noun} inside {DEEPEST} others or more: not shown</footer>\n")
         rows.append("</article>\n")
         return "".join(rows)
 
-    def _piece(self, piece: Piece, text: str) -> str:
-        """The words of a piece inside a `<mark>` for each mention that covers them, the longest outermost."""
+    def _piece(self, piece: Piece, text: str, titles: Mapping[int, str]) -> str:
+        """The words of a piece inside a `<mark>` for each mention that covers them, the longest outermost.
+
+        Args:
+            titles: what is known of each mention, by its `id()`.
+        """
         words = _text(piece.span.of(text))
         for depth, entity in enumerate(reversed(piece.entities)):
             classes = [f"t{self._numbers[entity.type]}", f"d{min(depth, 3)}"]
             if len(entity.spans) > 1:
                 classes.append("part")
-            if piece.span.start in (span.start for span in entity.spans):
+            if is_begin(entity, piece.span.start):
                 classes.append("begin")
             label = ""
-            if piece.span.end in (span.end for span in entity.spans):
+            if is_end(entity, piece.span.end):
                 classes.append("end")
-                label = f' data-type="{_text(entity.type)}"'
-            title = _text(_description(entity, text))
-            words = f'<mark class="{" ".join(classes)}" title="{title}"{label}>{words}</mark>'
+                label = f' data-type="{_text(shortened(entity.type, LONGEST_TYPE))}"'
+            words = f'<mark class="{" ".join(classes)}" title="{titles[id(entity)]}"{label}>{words}</mark>'
         return words
 
     def legend(self) -> str:
@@ -96,13 +120,13 @@ class _Page:
 
 def _description(entity: Entity, text: str) -> str:
     """What is known of a mention, in a line."""
-    parts = [entity.type]
+    parts = [shortened(entity.type, LONGEST_TYPE)]
     if entity.score is not None:
         parts.append(f"score {entity.score:.3f}")
     parts += entity.ids
     if len(entity.spans) > 1:
-        parts.append(f"in {len(entity.spans)} parts: {entity.mention(text)}")
-    return " · ".join(parts)
+        parts.append(f"in {len(entity.spans)} parts: {words_of(entity, text, _LONGEST_TITLE)}")
+    return shortened(" · ".join(parts), _LONGEST_TITLE)
 
 
 def _text(text: str) -> str:

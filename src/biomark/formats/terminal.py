@@ -13,12 +13,45 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from biomark.formats.base import Format, Sink
-from biomark.formats.display import Colours, paragraphs, pieces, visible
-from biomark.spans import Apart, Document, Entity, Span
+from biomark.formats.display import LONGEST_TYPE, PALETTE, Colours, Piece, paragraphs, pieces, shortened, visible
+from biomark.spans import Apart, Document, Entity
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
+
+
+# What terminals of fewer colours show in the place of `PALETTE`, which Rich would map to fewer colours than there are
+# types. Of 256: a background, and the type's own ink; contrasts are at least 7:1 and 4.5:1.
+INDEXED = (
+    (224, 52),
+    (117, 239),
+    (151, 22),
+    (222, 58),
+    (189, 53),
+    (225, 89),
+    (223, 52),
+    (159, 23),
+    (186, 22),
+    (253, 238),
+    (182, 53),
+    (194, 23),
+)
+# Of 16: ink and background; black, white and grey are left to the terminal's own text.
+BASIC = (
+    ("black", "bright_red"),
+    ("bright_white", "bright_blue"),
+    ("black", "bright_green"),
+    ("black", "bright_yellow"),
+    ("bright_white", "magenta"),
+    ("black", "bright_magenta"),
+    ("black", "yellow"),
+    ("black", "bright_cyan"),
+    ("black", "green"),
+    ("bright_white", "blue"),
+    ("bright_white", "red"),
+    ("black", "cyan"),
+)
 
 
 def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None:
@@ -35,22 +68,29 @@ def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None
 
 
 def _print(document: Document, console: Console, colours: Colours) -> None:
-    painter = _Painter(colours, coloured=console.color_system is not None and not console.no_color)
+    painter = _Painter(colours, None if console.no_color else console.color_system)
     shown = _shown(document.entities)
     console.print(painter.head(document, len(document.entities) - len(shown)))
-    for kind, paragraph in paragraphs(document):
+    found = list(paragraphs(document))
+    for (kind, _), cut in zip(found, pieces((span for _, span in found), shown), strict=True):
         if kind not in ("", "title", "abstract", "passage"):
             console.print(painter.text(kind, "dim italic"))
-        console.print(painter.paragraph(document.text, paragraph, shown, "bold" if kind == "title" else ""))
+        console.print(painter.paragraph(document.text, cut, "bold" if kind == "title" else ""))
     console.print()
 
 
 class _Painter:
-    """Makes rich text of a document's parts."""
+    """Makes rich text of a document's parts.
 
-    def __init__(self, colours: Colours, *, coloured: bool) -> None:
+    Args:
+        colours: gives each type its place.
+        system: Rich's name of what the terminal can show: `truecolor`, `256`, `standard` or `windows`; None: no colour.
+    """
+
+    def __init__(self, colours: Colours, system: str | None) -> None:
         self._colours = colours
-        self._coloured = coloured
+        self._system = system
+        self._coloured = system is not None
 
     def text(self, text: str, style: str) -> Text:
         from rich.text import Text
@@ -68,27 +108,34 @@ class _Painter:
             head.append(self.text(f"  {hidden} inside or across others, not shown", "dim italic"))
         return head
 
-    def paragraph(self, text: str, paragraph: Span, entities: tuple[Entity, ...], style: str) -> Text:
-        """A paragraph with its mentions; `entities` do not overlap."""
+    def paragraph(self, text: str, paragraph: Iterable[Piece], style: str) -> Text:
+        """A paragraph with its mentions, which do not overlap."""
         line = self.text("", style)
-        for piece in pieces(paragraph, entities):
+        for piece in paragraph:
             words = visible(piece.span.of(text))
             if not piece.entities:
                 line.append(words)
                 continue
-            type = piece.entities[0].type
+            type, name = piece.entities[0].type, shortened(piece.entities[0].type, LONGEST_TYPE)
             if self._coloured:
                 line.append(self.text(words, self._style(type)))
                 # A thin bar, not a space: the line must not break between the mention and its type.
-                line.append(
-                    self.text(f"▏{type}", f"not bold italic {self._colours[type][1]} on {self._colours[type][0]}")
-                )
+                line.append(self.text(f"▏{name}", f"not bold italic {self._style(type, deep=True)}"))
             else:
-                line.append(f"[{words}|{visible(type)}]")
+                line.append(f"[{words}|{visible(name)}]")
         return line
 
-    def _style(self, type: str) -> str:
-        return f"#111111 on {self._colours[type][0]}"
+    def _style(self, type: str, *, deep: bool = False) -> str:
+        """The colours of a mention's words, or of its type behind them (`deep`)."""
+        place = self._colours.place(type)
+        if self._system == "truecolor":
+            pale, dark = PALETTE[place]
+            return f"{dark if deep else '#111111'} on {pale}"
+        if self._system == "256":
+            background, dark_index = INDEXED[place]
+            return f"color({dark_index if deep else 233}) on color({background})"
+        ink, paper = BASIC[place]
+        return f"{ink} on {paper}"
 
 
 def _shown(entities: Iterable[Entity]) -> tuple[Entity, ...]:
