@@ -135,6 +135,11 @@ def test_bioc_holds_everything(format: str, document: Document) -> None:
         assert replace(again, entities=(), alternatives=()) == replace(document, entities=(), alternatives=())
 
 
+def words(document: Document) -> list[str]:
+    """The mentions without white space, those of white space alone left out."""
+    return [word for entity in document.entities if (word := "".join(entity.mention(document.text).split()))]
+
+
 @given(document=documents())
 @settings(max_examples=60, deadline=None)
 def test_brat_holds_text_and_mentions(document: Document, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -142,7 +147,10 @@ def test_brat_holds_text_and_mentions(document: Document, tmp_path_factory: pyte
     lost = formats.write([document], folder, "brat")
     if document.text:
         (again,) = formats.read(folder, "brat")
-        assert (again.id, again.text, again.entities) == (document.id, document.text, document.entities)
+        assert (again.id, again.text) == (document.id, document.text)
+        if not any("line ends" in what for what in lost):
+            assert again.entities == document.entities
+        assert words(again) == words(document)
     assert lost["passages"] == len(document.passages)
 
 
@@ -150,10 +158,6 @@ def test_brat_holds_text_and_mentions(document: Document, tmp_path_factory: pyte
 @settings(max_examples=150, deadline=None)
 def test_pubtator_holds_extents_types_and_identifiers(document: Document) -> None:
     document = replace(document, relations=())
-    if "|" in document.id or "\n" in document.id:
-        with pytest.raises(FormatError, match="ids hold no bars"):
-            written([document], "pubtator")
-        return
     again, _ = through(document, "pubtator")
     # The character between title and abstract is a line end, all other line ends are blanks.
     cut = len(again.passages[0].span) if len(again.passages) > 1 else -1

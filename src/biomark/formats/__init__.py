@@ -16,20 +16,27 @@ from typing import IO
 from biomark.errors import FormatError, UsageError
 from biomark.formats import (
     bc2gm,
+    bern2,
     bioc_json,
     bioc_xml,
     brat,
     conll,
+    doccano,
     html,
     jats_xml,
+    json_list,
     jsonl,
+    langextract,
     marked,
     medline_xml,
+    prodigy,
+    pubannotation,
     pubtator,
     terminal,
     text,
 )
 from biomark.formats.base import Format, Reject, Sink, Source, exists
+from biomark.formats.outgoing import writable
 from biomark.spans import Document, Rejected
 
 FORMATS: dict[str, Format] = {
@@ -42,6 +49,12 @@ FORMATS: dict[str, Format] = {
         conll.FORMAT,
         bc2gm.FORMAT,
         jsonl.FORMAT,
+        doccano.FORMAT,
+        prodigy.FORMAT,
+        langextract.FORMAT,
+        bern2.FORMAT,
+        pubannotation.FORMAT,
+        json_list.FORMAT,
         medline_xml.FORMAT,
         jats_xml.FORMAT,
         marked.FORMAT,
@@ -124,13 +137,23 @@ def read(
         reject(Rejected("the file holds no document", source=source.name))
 
 
-def write(documents: Iterable[Document], path: str | Path | IO[bytes], format: str | None = None) -> Counter[str]:
+def write(
+    documents: Iterable[Document],
+    path: str | Path | IO[bytes],
+    format: str | None = None,
+    *,
+    reject: Reject = raise_rejected,
+) -> Counter[str]:
     """Write documents as they come; the file appears only when all is written.
+
+    Of documents with one id, the second and others get a number behind it.
 
     Args:
         documents: a stream; it is not held in memory.
         path: a file, a folder for brat, or an open binary stream.
         format: its format's name; None: guessed from the path's name.
+        reject: is called with each document that the format cannot write, such as one whose id holds what parts
+            the format's columns; the others are written. By default the first one raises `FormatError`.
 
     Returns:
         What the format could not hold, as counts by kind, such as `{"scores": 3}`.
@@ -148,7 +171,7 @@ def write(documents: Iterable[Document], path: str | Path | IO[bytes], format: s
     if found.write is None:  # pragma: no cover - format_named and guess_format look at it
         raise FormatError(f"{path}: {found.name} cannot be written")
     lost: Counter[str] = Counter()
-    found.write(documents, sink, lost)
+    found.write(writable(documents, found, sink, lost, reject), sink, lost)
     return lost
 
 
@@ -165,8 +188,8 @@ def _names(*, writing: bool) -> str:
 def _sniff(path: Path) -> Format | None:
     """The format that the first bytes of a file, or a folder's files, speak for."""
     if path.is_dir():
-        return brat.FORMAT if any(path.rglob("*.ann")) else text.FORMAT
-    if path.suffix == ".txt" and path.with_suffix(".ann").exists():
+        return brat.FORMAT if brat.annotated(path) else text.FORMAT
+    if path.suffix == ".txt" and brat.annotated(path):
         return brat.FORMAT
     if not path.is_file():  # a pipe, whose beginning would be gone
         return None

@@ -226,6 +226,7 @@ class Format:
         write: writes the stream, counts in `lost` what it cannot hold; None if for input only.
         sniff: whether the first 4,096 bytes of a file look like it.
         ambiguous: whether other formats use the same suffixes, so that the bytes decide.
+        refuses: why a document cannot be written into a sink, or None if it can; None: it always can.
     """
 
     name: str
@@ -234,6 +235,7 @@ class Format:
     write: Callable[[Iterable[Document], Sink, Counter[str]], None] | None = None
     sniff: Callable[[bytes], bool] | None = None
     ambiguous: bool = False
+    refuses: Callable[[Document, Sink], str | None] | None = None
 
 
 def _begun(part: Path, target: Path) -> IO[str]:

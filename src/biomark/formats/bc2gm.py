@@ -169,8 +169,6 @@ def _sentence(document: Document, lost: Counter[str]) -> str:
     count_losses(document, lost, holds=("mentions", "alternatives", *whole))
     text, ends = re.subn(r"[\n\r]", " ", document.text)
     add(lost, "line ends (written as blanks)", ends)
-    if re.search(r"[\s|]", document.id):
-        raise FormatError(f"document {document.id!r}: BC2GM ids hold no white space and no bars")
     return f"{document.id} {text}\n"
 
 
@@ -191,4 +189,8 @@ def _rows(document: Document, entities: Iterable[Entity], lost: Counter[str]) ->
     return rows
 
 
-FORMAT = Format("bc2gm", (".in", ".eval"), read, write)
+def _refuses(document: Document, sink: Sink) -> str | None:
+    return "BC2GM ids hold no white space and no bars" if re.search(r"[\s|]", document.id) else None
+
+
+FORMAT = Format("bc2gm", (".in", ".eval"), read, write, refuses=_refuses)

@@ -15,22 +15,25 @@ import json
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from biomark.errors import FormatError, SpanError
-from biomark.formats.base import Reject, Source
-from biomark.formats.identifiers import split_ids
+from biomark.errors import FormatError
+from biomark.formats.identifiers import split_ids, variant_id
+from biomark.formats.json_values import parsed
 from biomark.formats.losses import add
+from biomark.formats.parts import Parts, placed
+from biomark.formats.placing import short
 from biomark.spans import Document, Entity, Infons, Passage, Relation, Span
 
 _ID_KEYS = ("identifier", "mesh", "omim", "ncbigene", "geneid", "ncbitaxonomy", "ncbitaxon", "taxonomyid", "rsid")
 _MARK = "biomark"
 _IDS = "biomark ids"
 _SENTENCE = "sentence"
+_NODES = "biomark nodes"
 # Relations without nodes name their arguments in infons; these are none.
 _NO_ARGUMENTS = ("type", "relation", "novel", "score")
-_WIDEST_GAP = 10_000_000  # code points; beyond it an offset is taken for a mistake
+_MOST_BLANKS = 1_000_000  # code points between passages; with more an offset is taken for a mistake
 
 
 @dataclass(slots=True)
@@ -77,29 +80,28 @@ class Record:
     line: int | None = None
 
 
-def read_record(record: Record, source: Source, reject: Reject) -> Document:
-    """The document of a record; annotations that do not fit are rejected.
+def read_record(record: Record, parts: Parts) -> Document:
+    """The document of a record; sentences and annotations that do not fit are rejected.
 
     Raises:
         FormatError: if its text cannot be laid out.
-        SpanError: if its parts overlap.
     """
-    text, passages, sentences, infons = _layout(record)
-    parts = [part for passage in record.passages for part in (passage, *passage.parts)]
-    links = [*(link for part in parts for link in part.relations), *record.relations]
+    text, passages, sentences, infons = _layout(record, parts)
+    everything = [part for passage in record.passages for part in (passage, *passage.parts)]
+    links = [*(link for part in everything for link in part.relations), *record.relations]
     targets = {target for link in links for _, target in link.nodes}
     entities: list[Entity] = []
     alternatives: list[Entity] = []
-    annotations = [*(a for part in parts for a in part.annotations), *record.annotations]
-    for number, annotation in enumerate(annotations):
-        try:
-            entity = _entity(annotation, text)
-        except (SpanError, FormatError) as error:
-            raw = annotation.text or ""
-            source.reject(reject, str(error), raw=raw, document_id=record.id, line=annotation.line or record.line)
-            continue
-        if annotation.id != str(number) or annotation.id in targets:
-            entity = replace(entity, infons=entity.infons.with_(id=annotation.id))
+    annotations = [*(a for part in everything for a in part.annotations), *record.annotations]
+
+    def read(numbered: tuple[int, Annotation]) -> Entity:
+        number, annotation = numbered
+        entity = _entity(annotation, text)
+        if annotation.id == str(number) and annotation.id not in targets:
+            return entity
+        return replace(entity, infons=entity.infons.with_(id=annotation.id))
+
+    for entity in parts.each(read, enumerate(annotations), raw=lambda n: n[1].text or "", line=lambda n: n[1].line):
         if entity.infons.get(_MARK) == "alternative":
             alternatives.append(replace(entity, infons=entity.infons.without(_MARK)))
         else:
@@ -122,6 +124,7 @@ class _Text:
     def __init__(self) -> None:
         self._pieces: list[str] = []
         self._length = 0
+        self._blanks = 0
 
     def lay(self, offset: int, text: str) -> Span | None:
         """Put `text` at `offset`; None if it is empty."""
@@ -130,8 +133,12 @@ class _Text:
         gap = offset - self._length
         if gap < 0:
             raise FormatError(f"a passage or sentence at offset {offset} begins inside the one before ({self._length})")
-        if gap > _WIDEST_GAP:
-            raise FormatError(f"a passage or sentence at offset {offset} is far beyond the one before ({self._length})")
+        self._blanks += gap
+        if self._blanks > _MOST_BLANKS:
+            raise FormatError(
+                f"a passage or sentence at offset {offset} is far beyond the one before ({self._length}); "
+                f"a document has at most {_MOST_BLANKS:,} blanks between its passages"
+            )
         self._pieces += (_padding(gap), text)
         self._length = offset + len(text)
         return Span(offset, self._length)
@@ -145,19 +152,24 @@ def _padding(length: int) -> str:
     return " " * (length - 1) + "\n" if length else ""
 
 
-def _layout(record: Record) -> tuple[str, list[Passage], list[Span], Infons]:
+def _layout(record: Record, parts: Parts) -> tuple[str, list[Passage], list[Span], Infons]:
     """Text, passages, sentences and infons of the document."""
     text = _Text()
     passages: list[Passage] = []
     sentences: list[Span] = []
     infons = dict(record.infons)
     for passage in record.passages:
-        whole = None if passage.text is None else text.lay(passage.offset, passage.text)
+        whole = text.lay(passage.offset, passage.text or "")
         for sentence in passage.parts:
-            if passage.text is None:
-                span = text.lay(sentence.offset, sentence.text or "")
-            else:
-                span = _inside(sentence, passage.offset, passage.text)
+            try:
+                span = _inside(sentence, passage) if passage.text else text.lay(sentence.offset, sentence.text or "")
+                if span and sentences and span.start < sentences[-1].end:
+                    raise FormatError(f"the sentence at offset {span.start} begins inside the one before")
+            except FormatError as error:
+                if not passage.text:
+                    raise
+                parts.tell(str(error), raw=sentence.text or "")
+                continue
             if span:
                 sentences.append(span)
                 whole = whole or span
@@ -169,32 +181,27 @@ def _layout(record: Record) -> tuple[str, list[Passage], list[Span], Infons]:
     return str(text), passages, sentences, Infons(infons)
 
 
-def _inside(sentence: Part, offset: int, text: str) -> Span | None:
+def _inside(sentence: Part, passage: Part) -> Span | None:
     """The sentence's place in a passage that has a text of its own."""
-    start = sentence.offset - offset
+    text = passage.text or ""
+    start = sentence.offset - passage.offset
     end = start + len(sentence.text or "")
     if not sentence.text:
         return None
     if start < 0 or text[start:end] != sentence.text:
         raise FormatError(f"the sentence at offset {sentence.offset} is not in its passage's text there")
-    return Span(sentence.offset, offset + end)
+    return Span(sentence.offset, passage.offset + end)
 
 
 def _entity(annotation: Annotation, text: str) -> Entity:
     if not annotation.locations:
-        raise FormatError(f"annotation {annotation.id} has no location")
-    spans = tuple(sorted(Span(offset, offset + length) for offset, length in annotation.locations))
-    where = " and ".join(f"{span.start}-{span.end}" for span in spans)
-    hint = "" if text.isascii() else "; offsets must count code points, not bytes or UTF-16 units"
-    if spans[-1].end > len(text):
-        raise FormatError(f"offsets {where} lie beyond the end of the text ({len(text)} code points){hint}")
-    found = " ".join(span.of(text) for span in spans)
-    if annotation.text is not None and "".join(found.split()) != "".join(annotation.text.split()):
-        raise FormatError(f"at {where} the text has {found!r}, not {annotation.text!r}{hint}")
+        raise FormatError(f"annotation {short(annotation.id)} has no location")
+    order = [Span(offset, offset + length) for offset, length in annotation.locations]
     infons = dict(annotation.infons)
     type = infons.pop("type", "")
     score = _score(infons)
-    return Entity(spans, type, _ids(infons), score, Infons(infons))
+    entity = Entity(tuple(sorted(order)), type, _ids(infons), score, Infons(infons))
+    return placed(entity, text, annotation.text, order=order)
 
 
 def _score(infons: dict[str, str]) -> float | None:
@@ -212,24 +219,25 @@ def _score(infons: dict[str, str]) -> float | None:
 def _ids(infons: dict[str, str]) -> tuple[str, ...]:
     """The identifiers in the infons; what then says nothing more is taken out of them."""
     if _IDS in infons:
-        return _listed(infons.pop(_IDS))
+        return tuple(_listed(infons.pop(_IDS), f"infon {_IDS!r}"))
     ids: list[str] = []
     for key, value in infons.items():
         if _is_id(key):
-            ids += [id for id in split_ids(value) if id not in ids] if ids else split_ids(value)
+            listed = _listed(value, f"infon {key!r}") if value.startswith("[") else split_ids(value)
+            ids += [id for id in listed if id not in ids] if ids else listed
     if ids and "|".join(ids) == infons.get("identifier"):
         del infons["identifier"]
     return tuple(ids)
 
 
-def _listed(ids: str) -> tuple[str, ...]:
+def _listed(ids: str, what: str) -> list[str]:
     try:
-        listed = json.loads(ids)
-    except ValueError as error:
-        raise FormatError(f"infon {_IDS!r} is not JSON: {error}") from error
-    if not isinstance(listed, list) or not all(isinstance(id, str) for id in listed):
-        raise FormatError(f"infon {_IDS!r} is not a list of texts")
-    return tuple(listed)
+        listed = parsed(ids)
+    except FormatError as error:
+        raise FormatError(f"{what} {error}") from error
+    if not isinstance(listed, list) or not all(isinstance(id, (str, int)) for id in listed):
+        raise FormatError(f"{what} is not a list of texts")
+    return list(map(str, listed))
 
 
 def _is_id(key: str) -> bool:
@@ -242,6 +250,10 @@ def _relation(number: int, link: Link) -> Relation:
     type = infons.pop(name, "")
     if link.id != f"R{number}":
         infons["id"] = link.id
+    if roles := _roles(infons):
+        if link.nodes:
+            infons[_NODES] = json.dumps(link.nodes, ensure_ascii=False)
+        return Relation(type, roles, Infons(infons))
     if link.nodes:
         return Relation(type, tuple(link.nodes), Infons(infons))
     keys = [key for key in link.infons if key not in (*_NO_ARGUMENTS, "id")]
@@ -249,30 +261,65 @@ def _relation(number: int, link: Link) -> Relation:
     return Relation(type, arguments, Infons(infons))
 
 
+def _roles(infons: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """The identifiers that a relation of PubTator3 relates; none if it is no such relation.
+
+    Its nodes are of no use: they name one annotation of the many with these identifiers. In JSON a role
+    is an object, in XML `TYPE|IDENTIFIER`.
+    """
+    ids = []
+    for key in ("role1", "role2"):
+        value = infons.get(key, "")
+        id: object = value.partition("|")[2]
+        if value.startswith("{"):
+            try:
+                role = parsed(value)
+            except FormatError:
+                return ()
+            id = role.get("identifier") if isinstance(role, dict) else None
+        if not isinstance(id, str) or not id:
+            return ()
+        ids.append(("", variant_id(id) or id))
+    return tuple(ids)
+
+
 def write_record(document: Document, lost: Counter[str]) -> Record:
     """The record that `read_record` makes the document of again; mentions come in the order of passages."""
     passages = list(_passages(document))
-    taken: set[str] = set()
+    ends = [_end(passage) for passage in passages]
+    infons, of_sentences = _by_sentence(document)
     for sentence in document.sentences:
-        around = next((p for p in passages if p.offset <= sentence.start and sentence.end <= _end(p)), None)
-        if around is None:
+        place = bisect_right(ends, sentence.start)
+        if place == len(passages) or sentence.start < passages[place].offset or sentence.end > ends[place]:
             lost["sentence offsets (sentences that cross passages)"] += 1
             continue
-        prefix = f"{_SENTENCE} {sentence.start} "
-        own = {key.removeprefix(prefix): v for key, v in document.infons.items() if key.startswith(prefix)}
-        taken |= {prefix + key for key in own}
-        around.parts.append(Part(sentence.start, sentence.of(document.text), own))
+        own = of_sentences.pop(sentence.start, {})
+        passages[place].parts.append(Part(sentence.start, sentence.of(document.text), own))
+    infons |= {f"{_SENTENCE} {start} {key}": v for start, own in of_sentences.items() for key, v in own.items()}
     marked = (replace(a, infons=a.infons.with_(**{_MARK: "alternative"})) for a in document.alternatives)
-    ends = [_end(passage) for passage in passages]
     entities = sorted((*document.entities, *marked), key=lambda e: bisect_right(ends, e.start))
     for number, entity in enumerate(entities):
         passages[bisect_right(ends, entity.start)].annotations.append(_annotation(number, entity, document.text))
     known = {entity.infons["id"] for entity in entities if "id" in entity.infons}
-    infons = [part.infons for parts in (document.passages, document.entities, document.relations) for part in parts]
-    add(lost, "infons called type", sum("type" in own for own in infons))
+    others = [part.infons for parts in (document.passages, document.entities, document.relations) for part in parts]
+    add(lost, "infons called type", sum("type" in own for own in others))
     add(lost, "infons called score", sum(e.score is not None and "score" in e.infons for e in document.entities))
     relations = [_link(number, relation, known) for number, relation in enumerate(document.relations)]
-    return Record(document.id, dict(document.infons.without(*taken)), passages, relations=relations)
+    return Record(document.id, infons, passages, relations=relations)
+
+
+def _by_sentence(document: Document) -> tuple[dict[str, str], dict[int, dict[str, str]]]:
+    """The infons of the document itself, and those of its sentences by where they begin."""
+    own: dict[str, str] = {}
+    starts = {sentence.start for sentence in document.sentences}
+    of_sentences: dict[int, dict[str, str]] = {}
+    for key, value in document.infons.items():
+        match = re.fullmatch(rf"{_SENTENCE} (\d{{1,18}}) (.*)", key, re.DOTALL | re.ASCII)
+        if match and int(match[1]) in starts and str(int(match[1])) == match[1]:
+            of_sentences.setdefault(int(match[1]), {})[match[2]] = value
+        else:
+            own[key] = value
+    return own, of_sentences
 
 
 def _end(passage: Part) -> int:
@@ -317,6 +364,8 @@ def _link(number: int, relation: Relation, known: set[str]) -> Link:
     """Nodes where the arguments are annotations, or where infons cannot hold them."""
     infons = {"type": relation.type, **relation.infons.without("type")}
     name = infons.pop("id", f"R{number}")
+    if relation.arguments and _roles(infons) == relation.arguments:
+        return Link(name, infons, _nodes(infons.pop(_NODES, "[]")))
     named = {role or f"entity{place}": id for place, (role, id) in enumerate(relation.arguments, 1)}
     plain = len(named) == len(relation.arguments) and not any(
         re.match(r"entity\d", role) for role, _ in relation.arguments
@@ -325,3 +374,13 @@ def _link(number: int, relation: Relation, known: set[str]) -> Link:
     if plain and not all(id in known for _, id in relation.arguments):
         return Link(name, {**infons, **named}, [])
     return Link(name, infons, list(relation.arguments))
+
+
+def _nodes(listed: str) -> list[tuple[str, str]]:
+    """The nodes that `_relation` put into an infon; none if it holds something else."""
+    try:
+        nodes = parsed(listed)
+    except FormatError:
+        return []
+    pairs = nodes if isinstance(nodes, list) else []
+    return [(str(pair[0]), str(pair[1])) for pair in pairs if isinstance(pair, list) and len(pair) == 2]

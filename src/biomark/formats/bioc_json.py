@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from biomark.errors import FormatError, SpanError
 from biomark.formats.base import Format, Reject, Sink, Source, is_offset
 from biomark.formats.bioc import Annotation, Link, Part, Record, read_record, write_record
-from biomark.formats.json_stream import Broken, JsonStream
-from biomark.formats.jsonl import Json, no_surrogates, objects_of, text_of
+from biomark.formats.json_stream import documents
+from biomark.formats.json_values import Json, as_text, list_of, no_surrogates, objects_of, shown, text_of
+from biomark.formats.parts import Parts
 from biomark.spans import Document
 
 _LISTS = ("documents", "PubTator3")
@@ -29,50 +30,9 @@ _KNOWN = ("id", "infons", "passages", "annotations", "relations")
 
 def read(source: Source, reject: Reject) -> Iterator[Document]:
     """Documents of any of the forms in the module's head, one at a time."""
-    stream = JsonStream(source, reject)
-    broken = False
-    while character := stream.peek():
-        if broken and character in ",]}":  # the ends of what broke
-            stream.skip()
-            continue
-        source.line = stream.line
-        try:
-            for values in _items(stream, source):
-                if document := _document(values, source, reject):
-                    yield document
-        except Broken as error:
-            source.reject(reject, f"the JSON breaks here: {error}", line=stream.line)
-            stream.skip_to_object_line()
-            broken = True
-
-
-def _items(stream: JsonStream, source: Source) -> Iterator[object]:
-    """The documents of the next value; the members of its list of documents as they come."""
-    if stream.peek() == "[":
-        for item in stream.members(source):
-            yield from _unwrapped(item)
-        return
-    if stream.peek() != "{":
-        raise Broken("documents are objects or lists of objects")
-    fields: dict[str, object] = {}
-    streamed = False
-    for key in stream.fields():
-        if key in _LISTS and stream.peek() == "[":
-            streamed = True
-            yield from stream.members(source)
-        else:
-            fields[key] = stream.value()
-    if not streamed:
-        yield fields
-
-
-def _unwrapped(item: object) -> Iterator[object]:
-    """A document, or the documents of a collection in a list."""
-    lists = [item[key] for key in _LISTS if isinstance(item.get(key), list)] if isinstance(item, dict) else []
-    if lists:
-        yield from lists[0]
-    else:
-        yield item
+    for values in documents(source, reject, _LISTS):
+        if document := _document(values, source, reject):
+            yield document
 
 
 def _document(values: object, source: Source, reject: Reject) -> Document | None:
@@ -84,73 +44,87 @@ def _document(values: object, source: Source, reject: Reject) -> Document | None
         id = text_of(values, "id", default="")
         if not id:
             raise FormatError("the document has no id")
-        return read_record(_record(id, values, source.line), source, reject)
+        parts = Parts(source, reject, id, source.line)
+        return read_record(_record(values, parts), parts)
     except (FormatError, SpanError) as error:
-        source.reject(reject, str(error), raw=str(values), document_id=id, line=source.line)
+        source.reject(reject, str(error), raw=shown(values), document_id=id, line=source.line)
         return None
 
 
-def _record(id: str, values: Json, line: int | None) -> Record:
-    more = {key: _text(value) for key, value in values.items() if key not in _KNOWN}
-    passages = [_part(passage) for passage in objects_of(values, "passages")]
-    return Record(id, more | _infons(values), passages, _annotations(values), _links(values), line)
+def _record(values: Json, parts: Parts) -> Record:
+    more = {key: as_text(value) for key, value in values.items() if key not in _KNOWN}
+    passages = [_part(passage, parts) for passage in objects_of(values, "passages")]
+    infons = more | _infons(values)
+    return Record(parts.document_id, infons, passages, _annotations(values, parts), _links(values, parts))
 
 
-def _part(values: Json) -> Part:
+def _part(values: Json, parts: Parts, *, is_sentence: bool = False) -> Part:
     text = values.get("text")
+    sentences = [] if is_sentence else _listed(values, "sentences", parts)
     return Part(
         _whole(values, "offset"),
         None if text is None else text_of(values, "text"),
         _infons(values),
-        _annotations(values),
-        _links(values),
-        [_part(sentence) for sentence in objects_of(values, "sentences")],
+        _annotations(values, parts),
+        _links(values, parts),
+        list(parts.each(lambda sentence: _part(_object(sentence), parts, is_sentence=True), sentences)),
     )
 
 
-def _annotations(values: Json) -> list[Annotation]:
-    return [
-        Annotation(
-            text_of(annotation, "id", default=""),
-            _infons(annotation),
-            [(_whole(place, "offset"), _whole(place, "length")) for place in objects_of(annotation, "locations")],
-            None if annotation.get("text") is None else text_of(annotation, "text"),
-        )
-        for annotation in objects_of(values, "annotations")
-    ]
+def _annotations(values: Json, parts: Parts) -> list[Annotation]:
+    return list(parts.each(_annotation, _listed(values, "annotations", parts)))
 
 
-def _links(values: Json) -> list[Link]:
-    return [
-        Link(
-            text_of(relation, "id", default=""),
-            _infons(relation),
-            [
-                (text_of(node, "role", default=""), text_of(node, "refid", default=""))
-                for node in objects_of(relation, "nodes")
-            ],
-        )
-        for relation in objects_of(values, "relations")
+def _annotation(item: object) -> Annotation:
+    values = _object(item)
+    return Annotation(
+        text_of(values, "id", default=""),
+        _infons(values),
+        [(_whole(place, "offset"), _whole(place, "length")) for place in objects_of(values, "locations")],
+        None if values.get("text") is None else text_of(values, "text"),
+    )
+
+
+def _links(values: Json, parts: Parts) -> list[Link]:
+    return list(parts.each(_link, _listed(values, "relations", parts)))
+
+
+def _link(item: object) -> Link:
+    values = _object(item)
+    nodes = [
+        (text_of(node, "role", default=""), text_of(node, "refid", default="")) for node in objects_of(values, "nodes")
     ]
+    return Link(text_of(values, "id", default=""), _infons(values), nodes)
+
+
+def _listed(values: Json, key: str, parts: Parts) -> Sequence[object]:
+    """The list under `key`; what is something else is rejected."""
+    try:
+        return list_of(values, key)
+    except FormatError as error:
+        parts.tell(str(error))
+        return ()
+
+
+def _object(item: object) -> Json:
+    if not isinstance(item, dict):
+        raise FormatError(f"it must be an object, not {shown(item)}")
+    return item
 
 
 def _infons(values: Json) -> dict[str, str]:
     infons = values.get("infons") or {}
     if not isinstance(infons, dict):
-        raise FormatError(f'"infons" must be an object, not {infons!r:.80}')
-    return {key: _text(value) for key, value in infons.items()}
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        raise FormatError(f'"infons" must be an object, not {shown(infons)}')
+    return {key: as_text(value) for key, value in infons.items()}
 
 
 def _whole(values: Json, key: str) -> int:
     number = values.get(key)
     if isinstance(number, str) and is_offset(number):
         return int(number)
-    if type(number) is not int or number < 0:
-        raise FormatError(f'"{key}" must be a whole number, not {number!r:.80}')
+    if type(number) is not int or not 0 <= number < 10**18:
+        raise FormatError(f'"{key}" must be a whole number, not {shown(number)}')
     return number
 
 

@@ -15,6 +15,7 @@ from biomark.errors import FormatError, SpanError
 from biomark.formats.base import Format, Reject, Sink, Source
 from biomark.formats.bioc import Annotation, Link, Part, Record, read_record, write_record
 from biomark.formats.losses import add
+from biomark.formats.parts import Parts
 from biomark.formats.xml_stream import line_of, records
 from biomark.spans import Document
 
@@ -33,42 +34,47 @@ def read(source: Source, reject: Reject) -> Iterator[Document]:
             continue
         id = element.findtext("id")
         try:
-            yield read_record(_record(element), source, reject)
-        except (FormatError, SpanError, RecursionError) as error:
+            if not id:
+                raise FormatError("the document has no id")
+            parts = Parts(source, reject, id, line_of(element))
+            yield read_record(_record(element, parts), parts)
+        except (FormatError, SpanError) as error:
             source.reject(reject, str(error), document_id=id, line=line_of(element))
 
 
-def _record(element: Element) -> Record:
-    id = element.findtext("id")
-    if not id:
-        raise FormatError("the document has no id")
-    passages = [_part(passage) for passage in element.findall("passage")]
-    return Record(id, _infons(element), passages, _annotations(element), _links(element), line_of(element))
+def _record(element: Element, parts: Parts) -> Record:
+    passages = [_part(passage, parts) for passage in element.findall("passage")]
+    return Record(
+        parts.document_id, _infons(element), passages, _annotations(element, parts), _links(element), line_of(element)
+    )
 
 
-def _part(element: Element) -> Part:
+def _part(element: Element, parts: Parts) -> Part:
+    """A passage or a sentence, in which there are no more of them."""
     text = element.find("text")
+    sentences = element.findall("sentence") if element.tag == "passage" else []
     return Part(
         _whole(element.findtext("offset"), "offset of a passage or sentence", element),
         None if text is None else text.text or "",
         _infons(element),
-        _annotations(element),
+        _annotations(element, parts),
         _links(element),
-        [_part(sentence) for sentence in element.findall("sentence")],
+        list(parts.each(lambda sentence: _part(sentence, parts), sentences, raw=_raw, line=line_of)),
     )
 
 
-def _annotations(element: Element) -> list[Annotation]:
-    return [
-        Annotation(
-            annotation.get("id", ""),
-            _infons(annotation),
-            [(_place(location, "offset"), _place(location, "length")) for location in annotation.findall("location")],
-            annotation.findtext("text"),
-            line_of(annotation),
-        )
-        for annotation in element.findall("annotation")
-    ]
+def _annotations(element: Element, parts: Parts) -> list[Annotation]:
+    return list(parts.each(_annotation, element.findall("annotation"), raw=_raw, line=line_of))
+
+
+def _annotation(element: Element) -> Annotation:
+    return Annotation(
+        element.get("id", ""),
+        _infons(element),
+        [(_place(location, "offset"), _place(location, "length")) for location in element.findall("location")],
+        element.findtext("text"),
+        line_of(element),
+    )
 
 
 def _links(element: Element) -> list[Link]:
@@ -83,7 +89,17 @@ def _links(element: Element) -> list[Link]:
 
 
 def _infons(element: Element) -> dict[str, str]:
-    return {infon.get("key", ""): infon.text or "" for infon in element.findall("infon")}
+    """The infons; the values of a key that stands more than once are joined by bars."""
+    infons: dict[str, str] = {}
+    for infon in element.findall("infon"):
+        key, value = infon.get("key", ""), infon.text or ""
+        infons[key] = f"{infons[key]}|{value}" if key in infons else value
+    return infons
+
+
+def _raw(element: Element) -> str:
+    """What a message shows of an element."""
+    return element.findtext("text") or ""
 
 
 def _place(location: Element, name: str) -> int:
@@ -92,7 +108,7 @@ def _place(location: Element, name: str) -> int:
 
 def _whole(number: str | None, what: str, element: Element) -> int:
     if number is None or not re.fullmatch(r"\s*\d{1,18}\s*", number, re.ASCII):
-        raise FormatError(f"line {line_of(element)}: the {what} is no whole number: {number!r}")
+        raise FormatError(f"the {what} is no whole number: {number!r:.80}")
     return int(number)
 
 

@@ -1,29 +1,35 @@
 """brat standoff: a folder of pairs `ID.txt` and `ID.ann`, or one such pair.
 
+In the place of `ID.ann` there may be `ID.a1` and `ID.a2`, into which the BioNLP shared tasks part it.
+
 Read are mentions (`T`, also of several parts), their identifiers (`N`, as `RESOURCE:ID`) and
 binary relations (`R`). All other lines (`E`, `A`, `M`, `*`, `#`) are kept as they are in the
 document's infon `brat` and written again, as long as the mentions that they name are there.
 
-Offsets count code points of the text as it is in the file; where they fit only if `\\r\\n` counts
-as one, they are read so. A mention's score and infons, for which brat has no place, are written
-as a note (`#`) of the type `biomark`, and an identifier without a resource as `-:ID`.
+Offsets count code points of the text as it is in the file; where more mentions fit if `\\r\\n`
+counts as one, or if the file's byte order mark counts, they are read so. A mention over a line's
+end is written in a part for each line, and such parts are read as one piece. A mention's score and
+infons, for which brat has no place, are written as a note (`#`) of the type `biomark`, and an
+identifier without a resource as `-:ID`.
 """
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 
 from biomark.errors import FormatError, SpanError
 from biomark.formats.base import Format, Line, Reject, Sink, Source, with_mark
-from biomark.formats.identifiers import decoded, file_name, file_stem
-from biomark.formats.jsonl import Json, infons_of, score_of
+from biomark.formats.identifiers import decoded, file_name, file_stem, no_file_name
+from biomark.formats.json_values import Json, infons_of, parsed, score_of
 from biomark.formats.losses import GAPS, add, count_losses, one_line
+from biomark.formats.placing import beyond, fits, misplaced
 from biomark.spans import Document, Entity, Infons, Relation, Span
 
 _MENTION = re.compile(r"(T\S+)\t(.*) (\d{1,18} \d{1,18}(?:;\d{1,18} \d{1,18})*)\t(.*)", re.DOTALL)
@@ -32,18 +38,45 @@ _RELATION = re.compile(r"(R\S+)\t(\S+) ([^\s:]+):(\S+) ([^\s:]+):(\S+)\s*")
 _NOTE = re.compile(r"#\S+\tbiomark (T\S+)\t(.*)", re.DOTALL)
 _REFERENCE = re.compile(r"(?<![\w.-])T\d+(?![\w.-])")
 _RESOURCE = re.compile(r"[^\s:-][^\s:]*:.")
+_LINE_END = re.compile(r"[\r\n]*\n[\r\n]*")
 _RAW = "brat"
+_SUFFIXES = (".ann", ".a1", ".a2")
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A line of an annotation file, taken apart."""
+
+    source: Source
+    line: Line
+    match: re.Match[str]
+
+    def reject(self, reject: Reject, reason: str, id: str) -> None:
+        self.source.reject(reject, reason, raw=self.line.text, document_id=id, line=self.line.number)
 
 
 @dataclass(slots=True)
 class _Annotations:
-    """What an `.ann` file says, line by line."""
+    """What the annotation files of a text hold, line by line."""
 
-    mentions: dict[str, tuple[Line, re.Match[str]]] = field(default_factory=dict)
-    identifiers: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    mentions: dict[str, _Row] = field(default_factory=dict)
+    identifiers: dict[str, list[_Row]] = field(default_factory=dict)
     notes: dict[str, Json] = field(default_factory=dict)
-    relations: list[tuple[Line, re.Match[str]]] = field(default_factory=list)
+    relations: list[_Row] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
+
+
+def annotated(path: Path) -> bool:
+    """Whether a text has annotations beside it, or a folder has files of annotations."""
+    if path.is_dir():
+        return any(next(path.rglob(f"*{suffix}"), None) is not None for suffix in _SUFFIXES)
+    return bool(_beside(path.with_suffix("")))
+
+
+def _beside(stem: Path) -> list[Path]:
+    """The annotation files of a text: `.ann`, else those of the shared tasks."""
+    ann, *others = (stem.with_name(stem.name + suffix) for suffix in _SUFFIXES)
+    return [ann] if ann.exists() else [path for path in others if path.exists()]
 
 
 def read(source: Source, reject: Reject) -> Iterator[Document]:
@@ -54,13 +87,13 @@ def read(source: Source, reject: Reject) -> Iterator[Document]:
         yield from _pair(source.path.with_suffix(""), decoded(source.path.stem), reject)
         return
     folder = source.path
-    stems = {path.with_suffix("") for suffix in ("txt", "ann") for path in folder.rglob(f"*.{suffix}")}
+    stems = {path.with_suffix("") for suffix in (".txt", *_SUFFIXES) for path in folder.rglob(f"*{suffix}")}
     for stem in sorted(stems):
         yield from _pair(stem, file_stem(stem.relative_to(folder)), reject)
 
 
 def _pair(stem: Path, id: str, reject: Reject) -> Iterator[Document]:
-    text_source, source = (Source(stem.with_name(f"{stem.name}.{suffix}")) for suffix in ("txt", "ann"))
+    text_source = Source(stem.with_name(f"{stem.name}.txt"))
     try:
         text = text_source.text()
     except FormatError as error:
@@ -71,29 +104,34 @@ def _pair(stem: Path, id: str, reject: Reject) -> Iterator[Document]:
         text_source.reject(reject, "the file is empty", document_id=id)
         return
     found = _Annotations()
-    if source.path is not None and source.path.exists():
+    for path in _beside(stem):
+        source = Source(path)
         for line in source.lines(reject):
-            problem = line.problem or (_sort(line, found) if line.text.strip() else None)
+            problem = line.problem or (_sort(line, source, found) if line.text.strip() else None)
             if problem:
                 source.reject(reject, problem, raw=line.text, document_id=id, line=line.number)
-    yield _document(id, text, found, source, reject)
+    marked = text_source.head(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
+    yield _document(id, text, found, _places(text, found, marked=marked), reject)
 
 
-def _sort(line: Line, found: _Annotations) -> str | None:
+def _sort(line: Line, source: Source, found: _Annotations) -> str | None:
     """Put a line where it belongs; what is wrong with it, or None."""
     if match := _MENTION.fullmatch(line.text):
         if match[1] in found.mentions:
             return f"a second mention with the id {match[1]}"
-        found.mentions[match[1]] = line, match
+        found.mentions[match[1]] = _Row(source, line, match)
     elif match := _IDENTIFIER.fullmatch(line.text):
-        found.identifiers.setdefault(match[1], []).append((match[2].removeprefix("-:"), match[3] or ""))
+        found.identifiers.setdefault(match[1], []).append(_Row(source, line, match))
     elif match := _RELATION.fullmatch(line.text):
-        found.relations.append((line, match))
+        found.relations.append(_Row(source, line, match))
     elif match := _NOTE.fullmatch(line.text):
         try:
-            found.notes[match[1]] = json.loads(match[2])
-        except ValueError as error:
-            return f"the note is not JSON: {error}"
+            note = parsed(match[2])
+        except FormatError as error:
+            return f"the note {error}"
+        if not isinstance(note, dict):
+            return f"the biomark note of {match[1]} is no JSON object"
+        found.notes[match[1]] = note
     elif line.text[0] in "EAM*#N":
         found.others.append(line.text)
     else:
@@ -101,30 +139,29 @@ def _sort(line: Line, found: _Annotations) -> str | None:
     return None
 
 
-def _document(id: str, text: str, found: _Annotations, source: Source, reject: Reject) -> Document:
-    places = _places(text, found)
-    names = {target for _, match in found.relations for target in (match[4], match[6])}
+def _document(id: str, text: str, found: _Annotations, places: Sequence[int], reject: Reject) -> Document:
+    names = {target for row in found.relations for target in (row.match[4], row.match[6])}
     names |= {name for line in found.others for name in _references(line)}
     entities: dict[str, Entity] = {}
-    for number, (name, (line, match)) in enumerate(found.mentions.items(), 1):
+    for number, (name, row) in enumerate(found.mentions.items(), 1):
         try:
-            entity = _entity(match, text, places, found)
+            entity = _entity(row.match, text, places, found)
         except (SpanError, FormatError) as error:
-            source.reject(reject, str(error), raw=line.text, document_id=id, line=line.number)
+            row.reject(reject, str(error), id)
             continue
         numbered = name != f"T{number}" or name in names
         entities[name] = replace(entity, infons=entity.infons.with_(id=name)) if numbered else entity
     relations = []
-    for number, (line, match) in enumerate(found.relations, 1):
+    for number, row in enumerate(found.relations, 1):
+        match = row.match
         missing = [name for name in (match[4], match[6]) if name.startswith("T") and name not in entities]
         if missing:
-            reason = f"relates {' and '.join(missing)}, which is no mention"
-            source.reject(reject, reason, raw=line.text, document_id=id, line=line.number)
+            row.reject(reject, f"relates {' and '.join(missing)}, which is no mention", id)
             continue
         infons = Infons({} if match[1] == f"R{number}" else {"id": match[1]})
         relations.append(Relation(match[2], ((match[3], match[4]), (match[5], match[6])), infons))
-    for name in found.identifiers.keys() - found.mentions.keys():
-        source.reject(reject, f"{name} has an identifier (N) but is no mention", document_id=id)
+    for row in (row for name, rows in found.identifiers.items() if name not in found.mentions for row in rows):
+        row.reject(reject, f"{row.match[1]} has an identifier (N) but is no mention", id)
     infons = Infons({_RAW: "\n".join(found.others)} if found.others else {})
     return Document(id, text, entities=tuple(entities.values()), relations=tuple(relations), infons=infons)
 
@@ -134,47 +171,70 @@ def _references(line: str) -> list[str]:
     return _REFERENCE.findall(line.split("\t")[1]) if "\t" in line else []
 
 
-def _places(text: str, found: _Annotations) -> list[int] | None:
-    """Where each offset lies in the text, if `\\r\\n` counts as one; None if offsets are plain code points."""
-    if "\r\n" not in text:
-        return None
-    places = [place for place in range(len(text)) if text[max(0, place - 1) : place + 1] != "\r\n"] + [len(text)]
-    matches = [match for _, match in found.mentions.values()]
-    plain = sum(_fits(match, text, None) for match in matches)
-    return places if sum(_fits(match, text, places) for match in matches) > plain else None
+def _places(text: str, found: _Annotations, *, marked: bool) -> Sequence[int]:
+    """Where each offset of the files lies in the text: as they stand, unless more mentions fit otherwise.
+
+    Args:
+        marked: whether the text's file begins with a byte order mark, which offsets may count.
+    """
+    readings: list[Sequence[int]] = [range(len(text) + 1)]
+    if "\r\n" in text:
+        readings.append([n for n in range(len(text)) if text[max(0, n - 1) : n + 1] != "\r\n"] + [len(text)])
+    if marked:
+        readings += [[0, *places] for places in readings]
+    if len(readings) == 1:
+        return readings[0]
+    matches = [row.match for row in found.mentions.values()]
+    return max(readings, key=lambda places: sum(_fits(match, text, places) for match in matches))
 
 
-def _fits(match: re.Match[str], text: str, places: list[int] | None) -> bool:
+def _fits(match: re.Match[str], text: str, places: Sequence[int]) -> bool:
     try:
-        spans = _spans(match[3], text, places)
+        return _misfit(match, text, _spans(match[3], places)) is None
     except SpanError:
         return False
-    return "".join("".join(span.of(text) for span in spans).split()) == "".join(match[4].split())
 
 
-def _spans(column: str, text: str, places: list[int] | None) -> tuple[Span, ...]:
+def _misfit(match: re.Match[str], text: str, spans: Sequence[Span]) -> str | None:
+    """What is wrong with the words of a mention, whose parts are in the order of the file or of the text."""
+    there = " ".join(span.of(text) for span in sorted(spans))
+    if fits(there, match[4]) or fits(" ".join(span.of(text) for span in spans), match[4]):
+        return None
+    return misplaced(match[3].replace(" ", "-"), there, match[4])
+
+
+def _spans(column: str, places: Sequence[int]) -> list[Span]:
     spans = []
     for part in column.split(";"):
         start, end = map(int, part.split())
-        length = len(text) if places is None else len(places) - 1
-        if end > length:
-            raise SpanError(f"offsets {start}-{end} lie beyond the end of the text ({length} code points)")
-        spans.append(Span(start, end) if places is None else Span(places[start], places[end]))
-    return tuple(sorted(spans))
+        if end >= len(places):
+            raise SpanError(beyond(f"{start}-{end}", len(places) - 1))
+        if start >= end:
+            raise SpanError(f"a span needs 0 <= start < end, not {start} and {end}")
+        spans.append(Span(places[start], places[end]))
+    return spans
 
 
-def _entity(match: re.Match[str], text: str, places: list[int] | None, found: _Annotations) -> Entity:
-    name, type, column, mention = match.groups()
-    spans = _spans(column, text, places)
-    if not _fits(match, text, places):
-        there = " ".join(span.of(text) for span in spans)
-        raise SpanError(f"at {column.replace(' ', '-')} the text has {there!r}, not {mention!r}")
+def _joined(spans: Sequence[Span], text: str) -> tuple[Span, ...]:
+    """The parts in the text's order; those with nothing but a line's end between them are one."""
+    parts: list[Span] = []
+    for span in sorted(spans):
+        if parts and _LINE_END.fullmatch(text, parts[-1].end, max(span.start, parts[-1].end)):
+            parts[-1] = Span(parts[-1].start, span.end)
+        else:
+            parts.append(span)
+    return tuple(parts)
+
+
+def _entity(match: re.Match[str], text: str, places: Sequence[int], found: _Annotations) -> Entity:
+    name, type, column, _ = match.groups()
+    spans = _spans(column, places)
+    if (problem := _misfit(match, text, spans)) is not None:
+        raise SpanError(problem)
     note = found.notes.get(name, {})
-    if not isinstance(note, dict):
-        raise FormatError(f"the biomark note of {name} is no JSON object")
-    ids = found.identifiers.get(name, [])
+    ids = [(row.match[2].removeprefix("-:"), row.match[3]) for row in found.identifiers.get(name, [])]
     infons = infons_of(note).with_(**{f"name of {id}": told for id, told in ids if told})
-    return Entity(spans, type, tuple(id for id, _ in ids), score_of(note), infons)
+    return Entity(_joined(spans, text), type, tuple(id for id, _ in ids), score_of(note), infons)
 
 
 def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None:
@@ -184,7 +244,7 @@ def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None
         FormatError: if the sink is a stream or a file.
     """
     folder = sink.path
-    if folder is None or folder.is_file() or folder.suffix in (".ann", ".txt"):
+    if folder is None or folder.is_file() or folder.suffix in (".txt", *_SUFFIXES):
         raise FormatError("brat is written into a folder; name one")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -204,17 +264,32 @@ def _lines(document: Document, lost: Counter[str]) -> list[str]:
     holds = ("mentions", GAPS, "identifiers", "scores", "mention infons", "relations")
     count_losses(replace(document, infons=document.infons.without(_RAW)), lost, holds=holds)
     raw = document.infons[_RAW].split("\n") if _RAW in document.infons else []
-    names = _names(document.entities, {name for line in raw for name in _references(line)})
+    entities = tuple(entity for entity in document.entities if list(_lines_of(entity, document.text)))
+    add(lost, "mentions of line ends alone", len(document.entities) - len(entities))
+    names = _names(entities, {name for line in raw for name in _references(line)})
     taken = {line.partition("\t")[0] for line in raw}
     ids, notes = _fresh("N", taken), _fresh("#", taken)
     lines: list[str] = []
-    for name, entity in zip(names, document.entities, strict=True):
+    for name, entity in zip(names, entities, strict=True):
         lines += _entity_lines(name, entity, document.text, ids, lost)
         lines += (f"{next(notes)}\tbiomark {name}\t{note}" for note in _notes(entity))
-    lines += _relation_lines(document, names, lost)
+    known = {entity.infons.get("id", name): name for name, entity in zip(names, entities, strict=True)}
+    lines += _relation_lines(document.relations, known, lost)
     kept = [line for line in raw if all(name in names for name in _references(line))]
     add(lost, "brat lines about mentions that are not there", len(raw) - len(kept))
     return lines + kept
+
+
+def _lines_of(entity: Entity, text: str) -> Iterator[Span]:
+    """A mention's parts, those over a line's end in one part for each line, as brat has them."""
+    for span in entity.spans:
+        start = span.start
+        for end in _LINE_END.finditer(text, span.start, span.end):
+            if start < end.start():
+                yield Span(start, end.start())
+            start = end.end()
+        if start < span.end:
+            yield Span(start, span.end)
 
 
 def _fresh(letter: str, taken: set[str]) -> Iterator[str]:
@@ -239,7 +314,11 @@ def _names(entities: tuple[Entity, ...], meant: set[str]) -> list[str]:
 
 
 def _entity_lines(name: str, entity: Entity, text: str, fresh: Iterator[str], lost: Counter[str]) -> Iterator[str]:
-    where = ";".join(f"{span.start} {span.end}" for span in entity.spans)
+    parts = list(_lines_of(entity, text))
+    where = ";".join(f"{span.start} {span.end}" for span in parts)
+    if (joined := _joined(parts, text)) != entity.spans:
+        gone = "gaps" if len(joined) < len(entity.spans) else "ends"
+        add(lost, f"line ends that are {gone} of mentions")
     mention = one_line(entity.mention(text), Counter())
     yield f"{name}\t{one_line(entity.type, lost)} {where}\t{mention}"
     for id in entity.ids:
@@ -259,10 +338,9 @@ def _notes(entity: Entity) -> Iterator[str]:
         yield json.dumps(note, ensure_ascii=False)
 
 
-def _relation_lines(document: Document, names: list[str], lost: Counter[str]) -> Iterator[str]:
+def _relation_lines(relations: Iterable[Relation], known: Mapping[str, str], lost: Counter[str]) -> Iterator[str]:
     """Relations of two mentions; brat has no place for others."""
-    known = {entity.infons.get("id", name): name for name, entity in zip(names, document.entities, strict=True)}
-    for number, relation in enumerate(document.relations, 1):
+    for number, relation in enumerate(relations, 1):
         arguments = [f"{role or f'Arg{n}'}:{known.get(id)}" for n, (role, id) in enumerate(relation.arguments, 1)]
         line = f"{relation.infons.get('id', f'R{number}')}\t{relation.type} {' '.join(arguments)}"
         if _RELATION.fullmatch(line) and all(id in known for _, id in relation.arguments):
@@ -271,4 +349,4 @@ def _relation_lines(document: Document, names: list[str], lost: Counter[str]) ->
             lost["relations that brat cannot hold (not between two mentions, or with blanks in names)"] += 1
 
 
-FORMAT = Format("brat", (".ann",), read, write)
+FORMAT = Format("brat", _SUFFIXES, read, write, refuses=lambda document, sink: no_file_name(document.id))

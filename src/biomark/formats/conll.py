@@ -7,7 +7,10 @@ type that the token before belongs to, and else begin one; `S`, `U`, `E` and `L`
 `B` tokens are thus mentions of their own. A tag without a type (`B`) is of type `entity`.
 
 A sentence is a document, numbered from 1, whose text is its tokens joined by blanks; where lines
-`-DOCSTART-` stand, what follows one is a document, its sentences joined by line ends.
+`-DOCSTART-` stand, what follows one is a document, its sentences joined by line ends. Comments are
+passed over; those that name a document (`# doc_id = 7`, `# newdoc id = 7`, `#begin document (7)`)
+begin one. Where the first column numbers the words of each sentence, the second is read as the word,
+which is told.
 
 Writing. BIO with five columns, so that reading gives back text and offsets exactly:
 
@@ -23,18 +26,24 @@ last as its tag read the file as well.
 from __future__ import annotations
 
 import re
+import warnings
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from biomark.errors import FormatError, SpanError
-from biomark.formats.base import Format, Line, Reject, Sink, Source
+from biomark.formats.base import Format, Line, Reject, Sink, Source, is_offset
 from biomark.formats.losses import GAPS, add, count_losses, one_line
 from biomark.spans import Document, Entity, Span, flat
 
 _START = "-DOCSTART-"
-_TAG = re.compile(r"(?:([BIOESLUM])|([BIESLUM])-(.*))", re.DOTALL)
+_TAG = re.compile(r"(?:([BIOESLUM])|([BIESLUM])-(.+))", re.DOTALL)
+_DOCUMENT = re.compile(r"#\s*(?:(?:doc_?id|newdoc(?:[ _]id)?)\b\s*[=:]?|begin document\b)\s*(.*?)\s*", re.IGNORECASE)
+_COMMENT = re.compile(
+    r"#\s*(?:[A-Za-z_][\w.-]*(?: [\w.-]+)?\s*[=:](?:\s.*)?|(?:newdoc|newpar|end document)\b.*)", re.IGNORECASE
+)
 _TOKEN = re.compile(r"[^\W_]+|[^\w\s]|_")
 _NO_TYPE = "entity"
 _TAGGED = re.compile(rb"[^\s{<]\S*[ \t](?:\S*[ \t])*(O|[BIESLUM](?:-\S+)?)")
@@ -51,7 +60,7 @@ class Token:
 
 @dataclass(slots=True)
 class _Group:
-    """The lines of a document: what `-DOCSTART-` says of it, and its sentences."""
+    """The lines of a document: the one that begins it (`-DOCSTART-`, a comment), if any, and its sentences."""
 
     start: Line | None = None
     sentences: list[list[Line]] = field(default_factory=list)
@@ -59,10 +68,11 @@ class _Group:
 
 def read(source: Source, reject: Reject) -> Iterator[Document]:
     """Documents of a CoNLL file; see the module."""
+    words = _Words(source, reject)
     for number, group in enumerate(_groups(source, reject), 1):
         first = group.start or group.sentences[0][0]
         columns = first.text.split("\t") if group.start else []
-        exact = len(columns) == 5 and columns[2].isdecimal()
+        exact = len(columns) == 5 and is_offset(columns[2])
         id = str(number)
         source.line = first.number  # the source itself is a document further on
         try:
@@ -70,16 +80,18 @@ def read(source: Source, reject: Reject) -> Iterator[Document]:
                 id = _unescaped(columns[1])
                 yield _exact_document(id, columns, group, source, reject)
             else:
-                yield tagged_document(id, [_tokens(lines, id, source, reject) for lines in group.sentences])
+                if (named := _DOCUMENT.fullmatch(first.text)) and group.start:
+                    id = re.sub(r"^\((.*)\)(;.*)?$", r"\1", named[1]) or id
+                yield tagged_document(id, [words.tokens(lines, id) for lines in group.sentences])
         except (FormatError, SpanError) as error:
             source.reject(reject, str(error), raw=first.text, document_id=id, line=first.number)
 
 
 def _groups(source: Source, reject: Reject) -> Iterator[_Group]:
-    """The documents' lines: each sentence, or what stands between two lines `-DOCSTART-`."""
+    """The documents' lines: each sentence, or what stands between two lines that begin documents."""
     group = _Group()
     for sentence in _sentences(source, reject):
-        if sentence[0].text.startswith(_START):
+        if _begins(sentence[0]):
             if group.start:
                 yield group
             group = _Group(sentence[0])
@@ -91,8 +103,24 @@ def _groups(source: Source, reject: Reject) -> Iterator[_Group]:
         yield group
 
 
+def _begins(line: Line) -> bool:
+    """Whether the line begins a document."""
+    return line.text.startswith(_START) or ("\t" not in line.text and _DOCUMENT.fullmatch(line.text) is not None)
+
+
+def _is_comment(line: Line) -> bool:
+    """Whether it is a comment: `# sent_id = 3`, or what begins with a `#` that is no word and ends in no tag."""
+    text = line.text
+    if not text.startswith("#"):
+        return False
+    last = text.rstrip(" ").rpartition("\t" if "\t" in text else " ")[2]
+    if "\t" in text:
+        return text.startswith("# ") and not _TAG.fullmatch(last)
+    return _COMMENT.fullmatch(text) is not None or not _TAG.fullmatch(last)
+
+
 def _sentences(source: Source, reject: Reject) -> Iterator[list[Line]]:
-    """Lines between empty lines, `-DOCSTART-` by itself; a sentence with bad bytes is rejected."""
+    """Lines between empty lines, those that begin documents by themselves; a sentence with bad bytes is rejected."""
     sentence: list[Line] = []
 
     def ended() -> Iterator[list[Line]]:
@@ -105,30 +133,62 @@ def _sentences(source: Source, reject: Reject) -> Iterator[list[Line]]:
         sentence.clear()
 
     for line in source.lines(reject):
-        start = line.text.startswith(_START)
-        if start or not line.text.strip(" \t"):
+        if _begins(line):
             yield from ended()
-        if start:
             yield [line]
-        elif line.text.strip(" \t"):
+        elif not line.text.strip(" \t"):
+            yield from ended()
+        elif not _is_comment(line):
             sentence.append(line)
     yield from ended()
 
 
-def _tokens(lines: list[Line], id: str, source: Source, reject: Reject) -> list[Token]:
-    tokens = []
-    for line in lines:
+class _Words:
+    """Takes the columns of a file's sentences apart."""
+
+    def __init__(self, source: Source, reject: Reject) -> None:
+        self._source = source
+        self._reject = reject
+        self._told = False
+        self._next = 1  # the number of the word after the last numbered sentence
+
+    def tokens(self, lines: list[Line], id: str) -> list[Token]:
+        """The words and tags of a sentence; a line without a tag is rejected, and its word untagged."""
+        rows = [self._columns(line) for line in lines]
+        place = 1 if self._are_numbered(rows, lines[0], id) else 0
+        tokens = []
+        for line, columns in zip(lines, rows, strict=True):
+            problem = None
+            if len(columns) < 2:
+                problem = "a line has a token and a tag, this one has one column; it is taken as untagged"
+            elif not _TAG.fullmatch(columns[-1]):
+                problem = f"unknown tag {columns[-1]!r:.80}; the token is taken as untagged"
+            if problem:
+                self._source.reject(self._reject, problem, raw=line.text, document_id=id, line=line.number)
+            tokens.append(Token(columns[min(place, len(columns) - 1)], "O" if problem else columns[-1]))
+        return tokens
+
+    @staticmethod
+    def _columns(line: Line) -> list[str]:
         columns = line.text.split("\t") if "\t" in line.text else line.text.split(" ")
-        columns = [column for column in columns if column]
-        problem = None
-        if len(columns) < 2:
-            problem = "a line has a token and a tag, this one has one column; it is taken as untagged"
-        elif not _TAG.fullmatch(columns[-1]):
-            problem = f"unknown tag {columns[-1]!r}; the token is taken as untagged"
-        if problem:
-            source.reject(reject, problem, raw=line.text, document_id=id, line=line.number)
-        tokens.append(Token(columns[0], "O" if problem else columns[-1]))
-    return tokens
+        return [column for column in columns if column]
+
+    def _are_numbered(self, rows: list[list[str]], first: Line, id: str) -> bool:
+        """Whether the first of three or more columns counts the words, from 0 or 1 or on from the last sentence.
+
+        A sentence of a single word may look so by chance.
+        """
+        begin = next((begin for begin in (1, 0, self._next) if rows[0][0] == str(begin)), None)
+        if begin is None or not all(len(row) > 2 and row[0] == str(number) for number, row in enumerate(rows, begin)):
+            return False
+        if len(rows) == 1 and not self._told:
+            return False
+        self._next = begin + len(rows)
+        if not self._told:
+            self._told = True
+            reason = "the first column numbers the words, and the second is read as the word, here and further on"
+            self._source.reject(self._reject, reason, raw=first.text, document_id=id, line=first.number)
+        return True
 
 
 def _exact_document(id: str, start: list[str], group: _Group, source: Source, reject: Reject) -> Document:
@@ -301,11 +361,14 @@ def _unescaped_white(column: str) -> str:
     return "" if column == "-" else _unescaped(column.replace("_", " "))
 
 
+@lru_cache(maxsize=1 << 10)
 def _unescaped(column: str) -> str:
     try:
-        return column.encode("ascii").decode("unicode_escape")
-    except UnicodeError as error:
-        raise FormatError(f"column {column!r} is not written in escapes: {error}") from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # Python only warns of an escape that is none
+            return column.encode("ascii").decode("unicode_escape")
+    except (UnicodeError, DeprecationWarning) as error:
+        raise FormatError(f"column {column!r:.80} is not written in escapes: {error}") from error
 
 
 def _looks_like(head: bytes) -> bool:

@@ -10,17 +10,37 @@ from urllib.parse import quote, unquote
 from biomark.errors import FormatError
 
 _SEPARATORS = re.compile(r"[|,;]")
-# tmVar writes a variant's form with bars inside: c|SUB|T|920|G
-_VARIANT = re.compile(r"[A-Za-z]\|[A-Za-z]+\|")
+# tmVar writes a variant as fields between semicolons: its form (with bars inside: c|SUB|T|920|G), its dbSNP number,
+# its HGVS name, and what it belongs to: a gene, a disease, a group.
+_FORM = re.compile(r"(?:tmVar:)?([A-Za-z]\|[A-Za-z]+\|.*)|tmVar:(.+)", re.DOTALL)
+_DBSNP = re.compile(r"(?:RS#:(?:rs)?|rs)(\d+)")
+_VARIANT = re.compile(
+    r"(?:tmVar:)?[A-Za-z]\|[A-Za-z]+\||tmVar:|rs\d+;[A-Za-z]+:|(?:[^|]*;)?(?:RS#|HGVS|VariantGroup|CorrespondingGene):"
+)
+_NONE = ("", "-", "-1", "null", "None")
 _LONGEST_NAME = 240  # bytes; file systems take 255, suffixes included
 
 
 def split_ids(identifier: str) -> tuple[str, ...]:
-    """The identifiers of a field such as `D001|D002`; `-1` and `-` mean none."""
-    if _VARIANT.match(identifier):
-        return (identifier,)
+    """The identifiers of a field such as `D001|D002`; `-1` and `-` mean none, and a variant has one."""
+    if (variant := variant_id(identifier)) is not None:
+        return (variant,) if variant else ()
     ids = (piece.strip() for piece in _SEPARATORS.split(identifier))
-    return tuple(id for id in ids if id not in ("", "-", "-1"))
+    return tuple(id for id in ids if id not in _NONE)
+
+
+def variant_id(identifier: str) -> str | None:
+    """The identifier of a variant as tmVar writes it: dbSNP's number, else tmVar's form, else HGVS's name.
+
+    What a variant belongs to is no identifier of it: empty if there is nothing else. None if it is no variant.
+    """
+    if not _VARIANT.match(identifier):
+        return None
+    fields = [field.strip() for field in identifier.split(";")]
+    numbers = (f"rs{match[1]}" for field in fields if (match := _DBSNP.match(field)))
+    forms = (match[1] or match[2] for field in fields if (match := _FORM.fullmatch(field)))
+    names = (field for field in fields if field.startswith("HGVS:"))
+    return next((id for ids in (numbers, forms, names) for id in ids), "")
 
 
 def file_name(id: str) -> str:
@@ -34,6 +54,15 @@ def file_name(id: str) -> str:
     if len(name.encode()) > _LONGEST_NAME:
         raise FormatError(f"document {id!r:.80}: the id is too long for the name of a file")
     return name
+
+
+def no_file_name(id: str) -> str | None:
+    """Why a document's id cannot be the name of a file; None if it can."""
+    try:
+        file_name(id)
+    except FormatError:
+        return "the id is too long for the name of a file"
+    return None
 
 
 def file_stem(path: PurePath) -> str:

@@ -4,16 +4,69 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from biomark.formats.base import Reject, Source
+from biomark.formats.json_values import DECODER, Repeated
 
 _WHITE = " \t\r\n"
-_DECODER = json.JSONDecoder()
 
 
 class Broken(Exception):
     """The JSON cannot be read on from here; caught by the reader that uses the stream."""
+
+
+def documents(source: Source, reject: Reject, lists: Sequence[str] = ()) -> Iterator[object]:
+    """The documents of a file: those of a list, of several values one after the other, or of collections.
+
+    Where the JSON breaks, that is rejected, and reading goes on at the next line that begins with an object.
+
+    Args:
+        lists: the fields under which a collection may hold its documents.
+    """
+    stream = JsonStream(source, reject)
+    broken = False
+    while character := stream.peek():
+        if broken and character in ",]}":  # the ends of what broke
+            stream.skip()
+            continue
+        source.line = stream.line
+        try:
+            yield from _items(stream, source, lists)
+        except Broken as error:
+            source.reject(reject, f"the JSON breaks here: {error}", line=stream.line)
+            stream.skip_to_object_line()
+            broken = True
+
+
+def _items(stream: JsonStream, source: Source, lists: Sequence[str]) -> Iterator[object]:
+    """The documents of the next value; the members of its list of documents as they come."""
+    if stream.peek() == "[":
+        for item in stream.members(source):
+            yield from _unwrapped(item, lists)
+        return
+    if stream.peek() != "{":
+        raise Broken("documents are objects or lists of objects")
+    fields: dict[str, object] = {}
+    streamed = False
+    for key in stream.fields():
+        if key in lists and stream.peek() == "[":
+            streamed = True
+            yield from stream.members(source)
+        else:
+            value = stream.value()
+            fields[key] = Repeated([fields[key], value]) if key in fields else value
+    if not streamed:
+        yield fields
+
+
+def _unwrapped(item: object, lists: Sequence[str]) -> Iterator[object]:
+    """A document, or the documents of a collection in a list."""
+    found = [item[key] for key in lists if isinstance(item.get(key), list)] if isinstance(item, dict) else []
+    if found:
+        yield from found[0]
+    else:
+        yield item
 
 
 class JsonStream:
@@ -58,7 +111,7 @@ class JsonStream:
         wanted = 0
         while True:
             try:
-                value, end = _DECODER.raw_decode(self._text, self._at)
+                value, end = DECODER.raw_decode(self._text, self._at)
             except json.JSONDecodeError as error:
                 # What is wrong well before the end of the buffer will not be mended by reading on.
                 cut = error.pos > len(self._text) - 16 or error.msg.startswith("Unterminated string")

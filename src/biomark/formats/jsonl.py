@@ -9,90 +9,140 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import cast
 
 from biomark.errors import FormatError, SpanError
-from biomark.formats.base import Format, Line, Reject, Sink, Source
+from biomark.formats import bern2, doccano, langextract, prodigy, pubannotation
+from biomark.formats.base import Format, Reject, Sink, Source
 from biomark.formats.conll import Token, tagged_document
+from biomark.formats.exports import others
+from biomark.formats.json_values import (
+    Json,
+    infons_of,
+    list_of,
+    no_surrogates,
+    objects_of,
+    parsed,
+    score_of,
+    shown,
+    text_of,
+    texts_of,
+    whole_of,
+)
+from biomark.formats.parts import Parts, placed
 from biomark.spans import Document, Entity, Infons, Passage, Relation, Span
 
-Json = Mapping[str, object]
+# What other tools write, which its fields tell.
+EXPORTS = (doccano.EXPORT, prodigy.EXPORT, langextract.EXPORT, bern2.EXPORT, pubannotation.EXPORT)
+_FIELDS = ("id", "text", "passages", "sentences", "entities", "alternatives", "relations", "infons")
+_ENTITY_FIELDS = ("spans", "start", "end", "type", "label", "text", "ids", "score", "infons")
 
 
 def read(source: Source, reject: Reject) -> Iterator[Document]:
     """A document a line; see the module."""
+    told: set[str] = set()
     for line in source.lines(reject):
         if not line.text.strip():
             continue
-        id: str | None = None
         try:
-            values = _parsed(line)
-            id = text_of(values, "id", default=str(line.number))
-            if "\\u" in line.text:
-                no_surrogates(values)
-            yield _tagged(id, values) if "tokens" in values else _document(id, values)
-        except (FormatError, SpanError) as error:
-            source.reject(reject, str(error), raw=line.text, document_id=id, line=line.number)
+            if line.problem:
+                raise FormatError(line.problem)
+            values = parsed(line.text)
+        except FormatError as error:
+            source.reject(reject, str(error), raw=line.text, line=line.number)
+            continue
+        document = document_of(values, line.number, source, reject, told, checked="\\u" not in line.text)
+        if document is not None:
+            yield document
 
 
-def _parsed(line: Line) -> Json:
-    if line.problem:
-        raise FormatError(line.problem)
-    try:
-        values = json.loads(line.text)
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"is not JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise FormatError("a line holds one JSON object, a document")
-    return values
+def document_of(
+    values: object, place: int, source: Source, reject: Reject, told: set[str], *, checked: bool = False
+) -> Document | None:
+    """The document of an object in our form or in that of another tool; None if it was rejected.
 
-
-def no_surrogates(values: object) -> None:
-    """Refuse halves of UTF-16 pairs: from escapes, or from bytes that are not UTF-8.
-
-    Raises:
-        FormatError: if there is one.
+    Args:
+        place: the id of a document that has none.
+        told: the unknown fields that were rejected before; those of this object are added.
+        checked: whether the values are known to hold no halves of UTF-16 pairs.
     """
+    id: str | None = None
     try:
-        json.dumps(values, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        raise FormatError(
-            "holds bytes that are not UTF-8, or escapes for half a character (\\ud800 to \\udfff)"
-        ) from error
+        if not isinstance(values, dict):
+            raise FormatError(f"a document is one JSON object, not {shown(values)}")
+        export = next((export for export in EXPORTS if export.fits(values)), None)
+        id = export.id_of(values, place) if export else text_of(values, "id", default=str(place))
+        if not checked:
+            no_surrogates(values)
+        parts = Parts(source, reject, id, source.line)
+        return export.document(values, parts) if export else _document(values, parts, told)
+    except (FormatError, SpanError) as error:
+        source.reject(reject, str(error), raw=shown(values), document_id=id, line=source.line)
+        return None
 
 
 def _tagged(id: str, values: Json) -> Document:
     tokens, tags = texts_of(values, "tokens"), texts_of(values, "tags")
     if len(tokens) != len(tags):
         raise FormatError(f"there are {len(tokens)} tokens and {len(tags)} tags")
-    return tagged_document(id, [[Token(token, tag) for token, tag in zip(tokens, tags, strict=True)]])
+    document = tagged_document(id, [[Token(token, tag) for token, tag in zip(tokens, tags, strict=True)]])
+    return replace(document, infons=others(values, "id", "tokens", "tags"))
 
 
-def _document(id: str, values: Json) -> Document:
+def _document(values: Json, parts: Parts, told: set[str]) -> Document:
+    """The document of our own form, or of one that differs from it in the names of fields alone."""
+    if "tokens" in values and ("tags" in values or "text" not in values):
+        return _tagged(parts.document_id, values)
     if "text" not in values:
-        raise FormatError('there is neither "text" nor "tokens" and "tags"')
+        raise FormatError(f'there is neither "text" nor "tokens" and "tags"; its fields are {_few(values)}')
+    text = text_of(values, "text")
+    more = others(values, *_FIELDS)
+    for key in more.keys() - told:
+        if _may_hold_mentions(values[key]):
+            told.add(key)
+            parts.tell(f'mentions are read under "entities" alone, and not under {shown(key)}, here and further on')
     return Document(
-        id,
-        text_of(values, "text"),
+        parts.document_id,
+        text,
         passages=tuple(
-            Passage(Span(_number(p, "start"), _number(p, "end")), text_of(p, "kind", default=""), infons_of(p))
+            Passage(Span(whole_of(p, "start"), whole_of(p, "end")), text_of(p, "kind", default=""), infons_of(p))
             for p in objects_of(values, "passages")
         ),
         sentences=_spans(values, "sentences"),
-        entities=tuple(_entity(e) for e in objects_of(values, "entities")),
-        alternatives=tuple(_entity(e) for e in objects_of(values, "alternatives")),
-        relations=tuple(_relation(r) for r in objects_of(values, "relations")),
-        infons=infons_of(values),
+        entities=tuple(parts.each(lambda e: _entity(e, text), list_of(values, "entities"))),
+        alternatives=tuple(parts.each(lambda e: _entity(e, text), list_of(values, "alternatives"))),
+        relations=tuple(parts.each(_relation, list_of(values, "relations"))),
+        infons=Infons({**more, **infons_of(values)}),
     )
 
 
-def _entity(values: Json) -> Entity:
-    ids = tuple(texts_of(values, "ids"))
-    return Entity(_spans(values, "spans"), text_of(values, "type"), ids, score_of(values), infons_of(values))
+def _may_hold_mentions(value: object) -> bool:
+    """Whether a field that we do not know is a list of lists or objects."""
+    return isinstance(value, list) and any(isinstance(item, (list, dict)) for item in value)
 
 
-def _relation(values: Json) -> Relation:
+def _few(values: Json) -> str:
+    return ", ".join(map(shown, list(values)[:8])) or "none"
+
+
+def _entity(values: object, text: str) -> Entity:
+    if not isinstance(values, dict):
+        raise FormatError(f"a mention must be an object, not {shown(values)}")
+    if "spans" in values or "start" not in values:
+        spans = _spans(values, "spans")
+    else:
+        spans = (Span(whole_of(values, "start"), whole_of(values, "end")),)
+    type = text_of(values, "label" if "label" in values and "type" not in values else "type")
+    infons = Infons({**others(values, *_ENTITY_FIELDS), **infons_of(values)})
+    told = text_of(values, "text") if "text" in values else None
+    return placed(Entity(spans, type, tuple(texts_of(values, "ids")), score_of(values), infons), text, told)
+
+
+def _relation(values: object) -> Relation:
+    if not isinstance(values, dict):
+        raise FormatError(f"a relation must be an object, not {shown(values)}")
     arguments = _pairs(values, "arguments")
     if not all(isinstance(role, str) and isinstance(id, str) for role, id in arguments):
         raise FormatError('"arguments" must be pairs of texts: [["ROLE", "ID"], …]')
@@ -109,81 +159,12 @@ def _spans(values: Json, key: str) -> tuple[Span, ...]:
 def _pairs(values: Json, key: str) -> tuple[tuple[object, ...], ...]:
     pairs = values.get(key, [])
     if not isinstance(pairs, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
-        raise FormatError(f'"{key}" must be a list of pairs, not {pairs!r:.80}')
+        raise FormatError(f'"{key}" must be a list of pairs, not {shown(pairs)}')
     return tuple(tuple(pair) for pair in pairs)
 
 
-def _number(values: Json, key: str) -> int:
-    number = values.get(key)
-    if type(number) is not int:
-        raise FormatError(f'"{key}" must be a whole number, not {number!r:.80}')
-    return number
-
-
-def score_of(values: Json) -> float | None:
-    """The number under `score`, if there is one.
-
-    Raises:
-        FormatError: if it is something else.
-    """
-    score = values.get("score")
-    if score is not None and (isinstance(score, bool) or not isinstance(score, (int, float))):
-        raise FormatError(f'"score" must be a number, not {score!r}')
-    return score
-
-
-def infons_of(values: Json) -> Infons:
-    """The texts under `infons`.
-
-    Raises:
-        FormatError: if it is no object of texts.
-    """
-    infons = values.get("infons", {})
-    if not isinstance(infons, dict) or not all(isinstance(value, str) for value in infons.values()):
-        raise FormatError('"infons" must be an object whose values are texts')
-    return Infons(infons)
-
-
-def text_of(values: Json, key: str, *, default: str | None = None) -> str:
-    """The text under `key`; a whole number is taken as one.
-
-    Raises:
-        FormatError: if it is something else, or not there without a default.
-    """
-    value = values.get(key, default)
-    if type(value) is int:
-        return str(value)
-    if not isinstance(value, str):
-        raise FormatError(f'"{key}" must be a text, not {value!r:.80}' if key in values else f'"{key}" is not there')
-    return value
-
-
-def texts_of(values: Json, key: str) -> Sequence[str]:
-    """The list of texts under `key`; empty if it is not there.
-
-    Raises:
-        FormatError: if it is something else.
-    """
-    value = values.get(key, [])
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise FormatError(f'"{key}" must be a list of texts, not {value!r:.80}')
-    return value
-
-
-def objects_of(values: Json, key: str) -> Sequence[Json]:
-    """The list of objects under `key`; empty if it is not there or null.
-
-    Raises:
-        FormatError: if it is something else.
-    """
-    value = values.get(key) or []
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise FormatError(f'"{key}" must be a list of objects, not {value!r:.80}')
-    return value
-
-
 def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None:
-    """Write a document a line; nothing is lost, and fields that are empty are left out."""
+    """Write a document a line; nothing is lost, and fields that are empty are left out, but for the mentions."""
     with sink.open() as out:
         for document in documents:
             json.dump(_values(document), out, ensure_ascii=False)
@@ -199,21 +180,21 @@ def _values(document: Document) -> dict[str, object]:
     return {
         "id": document.id,
         "text": document.text,
+        **_filled(passages=passages, sentences=[[s.start, s.end] for s in document.sentences]),
+        "entities": [_entity_values(e, document.text) for e in document.entities],
         **_filled(
-            passages=passages,
-            sentences=[[s.start, s.end] for s in document.sentences],
-            entities=[_entity_values(e) for e in document.entities],
-            alternatives=[_entity_values(e) for e in document.alternatives],
+            alternatives=[_entity_values(e, document.text) for e in document.alternatives],
             relations=relations,
             infons=dict(document.infons),
         ),
     }
 
 
-def _entity_values(entity: Entity) -> dict[str, object]:
+def _entity_values(entity: Entity, text: str) -> dict[str, object]:
     score = {} if entity.score is None else {"score": entity.score}
     return {
         "spans": [[s.start, s.end] for s in entity.spans],
+        "text": entity.mention(text),
         "type": entity.type,
         **_filled(ids=entity.ids, infons=dict(entity.infons)),
         **score,
@@ -224,11 +205,9 @@ def _filled(**fields: object) -> dict[str, object]:
     return {key: value for key, value in fields.items() if value}
 
 
-FORMAT = Format(
-    "jsonl",
-    (".jsonl", ".ndjson"),
-    read,
-    write,
-    sniff=lambda head: re.match(rb'\s*\{[^\n]*(?<!\\)"(text|tokens)"\s*:', head) is not None,
-    ambiguous=True,
-)
+def _looks_like(head: bytes) -> bool:
+    ours = re.match(rb'\s*\{[^\n]*(?<!\\)"(text|tokens)"\s*:', head)
+    return ours is not None and not any(export.sniff(head) for export in EXPORTS)
+
+
+FORMAT = Format("jsonl", (".jsonl", ".ndjson"), read, write, sniff=_looks_like, ambiguous=True)

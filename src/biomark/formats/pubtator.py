@@ -16,11 +16,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from biomark.errors import FormatError, SpanError
+from biomark.errors import SpanError
 from biomark.formats.base import Format, Line, Reject, Sink, Source, is_offset
 from biomark.formats.identifiers import split_ids
 from biomark.formats.losses import add, count_losses, one_line
-from biomark.spans import NO_INFONS, Document, Entity, Passage, Relation, Span
+from biomark.formats.parts import placed
+from biomark.spans import NO_INFONS, Document, Entity, Passage, Rejected, Relation, Span
 
 _HEAD = re.compile(r"([^|\t]*)\|([ta])\|(.*)", re.DOTALL)
 # BioRED adds to a relation whether the article is the first to report it.
@@ -37,6 +38,11 @@ class _Block:
     title: str
     abstract: str | None
     rest: list[Line]
+
+    @property
+    def text(self) -> str:
+        """What offsets count in."""
+        return f"{self.title}\n{self.abstract}" if self.abstract else self.title
 
 
 def read(source: Source, reject: Reject) -> Iterator[Document]:
@@ -97,9 +103,9 @@ def _document(article: list[_Block], source: Source, reject: Reject) -> Document
     entities: list[Entity] = []
     relations: list[Relation] = []
     offset = 0
-    for block in article:
+    for block in map(_as_counted, article):
         kinds = ("passage", "passage") if len(article) > 1 else ("title", "abstract")
-        text = block.title if len(article) > 1 or not block.abstract else f"{block.title}\n{block.abstract}"
+        text = block.text
         cuts = [(0, len(block.title), kinds[0]), (len(block.title) + 1, len(text), kinds[1])]
         passages += [Passage(Span(offset + a, offset + b), kind) for a, b, kind in cuts if a < b]
         for line in block.rest:
@@ -115,13 +121,34 @@ def _document(article: list[_Block], source: Source, reject: Reject) -> Document
     return Document(article[0].id, text, tuple(passages), entities=tuple(entities), relations=tuple(relations))
 
 
+def _as_counted(block: _Block) -> _Block:
+    """The block as its offsets count: some files have blanks around title or abstract that their offsets leave out."""
+    title, abstract = block.title, block.abstract
+    readings = [(title, abstract), (title.rstrip(), abstract), (title.strip(), abstract)]
+    readings.append((title.strip(), abstract and abstract.strip()))
+    blocks = [replace(block, title=t, abstract=a) for t, a in dict.fromkeys(readings)]
+    return max(blocks, key=_fitting) if len(blocks) > 1 else block
+
+
+def _fitting(block: _Block) -> int:
+    """How many of the block's lines are mentions whose words are at their offsets."""
+    rejects: list[Rejected] = []
+    return sum(
+        isinstance(_annotation(line, block, block.text, Source(None), rejects.append), Entity) for line in block.rest
+    )
+
+
 def _annotation(line: Line, block: _Block, text: str, source: Source, reject: Reject) -> Entity | Relation | None:
     """The mention or relation of a line; None if it was rejected."""
     columns = line.text.split("\t")
     try:
         if columns[0] != block.id:
             raise SpanError(f"the line belongs to another document ({columns[0]})")
-        if not is_offset(columns[1]) and (len(columns) == 4 or (len(columns) == 5 and columns[4] in _NOVELTY)):
+        if (
+            len(columns) > 1
+            and not is_offset(columns[1])
+            and (len(columns) == 4 or (len(columns) == 5 and columns[4] in _NOVELTY))
+        ):
             return Relation(columns[1], tuple(("", argument) for argument in columns[2:]))
         if not 5 <= len(columns) <= 7:
             raise SpanError(f"a mention has 5 to 7 columns between tabs, this line has {len(columns)}")
@@ -135,11 +162,6 @@ def _annotation(line: Line, block: _Block, text: str, source: Source, reject: Re
 
 def _entity(columns: list[str], text: str) -> Entity:
     span = Span(int(columns[1]), int(columns[2]))
-    if span.end > len(text):
-        raise SpanError(f"offsets {span.start}-{span.end} lie beyond the end of the text ({len(text)} code points)")
-    # The corpora disagree with their own text in white space alone at times; the offsets hold then.
-    if span.of(text).split() != columns[3].split():
-        raise SpanError(f"at {span.start}-{span.end} the text has {span.of(text)!r}, not {columns[3]!r}")
     ids: tuple[str, ...] = ()
     infons = NO_INFONS
     if len(columns) > 5:
@@ -148,29 +170,29 @@ def _entity(columns: list[str], text: str) -> Entity:
             infons = infons.with_(identifier=columns[5])
     if len(columns) > 6:
         infons = infons.with_(parts=columns[6])
-    return Entity((span,), columns[4], ids, infons=infons)
+    return placed(Entity((span,), columns[4], ids, infons=infons), text, columns[3])
 
 
 def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None:
-    """Write PubTator; see the module.
-
-    Raises:
-        FormatError: if a document's id holds a bar, a tab or a line end.
-    """
+    """Write PubTator; see the module."""
     with sink.open() as out:
         for document in documents:
-            if re.search(r"[|\t\n\r]", document.id):
-                raise FormatError(f"document {document.id!r}: PubTator ids hold no bars, tabs and line ends")
             parts = _parts(document)
             _count(document, len(parts), lost)
             for part in parts:
                 out.write(_block_text(part, lost))
 
 
+def _refuses(document: Document, sink: Sink) -> str | None:
+    return "PubTator ids hold no bars, tabs and line ends" if re.search(r"[|\t\n\r]", document.id) else None
+
+
 def _count(document: Document, blocks: int, lost: Counter[str]) -> None:
     """What is lost of a document that is written as so many blocks."""
     count_losses(document, lost, holds=("passages", "mentions", "identifiers", "relations"), infons=_INFONS)
     kinds = ("title", "abstract") if blocks == 1 else ("passage",)
+    touch = any(p.span.start and not _blank_before(document, p) for p in document.passages if p.kind == "abstract")
+    add(lost, "abstracts that touch what is before them (written as title)", touch and blocks == 1)
     add(lost, "kinds of passages other than title and abstract", sum(p.kind not in kinds for p in document.passages))
     roles = sum(any(role for role, _ in r.arguments) for r in document.relations)
     add(lost, "roles of relations", roles)
@@ -196,10 +218,19 @@ def _parts(document: Document) -> list[Document]:
 
 
 def _cut(document: Document) -> int:
-    """Where the title ends: before the abstract, else at the first line end, else at the end of the text."""
+    """Where the title ends: before the abstract, else at the first line end, else at the end of the text.
+
+    The character there is white space, since PubTator has no place for it.
+    """
     text = document.text
-    starts = [p.span.start for p in document.passages if p.kind == "abstract" and p.span.start]
-    return starts[0] - 1 if starts else text.find("\n") if "\n" in text[:-1] else len(text)
+    abstracts = [p for p in document.passages if p.kind == "abstract" and p.span.start]
+    if abstracts and _blank_before(document, abstracts[0]):
+        return abstracts[0].span.start - 1
+    return text.find("\n") if "\n" in text[:-1] else len(text)
+
+
+def _blank_before(document: Document, passage: Passage) -> bool:
+    return document.text[passage.span.start - 1].isspace()
 
 
 def _block_text(document: Document, lost: Counter[str]) -> str:
@@ -212,7 +243,8 @@ def _block_text(document: Document, lost: Counter[str]) -> str:
     title, abstract = (_blank(text) for text in (document.text[:cut], document.text[cut + 1 :]))
     rows = [f"{document.id}|t|{title}", f"{document.id}|a|{abstract}"]
     rows += [_row(document, entity, lost) for entity in document.entities]
-    relations = [r for r in document.relations if _is_held(r)]
+    named = _with_identifiers(document)
+    relations = [relation for relation in named if _is_held(relation)]
     add(lost, "relations of other than two arguments", len(document.relations) - len(relations))
     rows += [_relation_row(document, relation, lost) for relation in relations]
     return "\n".join(rows) + "\n\n"
@@ -220,6 +252,19 @@ def _block_text(document: Document, lost: Counter[str]) -> str:
 
 def _blank(text: str) -> str:
     return text.replace("\n", " ").replace("\r", " ")
+
+
+def _with_identifiers(document: Document) -> Iterator[Relation]:
+    """The relations; where one is between mentions, with their identifiers, which PubTator relates."""
+    mentions = {entity.infons["id"]: entity.ids for entity in document.entities if "id" in entity.infons}
+    identifiers = {id for entity in document.entities for id in entity.ids}
+    for relation in document.relations:
+        targets = [target for _, target in relation.arguments]
+        if any(target in identifiers or not mentions.get(target) for target in targets):
+            yield relation
+        else:
+            ids = (("|".join(mentions[target])) for target in targets)
+            yield replace(relation, arguments=tuple(("", id) for id in ids))
 
 
 def _is_held(relation: Relation) -> bool:
@@ -253,4 +298,5 @@ FORMAT = Format(
     read,
     write,
     sniff=lambda head: re.match(rb"\s*[^|\t\n]*\|t\|", head) is not None,
+    refuses=_refuses,
 )

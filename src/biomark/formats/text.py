@@ -8,7 +8,7 @@ from pathlib import Path
 
 from biomark.errors import FormatError
 from biomark.formats.base import Format, Reject, Sink, Source, with_mark
-from biomark.formats.identifiers import decoded, file_name, file_stem
+from biomark.formats.identifiers import decoded, file_name, file_stem, no_file_name
 from biomark.formats.losses import add, count_losses
 from biomark.spans import Document
 
@@ -45,10 +45,10 @@ def _file(source: Source, id: str, reject: Reject) -> Iterator[Document]:
 
 def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None:
     """Write texts alone: into a folder a file each, into one file one after another, with line ends between them."""
-    if sink.path is not None and (sink.path.is_dir() or not sink.path.suffix):
+    if (folder := _folder(sink)) is not None:
         for document in documents:
             count_losses(document, lost)
-            with sink.open(sink.path / f"{file_name(document.id)}.txt") as out:
+            with sink.open(folder / f"{file_name(document.id)}.txt") as out:
                 out.write(with_mark(document.text))
         return
     with sink.open() as out:
@@ -61,4 +61,13 @@ def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None
             before = document.text
 
 
-FORMAT = Format("text", _SUFFIXES, read, write, ambiguous=True)
+def _folder(sink: Sink) -> Path | None:
+    """The folder that gets a file a document, if the sink is one."""
+    return sink.path if sink.path is not None and (sink.path.is_dir() or not sink.path.suffix) else None
+
+
+def _refuses(document: Document, sink: Sink) -> str | None:
+    return no_file_name(document.id) if _folder(sink) else None
+
+
+FORMAT = Format("text", _SUFFIXES, read, write, ambiguous=True, refuses=_refuses)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 from collections import deque
 from collections.abc import Iterator
+from itertools import chain
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 
 from biomark.errors import FormatError
 from biomark.formats.base import Reject, Source
 
+_DECLARED = re.compile(rb"""\s*<\?xml\s[^>]*?encoding\s*=\s*["']([A-Za-z][\w.-]*)["']""")
+_KNOWN_TO_EXPAT = ("utf-8", "utf-16", "iso-8859-1", "us-ascii")
 LINE = "\n line"  # an attribute for the line of an element; no file can hold one of this name
 
 
@@ -33,7 +38,7 @@ def records(source: Source, reject: Reject, *roots: str) -> Iterator[Element]:
     parser = XMLParser(target=builder, forbid_dtd=False, forbid_entities=True, forbid_external=True)
     builder.expat = parser.parser
     try:
-        for chunk in source.chunks(reject):
+        for chunk in _readable(source.chunks(reject)):
             parser.feed(chunk)
             yield from _finished(builder, source, roots)
         parser.close()
@@ -44,10 +49,38 @@ def records(source: Source, reject: Reject, *roots: str) -> Iterator[Element]:
         hint = ", or its bytes are not in the encoding that it declares" if "invalid token" in what else ""
         reason = f"the XML breaks here: {what}{hint}; what follows is not read"
         source.reject(reject, reason, line=line)
+    except _EncodingError as error:
+        yield from _finished(builder, source, roots)
+        source.reject(reject, f"{error}; convert the file to UTF-8, for instance with iconv", line=builder.line)
     except DefusedXmlException as error:
         reason = "declares or refers to XML entities, which may hide other files or endless text; take them out"
         raise FormatError(f"{source.name}:{builder.line}: {reason} ({type(error).__name__})") from error
     yield from _finished(builder, source, roots)
+
+
+class _EncodingError(Exception):
+    """The encoding that the XML declares is unknown, or its bytes are not in it."""
+
+
+def _readable(chunks: Iterator[bytes]) -> Iterator[bytes | str]:
+    """The pieces of a file, decoded where the parser itself does not know the encoding that the XML declares."""
+    first = next(chunks, b"")
+    declared = _DECLARED.match(first)
+    encoding = declared[1].decode() if declared else "utf-8"
+    if encoding.lower() in _KNOWN_TO_EXPAT:
+        yield from chain((first,), chunks)
+        return
+    try:
+        "".encode(encoding)
+        decoder = codecs.getincrementaldecoder(encoding)()
+    except (LookupError, UnicodeError) as error:
+        raise _EncodingError(f"declares the encoding {encoding}, which is unknown") from error
+    try:
+        for chunk in chain((first,), chunks):
+            yield decoder.decode(chunk)
+        yield decoder.decode(b"", final=True)
+    except UnicodeError as error:
+        raise _EncodingError(f"declares the encoding {encoding}, but its bytes are not in it: {error}") from error
 
 
 def line_of(element: Element) -> int:

@@ -1,0 +1,43 @@
+"""LangExtract's annotated documents; for input only.
+
+An extraction without a place in the text is rejected. Where LangExtract itself has placed words that differ
+from the text's (`match_fuzzy`, `match_lesser`, `match_greater`), its offsets hold and its words are an infon.
+"""
+
+from __future__ import annotations
+
+from biomark.errors import FormatError
+from biomark.formats.exports import Export, others
+from biomark.formats.json_values import Json, objects_of, text_of, whole_of
+from biomark.formats.parts import Parts, placed
+from biomark.formats.placing import fits
+from biomark.spans import Document, Entity, Span
+
+
+def _fits(values: Json) -> bool:
+    return isinstance(values.get("extractions"), list)
+
+
+def _document(values: Json, parts: Parts) -> Document:
+    text = text_of(values, "text")
+    extractions = objects_of(values, "extractions")
+    entities = parts.each(lambda extraction: _entity(extraction, text), extractions)
+    infons = others(values, "document_id", "id", "text", "extractions")
+    return Document(parts.document_id, text, entities=tuple(entities), infons=infons)
+
+
+def _entity(values: Json, text: str) -> Entity:
+    place = values.get("char_interval")
+    if not isinstance(place, dict):
+        raise FormatError("the extraction has no place in the text (char_interval)")
+    span = Span(whole_of(place, "start_pos"), whole_of(place, "end_pos"))
+    told = text_of(values, "extraction_text")
+    infons = others(values, "char_interval", "extraction_class", "extraction_text", "token_interval")
+    inexact = infons.get("alignment_status") in ("match_fuzzy", "match_lesser", "match_greater")
+    if inexact and not fits(span.of(text), told):
+        infons, told = infons.with_(extraction_text=told), span.of(text)
+    return placed(Entity((span,), text_of(values, "extraction_class"), infons=infons), text, told)
+
+
+EXPORT = Export(("document_id", "id"), _fits, _document, rb'"extractions"\s*:\s*\[|"extraction_class"\s*:')
+FORMAT = EXPORT.format("langextract")

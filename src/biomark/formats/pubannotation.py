@@ -1,0 +1,87 @@
+"""PubAnnotation's JSON (PubDictionaries, BERN and others write it too); for input only.
+
+Mentions are `denotations` (and `blocks`) with a `span`, or with `begin` and `end`, and `obj` as their type; a list of
+spans is a discontinuous mention. Attributes become infons of their mention, relations are kept, and what a file has in
+`tracks` is read project by project.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from biomark.errors import FormatError
+from biomark.formats.exports import Export, others
+from biomark.formats.json_values import Json, as_text, list_of, objects_of, text_of, whole_of
+from biomark.formats.parts import Parts, placed
+from biomark.formats.placing import short
+from biomark.spans import Document, Entity, Relation, Span
+
+_LISTS = ("denotations", "blocks", "relations", "attributes", "modifications")
+
+
+def _fits(values: Json) -> bool:
+    return "denotations" in values or ("tracks" in values and "text" in values)
+
+
+def _document(values: Json, parts: Parts) -> Document:
+    text = text_of(values, "text")
+    entities: list[Entity] = []
+    relations: list[Relation] = []
+    for track in (values, *objects_of(values, "tracks")):
+        more = {} if track is values else {"project": as_text(track.get("project") or "")}
+        told = _attributes(track, parts)
+        denotations = [*list_of(track, "denotations"), *list_of(track, "blocks")]
+        for id, entity in parts.each(lambda item: _entity(item, text), denotations):
+            infons = entity.infons.with_(**told.pop(id, {}), **({"id": id} if id else {}), **more)
+            entities.append(replace(entity, infons=infons))
+        for relation in parts.each(_relation, list_of(track, "relations")):
+            own = told.pop(relation.infons.get("id", ""), {})
+            relations.append(replace(relation, infons=relation.infons.with_(**own)))
+        for subject in told:
+            parts.tell(f"attributes of {short(subject)}, which is no mention or relation that could be read")
+    infons = others(values, "sourceid", "id", "divid", "text", "tracks", *_LISTS)
+    return Document(parts.document_id, text, entities=tuple(entities), relations=tuple(relations), infons=infons)
+
+
+def _entity(item: object, text: str) -> tuple[str, Entity]:
+    values = _object(item)
+    places = values.get("span", values)
+    spans = tuple(sorted(_span(_object(place)) for place in (places if isinstance(places, list) else [places])))
+    infons = others(values, "id", "span", "begin", "end", "obj")
+    return text_of(values, "id", default=""), placed(Entity(spans, text_of(values, "obj"), infons=infons), text)
+
+
+def _span(place: Json) -> Span:
+    return Span(whole_of(place, "begin"), whole_of(place, "end"))
+
+
+def _object(item: object) -> Json:
+    if not isinstance(item, dict):
+        raise FormatError("it must be an object")
+    return item
+
+
+def _attributes(track: Json, parts: Parts) -> dict[str, dict[str, str]]:
+    """Of each mention, its attributes and modifications by their names."""
+    found: dict[str, dict[str, str]] = {}
+
+    def read(item: object) -> tuple[str, str, str]:
+        values = _object(item)
+        key = "subj" if "subj" in values else "obj"  # a modification names what it changes as its object
+        value = as_text(values.get("obj", "")) if key == "subj" else "true"
+        return text_of(values, key), text_of(values, "pred"), value
+
+    for subject, name, value in parts.each(read, [*list_of(track, "attributes"), *list_of(track, "modifications")]):
+        told = found.setdefault(subject, {})
+        told[name] = f"{told[name]}|{value}" if name in told else value
+    return found
+
+
+def _relation(item: object) -> Relation:
+    values = _object(item)
+    arguments = (("subj", text_of(values, "subj")), ("obj", text_of(values, "obj")))
+    return Relation(text_of(values, "pred"), arguments, others(values, "subj", "obj", "pred"))
+
+
+EXPORT = Export(("sourceid", "id"), _fits, _document, rb'"(?:denotations|tracks)"\s*:\s*\[', section="divid")
+FORMAT = EXPORT.format("pubannotation")
