@@ -163,6 +163,8 @@ class TestKeys:
     @pytest.mark.parametrize(
         ("one", "other"),
         [
+            ("λ light chain", "lambda light chain"),
+            ("ϕ29", "phi 29"),
             ("ischemic", "ischemia"),
             ("dyskinetic", "dyskinesia"),
             ("paralytic", "paralysis"),

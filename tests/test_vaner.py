@@ -32,7 +32,7 @@ pytest.importorskip("peft")
 
 from biomark.training import tagging as trainer  # noqa: E402
 from biomark.training.augmentation import Listed, Pools, as_list, mentions_of, read_pools, swapped  # noqa: E402
-from biomark.training.examples import UNLABELLED, Example, Examples, list_passage, read_passages  # noqa: E402
+from biomark.training.examples import UNLABELLED, Example, Examples, LeftOut, list_passage, read_passages  # noqa: E402
 from biomark.training.export import export  # noqa: E402
 from biomark.training.merging import merge  # noqa: E402
 from biomark.training.network import Network, is_decoder, load_encoder, make_network, sees_what_follows  # noqa: E402
@@ -446,6 +446,30 @@ def test_swapping_changes_the_share_of_documents_that_the_recipe_says(home: Path
     half = texts(0.5)
     share = sum(count for key, count in half.items() if key not in old) / half.total()
     assert share == pytest.approx(0.5 * changed / old.total(), abs=0.15)
+
+
+def test_what_splits_to_leave_out_share_is_not_learnt_from(home: Path, recipe: TaggingRecipe, tmp_path: Path) -> None:
+    shared = "Marfan syndrome was seen in eleven of the patients whose parents had it too."
+    other = "Fever was not seen in any of the patients whose records we could find at all."
+    again = "Nor was it seen in any of those whose records were found in the year after that."
+    texts = {"copy": shared.upper(), "part": f"{other} {shared} {again}", "none": other}
+    mentions = (Entity((Span(0, 5),), "disease"),)
+    formats.write([Document(id, text, entities=mentions) for id, text in texts.items()], tmp_path / "train.jsonl")
+    formats.write([Document("scored", shared)], tmp_path / "test.jsonl")
+    names = (str(tmp_path / "train.jsonl"),) * 2
+    more = replace(recipe, train=names, types=("disease",), leave_out=(str(tmp_path / "test.jsonl"),))
+    reader = WordReader(make_network(recipe)[1], instructions=True)
+    lines: list[str] = []
+    examples = Examples(more, reader, fail, lines.append)
+    assert examples.left_out == {names[0]: LeftOut(3, ("copy",), 1)}
+    told = "1 of 3 documents are left out, and 1 sentences of others, which are shared with"
+    assert lines == [f"{names[0]}: {told} {more.leave_out[0]}"]
+    assert [len(source.passages[0].words) for source in examples.sources] == [35, 17] * 2
+    folder = train(replace(more, epochs=1, devel=more.train), tmp_path / "run")
+    found = json.loads((folder / "left_out.json").read_text())
+    assert found == {names[0]: {"of": 3, "documents": ["copy"], "sentences": 1}}
+    with pytest.raises(UsageError, match="leave_out names nowhere:test: neither a file nor a corpus"):
+        check_tagging(replace(more, leave_out=("nowhere:test",)))
 
 
 def test_names_of_an_epoch_depend_on_the_seed_alone(home: Path) -> None:

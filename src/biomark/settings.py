@@ -1,6 +1,6 @@
-"""How language models are prompted and asked: the settings behind the command line's options.
+"""How language models are prompted and asked, and corpora compared: settings behind the command line's options.
 
-Only data, so that the command line starts quickly; `biomark.prompting` and `biomark.chat.server` check it.
+Only data, so that the command line starts quickly; the modules that take the settings check them.
 """
 
 from __future__ import annotations
@@ -52,6 +52,14 @@ class InventionOptions:
     temperature: float = option(1.0, "Of the sentences.")
     seed: int = option(0, "Of the choice of what is shown.")
     max_tokens: int = option(0, "Longest answer in tokens; else by the length of the seeds. Raise it for thinkers.")
+
+
+@dataclass(frozen=True, slots=True)
+class OverlapOptions:
+    """When sentences of two corpora count as the same; each field says what it means."""
+
+    letters: int = option(40, "Letters and digits of the shortest sentence that is compared, at least 8.")
+    similarity: float = option(0.8, "The share of runs of 8 letters that both have, above 0; 1: all.")
 
 
 @dataclass(frozen=True, slots=True)

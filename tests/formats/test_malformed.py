@@ -97,7 +97,12 @@ def test_utf16(format: str) -> None:
 
 @pytest.mark.parametrize("format", STREAMED)
 def test_second_document_with_an_id_is_rejected_where_it_begins(format: str) -> None:
-    double = [DOCUMENT, replace(DOCUMENT, id="e"), replace(DOCUMENT, id="q7", text="Another text."), replace(DOCUMENT, id="f")]
+    double = [
+        DOCUMENT,
+        replace(DOCUMENT, id="e"),
+        replace(DOCUMENT, id="q7", text="Another text."),
+        replace(DOCUMENT, id="f"),
+    ]
     data = written(double, format)[0].replace(b"q7", b"d")
     documents, (reject,) = parsed(data, format)
     assert [d.id for d in documents] == ["d", "e", "f"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,7 +27,12 @@ from biomark.cli.common import (
 )
 from biomark.entity_types import parse_types
 from biomark.options import from_options, typer_options
-from biomark.settings import InventionOptions, ServerOptions
+from biomark.settings import InventionOptions, OverlapOptions, ServerOptions
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from biomark.overlap import Kept
 
 
 def demonstrations(
@@ -162,3 +170,49 @@ def corpora_fetch(
         say(f"{file.path}: {file.how}" + (f", but {file.difference}" if file.difference else ""))
     if any(file.difference for file in found):
         raise typer.Exit(1)
+
+
+@app.command("overlap")
+@typer_options(OverlapOptions, panel="What counts as the same")
+def corpora_overlap(
+    train: Annotated[list[str], typer.Argument(help="Files, or splits of the catalogue, that a model learns from.")],
+    *,
+    with_: Annotated[list[str], typer.Option("--with", help="A file or split to compare them with; repeatable.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the JSON there, too.")] = None,
+    json_: Json = False,
+    **settings: Any,
+) -> None:
+    """Find the sentences and documents that corpora share, so that no model learns from what it is scored on."""
+    from biomark import corpora
+    from biomark.overlap import Index, facts
+
+    if output is not None:
+        check_output(output, [*train, *with_])
+    options = from_options(OverlapOptions, settings)
+    rejects = Rejects()
+    others = {name: list(corpora.read_corpus(name, reject=rejects)) for name in with_}
+    index = Index(others, options)
+    kept = {}
+    for name in train:
+        kept[name] = index.compare(list(corpora.read_corpus(name, reject=rejects)), name)
+    found = {**asdict(options), **facts(kept)}
+    if output is not None:
+        output.write_text(json.dumps(found, ensure_ascii=False) + "\n", "utf-8")
+    if json_:
+        print_json(found)
+    else:
+        print_out(_overlap_table(kept))
+    rejects.exit()
+
+
+def _overlap_table(kept: Mapping[str, Kept]) -> Table:
+    from rich.table import Table
+
+    table = Table("corpus", "shares with", "documents", "sentences", "PubMed ids")
+    for name, result in kept.items():
+        for overlap in result.overlaps:
+            documents, pubmed = len(overlap.document_ids), len({shared.document for shared in overlap.documents})
+            table.add_row(name, overlap.other, f"{documents:,}", f"{overlap.sentence_count:,}", f"{pubmed:,}")
+        sentences = sum(map(len, result.sentences.values()))
+        table.add_row(name, "to leave out", f"{len(result.left_out):,}", f"and {sentences:,} of others", "")
+    return table

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-_GREEK = re.compile(r"GREEK (?:SMALL|CAPITAL) LETTER (?:FINAL )?(\w+)")
+from biomark.greek import spelled_out
+
 _MARKS = r"[\u0300-\u036f]*"
 # One Greek letter, a run of other letters with their accents, or a run of digits.
 _WORD = re.compile(
@@ -78,8 +79,8 @@ def bag(form: str) -> str:
 @lru_cache(maxsize=1 << 16)
 def fold(word: str) -> str:
     """The form of one word."""
-    if (greek := _GREEK.match(unicodedata.name(word[0], ""))) and not word[0].isascii():
-        return greek.group(1).lower()
+    if greek := spelled_out(word[0]):
+        return greek
     plain = "".join(c for c in unicodedata.normalize("NFKD", word.casefold()) if not unicodedata.combining(c))
     if word.isupper() and len(word) <= _LONGEST_ACRONYM:
         return plain  # AIDS is not the plural of an aid

@@ -9,10 +9,11 @@ import random
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
+from biomark.edits import Edit, edited
 from biomark.errors import UsageError
 from biomark.knowledge.store import Store, Term
 from biomark.spans import Document, Entity, Span, flat
@@ -136,7 +137,7 @@ def swapped(document: Document, pools: Pools, chance: random.Random) -> Document
     inside is gone.
     """
     table: dict[tuple[str, str], str] = {}
-    cuts: list[tuple[Span, str]] = []
+    edits: list[Edit] = []
     for entity in _replaceable(document):
         text = entity.mention(document.text)
         if not pools.own.get(entity.type) or (len(text) <= ABBREVIATION and text == text.upper()):
@@ -144,8 +145,8 @@ def swapped(document: Document, pools: Pools, chance: random.Random) -> Document
         key = (entity.type, text.casefold())
         if key not in table:
             table[key] = chance.choice(pools.own[entity.type]).text
-        cuts.append((entity.extent, _like(table[key], text)))
-    return _with(document, cuts)
+        edits.append(Edit(entity.extent, _like(table[key], text)))
+    return edited(document, edits)
 
 
 def _like(name: str, mention: str) -> str:
@@ -168,37 +169,3 @@ def _replaceable(document: Document) -> list[Entity]:
         return crossing or bisect_right(edges, entity.start) < bisect_left(edges, entity.end)
 
     return [entity for entity in flat(document.entities) if not stays(entity)]
-
-
-def _with(document: Document, cuts: Sequence[tuple[Span, str]]) -> Document:
-    """The document with texts in the place of spans, which are in order and apart; all else moves along."""
-    ends, moved = [0], [0]  # from each end on, everything stands so much further on
-    text, at = "", 0
-    for span, new in cuts:
-        text += document.text[at : span.start] + new
-        at = span.end
-        ends.append(at)
-        moved.append(len(text) - at)
-    text += document.text[at:]
-
-    def shifted(span: Span) -> Span:
-        # A start moves with all that ends before it; so does an end, which may be that of a replaced span.
-        start = span.start + moved[bisect_right(ends, span.start) - 1]
-        return Span(start, span.end + moved[bisect_right(ends, span.end) - 1])
-
-    replaced = {span for span, _ in cuts}
-
-    def kept(entity: Entity) -> bool:
-        place = bisect_right(cuts, entity.start, key=lambda cut: cut[0].start) - 1
-        inside = place >= 0 and cuts[place][0].contains(entity.extent)
-        return not inside or (len(entity.spans) == 1 and entity.extent in replaced)
-
-    return replace(
-        document,
-        text=text,
-        passages=tuple(replace(p, span=shifted(p.span)) for p in document.passages),
-        sentences=tuple(map(shifted, document.sentences)),
-        entities=tuple(replace(e, spans=tuple(map(shifted, e.spans))) for e in document.entities if kept(e)),
-        alternatives=(),
-        relations=(),
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from biomark import corpora
 from biomark.entity_types import with_canonical_types
 from biomark.errors import UsageError
 from biomark.formats import Reject
+from biomark.overlap import Index
 from biomark.sentences import with_sentences
 from biomark.spans import Document, Entity, Span, whole_text
 from biomark.tagging import (
@@ -78,6 +79,21 @@ class Source:
     passages: tuple[Passage, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What a training split shares with splits to leave out, and is not learnt from.
+
+    Attributes:
+        of: the number of the split's documents.
+        documents: the ids of those that are left out whole.
+        sentences: the number of sentences that are left out of others.
+    """
+
+    of: int
+    documents: tuple[str, ...]
+    sentences: int
+
+
 class Examples:
     """The examples of a recipe, epoch by epoch.
 
@@ -85,14 +101,30 @@ class Examples:
         recipe: what to learn, and how.
         reader: of the network's tokenizer.
         reject: is called with what cannot be read in the corpora.
+        progress: is called with a line for each corpus of which something is left out.
+
+    Attributes:
+        sources: the documents.
+        left_out: what was left out of each corpus because splits of the recipe's `leave_out` share it.
 
     Raises:
         UsageError: if no corpus annotates a type, an instruction leaves no room, or the store has nothing to offer.
     """
 
-    def __init__(self, recipe: TaggingRecipe, reader: WordReader, reject: Reject) -> None:
+    def __init__(
+        self,
+        recipe: TaggingRecipe,
+        reader: WordReader,
+        reject: Reject,
+        progress: Callable[[str], None] = lambda message: None,
+    ) -> None:
         self._recipe = recipe
         self._reader = reader
+        self._progress = progress
+        self.left_out: dict[str, LeftOut] = {}
+        others = {name: corpora.read_corpus(name, reject=reject) for name in recipe.leave_out}
+        self._others = Index(others) if others else None
+        self._kept: dict[str, Sequence[Document]] = {}  # of the splits above, which may be learnt from several times
         self.frames = Frames(recipe, reader)
         self.sources: list[Source] = []
         self._draws = bool(recipe.dbr_terms or recipe.swap)
@@ -104,6 +136,7 @@ class Examples:
             annotated = corpora.corpus_types(name)
             learnt.update(annotated)
             self._add(name, tuple(type in annotated for type in recipe.types), reject)
+        self._kept.clear()
         if orphans := [type for type in recipe.types if type not in learnt]:
             raise UsageError(
                 f"recipe {recipe.name}: no corpus in train annotates {', '.join(orphans)}; "
@@ -112,7 +145,7 @@ class Examples:
 
     def _add(self, name: str, known: tuple[bool, ...], reject: Reject) -> None:
         recipe = self._recipe
-        documents = list(map(with_canonical_types, corpora.read_corpus(name, reject=reject)))
+        documents = self._read(name, reject)
         corpus = corpus_name(name)
         if recipe.dbr_mentions:
             types = [type for type, is_known in zip(recipe.types, known, strict=True) if is_known]
@@ -120,6 +153,24 @@ class Examples:
         for document in documents:
             passages = read_passages(document, recipe.types, known, self._reader)
             self.sources.append(Source(document if recipe.swap or recipe.noise else None, corpus, known, passages))
+
+    def _read(self, name: str, reject: Reject) -> Sequence[Document]:
+        """The documents of a training split without what the splits to leave out share with it."""
+        documents = list(map(with_canonical_types, corpora.read_corpus(name, reject=reject)))
+        if self._others is None:
+            return documents
+        if name in self._kept:
+            return self._kept[name]
+        kept = self._others.compare(documents, name)
+        sentences = sum(map(len, kept.sentences.values()))
+        self.left_out[name] = LeftOut(len(documents), kept.left_out, sentences)
+        if kept.overlaps:
+            self._progress(
+                f"{name}: {len(kept.left_out)} of {len(documents)} documents are left out, and {sentences} sentences "
+                f"of others, which are shared with {', '.join(overlap.other for overlap in kept.overlaps)}"
+            )
+        self._kept[name] = kept.documents
+        return kept.documents
 
     def epoch(self, number: int) -> list[list[Example]]:
         """An epoch's batches: windows of random sizes, of like length together, in random order."""

@@ -82,6 +82,8 @@ class TaggingRecipe:
             words, as titles are written.
         choose: what decides which epoch is kept: `f1`, the highest mean strict F1 over the development splits,
             or `loss`, the lowest mean loss there.
+        leave_out: splits or files, typically all that the model is scored on: what they share with the training
+            splits (`biomark.overlap`) is not learnt from. Test splits may stand here.
     """
 
     name: str
@@ -125,6 +127,7 @@ class TaggingRecipe:
     negatives: float = 1.0
     noise: float = 0.0
     choose: str = "f1"
+    leave_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,11 +274,7 @@ def check_splits(recipe: Recipe) -> None:
         for name in names:
             if Path(name).exists():
                 continue
-            if name.partition(":")[0] not in corpora.catalogue():
-                raise UsageError(
-                    f"recipe {recipe.name}: {setting} names {name}: neither a file nor a corpus of the catalogue "
-                    f"({', '.join(corpora.catalogue())})"
-                )
+            _check_known(recipe, setting, name)
             corpus, splits = corpora.parse_split(name)
             if set(corpora.TESTS).intersection(splits):
                 raise UsageError(
@@ -287,6 +286,14 @@ def check_splits(recipe: Recipe) -> None:
                     f"recipe {recipe.name}: {setting} names {name}, of which held_out is a part, a test split; "
                     f"name {corpus.name}:fit, or {corpus.name}:fit+devel"
                 )
+
+
+def _check_known(recipe: Recipe, setting: str, name: str) -> None:
+    if not Path(name).exists() and name.partition(":")[0] not in corpora.catalogue():
+        raise UsageError(
+            f"recipe {recipe.name}: {setting} names {name}: neither a file nor a corpus of the catalogue "
+            f"({', '.join(corpora.catalogue())})"
+        )
 
 
 def check(recipe: GenerativeRecipe) -> None:
@@ -347,6 +354,8 @@ def check_tagging(recipe: TaggingRecipe) -> None:
     if recipe.corpus_name and not recipe.instruction:
         raise UsageError(f"recipe {recipe.name}: corpus_name is for an instruction; say instruction = true, too")
     check_splits(recipe)
+    for name in recipe.leave_out:
+        _check_known(recipe, "leave_out", name)
 
 
 def _check_heads(recipe: TaggingRecipe) -> None:

@@ -12,7 +12,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,7 @@ from biomark.training.scoring import Devel, mean_f1, read_devel, shown, strict_s
 log = logging.getLogger(__name__)
 
 CHECKPOINT, BEST, GUIDELINES = "checkpoint.pt", "model.safetensors", "guidelines.json"
+LEFT_OUT = "left_out.json"  # what was not learnt from, by training split
 NO_CORPUS = -1  # of lists of names
 # What the gate's loss counts, and how far from certain it is to be of whose guideline a window follows.
 GATE_WEIGHT, GATE_SMOOTHING = 0.1, 0.1
@@ -85,7 +86,7 @@ def train(
     reader = WordReader(tokenizer, instructions=recipe.instruction)
     if recipe.masked_words and reader.mask is None:
         raise UsageError(f"recipe {recipe.name}: the tokenizer has no token to mask words with; say masked_words = 0")
-    examples = Examples(recipe, reader, reject)
+    examples = Examples(recipe, reader, reject, progress)
     devel = read_devel(recipe.devel, recipe.types, reject=reject)
     run = Run(recipe, network, reader, folder, progress, tuple(guidelines))
     if resume:
@@ -98,6 +99,8 @@ def train(
     save_recipe(folder, recipe)
     if guidelines:
         write(folder / GUIDELINES, guidelines)
+    if recipe.leave_out:
+        write(folder / LEFT_OUT, {name: asdict(found) for name, found in examples.left_out.items()})
     while run.epoch < recipe.epochs:
         run.run_epoch(examples, devel)
     progress(f"the model is in {folder}; use it with --model {folder}")
