@@ -18,6 +18,8 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
+from biomark.greek import spelled_out
+
 Offsets = npt.NDArray[np.int64]
 Known = Callable[[str], bool]
 """Whether a word in lower case is a common one."""
@@ -26,22 +28,8 @@ _APOSTROPHES = "\u2018\u2019\u201b\u02bc\u02b9\u2032\u00b4\uff07"
 _QUOTES = "\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb"
 _HYPHENS = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d\u2043"
 _INVISIBLE = "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u202a\u202b\u202c\u202d\u202e\ufe0e\ufe0f"
-_GREEK = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma sigma tau "
-    "upsilon phi chi psi omega"
-).split()
-_CAPITAL_ALPHA, _SMALL_ALPHA, _FINAL_SIGMA = 0x391, 0x3B1, 0x3C2
 _MICRO = "\u00b5\u03bc"
 _SHARP_S = "\u00df"
-# Forms of Greek letters outside the alphabet's own block.
-_GREEK_VARIANTS = {
-    "\u03d0": "beta",
-    "\u03d1": "theta",
-    "\u03d5": "phi",
-    "\u03f0": "kappa",
-    "\u03f1": "rho",
-    "\u03f5": "epsilon",
-}
 
 _SPECIAL = re.compile(
     r"""
@@ -204,13 +192,8 @@ def _sign(character: str) -> str:
 
 
 def _letter(character: str) -> str:
-    code = ord(character)
-    if character in _GREEK_VARIANTS:
-        return _GREEK_VARIANTS[character]
-    if _SMALL_ALPHA <= code < _SMALL_ALPHA + len(_GREEK):
-        return _GREEK[code - _SMALL_ALPHA]
-    if _CAPITAL_ALPHA <= code < _CAPITAL_ALPHA + len(_GREEK):
-        return _GREEK[code - _CAPITAL_ALPHA].capitalize()
+    if name := spelled_out(character):
+        return name.capitalize() if character.isupper() else name
     if character in _HYPHENS:
         return "-"
     if character == "\u2044":  # of ½, which is 1⁄2

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from biomark import formats
-from biomark.errors import FormatError
 from biomark.formats.conll import Token, tagged_document
 from biomark.spans import Document, Entity, Infons, Passage, Rejected, Span
 
