@@ -5,9 +5,9 @@
 FOLDER holds further corpora as JSON Lines (`biored.jsonl.gz`, `craft.jsonl.gz` …: an `id`, a `text` and `entities` with
 `spans` and a `type` in each line); the splits of the catalogue are looked for as always ($BIOMARK_CORPORA). Types get
 biomark's names, annotations of the same texts come together, long texts are cut into paragraphs, and a checksum of the
-ids decides what belongs to the parts `fit` and `devel`. The output has no sentence of 40 letters and digits or more that
-also stands in a test split, or in a development split on which models are chosen, and no article with the PubMed id of
-one.
+ids decides what belongs to the parts `fit` and `devel`. The output has no sentence of 40 letters and digits or more
+that also stands in a test split, or in a development split on which models are chosen, and no article with the PubMed
+id of one.
 """
 
 import argparse
