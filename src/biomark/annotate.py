@@ -6,7 +6,7 @@ Everything streams: nothing but the ids of the documents (as hashes) is held in 
 from __future__ import annotations
 
 import sys
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from biomark import corpora, formats
 from biomark.entity_types import parse_types, with_spelled_types
 from biomark.errors import FormatError, UsageError
 from biomark.formats import Reject, Source
+from biomark.sections import LeftOut, leave_out
 from biomark.spans import Document
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def annotate(
     *,
     model: str | Recognizer = "default",
     min_score: float | None = None,
+    skip: str | Sequence[str] = (),
     reject: Reject = formats.raise_rejected,
 ) -> Iterator[Document]:
     """Find mentions in texts, documents and files, as they come and in their order.
@@ -48,6 +50,7 @@ def annotate(
             model knows.
         model: a model's name or folder, or a recognizer.
         min_score: mentions with a lower score are left out; None: as the model was made to do.
+        skip: parts of documents that get no mentions, such as `"references"`; see `biomark.sections.leave_out`.
         reject: is called with whatever cannot be read or annotated; the rest goes on. By default the
             first such thing raises `FormatError`.
 
@@ -62,7 +65,8 @@ def annotate(
 
     recognizer = models.load(model) if isinstance(model, str) else model
     several = (items,) if isinstance(items, (str, Path, Document)) else items
-    return annotated(_documents(several, reject), recognizer, types=types, min_score=min_score, reject=reject)
+    documents = _documents(several, reject)
+    return annotated(documents, recognizer, types=types, min_score=min_score, skip=skip, reject=reject)
 
 
 def annotated(
@@ -71,6 +75,7 @@ def annotated(
     *,
     types: str | Sequence[str] | None = None,
     min_score: float | None = None,
+    skip: str | Sequence[str] = (),
     reject: Reject = formats.raise_rejected,
 ) -> Iterator[Document]:
     """The documents with the mentions that the recognizer finds; see `annotate`."""
@@ -80,13 +85,40 @@ def annotated(
     if min_score is not None and not 0.0 <= min_score <= 1.0:
         raise UsageError(f"a score lies in [0, 1], so does --min-score, unlike {min_score}")
 
+    names = _names(skip)
+    left_out: deque[tuple[Document, LeftOut | None]] = deque()  # of the documents that are under way
+
     def stream() -> Iterator[Document]:
-        for result in recognizer.annotate(documents, wanted, min_score=min_score):
+        read = _reduced(documents, names, left_out)
+        for result in recognizer.annotate(read, wanted, min_score=min_score):
             for rejected in result.rejected:
                 reject(rejected)
-            yield result.document
+            original, reduced = left_out.popleft()
+            yield result.document if reduced is None else reduced.restored(result.document, original)
 
     return stream()
+
+
+def _names(skip: str | Sequence[str]) -> tuple[str, ...]:
+    """The parts to leave alone.
+
+    Raises:
+        UsageError: if one of them has no name.
+    """
+    names = tuple(name.strip() for name in (skip.split(",") if isinstance(skip, str) else skip)) if skip else ()
+    if not all(names):
+        raise UsageError("--skip takes names of parts, parted by commas, such as references,table")
+    return names
+
+
+def _reduced(
+    documents: Iterable[Document], names: Sequence[str], left_out: deque[tuple[Document, LeftOut | None]]
+) -> Iterator[Document]:
+    """The documents without the parts to leave alone; each is put into `left_out` as it was."""
+    for document in documents:
+        reduced = leave_out(document, names) if names else None
+        left_out.append((document, reduced))
+        yield document if reduced is None else reduced.document
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +203,7 @@ def run(
     from_: str | None = None,
     types: str | None = None,
     min_score: float | None = None,
+    skip: str = "",
     reject: Reject = formats.raise_rejected,
     progress: Callable[[int], None] = lambda size: None,
 ) -> Counter[str]:
@@ -185,7 +218,7 @@ def run(
         What the output's format could not hold, as counts by kind.
     """
     reader = _Reader(job.inputs, from_, reject)
-    found = annotated(reader, recognizer, types=types, min_score=min_score, reject=reject)
+    found = annotated(reader, recognizer, types=types, min_score=min_score, skip=skip, reject=reject)
 
     def told() -> Iterator[Document]:
         for document in found:

@@ -58,6 +58,10 @@ def annotate(
     min_score: Annotated[
         float | None, typer.Option(help="Leave out mentions with a lower score; else as the model says.", min=0, max=1)
     ] = None,
+    skip: Annotated[
+        str,
+        typer.Option(metavar="PARTS", help="Parts that get no mentions, such as references,table (kinds of passages)."),
+    ] = "",
     decoding: Annotated[
         str, typer.Option(help="Of a generative model: marks (faithful) or generate (as in the paper).")
     ] = "marks",
@@ -114,6 +118,7 @@ def annotate(
                     from_=from_,
                     types=types,
                     min_score=min_score,
+                    skip=skip,
                     reject=_nothing if dry_run else rejects,
                     progress=step,
                 )
