@@ -14,6 +14,7 @@ import typer
 from biomark import __version__
 from biomark.cli import bench, data, knowledge, models
 from biomark.cli.annotation import annotate, convert
+from biomark.cli.common import say
 from biomark.cli.data import demonstrations, invent
 from biomark.cli.models import export, train
 from biomark.cli.scoring import compare, evaluate, reproduce
@@ -54,5 +55,5 @@ def main() -> None:
     try:
         app(prog_name="biomark")
     except (BiomarkError, OSError) as error:
-        typer.echo(f"biomark: {error}", err=True)
+        say(f"biomark: {error}")
         sys.exit(2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ import typer
 
 from biomark import completion
 from biomark.errors import FormatError, MissingExtraError, UsageError
+from biomark.formats.display import visible
 from biomark.spans import Rejected
 
 if TYPE_CHECKING:
@@ -30,12 +32,12 @@ class Rejects:
     def __call__(self, rejected: Rejected) -> None:
         """Tell of one."""
         self.count += 1
-        typer.echo(f"rejected: {rejected}", err=True)
+        say(f"rejected: {rejected}")
 
     def exit(self) -> None:
         """End the command with status 1 if anything was rejected."""
         if self.count:
-            typer.echo(f"{self.count} rejected, all else is done", err=True)
+            say(f"{self.count} rejected, all else is done")
             raise typer.Exit(1)
 
 
@@ -50,13 +52,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 def tell(notes: Iterable[str]) -> None:
     """What a reader of the results should know."""
     for note in notes:
-        typer.echo(f"note: {note}", err=True)
+        say(f"note: {note}")
 
 
 def tell_lost(lost: Mapping[str, int]) -> None:
     """What could not be written or used, by kind."""
     for what, count in lost.items():
-        typer.echo(f"left out: {count} {what}", err=True)
+        say(f"left out: {count} {what}")
 
 
 def check_output(output: Path, inputs: Iterable[str]) -> None:
@@ -73,7 +75,18 @@ def check_record(file: Path | None) -> None:
 
 def print_json(facts: object, *, indent: int | None = None) -> None:
     """One JSON value on standard output."""
-    typer.echo(json.dumps(facts, indent=indent, ensure_ascii=False))
+    # JSON's own escapes leave some control characters of terminals as they are.
+    typer.echo(
+        re.sub(
+            "[\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]",
+            _escaped,
+            json.dumps(facts, indent=indent, ensure_ascii=False),
+        )
+    )
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
 
 
 def write_record(file: Path, facts: object) -> None:
@@ -88,15 +101,25 @@ def print_out(shown: RenderableType) -> None:
     """A table or the like, on standard output; wider than the terminal if words would be cut otherwise."""
     from rich.console import Console
     from rich.measure import Measurement
+    from rich.segment import Segment, Segments
 
     console = Console(markup=False)
     least = Measurement.get(console, console.options.update(width=_WIDEST), shown).minimum
-    Console(width=max(console.width, least), markup=False).print(shown)
+    wide = Console(width=max(console.width, least), markup=False)
+    pieces = (
+        Segment(piece.text if piece.control else visible(piece.text), piece.style) for piece in wide.render(shown)
+    )
+    wide.print(Segments(pieces), end="")
 
 
 def say(message: str) -> None:
     """A line on standard error, so that standard output has results alone."""
-    typer.echo(message, err=True)
+    echo(message, err=True)
+
+
+def echo(line: str, *, err: bool = False) -> None:
+    """A line with signs in place of control characters: what files hold must not command a terminal."""
+    typer.echo(visible(line), err=err)
 
 
 def needs_extra(module: str, extra: str) -> Any:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from biomark.cli.common import Json, Rejects, print_json, print_out, say, tell
+from biomark.cli.common import Json, Rejects, echo, print_json, print_out, say, tell
 from biomark.entity_types import parse_type_map, parse_types
 
 if TYPE_CHECKING:
@@ -58,39 +58,53 @@ def evaluate(
     if report:
         seen = evaluation.surface_forms(corpora.read_corpus(training, reject=rejects)) if training else None
         page = evaluation.write_report(found, report, system=Path(predicted).name, seen=seen)
-        typer.echo(f"report: {page}", err=True)
+        say(f"report: {page}")
     _show(evaluation.evaluation_json(found) if json_ else evaluation.evaluation_table(found), found.signature)
     rejects.exit()
 
 
 def compare(
     gold: Annotated[str, typer.Argument(help=_GOLD)],
-    a: Annotated[str, typer.Argument(help="The same documents with the mentions of one system.")],
-    b: Annotated[str, typer.Argument(help="The same with those of another one.")],
+    systems: Annotated[
+        list[str], typer.Argument(metavar="A B...", help="The same documents with the mentions of each system.")
+    ],
     *,
     types: _ScoredTypes = None,
     type_map: _TypeMap = None,
     corpus_style: _CorpusStyle = "standard",
     from_gold: Annotated[str | None, typer.Option(help="The format of GOLD.")] = None,
-    from_predicted: Annotated[str | None, typer.Option(help="The format of A and B.")] = None,
+    from_predicted: Annotated[str | None, typer.Option(help="The format of the systems' files.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write DIR/index.html with the systems side by side.")
+    ] = None,
     json_: Json = False,
 ) -> None:
-    """Test whether the F1 of two systems differs (paired permutation test)."""
+    """Two systems or more side by side, and whether they differ from the first one (paired permutation test)."""
     from biomark import corpora, evaluation
 
     rejects = Rejects()
     reference = tuple(corpora.read_corpus(gold, from_gold, reject=rejects))
     found = evaluation.compare(
         reference,
-        *(evaluation.read_predicted(name, reference, from_predicted, reject=rejects) for name in (a, b)),
+        *(evaluation.read_predicted(name, reference, from_predicted, reject=rejects) for name in systems),
+        names=_distinct(systems),
         types=parse_types(types) if types else (),
         type_map=parse_type_map(type_map or []),
         style=corpus_style,
         corpus=gold,
     )
     tell(found.notes)
+    if report:
+        say(f"report: {evaluation.write_comparison(found, report)}")
     _show(evaluation.comparison_json(found) if json_ else evaluation.comparison_table(found), found.signature)
     rejects.exit()
+
+
+def _distinct(files: Sequence[str]) -> list[str]:
+    """Files as names of systems: without folders unless two are called alike; one that comes again is numbered."""
+    short = [Path(file).name or file for file in files]
+    names = short if len(set(short)) == len(short) else list(files)
+    return [f"{name} ({names[: n + 1].count(name)})" if name in names[:n] else name for n, name in enumerate(names)]
 
 
 def _show(result: RenderableType | Mapping[str, object], signature: str) -> None:
@@ -99,7 +113,7 @@ def _show(result: RenderableType | Mapping[str, object], signature: str) -> None
         print_json(result)
         return
     print_out(result)
-    typer.echo(signature)
+    echo(signature)
 
 
 def reproduce(

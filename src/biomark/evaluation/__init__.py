@@ -1,12 +1,14 @@
 """Evaluation: gold and predicted mentions → counts → scores with intervals → report.
 
-`evaluate` scores one system and `compare` tests two; both take documents and return figures with
+`evaluate` scores one system and `compare` sets several side by side; both take documents and return figures with
 a signature that says what was scored. docs/evaluation.md explains each score by an example.
 """
 
 from __future__ import annotations
 
 from biomark.evaluation.calibration import Calibration
+from biomark.evaluation.comparison import Comparison, Difference, Differences, compare
+from biomark.evaluation.comparison_report import write_comparison
 from biomark.evaluation.counts import Counts, Tally, gather
 from biomark.evaluation.identifiers import Accuracy, IdentifierTally, gather_identifiers
 from biomark.evaluation.inputs import read_predicted
@@ -15,14 +17,11 @@ from biomark.evaluation.output import comparison_json, comparison_table, evaluat
 from biomark.evaluation.pairs import Gold, Pair
 from biomark.evaluation.report import write_report
 from biomark.evaluation.scores import (
-    Comparison,
-    Difference,
     Evaluation,
     IdentifierScores,
     Score,
     Scores,
     Signature,
-    compare,
     evaluate,
     score,
 )
@@ -34,6 +33,7 @@ __all__ = [
     "Comparison",
     "Counts",
     "Difference",
+    "Differences",
     "Evaluation",
     "Gold",
     "IdentifierScores",
@@ -57,5 +57,6 @@ __all__ = [
     "read_predicted",
     "score",
     "surface_forms",
+    "write_comparison",
     "write_report",
 ]

@@ -7,7 +7,7 @@ test therefore cost additions only.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -95,6 +95,14 @@ class Tally:
     def table(self) -> NDArray[np.int64]:
         """int64 (documents, 1 + types, schemes, 4): `counts` after their sum over types."""
         return np.concatenate([self.counts.sum(axis=1, keepdims=True), self.counts], axis=1)
+
+    def with_types(self, types: tuple[str, ...]) -> Tally:
+        """The same with a row for each of `types`, among which its own are."""
+        counts = np.zeros((len(self.counts), len(types), *self.counts.shape[2:]), dtype=np.int64)
+        counts[:, [types.index(type) for type in self.types]] = self.counts
+        nothing = dict.fromkeys(SCHEMAS, SchemaCounts())
+        by_type = {type: self.semeval_by_type.get(type, nothing) for type in types}
+        return replace(self, types=types, counts=counts, semeval_by_type=by_type)
 
 
 def gather(pairs: Iterable[Pair], types: Sequence[str] = ()) -> Tally:

@@ -13,11 +13,13 @@ from rich.table import Table
 
 from biomark.entity_types import label
 from biomark.evaluation.calibration import Calibration
+from biomark.evaluation.comparison import LETTERS, Comparison, Difference, Differences
 from biomark.evaluation.counts import SCHEMES
 from biomark.evaluation.identifiers import Accuracy
 from biomark.evaluation.mistakes import count_kinds
-from biomark.evaluation.scores import Comparison, Difference, Evaluation, IdentifierScores, Score, Scores
+from biomark.evaluation.scores import Evaluation, IdentifierScores, Score, Scores
 from biomark.evaluation.semeval import SchemaCounts
+from biomark.formats.display import visible
 
 T = TypeVar("T")
 
@@ -39,10 +41,17 @@ def evaluation_json(evaluation: Evaluation) -> Json:
 
 
 def comparison_json(comparison: Comparison) -> Json:
-    """The object that `biomark compare --json` prints: F1 of A and B, B - A, and the p-value."""
+    """The object that `biomark compare --json` prints; docs/evaluation.md lists its keys."""
+    names = list(comparison.systems)
     return {
-        **_differences_json(comparison.overall),
-        "types": {type: _differences_json(differences) for type, differences in comparison.types.items()},
+        **_differences_json(comparison.differences[0]),
+        "systems": [
+            {"name": name, **_schemes_json(found.overall), "types": _types_json(found)}
+            for name, found in comparison.systems.items()
+        ],
+        "differences": [
+            {"a": names[found.a], "b": names[found.b], **_differences_json(found)} for found in comparison.differences
+        ],
         "notes": list(comparison.notes),
         "signature": comparison.signature,
     }
@@ -59,7 +68,7 @@ def evaluation_table(evaluation: Evaluation) -> Group:
     if evaluation.overall.identifiers:
         told += "\nids: mentions with identifiers; doc ids: distinct identifiers of a document"
     table = _table("type", "scheme", "P", "R", "F1", "95 % interval", "tp", "fp", "fn", caption=told)
-    rows = [("all types", evaluation.overall), *named_types(evaluation.types)]
+    rows = _all_rows(evaluation.overall, evaluation.types)
     for name, scores in rows:
         for scheme, score in _named_scores(scores).items():
             shares = (_percent(share) for share in (score.precision, score.recall, score.f1))
@@ -76,18 +85,35 @@ def evaluation_table(evaluation: Evaluation) -> Group:
 def named_types(rows: Mapping[str, T]) -> list[tuple[str, T]]:
     """What there is of each type, under its label; types of one label keep their own names."""
     labels = Counter(map(label, rows))
-    return [(label(type) if labels[label(type)] == 1 else type, found) for type, found in rows.items()]
+    return [(visible(label(type) if labels[label(type)] == 1 else type), found) for type, found in rows.items()]
 
 
-def comparison_table(comparison: Comparison) -> Table:
-    """A row for each scheme of all types together and of each type; F1 in percent."""
-    table = _table("type", "scheme", "F1 of A", "F1 of B", "B - A", "p")
-    for name, differences in [("all types", comparison.overall), *named_types(comparison.types)]:
+def comparison_table(comparison: Comparison) -> Group:
+    """The scores of each system under its letter, and the differences of all others from A; in percent."""
+    letters = dict(zip(comparison.systems, LETTERS, strict=False))
+    told = "\n".join(f"{letter}: {visible(name)}" for name, letter in letters.items())
+    scores = _table("type", "scheme", "system", "P", "R", "F1", "95 % interval", caption=told)
+    rows = {name: dict(_all_rows(found.overall, found.types)) for name, found in comparison.systems.items()}
+    for type in next(iter(rows.values())):
         for scheme in SCHEMES:
-            found = differences[scheme]
-            change = f"{100 * found.difference:+.2f}"
-            table.add_row(name, scheme, _percent(found.a), _percent(found.b), change, f"{found.p:.4f}")
-    return table
+            for name, letter in letters.items():
+                score = _named_scores(rows[name][type])[scheme]
+                shares = (_percent(share) for share in (score.precision, score.recall, score.f1))
+                scores.add_row(type, scheme, letter, *shares, f"{_percent(score.low)} – {_percent(score.high)}")
+    told = "won, lost: documents in which the system is better or worse than A"
+    changes = _table("type", "scheme", "F1", "difference", "95 % interval", "p", "won", "lost", caption=told)
+    for found in comparison.differences:
+        for type, differences in _all_rows(found.overall, found.types):
+            for scheme in SCHEMES:
+                one = differences[scheme]
+                interval = f"{_points(one.low)} – {_points(one.high)}"
+                numbers = (_points(one.difference), interval, f"{one.p:.4f}", str(one.won), str(one.lost))
+                changes.add_row(type, scheme, f"{LETTERS[found.b]} - {LETTERS[found.a]}", *numbers)
+    return Group(scores, changes)
+
+
+def _all_rows(overall: T, types: Mapping[str, T]) -> list[tuple[str, T]]:
+    return [("all types", overall), *named_types(types)]
 
 
 def _named_scores(scores: Scores) -> dict[str, Score]:
@@ -168,10 +194,31 @@ def _schema_json(counts: SchemaCounts) -> Json:
     return {**asdict(counts), "precision": counts.precision, "recall": counts.recall, "f1": counts.f1}
 
 
-def _differences_json(differences: Mapping[str, Difference]) -> Json:
+def _schemes_json(scores: Scores) -> Json:
+    return {"strict": _score_json(scores.strict), "partial": _score_json(scores.partial)}
+
+
+def _types_json(found: Evaluation) -> Json:
+    return {type: _schemes_json(scores) for type, scores in found.types.items()}
+
+
+def _differences_json(found: Differences) -> Json:
+    def schemes(differences: Mapping[str, Difference]) -> Json:
+        return {scheme: _difference_json(one) for scheme, one in differences.items()}
+
+    return {**schemes(found.overall), "types": {type: schemes(one) for type, one in found.types.items()}}
+
+
+def _difference_json(found: Difference) -> Json:
     return {
-        scheme: {"a": found.a, "b": found.b, "difference": found.difference, "p": found.p}
-        for scheme, found in differences.items()
+        "a": found.a,
+        "b": found.b,
+        "difference": found.difference,
+        "interval": [found.low, found.high],
+        "p": found.p,
+        "won": found.won,
+        "lost": found.lost,
+        "documents": found.documents,
     }
 
 
@@ -188,3 +235,7 @@ def _table(type: str, scheme: str | None, *numbers: str, caption: str | None = N
 
 def _percent(share: float) -> str:
     return f"{100 * share:.2f}"
+
+
+def _points(difference: float) -> str:
+    return f"{100 * difference:+.2f}"

@@ -18,14 +18,7 @@ from biomark.evaluation.identifiers import LEVELS, Accuracy, IdentifierTally, ga
 from biomark.evaluation.mistakes import Mistake
 from biomark.evaluation.pairs import Gold, Pair
 from biomark.evaluation.semeval import SchemaCounts
-from biomark.evaluation.significance import (
-    RESAMPLES,
-    SEED,
-    SHUFFLES,
-    bootstrap_intervals,
-    permutation_p_values,
-    precision_recall_f1,
-)
+from biomark.evaluation.significance import RESAMPLES, SEED, bootstrap_intervals, precision_recall_f1
 from biomark.spans import Document
 
 _CATALOGUE_NAME = re.compile(r"(\w+):([\w+]+)")
@@ -160,36 +153,6 @@ class Evaluation:
     calibration: Calibration | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """F1 of two systems, and how likely a difference as large is if they were equally good.
-
-    Attributes:
-        a: F1 of the first system.
-        b: F1 of the second one.
-        p: the two-sided p-value of the permutation test.
-    """
-
-    a: float
-    b: float
-    p: float
-
-    @property
-    def difference(self) -> float:
-        """How much better the second system is."""
-        return self.b - self.a
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Two systems beside each other: a `Difference` for each scheme, overall and by type."""
-
-    overall: Mapping[str, Difference]
-    types: Mapping[str, Mapping[str, Difference]]
-    signature: str
-    notes: tuple[str, ...] = field(default=())
-
-
 def evaluate(
     gold: Iterable[Document],
     predicted: Iterable[Document],
@@ -284,54 +247,3 @@ def _table_scores(table: NDArray[np.int64], signatures: Sequence[Signature]) -> 
         return Score(precision, recall, f1, low, high, Counts(*totals[row, column].tolist()), str(signatures[column]))
 
     return [[one(row, column) for column in range(len(signatures))] for row in range(table.shape[1])]
-
-
-def compare(
-    gold: Iterable[Document],
-    a: Iterable[Document],
-    b: Iterable[Document],
-    *,
-    types: Sequence[str] = (),
-    type_map: Mapping[str, str] | None = None,
-    style: str = "standard",
-    corpus: str = "",
-) -> Comparison:
-    """Test whether two systems differ; the arguments are those of `evaluate`.
-
-    Raises:
-        SpanError: if the texts of a document differ.
-        UsageError: as for `evaluate`.
-    """
-    notes: list[str] = []
-    reference = Gold(gold, types=types, type_map=type_map, style=style, tell=notes.append)
-
-    def tally(name: str, predicted: Iterable[Document]) -> Tally:
-        pairs = reference.pair(predicted, tell=lambda note: notes.append(f"{name}: {note}"))
-        return gather(pairs, reference.types)
-
-    tally_a, tally_b = tally("A", a), tally("B", b)
-    names = tuple(sorted({*tally_a.types, *tally_b.types}))
-    table_a, table_b = (_with_types(t, names) for t in (tally_a, tally_b))
-    f1_a, f1_b = (precision_recall_f1(table.sum(axis=0))[..., 2] for table in (table_a, table_b))
-    p_values = permutation_p_values(table_a, table_b)
-
-    def differences(row: int) -> dict[str, Difference]:
-        return {
-            scheme: Difference(*(float(numbers[row, column]) for numbers in (f1_a, f1_b, p_values)))
-            for column, scheme in enumerate(SCHEMES)
-        }
-
-    return Comparison(
-        differences(0),
-        {type: differences(row) for row, type in enumerate(names, 1)},
-        str(Signature.of(reference, names, corpus, f"permutation,shuffles={SHUFFLES},seed={SEED}")),
-        tuple(notes),
-    )
-
-
-def _with_types(tally: Tally, types: tuple[str, ...]) -> NDArray[np.int64]:
-    """`tally.table()` with a row for each of `types`."""
-    table = tally.table()
-    wide = np.zeros((len(table), 1 + len(types), *table.shape[2:]), dtype=np.int64)
-    wide[:, [0, *(1 + types.index(type) for type in tally.types)]] = table
-    return wide

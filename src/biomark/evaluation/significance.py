@@ -49,16 +49,48 @@ def bootstrap_intervals(
         (..., 2): the lower and the upper end. A single document gives an interval of no width:
         it says nothing of other documents.
     """
+    drawn = _resampled(table, resamples, seed)
+    return _ends(precision_recall_f1(drawn)[..., 2], level)
+
+
+def bootstrap_differences(
+    table_a: NDArray[np.int64],
+    table_b: NDArray[np.int64],
+    *,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+    seed: int = SEED,
+) -> NDArray[np.float64]:
+    """Percentile intervals of F1 of B minus F1 of A, each resample being of the same documents for both.
+
+    Args:
+        table_a: (documents, ..., 4) counts of one system.
+        table_b: those of the other one, for the same documents.
+        resamples: how many times to draw.
+        level: the share of resamples inside the interval.
+        seed: the same seed gives the same interval.
+
+    Returns:
+        (..., 2): the lower and the upper end.
+    """
+    drawn = precision_recall_f1(_resampled(np.stack([table_a, table_b], axis=1), resamples, seed))[..., 2]
+    return _ends(drawn[:, 1] - drawn[:, 0], level)
+
+
+def _resampled(table: NDArray[np.int64], resamples: int, seed: int) -> NDArray[np.float64]:
+    """(resamples, ..., 4): sums over as many documents as there are, drawn with replacement."""
     documents = len(table)
     if not documents:
-        return np.zeros((*table.shape[1:-1], 2))
+        return np.zeros((resamples, *table.shape[1:]))
     flat = table.reshape(documents, -1).astype(np.float64)
     generator = np.random.default_rng(seed)
     shares = np.full(documents, 1 / documents)
     sums = [generator.multinomial(documents, shares, size=size) @ flat for size in _chunks(resamples, documents)]
-    drawn = np.concatenate(sums).reshape(resamples, *table.shape[1:])
-    ends = np.quantile(precision_recall_f1(drawn)[..., 2], [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return np.moveaxis(ends, 0, -1)
+    return np.concatenate(sums).reshape(resamples, *table.shape[1:])
+
+
+def _ends(drawn: NDArray[np.float64], level: float) -> NDArray[np.float64]:
+    return np.moveaxis(np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0), 0, -1)
 
 
 def permutation_p_values(
@@ -85,7 +117,7 @@ def permutation_p_values(
     observed = np.abs(_difference(total_a, total_b))
     generator = np.random.default_rng(seed)
     as_large = np.ones(observed.shape)
-    for size in _chunks(shuffles, documents):
+    for size in _chunks(shuffles, max(swap.shape)):
         swapped = generator.integers(0, 2, size=(size, documents)).astype(np.float64)
         moved = (swapped @ swap).reshape(size, *total_a.shape)
         # Sums of equal counts can differ in the last bits of their F1.
@@ -102,7 +134,12 @@ def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.
 
 
 def _chunks(draws: int, documents: int) -> Iterator[int]:
-    """Sizes that add up to `draws`, each of which fits the memory."""
+    """Sizes that add up to `draws`, each of which fits the memory.
+
+    Args:
+        draws: how many there are.
+        documents: or numbers of each draw, if these are more.
+    """
     size = max(1, _CELLS // max(1, documents))
     while draws > 0:
         yield min(size, draws)

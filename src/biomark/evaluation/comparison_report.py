@@ -1,0 +1,131 @@
+"""The report of a comparison: one HTML page with the systems side by side, in figures and in each sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from string import Template
+from typing import TypeVar
+
+from biomark.evaluation.comparison import Comparison, Differences
+from biomark.evaluation.counts import SCHEMES
+from biomark.evaluation.excerpts import excerpt_json, excerpts
+from biomark.evaluation.mistakes import count_kinds
+from biomark.evaluation.output import named_types
+from biomark.evaluation.report import (
+    axis_start,
+    escape,
+    interval,
+    interval_plot,
+    page_part,
+    percent,
+    script_json,
+    write_page,
+)
+from biomark.evaluation.scores import Scores
+
+T = TypeVar("T")
+
+
+def write_comparison(comparison: Comparison, folder: Path) -> Path:
+    """Write `index.html`, which needs nothing beside it and no network.
+
+    Args:
+        comparison: from `biomark.evaluation.compare`.
+        folder: is made if it is not there.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        FormatError: if it cannot be written.
+    """
+    return write_page(folder, render_comparison(comparison))
+
+
+def render_comparison(comparison: Comparison) -> str:
+    """The page's text; see `write_comparison`."""
+    names = list(comparison.systems)
+    mistakes = [found.mistakes for found in comparison.systems.values()]
+    start = axis_start(comparison.systems.values())
+    return Template(page_part("comparison.html")).substitute(
+        systems=escape(" · ".join(names)),
+        first=escape(names[0]),
+        corpus=escape(comparison.corpus or "gold"),
+        headline=_headline(comparison),
+        notes="".join(f"<li>{escape(note)}</li>" for note in comparison.notes),
+        axis=f"F1 with its interval, {start} to 100",
+        scores=_score_rows(comparison, start),
+        differences="".join(_difference_rows(names, one) for one in comparison.differences),
+        classes=_class_rows(comparison),
+        signature=escape(comparison.signature),
+        style=page_part("report.css"),
+        script=page_part("report.js"),
+        data=script_json(names, [excerpt_json(excerpt) for excerpt in excerpts(mistakes)]),
+    )
+
+
+def _headline(comparison: Comparison) -> str:
+    """Strict F1 of each system."""
+    rows = ((name, found.overall.strict) for name, found in comparison.systems.items())
+    cells = (
+        (f"{escape(name)}, strict F1", percent(score.f1), f"95 % interval {interval(score)}") for name, score in rows
+    )
+    return "".join(f"<div><dt>{name}</dt><dd><b>{f1}</b> {more}</dd></div>" for name, f1, more in cells)
+
+
+def _score_rows(comparison: Comparison, start: int) -> str:
+    """For all types together and each one, a row for each system."""
+    of_types = {name: dict(_rows(found.overall, found.types)) for name, found in comparison.systems.items()}
+    types = next(iter(of_types.values()))
+    return "".join(
+        _score_row(type, name, rows[type], start, first=number == 0)
+        for type in types
+        for number, (name, rows) in enumerate(of_types.items())
+    )
+
+
+def _rows(overall: T, types: Mapping[str, T]) -> Iterable[tuple[str, T]]:
+    """All types, then each one unless it is the only one."""
+    return [("all types", overall), *(named_types(types) if len(types) > 1 else [])]
+
+
+def _score_row(type: str, system: str, scores: Scores, start: int, *, first: bool) -> str:
+    shares = []
+    for score in (scores.strict, scores.partial):
+        shares += [percent(score.precision), percent(score.recall), f"<b>{percent(score.f1)}</b>"]
+    cells = "".join(f"<td>{cell}</td>" for cell in (*shares, interval_plot(f"{type}, {system}", scores, start)))
+    return f'<tr><th scope="row">{escape(type) if first else ""}</th><th scope="row">{escape(system)}</th>{cells}</tr>'
+
+
+def _difference_rows(names: list[str], found: Differences) -> str:
+    rows = []
+    for type, by_scheme in _rows(found.overall, found.types):
+        for scheme in SCHEMES:
+            one = by_scheme[scheme]
+            cells = (
+                scheme,
+                f"<b>{points(one.difference)}</b>",
+                f"{points(one.low)} – {points(one.high)}",
+                f"{one.p:.4f}",
+                f"{one.won:,}",
+                f"{one.lost:,}",
+                f"{one.documents - one.won - one.lost:,}",
+            )
+            heads = "".join(f'<th scope="row">{escape(head)}</th>' for head in (type, names[found.b]))
+            rows.append(f"<tr>{heads}" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    return "".join(rows)
+
+
+def points(difference: float) -> str:
+    """A difference of shares in points, with its sign."""
+    return f"{100 * difference:+.1f}"
+
+
+def _class_rows(comparison: Comparison) -> str:
+    rows = []
+    for name, found in comparison.systems.items():
+        counts = [*count_kinds(found.mistakes).values(), len(found.mistakes)]
+        cells = "".join(f"<td>{count:,}</td>" for count in counts)
+        rows.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
+    return "".join(rows)
