@@ -54,6 +54,13 @@ def test_parts_that_are_removed_leave_nothing_behind() -> None:
     assert without(DOCUMENT, []) is DOCUMENT
 
 
+def test_an_edit_over_a_border_is_the_first_ones() -> None:
+    changed = edited(DOCUMENT, [Edit(Span(10, 20), "new")])
+    assert changed.text == "TNF-α in anew was high."
+    assert [span.of(changed.text) for span in changed.sentences] == ["TNF-α in anew", " was high."]
+    assert mentions(changed) == [("gene", "TNF-α")]
+
+
 @pytest.mark.parametrize("spans", [[Span(3, 5), Span(0, 2)], [Span(0, 3), Span(2, 4)], [Span(29, 31)]])
 def test_edits_have_to_be_in_order_apart_and_inside(spans: list[Span]) -> None:
     with pytest.raises(SpanError, match="document 1: edits must be"):

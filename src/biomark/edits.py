@@ -24,7 +24,7 @@ def edited(document: Document, edits: Sequence[Edit]) -> Document:
 
     A mention around an edit grows or shrinks with it, and one that is an edit's span becomes the new text. Mentions
     are left out that lie elsewhere inside an edit's span, reach over one of its edges or lose a part; so are passages
-    and sentences of which nothing is left, alternatives, and relations.
+    and sentences of which nothing is left. Of two passages or sentences that share an edit the first has the new text.
 
     Args:
         document: stays as it is.
@@ -43,9 +43,8 @@ def edited(document: Document, edits: Sequence[Edit]) -> Document:
         text=moves.text,
         passages=tuple(replace(p, span=s) for p in document.passages if (s := moves.moved(p.span))),
         sentences=tuple(s for sentence in document.sentences if (s := moves.moved(sentence))),
-        entities=tuple(moved for entity in document.entities if (moved := moves.entity(entity))),
-        alternatives=(),
-        relations=(),
+        entities=moves.entities(document.entities),
+        alternatives=moves.entities(document.alternatives),
     )
 
 
@@ -72,24 +71,27 @@ class _Moves:
         self.text = "".join((*pieces, text[at:]))
 
     def moved(self, span: Span) -> Span | None:
-        """The span; an end inside an edit goes to that of the new text. None if nothing is left."""
-        start, end = self._place(span.start, 0), self._place(span.end, 1)
+        """The span; an edge inside an edit goes to the end of the new text. None if nothing is left."""
+        start, end = self._place(span.start), self._place(span.end)
         return Span(start, end) if start < end else None
 
-    def entity(self, entity: Entity) -> Entity | None:
-        """The mention, or None if it is left out."""
+    def entities(self, entities: Iterable[Entity]) -> tuple[Entity, ...]:
+        """The mentions, but for those that are left out."""
+        return tuple(moved for entity in entities if (moved := self._entity(entity)))
+
+    def _entity(self, entity: Entity) -> Entity | None:
         spans = [None if self._cuts(span) else self.moved(span) for span in entity.spans]
         kept = tuple(span for span in spans if span)
         return replace(entity, spans=kept) if len(kept) == len(spans) else None
 
-    def _place(self, at: int, side: int) -> int:
+    def _place(self, at: int) -> int:
         n = bisect_right(self._starts, at) - 1
         if n < 0:
             return at
         span = self._edits[n].span
         if at >= span.end:
             return self._new[n][1] + at - span.end
-        return self._new[n][side if at > span.start else 0]
+        return self._new[n][at > span.start]
 
     def _cuts(self, span: Span) -> bool:
         """Whether an edit that is not the whole span takes in its first or last edge."""

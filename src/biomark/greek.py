@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from functools import lru_cache
 
 _NAME = re.compile(r"GREEK (?:SMALL|CAPITAL) LETTER (?:FINAL )?(\w+)")
 _SYMBOL = re.compile(r"GREEK (?:CAPITAL )?(\w+) SYMBOL")  # ϕ, ϑ, ϵ, which formulas have
+
+
+LETTERS = "αβγδεζηθικλμνξοπρστυφχψω"
 
 
 @lru_cache(maxsize=1 << 12)
@@ -21,3 +25,7 @@ def spelled_out(letter: str) -> str:
     if match is None:
         return ""
     return "lambda" if match[1] == "LAMDA" else match[1].lower()  # Unicode's own spelling
+
+
+NAMES: Mapping[str, str] = {spelled_out(letter): letter for letter in LETTERS}
+"""The small letters by their names."""

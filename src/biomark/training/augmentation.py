@@ -146,7 +146,7 @@ def swapped(document: Document, pools: Pools, chance: random.Random) -> Document
         if key not in table:
             table[key] = chance.choice(pools.own[entity.type]).text
         edits.append(Edit(entity.extent, _like(table[key], text)))
-    return edited(document, edits)
+    return replace(edited(document, edits), alternatives=(), relations=())  # they are about the old names
 
 
 def _like(name: str, mention: str) -> str:
