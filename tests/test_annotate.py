@@ -117,10 +117,10 @@ def test_several_inputs_into_one_output(first: Path, second: Path, tmp_path: Pat
     written = list(formats.read(out))
     assert [d.id for d in written] == ["1", "2", "3"]
     assert mentions(written[0]) == [
-        ("Aspirin", "Chemical"),
-        ("asthma", "Disease"),
-        ("ALOX5", "Gene"),
-        ("zileuton", "Chemical"),
+        ("Aspirin", "chemical"),
+        ("asthma", "disease"),
+        ("ALOX5", "gene"),
+        ("zileuton", "chemical"),
     ]
     assert len(rejects) == 1
     assert rejects[0].document_id == "2"

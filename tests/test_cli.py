@@ -25,7 +25,7 @@ Biomark = Callable[..., Outcome]
 
 ABSTRACT = "7|t|Asthma and aspirin\n7|a|TNF-α in asthma.\n\n"
 ANNOTATED = ABSTRACT.removesuffix("\n") + (
-    "7\t0\t6\tAsthma\tDisease\n7\t11\t18\taspirin\tChemical\n7\t19\t24\tTNF-α\tGene\n7\t28\t34\tasthma\tDisease\n\n"
+    "7\t0\t6\tAsthma\tdisease\n7\t11\t18\taspirin\tchemical\n7\t19\t24\tTNF-α\tgene\n7\t28\t34\tasthma\tdisease\n\n"
 )
 
 
@@ -185,7 +185,7 @@ def test_a_folder_without_text_holds_no_document(biomark: Biomark) -> None:
 
 def test_convert_between_streams(biomark: Biomark) -> None:
     done = biomark("convert", "-", "-", "--from", "pubtator", "--to", "terminal", stdin=ANNOTATED.encode())
-    assert "[Asthma|Disease] and [aspirin|Chemical]" in done.out
+    assert "[Asthma|disease] and [aspirin|chemical]" in done.out
     done = biomark("convert", "-", "-", "--to", "terminal", stdin=b"")
     assert (done.status, "--from" in done.err) == (2, True)
 
@@ -252,7 +252,7 @@ def test_an_interrupt_leaves_no_half_file() -> None:
         ("biomark annotate --types gene,dis", {"gene,disease"}),
         ("biomark annotate --model def", {"default"}),
         ("biomark annotate --model op", {"openai:"}),
-        ("biomark convert --from pub", {"pubtator"}),
+        ("biomark convert --from pub", {"pubannotation", "pubtator"}),
     ],
 )
 def test_the_shell_completes_formats_types_and_models(

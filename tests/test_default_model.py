@@ -50,8 +50,8 @@ def test_the_examples_are_marked(biomark: Callable[..., Outcome]) -> None:
     shown = biomark("annotate", ROOT / "examples" / "abstracts.pubtator", "-o", "-")
     assert shown.status == 0
     rows = [line.split("\t") for line in shown.out.splitlines() if "\t" in line]
-    assert {"zileuton", "doxorubicin"} <= {row[3].lower() for row in rows if row[4] == "Chemical"}
-    assert {"breast cancer", "asthma"} <= {row[3].lower() for row in rows if row[4] == "Disease"}
+    assert {"zileuton", "doxorubicin"} <= {row[3].lower() for row in rows if row[4] == "chemical"}
+    assert {"breast cancer", "asthma"} <= {row[3].lower() for row in rows if row[4] == "disease"}
 
 
 def test_a_document_is_read_the_same_whatever_stands_beside_it() -> None:

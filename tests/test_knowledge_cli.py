@@ -103,8 +103,8 @@ def test_the_default_model_and_a_dictionary(biomark: Biomark) -> None:
     text = b"Aspirin for hay fever and a cog."
     done = biomark("annotate", "--model", "default+dictionary", "--store", "my.store", stdin=text)
     found = {tuple(e["spans"][0]): (e["type"], e.get("ids", [])) for e in json.loads(done.out)["entities"]}
-    assert found[0, 7] == ("Chemical", [])
-    assert found[12, 21] == ("Disease", ["DOID:1"])
+    assert found[0, 7] == ("chemical", [])
+    assert found[12, 21] == ("disease", ["DOID:1"])
     assert found[28, 31] == ("gadget", ["user:gadget/cog"])
 
 

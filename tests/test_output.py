@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from biomark import formats
 from biomark.entity_types import entity_types
-from biomark.formats.display import DEEPEST, PALETTE, Colours, layered, paragraphs, pieces, visible
+from biomark.formats.display import DEEPEST, PALETTE, Colours, layered, paragraphs, pieces
 from biomark.formats.terminal import BASIC, INDEXED
+from biomark.screen import visible
 from biomark.spans import Document, Entity, Infons, Passage, Relation, Span
 from conftest import contrast
 

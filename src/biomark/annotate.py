@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from biomark import corpora, formats
-from biomark.entity_types import parse_types, with_spelled_types
+from biomark.entity_types import one_of, parse_types
 from biomark.errors import FormatError, UsageError
 from biomark.formats import Reject, Source
 from biomark.sections import LeftOut, leave_out
@@ -26,8 +26,6 @@ Item = str | Path | Document
 Input = Path | str | None
 """A file or folder, a split of the catalogue (`str`), or standard input (None)."""
 
-# What a screen shows keeps biomark's own names of types.
-_FOR_PEOPLE = ("html", "terminal")
 # These put the mentions into files of their own, so that a stream cannot hold them.
 _SEVERAL_FILES = ("brat", "bc2gm")
 
@@ -80,6 +78,8 @@ def annotated(
 ) -> Iterator[Document]:
     """The documents with the mentions that the recognizer finds; see `annotate`."""
     wanted = parse_types(types if isinstance(types, str) else ",".join(types)) if types is not None else None
+    if wanted is not None and recognizer.types is not None:
+        wanted = tuple(one_of(type, recognizer.types) for type in wanted)
     if recognizer.types is not None and (unknown := [t for t in wanted or () if t not in recognizer.types]):
         raise UsageError(f"the model does not know {', '.join(unknown)}; it finds {', '.join(recognizer.types)}")
     if min_score is not None and not 0.0 <= min_score <= 1.0:
@@ -222,10 +222,10 @@ def run(
 
     def told() -> Iterator[Document]:
         for document in found:
-            yield document if job.format in _FOR_PEOPLE else with_spelled_types(document, job.format)
+            yield document
             progress(reader.position())
 
-    return formats.write(told(), sys.stdout.buffer if job.output is None else job.output, job.format)
+    return formats.write(told(), sys.stdout.buffer if job.output is None else job.output, job.format, reject=reject)
 
 
 class _Reader:

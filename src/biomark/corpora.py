@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from biomark import formats
-from biomark.entity_types import with_canonical_types
+from biomark.entity_types import distinct, with_canonical_types
 from biomark.errors import CorpusError, UsageError
 from biomark.formats import Reject, raise_rejected
 from biomark.spans import Document, Rejected
@@ -192,16 +192,18 @@ def read_corpus(corpus: str, format: str | None = None, *, reject: Reject = rais
     return read_split(corpus, reject=reject)
 
 
-def corpus_types(corpus: str) -> tuple[str, ...]:
+def corpus_types(corpus: str, names: Iterable[str] = ()) -> tuple[str, ...]:
     """The types that a corpus annotates; of a file, those that occur in it, for which it is read.
 
     Args:
         corpus: as for `read_corpus`.
+        names: spellings of types, which those of a file may differ from in case; the result has these.
     """
     if not _is_file(corpus):
         return parse_split(corpus)[0].types
-    documents = map(with_canonical_types, read_corpus(corpus, reject=_ignore))
-    return tuple(dict.fromkeys(entity.type for document in documents for entity in document.entities))
+    names = tuple(names)
+    documents = (with_canonical_types(document, names=names) for document in read_corpus(corpus, reject=_ignore))
+    return distinct(entity.type for document in documents for entity in document.entities)
 
 
 def wanted_types(corpora: Iterable[str], types: Sequence[str] | None) -> dict[str, tuple[str, ...]]:
@@ -212,7 +214,7 @@ def wanted_types(corpora: Iterable[str], types: Sequence[str] | None) -> dict[st
     """
     wanted = {}
     for corpus in corpora:
-        annotated = corpus_types(corpus)
+        annotated = corpus_types(corpus, types or ())
         wanted[corpus] = tuple(type for type in annotated if types is None or type in types)
         if not wanted[corpus]:
             raise UsageError(f"{corpus} annotates {', '.join(annotated) or 'nothing'}, none of the types asked for")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 
@@ -21,8 +21,6 @@ class EntityType:
     definition: str
     guideline: str
     aliases: tuple[str, ...]
-    spelling: str
-    formats: Mapping[str, str] = field(default_factory=dict)
 
 
 @cache
@@ -37,10 +35,18 @@ def canonical(name: str) -> str:
     return _aliases().get(_key(name), name)
 
 
-def spelling(name: str, format: str) -> str:
-    """How a format spells one of biomark's types; an unknown name stays as it is."""
-    entity_type = entity_types().get(name)
-    return entity_type.formats.get(format, entity_type.spelling) if entity_type else name
+def one_of(name: str, names: Iterable[str]) -> str:
+    """The one of `names` that is biomark's name of a type or differs from it in case alone; else biomark's name."""
+    own = canonical(name)
+    return {known.casefold(): known for known in names}.get(own.casefold(), own)
+
+
+def distinct(names: Iterable[str]) -> tuple[str, ...]:
+    """The names without those that differ from an earlier one in case alone."""
+    found: dict[str, str] = {}
+    for name in names:
+        found.setdefault(name.casefold(), name)
+    return tuple(found.values())
 
 
 def label(name: str) -> str:
@@ -55,7 +61,7 @@ def parse_types(names: str) -> tuple[str, ...]:
     Raises:
         UsageError: if the list names none.
     """
-    types = tuple(dict.fromkeys(canonical(name.strip()) for name in names.split(",") if name.strip()))
+    types = distinct(canonical(name.strip()) for name in names.split(",") if name.strip())
     if not types:
         raise UsageError("--types names no type; write for instance --types disease,chemical")
     return types
@@ -76,19 +82,25 @@ def parse_type_map(pairs: list[str]) -> dict[str, str]:
     return type_map
 
 
-def with_canonical_types(document: Document, type_map: Mapping[str, str] | None = None) -> Document:
-    """The document with biomark's names of its types; `type_map` (spelling in the file → name) goes first."""
+def with_canonical_types(
+    document: Document, type_map: Mapping[str, str] | None = None, names: Iterable[str] = ()
+) -> Document:
+    """The document with biomark's names of its types.
+
+    Args:
+        type_map: spelling in the file → name; goes first.
+        names: spellings of a user's own types, which those of the document may differ from in case.
+    """
+    given = type_map or {}
+    folded = {spelling.casefold(): name for spelling, name in given.items()}
+    known = {name.casefold(): name for name in names}
 
     def name(type: str) -> str:
-        other = (type_map or {}).get(type)
-        return canonical(other or type) if other != type else type  # mapped to itself it is kept apart
+        other = given.get(type, folded.get(type.casefold(), type))
+        own = other if given.get(other) == other else canonical(other)  # mapped to itself it is kept apart
+        return known.setdefault(own.casefold(), own)
 
     return replace(document, entities=tuple(replace(e, type=name(e.type)) for e in document.entities))
-
-
-def with_spelled_types(document: Document, format: str) -> Document:
-    """The document with its types as a format spells them."""
-    return replace(document, entities=tuple(replace(e, type=spelling(e.type, format)) for e in document.entities))
 
 
 @cache

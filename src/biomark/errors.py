@@ -16,9 +16,14 @@ A single bad document is not an error: readers and recognizers hand it over as a
 
 from __future__ import annotations
 
+from biomark.screen import visible
+
 
 class BiomarkError(Exception):
-    """The base of all errors; its message says what happened, where, and what to do."""
+    """The base of all errors; its message says what happened, where, and what to do, and is safe for a terminal."""
+
+    def __str__(self) -> str:
+        return visible(super().__str__())
 
 
 class UsageError(BiomarkError):

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from biomark.screen import visible
+
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
@@ -33,13 +35,13 @@ def progress_bar(
 
     known = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn()) if total else (SpinnerColumn(),)
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         *known,
         TextColumn(f"{{task.fields[documents]:,}} {unit}{{task.fields[rate]}}"),
     )
     console = Console(stderr=True)
     with Progress(*columns, console=console, redirect_stdout=False) as bar:
-        task = bar.add_task(description, total=total or None, documents=0, rate="")
+        task = bar.add_task(visible(description), total=total or None, documents=0, rate="")
         documents = 0
 
         def step(done: int) -> None:
@@ -65,14 +67,14 @@ def download_bar(*, shown: bool) -> Iterator[Callable[[str, int, int | None], No
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=Console(stderr=True), redirect_stdout=False) as bar:
         tasks: dict[str, TaskID] = {}
 
         def step(url: str, done: int, total: int | None) -> None:
             task = tasks.get(url)
             if task is None:
-                task = tasks[url] = bar.add_task(url.rpartition("/")[2], total=total)
+                task = tasks[url] = bar.add_task(visible(url.rpartition("/")[2]), total=total)
             bar.update(task, completed=done, total=total)
 
         yield step

@@ -13,6 +13,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -198,7 +199,7 @@ def from_corpora(
     wanted = wanted_types(corpora, types)
     for corpus in corpora:
         yield from demonstrations(
-            map(with_canonical_types, read_corpus(corpus, reject=reject)),
+            map(partial(with_canonical_types, names=wanted[corpus]), read_corpus(corpus, reject=reject)),
             wanted[corpus],
             guidelines=guidelines,
             form=form,

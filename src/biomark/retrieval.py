@@ -100,8 +100,10 @@ def examples(
     return (
         example
         for corpus in corpora
-        for document in map(with_canonical_types, read_corpus(corpus, reject=reject))
-        for example in _examples(document, wanted[corpus], Counter() if lost is None else lost)
+        for document in read_corpus(corpus, reject=reject)
+        for example in _examples(
+            with_canonical_types(document, names=wanted[corpus]), wanted[corpus], Counter() if lost is None else lost
+        )
     )
 
 

@@ -2,7 +2,7 @@
 
 Offsets are half-open intervals of Unicode code points: `text[span.start:span.end]` is the
 mention. Formats that count otherwise (bytes, UTF-16 units, inclusive ends, no white space)
-convert at their edge. This module uses the standard library only.
+convert at their edge. This module uses the standard library, and two modules that do.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numbers import Real
 from typing import Any
 
 from biomark.errors import SpanError
+from biomark.screen import visible
 from biomark.values import NO_INFONS, Infons, filled, infons_of, of_form, put, text_of, tuple_of, whole
 
 
@@ -356,7 +357,7 @@ class Rejected:
 
     Attributes:
         reason: what is wrong and what to do, as a sentence without a full stop.
-        raw: the line or answer as it was found (shortened by `__str__`, not here).
+        raw: the line or answer as it was found (shortened and without control characters in `__str__`, not here).
         document_id: the document, where it is known.
         source: the file's name, where there is one.
         line: the line in that file, counted from 1.
@@ -382,7 +383,7 @@ class Rejected:
         parts.append(self.reason)
         raw = " ".join(self.raw[:200].split("\n"))
         raw = raw if len(raw) <= 120 else raw[:117] + "..."
-        return ": ".join(parts) + (f" [{raw}]" if raw else "")
+        return visible(": ".join(parts).replace("\n", " ") + (f" [{raw}]" if raw else ""))
 
 
 class Apart:

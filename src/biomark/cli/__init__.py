@@ -14,7 +14,7 @@ import typer
 from biomark import __version__
 from biomark.cli import bench, data, knowledge, models
 from biomark.cli.annotation import annotate, convert
-from biomark.cli.common import say
+from biomark.cli.common import echo, say
 from biomark.cli.data import demonstrations, invent
 from biomark.cli.models import export, train
 from biomark.cli.scoring import compare, evaluate, reproduce
@@ -31,7 +31,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"biomark {__version__}")
+        echo(f"biomark {__version__}")
         raise typer.Exit
 
 

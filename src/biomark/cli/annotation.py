@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from biomark import completion
-from biomark.cli.common import LLM, SERVERS, From, Progress, Rejects, To, check_record, say, tell_lost, write_record
+from biomark.cli.common import (
+    LLM,
+    SERVERS,
+    From,
+    Progress,
+    Rejects,
+    To,
+    check_record,
+    echo,
+    say,
+    tell_lost,
+    write_record,
+)
 from biomark.options import from_options, typer_options
 from biomark.settings import PromptOptions, ServerOptions
 from biomark.spans import Document, Rejected
@@ -86,7 +98,7 @@ def annotate(
     Without -o, mentions are shown in the terminal; a pipe gets the input's format (jsonl for plain text).
     """
     if not inputs and sys.stdin.isatty():
-        typer.echo(context.get_help())
+        echo(context.get_help())
         raise typer.Exit(2)
     from biomark import models
     from biomark.annotate import input_named, plan, run, size
@@ -99,7 +111,7 @@ def annotate(
     rejects, lost = Rejects(), Counter[str]()
     check_record(record)
     prompts, server = from_options(PromptOptions, settings), from_options(ServerOptions, settings)
-    prompting = models.Prompting(prompts, server, typer.echo if dry_run else None, rejects)
+    prompting = models.Prompting(prompts, server, echo if dry_run else None, rejects)
     recognizer = models.load(model, models.Asking(decoding, drafter, batch), store, prompting)
     prompted = models.prompted(recognizer)
     if normalize is not None or identifiers or min_identifier_score is not None:
@@ -172,6 +184,6 @@ def convert(
                 yield document
                 step(source.position())
 
-        lost = formats.write(documents(), sys.stdout.buffer if output == "-" else output, to)
+        lost = formats.write(documents(), sys.stdout.buffer if output == "-" else output, to, reject=rejects)
     tell_lost(lost)
     rejects.exit()

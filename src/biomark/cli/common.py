@@ -13,7 +13,7 @@ import typer
 
 from biomark import completion
 from biomark.errors import FormatError, MissingExtraError, UsageError
-from biomark.formats.display import visible
+from biomark.screen import visible
 from biomark.spans import Rejected
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 
 _WIDEST = 10_000  # characters
+# What JSON need not escape and a terminal would obey.
+_UNSAFE = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class Rejects:
@@ -75,18 +77,8 @@ def check_record(file: Path | None) -> None:
 
 def print_json(facts: object, *, indent: int | None = None) -> None:
     """One JSON value on standard output."""
-    # JSON's own escapes leave some control characters of terminals as they are.
-    typer.echo(
-        re.sub(
-            "[\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]",
-            _escaped,
-            json.dumps(facts, indent=indent, ensure_ascii=False),
-        )
-    )
-
-
-def _escaped(match: re.Match[str]) -> str:
-    return f"\\u{ord(match[0]):04x}"
+    text = json.dumps(facts, indent=indent, ensure_ascii=False)
+    typer.echo(_UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
 
 
 def write_record(file: Path, facts: object) -> None:
@@ -105,21 +97,21 @@ def print_out(shown: RenderableType) -> None:
 
     console = Console(markup=False)
     least = Measurement.get(console, console.options.update(width=_WIDEST), shown).minimum
-    wide = Console(width=max(console.width, least), markup=False)
-    pieces = (
-        Segment(piece.text if piece.control else visible(piece.text), piece.style) for piece in wide.render(shown)
-    )
-    wide.print(Segments(pieces), end="")
+    console = Console(width=max(console.width, least), markup=False)
+    console.print(Segments(Segment(visible(s.text), s.style) for s in console.render(shown)), end="")
+
+
+def echo(message: str, *, err: bool = False) -> None:
+    """A line on standard output, or on standard error: the one way by which lines reach a terminal.
+
+    Whatever files have put into it, no control character of theirs is in it.
+    """
+    typer.echo(visible(message), err=err)
 
 
 def say(message: str) -> None:
     """A line on standard error, so that standard output has results alone."""
     echo(message, err=True)
-
-
-def echo(line: str, *, err: bool = False) -> None:
-    """A line with signs in place of control characters: what files hold must not command a terminal."""
-    typer.echo(visible(line), err=err)
 
 
 def needs_extra(module: str, extra: str) -> Any:

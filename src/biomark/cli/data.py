@@ -19,6 +19,7 @@ from biomark.cli.common import (
     Rejects,
     check_output,
     check_record,
+    echo,
     print_json,
     print_out,
     say,
@@ -88,7 +89,7 @@ def invent(
     inventor = Inventor(pool, wanted, from_options(InventionOptions, settings))
     tell_lost(lost + inventor.counts)
     if dry_run:
-        typer.echo(shown(inventor.request(0)[0]))
+        echo(shown(inventor.request(0)[0]))
         return
     formats.guess_format(output, writing=True)  # before anything is paid for
     chat = models.load_chat(model, models.Asking(), models.Prompting(server=from_options(ServerOptions, settings)))
@@ -100,10 +101,10 @@ def invent(
         write_record(record, inventor.facts(chat, found))
     say(f"{output}: {len(found.documents)} new sentences of {found.written} that the model wrote")
     for reason, count in found.thrown.items():
-        typer.echo(f"thrown away: {count} ({reason})", err=True)
-    typer.echo(str(chat.account), err=True)
+        say(f"thrown away: {count} ({reason})")
+    say(str(chat.account))
     if found.stopped is not None:
-        typer.echo(f"stopped: {found.stopped}", err=True)
+        say(f"stopped: {found.stopped}")
         raise typer.Exit(1)
     rejects.exit()
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from biomark.cli.common import Json, Rejects, check_output, needs_extra, print_json, print_out, say
+from biomark.cli.common import Json, Rejects, check_output, echo, needs_extra, print_json, print_out, say
 from biomark.errors import UsageError
 
 
@@ -81,7 +81,7 @@ def models_list(*, json_: Json = False) -> None:
         return
     for name, facts in rows.items():
         types = facts.get("types")
-        typer.echo(f"{name}: {', '.join(types) if isinstance(types, list) else '?'}  ({facts['folder']})")
+        echo(f"{name}: {', '.join(types) if isinstance(types, list) else '?'}  ({facts['folder']})")
 
 
 @app.command("show")

@@ -139,7 +139,7 @@ def reproduce(
     options = experiments.Options(work or experiments.WORK, model, base_url, anyway=anyway, text=text, say=say)
     if dry_run:
         for line in experiments.plan(experiment, scale, options):
-            typer.echo(line)
+            echo(line)
         return
     found = experiments.reproduce(experiment, scale, options)
     if output:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from biomark.entity_types import label
 from biomark.evaluation.mistakes import Mistake, form, sentence_of, shown
-from biomark.formats.display import shortened, visible
+from biomark.formats.display import shortened
+from biomark.screen import visible
 from biomark.sentences import with_sentences
 from biomark.spans import Document, Entity, Span
 

@@ -19,7 +19,7 @@ from biomark.evaluation.identifiers import Accuracy
 from biomark.evaluation.mistakes import count_kinds
 from biomark.evaluation.scores import Evaluation, IdentifierScores, Score, Scores
 from biomark.evaluation.semeval import SchemaCounts
-from biomark.formats.display import visible
+from biomark.screen import visible
 
 T = TypeVar("T")
 

@@ -90,6 +90,7 @@ class Gold:
             raise UsageError(f"no corpus style {style!r}; there are {', '.join(STYLES)}")
         self.style = style
         self._type_map = type_map
+        self._names: dict[str, str] = {type.casefold(): type for type in types}
         self._documents: dict[str, Document] = {}
         for document in documents:
             if document.id in self._documents:
@@ -176,10 +177,14 @@ class Gold:
         return tuple(entity for entity in entities if self._is_scored(entity.type))
 
     def _named(self, document: Document) -> Document:
-        """The document with biomark's names of types; `ALTGENE` is an alternative of `GENE`."""
+        """The document with biomark's names of types, a user's own as gold spells them first; `ALTGENE` is an
+        alternative of `GENE`."""
+        names = self._names.values()
         others = tuple(replace(e, type=e.type.removeprefix("ALT")) for e in document.alternatives)
-        others = with_canonical_types(replace(document, entities=others), self._type_map).entities
-        document = with_canonical_types(replace(document, alternatives=others), self._type_map)
+        others = with_canonical_types(replace(document, entities=others), self._type_map, names).entities
+        document = with_canonical_types(replace(document, alternatives=others), self._type_map, names)
+        for entity in document.entities:
+            self._names.setdefault(entity.type.casefold(), entity.type)
         if self.style == "bc2gm":
             document = replace(
                 document,

@@ -17,7 +17,7 @@ from biomark.evaluation.excerpts import excerpt_json, excerpts
 from biomark.evaluation.mistakes import Kind, Mistake, count_kinds, form, shown
 from biomark.evaluation.output import named_types
 from biomark.evaluation.scores import Evaluation, Score, Scores
-from biomark.formats.display import visible
+from biomark.screen import visible
 
 _KINDS = {
     Kind.MISSING: "a gold mention that no prediction of its type overlaps",

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from biomark.errors import FormatError
+from biomark.screen import visible
 from biomark.spans import Document, Rejected
 
 Reject = Callable[[Rejected], None]
@@ -172,6 +173,13 @@ class Source:
         return raw.removeprefix(codecs.BOM_UTF8)
 
 
+class _Visible(io.TextIOWrapper):
+    """Text for a terminal, without control characters of the documents."""
+
+    def write(self, text: str, /) -> int:
+        return super().write(visible(text))
+
+
 class Sink:
     """A file, a folder or an open stream, as a writer sees it."""
 
@@ -180,7 +188,7 @@ class Sink:
         self._stream = stream
 
     @contextmanager
-    def open(self, path: Path | None = None) -> Iterator[IO[str]]:
+    def open(self, path: Path | None = None, *, styled: bool = False) -> Iterator[IO[str]]:
         """Text to write to, in UTF-8 with `\\n` ends; compressed if the name ends in `.gz`.
 
         A file is written beside its place and moved there at the end, so that a run that dies
@@ -188,10 +196,13 @@ class Sink:
 
         Args:
             path: a file other than the sink's own (formats of several files).
+            styled: whether what is written has escape sequences of our own; else a terminal gets none.
         """
         target = path or self.path
         if target is None:
-            handle = io.TextIOWrapper(self._stream or sys.stdout.buffer, encoding="utf-8", newline="\n")
+            stream = self._stream or sys.stdout.buffer
+            kind = _Visible if stream.isatty() and not styled else io.TextIOWrapper
+            handle = kind(stream, encoding="utf-8", newline="\n")
             try:
                 yield handle
             finally:

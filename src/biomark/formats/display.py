@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,7 +30,6 @@ PALETTE = (
 )
 DEEPEST = 8  # mentions that are shown over one place
 LONGEST_TYPE = 60  # code points of a type's name that are shown beside each of its mentions
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]|\r(?!\n)")
 
 
 class Colours:
@@ -45,7 +43,7 @@ class Colours:
 
     def place(self, type: str) -> int:
         """The place of a type in `PALETTE`."""
-        return self._places.setdefault(canonical(type), len(self._places)) % len(PALETTE)
+        return self._places.setdefault(canonical(type).casefold(), len(self._places)) % len(PALETTE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +149,6 @@ def words_of(entity: Entity, text: str, most: int) -> str:
         words.append(text[span.start : min(span.end, span.start + left)])
         left -= len(words[-1]) + 1
     return shortened(" ".join(words) + (" …" if len(words) < len(entity.spans) else ""), most)
-
-
-def visible(text: str) -> str:
-    """The text with a symbol in place of each control character, so that none reaches a terminal or a page.
-
-    Every code point stays one code point; tabs and line ends stay as they are.
-    """
-    return _CONTROL.sub(lambda match: chr(0x2400 + ord(match[0])) if match[0] < " " else "\ufffd", text)
 
 
 def _rest(text: str, start: int, end: int) -> Iterator[tuple[str, Span]]:

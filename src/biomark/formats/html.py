@@ -24,9 +24,9 @@ from biomark.formats.display import (
     paragraphs,
     pieces,
     shortened,
-    visible,
     words_of,
 )
+from biomark.screen import visible
 from biomark.spans import Document, Entity
 
 _LONGEST_TITLE = 500  # characters: a mention in parts has its title at each of them

@@ -21,7 +21,7 @@ def writable(
     """
     seen: dict[int, int] = {}  # the hash of an id, and the number behind the last one like it
     for given in documents:
-        id = _own_id(given.id, seen)
+        id = given.id if format.read is None else _own_id(given.id, seen)  # for people, ids may repeat
         add(lost, "ids that another document has (written as ID-2, ID-3 …)", id != given.id)
         document = replace(given, id=id) if id != given.id else given
         problem = format.refuses(document, sink) if format.refuses is not None else None

@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from biomark.formats.base import Format, Sink
-from biomark.formats.display import LONGEST_TYPE, PALETTE, Colours, Piece, paragraphs, pieces, shortened, visible
+from biomark.formats.display import LONGEST_TYPE, PALETTE, Colours, Piece, paragraphs, pieces, shortened
+from biomark.screen import visible
 from biomark.spans import Apart, Document, Entity
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None
     """Write each document with a head of its own; see the module. Nothing is counted in `lost`."""
     from rich.console import Console
 
-    with sink.open() as out:
+    with sink.open(styled=True) as out:
         console = Console(file=out, highlight=False, markup=False, emoji=False)
         if not console.is_terminal and "COLUMNS" not in os.environ:
             console.soft_wrap = True
@@ -103,7 +104,8 @@ class _Painter:
         head.append(self.text(document.id, "bold underline"))
         for type, count in sorted(Counter(entity.type for entity in document.entities).items()):
             head.append("  ")
-            head.append(self.text(f" {count} {type} ", self._style(type)) if self._coloured else f"{count} {type}")
+            counted = self.text(f" {count} {type} ", self._style(type))
+            head.append(counted if self._coloured else self.text(f"{count} {type}", ""))
         if hidden:
             head.append(self.text(f"  {hidden} inside or across others, not shown", "dim italic"))
         return head

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from biomark.entity_types import canonical
+from biomark.entity_types import with_canonical_types
 from biomark.recognizers import Annotated
 from biomark.spans import Document
 
@@ -20,10 +20,9 @@ class GivenRecognizer:
     ) -> Iterator[Annotated]:
         """See `biomark.recognizers.Recognizer`; an entity without a score is kept whatever `min_score` is."""
         for document in documents:
-            entities = (replace(entity, type=canonical(entity.type)) for entity in document.entities)
             kept = tuple(
                 entity
-                for entity in entities
+                for entity in with_canonical_types(document, names=types or ()).entities
                 if (types is None or entity.type in types)
                 and (entity.score is None or entity.score >= (min_score or 0))
             )

@@ -133,7 +133,7 @@ class Examples:
         self._mentions: dict[str, tuple[Listed, ...]] = {}
         learnt: set[str] = set()
         for name in recipe.train:
-            annotated = corpora.corpus_types(name)
+            annotated = corpora.corpus_types(name, recipe.types)
             learnt.update(annotated)
             self._add(name, tuple(type in annotated for type in recipe.types), reject)
         self._kept.clear()
@@ -156,7 +156,8 @@ class Examples:
 
     def _read(self, name: str, reject: Reject) -> Sequence[Document]:
         """The documents of a training split without what the splits to leave out share with it."""
-        documents = list(map(with_canonical_types, corpora.read_corpus(name, reject=reject)))
+        read = corpora.read_corpus(name, reject=reject)
+        documents = [with_canonical_types(document, names=self._recipe.types) for document in read]
         if self._others is None:
             return documents
         if name in self._kept:
@@ -298,7 +299,7 @@ def guidelines_of(recipe: TaggingRecipe) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for name in recipe.train if recipe.corpus_heads else ():
         corpus = corpus_name(name)
-        found[corpus] = tuple(dict.fromkeys((*found.get(corpus, ()), *corpora.corpus_types(name))))
+        found[corpus] = tuple(dict.fromkeys((*found.get(corpus, ()), *corpora.corpus_types(name, recipe.types))))
     return found
 
 

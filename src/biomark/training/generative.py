@@ -30,6 +30,7 @@ from transformers.trainer_callback import PrinterCallback
 from biomark import corpora, formats, prompts
 from biomark.decoding.engine import Decoder
 from biomark.decoding.vocabulary import Vocabulary
+from biomark.entity_types import distinct
 from biomark.errors import UsageError
 from biomark.formats import Reject
 from biomark.machine import multiplies_bf16, versions
@@ -138,7 +139,7 @@ def with_types(recipe: GenerativeRecipe) -> GenerativeRecipe:
     if recipe.types:
         return recipe
     known = (type for name in recipe.train if not _is_demonstrations(name) for type in corpora.corpus_types(name))
-    return replace(recipe, types=tuple(dict.fromkeys(known)))
+    return replace(recipe, types=distinct(known))
 
 
 # Data

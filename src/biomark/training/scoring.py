@@ -61,11 +61,12 @@ def read_devel(
     """
     found = []
     for name in names:
-        annotated = corpora.corpus_types(name)
+        annotated = corpora.corpus_types(name, types)
         scored = tuple(type for type in annotated if not types or type in types)
         if not scored:
             raise UsageError(f"{name} annotates {', '.join(annotated) or 'nothing'}, none of {', '.join(types)}")
-        documents = list(map(with_canonical_types, corpora.read_corpus(name, reject=reject)))
+        read = corpora.read_corpus(name, reject=reject)
+        documents = [with_canonical_types(document, names=annotated) for document in read]
         lost = 0
         if sentences:
             parts, lost = _sentences(documents)
