@@ -64,7 +64,7 @@ def test_types_of_one_label_have_rows_of_their_own(biomark: Callable, tmp_path: 
     out = biomark("evaluate", gold, predicted, "--report", tmp_path / "report").out
     assert re.findall(r"(my.type) +strict +([\d.]+)", out) == [("my type", "0.00"), ("my_type", "100.00")]
     compared = biomark("compare", gold, predicted, predicted).out
-    assert re.findall(r"(my.type) +strict", compared) == ["my type", "my_type"]
+    assert set(re.findall(r"(my.type) +strict", compared)) == {"my type", "my_type"}
     assert (tmp_path / "report" / "index.html").read_text("utf-8").count("my_type") >= 1
 
 
@@ -79,7 +79,76 @@ def test_compare_prints_one_json_object(biomark: Callable, files: tuple[Path, Pa
     found = json.loads(biomark("compare", files[0], files[1], files[0], "--json").out)
     assert (found["strict"]["a"], found["strict"]["b"], found["strict"]["difference"]) == (0.5, 1.0, 0.5)
     assert 0 < found["types"]["disease"]["partial"]["p"] <= 1
+    assert (found["strict"]["won"], found["strict"]["lost"], found["strict"]["documents"]) == (1, 0, 1)
+    assert found["strict"]["interval"] == [0.5, 0.5]
+    assert [(system["name"], system["strict"]["precision"]) for system in found["systems"]] == [
+        ("out.pubtator", 0.5),
+        ("test.pubtator", 1.0),
+    ]
+    assert found["systems"][0]["types"]["disease"]["strict"]["recall"] == 0.5
+    assert found["differences"][0]["a"] == "out.pubtator"
     assert "B - A" in biomark("compare", files[0], files[1], files[0]).out
+
+
+def test_compare_takes_more_than_two_systems(biomark: Callable, files: tuple[Path, Path], tmp_path: Path) -> None:
+    again = tmp_path / "again" / "out.pubtator"
+    again.parent.mkdir()
+    again.write_bytes(files[1].read_bytes())
+    outcome = biomark("compare", files[0], files[1], files[0], again, again, "--report", tmp_path / "report")
+    assert outcome.status == 0
+    # Files of one name keep their folders, and one that comes twice is numbered.
+    assert [line.split(": ")[1].strip() for line in outcome.out.splitlines() if re.match("[A-D]: ", line)] == [
+        str(files[1]),
+        str(files[0]),
+        str(again),
+        f"{again} (2)",
+    ]
+    rows = re.findall(r"all types +strict +(\w(?: - \w)?) +([-+\d.]+) +([-+\d.]+)", outcome.out)
+    assert rows[0] == ("A", "50.00", "50.00")
+    assert [row[:2] for row in rows[4:]] == [("B - A", "+50.00"), ("C - A", "+0.00"), ("D - A", "+0.00")]
+    page = (tmp_path / "report" / "index.html").read_text("utf-8")
+    assert str(again) in page
+    assert "report: " in outcome.err
+
+
+def test_compare_needs_two_systems(biomark: Callable, files: tuple[Path, Path]) -> None:
+    outcome = biomark("compare", files[0], files[1])
+    assert (outcome.status, outcome.out) == (2, "")
+    assert "takes 2 to 26 systems, not 1" in outcome.err
+
+
+def test_where_no_document_matches_the_command_ends_with_an_error(
+    biomark: Callable, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    other = tmp_path / "other.pubtator"
+    other.write_text(files[1].read_text().replace("1|", "PMID1|").replace("1\t", "PMID1\t"))
+    for arguments in (("evaluate", files[0], other), ("compare", files[0], files[1], other)):
+        outcome = biomark(*arguments)
+        assert (outcome.status, outcome.out) == (2, "")
+        assert "gold has 1 (1), the predictions have 1 (PMID1)" in outcome.err
+
+
+def test_control_characters_of_files_do_not_reach_the_terminal(biomark: Callable, tmp_path: Path) -> None:
+    clear = "\x1b[2J\x9b31m"
+    gold, predicted = tmp_path / "gold.jsonl", tmp_path / "found.jsonl"
+    line = {"id": f"1{clear}", "text": f"gout {clear}", "entities": [{"spans": [[0, 4]], "type": f"disease{clear}"}]}
+    gold.write_text(json.dumps(line) + "\n" + json.dumps({**line, "id": f"2{clear}"}), "utf-8")
+    bad = {**line, "id": f"3{clear}", "entities": 5}
+    other = {**line, "entities": [{"spans": [[5, 6]], "type": "gene"}]}
+    predicted.write_text("\n".join(map(json.dumps, (other, bad))), "utf-8")
+    report = tmp_path / "report"
+    for command in (["evaluate", gold, predicted], ["compare", gold, predicted, gold]):
+        for more in ([], ["--json"], ["--report", report]):
+            outcome = biomark(*command, *more)
+            assert outcome.status == 1
+            assert not re.search("[\x1b\x7f-\x9f]", outcome.out + outcome.err)
+            assert "rejected: " in outcome.err
+            assert (
+                f"disease{clear}" in json.loads(outcome.out)["types"]
+                if more == ["--json"]
+                else "disease␛[2J" in outcome.out
+            )
+        assert not re.search("[\x1b\x7f-\x9f]|\\\\u00[19]", (report / "index.html").read_text("utf-8"))
 
 
 def test_texts_that_differ_end_the_command(biomark: Callable, files: tuple[Path, Path]) -> None:

@@ -244,6 +244,53 @@ def test_a_system_that_is_better_everywhere_differs_significantly() -> None:
     assert swapped.difference == pytest.approx(-found.overall["strict"].difference)
 
 
+def test_the_interval_of_a_difference_is_that_of_the_same_documents() -> None:
+    gold = _corpus(60)
+    a, b = _system(gold, 1), _system(gold, 2)
+    found = compare(gold, a, b).overall["strict"]
+    assert found.low < found.difference < found.high
+    swapped = compare(gold, b, a).overall["strict"]
+    assert (swapped.low, swapped.high) == pytest.approx((-found.high, -found.low))
+    same = compare(gold, a, a).overall["strict"]
+    assert (same.low, same.high, same.won, same.lost) == (0.0, 0.0, 0, 0)
+
+
+def test_documents_are_won_by_f1_then_by_fewer_errors() -> None:
+    gold = [document(ASTHMA, id="1"), document(ASTHMA, id="2"), document(id="3"), document(ASTHMA, id="4")]
+    a = [document(id="1"), document(ASTHMA, id="2"), document(ASTHMA, id="3"), document(ASTHMA, id="4")]
+    b = [document(ASTHMA, id="1"), document(ASTHMA, ASTHMA_AGAIN, id="2"), document(id="3"), document(ASTHMA, id="4")]
+    found = compare(gold, a, b).overall["strict"]
+    assert (found.won, found.lost, found.documents) == (2, 1, 4)
+    swapped = compare(gold, b, a).types["disease"]["strict"]
+    assert (swapped.won, swapped.lost) == (1, 2)
+
+
+def test_each_of_several_systems_has_the_scores_that_it_has_alone() -> None:
+    gold = _corpus(20)
+    systems = [_system(gold, seed) for seed in range(3)]
+    found = compare(gold, *systems)
+    assert list(found.systems) == ["A", "B", "C"]
+    for alone, beside in zip(systems, found.systems.values(), strict=True):
+        assert beside.overall == evaluate(gold, alone).overall
+        assert beside.types == evaluate(gold, alone).types
+    assert [(one.a, one.b) for one in found.differences] == [(0, 1), (0, 2)]
+    assert found.differences[1].overall == compare(gold, systems[0], systems[2]).overall
+    assert (found.overall, found.types) == (found.differences[0].overall, found.differences[0].types)
+
+
+@pytest.mark.parametrize(("names", "systems"), [(("x",), 2), (("x", "x"), 2), ((), 1), ((), 27)])
+def test_systems_need_names_of_their_own(names: tuple[str, ...], systems: int) -> None:
+    with pytest.raises(UsageError, match=r"a name of its own|2 to 26 systems"):
+        compare([document()], *[[document()]] * systems, names=names)
+
+
+def test_types_that_one_system_alone_predicts_are_compared_where_gold_has_none() -> None:
+    found = compare([document()], [document(ASTHMA)], [document(TNF)])
+    assert list(found.types) == ["disease", "gene"]
+    assert (found.overall["strict"].won, found.overall["strict"].lost) == (0, 0)
+    assert found.systems["A"].types["gene"].strict.counts == Counts(0, 0, 0)
+
+
 def test_the_p_value_of_two_documents_is_the_exact_one() -> None:
     """With two documents there are four ways to swap, two of which differ as much as the real one."""
     gold = [document(ASTHMA, id="1"), document(ASTHMA, id="2")]

@@ -105,8 +105,8 @@ def _difference_rows(names: list[str], found: Differences) -> str:
             one = by_scheme[scheme]
             cells = (
                 scheme,
-                f"<b>{points(one.difference)}</b>",
-                f"{points(one.low)} – {points(one.high)}",
+                f"<b>{_points(one.difference)}</b>",
+                f"{_points(one.low)} to {_points(one.high)}",
                 f"{one.p:.4f}",
                 f"{one.won:,}",
                 f"{one.lost:,}",
@@ -117,9 +117,9 @@ def _difference_rows(names: list[str], found: Differences) -> str:
     return "".join(rows)
 
 
-def points(difference: float) -> str:
+def _points(difference: float) -> str:
     """A difference of shares in points, with its sign."""
-    return f"{100 * difference:+.1f}"
+    return f"{100 * difference:+.1f}".replace("-", "−")
 
 
 def _class_rows(comparison: Comparison) -> str:

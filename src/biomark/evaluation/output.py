@@ -10,6 +10,7 @@ from typing import TypeVar
 from rich.box import SIMPLE_HEAD
 from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from biomark.entity_types import label
 from biomark.evaluation.calibration import Calibration
@@ -91,8 +92,8 @@ def named_types(rows: Mapping[str, T]) -> list[tuple[str, T]]:
 def comparison_table(comparison: Comparison) -> Group:
     """The scores of each system under its letter, and the differences of all others from A; in percent."""
     letters = dict(zip(comparison.systems, LETTERS, strict=False))
-    told = "\n".join(f"{letter}: {visible(name)}" for name, letter in letters.items())
-    scores = _table("type", "scheme", "system", "P", "R", "F1", "95 % interval", caption=told)
+    legend = Text("\n".join(f"{letter}: {visible(name)}" for name, letter in letters.items()))
+    scores = _table("type", "scheme", "system", "P", "R", "F1", "95 % interval")
     rows = {name: dict(_all_rows(found.overall, found.types)) for name, found in comparison.systems.items()}
     for type in next(iter(rows.values())):
         for scheme in SCHEMES:
@@ -106,10 +107,10 @@ def comparison_table(comparison: Comparison) -> Group:
         for type, differences in _all_rows(found.overall, found.types):
             for scheme in SCHEMES:
                 one = differences[scheme]
-                interval = f"{_points(one.low)} – {_points(one.high)}"
+                interval = f"{_points(one.low)} to {_points(one.high)}"
                 numbers = (_points(one.difference), interval, f"{one.p:.4f}", str(one.won), str(one.lost))
                 changes.add_row(type, scheme, f"{LETTERS[found.b]} - {LETTERS[found.a]}", *numbers)
-    return Group(scores, changes)
+    return Group(legend, scores, changes)
 
 
 def _all_rows(overall: T, types: Mapping[str, T]) -> list[tuple[str, T]]:
