@@ -10,7 +10,6 @@ from typing import TypeVar
 from rich.box import SIMPLE_HEAD
 from rich.console import Group
 from rich.table import Table
-from rich.text import Text
 
 from biomark.entity_types import label
 from biomark.evaluation.calibration import Calibration
@@ -92,7 +91,10 @@ def named_types(rows: Mapping[str, T]) -> list[tuple[str, T]]:
 def comparison_table(comparison: Comparison) -> Group:
     """The scores of each system under its letter, and the differences of all others from A; in percent."""
     letters = dict(zip(comparison.systems, LETTERS, strict=False))
-    legend = Text("\n".join(f"{letter}: {visible(name)}" for name, letter in letters.items()))
+    legend = Table.grid()
+    legend.add_column(no_wrap=True)
+    for name, letter in letters.items():
+        legend.add_row(f"{letter}: {visible(name)}")
     scores = _table("type", "scheme", "system", "P", "R", "F1", "95 % interval")
     rows = {name: dict(_all_rows(found.overall, found.types)) for name, found in comparison.systems.items()}
     for type in next(iter(rows.values())):
