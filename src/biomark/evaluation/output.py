@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TypeVar
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Group
 from rich.table import Table
 
@@ -91,10 +92,11 @@ def named_types(rows: Mapping[str, T]) -> list[tuple[str, T]]:
 def comparison_table(comparison: Comparison) -> Group:
     """The scores of each system under its letter, and the differences of all others from A; in percent."""
     letters = dict(zip(comparison.systems, LETTERS, strict=False))
+    lines = [f"{letter}: {visible(name)}" for name, letter in letters.items()]
     legend = Table.grid()
-    legend.add_column(no_wrap=True)
-    for name, letter in letters.items():
-        legend.add_row(f"{letter}: {visible(name)}")
+    legend.add_column(no_wrap=True, min_width=max(map(cell_len, lines)))  # Rich's own width would cut a long path
+    for line in lines:
+        legend.add_row(line)
     scores = _table("type", "scheme", "system", "P", "R", "F1", "95 % interval")
     rows = {name: dict(_all_rows(found.overall, found.types)) for name, found in comparison.systems.items()}
     for type in next(iter(rows.values())):
