@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,10 +16,13 @@ from tokenizers import Tokenizer
 from biomark import evaluation, formats
 from biomark.bench import spacy_ner
 from biomark.bench.engine import grammar, tokenizer_of
+from biomark.bench.robustness import AS_IT_IS, NOTES, Row, baselines, facts, robustness, writings
 from biomark.decoding.vocabulary import Vocabulary
 from biomark.errors import ModelError, UsageError
+from biomark.perturbation import PERTURBATIONS
+from biomark.recognizers import Annotated
 from biomark.spans import Document, Entity, Passage, Span
-from conftest import Outcome
+from conftest import Outcome, TermRecognizer
 
 SENTENCES = "1|t|Fever and cough were seen after aspirin\n1|a|No asthma. BRCA1 and fever, twice: fever.\n"
 MENTIONS = "1\t0\t5\tFever\tDisease\n1\t10\t15\tcough\tDisease\n1\t43\t49\tasthma\tDisease\n1\t61\t66\tfever\tDisease\n"
@@ -126,3 +131,77 @@ def test_the_engine_accepts_what_our_grammar_accepts(
             assert matcher.is_stopped()
         matcher = LLMatcher(engine, grammar(source, vocabulary))
         assert not matcher.consume_token(vocabulary.answer("patients", [])[0])
+
+
+TEXTS = (
+    "Aspirin-exacerbated respiratory disease and asthma.\nZileuton, not aspirin, eased TNF-α in it.",
+    "The affliction is asthma.\nALOX5 and TNF-alpha were high after zileuton.",
+)
+CASED = {"asthma": "disease", "affliction": "disease", "aspirin": "chemical", "zileuton": "chemical", "TNF-α": "gene"}
+
+
+class Cased:
+    """Marks words that are written just as it knows them."""
+
+    types: tuple[str, ...] | None = ("disease", "chemical", "gene")
+
+    def annotate(
+        self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
+    ) -> Iterator[Annotated]:
+        for document in documents:
+            places = [(m, type) for word, type in CASED.items() for m in re.finditer(rf"\b{word}\b", document.text)]
+            found = (Entity((Span(*m.span()),), type) for m, type in places if types is None or type in types)
+            yield Annotated(replace(document, entities=tuple(found)))
+
+
+def cases() -> list[Document]:
+    return [a.document for a in Cased().annotate([Document(str(n), text) for n, text in enumerate(TEXTS)])]
+
+
+def test_texts_are_scored_in_each_writing(tmp_path: Path) -> None:
+    lines: list[str] = []
+    both = {"any case": TermRecognizer(), "cased": Cased()}
+    rows = robustness(cases(), ["disease", "chemical"], both, notes=cases()[:1], progress=lines.append)
+    assert list(rows) == ["any case", "cased"]
+    assert set(rows["cased"]) == {AS_IT_IS, NOTES, *PERTURBATIONS}
+    assert rows["cased"][AS_IT_IS] == rows["cased"][NOTES] == Row(1.0, 1.0, 1.0)
+    assert rows["cased"]["upper case"] == Row(0.0, 0.0, 0.0, changed=5, found=0.0, found_before=1.0)
+    capitals = rows["any case"]["upper case"]
+    assert (capitals.found, capitals.found_before) == (0.8, 0.8)  # it does not know the affliction
+    assert rows["cased"]["ligatures"] == Row(1.0, 0.8, 0.8889, changed=1, found=0.0, found_before=1.0)
+    shown = facts(rows, cases(), ["disease", "chemical"], seed=0)
+    assert (shown["documents"], shown["mentions"]) == (2, 5)
+    assert len(lines) == 2 * (2 + len(PERTURBATIONS))
+    assert "cased, upper case: F1 0.000" in lines
+
+
+def test_writings_depend_on_the_seed_alone() -> None:
+    assert writings(cases(), 1) == writings(cases(), 1)
+    assert writings(cases(), 1) != writings(cases(), 2)
+
+
+def test_what_cannot_be_scored_is_told() -> None:
+    with pytest.raises(UsageError, match="no document to annotate"):
+        robustness([], ["disease"], {"cased": Cased()})
+    with pytest.raises(UsageError, match="cased knows none of species"):
+        robustness(cases(), ["species"], {"cased": Cased()})
+
+
+def test_baselines_are_trained_once(biomark: Callable[..., Outcome], tmp_path: Path) -> None:
+    file = tmp_path / "notes.pubtator"
+    notes(file, 24)
+    with pytest.raises(UsageError, match="no baseline 'hmm'; there are crf, spacy"):
+        baselines(["hmm"], [str(file)], ["disease"], tmp_path, reject=print)
+    settings = ("--documents", "4", "--train", file, "--folder", tmp_path / "kept", "--notes", file)
+    ways = ("--baselines", "crf", "--baselines", "spacy")
+    first = biomark("bench", "robustness", file, *settings, *ways)
+    assert first.status == 0, first
+    assert "a field over 48 sentences is trained" in first.err
+    found = json.loads(first.out.splitlines()[-1])
+    assert list(found["strict"]) == ["default", "crf", "spacy"]
+    assert found["documents"] == 4
+    assert found["strict"]["crf"]["as it is"]["f1"] == 1.0
+    assert "upper case" in first.out.split("{")[0]
+    again = biomark("bench", "robustness", file, *settings, *ways)
+    assert "is trained" not in again.err
+    assert json.loads(again.out.splitlines()[-1])["strict"] == found["strict"]

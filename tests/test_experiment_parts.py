@@ -16,10 +16,11 @@ from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 
+from biomark.bench import crf
 from biomark.cli.common import print_out
 from biomark.cli.scoring import _terminal_table
 from biomark.errors import ModelError, UsageError
-from biomark.experiments import crf, names, outcome
+from biomark.experiments import names, outcome
 from biomark.experiments.cells import Build, Reading, Result
 from biomark.experiments.data import BySentence, sentence_documents
 from biomark.experiments.figures import Point, intervals, lines, stacks

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from biomark.cli.common import Rejects, needs_extra, print_json, say
+from biomark.cli.common import Rejects, needs_extra, print_json, print_out, say
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from biomark.bench.robustness import Rows
 
 app = typer.Typer(help="Benchmarks beside what you would otherwise run.", no_args_is_help=True)
 
@@ -140,3 +145,49 @@ def bench_retrieval(
     found = bench.retrieval(asked, shown, sentences=sentences, model=embedder, drafter=drafter)
     print_json({**found, "corpus": corpus, "pools": splits})
     rejects.exit()
+
+
+@app.command("robustness")
+def bench_robustness(
+    corpus: Annotated[str, typer.Argument(help="A file, or a split of the catalogue.")] = "bc5cdr:devel",
+    *,
+    model: Annotated[list[str] | None, typer.Option(help="Repeatable; else the default model.")] = None,
+    documents: Annotated[int, typer.Option(help="How many, the first ones; 0: all.")] = 200,
+    notes: Annotated[Path | None, typer.Option(help="Annotated notes, such as a folder in brat format.")] = None,
+    baselines: Annotated[
+        list[str] | None, typer.Option(help="crf or spacy, trained for minutes where needed; repeatable.")
+    ] = None,
+    train: Annotated[
+        list[str] | None, typer.Option(help="What baselines learn from; repeatable. Else the corpus' train split.")
+    ] = None,
+    folder: Annotated[Path, typer.Option(help="Where baselines are kept.")] = Path("runs/robustness"),
+    seed: Annotated[int, typer.Option(help="Of the writings.")] = 0,
+) -> None:
+    """F1 on texts as they are, in capitals, with other signs, Greek letters, PDF noise or emoji, and on notes."""
+    from biomark import corpora, models
+    from biomark.bench import robustness as bench
+
+    rejects = Rejects()
+    read = list(corpora.read_corpus(corpus, reject=rejects))[: documents or None]
+    types = corpora.corpus_types(corpus)
+    recognizers = {name: models.load(name) for name in model or [models.DEFAULT]}
+    splits = train or [f"{corpus.partition(':')[0]}:train"]
+    recognizers |= bench.baselines(baselines or (), splits, types, folder, reject=rejects, progress=say)
+    others = list(corpora.read_corpus(str(notes), reject=rejects)) if notes else []
+    rows = bench.robustness(read, types, recognizers, notes=others, seed=seed, reject=rejects, progress=say)
+    print_out(_table(rows))
+    learnt = {"baselines_learnt_from": splits} if baselines else {}
+    print_json({**bench.facts(rows, read, types, seed=seed), "corpus": corpus, "notes": len(others), **learnt})
+    rejects.exit()
+
+
+def _table(rows: Rows) -> Table:
+    """Strict F1 by writing and recognizer, and of the changed mentions the share found before and after."""
+    from rich.table import Table
+
+    table = Table("text", *rows, *(f"changed, found ({name})" for name in rows))
+    for writing in next(iter(rows.values())):
+        its = [found[writing] for found in rows.values()]
+        changed = [f"{row.changed}: {row.found_before:.3f} → {row.found:.3f}" if row.changed else "" for row in its]
+        table.add_row(writing, *(f"{row.f1:.3f}" for row in its), *changed)
+    return table

@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from biomark import corpora, evaluation, formats, models
-from biomark.bench import spacy_ner
+from biomark.bench import crf, spacy_ner
 from biomark.errors import MissingExtraError, ModelError, UsageError
 from biomark.evaluation import Evaluation, Score
-from biomark.experiments import crf
 from biomark.experiments.data import (
     DRAW,
     BySentence,
