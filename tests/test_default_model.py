@@ -73,7 +73,8 @@ def test_odd_texts_do_no_harm(text: str) -> None:
     assert not found.rejected
 
 
-def test_the_readme_shows_what_comes_out(biomark: Callable[..., Outcome]) -> None:
+def test_the_readme_shows_what_comes_out(biomark: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)  # of pytest-xdist
     (block,) = re.findall(
         r"^\$ make demo\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL
     )
