@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from format_cases import parsed, written
 
 from biomark import formats
 from biomark.errors import FormatError
-from biomark.spans import Document, Entity, Infons, Passage, Relation, Span
+from biomark.spans import Document, Entity, Infons, Passage, Rejected, Relation, Span
 
 ANNOTATIONS = """T1	Disease 0 4;12 18	Gout attack
 T7	Drug 22 32	colchicine
@@ -81,12 +82,14 @@ def test_brat_needs_a_folder(tmp_path: Path) -> None:
 def test_text_folder(tmp_path: Path) -> None:
     (tmp_path / "b.txt").write_bytes("K\u00f6ln\r\n".encode())
     (tmp_path / "a.txt.gz").write_bytes(gzip.compress(b"zipped"))
-    (tmp_path / "c.txt").write_bytes(b"\xff\xfe")
+    (tmp_path / "c.txt").write_bytes(b"\xff\xfe\xff")
     (tmp_path / "notes.md").write_bytes(b"no text")
-    rejects: list[object] = []
+    rejects: list[Rejected] = []
     documents = list(formats.read(tmp_path, reject=rejects.append))
     assert [(d.id, d.text) for d in documents] == [("a", "zipped"), ("b", "K\u00f6ln\r\n")]
-    assert len(rejects) == 1
+    assert [Path(one.source or "").name for one in rejects] == ["c.txt", "notes.md"]
+    assert "bytes that are not utf-16" in rejects[0].reason
+    assert "is not read: no format goes with this name" in rejects[1].reason
     formats.write(documents, tmp_path / "out", "text")
     assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == {
         "a.txt": b"zipped",
@@ -106,6 +109,162 @@ def test_ids_that_are_no_file_names(id: str, tmp_path: Path) -> None:
     (path,) = (tmp_path / "out").iterdir()
     assert path.is_file()
     assert [d.id for d in formats.read(tmp_path / "out")] == [id]
+
+
+def test_a_folder_of_all_formats_in_any_case(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    (folder / "deep").mkdir(parents=True)
+    files = {
+        "A.PubTator": b"1|t|Gout\n1|a|\n",
+        "B.TXT": b"Plain text.",
+        "C.JSONL.GZ": gzip.compress(b'{"id": "j", "text": "Gout"}\n'),
+        "D.XML": b"<collection><document><id>x</id><passage><offset>0</offset><text>Gout</text></passage>"
+        b"</document></collection>",
+        "deep/e.txt": b"Gout",
+        "deep/e.ann": b"T1\tDisease 0 4\tGout\n",
+        "deep/f.ann": b"T1\tDisease 0 4\tGout\n",
+        "g.docx": b"PK\x03\x04",
+        "h.in": b"S1 IL-2\n",
+        "h.GENE.eval": b"S1|0 3|IL-2\n",
+        "broken.xml": b"<other></other>",
+        ".hidden.txt": b"no",
+        "annotation.conf": b"[entities]",
+        "z.jsonl.part": b'{"id": "z", "text": "z"}\n',
+        "z.jsonl.part.json": b"{}",
+    }
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    os.symlink(tmp_path / "gone.txt", folder / "link.txt")
+    rejects: list[Rejected] = []
+    found = list(formats.read(folder, reject=rejects.append))
+    assert [(d.id, len(d.entities)) for d in found] == [
+        ("1", 0), ("B", 0), ("j", 0), ("x", 0), ("deep/e", 1), ("S1", 1)
+    ]  # fmt: skip
+    assert [Path(one.source or "").name for one in rejects] == ["broken.xml", "f.txt", "g.docx", "link.txt"]
+    some = list(formats.read(folder, "jsonl", reject=rejects.append))
+    assert [d.id for d in some] == ["j"]
+    assert "A.PubTator" in str(rejects[4])
+    assert "does not end in .jsonl or .ndjson" in rejects[4].reason
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root reads everything")
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "a.txt").write_text("Gout")
+    (tmp_path / "closed").chmod(0)
+    rejects: list[Rejected] = []
+    assert [d.id for d in formats.read(tmp_path, reject=rejects.append)] == ["a"]
+    (tmp_path / "closed").chmod(0o700)
+    assert "closed" in str(rejects[0])
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le-bom", "utf-32", "utf-8-sig"])
+@pytest.mark.parametrize("name", ["a.pubtator", "a.txt", "a.jsonl", "a.json", "a.xml", "a.conll", "a.pubtator.gz"])
+def test_a_byte_order_mark_says_the_encoding(name: str, encoding: str, tmp_path: Path) -> None:
+    text, document = "TNF-α rises", Document("a", "TNF-α rises", (Passage(Span(0, 11), "title"),))
+    plain = tmp_path / "plain" / name.removesuffix(".gz")
+    if name == "a.txt":
+        plain.parent.mkdir()
+        plain.write_text(text)
+    else:
+        formats.write([document], plain)
+    content = plain.read_text("utf-8")
+    marked = "\ufeff" + content if encoding == "utf-16-le-bom" else content
+    data = marked.encode("utf-16-le" if encoding == "utf-16-le-bom" else encoding)
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    assert list(formats.read(tmp_path / name)) == list(formats.read(plain))
+
+
+@pytest.mark.parametrize("name", ["a.pubtator", "a.txt", "a.jsonl", "a.xml", "a.ann"])
+def test_an_encoding_that_is_named(name: str, tmp_path: Path) -> None:
+    document = Document("a", "Ménière and œdema €", (Passage(Span(0, 19), "title"),))
+    formats.write(
+        [document], tmp_path / "x" if name == "a.ann" else tmp_path / name, "brat" if name == "a.ann" else None
+    )
+    for path in tmp_path.rglob("a.*"):
+        path.write_bytes(path.read_bytes().decode().encode("cp1252"))
+    (path,) = tmp_path.rglob(name)
+    (found,) = formats.read(formats.Source(path, encoding="cp1252"))
+    assert found.text.rstrip("\n") == document.text
+    rejects: list[Rejected] = []
+    assert not list(formats.read(formats.Source(path, encoding="ascii"), reject=rejects.append))
+    assert rejects
+
+
+class Slow(io.RawIOBase):
+    """A pipe, which cannot be read again and gives a byte at a time."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+        piece, self.data = self.data[:1], self.data[1:]
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("name", ["gout.pubtator", "gout.bioc.xml", "gout.bioc.json", "gout.jsonl"])
+def test_a_stream_is_recognised_as_a_file_is(name: str, packed: bool) -> None:
+    golden = Path(__file__).parent.parent / "golden" / name
+    data = gzip.compress(golden.read_bytes()) if packed else golden.read_bytes()
+    for stream in (Slow(data), io.BytesIO(data)):
+        assert list(formats.read(stream)) == list(formats.read(golden))  # type: ignore[arg-type]
+    with pytest.raises(FormatError, match=r"begins as no format does; say --from"):
+        list(formats.read(io.BytesIO(b"Gout.\n")))
+
+
+def test_a_document_a_line(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_bytes("Gout.\r\n\n TNF-α \n\0\n".encode())
+    rejects: list[Rejected] = []
+    found = list(formats.read(tmp_path / "notes.txt", "lines", reject=rejects.append))
+    assert [(d.id, d.text) for d in found] == [("notes:1", "Gout."), ("notes:3", " TNF-α ")]
+    assert [(r.document_id, r.line) for r in rejects] == [("notes:4", 4)]
+    assert [d.id for d in formats.read(io.BytesIO(b"a\nb"), "lines")] == ["1", "2"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_file_is_written_beside_its_place_by_one_process_through_no_link(tmp_path: Path) -> None:
+    out, part, other = tmp_path / "x.jsonl", tmp_path / "x.jsonl.part", tmp_path / "other"
+    other.write_text("mine")
+    for make in (lambda: part.symlink_to(other), lambda: os.link(other, part), lambda: os.mkfifo(part)):
+        make()
+        with pytest.raises(FormatError, match=r"x\.jsonl\.part: is .*remove it"):
+            formats.write([Document("1", "a")], out)
+        assert other.read_text() == "mine"
+        part.unlink()
+
+    def documents() -> Iterator[Document]:
+        with pytest.raises(FormatError, match="another run is writing this file"):
+            formats.write([Document("2", "b")], out)
+        yield Document("1", "a")
+
+    formats.write(documents(), out)
+    assert [d.id for d in formats.read(out)] == ["1"]
+    part.write_text("left by a run that was killed")
+    formats.write([Document("3", "c")], out)
+    assert [d.id for d in formats.read(out)] == ["3"]
+    assert {path.name for path in tmp_path.iterdir()} == {"x.jsonl", "other"}
+
+
+def test_a_killed_brat_run_leaves_no_text_without_its_mentions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whenever it is killed: after each file that takes its place."""
+    documents = [Document(str(n), "Gout", entities=(Entity((Span(0, 4),), "Disease"),)) for n in range(2)]
+    states: list[list[Document]] = []
+    replace_ = Path.replace
+
+    def seen(self: Path, target: Path) -> Path:
+        moved = replace_(self, target)
+        states.append(list(formats.read(tmp_path / "out", "brat", reject=lambda rejected: None)))
+        return moved
+
+    monkeypatch.setattr(Path, "replace", seen)
+    formats.write(documents, tmp_path / "out", "brat")
+    assert [len(state) for state in states] == [0, 1, 1, 2]
+    assert all(document.entities for state in states for document in state)
 
 
 MEDLINE = """<?xml version="1.0"?>

@@ -7,9 +7,8 @@ hold. Files whose name ends in `.gz` are compressed and uncompressed on the way.
 
 from __future__ import annotations
 
-import codecs
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -27,6 +26,7 @@ from biomark.formats import (
     json_list,
     jsonl,
     langextract,
+    lines,
     marked,
     medline_xml,
     prodigy,
@@ -36,6 +36,7 @@ from biomark.formats import (
     text,
 )
 from biomark.formats.base import Format, Reject, Sink, Source, exists
+from biomark.formats.folders import files_of
 from biomark.formats.outgoing import writable
 from biomark.spans import Document, Rejected
 
@@ -58,6 +59,7 @@ FORMATS: dict[str, Format] = {
         medline_xml.FORMAT,
         jats_xml.FORMAT,
         marked.FORMAT,
+        lines.FORMAT,
         text.FORMAT,
         html.FORMAT,
         terminal.FORMAT,
@@ -70,21 +72,31 @@ def raise_rejected(rejected: Rejected) -> None:
     raise FormatError(str(rejected))
 
 
-def guess_format(path: Path, *, writing: bool = False) -> Format:
+def guess_format(path: Path | Source, *, writing: bool = False) -> Format:
     """The format that a file's name (or, when reading, its first bytes) speaks for.
+
+    Args:
+        path: a file or folder. Of a `Source` that can be read once only, the first bytes are looked at and kept;
+            a path to such a pipe is not opened.
+        writing: whether it will be written.
 
     Raises:
         FormatError: if nothing does; the message lists the formats.
     """
-    name = path.name.removesuffix(".gz")
-    for format in FORMATS.values():
-        able = format.write if writing else format.read
-        if able is not None and any(name.endswith(suffix) for suffix in format.suffixes):
-            return _sniff(path) or format if not writing and format.ambiguous else format
-    if not writing and (sniffed := _sniff(path)):
+    source = path if isinstance(path, Source) else Source(path)
+    looks = not writing and (isinstance(path, Source) or not source.is_stream)
+    if source.path is not None:
+        name = source.path.name.lower().removesuffix(".gz")
+        for format in FORMATS.values():
+            able = format.write if writing else format.read
+            if able is not None and name.endswith(format.suffixes):
+                return _sniff(source) or format if looks and format.ambiguous else format
+    if looks and (sniffed := _sniff(source)):
         return sniffed
-    option = "--to" if writing else "--from"
-    raise FormatError(f"{path}: no format goes with this name; say {option} with one of {_names(writing=writing)}")
+    if writing:
+        raise FormatError(f"{source.name}: no format has this name; {_how_to_write()}")
+    what = "begins as no format does" if source.path is None else "no format goes with this name"
+    raise FormatError(f"{source.name}: {what}; say --from with one of {_names(writing=False)}")
 
 
 def format_named(name: str, *, writing: bool = False) -> Format:
@@ -104,10 +116,12 @@ def read(
 ) -> Iterator[Document]:
     """The documents of a file or folder, one at a time.
 
+    Of a folder, all files are read, each in its own format, and what cannot be read is rejected by name.
+
     Args:
-        path: a file, a folder of brat or text files, an open binary stream, or a `Source` of these
+        path: a file, a folder, an open binary stream, or a `Source` of these
             (whose `position` then tells how far the reading is).
-        format: its format's name; None: guessed from the name and the first bytes.
+        format: its format's name, of a folder that of its files; None: guessed from names and first bytes.
         reject: is called with whatever cannot be read; the reader then goes on. By default the
             first such thing raises `FormatError`.
 
@@ -115,13 +129,8 @@ def read(
         FormatError: if nothing can be read at all, or on the first reject (see `reject`).
     """
     source = _source(path)
-    if source.path is None and format is None:
-        raise FormatError(f"say the format of a stream (--from): one of {_names(writing=False)}")
     if source.path is not None and not exists(source.path):
         raise FormatError(f"{source.path}: there is no such file or folder")
-    found = format_named(format) if format else guess_format(Path(source.name))
-    if found.read is None:  # pragma: no cover - format_named and guess_format look at it
-        raise FormatError(f"{path}: {found.name} cannot be read")
     rejects = 0
 
     def counted(rejected: Rejected) -> None:
@@ -130,16 +139,66 @@ def read(
         reject(rejected)
 
     documents = 0
-    for document in _unique(found.read(source, counted), source, counted):
+    for document in _unique(_read(source, format, counted), source, counted):
         documents += 1
         yield document
     if not documents and not rejects:
         reject(Rejected("the file holds no document", source=source.name))
 
 
+def parts_of(folder: Source, format: str | None, reject: Reject) -> Iterator[tuple[Source, Format]]:
+    """The files of a folder that are read, and the format of each.
+
+    Args:
+        folder: is there.
+        format: see `read`.
+        reject: is called with each file that is not read.
+    """
+    wanted = format_named(format) if format else None
+    for path in files_of(Path(folder.name), lambda error: reject(_unlisted(error))):
+        source = folder.inside(path)
+        try:
+            if source.is_stream:
+                raise FormatError(f"{path}: is neither file nor folder")
+            yield source, _format_in(source, wanted)
+        except FormatError as error:
+            source.reject(reject, f"is not read: {str(error).removeprefix(f'{path}: ')}")
+
+
+def _reader(format: Format) -> Callable[[Source, Reject], Iterator[Document]]:
+    if format.read is None:  # pragma: no cover - format_named and guess_format look at it
+        raise FormatError(f"{format.name} cannot be read")
+    return format.read
+
+
+def _unlisted(error: OSError) -> Rejected:
+    return Rejected(f"the folder cannot be listed: {error.strerror}", source=str(error.filename))
+
+
+def _format_in(source: Source, wanted: Format | None) -> Format:
+    if wanted is None:
+        return guess_format(source)
+    name = source.place.name.lower().removesuffix(".gz")
+    if wanted.suffixes and not name.endswith(wanted.suffixes):
+        raise FormatError(f"its name does not end in {' or '.join(wanted.suffixes)}, as those of {wanted.name} do")
+    return wanted
+
+
+def _read(source: Source, format: str | None, reject: Reject) -> Iterator[Document]:
+    """The documents of a file, of a folder or of a stream."""
+    if source.path is None or not source.path.is_dir() or format == brat.FORMAT.name:
+        yield from _reader(format_named(format) if format else guess_format(source))(source, reject)
+        return
+    for part, found in parts_of(source, format, reject):
+        try:
+            yield from _reader(found)(part, reject)
+        except FormatError as error:
+            part.reject(reject, str(error).removeprefix(f"{part.name}: "))
+
+
 def write(
     documents: Iterable[Document],
-    path: str | Path | IO[bytes],
+    path: str | Path | IO[bytes] | Sink,
     format: str | None = None,
     *,
     reject: Reject = raise_rejected,
@@ -150,7 +209,7 @@ def write(
 
     Args:
         documents: a stream; it is not held in memory.
-        path: a file, a folder for brat, or an open binary stream.
+        path: a file, a folder for brat, an open binary stream, or a `Sink`.
         format: its format's name; None: guessed from the path's name.
         reject: is called with each document that the format cannot write, such as one whose id holds what parts
             the format's columns; the others are written. By default the first one raises `FormatError`.
@@ -161,13 +220,13 @@ def write(
     Raises:
         FormatError: if the path's name speaks for no format, or it cannot be written.
     """
-    if isinstance(path, (str, Path)):
-        found = format_named(format, writing=True) if format else guess_format(Path(path), writing=True)
-        sink = Sink(Path(path))
+    sink = path if isinstance(path, Sink) else Sink(Path(path)) if isinstance(path, (str, Path)) else Sink(None, path)
+    if format is not None:
+        found = format_named(format, writing=True)
+    elif sink.path is not None:
+        found = guess_format(sink.path, writing=True)
     else:
-        if format is None:
-            raise FormatError(f"say the format of a stream (--to): one of {_names(writing=True)}")
-        found, sink = format_named(format, writing=True), Sink(None, path)
+        raise FormatError(f"say the format of a stream (--to): one of {_names(writing=True)}")
     if found.write is None:  # pragma: no cover - format_named and guess_format look at it
         raise FormatError(f"{path}: {found.name} cannot be written")
     lost: Counter[str] = Counter()
@@ -185,15 +244,21 @@ def _names(*, writing: bool) -> str:
     return ", ".join(f.name for f in FORMATS.values() if (f.write if writing else f.read) is not None)
 
 
-def _sniff(path: Path) -> Format | None:
-    """The format that the first bytes of a file, or a folder's files, speak for."""
-    if path.is_dir():
+def _how_to_write() -> str:
+    """Which names speak for which formats; tables and texts of word processors are none of them."""
+    able = [format for format in FORMATS.values() if format.write is not None]
+    names = [f"{f.name} ({' '.join(dict.fromkeys(suffix.lower() for suffix in f.suffixes))})" for f in able]
+    return f"there are {', '.join(names)}; --to FORMAT writes one of these under any name"
+
+
+def _sniff(source: Source) -> Format | None:
+    """The format that the first bytes of a file speak for, or what lies beside it."""
+    path = source.path
+    if path is not None and path.is_dir():
         return brat.FORMAT if brat.annotated(path) else text.FORMAT
-    if path.suffix == ".txt" and brat.annotated(path):
+    if path is not None and path.suffix == ".txt" and brat.annotated(path):
         return brat.FORMAT
-    if not path.is_file():  # a pipe, whose beginning would be gone
-        return None
-    head = Source(path).head().removeprefix(codecs.BOM_UTF8)
+    head = source.without_mark(source.head())
     return next((f for f in FORMATS.values() if f.read is not None and f.sniff is not None and f.sniff(head)), None)
 
 
@@ -210,4 +275,16 @@ def _unique(documents: Iterator[Document], source: Source, reject: Reject) -> It
         source.reject(reject, reason, raw=document.text, document_id=document.id, line=source.line)
 
 
-__all__ = ["FORMATS", "Format", "Reject", "Sink", "Source", "exists", "format_named", "guess_format", "read", "write"]
+__all__ = [
+    "FORMATS",
+    "Format",
+    "Reject",
+    "Sink",
+    "Source",
+    "exists",
+    "format_named",
+    "guess_format",
+    "parts_of",
+    "read",
+    "write",
+]

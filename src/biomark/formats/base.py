@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import errno
 import gzip
 import io
 import os
@@ -11,19 +10,23 @@ import sys
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import IO
 
 from biomark.errors import FormatError
+from biomark.files import PART, RUN, Part
+from biomark.formats.encodings import BUFFER, Rewound, Utf8
+from biomark.formats.identifiers import decoded, file_stem
+from biomark.interrupts import uninterrupted
 from biomark.screen import visible
 from biomark.spans import Document, Rejected
 
 Reject = Callable[[Rejected], None]
 
 BROKEN_GZIP = (EOFError, zlib.error, gzip.BadGzipFile)
-_CHUNK = 1 << 14  # bytes; small, since a compressed file that breaks off loses the piece being read
+_GZIP = b"\x1f\x8b\x08"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class Line:
 
     Attributes:
         number: counted from 1.
-        text: decoded from UTF-8; where that fails, with U+FFFD in the place of bad bytes.
+        text: decoded; where that fails, with U+FFFD in the place of bad bytes.
         problem: what is wrong with its bytes, or None.
     """
 
@@ -60,7 +63,13 @@ def with_mark(text: str) -> str:
 
 
 class Source:
-    """A file, a folder or an open stream, as a reader sees it.
+    """A file, a folder or an open stream, as a reader sees it: in UTF-8 and uncompressed.
+
+    Args:
+        path: see below.
+        stream: where the bytes come from if there is no path.
+        encoding: of the file, as Python calls it; None: UTF-8. A byte order mark goes before it.
+        root: the folder that is read, of which the file is a part.
 
     Attributes:
         path: the file or folder; None for a stream.
@@ -68,12 +77,58 @@ class Source:
         line: the number of the line read last (for messages).
     """
 
-    def __init__(self, path: Path | None, stream: IO[bytes] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        stream: IO[bytes] | None = None,
+        *,
+        encoding: str | None = None,
+        root: Path | None = None,
+    ) -> None:
         self.path = path
         self.name = str(path) if path is not None else "standard input"
         self.line: int | None = None
         self._stream = stream
+        self._encoding = encoding
+        self._root = root
         self._raw: IO[bytes] | None = None
+        self._utf8: Utf8 | None = None
+        self._begun: IO[bytes] | None = None  # a stream whose first bytes were looked at
+
+    def beside(self, path: Path) -> Source:
+        """Another file, read in the same way as this one."""
+        return Source(path, encoding=self._encoding, root=self._root)
+
+    def inside(self, path: Path) -> Source:
+        """A file of this folder."""
+        return Source(path, encoding=self._encoding, root=self.path)
+
+    @property
+    def place(self) -> PurePath:
+        """The path of the file within the folder that is read; its name if it is read alone."""
+        if self.path is None:
+            return PurePath(self.name)
+        return self.path.relative_to(self._root) if self._root is not None else PurePath(self.path.name)
+
+    def own_id(self, stem: str) -> str:
+        """The id of a document that has a file for itself.
+
+        Args:
+            stem: the file's name without suffixes.
+        """
+        if self.path is None:
+            return self.name
+        return decoded(stem) if self._root is None else file_stem(self.place.with_name(stem))
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether its bytes can be read once only: an open stream, or a path that is neither file nor folder."""
+        return self.path is None or not (self.path.is_file() or self.path.is_dir())
+
+    @property
+    def recoded(self) -> bool:
+        """Whether the file is in another encoding than UTF-8; known once its first bytes are read."""
+        return self._utf8 is not None and self._utf8.recoded
 
     def reject(
         self, reject: Reject, reason: str, *, raw: str = "", document_id: str | None = None, line: int | None = None
@@ -83,22 +138,35 @@ class Source:
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
-        """The bytes, uncompressed if the name ends in `.gz`.
+        """The bytes: uncompressed if the name ends in `.gz` or they begin as gzip does, and in UTF-8.
 
         Raises:
             FormatError: if the file cannot be opened.
         """
-        if self.path is None:
-            if self._stream is None:
-                raise FormatError("there is nothing to read from")
-            yield self._stream
-            return
         try:
-            self._raw = self.path.open("rb")
-        except OSError as error:
-            raise FormatError(f"{self.path}: cannot be read: {error.strerror or error}") from error
-        with self._raw as raw:
-            yield gzip.GzipFile(fileobj=raw) if self.path.suffix == ".gz" else raw  # type: ignore[misc]
+            begun, self._begun = self._begun or self._begin(), None
+            yield begun
+        finally:
+            if self.path is not None and self._raw is not None:
+                self._raw.close()
+
+    def _begin(self) -> IO[bytes]:
+        raw = self._stream
+        if self.path is not None:
+            try:
+                with nullcontext() if self.is_stream else uninterrupted():  # a pipe waits for its writer
+                    raw = self._raw = self.path.open("rb")
+            except OSError as error:
+                raise FormatError(f"{self.path}: cannot be read: {error.strerror or error}") from error
+        if raw is None:
+            raise FormatError("there is nothing to read from")
+        if self.path is not None and self.path.suffix.lower() == ".gz":
+            packed = True
+        else:
+            start, raw = _looked_at(raw, len(_GZIP))
+            packed = start == _GZIP
+        self._utf8 = Utf8(gzip.GzipFile(fileobj=raw) if packed else raw, self._encoding)  # type: ignore[arg-type]
+        return io.BufferedReader(self._utf8, BUFFER)
 
     def position(self) -> int:
         """How many bytes of the file on the disk have been read: 0 before it is opened, all once it is closed."""
@@ -107,33 +175,31 @@ class Source:
         return Path(self._raw.name).stat().st_size if self._raw.closed else self._raw.tell()
 
     def head(self, size: int = 4096) -> bytes:
-        """The first bytes of a file (uncompressed), fewer if it ends or breaks off before."""
-        found = b""
+        """The first bytes, as `open` gives them; fewer if they end or break off before. A stream waits for them."""
+        begun = None
         try:
+            if self.is_stream:
+                begun = self._begun or self._begin()
+                start, self._begun = _looked_at(begun, size)
+                return start
             with self.open() as handle:
-                while piece := handle.read1(size - len(found)):  # type: ignore[attr-defined]
-                    found += piece
-        except BROKEN_GZIP:  # where it does is for its reader to tell
-            return found
+                return _start(handle, size)
         except OSError as error:
+            self._begun = begun
             raise FormatError(f"{self.name}: cannot be read: {error}") from error
-        return found
 
     def lines(self, reject: Reject) -> Iterator[Line]:
         """All lines, split at `\\n` alone; a byte order mark is left out.
 
-        Bytes that are not UTF-8 are told in `Line.problem`; a compressed file that breaks off is
+        Bytes that the encoding does not have are told in `Line.problem`; a compressed file that breaks off is
         rejected after its last whole line.
-
-        Raises:
-            FormatError: if the file is UTF-16 or UTF-32.
         """
         with self.open() as handle:
             number = 0
             try:
                 for number, raw in enumerate(handle, 1):
                     self.line = number
-                    yield _line(number, self.without_mark(raw) if number == 1 else raw)
+                    yield _line(number, self.without_mark(raw) if number == 1 else raw, self._foreign())
             except BROKEN_GZIP as error:
                 self.reject(reject, f"the compressed file breaks off: {error}", line=number + 1)
 
@@ -141,7 +207,7 @@ class Source:
         """All bytes, piece by piece; a compressed file that breaks off is rejected after what can be read."""
         with self.open() as handle:
             try:
-                while chunk := handle.read(_CHUNK):
+                while chunk := handle.read1(BUFFER):  # type: ignore[attr-defined]
                     yield chunk
             except BROKEN_GZIP as error:
                 self.reject(reject, f"the compressed file breaks off: {error}")
@@ -150,7 +216,7 @@ class Source:
         """The whole file, line ends as they are.
 
         Raises:
-            FormatError: if it is not UTF-8; the message says at which byte.
+            FormatError: if it has bytes that the encoding does not have; the message says at which byte.
         """
         with self.open() as handle:
             try:
@@ -160,17 +226,17 @@ class Source:
         try:
             return raw.decode()
         except UnicodeDecodeError as error:
-            raise FormatError(f"{self.name}: {not_utf8(error)}") from error
+            raise FormatError(f"{self.name}: {self._foreign() or not_utf8(error)}") from error
 
     def without_mark(self, raw: bytes) -> bytes:
-        """The first bytes of a file in UTF-8 without its byte order mark.
-
-        Raises:
-            FormatError: if the mark is that of UTF-16 or UTF-32.
-        """
-        if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise FormatError(f"{self.name}: is UTF-16 or UTF-32, not UTF-8; convert it, for instance with iconv")
+        """The first bytes of a file without its byte order mark."""
         return raw.removeprefix(codecs.BOM_UTF8)
+
+    def _foreign(self) -> str | None:
+        """What to tell of bytes that the file's own encoding does not have; None if that is UTF-8."""
+        if self._utf8 is None or not self.recoded:
+            return None
+        return f"holds bytes that are not {self._utf8.encoding}; is that the file's encoding (--encoding)?"
 
 
 class _Visible(io.TextIOWrapper):
@@ -181,11 +247,18 @@ class _Visible(io.TextIOWrapper):
 
 
 class Sink:
-    """A file, a folder or an open stream, as a writer sees it."""
+    """A file, a folder or an open stream, as a writer sees it.
 
-    def __init__(self, path: Path | None, stream: IO[bytes] | None = None) -> None:
+    Args:
+        path: the file or folder; None for a stream.
+        stream: the stream; None: standard output.
+        suffix: what names of files have beside their own until they are whole.
+    """
+
+    def __init__(self, path: Path | None, stream: IO[bytes] | None = None, *, suffix: str = PART) -> None:
         self.path = path
         self._stream = stream
+        self._suffix = suffix
 
     @contextmanager
     def open(self, path: Path | None = None, *, styled: bool = False) -> Iterator[IO[str]]:
@@ -213,17 +286,36 @@ class Sink:
             with target.open("w", encoding="utf-8", newline="\n") as device:
                 yield device
             return
-        if os.path.islink(target):  # or a file would take the link's place
-            target = target.resolve()
-        part = target.with_name(target.name + ".part")
+        part = stream = text = None
         try:
-            with _begun(part, target) as text:
-                yield text
-        except BaseException:  # an interrupt as well, whenever it comes: nothing half written stays
-            with suppress(OSError):
-                part.unlink()
+            with uninterrupted():
+                part = self._part(
+                    target.resolve() if os.path.islink(target) else target
+                )  # or it would replace the link
+                stream = gzip.GzipFile("", "wb", fileobj=part.file) if target.suffix.lower() == ".gz" else part.file
+                text = io.TextIOWrapper(stream, encoding="utf-8", newline="\n")
+            yield text
+            with uninterrupted():
+                text.detach()
+                if stream is not part.file:
+                    stream.close()
+                part.keep()
+        except BaseException:  # an interrupt as well: nothing half written stays
+            if part is not None:
+                part.discard(*(one for one in (text, stream) if one is not None))  # type: ignore[arg-type]
             raise
-        part.replace(target)
+
+    def _part(self, target: Path) -> Part:
+        if exists(target.with_name(target.name + PART + RUN)) and self._suffix == PART:
+            raise FormatError(
+                f"{target}{PART}: holds what an interrupted biomark annotate has finished; run that again, "
+                f"or remove {target}{PART} and {target}{PART}{RUN}"
+            )
+        if exists(target) and target.is_dir():
+            raise FormatError(f"{target}: cannot be written: it is a folder; name a file")
+        part = Part(target, self._suffix)
+        part.empty()
+        return part
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,31 +341,38 @@ class Format:
     refuses: Callable[[Document, Sink], str | None] | None = None
 
 
-def _begun(part: Path, target: Path) -> IO[str]:
-    """The file, open for text, that is to take the target's place.
-
-    Raises:
-        FormatError: if it cannot be written.
-    """
-    try:
-        if exists(target) and target.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "it is a folder; name a file")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        opened = gzip.open(part, "wb") if target.suffix == ".gz" else part.open("wb")  # noqa: SIM115 - the caller closes it
-        return io.TextIOWrapper(opened, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise FormatError(f"{target}: cannot be written: {error.strerror or error}") from error
-
-
 def not_utf8(error: UnicodeDecodeError) -> str:
     """What to tell of bytes that are not UTF-8."""
     byte = f"byte {error.start} (0x{error.object[error.start]:02x})"
-    return f"{byte} is not UTF-8; convert the file, for instance with iconv"
+    return f"{byte} is not UTF-8; name the file's encoding (--encoding latin-1), or convert it with iconv"
 
 
-def _line(number: int, raw: bytes) -> Line:
+def _line(number: int, raw: bytes, foreign: str | None) -> Line:
     raw = raw.removesuffix(b"\n").removesuffix(b"\r")
     try:
         return Line(number, raw.decode())
     except UnicodeDecodeError as error:
-        return Line(number, raw.decode(errors="replace"), not_utf8(error))
+        return Line(number, raw.decode(errors="replace"), foreign or not_utf8(error))
+
+
+def _start(stream: IO[bytes], size: int) -> bytes:
+    """The first bytes of a stream; fewer if it ends or breaks off before."""
+    read = getattr(stream, "read1", stream.read)
+    found = b""
+    try:
+        while len(found) < size and (piece := read(size - len(found))):
+            found += piece
+    except BROKEN_GZIP:  # where it does is for its reader to tell
+        pass
+    return found
+
+
+def _looked_at(stream: IO[bytes], size: int) -> tuple[bytes, IO[bytes]]:
+    """The first bytes of a stream, and a stream that still has them."""
+    if stream.seekable():
+        place = stream.tell()
+        start = _start(stream, size)
+        stream.seek(place)
+        return start, stream
+    start = _start(stream, size)
+    return start, io.BufferedReader(Rewound(start, stream), BUFFER)

@@ -32,7 +32,7 @@ def read(source: Source, reject: Reject) -> Iterator[Document]:
         if sentences is None:
             stem = _stem(source.path)
             raise FormatError(f"{source.path}: its sentences are not there; put {stem}.in beside it")
-        source = Source(sentences)
+        source = source.beside(sentences)
     if source.path is not None:
         genes = genes or _beside(source.path, ".GENE.eval", ".eval")
         alternatives = _beside(source.path, ".ALTGENE.eval")

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from biomark.errors import FormatError, SpanError
 from biomark.formats.base import Format, Line, Reject, Sink, Source, with_mark
-from biomark.formats.identifiers import decoded, file_name, file_stem, no_file_name
+from biomark.formats.identifiers import file_name, file_stem, no_file_name
 from biomark.formats.json_values import Json, infons_of, parsed, score_of
 from biomark.formats.losses import GAPS, add, count_losses, one_line
 from biomark.formats.placing import beyond, fits, misplaced
@@ -84,16 +84,16 @@ def read(source: Source, reject: Reject) -> Iterator[Document]:
     if source.path is None:
         raise FormatError("brat is a folder of files, or a file; it cannot be read from a stream")
     if not source.path.is_dir():
-        yield from _pair(source.path.with_suffix(""), decoded(source.path.stem), reject)
+        yield from _pair(source, source.path.with_suffix(""), source.own_id(source.path.stem), reject)
         return
     folder = source.path
     stems = {path.with_suffix("") for suffix in (".txt", *_SUFFIXES) for path in folder.rglob(f"*{suffix}")}
     for stem in sorted(stems):
-        yield from _pair(stem, file_stem(stem.relative_to(folder)), reject)
+        yield from _pair(source, stem, file_stem(stem.relative_to(folder)), reject)
 
 
-def _pair(stem: Path, id: str, reject: Reject) -> Iterator[Document]:
-    text_source = Source(stem.with_name(f"{stem.name}.txt"))
+def _pair(given: Source, stem: Path, id: str, reject: Reject) -> Iterator[Document]:
+    text_source = given.beside(stem.with_name(f"{stem.name}.txt"))
     try:
         text = text_source.text()
     except FormatError as error:
@@ -105,7 +105,7 @@ def _pair(stem: Path, id: str, reject: Reject) -> Iterator[Document]:
         return
     found = _Annotations()
     for path in _beside(stem):
-        source = Source(path)
+        source = given.beside(path)
         for line in source.lines(reject):
             problem = line.problem or (_sort(line, source, found) if line.text.strip() else None)
             if problem:
@@ -253,10 +253,11 @@ def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None
     for document in documents:
         name = file_name(document.id)
         annotations = _lines(document, lost)
-        with sink.open(folder / f"{name}.txt") as out:
-            out.write(with_mark(document.text))
+        # In this order, so that a run that is killed leaves no text without its mentions
         with sink.open(folder / f"{name}.ann") as out:
             out.writelines(f"{line}\n" for line in annotations)
+        with sink.open(folder / f"{name}.txt") as out:
+            out.write(with_mark(document.text))
 
 
 def _lines(document: Document, lost: Counter[str]) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from biomark.errors import FormatError
 from biomark.formats.base import Format, Reject, Sink, Source, with_mark
-from biomark.formats.identifiers import decoded, file_name, file_stem, no_file_name
+from biomark.formats.identifiers import file_name, no_file_name
 from biomark.formats.losses import add, count_losses
 from biomark.spans import Document
 
@@ -16,21 +16,8 @@ _SUFFIXES = (".txt", ".text")
 
 
 def read(source: Source, reject: Reject) -> Iterator[Document]:
-    """The text exactly as it is in the file, line ends too; a folder's `.txt` files in the order of their names."""
-    if source.path is None or not source.path.is_dir():
-        yield from _file(source, "standard input" if source.path is None else decoded(_id(source.path)), reject)
-        return
-    folder = source.path
-    for path in sorted(path for suffix in _SUFFIXES for path in folder.rglob(f"*{suffix}*")):
-        if path.name.removesuffix(".gz").endswith(_SUFFIXES):
-            yield from _file(Source(path), file_stem(path.relative_to(folder).with_name(_id(path))), reject)
-
-
-def _id(path: Path) -> str:
-    return path.name.removesuffix(".gz").rpartition(".")[0] or path.name
-
-
-def _file(source: Source, id: str, reject: Reject) -> Iterator[Document]:
+    """The text exactly as it is in the file, line ends too."""
+    id = source.own_id(_stem(source.place.name))
     try:
         text = source.text()
     except FormatError as error:
@@ -41,6 +28,11 @@ def _file(source: Source, id: str, reject: Reject) -> Iterator[Document]:
         source.reject(reject, problem, document_id=id)
         return
     yield Document(id, text)
+
+
+def _stem(name: str) -> str:
+    stem = name[:-3] if name.lower().endswith(".gz") else name
+    return stem.rpartition(".")[0] or name
 
 
 def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None:

@@ -35,10 +35,14 @@ def records(source: Source, reject: Reject, *roots: str) -> Iterator[Element]:
     from defusedxml.ElementTree import XMLParser
 
     builder = _Builder()
-    parser = XMLParser(target=builder, forbid_dtd=False, forbid_entities=True, forbid_external=True)
+    chunks = source.chunks(reject)
+    first = next(chunks, b"")
+    encoding = "utf-8" if source.recoded else None  # else the declaration says it
+    parser = XMLParser(target=builder, encoding=encoding, forbid_dtd=False, forbid_entities=True, forbid_external=True)
     builder.expat = parser.parser
     try:
-        for chunk in _readable(source.chunks(reject)):
+        whole = chain((first,), chunks)
+        for chunk in whole if source.recoded else _readable(whole):
             parser.feed(chunk)
             yield from _finished(builder, source, roots)
         parser.close()

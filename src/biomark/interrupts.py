@@ -1,0 +1,110 @@
+"""Ctrl-C and SIGTERM on the command line: reported at once, and never in the middle of opening or closing a file.
+
+Within `handled`, both signals raise `Interrupted`, so that whatever is open is closed on the way out. The library
+itself installs no handlers: Python's own `KeyboardInterrupt` does the same there.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from types import FrameType, TracebackType
+
+_PATIENCE = 1.0  # seconds; a second signal within them is the same wish, which shells and wrappers send twice
+
+
+class Interrupted(BaseException):
+    """Ctrl-C or SIGTERM.
+
+    Args:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.status = 128 + number
+
+
+@dataclass(slots=True)
+class _State:
+    caught: int | None = None
+    since: float = 0.0
+    held: int = 0
+    kept: list[Callable[[], str]] = field(default_factory=list)
+
+
+_state = _State()
+
+
+@contextmanager
+def handled() -> Iterator[None]:
+    """Within it, Ctrl-C and SIGTERM raise `Interrupted` in the main thread; a second one ends the process at once.
+
+    A signal that the process ignores, as a shell may have it do in the background, stays ignored.
+    """
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                before[number] = signal.signal(number, _caught)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        _state.caught = None
+
+
+@contextmanager
+def keeping(what: Callable[[], str]) -> Iterator[None]:
+    """Within it, the message about an interrupt ends with what is kept.
+
+    Args:
+        what: is called when the signal comes, at any place of the program; it must only look at values.
+    """
+    _state.kept.append(what)
+    try:
+        yield
+    finally:
+        _state.kept.remove(what)
+
+
+class uninterrupted:  # noqa: N801 - used as a statement
+    """Within it, a signal waits until the end."""
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            _state.held += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if threading.current_thread() is threading.main_thread():
+            _state.held -= 1
+            if kind is None:
+                check()
+
+
+def check() -> None:
+    """Raise `Interrupted` if a signal came, be it that a library swallowed what was raised then."""
+    if _state.caught is not None and not _state.held:
+        raise Interrupted(_state.caught)
+
+
+def _caught(number: int, frame: FrameType | None) -> None:
+    if _state.caught is not None:
+        if time.monotonic() - _state.since > _PATIENCE:
+            os._exit(128 + number)
+        return
+    _state.caught, _state.since = number, time.monotonic()
+    what = f"; {_state.kept[-1]()}" if _state.kept else ""
+    with suppress(OSError, ValueError, AttributeError):  # no standard error to write to
+        # Not through Python's buffers, which may be in the middle of a line
+        os.write(sys.stderr.fileno(), f"\nInterrupted{what}\n".encode(sys.stderr.encoding, "replace"))
+    check()
