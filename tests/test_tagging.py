@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -261,6 +263,32 @@ def test_an_instruction_takes_its_room_from_a_window(word_pieces: Tokenizer) -> 
             kept = [n for w in read_.windows if w.frame == asked for n in range(w.keep_start, w.keep_end)]
             assert kept == list(range(len(read_.words[0])))
         assert all(w.length <= max(pieces, len(w.frame) + int(w.words.lengths.max())) for w in read_.windows)
+
+
+def test_a_run_that_ends_early_does_not_compute_what_is_waiting(
+    word_pieces: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[int] = []
+    waiting_is_dropped = threading.Event()
+    shutdown = ThreadPoolExecutor.shutdown
+
+    def stopped(self: ThreadPoolExecutor, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        shutdown(self, False, cancel_futures=cancel_futures)
+        waiting_is_dropped.set()
+        shutdown(self, wait)
+
+    def forward(batch: Batch) -> Floats:
+        computed.append(len(computed))
+        if len(computed) == 1:
+            raise RuntimeError("as an interrupt")
+        waiting_is_dropped.wait()
+        return np.zeros((len(batch.characters) - 1, 1, TAGS), dtype=np.float32)
+
+    monkeypatch.setattr(ThreadPoolExecutor, "shutdown", stopped)
+    recognizer = TaggingRecognizer(WordReader(word_pieces), forward, ["gene"], max_pieces=16, batch_pieces=1)
+    with pytest.raises(RuntimeError):
+        list(recognizer.annotate([Document("1", "Fever helped cough . " * 200)]))
+    assert len(computed) <= 2
 
 
 def test_a_recognizer_asks_once_a_type(word_pieces: Tokenizer) -> None:

@@ -159,7 +159,8 @@ class TaggingRecognizer:
         return _Asking(wanted, (self._reader.frame(),), ([self._types.index(type) for type in wanted],))
 
     def _stream(self, documents: Iterator[Document], asking: _Asking) -> Iterator[tuple[Annotated, list[Candidate]]]:
-        with ThreadPoolExecutor(self._threads) as pool:
+        pool = ThreadPoolExecutor(self._threads)
+        try:
             # One group is computed while the one before it is decoded and the next one is read.
             before: _Group | None = None
             for documents_ in in_groups(documents, self.characters_at_once):
@@ -169,6 +170,8 @@ class TaggingRecognizer:
                 before = group
             if before is not None:
                 yield from self._finish(before, asking)
+        finally:  # an interrupt waits for the windows that are being computed, not for those that are to be
+            pool.shutdown(cancel_futures=True)
 
     def _read(self, document: Document, asking: _Asking) -> Read | Annotated:
         """A document ready for batches, or handed back where it cannot be read."""
