@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -173,8 +174,16 @@ def test_annotations_that_were_there_are_replaced(tmp_path: Path, recognizer: Te
         (["a.in"], "b", None, False, [("b", "bc2gm")]),
         (["a.pubtator"], "b.jsonl", None, True, [("b.jsonl", "jsonl")]),
         (["a.pubtator"], "b.jsonl.gz", None, True, [("b.jsonl.gz", "jsonl")]),
-        (["a.pubtator"], "b.unknown", None, True, [("b.unknown", "pubtator")]),
-        (["a.txt"], "b.unknown", None, True, [("b.unknown", "jsonl")]),
+        (["a.pubtator"], "b.csv", "jsonl", True, [("b.csv", "jsonl")]),
+        (["a.pubtator"], "B.XML.GZ", None, True, [("B.XML.GZ", "bioc_xml")]),
+        (["a.pubtator"], "b", None, True, [("b", "pubtator")]),
+        (["a.txt", "a.in"], "b", None, True, [("b", "jsonl")]),
+        (["a.pubtator"], "b", "brat", True, [("b", "brat")]),
+        (["a.pubtator", "a.txt"], "b/", "jsonl", True, [("b/a.pubtator.jsonl", "jsonl"), ("b/a.txt.jsonl", "jsonl")]),
+        (["pair/a.txt"], "b/", "bioc_json", True, [("b/a.bioc.json", "bioc_json")]),
+        (["pair"], "b/", None, True, [("b", "brat"), ("b/deep/C.JSONL", "jsonl")]),
+        (["pair"], "b/", "jsonl", True, [("b/a.jsonl", "jsonl"), ("b/deep/C.JSONL", "jsonl")]),
+        (["pair", "gone.txt"], "b.jsonl", None, True, [("b.jsonl", "jsonl")]),
         (["a.txt", "a.pubtator"], "b/", None, True, [("b/a.jsonl", "jsonl"), ("b/a.pubtator", "pubtator")]),
         (["a.pubtator.gz"], "b/", "jsonl", True, [("b/a.jsonl", "jsonl")]),
         (["a.pubtator.gz"], "b/", None, True, [("b/a.pubtator.gz", "pubtator")]),
@@ -208,7 +217,15 @@ def test_which_format_and_which_file(
     Path("a.pubtator.gz").write_bytes(gzip.compress(block("1").encode()))
     Path("a.txt").write_text("asthma")
     Path("a.in").write_text("1 asthma\n")
-    jobs = plan([input_named(name) for name in names], output, from_=None, to=to, screen=screen)
+    Path("pair/deep").mkdir(parents=True)
+    for name, content in (("a.txt", "asthma"), ("a.ann", ""), ("deep/C.JSONL", '{"text": "asthma"}'), ("x.docx", "PK")):
+        Path("pair", name).write_text(content)
+    rejects: list[Rejected] = []
+    chosen = {"from_": None, "to": to, "screen": screen, "reject": rejects.append}
+    jobs = plan([input_named(name) for name in names], output, **chosen)  # type: ignore[arg-type]
+    assert [Path(one.source or "").name for one in rejects] == (
+        ["x.docx"] * ("pair" in names) + ["gone.txt"] * ("gone.txt" in names)
+    )
     assert [(job.output, job.format) for job in jobs] == [(Path(o) if o else None, f) for o, f in expected]
 
 
@@ -219,6 +236,10 @@ def test_which_format_and_which_file(
         (["a.pubtator"], ".", None, "is input and output at once"),
         (["a.pubtator", "sub/a.pubtator"], "out/", None, "2 inputs would go into out/a.pubtator"),
         (["a.pubtator"], "b.txt", None, "plain text holds no mentions"),
+        (["a.pubtator"], "b.csv", None, r"b.csv: no format has this name; there are pubtator \(.pubtator"),
+        (["a.pubtator"], "b.docx", None, "b.docx: no format has this name.* html .* --to FORMAT"),
+        (["a.pubtator"], "link.pubtator", None, "is input and output at once"),
+        (["gone.pubtator", "gone.txt"], "b.jsonl", None, "gone.pubtator: there is no such file or folder"),
         (["a.pubtator"], None, "text", "plain text holds no mentions"),
         (["a.pubtator"], None, "pubtater", "no format 'pubtater' to write; there are pubtator, "),
         (["a.pubtator"], None, "medline_xml", "no format 'medline_xml' to write"),
@@ -239,12 +260,14 @@ def test_what_makes_no_sense_is_told_before_any_work(
     for name in ("a.pubtator", "sub/a.pubtator"):
         Path(name).write_text(block("1"))
     Path("noise.bin").write_bytes(bytes(range(256)))
+    os.link("a.pubtator", "link.pubtator")
     Path("brat").mkdir()
     for name in ("brat/a.txt", "brat/a.ann"):
         Path(name).write_text("")
     monkeypatch.setattr(corpora, "corpus_folders", lambda: (tmp_path,))
+    chosen = {"from_": None, "to": to, "screen": False, "reject": lambda rejected: None}
     with pytest.raises((UsageError, FormatError, CorpusError), match=told):
-        plan([input_named(name) for name in names], output, from_=None, to=to, screen=False)
+        plan([input_named(name) for name in names], output, **chosen)  # type: ignore[arg-type]
 
 
 def test_a_failure_in_the_middle_leaves_no_output(first: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -15,10 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from biomark import models
+from biomark import formats, models
 from biomark.cli import app
 from biomark.corpora import corpus_named
 from biomark.errors import UsageError
+from biomark.recognizers.tagging import load_onnx
 from conftest import HANG, ROOT, Outcome, TermRecognizer
 
 Biomark = Callable[..., Outcome]
@@ -74,7 +76,7 @@ def test_plain_text_becomes_json_lines(biomark: Biomark) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("annotate",), ("annotate", "-"), ("annotate", "--from", "text")])
-def test_standard_input_is_plain_text(biomark: Biomark, arguments: tuple[str, ...]) -> None:
+def test_standard_input_in_no_known_format_is_plain_text(biomark: Biomark, arguments: tuple[str, ...]) -> None:
     done = biomark(*arguments, "--to", "terminal", stdin="TNF-α in asthma".encode())
     assert done.status == 0
     assert "[TNF-α|gene] in [asthma|disease]" in done.out
@@ -130,7 +132,12 @@ def test_without_anything_in_a_terminal_help_is_shown(biomark: Biomark) -> None:
         (("in.pubtator", "--types", ","), "--types names no type"),
         (("in.pubtator", "--model", "huge"), "no model 'huge'"),
         (("gone.pubtator",), "gone.pubtator: there is no such file or folder"),
-        (("in.pubtator", "gone.pubtator", "-o", "out.pubtator"), "gone.pubtator: there is no such file"),
+        (("gone.txt", "gone.pubtator", "-o", "out.pubtator"), "gone.txt: there is no such file"),
+        (("in.pubtator", "-o", "out.csv"), "out.csv: no format has this name; there are pubtator (.pubtator"),
+        (("in.pubtator", "-o", "note.txt", "--to", "jsonl"), "note.txt: is there already"),
+        (("in.pubtator", "--encoding", "utf-9"), "no encoding 'utf-9'; write for instance --encoding latin-1"),
+        (("in.pubtator", "--encoding", "base64"), "no encoding 'base64'"),
+        (("in.pubtator", "--lines", "--from", "text"), "leave out one of --lines and --from text"),
         (("in.pubtator", "-o", "in.pubtator"), "input and output at once"),
         (("in.pubtator", "-o", "in.pubtator/x.jsonl"), "in.pubtator/x.jsonl: cannot be written"),
         (("noise.bin",), "noise.bin: no format goes with this name"),
@@ -151,7 +158,7 @@ def test_nonsense_is_one_clear_message_and_status_2(biomark: Biomark, arguments:
 
 @pytest.mark.parametrize("command", ["annotate", "convert"])
 @pytest.mark.parametrize(
-    ("content", "status"), [(b"", 1), (b"\n\n", 1), (bytes(range(256)) * 40, 1), (b"\xff\xfe1\0|\0t\0", 2)]
+    ("content", "status"), [(b"", 1), (b"\n\n", 1), (bytes(range(256)) * 40, 1), (b"\xff\xfe1\0|\0t\0", 1)]
 )
 def test_files_without_sense_are_rejected_by_name(biomark: Biomark, command: str, content: bytes, status: int) -> None:
     Path("odd.pubtator").write_bytes(content)
@@ -225,23 +232,189 @@ def test_a_closed_pipe_is_no_error_to_tell_of() -> None:
         process.stderr.close()
 
 
-def test_an_interrupt_leaves_no_half_file() -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_leaves_no_half_file(number: signal.Signals, status: int) -> None:
     process = real("convert", "-", "out.pubtator", "--from", "pubtator", stdin=subprocess.PIPE)
     assert process.stdin is not None
     # More than its buffers hold: what it has written shows that it is at work, and it waits for the rest.
     process.stdin.write(b"".join(ABSTRACT.replace("7|", f"{n}|").encode() for n in range(3000)) + b"8|t|more\n")
     process.stdin.flush()
-    while not sum(path.stat().st_size for path in Path().glob("out*")) and process.poll() is None:
+    while not Path("out.pubtator.part").exists():
+        assert process.poll() is None
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     try:
-        process.wait(HANG)  # before its input is closed: it must not wait for more
+        assert process.wait(HANG) == status  # before its input is closed: it must not wait for more
     finally:
         process.kill()
         _, error = process.communicate()
-    assert process.returncode == 130
-    assert b"Traceback" not in error
+    assert error.decode() == "\nInterrupted; nothing is kept\n"
     assert not list(Path().glob("out*"))
+
+
+NOTES = {"in.xml": "<collection></collection>", "x.docx": "PK", "sub/N.TXT": "zileuton", ".git": "no"}
+
+
+def test_a_folder_is_read_with_all_formats_and_what_is_not_read_is_named(biomark: Biomark) -> None:
+    Path("folder/sub").mkdir(parents=True)
+    Path("in.pubtator").rename("folder/in.PubTator")
+    for name, content in NOTES.items():
+        Path("folder", name).write_text(content)
+    done = biomark("annotate", "folder", "-o", "all.jsonl")
+    assert done.status == 1
+    assert [json.loads(line)["id"] for line in Path("all.jsonl").read_text().splitlines()] == ["7", "sub/N"]
+    assert "rejected: folder/x.docx: is not read: no format goes with this name" in done.err
+    assert ".git" not in done.err
+    done = biomark("annotate", "folder", "note.txt", "gone.txt", "-o", "each/")
+    assert done.status == 1
+    assert "gone.txt: there is no such file" in done.err
+    written = sorted(str(path.relative_to("each")) for path in Path("each").rglob("*") if path.is_file())
+    assert written == ["in.PubTator", "in.xml", "note.jsonl", "sub/N.jsonl"]
+    done = biomark("convert", "folder", "converted/", "--to", "jsonl")
+    assert done.status == 1
+    written = sorted(str(path.relative_to("converted")) for path in Path("converted").rglob("*") if path.is_file())
+    assert written == ["in.PubTator.jsonl", "in.xml.jsonl", "sub/N.jsonl"]
+    # What was written into the folder that is read is no input
+    assert biomark("annotate", "folder", "-o", "folder/out.jsonl").status == 1
+    assert biomark("annotate", "folder", "-o", "folder/out.jsonl", "--overwrite").status == 1
+    assert len(Path("folder/out.jsonl").read_text().splitlines()) == 2
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_file_of_a_batch_that_may_not_be_read_is_rejected(biomark: Biomark) -> None:
+    Path("note.txt").chmod(0)
+    for output in ("out.jsonl", "out/"):
+        done = biomark("annotate", "in.pubtator", "note.txt", "-o", output)
+        assert (done.status, "note.txt: cannot be read" in done.err) == (1, True)
+    assert [path.name for path in Path("out").iterdir()] == ["in.pubtator"]
+
+
+def test_a_file_that_breaks_in_a_batch_is_rejected(biomark: Biomark) -> None:
+    Path("other.xml").write_text("<other></other>")
+    for output in ("out.jsonl", "out/"):
+        done = biomark("annotate", "in.pubtator", "other.xml", "-o", output)
+        assert (done.status, "rejected: other.xml: the root element is <other>" in done.err) == (1, True)
+    assert [path.name for path in Path("out").iterdir()] == ["in.pubtator"]
+    done = biomark("annotate", "other.xml")
+    assert (done.status, "biomark: other.xml: the root element" in done.err) == (2, True)
+
+
+CORRECTED = "corrected by hand"
+
+
+@pytest.mark.parametrize(
+    ("command", "there"),
+    [
+        (("annotate", "in.pubtator", "-o", "out.pubtator"), "out.pubtator"),
+        (("convert", "in.pubtator", "out.pubtator"), "out.pubtator"),
+        (("annotate", "in.pubtator", "note.txt", "-o", "out/"), "out/note.jsonl"),
+        (("annotate", "in.pubtator", "-o", "out", "--to", "brat"), "out/7.ann"),
+        (("convert", "in.pubtator", "out", "--to", "brat"), "out/7.txt"),
+        (("convert", "in.pubtator", "x.in"), "x.ALTGENE.eval"),
+        (("convert", "in.pubtator", "out", "--to", "text"), "out/7.txt"),
+        (("convert", "in.pubtator", "out/", "--to", "jsonl"), "out/in.jsonl"),
+    ],
+)
+def test_nothing_is_overwritten_unless_it_is_asked_for(biomark: Biomark, command: tuple[str, ...], there: str) -> None:
+    Path("out").mkdir() if "/" in there else None
+    Path(there).write_text(CORRECTED)
+    before = sorted(Path().rglob("*"))
+    done = biomark(*command)
+    assert (done.status, done.out) == (2, "")
+    assert f"{there}: is there already; name another output, or replace it with --overwrite" in done.err
+    assert Path(there).read_text() == CORRECTED
+    assert sorted(Path().rglob("*")) == before
+    assert biomark(*command, "--overwrite").status == 0
+    assert not Path(there).exists() or Path(there).read_text() != CORRECTED
+
+
+def test_an_empty_file_may_be_written(biomark: Biomark) -> None:
+    Path("out.pubtator").touch()  # as mktemp does
+    assert biomark("annotate", "in.pubtator", "-o", "out.pubtator").status == 0
+
+
+@pytest.mark.parametrize("command", [("annotate", "in.pubtator", "-o", "out"), ("convert", "in.pubtator", "out")])
+def test_documents_are_added_to_a_brat_folder(biomark: Biomark, command: tuple[str, ...]) -> None:
+    assert biomark("annotate", "note.txt", "-o", "out", "--to", "brat").status == 0
+    Path("out/note.ann").write_text(CORRECTED)
+    assert biomark(*command, "--to", "brat").status == 0
+    assert sorted(path.name for path in Path("out").iterdir()) == ["7.ann", "7.txt", "note.ann", "note.txt"]
+    assert Path("out/note.ann").read_text() == CORRECTED
+    done = biomark("annotate", "-", "-o", "out", "--to", "brat", stdin=ABSTRACT.encode())
+    assert (done.status, "is there already" in done.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("convert", "in.pubtator", "in.pubtator"),
+        ("convert", "in.pubtator", "link.pubtator", "--overwrite"),
+        ("annotate", "in.pubtator", "-o", "./in.pubtator", "--overwrite"),
+        ("convert", "pair", "pair", "--to", "brat", "--overwrite"),
+        ("convert", "pair/a.txt", "pair", "--to", "brat", "--overwrite"),
+        ("convert", "x.in", "x.in", "--overwrite"),
+        ("convert", "x.GENE.eval", "x.in", "--overwrite"),
+        ("annotate", "pair", "-o", "pair/", "--overwrite"),
+    ],
+)
+def test_nothing_is_converted_in_place(biomark: Biomark, command: tuple[str, ...]) -> None:
+    os.link("in.pubtator", "link.pubtator")
+    Path("pair").mkdir()
+    Path("pair/a.txt").write_text("asthma")
+    Path("pair/a.ann").write_text("T1\tDisease 0 6\tasthma\n")
+    Path("x.in").write_text("S1 IL-2\n")
+    Path("x.GENE.eval").write_text("S1|0 3|IL-2\n")
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    done = biomark(*command)
+    assert (done.status, "is input and output at once" in done.err) == (2, True)
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+
+
+def test_brat_makes_its_folder(biomark: Biomark) -> None:
+    for command in (("annotate", "in.pubtator", "-o", "one"), ("convert", "in.pubtator", "two")):
+        assert biomark(*command, "--to", "brat").status == 0
+    assert sorted(str(path) for path in Path().rglob("7.*")) == ["one/7.ann", "one/7.txt", "two/7.ann", "two/7.txt"]
+
+
+@pytest.mark.parametrize(
+    ("data", "arguments", "expected"),
+    [
+        (b'{"id": "j", "text": "asthma"}\n', (), ["j"]),
+        (ABSTRACT.encode(), (), ["7"]),
+        (gzip.compress(ABSTRACT.encode()), (), ["7"]),
+        (ABSTRACT.encode("utf-16"), (), ["7"]),
+        ("Ménière".encode("latin-1"), ("--encoding", "latin-1"), ["standard input"]),
+        (b"asthma\n\nzileuton\n", ("--lines",), ["1", "3"]),
+        (b"asthma and\nzileuton\n", (), ["standard input"]),
+    ],
+)
+def test_standard_input_is_recognised_as_a_file_is(
+    biomark: Biomark, data: bytes, arguments: tuple[str, ...], expected: list[str]
+) -> None:
+    done = biomark("annotate", "--to", "jsonl", *arguments, stdin=data)
+    assert done.status == 0, done.err
+    assert [json.loads(line)["id"] for line in done.out.splitlines()] == expected
+    if arguments or expected != ["standard input"]:
+        done = biomark("convert", "-", "-", "--to", "jsonl", *arguments, stdin=data)
+        assert [json.loads(line)["id"] for line in done.out.splitlines()] == (
+            [] if "--encoding" in arguments else expected
+        )
+
+
+def test_the_help_lists_what_there_is(biomark: Biomark, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    shown = " ".join(re.sub(r"[│\n]", " ", biomark("annotate", "--help").out).split())
+    able = [(f.name, f.read is not None, f.write is not None) for f in formats.FORMATS.values()]
+    assert f"The input's format, else guessed: {', '.join(name for name, read, _ in able if read)}." in shown
+    assert f"The output's format: {', '.join(name for name, _, write in able if write)}." in shown
+    known = load_onnx(models.folder_of("default")).types
+    assert f"Some of {', '.join(known or ())} (of the default model)" in shown
+    assert "<bool>" not in shown
+    assert "--overwrite" in shown.partition("Prompted language models")[0]
+    panel = shown.partition("Generative models")[2].partition("Prompted language models")[0]
+    assert all(option in panel for option in ("--decoding", "--drafter", "--batch"))
+    for command in (("convert",), ("corpora", "list"), ("knowledge", "build")):
+        assert "<bool>" not in biomark(*command, "--help").out
 
 
 @pytest.mark.parametrize(

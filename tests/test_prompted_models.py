@@ -105,7 +105,7 @@ def test_a_model_in_this_process_is_not_asked_twice(
     biomark: Biomark, away: Path, chat_model: Path, decoding: str
 ) -> None:
     source = write_texts(away / "in.jsonl", LEARNT)
-    command = ("annotate", source, *DISEASES, "--decoding", decoding, "--model", f"hf:{chat_model}")
+    command = ("annotate", source, *DISEASES, "--decoding", decoding, "--model", f"hf:{chat_model}", "--overwrite")
     assert "\n3 answers" in "\n" + biomark(*command).err
     once = (away / "out.jsonl").read_bytes()
     again = biomark(*command)

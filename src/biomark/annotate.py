@@ -5,29 +5,32 @@ Everything streams: nothing but the ids of the documents (as hashes) is held in 
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sys
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from biomark import corpora, formats
+from biomark import formats
 from biomark.entity_types import one_of, parse_types
-from biomark.errors import FormatError, UsageError
-from biomark.formats import Reject, Source
+from biomark.errors import UsageError
+from biomark.formats import Reject, Sink, Source
+from biomark.formats.outgoing import writable
+from biomark.interrupts import check
+from biomark.jobs import Input, Job, Reader, input_named, is_device, name_of, plan, size
+from biomark.journal import Journal
 from biomark.sections import LeftOut, leave_out
-from biomark.spans import Document
+from biomark.spans import Document, Rejected
 
 if TYPE_CHECKING:
     from biomark.recognizers import Recognizer
 
 Item = str | Path | Document
-Input = Path | str | None
-"""A file or folder, a split of the catalogue (`str`), or standard input (None)."""
-
-# These put the mentions into files of their own, so that a stream cannot hold them.
-_SEVERAL_FILES = ("brat", "bc2gm")
+_SHOWN = 5  # names of inputs in a message
 
 
 def annotate(
@@ -122,90 +125,33 @@ def _reduced(
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """Inputs that go into one output.
+class Resuming:
+    """How a run goes on where an earlier one ended.
 
     Attributes:
-        inputs: at least one.
-        output: a file, or a folder for brat; None is standard output.
-        format: the output's.
+        options: what the output depends on beside the job, by name; a run goes on only where they are the same.
+        several: whether the output is one of several, of which those that are whole must be known until all are
+            (`biomark.journal.is_whole`, `forget`).
+        anew: whether an unfinished run with others is thrown away, instead of an error.
+        report: is called with what a user should know.
     """
 
-    inputs: tuple[Input, ...]
-    output: Path | None
-    format: str
-
-
-def input_named(name: str) -> Input:
-    """What a name on the command line means: a file if it is there, else a split if a corpus is called so."""
-    if name == "-":
-        return None
-    is_split = not formats.exists(Path(name)) and name.partition(":")[0] in corpora.catalogue()
-    return name if is_split else Path(name)
-
-
-def read_input(given: Input, format: str | None, reject: Reject) -> tuple[Source, Iterator[Document]]:
-    """An input, whose position says how much has been read, and its documents; `format` is that of a file."""
-    source = Source(given if isinstance(given, Path) else None, sys.stdin.buffer if given is None else None)
-    if isinstance(given, str):
-        source.name = given
-        return source, corpora.read_split(given, reject=reject)
-    return source, formats.read(source, format, reject=reject)
-
-
-def plan(
-    inputs: Sequence[Input], output: str | None, *, from_: str | None, to: str | None, screen: bool
-) -> tuple[Job, ...]:
-    """What to annotate into which file.
-
-    All inputs go into one output, unless that is a folder (it is there, or ends in `/`): then each has a
-    file of its own in it. brat is a folder by nature and takes all.
-
-    The output's format is `to`; else what its name speaks for; else `terminal` on a `screen`; else the
-    format of the inputs, if they share one that can hold mentions; else `jsonl`.
-
-    Args:
-        inputs: at least one.
-        output: None is standard output.
-        from_: the format of files; None: guessed, and `text` for standard input.
-        to: the format of the output.
-        screen: whether standard output is a terminal.
-
-    Raises:
-        FormatError: if a file is not there, or its format cannot be guessed.
-        CorpusError: if the files of a split are not there.
-        UsageError: if a format is unknown or holds no mentions, if the catalogue has no such split, if an input would
-            be overwritten, or if two inputs would go into one file of a folder.
-    """
-    if to is not None:
-        formats.format_named(to, writing=True)
-    given = [_input_format(one, from_) for one in inputs]
-    if output is None:
-        jobs: tuple[Job, ...] = (
-            Job(tuple(inputs), None, to or ("terminal" if screen else _format_like(given, file=False))),
-        )
-    elif to != "brat" and (output.endswith("/") or Path(output).is_dir()):
-        names = [to or _format_like([name]) for name in given]
-        jobs = tuple(
-            Job((one,), Path(output) / _output_name(one, format, name), name)
-            for one, format, name in zip(inputs, given, names, strict=True)
-        )
-    else:
-        jobs = (Job(tuple(inputs), Path(output), to or _format_of(Path(output)) or _format_like(given)),)
-    _check(jobs)
-    return jobs
+    options: Mapping[str, str] = field(default_factory=dict)
+    several: bool = False
+    anew: bool = False
+    report: Callable[[str], None] = lambda message: None
 
 
 def run(
     job: Job,
     recognizer: Recognizer,
     *,
-    from_: str | None = None,
     types: str | None = None,
     min_score: float | None = None,
     skip: str = "",
     reject: Reject = formats.raise_rejected,
     progress: Callable[[int], None] = lambda size: None,
+    resuming: Resuming | None = None,
 ) -> Counter[str]:
     """Annotate a job's inputs into its output.
 
@@ -213,55 +159,72 @@ def run(
 
     Args:
         progress: is called after each document with the bytes of the inputs that have been read.
+        resuming: what is finished of a run that ends early is kept, and the next run of the same job goes on behind
+            it; see `biomark.journal`. None: nothing is kept.
 
     Returns:
         What the output's format could not hold, as counts by kind.
-    """
-    reader = _Reader(job.inputs, from_, reject)
-    found = annotated(reader, recognizer, types=types, min_score=min_score, skip=skip, reject=reject)
 
-    def told() -> Iterator[Document]:
-        for document in found:
+    Raises:
+        UsageError: if an unfinished run differs from this one.
+    """
+    reader = Reader(job, reject)
+    lost = Counter[str]()
+    # What the format cannot hold is rejected before it is annotated: a run that goes on meets the same documents.
+    format = formats.format_named(job.format, writing=True)
+    documents = writable(iter(reader), format, Sink(job.output), lost, reject)
+    rejected = 0
+
+    def counted(one: Rejected) -> None:
+        nonlocal rejected
+        rejected += 1
+        reject(one)
+
+    def find() -> Iterator[Document]:
+        for document in annotated(documents, recognizer, types=types, min_score=min_score, skip=skip, reject=counted):
+            check()
             yield document
             progress(reader.position())
 
-    return formats.write(told(), sys.stdout.buffer if job.output is None else job.output, job.format, reject=reject)
+    if resuming is None or job.output is None or is_device(job.output):
+        output = sys.stdout.buffer if job.output is None else job.output
+        return lost + formats.write(find(), output, job.format, reject=reject)
+    with Journal(job.output, facts_of(job, resuming.options), anew=resuming.anew) as journal:
+        _report(journal, job.output, resuming, reject)
+        for _ in journal.skip(documents):
+            progress(reader.position())
+        for document in find():
+            journal.add(document, rejected)
+            rejected = 0
+        if reader.failed and not journal.finished:  # a reject says why
+            return Counter()
+        return lost + journal.finish(job.format, batch=resuming.several)
 
 
-class _Reader:
-    """The documents of several inputs, each id once."""
-
-    def __init__(self, inputs: Sequence[Input], from_: str | None, reject: Reject) -> None:
-        self._inputs = inputs
-        self._from = from_
-        self._reject = reject
-        self._source = Source(None)
-        self._done = 0
-
-    def __iter__(self) -> Iterator[Document]:
-        seen: set[int] = set()
-        for given in self._inputs:
-            self._source, documents = read_input(given, _input_format(given, self._from), self._reject)
-            for document in documents:
-                key = hash(document.id)
-                if key in seen:
-                    reason = "another input has a document with this id; give each input its own output: -o FOLDER/"
-                    self._source.reject(self._reject, reason, document_id=document.id)
-                    continue
-                if len(self._inputs) > 1:
-                    seen.add(key)
-                yield document
-            self._done += size(given)
-            self._source = Source(None)
-
-    def position(self) -> int:
-        """The bytes read so far."""
-        return self._done + self._source.position()
+def _report(journal: Journal, output: Path, resuming: Resuming, reject: Reject) -> None:
+    if journal.taken:
+        resuming.report(f"{output}: {journal.taken:,} documents were finished by the run before; this one goes on")
+    if journal.rejected:
+        reason = f"{journal.rejected} times something was rejected by the run before, which listed it"
+        reject(Rejected(reason, source=str(output)))
 
 
-def size(given: Input) -> int:
-    """The bytes of a file; 0 for all else, whose size nobody knows."""
-    return given.stat().st_size if isinstance(given, Path) and given.is_file() else 0
+def facts_of(job: Job, options: Mapping[str, str]) -> dict[str, str]:
+    """What the output of a job depends on: its inputs, its format, and options of the command."""
+    paths = [given.path if isinstance(given, Source) else given for given in job.inputs]
+    stamps = [(str(path), *_stamp(path)) for path in paths if isinstance(path, Path) and path.is_file()]
+    names = [name_of(given) for given in job.inputs]
+    shown = names if len(names) <= _SHOWN else [*names[:_SHOWN], f"and {len(names) - _SHOWN} more"]
+    files = hashlib.sha256(json.dumps([names, stamps]).encode()).hexdigest()[:16]
+    size = sum(stamp[1] for stamp in stamps)
+    found = {"inputs": ", ".join(shown), "input files": f"{len(stamps)} of {size:,} bytes, checksum {files}"}
+    return {**found, "output format": job.format, "biomark": version("biomark"), **options}
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """The size of a file in bytes, and when it was changed, in nanoseconds."""
+    facts = path.stat()
+    return facts.st_size, facts.st_mtime_ns
 
 
 def _documents(items: Iterable[Item], reject: Reject) -> Iterator[Document]:
@@ -274,60 +237,16 @@ def _documents(items: Iterable[Item], reject: Reject) -> Iterator[Document]:
             yield item
 
 
-def _input_format(given: Input, from_: str | None) -> str:
-    if isinstance(given, str):
-        corpora.read_split(given)  # reads nothing yet, but tells whether it is there
-        return "jsonl"  # how its files are read is for the catalogue to know
-    if given is not None and not formats.exists(given):
-        raise FormatError(f"{given}: there is no such file or folder; a text itself goes through standard input")
-    if from_ is not None:
-        return formats.format_named(from_).name
-    return "text" if given is None else formats.guess_format(given).name
-
-
-def _format_of(output: Path) -> str | None:
-    """The format that an output's name speaks for, if it does."""
-    try:
-        return formats.guess_format(output, writing=True).name
-    except FormatError:
-        return None
-
-
-def _format_like(given: Sequence[str], *, file: bool = True) -> str:
-    """The format of the inputs, where they share one that is written and holds mentions."""
-    name = given[0]
-    useless = len(set(given)) > 1 or name == "text" or formats.FORMATS[name].write is None
-    return "jsonl" if useless or (name in _SEVERAL_FILES and not file) else name
-
-
-def _output_name(given: Input, format: str, to: str) -> str:
-    """What an input's output is called in a folder: its name with the suffix of the output's format."""
-    if isinstance(given, Path) and format == to:
-        return given.name
-    if isinstance(given, Path):
-        name = given.name.removesuffix(".gz")
-    else:
-        name = "standard-input" if given is None else given.replace(":", "-")
-    suffix = next((suffix for suffix in formats.FORMATS[format].suffixes if name.endswith(suffix)), "")
-    return name.removesuffix(suffix) + next(iter(formats.FORMATS[to].suffixes), "")
-
-
-def _check(jobs: Sequence[Job]) -> None:
-    for job in jobs:
-        if job.format == "text":
-            raise UsageError(
-                f"{job.output or 'text'}: plain text holds no mentions; say for instance --to pubtator or jsonl"
-            )
-        for given in job.inputs:
-            if not isinstance(given, Path) or job.output is None:
-                continue
-            beside = job.format == "brat" and job.output.resolve() == given.parent.resolve()
-            if job.output.resolve() == given.resolve() or (beside and given.with_suffix(".ann").exists()):
-                raise UsageError(f"{given}: is input and output at once; write somewhere else")
-    outputs = Counter(job.output for job in jobs)
-    for output, count in outputs.items():
-        if count > 1:
-            raise UsageError(f"{count} inputs would go into {output}; give them names of their own, or one output")
-
-
-__all__ = ["Input", "Item", "Job", "annotate", "annotated", "input_named", "plan", "read_input", "run", "size"]
+__all__ = [
+    "Input",
+    "Item",
+    "Job",
+    "Resuming",
+    "annotate",
+    "annotated",
+    "facts_of",
+    "input_named",
+    "plan",
+    "run",
+    "size",
+]

@@ -9,6 +9,7 @@ Face in this process, neither tuned for this; they are prompted. `A+B` is two mo
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -314,6 +315,21 @@ def folder_of(name: str) -> Path:
     if folder is None:
         raise UsageError(f"no model {name!r}: neither a folder nor one of {', '.join([*names(), *_OTHERS])}")
     return folder
+
+
+def checksum(name: str) -> str:
+    """What tells a model from others that had its name: sha256 of its files, in hexadecimal and shortened.
+
+    Raises:
+        UsageError: if there is no such model.
+    """
+    found = hashlib.sha256()
+    for part in [name] if Path(name).is_dir() else TOGETHER.split(name):
+        special = part in (DICTIONARY, GIVEN) or part.startswith(PROMPTED)
+        for file in () if special else sorted(file for file in folder_of(part).iterdir() if file.is_file()):
+            with file.open("rb") as handle:
+                found.update(hashlib.file_digest(handle, "sha256").digest())
+    return found.hexdigest()[:16]
 
 
 def names() -> list[str]:

@@ -1,15 +1,19 @@
 """The command line: reads options, calls the library, says what happened.
 
 Results go to standard output or to files; progress and messages to standard error. Exit status:
-0 done, 1 done with rejected documents (they are listed), 2 wrong usage or unreadable input.
+0 done, 1 done with rejected documents (they are listed), 2 wrong usage or unreadable input, 130 or 143
+interrupted (Ctrl-C, SIGTERM).
 """
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from typing import Annotated
 
 import typer
+from typer.core import TyperCommand
 
 from biomark import __version__
 from biomark.cli import bench, data, knowledge, models
@@ -19,6 +23,19 @@ from biomark.cli.data import demonstrations, invent
 from biomark.cli.models import export, train
 from biomark.cli.scoring import compare, evaluate, reproduce
 from biomark.errors import BiomarkError
+from biomark.interrupts import Interrupted, handled
+
+
+class _Command(TyperCommand):
+    """A command whose help shows switches without the type that they do not take."""
+
+    def get_params(self, ctx: typer.Context) -> list[object]:  # type: ignore[override]
+        found = super().get_params(ctx)
+        for parameter in found:
+            if getattr(parameter, "is_flag", False):
+                parameter.metavar = ""
+        return found  # type: ignore[return-value]
+
 
 app = typer.Typer(
     name="biomark",
@@ -45,15 +62,26 @@ def _root(
 
 
 for command in (annotate, convert, demonstrations, invent, evaluate, compare, train, export, reproduce):
-    app.command()(command)
+    app.command(cls=_Command)(command)
 for name, group in (("corpora", data.app), ("models", models.app), ("knowledge", knowledge.app), ("bench", bench.app)):
+    for registered in group.registered_commands:
+        registered.cls = _Command
     app.add_typer(group, name=name)
 
 
 def main() -> None:
     """Run the command line; an error of biomark's own, or such as a full disk, is one message and exit status 2."""
+    before = set(threading.enumerate())
+    status = 0
     try:
-        app(prog_name="biomark")
+        with handled():
+            app(prog_name="biomark")
     except (BiomarkError, OSError) as error:
         say(f"biomark: {error}")
-        sys.exit(2)
+        status = 2
+    except Interrupted as interrupted:
+        status = interrupted.status
+    # Here what was open is closed, since the error and all that it held are gone.
+    if status > 2 and any(not thread.daemon for thread in set(threading.enumerate()) - before):
+        os._exit(status)  # a model that runs in a thread does not hear of interrupts
+    sys.exit(status)

@@ -43,12 +43,53 @@ class Rejects:
             raise typer.Exit(1)
 
 
-From = Annotated[str | None, typer.Option("--from", help="The input's format.", autocompletion=completion.read_formats)]
-To = Annotated[str | None, typer.Option("--to", help="The output's format.", autocompletion=completion.write_formats)]
+_READ = "pubtator, bioc_xml, bioc_json, brat, conll, bc2gm, jsonl, medline_xml, marked, lines, text"
+_WRITTEN = "pubtator, bioc_xml, bioc_json, brat, conll, bc2gm, jsonl, text, html, terminal"
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="FORMAT",
+        help=f"The input's format, else guessed: {_READ}.",
+        autocompletion=completion.read_formats,
+    ),
+]
+To = Annotated[
+    str | None,
+    typer.Option(
+        "--to",
+        metavar="FORMAT",
+        help=f"The output's format: {_WRITTEN}.",
+        autocompletion=completion.write_formats,
+    ),
+]
+Lines = Annotated[bool, typer.Option("--lines", help="Each line of the input is a document: --from lines.")]
+Encoding = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="The input's encoding, such as latin-1; else UTF-8, or as a byte order mark says."
+    ),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")]
+STORES = "Term stores and identifiers"
+GENERATIVE = "Generative models (a folder of your own, nano, hf:NAME)"
 LLM = "Prompted language models (openai:NAME, hf:NAME)"
 SERVERS = "Servers of language models (openai:NAME)"
 Progress = Annotated[bool | None, typer.Option("--progress/--no-progress", help="Else in a terminal only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def reading(from_: str | None, encoding: str | None, *, lines: bool) -> tuple[str | None, str | None]:
+    """The format and the encoding that options name.
+
+    Raises:
+        UsageError: if they contradict each other, or there is no such encoding.
+    """
+    from biomark.formats.encodings import encoding_named
+
+    if lines and from_ not in (None, "lines"):
+        raise UsageError(f"--lines is --from lines; leave out one of --lines and --from {from_}")
+    return "lines" if lines else from_, None if encoding is None else encoding_named(encoding)
 
 
 def tell(notes: Iterable[str]) -> None:
