@@ -202,7 +202,7 @@ def test_convert_a_split_of_the_catalogue(biomark: Biomark, monkeypatch: pytest.
     (file,) = corpus_named("bc5cdr_disease").splits["devel"].files
     path = Path("corpora", file)
     path.parent.mkdir(parents=True)
-    path.write_text(ANNOTATED)
+    path.write_text(ANNOTATED.replace("\tdisease", "\tDisease"))  # as the corpus spells it
     done = biomark("convert", "bc5cdr_disease:devel", "-", "--to", "terminal")
     assert "[Asthma|disease]" in done.out  # by biomark's names, and without types that the corpus does not annotate
     assert "aspirin|" not in done.out

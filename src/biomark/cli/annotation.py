@@ -155,12 +155,19 @@ def annotate(
     from biomark.jobs import input_named, plan
 
     from_, encoding = reading(from_, encoding, lines=lines)
-    given = [input_named(name) for name in inputs or ["-"]]
     output = None if output == "-" else output
     screen = output is None and sys.stdout.isatty()
     rejects, lost = Rejects(), Counter[str]()
     check_record(record)
-    jobs = planned = plan(given, output, from_=from_, to=to, screen=screen, encoding=encoding, reject=rejects)
+    jobs = planned = plan(
+        [*map(input_named, inputs or ["-"])],
+        output,
+        from_=from_,
+        to=to,
+        screen=screen,
+        encoding=encoding,
+        reject=rejects,
+    )
     resuming = Resuming(several=len(jobs) > 1, anew=overwrite, report=say)
     if dry_run:
         jobs = tuple(replace(job, output=Path(os.devnull), format="jsonl") for job in jobs)

@@ -43,7 +43,10 @@ class Rejects:
             raise typer.Exit(1)
 
 
-_READ = "pubtator, bioc_xml, bioc_json, brat, conll, bc2gm, jsonl, medline_xml, marked, lines, text"
+_READ = (
+    "pubtator, bioc_xml, bioc_json, brat, conll, bc2gm, jsonl, doccano, prodigy, langextract, bern2, pubannotation, json, "
+    "medline_xml, jats_xml, marked, lines, text"
+)
 _WRITTEN = "pubtator, bioc_xml, bioc_json, brat, conll, bc2gm, jsonl, text, html, terminal"
 From = Annotated[
     str | None,
