@@ -165,7 +165,9 @@ def near_stretch(offsets: range, answer: str, source: str, found: Placement) -> 
     theirs = [i for i in range(span.start, span.end) if not source[i].isspace()]
     more = [i for i in ours if i not in copied]
     fewer = set(theirs).difference(copied.values())
-    if not fewer and _doubled(folded("".join(answer[i] for i in ours)), [ours.index(i) for i in more]):
+    if not fewer and _doubled(
+        folded("".join(answer[i] for i in ours)), [n for n, i in enumerate(ours) if i not in copied]
+    ):
         return span
     few = 7 * len(copied) >= 6 * max(len(ours), len(theirs))
     digits = any(answer[i].isdigit() for i in more) or any(source[i].isdigit() for i in fewer)

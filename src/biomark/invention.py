@@ -34,7 +34,7 @@ _AT_ONCE = 8  # requests of a round, whatever the concurrency: what is asked mus
 _FRUITLESS = 5  # rounds in a row that bring nothing, after which it is given up
 _NEW = 4  # one of so many sentences in a prompt is a new one
 _SHORT, _BESIDE = 16, 64  # tokens of a yes or no, and of what stands around a list
-_ITEM = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+(?P<text>.*?)\s*$")
+_ITEM = re.compile(r"\s*+(?:[-*•]|\d++[.)])\s++(?P<text>.*)", re.DOTALL)
 _WORD = re.compile(r"\w+")
 
 
@@ -309,7 +309,7 @@ def _nearest(text: str, others: Iterable[_Words]) -> float:
 
 def _lines(answer: str) -> list[str]:
     """The items of a list; all else is what models say around it."""
-    return [found["text"] for line in answer.split("\n") if (found := _ITEM.match(line)) and found["text"]]
+    return [text for line in answer.split("\n") if (found := _ITEM.match(line)) and (text := found["text"].rstrip())]
 
 
 def _elsewhere(mention: str, text: str, marked: Sequence[Span]) -> bool:

@@ -14,6 +14,7 @@ this rule cannot express, so that `decode` is its exact inverse for every text.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -38,6 +39,8 @@ CLOSE = "</mark>"
 
 # In words: what is longer and has other marks inside was not meant as one mention.
 _LONGEST_OUTER = 10
+# Code points of an answer that a reject repeats: an answer may have thousands of them.
+_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,19 +355,19 @@ def _read_signs(answer: str, pattern: str, own: set[int]) -> _Answer:
         pieces.append(answer[read : sign.start()])
         length += sign.start() - read
         read = sign.end()
-        name = sign.groupdict().get("name") or ""
+        name = (sign.groupdict().get("name") or "").strip()
         if sign["opens"] is not None:
             opened.append((length, name))
         elif not opened:
-            rejected.append(Rejected("a mark is closed that was not opened", raw=answer[sign.start() :]))
+            rejected.append(Rejected("a mark is closed that was not opened", raw=answer[sign.start() :][:_SHOWN]))
         elif opened[-1][0] == length:
-            rejected.append(Rejected("the mark holds no text", raw=answer[:read][-60:]))
+            rejected.append(Rejected("the mark holds no text", raw=answer[max(0, read - _SHOWN) : read]))
             opened.pop()
         else:
             start, first = opened.pop()
             mentions.append((Span(start, length), first or name))
     text = "".join((*pieces, answer[read:]))
-    rejected += [Rejected("a mark is opened and not closed", raw=text[start:]) for start, _ in opened]
+    rejected += [Rejected("a mark is opened and not closed", raw=text[start : start + _SHOWN]) for start, _ in opened]
     outer = _outermost(mentions, text, rejected)
     return _Answer(text, outer, tuple(rejected))
 
@@ -381,18 +384,18 @@ def _outermost(
     """
     outer: list[tuple[Span, str]] = []
     inner: list[Span] = []
+    begins = [word.start() for word in re.finditer(r"\S++", text)]
     for span, name in reversed(mentions):  # from right to left, and the outer ones first
         inside = outer and span.end > outer[-1][0].start
-        if inside and len(outer[-1][0].of(text).split()) > _LONGEST_OUTER:
-            rejected.append(
-                Rejected("a long mark around others; one of its signs was forgotten", raw=outer.pop()[0].of(text))
-            )
+        if inside and bisect_left(begins, outer[-1][0].end) - bisect_left(begins, outer[-1][0].start) > _LONGEST_OUTER:
+            raw = outer.pop()[0].of(text)[:_SHOWN]
+            rejected.append(Rejected("a long mark around others; one of its signs was forgotten", raw=raw))
             inside = bool(outer) and span.end > outer[-1][0].start
         if inside:
             inner.append(span)
         else:
             outer.append((span, name))
-    rejected += [Rejected("a mark inside another one", raw=span.of(text)) for span in reversed(inner)]
+    rejected += [Rejected("a mark inside another one", raw=span.of(text)[:_SHOWN]) for span in reversed(inner)]
     return tuple(reversed(outer))
 
 

@@ -326,7 +326,7 @@ def yes_or_no(answer: str) -> bool | None:
     return {"yes": True, "no": False}.get(first)
 
 
-_BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")
+_BULLET = re.compile(r"^\s*+(?:[-*•]|\d++[.)])\s++")
 
 
 def _listed(answer: str) -> list[str]:

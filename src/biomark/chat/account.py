@@ -65,7 +65,8 @@ class Account:
     Attributes:
         counts: `requests` that a model answered, `cached` answers that cost nothing, `retries`, tokens `read` and
             `written`, those that the `cached` answers did not cost again (`saved_read`, `saved_written`), and
-            `estimated`: answers of which the server did not tell the tokens.
+            `estimated`: answers of which the server did not tell the tokens; `failed` attempts that the server may bill
+            all the same, with the most tokens that they can cost (`failed_read`, `failed_written`).
     """
 
     def __init__(self, prices: Prices | None = None, budget: Budget | None = None) -> None:
@@ -78,7 +79,8 @@ class Account:
         """Whether tokens could be paid for, with all that is under way."""
         if self.budget is None:
             return True
-        spent = self._of(self.counts["read"], self.counts["written"])
+        counts = self.counts
+        spent = self._of(counts["read"] + counts["failed_read"], counts["written"] + counts["failed_written"])
         return spent + self._under_way + self._of(read, written) <= self.budget.amount
 
     @property
@@ -97,6 +99,10 @@ class Account:
     def pay(self, read: int, written: int, *, estimated: bool) -> None:
         """Count an answer that a model gave."""
         self.counts += Counter(requests=1, read=read, written=written, estimated=int(estimated))
+
+    def lose(self, read: int, written: int) -> None:
+        """Count an attempt that failed when the model may have answered; against the budget it counts as an answer."""
+        self.counts += Counter(failed=1, failed_read=read, failed_written=written)
 
     def save(self, read: int, written: int) -> None:
         """Count an answer that was there already."""
@@ -120,6 +126,9 @@ class Account:
             parts.append(f"{counts['cached']:,} more answers from the cache")
         if counts["retries"]:
             parts.append(f"{counts['retries']:,} retries")
+        if counts["failed"]:
+            tokens = counts["failed_read"] + counts["failed_written"]
+            parts.append(f"{counts['failed']:,} failed attempts may be billed, up to {tokens:,} tokens")
         if counts["estimated"]:
             parts.append(f"the tokens of {counts['estimated']:,} answers are estimates")
         return "; ".join(parts)

@@ -33,6 +33,7 @@ class Kept:
         read, written: tokens.
         estimated: whether the server did not tell the tokens.
         scores: see `biomark.chat.Reply`.
+        silent: why there is no answer although the server responded; such a response is not kept.
     """
 
     texts: tuple[str, ...]
@@ -41,6 +42,7 @@ class Kept:
     written: int
     estimated: bool = False
     scores: tuple[float, ...] | None = None
+    silent: str | None = None
 
 
 def key_of(facts: Mapping[str, object]) -> bytes:

@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from biomark.chat.answers import Malformed
+from biomark.chat.answers import Malformed, TooLarge, said_of
 
 if TYPE_CHECKING:
     from openai import APIStatusError
 
 _LONGEST = 600.0  # seconds that a server may ask us to wait
 _AGAIN = (408, 409, 425, 429)  # and all from 500 on
+_NOT_BILLED = (501, 503)  # of those from 500 on; the others may come when the model has answered
 _HOPELESS = {
     401: "the server does not take the key; set BIOMARK_API_KEY or OPENAI_API_KEY",
     402: "the server wants to be paid first",
@@ -37,6 +38,7 @@ class Failure:
         hopeless: whether no request will be answered.
         unreached: whether the server could not be reached.
         too_long: whether a shorter request might be answered.
+        billed: whether the server may bill the attempt, as the model may have answered.
     """
 
     reason: str
@@ -46,6 +48,7 @@ class Failure:
     hopeless: bool = False
     unreached: bool = False
     too_long: bool = False
+    billed: bool = False
 
 
 def failure_of(error: Exception, *, secret: str) -> Failure:
@@ -54,24 +57,27 @@ def failure_of(error: Exception, *, secret: str) -> Failure:
 
     if isinstance(error, APIStatusError):
         return _status(error, secret)
-    if isinstance(error, Malformed):
-        return Failure(_clean(str(error), secret))
-    if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
-        return Failure("no answer within --timeout seconds")
-    said = _clean(str(_causes(error)[-1]) or type(error).__name__, secret)
     # By name, since versions of the SDK bring HTTP clients of their own. What breaks later is one answer's failure.
-    if any(type(cause).__name__ == "ConnectError" for cause in _causes(error)):
+    names = {type(cause).__name__ for cause in _causes(error)}
+    if malformed := next((cause for cause in _causes(error) if isinstance(cause, Malformed)), None):
+        return Failure(_clean(str(malformed), secret), again=not isinstance(malformed, TooLarge), billed=True)
+    if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
+        return Failure("no answer within --timeout seconds", billed="ConnectTimeout" not in names)
+    said = _clean(str(_causes(error)[-1]) or type(error).__name__, secret)
+    if "ConnectError" in names:
         return Failure(f"the server cannot be reached ({said})", unreached=True)
-    return Failure(f"the connection failed ({said})")
+    return Failure(f"the connection failed ({said})", billed=True)
 
 
 def _status(error: APIStatusError, secret: str) -> Failure:
     status = error.status_code
     body = error.body if isinstance(error.body, dict) else {}
-    said = _clean(str(body.get("message") or error.message), secret)
+    said = _clean(said_of(error.body) or error.message, secret)
     about = f"{body.get('code')} {body.get('type')}".lower()
     if 300 <= status < 400:
-        return Failure("the server sends us elsewhere; give that address", status, again=False, hopeless=True)
+        where = _clean(error.response.headers.get("location", ""), secret)
+        reason = f"the server sends us elsewhere ({where or 'without an address'}); give the right address"
+        return Failure(reason, status, again=False, hopeless=True)
     if status in _HOPELESS or any(word in about for word in _NO_MONEY):
         reason = _HOPELESS.get(status, "the account has no money left")
         return Failure(f"{reason} ({status}: {said})", status, again=False, hopeless=True)
@@ -81,7 +87,8 @@ def _status(error: APIStatusError, secret: str) -> Failure:
     if again and wait is not None and wait > _LONGEST:
         reason = f"the server wants nothing for {wait:,.0f} seconds; run it again then ({status}: {said})"
         return Failure(reason, status, again=False, hopeless=True)
-    return Failure(f"the server says {status}: {said}", status, again=again, wait=wait, too_long=too_long)
+    billed = status == 408 or (status >= 500 and status not in _NOT_BILLED)
+    return Failure(f"the server says {status}: {said}", status, again, wait, too_long=too_long, billed=billed)
 
 
 def _wait(headers: Mapping[str, str]) -> float | None:

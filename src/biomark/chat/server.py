@@ -11,22 +11,21 @@ import json
 import logging
 import os
 import random
-from collections.abc import AsyncIterator, Mapping
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, nullcontext
 from dataclasses import asdict, replace
-from ipaddress import ip_address
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
-from biomark.chat import USER, Ask, Message, Reply, Request, Unanswered
+from biomark.chat import SYSTEM, USER, Ask, Message, Reply, Request, Unanswered, address
 from biomark.chat.account import Account, Prices, parse_budget
 from biomark.chat.answers import kept_of, lines_of, read_body, read_stream, without_thoughts
 from biomark.chat.cache import Cache, Kept, key_of
-from biomark.chat.failures import failure_of
-from biomark.chat.templates import PLAIN_STOPS, ChatTemplate, completion, ended, load_template
+from biomark.chat.failures import Failure, failure_of
+from biomark.chat.templates import PLAIN_STOPS, ChatTemplate, completion, ended, load_template, without_system
 from biomark.corpora import cache_folder
 from biomark.errors import ChatError, MissingExtraError, UsageError
 from biomark.settings import ServerOptions
@@ -40,6 +39,11 @@ _NO_KEY = "none"  # the SDK wants some
 _ASKED = ("max_tokens", "temperature", "answers", "sample", "schema")
 # What a server may say that it does not take; it is asked again without.
 _OPTIONAL = ("temperature", "max_tokens", "stream_options", "response_format", "stop")
+# How servers say that the model's chat template knows no system message, with status 400, 422 or, by mistake, 500.
+_NO_SYSTEM = re.compile(
+    r"\bsystem\b.{0,60}\b(?:role|message|prompt|instruction)|\brole.{0,60}\bsystem\b|roles must alternate",
+    re.IGNORECASE,
+)
 
 
 def account_of(options: ServerOptions) -> Account:
@@ -81,15 +85,7 @@ def check(options: ServerOptions) -> None:
     """
     if not options.base_url:
         raise UsageError("say which server to ask: --base-url http://localhost:8000/v1; there is no default")
-    try:
-        address = urlsplit(options.base_url)
-        named = address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
-    except ValueError:  # of a port that is none
-        named = False
-    if not named or address.query or address.fragment:
-        raise UsageError(f"--base-url {options.base_url} is no address such as http://localhost:8000/v1")
-    if address.username is not None:
-        raise UsageError(f"a name or key in --base-url ends up in records; the key is taken from {' or '.join(KEYS)}")
+    address.check(options.base_url, KEYS)
     if options.concurrency < 1 or options.retries < 0 or not (options.timeout > 0 and isfinite(options.timeout)):
         raise UsageError("--concurrency is at least 1, --retries at least 0, --timeout more than 0 seconds")
     extras(options)
@@ -147,14 +143,6 @@ class Server:
         """Requests under way at once."""
         return self.options.concurrency
 
-    def _is_here(self) -> bool:
-        """Whether the server is on this machine."""
-        host = urlsplit(self.options.base_url).hostname or ""
-        try:
-            return ip_address(host).is_loopback
-        except ValueError:
-            return host == "localhost" or host.endswith(".localhost")
-
     def facts(self) -> Mapping[str, object]:
         """See `biomark.chat.Chat`."""
         abilities = {"abilities": self.abilities, "refused": sorted(self.refused)}
@@ -165,18 +153,27 @@ class Server:
         """See `biomark.chat.Chat`."""
         import openai
 
+        from biomark.chat.limits import UNPACKED, limit
+
         # At a lower level the SDK logs whole requests, and with them the text.
         logging.getLogger("openai").setLevel(logging.INFO)
         file = cache_file(self.options)
         key = next((value for name in KEYS if (value := os.environ.get(name))), _NO_KEY)
         # A redirect would carry the text elsewhere, and so would a proxy of the environment from this very machine.
-        transport = openai.DefaultAsyncHttpxClient(follow_redirects=False, trust_env=not self._is_here())
+        transport = openai.DefaultAsyncHttpxClient(
+            follow_redirects=False,
+            trust_env=not address.is_here(self.options.base_url),
+            event_hooks={"response": [limit]},
+        )
+        base, query = address.parted(self.options.base_url)
         client = openai.AsyncOpenAI(
             api_key=key,
-            base_url=self.options.base_url,
+            base_url=base,
             max_retries=0,
             timeout=self.options.timeout,
             http_client=transport,
+            default_query=query,
+            default_headers={**UNPACKED, **({"api-key": key} if query else {})},  # Azure's name for it
         )
         with closing(Cache(file)) if file else nullcontext() as cache:
             async with client:
@@ -205,13 +202,22 @@ class _Session:
             request = replace(request, schema=None)
         if request.answers > 1 and not await self._can("answers"):
             single = [replace(request, answers=1, sample=request.sample + n) for n in range(request.answers)]
-            found = await asyncio.gather(*map(self._kept, single))
+            found = _answered(await asyncio.gather(*map(self._kept, single), return_exceptions=True))
         else:
             found = [await self._kept(request)]
-        if self._options.completions:
-            found = [self._ended(kept) for kept in found]
-        texts = tuple(without_thoughts(text) for kept in found for text in kept.texts)
-        return Reply(texts, all(kept.finished for kept in found))
+        read = [self._read(kept) for kept in found]
+        texts = tuple(text for kept in read for text in kept.texts if text.strip())
+        return Reply(texts, all(kept.finished for kept in read))
+
+    def _read(self, kept: Kept) -> Kept:
+        """The answers alone, without thoughts; none, and why, if nothing else is there."""
+        kept = self._ended(kept) if self._options.completions else kept
+        texts = tuple(map(without_thoughts, kept.texts))
+        if kept.silent is None and not any(text.strip() for text in texts):
+            kept = replace(
+                kept, silent="the model's answer is empty, or it only thought; raise --max-tokens for thinkers"
+            )
+        return replace(kept, texts=texts)
 
     def _ended(self, kept: Kept) -> Kept:
         """The answers of a model that goes on with texts, up to where they end; some servers know no stop strings."""
@@ -246,12 +252,15 @@ class _Session:
         """The answer that is kept, else the server's."""
         key = self._key(request)
         async with self._same.setdefault(key, asyncio.Lock()):
-            if self._cache is not None and (kept := self._cache.get(key)) is not None:
+            kept = self._cache.get(key) if self._cache is not None else None
+            if kept is not None and self._read(kept).silent is None:
                 self._server.account.save(kept.read, kept.written)
                 return kept
             async with self._free, self._budgeted(request):
                 kept = await self._sent(request)
                 self._server.account.pay(kept.read, kept.written, estimated=kept.estimated)
+            if silent := self._read(kept).silent:
+                raise Unanswered(silent)
             if self._cache is not None:
                 self._cache.put(key, kept)
             return kept
@@ -293,10 +302,11 @@ class _Session:
             else:
                 self._server.answered = True
                 return kept
-            if failure.status in (400, 422) and not failure.too_long and self._do_without(failure.reason, payload):
+            if self._do_without(failure, payload):
                 continue
             if failure.hopeless or (failure.unreached and attempt == self._options.retries):
                 self._give_up(failure.reason)
+            self._lose(failure, request)
             if not failure.again or attempt == self._options.retries:
                 raise Unanswered(failure.reason, too_long=failure.too_long)
             self._server.account.counts["retries"] += 1
@@ -307,12 +317,24 @@ class _Session:
             await asyncio.sleep(wait)
             attempt += 1
 
-    def _do_without(self, reason: str, payload: Mapping[str, Any]) -> bool:
+    def _lose(self, failure: Failure, request: Request) -> None:
+        """Count what a failed attempt may cost; what is set aside for the request has to be there for the next one."""
+        account = self._server.account
+        if failure.billed:
+            account.lose(request.tokens(), request.max_tokens * request.answers)
+            if failure.again and not account.fits(0, 0):
+                raise Unanswered(f"{failure.reason}; not asked again, as failed attempts may be billed: raise --budget")
+
+    def _do_without(self, failure: Failure, payload: Mapping[str, Any]) -> bool:
         """Whether the server says that it does not take something of a request that it can be asked without.
 
         Other requests may have been told so before; this one was under way then, and is to be sent again as well.
         """
-        named = [name for name in _OPTIONAL if name in reason and name in payload]
+        if failure.status not in (400, 422, 500) or failure.too_long:
+            return False
+        named = [name for name in _OPTIONAL if name in failure.reason and name in payload and failure.status != 500]
+        if not named and _NO_SYSTEM.search(failure.reason) and _has_system(payload):
+            named = [SYSTEM]
         self._server.refused.update(named[:1])
         return bool(named)
 
@@ -329,7 +351,10 @@ class _Session:
         async with ask(**payload, extra_body=self._extras or None) as response:
             if "text/event-stream" in response.headers.get("content-type", ""):
                 return await read_stream(lines_of(response.iter_bytes()))
-            return read_body(await response.read())
+            body = await response.read()
+            if body.lstrip().startswith(b"data:"):  # a stream under another name
+                return await read_stream(lines_of(_once(body)))
+            return read_body(body)
 
     def _key(self, request: Request) -> bytes:
         """Of all that may change an answer."""
@@ -348,7 +373,9 @@ class _Session:
         if self._options.completions:
             payload |= {"prompt": self._text(request), "stop": list(self._stops)}
         else:
-            payload["messages"] = [{"role": message.role, "content": message.content} for message in request.messages]
+            first = SYSTEM in self._server.refused and request.messages[0].role == SYSTEM
+            messages = without_system(request.messages) if first else request.messages
+            payload["messages"] = [{"role": message.role, "content": message.content} for message in messages]
         if request.answers > 1:
             payload["n"] = request.answers
         if request.schema is not None:
@@ -361,6 +388,23 @@ class _Session:
             if name == "max_tokens":
                 payload["max_completion_tokens"] = value
         return payload
+
+
+async def _once(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
+def _has_system(payload: Mapping[str, Any]) -> bool:
+    return any(message["role"] == SYSTEM for message in payload.get("messages", ()))
+
+
+def _answered(found: Sequence[Kept | BaseException]) -> list[Kept]:
+    """The answers among several that were asked for one by one; an error if there are none."""
+    failed = [one for one in found if isinstance(one, BaseException)]
+    worst = next((error for error in failed if not isinstance(error, Unanswered)), None)
+    if worst is not None or len(failed) == len(found):
+        raise worst or failed[0]
+    return [one for one in found if isinstance(one, Kept)]
 
 
 def _proves_schema(kept: Kept) -> bool:

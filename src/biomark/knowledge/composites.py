@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+# Runs of blanks are tried from their beginnings alone, or long ones would cost their squares.
 _BETWEEN = re.compile(
-    r"\s*,\s*(?:and/or|and|or)\s+|\s+(?:and/or|and|or|plus|as\s+well\s+as)\s+|\s*[,/&]\s*", re.IGNORECASE
+    r"(?:(?<!\s)\s++)?+(?:,\s*+(?:and/or|and|or)\s++|[,/&]\s*+)|(?<!\s)\s++(?:and/or|and|or|plus|as\s++well\s++as)\s++",
+    re.IGNORECASE,
 )
 _NUMBERED = re.compile(r"(.*\D)\d+")
 _MOST_PARTS = 6

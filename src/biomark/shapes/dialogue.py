@@ -10,7 +10,7 @@ from biomark.entity_types import label
 from biomark.shapes import loose_json
 from biomark.shapes.strings import Listing
 
-_ITEM = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+(.*?)\s*$", re.MULTILINE)
+_ITEM = re.compile(r"^[^\S\n]*+(?:[-*•]|\d++[.)])\s++(.*)", re.MULTILINE)
 _NOTHING = {"", "none", "none.", "n/a", "null"}
 
 
@@ -22,7 +22,7 @@ def _read(answer: str) -> tuple[list[str], bool]:
     try:
         value = loose_json.parse(answer)
     except ValueError:
-        return loose_json.strings(answer) or [item.strip("\"'`") for item in _ITEM.findall(answer)], False
+        return loose_json.strings(answer) or [item.strip().strip("\"'`") for item in _ITEM.findall(answer)], False
     if isinstance(value, dict) and len(value) == 1:
         value = next(iter(value.values()))
     if isinstance(value, list) and all(isinstance(item, str) for item in value):

@@ -10,7 +10,7 @@ from biomark.shapes.strings import Listing
 
 _NONE = "<entity>"
 _BEGIN = re.compile(r"\bentity is\b[ \t]*:?[ \t]*", re.IGNORECASE)
-_SEPARATOR = re.compile(r"\s*\[SEP\]\s*", re.IGNORECASE)
+_SEPARATOR = re.compile(r"\[SEP\]", re.IGNORECASE)
 
 
 def _capital(text: str) -> str:
@@ -21,7 +21,7 @@ def _read(answer: str) -> tuple[list[str], bool]:
     begin = _BEGIN.search(answer)
     rest = answer[begin.end() :] if begin else answer.strip()
     line = rest.partition("\n")[0].strip().removesuffix(".")
-    strings = [string for string in _SEPARATOR.split(line) if string]
+    strings = [stripped for string in _SEPARATOR.split(line) if (stripped := string.strip())]
     if begin and [string.casefold() for string in strings] == [_NONE]:
         return [], True
     return [string for string in strings if string.casefold() != _NONE], bool(begin and strings)

@@ -9,7 +9,9 @@ import warnings
 
 from biomark.shapes.signs import unfenced
 
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+# The last one may be cut off: if it did not match, every quote in it would be tried as well.
+_STRING = re.compile(r'"(?:[^"\\]++|\\.?)*+(?P<end>"?)', re.DOTALL)
+_READ = 20  # times the answer's length, at most, for objects that turn out to be damaged
 
 
 def parse(answer: str) -> object:
@@ -42,12 +44,16 @@ def objects(answer: str) -> list[dict[str, object]]:
     decoder = json.JSONDecoder()
     found = []
     at = answer.find("{")
-    while at >= 0:
+    in_vain = 0
+    while at >= 0 and in_vain <= _READ * len(answer):
         try:
             value, end = decoder.raw_decode(answer, at)
             found.append(value)
-        except ValueError:
+        except json.JSONDecodeError as error:
             end = at + 1
+            in_vain += error.pos - at
+        except ValueError:  # of a number with thousands of digits
+            break
         except RecursionError:
             break
         at = answer.find("{", end)
@@ -60,7 +66,8 @@ def strings(answer: str) -> list[str]:
     found = []
     for match in _STRING.finditer(answer, begin) if begin >= 0 else ():
         try:
-            found.append(json.loads(match.group()))
+            if match["end"]:
+                found.append(json.loads(match.group()))
         except ValueError:
             continue
     return found

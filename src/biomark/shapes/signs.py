@@ -13,7 +13,7 @@ from biomark.shapes.base import Decoded, Encoded, only, text_alone
 from biomark.spans import Entity, Rejected
 
 _FENCE = re.compile(r"```[\w-]*[ \t]*\n(?P<inside>.*?)(?:\n?```|\Z)", re.DOTALL)
-_ESCAPE = re.compile(r"&\s*#?\s*\w+\s*;")  # blanks as in tokenised texts
+_ESCAPE = re.compile(r"&\s*+(?:#\s*+)?\w++\s*+;")  # blanks as in tokenised texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,10 @@ def _inside(answer: str, text: str) -> str:
 
 def _unescaped(answer: str, text: str) -> str:
     """The answer without HTML's escapes, unless the text has some of its own."""
-    return answer if _ESCAPE.search(text) else html.unescape(answer)
+    try:
+        return answer if _ESCAPE.search(text) else html.unescape(answer)
+    except ValueError:  # of a number with thousands of digits
+        return answer
 
 
 def _unwrapped(answer: str, text: str) -> str:

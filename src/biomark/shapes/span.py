@@ -8,10 +8,12 @@ from biomark.entity_types import label
 from biomark.marks import Signs
 from biomark.shapes.signs import Signed
 
-# Any attribute with a type in it may say the class, in any quotes or none.
+# Any attribute with a type in it may say the class, in any quotes or none. Nothing is tried twice: what a careless
+# model repeats would cost its square, or its cube.
 _LOOSE = (
-    r"""(?P<opens><\s*span\b(?:[^<>]*?\b(?:class|type|label)\s*=\s*["'“”‘’]?(?P<name>[^"'“”‘’<>]*))?[^<>]*>)"""
-    r"""|<\s*/\s*span\s*>"""
+    r"""(?P<opens><\s*+span\b(?:(?!\b(?:class|type|label)\s*+=)[^<>])*+"""
+    r"""(?:(?:class|type|label)\s*+=\s*+["'“”‘’]?+(?P<name>[^"'“”‘’<>]*+))?+[^<>]*+>)"""
+    r"""|<\s*+/\s*+span\s*+>"""
 )
 
 

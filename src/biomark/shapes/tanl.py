@@ -8,7 +8,7 @@ from biomark.entity_types import label
 from biomark.marks import Signs
 from biomark.shapes.signs import Signed
 
-_LOOSE = r"(?P<opens>\[)|\|\s*(?P<name>[^|\[\]]*?)\s*\]"
+_LOOSE = r"(?P<opens>\[)|\|(?P<name>[^|\[\]]*+)\]"
 
 
 def _signs(types: Sequence[str]) -> Signs:
