@@ -59,6 +59,7 @@ def test_three_lines_of_python(recognizer: TermRecognizer) -> None:
 
 def test_the_default_model_is_loaded_by_name(recognizer: TermRecognizer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "load", {"default": recognizer}.__getitem__)
+    monkeypatch.setattr(models, "_KEPT", {})
     assert [mentions(d) for d in biomark.annotate(["asthma", "no"])] == [[("asthma", "disease")], []]
 
 

@@ -12,6 +12,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from biomark.errors import UsageError
 from biomark.formats import Reject, Sink, Source
 from biomark.formats.outgoing import writable
 from biomark.interrupts import check
+from biomark.items import Item, documents
 from biomark.jobs import Input, Job, Reader, input_named, is_device, name_of, plan, size
 from biomark.journal import Journal
 from biomark.sections import LeftOut, leave_out
@@ -29,7 +31,6 @@ from biomark.spans import Document, Rejected
 if TYPE_CHECKING:
     from biomark.recognizers import Recognizer
 
-Item = str | Path | Document
 _SHOWN = 5  # names of inputs in a message
 
 
@@ -37,7 +38,7 @@ def annotate(
     items: Item | Iterable[Item],
     types: str | Sequence[str] | None = None,
     *,
-    model: str | Recognizer = "default",
+    model: str | Path | Recognizer = "default",
     min_score: float | None = None,
     skip: str | Sequence[str] = (),
     reject: Reject = formats.raise_rejected,
@@ -46,10 +47,13 @@ def annotate(
 
     Args:
         items: one or many. A `str` is a text (its document's id is its place in `items`, from 1); a
-            `Path` is a file or folder in any format that biomark reads; a `Document` is itself.
+            `Path` is a file or folder in any format that biomark reads; a `Document` is itself. A `str` that
+            is the path of an existing file is rejected: give it as `Path`, or as a `Document` if it is a text.
+            None, NaN, numbers, bytes and half characters are rejected as well.
         types: names such as `"disease,chemical"` or `("disease", "chemical")`; None: all that the
             model knows.
-        model: a model's name or folder, or a recognizer.
+        model: a model's name or folder, or a recognizer. A model of a name or folder is kept for the next
+            call until its files change (see `biomark.models.kept`).
         min_score: mentions with a lower score are left out; None: as the model was made to do.
         skip: parts of documents that get no mentions, such as `"references"`; see `biomark.sections.leave_out`.
         reject: is called with whatever cannot be read or annotated; the rest goes on. By default the
@@ -59,15 +63,17 @@ def annotate(
         Documents with the mentions found, in place of those that they had. Types have biomark's names.
 
     Raises:
-        UsageError: if a type or model is unknown.
-        FormatError: if a file cannot be read at all, or on the first reject (see `reject`).
+        UsageError: if a type or model is unknown, or an argument makes no sense.
+        FormatError: on the first reject (see `reject`).
     """
     from biomark import models
 
-    recognizer = models.load(model) if isinstance(model, str) else model
-    several = (items,) if isinstance(items, (str, Path, Document)) else items
-    documents = _documents(several, reject)
-    return annotated(documents, recognizer, types=types, min_score=min_score, skip=skip, reject=reject)
+    recognizer = models.kept(str(model)) if isinstance(model, (str, Path)) else model
+    if not hasattr(recognizer, "annotate"):
+        raise UsageError(f"a model is a name, a folder or a recognizer, not {model!r:.80}")
+    if not callable(reject):
+        raise UsageError(f"reject is a function that is called with what is rejected, not {reject!r:.80}")
+    return annotated(documents(items, reject), recognizer, types=types, min_score=min_score, skip=skip, reject=reject)
 
 
 def annotated(
@@ -80,13 +86,13 @@ def annotated(
     reject: Reject = formats.raise_rejected,
 ) -> Iterator[Document]:
     """The documents with the mentions that the recognizer finds; see `annotate`."""
-    wanted = parse_types(types if isinstance(types, str) else ",".join(types)) if types is not None else None
+    wanted = _wanted(types)
     if wanted is not None and recognizer.types is not None:
         wanted = tuple(one_of(type, recognizer.types) for type in wanted)
     if recognizer.types is not None and (unknown := [t for t in wanted or () if t not in recognizer.types]):
         raise UsageError(f"the model does not know {', '.join(unknown)}; it finds {', '.join(recognizer.types)}")
-    if min_score is not None and not 0.0 <= min_score <= 1.0:
-        raise UsageError(f"a score lies in [0, 1], so does --min-score, unlike {min_score}")
+    if min_score is not None and not (isinstance(min_score, Real) and 0.0 <= min_score <= 1.0):
+        raise UsageError(f"a score lies in [0, 1], so does --min-score, unlike {min_score!r:.80}")
 
     names = _names(skip)
     left_out: deque[tuple[Document, LeftOut | None]] = deque()  # of the documents that are under way
@@ -100,6 +106,20 @@ def annotated(
             yield result.document if reduced is None else reduced.restored(result.document, original)
 
     return stream()
+
+
+def _wanted(types: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """The types to look for, under biomark's names.
+
+    Raises:
+        UsageError: if they are no names.
+    """
+    if types is None:
+        return None
+    try:
+        return parse_types(types if isinstance(types, str) else ",".join(types))
+    except TypeError:
+        raise UsageError(f"types are names such as 'disease,chemical', not {types!r:.80}") from None
 
 
 def _names(skip: str | Sequence[str]) -> tuple[str, ...]:
@@ -172,7 +192,7 @@ def run(
     lost = Counter[str]()
     # What the format cannot hold is rejected before it is annotated: a run that goes on meets the same documents.
     format = formats.format_named(job.format, writing=True)
-    documents = writable(iter(reader), format, Sink(job.output), lost, reject)
+    inputs = writable(iter(reader), format, Sink(job.output), lost, reject)
     rejected = 0
 
     def counted(one: Rejected) -> None:
@@ -181,7 +201,7 @@ def run(
         reject(one)
 
     def find() -> Iterator[Document]:
-        for document in annotated(documents, recognizer, types=types, min_score=min_score, skip=skip, reject=counted):
+        for document in annotated(inputs, recognizer, types=types, min_score=min_score, skip=skip, reject=counted):
             check()
             yield document
             progress(reader.position())
@@ -191,7 +211,7 @@ def run(
         return lost + formats.write(find(), output, job.format, reject=reject)
     with Journal(job.output, facts_of(job, resuming.options), anew=resuming.anew) as journal:
         _report(journal, job.output, resuming, reject)
-        for _ in journal.skip(documents):
+        for _ in journal.skip(inputs):
             progress(reader.position())
         for document in find():
             journal.add(document, rejected)
@@ -225,16 +245,6 @@ def _stamp(path: Path) -> tuple[int, int]:
     """The size of a file in bytes, and when it was changed, in nanoseconds."""
     facts = path.stat()
     return facts.st_size, facts.st_mtime_ns
-
-
-def _documents(items: Iterable[Item], reject: Reject) -> Iterator[Document]:
-    for place, item in enumerate(items, 1):
-        if isinstance(item, Path):
-            yield from formats.read(item, reject=reject)
-        elif isinstance(item, str):
-            yield Document(str(place), item)
-        else:
-            yield item
 
 
 __all__ = [

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial, reduce
 from importlib.resources import files
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from biomark.chat import Chat
@@ -47,6 +49,9 @@ GIVEN = "given"
 DECODINGS = ("marks", "generate")
 _OTHERS = (DICTIONARY, GIVEN, "openai:NAME", "hf:NAME")
 RUNS = Path("runs")
+_MOST_KEPT = 3
+_KEPT: dict[tuple[object, ...], Recognizer] = {}
+_LOCK = Lock()
 _WEIGHTS = (WEIGHTS, "model*.safetensors", "adapter_model.safetensors")
 
 
@@ -132,6 +137,37 @@ def load(
 
     found = [load_part(part) for part in parts]
     return reduce(CombinedRecognizer, found)
+
+
+def kept(name: str = DEFAULT) -> Recognizer:
+    """As `load(name)`, and kept for the next call of this process while the files of the model stay as they are.
+
+    Of models on onnxruntime (`default`, `nano`, exported folders) the last three are kept, of others, which may fill
+    a GPU, the last one. Prompted models are not kept, nor is what needs a term store.
+
+    Raises:
+        As `load`.
+    """
+    parts = [name] if Path(name).is_dir() else TOGETHER.split(name)
+    if any(part in (DICTIONARY, GIVEN) or part.startswith(PROMPTED) for part in parts):
+        return load(name)
+    folders = [_folder_and_guideline(part)[0].resolve() for part in parts]
+    heavy = not all((folder / WEIGHTS).is_file() for folder in folders)
+    key = (heavy, name, os.getpid(), *(_state(folder) for folder in folders))
+    with _LOCK:
+        if key not in _KEPT:
+            alike = [other for other in _KEPT if other[0] == heavy]
+            for other in alike[: max(0, len(alike) + 1 - (1 if heavy else _MOST_KEPT))]:
+                del _KEPT[other]  # before the next one is loaded: there may be no room for both
+            _KEPT[key] = load(name)
+        _KEPT[key] = _KEPT.pop(key)  # the last one in the row is the one asked for last
+        return _KEPT[key]
+
+
+def _state(folder: Path) -> tuple[object, ...]:
+    """What tells a folder from itself with other files."""
+    files = ((file.name, file.stat()) for file in sorted(folder.iterdir()) if file.is_file())
+    return folder, *((name, found.st_size, found.st_mtime_ns) for name, found in files)
 
 
 def load_chat(name: str, asking: Asking, prompting: Prompting) -> Chat:

@@ -7,8 +7,9 @@ hold. Files whose name ends in `.gz` are compressed and uncompressed on the way.
 
 from __future__ import annotations
 
+import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -127,7 +128,9 @@ def read(
 
     Raises:
         FormatError: if nothing can be read at all, or on the first reject (see `reject`).
+        UsageError: if `path` is something else than it should be.
     """
+    _check_path(path, "read")
     source = _source(path)
     if source.path is not None and not exists(source.path):
         raise FormatError(f"{source.path}: there is no such file or folder")
@@ -197,7 +200,7 @@ def _read(source: Source, format: str | None, reject: Reject) -> Iterator[Docume
 
 
 def write(
-    documents: Iterable[Document],
+    documents: Document | Iterable[Document],
     path: str | Path | IO[bytes] | Sink,
     format: str | None = None,
     *,
@@ -208,7 +211,7 @@ def write(
     Of documents with one id, the second and others get a number behind it.
 
     Args:
-        documents: a stream; it is not held in memory.
+        documents: one, or a stream, which is not held in memory.
         path: a file, a folder for brat, an open binary stream, or a `Sink`.
         format: its format's name; None: guessed from the path's name.
         reject: is called with each document that the format cannot write, such as one whose id holds what parts
@@ -219,7 +222,11 @@ def write(
 
     Raises:
         FormatError: if the path's name speaks for no format, or it cannot be written.
+        UsageError: if an argument is something else than it should be.
     """
+    _check_path(path, "write")
+    if not isinstance(documents, Iterable | Document) or isinstance(documents, (str, bytes, Mapping)):
+        raise UsageError(f"documents are biomark.Document objects, one or many, not {documents!r:.80}")
     sink = path if isinstance(path, Sink) else Sink(Path(path)) if isinstance(path, (str, Path)) else Sink(None, path)
     if format is not None:
         found = format_named(format, writing=True)
@@ -232,6 +239,20 @@ def write(
     lost: Counter[str] = Counter()
     found.write(writable(documents, found, sink, lost, reject), sink, lost)
     return lost
+
+
+def _check_path(path: object, way: str) -> None:
+    """Whether something can be the file of `read` or `write`.
+
+    Raises:
+        UsageError: if it cannot.
+    """
+    named = isinstance(path, (str, Path)) and str(path) != "" and "\0" not in str(path)
+    bytes_ = callable(getattr(path, way, None)) and not isinstance(path, io.TextIOBase) and not isinstance(path, Path)
+    if not (named or bytes_ or isinstance(path, (Source, Sink))):
+        raise UsageError(
+            f"{path!r:.80} is no file; name one by a str or a Path, or give a stream of bytes (open(…, '{way[0]}b'))"
+        )
 
 
 def _source(path: str | Path | IO[bytes] | Source) -> Source:

@@ -167,42 +167,8 @@ def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None
     """Write a document a line; nothing is lost, and fields that are empty are left out, but for the mentions."""
     with sink.open() as out:
         for document in documents:
-            json.dump(_values(document), out, ensure_ascii=False)
+            json.dump(document.to_dict(), out, ensure_ascii=False)
             out.write("\n")
-
-
-def _values(document: Document) -> dict[str, object]:
-    passages = [
-        {"start": p.span.start, "end": p.span.end, **_filled(kind=p.kind, infons=dict(p.infons))}
-        for p in document.passages
-    ]
-    relations = [{"type": r.type, **_filled(arguments=r.arguments, infons=dict(r.infons))} for r in document.relations]
-    return {
-        "id": document.id,
-        "text": document.text,
-        **_filled(passages=passages, sentences=[[s.start, s.end] for s in document.sentences]),
-        "entities": [_entity_values(e, document.text) for e in document.entities],
-        **_filled(
-            alternatives=[_entity_values(e, document.text) for e in document.alternatives],
-            relations=relations,
-            infons=dict(document.infons),
-        ),
-    }
-
-
-def _entity_values(entity: Entity, text: str) -> dict[str, object]:
-    score = {} if entity.score is None else {"score": entity.score}
-    return {
-        "spans": [[s.start, s.end] for s in entity.spans],
-        "text": entity.mention(text),
-        "type": entity.type,
-        **_filled(ids=entity.ids, infons=dict(entity.infons)),
-        **score,
-    }
-
-
-def _filled(**fields: object) -> dict[str, object]:
-    return {key: value for key, value in fields.items() if value}
 
 
 def _looks_like(head: bytes) -> bool:

@@ -12,7 +12,7 @@ from biomark.spans import Document, Infons, Rejected
 
 
 def writable(
-    documents: Iterable[Document], format: Format, sink: Sink, lost: Counter[str], reject: Reject
+    documents: Document | Iterable[Document], format: Format, sink: Sink, lost: Counter[str], reject: Reject
 ) -> Iterator[Document]:
     """The documents that a format can write.
 
@@ -20,7 +20,11 @@ def writable(
     which is counted.
     """
     seen: dict[int, int] = {}  # the hash of an id, and the number behind the last one like it
-    for given in documents:
+    for given in [documents] if isinstance(documents, Document) else documents:
+        if not isinstance(given, Document):
+            reason = f"{given!r:.80} ({type(given).__name__}) is no biomark.Document, which alone can be written"
+            reject(Rejected(reason, source=None if sink.path is None else str(sink.path)))
+            continue
         id = given.id if format.read is None else _own_id(given.id, seen)  # for people, ids may repeat
         add(lost, "ids that another document has (written as ID-2, ID-3 …)", id != given.id)
         document = replace(given, id=id) if id != given.id else given
