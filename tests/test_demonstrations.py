@@ -390,4 +390,5 @@ def test_our_sentences_are_mostly_those_of_the_release(corpora, split, name, sen
     ours, _ = made_from(split)
     common = Counter(theirs) & Counter(squeezed(d.input) for d in ours)
     assert common.total() / sentences >= share
-    assert abs(len(ours) - sentences) / sentences < 0.03
+    # Two hundred of ours are cells of NLM-Chem's tables.
+    assert abs(len(ours) - sentences) / sentences < 0.05
