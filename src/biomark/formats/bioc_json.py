@@ -41,9 +41,9 @@ def _document(values: object, source: Source, reject: Reject) -> Document | None
         if not isinstance(values, dict) or "passages" not in values:
             raise FormatError('a BioC document is an object with "id" and "passages"')
         no_surrogates(values)
-        id = text_of(values, "id", default="")
-        if not id:
+        if "id" not in values:
             raise FormatError("the document has no id")
+        id = text_of(values, "id")
         parts = Parts(source, reject, id, source.line)
         return read_record(_record(values, parts), parts)
     except (FormatError, SpanError) as error:

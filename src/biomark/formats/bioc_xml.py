@@ -34,7 +34,7 @@ def read(source: Source, reject: Reject) -> Iterator[Document]:
             continue
         id = element.findtext("id")
         try:
-            if not id:
+            if id is None:
                 raise FormatError("the document has no id")
             parts = Parts(source, reject, id, line_of(element))
             yield read_record(_record(element, parts), parts)

@@ -243,9 +243,9 @@ def _block_text(document: Document, lost: Counter[str]) -> str:
     title, abstract = (_blank(text) for text in (document.text[:cut], document.text[cut + 1 :]))
     rows = [f"{document.id}|t|{title}", f"{document.id}|a|{abstract}"]
     rows += [_row(document, entity, lost) for entity in document.entities]
-    named = _with_identifiers(document)
+    named = list(_with_identifiers(document, lost))
     relations = [relation for relation in named if _is_held(relation)]
-    add(lost, "relations of other than two arguments", len(document.relations) - len(relations))
+    add(lost, "relations of other than two arguments", len(named) - len(relations))
     rows += [_relation_row(document, relation, lost) for relation in relations]
     return "\n".join(rows) + "\n\n"
 
@@ -254,17 +254,18 @@ def _blank(text: str) -> str:
     return text.replace("\n", " ").replace("\r", " ")
 
 
-def _with_identifiers(document: Document) -> Iterator[Relation]:
-    """The relations; where one is between mentions, with their identifiers, which PubTator relates."""
+def _with_identifiers(document: Document, lost: Counter[str]) -> Iterator[Relation]:
+    """The relations; one between mentions is between their identifiers here, since PubTator relates no others."""
     mentions = {entity.infons["id"]: entity.ids for entity in document.entities if "id" in entity.infons}
     identifiers = {id for entity in document.entities for id in entity.ids}
     for relation in document.relations:
         targets = [target for _, target in relation.arguments]
-        if any(target in identifiers or not mentions.get(target) for target in targets):
+        if any(target in identifiers or target not in mentions for target in targets):
             yield relation
+        elif all(mentions[target] for target in targets):
+            yield replace(relation, arguments=tuple(("", "|".join(mentions[target])) for target in targets))
         else:
-            ids = (("|".join(mentions[target])) for target in targets)
-            yield replace(relation, arguments=tuple(("", id) for id in ids))
+            lost["relations of mentions without identifiers"] += 1
 
 
 def _is_held(relation: Relation) -> bool:
