@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import xml.etree.ElementTree as ET
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +30,7 @@ from biomark.experiments.rows import Claim, Model, book
 from biomark.experiments.runner import Job
 from biomark.experiments.weights import _complete, gguf_file
 from biomark.sentences import with_sentences
+from biomark.settings import ServerOptions
 from biomark.spans import Document, Entity, Passage, Span
 from conftest import ROOT, TERMS, TermRecognizer
 
@@ -262,6 +263,23 @@ def test_a_model_of_the_users_is_one_more_row_or_is_prompted(tmp_path: Path) -> 
     assert (given.title, given.method) == ("default", "ready")
     with pytest.raises(UsageError, match="has no scale 'huge'; there are small, paper"):
         Job(rows, rows.experiment("icl"), "huge", place)
+
+
+def test_a_model_of_a_server_is_asked_there(tmp_path: Path) -> None:
+    from biomark import models
+    from biomark.experiments.cells import Place
+
+    rows = book()
+    server = ServerOptions(base_url="http://localhost:9/v1")
+    for name in ("openai:any", "default+openai:any"):
+        place = Place(tmp_path, say=lambda message: None, server=server)
+        *_, model = Job(rows, rows.experiment("table4"), "paper", place, name).models
+        build = Build(model, ("disease",), 1.0, 0, 1)
+        (asked,) = models.prompted(place._recognizer(build))
+        assert asked.facts()["server"] == asdict(server)
+        elsewhere = Place(tmp_path, say=lambda message: None, server=ServerOptions(base_url="http://localhost:8/v1"))
+        assert place.facts(build)["server"] == "http://localhost:9/v1"
+        assert place.model_folder(build) != elsewhere.model_folder(build)
 
 
 def test_no_table_in_the_terminal_is_cut(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from biomark import evaluation, experiments, formats
-from biomark.errors import UsageError
+from biomark.errors import CorpusError, UsageError
 from biomark.experiments import Options, data
 from biomark.experiments.cells import Build, Place
 from biomark.experiments.rows import Book, read_book
@@ -469,6 +469,19 @@ def test_the_papers_scale_says_its_needs_and_stops_without_a_gpu(home: Path, row
     assert not list((tmp_path / "work").glob("*/*"))
 
 
+def test_a_file_that_the_catalogue_lacks_is_named_with_its_address(home: Path, tmp_path: Path) -> None:
+    more = 'knowledge = ["knowledge/none.obo"]\n'
+    address = '[sources]\n"knowledge/none.obo" = "https://example.org/none.obo"\n\n'
+    changed = read_book(address + ROWS.replace('memory = "108 GB"\n', f'memory = "108 GB"\n{more}'))
+    options = Options(tmp_path / "work", recipes=home / "recipes", anyway=True)
+    lines = experiments.plan("first", "paper", options, rows=changed)
+    assert lines[-1] == "  not there: knowledge/none.obo (https://example.org/none.obo)"
+    assert "first --scale paper: 2 cells, 0 done; about" in lines[0]
+    with pytest.raises(CorpusError, match=r"knowledge/none.obo \(https://example.org/none.obo\): in none of"):
+        experiments.reproduce("first", "paper", options, rows=changed)
+    assert not any("not there" in line for line in experiments.plan("first", "small", options, rows=changed))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -491,6 +504,8 @@ def test_the_command_line(biomark: Callable[..., Outcome], tmp_path: Path, monke
     assert (found.status, "no experiment 'table9'; there are models, table1" in found.err) == (2, True)
     found = biomark("reproduce", "table1", "--scale", "large")
     assert (found.status, "--scale is small or paper, not 'large'" in found.err) == (2, True)
+    found = biomark("reproduce", "table1", "--base-url", "http://localhost:9/v1", "--dry-run")
+    assert (found.status, "say --model openai:NAME as well" in found.err) == (2, True)
     found = biomark("reproduce", "hu2024", "--dry-run")
     assert (found.status, found.out) == (0, "hu2024: recorded answers are scored, which takes seconds\n")
 

@@ -44,7 +44,8 @@ PACKAGED = {DEFAULT: "default_model", "nano": "nano_model"}
 DICTIONARY = "dictionary"
 TOGETHER = re.compile(r"\+(?=[\w./~])")  # but command-r+ is one model
 HUGGING_FACE = "hf:"
-PROMPTED = ("openai:", HUGGING_FACE)
+_SERVER = "openai:"
+PROMPTED = (_SERVER, HUGGING_FACE)
 GIVEN = "given"
 DECODINGS = ("marks", "generate")
 _OTHERS = (DICTIONARY, GIVEN, "openai:NAME", "hf:NAME")
@@ -168,6 +169,11 @@ def _state(folder: Path) -> tuple[object, ...]:
     """What tells a folder from itself with other files."""
     files = ((file.name, file.stat()) for file in sorted(folder.iterdir()) if file.is_file())
     return folder, *((name, found.st_size, found.st_mtime_ns) for name, found in files)
+
+
+def asks_server(name: str) -> bool:
+    """Whether a model, or one of several together, is one of a server."""
+    return any(part.startswith(_SERVER) for part in TOGETHER.split(name))
 
 
 def load_chat(name: str, asking: Asking, prompting: Prompting) -> Chat:

@@ -104,11 +104,14 @@ def _recorded(name: str, scale: str, rows: Book | None) -> bool:
 
 
 def _job(name: str, scale: str, options: Options, rows: Book | None) -> Job:
+    from biomark import models
     from biomark.experiments.cells import Place
     from biomark.experiments.runner import Job
     from biomark.settings import ServerOptions
 
     rows = rows or book()
+    if options.base_url and not models.asks_server(options.model):
+        raise UsageError("--base-url is the server of a model of yours: say --model openai:NAME as well")
     server = ServerOptions(base_url=options.base_url)
     place = Place(options.work, say=options.say, server=server, recipes=options.recipes)
     return Job(rows, rows.experiment(name), scale, place, options.model)

@@ -29,6 +29,7 @@ from biomark.experiments.data import (
     draw,
     file_sum,
     source_path,
+    source_sum,
     test_documents,
     write_json,
 )
@@ -152,6 +153,8 @@ class Place:
         found |= {"model": model.model, "weights": weights_sum(model), "by_sentence": model.by_sentence}
         if model.knowledge:
             found["knowledge"] = [self._source_sum(source) for source in model.knowledge]
+        if models.asks_server(model.model):
+            found["server"] = self.server.base_url
         if model.method != "ready":
             found |= {"prompt": dict(model.prompt), "server": self.server.base_url, "data": self._data(build)}
         return found
@@ -348,7 +351,7 @@ class Place:
         return path
 
     def _source_sum(self, source: str) -> list[str]:
-        return [source, data_sum(source) if ":" in source else file_sum(Path(source_path(source)))]
+        return [source, source_sum(source)]
 
     # Reading
 
@@ -401,7 +404,9 @@ class Place:
         if model.method == "spacy":
             return spacy_ner.SpacyRecognizer(self.model_folder(build))
         if model.method == "ready":
-            return models.load(model.model, store=self._store(model.knowledge) if model.knowledge else None)
+            store = self._store(model.knowledge) if model.knowledge else None
+            prompting = models.Prompting(server=self.server) if models.asks_server(model.model) else None
+            return models.load(model.model, store=store, prompting=prompting)
         if model.method in TRAINED:
             return models.load(str(self.model_folder(build)))
         name = f"{models.HUGGING_FACE}{self.model_folder(build)}" if model.method == "gguf" else model.model

@@ -163,10 +163,26 @@ def source_path(name: str) -> str:
     """A source of knowledge: a split, or a file in the first corpora folder that has it."""
     if ":" in name:
         return name
-    for folder in corpora.corpus_folders():
-        if (folder / name).is_file():
-            return str(folder / name)
+    if path := _held(name):
+        return str(path)
     raise CorpusError(f"{name} is in none of {', '.join(map(str, corpora.corpus_folders()))}; put it into one of them")
+
+
+def missing_sources(names: Iterable[str]) -> tuple[str, ...]:
+    """The files among some sources of knowledge that no corpora folder has."""
+    return tuple(name for name in dict.fromkeys(names) if ":" not in name and _held(name) is None)
+
+
+def source_sum(name: str) -> str:
+    """The checksum of a source of knowledge; "" of a file that is not there."""
+    if ":" in name:
+        return data_sum(name)
+    path = _held(name)
+    return file_sum(path) if path else ""
+
+
+def _held(name: str) -> Path | None:
+    return next((folder / name for folder in corpora.corpus_folders() if (folder / name).is_file()), None)
 
 
 def checksum(value: object) -> str:

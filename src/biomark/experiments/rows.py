@@ -187,11 +187,12 @@ class Experiment:
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """All rows: models, experiments and hardware by name."""
+    """All rows: models, experiments and hardware by name, and where sources of knowledge are to be had by file."""
 
     models: Mapping[str, Model]
     experiments: Mapping[str, Experiment]
     hardware: Mapping[str, Hardware]
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def experiment(self, name: str) -> Experiment:
         """The experiment of a name.
@@ -220,7 +221,7 @@ def read_book(text: str) -> Book:
     hardware = {name: _row(Hardware, name, row) for name, row in rows["hardware"].items()}
     models = {name: _row(Model, name, {"name": name, **_inherited(name, rows["models"])}) for name in rows["models"]}
     experiments = {name: _experiment(name, row) for name, row in rows["experiments"].items()}
-    found = Book(models, experiments, hardware)
+    found = Book(models, experiments, hardware, rows.get("sources", {}))
     _check(found)
     return found
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from biomark import corpora
-from biomark.errors import UsageError
+from biomark.errors import CorpusError, UsageError
 from biomark.experiments.cells import Build, Place, Reading, Result
-from biomark.experiments.data import count_sentences, rejects, test_documents, write_json
+from biomark.experiments.data import count_sentences, missing_sources, rejects, test_documents, write_json
 from biomark.experiments.outcome import machine
 from biomark.experiments.rows import TRAINED, Book, Experiment, Hardware, Model, Setting
 from biomark.machine import versions
@@ -60,6 +61,7 @@ class Job:
         self.setting: Setting = experiment.scales[scale]
         self.hardware: Hardware = book.hardware[scale]
         self.place = place
+        self._sources = book.sources
         self.models = _models([book.models[name] for name in self.setting.models], model)
         self.readings = tuple(self._readings())
 
@@ -128,11 +130,23 @@ class Job:
             if self.hardware.flops
             else []
         )
-        return [head, *lines, *memory, *throughput]
+        missing = [f"  not there: {self._told(name)}" for name in _missing(tasks)]
+        return [head, *lines, *memory, *throughput, *missing]
+
+    def _told(self, file: str) -> str:
+        where = self._sources.get(file)
+        return f"{file}{f' ({where})' if where else ''}"
 
     def run(self) -> list[Result]:
-        """Do all cells that are not there; after each one, what is known so far is written."""
+        """Do all cells that are not there; after each one, what is known so far is written.
+
+        Raises:
+            CorpusError: if a source of knowledge is not there.
+        """
         tasks = self.tasks()
+        if missing := _missing(tasks):
+            folders = ", ".join(map(str, corpora.corpus_folders()))
+            raise CorpusError(f"{', '.join(map(self._told, missing))}: in none of {folders}; put it into one of them")
         left = [task for task in tasks if not task.done]
         say, begin, estimated = self.place.say, time.perf_counter(), 0.0
         for name in self._splits() if left else ():
@@ -194,6 +208,12 @@ class Job:
         cells = [dict(result.facts) for result in self.results()]
         path = self.place.folder / f"{self.experiment.name}-{self.scale}.json"
         write_json(path, {**self.facts(), "seconds": self.seconds(), "cells": cells})
+
+
+def _missing(tasks: Sequence[Task]) -> tuple[str, ...]:
+    """The files of knowledge that what is left to do needs and that no corpora folder has."""
+    builds = [task.cell if isinstance(task.cell, Build) else task.cell.build for task in tasks if not task.done]
+    return missing_sources(chain.from_iterable(build.model.knowledge for build in builds))
 
 
 def _models(models: Sequence[Model], given: str) -> tuple[Model, ...]:
