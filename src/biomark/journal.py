@@ -158,11 +158,11 @@ class Journal:
         Returns:
             See `biomark.formats.write`.
         """
-        self._say(replace(self._run, state=_WRITING))
         if format == "jsonl" and self._output.suffix.lower() != ".gz" and not self._output.is_dir():
             self._part.keep()
             lost = Counter[str]()
         else:
+            self._say(replace(self._run, state=_WRITING))
             lost = formats.write(self.documents(), Sink(self._output, suffix=_NEW), format)
         with uninterrupted():
             if batch:

@@ -306,16 +306,17 @@ class Sink:
             raise
 
     def _part(self, target: Path) -> Part:
-        if exists(target.with_name(target.name + PART + RUN)) and self._suffix == PART:
+        part, run = (target.with_name(target.name + suffix) for suffix in (PART, PART + RUN))
+        if self._suffix == PART and exists(part) and exists(run):
             raise FormatError(
-                f"{target}{PART}: holds what an interrupted biomark annotate has finished; run that again, "
-                f"or remove {target}{PART} and {target}{PART}{RUN}"
+                f"{part}: holds what an interrupted biomark annotate has finished; run that again, "
+                f"or remove {part} and {run}"
             )
         if exists(target) and target.is_dir():
             raise FormatError(f"{target}: cannot be written: it is a folder; name a file")
-        part = Part(target, self._suffix)
-        part.empty()
-        return part
+        opened = Part(target, self._suffix)
+        opened.empty()
+        return opened
 
 
 @dataclass(frozen=True, slots=True)
