@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import re
@@ -21,6 +22,7 @@ from biomark.cli import app
 from biomark.corpora import corpus_named
 from biomark.errors import UsageError
 from biomark.recognizers.tagging import load_onnx
+from biomark.spans import Document
 from conftest import HANG, ROOT, Outcome, TermRecognizer
 
 Biomark = Callable[..., Outcome]
@@ -472,3 +474,49 @@ def test_the_examples_can_be_read_and_hold_no_annotations(biomark: Biomark) -> N
     assert "[zileuton|chemical]" in done.out
     assert "\t" not in (ROOT / "examples" / "abstracts.pubtator").read_text()
     assert biomark("annotate", ROOT / "examples" / "note.txt").status == 0
+
+
+HOSTILE = "\x1b]0;owned\x07\x1b[2J\u009b31m\u202e"
+
+
+def test_no_control_character_of_a_file_reaches_a_terminal(biomark: Biomark) -> None:
+    gold = f"1|t|Asthma and gout\n1|a|x\n1\t0\t6\tAsthma\tDis{HOSTILE}\n1\t11\t15\tflu{HOSTILE}\tD\n\n"
+    other = f"{HOSTILE}|t|Croup\n{HOSTILE}|a|\n{HOSTILE}\t0\t5\tCroup\tD\n\n"
+    Path("gold.pubtator").write_text(gold + other)
+    Path("predicted.pubtator").write_text(gold)
+    Path(f"x{HOSTILE}.jsonl").write_text("[]\n")
+    for arguments in (
+        ("convert", "gold.pubtator", "out.bioc.xml"),
+        ("convert", "gold.pubtator", "-", "--to", "terminal"),
+        ("convert", f"x{HOSTILE}.jsonl", "out.jsonl"),
+        ("convert", f"{HOSTILE}.jsonl", "out.jsonl"),
+        ("evaluate", "gold.pubtator", "predicted.pubtator"),
+        ("evaluate", "gold.pubtator", "predicted.pubtator", "--json"),
+        ("compare", "gold.pubtator", "predicted.pubtator", "predicted.pubtator"),
+        ("annotate", "gold.pubtator", "--types", f"a{HOSTILE}"),
+    ):
+        done = biomark(*arguments)
+        assert done.out + done.err
+        assert not set("\x1b\x07\u009b\u202e") & set(done.out + done.err), arguments
+
+
+def test_documents_on_a_screen_have_no_control_characters(tmp_path: Path) -> None:
+    """Files and pipes get them as they are."""
+    document = Document("1", f"Croup {HOSTILE}")
+    for format in ("pubtator", "jsonl", "text"):
+        master, slave = os.openpty()
+        with os.fdopen(master, "rb") as screen, os.fdopen(slave, "wb") as stream:
+            formats.write([document], stream, format)
+            stream.flush()
+            shown = os.read(screen.fileno(), 10_000).decode()
+        assert "Croup" in shown
+        assert not set("\x1b\x07\u009b\u202e") & set(shown)
+        pipe = io.BytesIO()
+        formats.write([document], pipe, format)
+        assert "\u009b" in pipe.getvalue().decode()
+
+
+def test_lines_reach_a_terminal_in_one_way() -> None:
+    for path in (ROOT / "src/biomark/cli").glob("*.py"):
+        if path.name != "common.py":
+            assert "typer.echo" not in path.read_text(), f"{path.name}: use echo or say of common.py"
