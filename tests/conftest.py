@@ -5,12 +5,11 @@ from __future__ import annotations
 import io
 import json
 import os
-import re
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,14 +18,15 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 from biomark.decoding.vocabulary import Vocabulary
 from biomark.embedding.exported import Exported
-from biomark.recognizers import Annotated
-from biomark.spans import Document, Entity, Rejected, Span
+from terms import TERMS, TermRecognizer
 
 # Slow machines are no failures; in continuous integration the generated examples are always the same.
 settings.register_profile(
     "biomark", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
 )
 settings.load_profile("biomark")
+
+__all__ = ["ROOT", "TERMS", "Outcome", "TermRecognizer", "pooling"]
 
 ROOT = Path(__file__).parent.parent
 CORPORA = os.environ.get("BIOMARK_CORPORA") and Path(os.environ["BIOMARK_CORPORA"]).absolute()
@@ -78,41 +78,6 @@ def contrast(a: str, b: str) -> float:
 
     low, high = sorted((luminance(a), luminance(b)))
     return (high + 0.05) / (low + 0.05)
-
-
-TERMS = {
-    "aspirin-exacerbated respiratory disease": "disease",
-    "asthma": "disease",
-    "aspirin": "chemical",
-    "zileuton": "chemical",
-    "ALOX5": "gene",
-    "TNF-α": "gene",
-}
-
-
-class TermRecognizer:
-    """Marks each whole-word occurrence of `TERMS`; a document whose text holds "BROKEN" is rejected.
-
-    Scores fall with the length of the mention: 1 / (its code points).
-    """
-
-    types: tuple[str, ...] | None = ("disease", "chemical", "gene")
-
-    def annotate(
-        self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
-    ) -> Iterator[Annotated]:
-        for document in documents:
-            if "BROKEN" in document.text:
-                reason = Rejected("the text is broken", document_id=document.id)
-                yield Annotated(replace(document, entities=()), (reason,))
-                continue
-            entities = [
-                Entity((Span(*match.span()),), type, score=1 / len(term))
-                for term, type in TERMS.items()
-                if (types is None or type in types) and 1 / len(term) >= (min_score or 0)
-                for match in re.finditer(rf"(?<!\w){re.escape(term)}(?!\w)", document.text, re.IGNORECASE)
-            ]
-            yield Annotated(replace(document, entities=tuple(sorted(entities, key=lambda e: e.start))))
 
 
 @pytest.fixture

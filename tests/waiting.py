@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from biomark import cli, models
 from biomark.recognizers import Annotated
 from biomark.spans import Document
-from conftest import TermRecognizer
+from terms import TermRecognizer
 
 # A shell that runs the tests in the background has them ignore interrupts, and so would this process.
 signal.signal(signal.SIGINT, signal.default_int_handler)
