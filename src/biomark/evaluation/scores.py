@@ -239,11 +239,11 @@ def _table_scores(table: NDArray[np.int64], signatures: Sequence[Signature]) -> 
         signatures: one for each column.
     """
     totals, intervals = table.sum(axis=0), bootstrap_intervals(table)
-    points = precision_recall_f1(totals)
+    points, told = precision_recall_f1(totals), [str(signature) for signature in signatures]
 
     def one(row: int, column: int) -> Score:
         precision, recall, f1 = points[row, column].tolist()
         low, high = intervals[row, column].tolist()
-        return Score(precision, recall, f1, low, high, Counts(*totals[row, column].tolist()), str(signatures[column]))
+        return Score(precision, recall, f1, low, high, Counts(*totals[row, column].tolist()), told[column])
 
     return [[one(row, column) for column in range(len(signatures))] for row in range(table.shape[1])]
