@@ -11,6 +11,7 @@ import torch
 
 import toy_writer
 from biomark.prompting import Prompter
+from biomark.sentences import split
 from biomark.settings import PromptOptions
 from biomark.shapes import SHAPES
 from biomark.spans import Document
@@ -138,7 +139,7 @@ def test_mark_decoding_makes_the_answer_of_any_model_faithful(biomark: Biomark, 
     )  # fmt: skip
     assert done.status == 0, done.err
     (record,) = json.loads((away / "record.json").read_text())
-    assert record["counts"]["answers"] == 5
+    assert record["counts"]["answers"] == sum(len(split(text)) for text in texts)
     assert record["counts"].get("unfaithful", 0) == 0
     lines = (away / "out.jsonl").read_text("utf-8").splitlines()
     assert [json.loads(line)["text"] for line in lines] == texts

@@ -34,6 +34,7 @@ _FUNCTION_WORD = re.compile(
     r"\b(?:the|of|in|and|or|with|for|to|by|was|were|is|are|that|from|we|he|she|had|has|been|at|on|as|who|which|an?)\b",
     re.IGNORECASE,
 )
+_PIPE = re.compile(r"(?<!\S)\|(?!\S)")  # of a table; not that of |r| > 0.5, P(A|B) or <|end|>
 _GAP = re.compile(r"[^\S\t]{2,}|\s*\t\s*|(?<=\|)\s*|\s+(?=\|)")
 
 _NARROW, _WIDE = 45, 130  # columns; prose is wrapped between them
@@ -120,7 +121,7 @@ def _cells(line: str, offset: int) -> Iterator[Span]:
     if "\t" not in line and "|" not in line and "  " not in line:
         yield Span(offset, offset + len(line))
         return
-    pipes = line.count("|")
+    pipes = len(_PIPE.findall(line))
     gaps = [gap for gap in _GAP.finditer(line) if _divides(line, gap, pipes=pipes > 1)]
     blanks = [gap for gap in gaps if "\t" not in gap[0]] if not pipes else []
     mistake = [len(gap[0]) for gap in blanks] == [2]
