@@ -14,6 +14,7 @@ The tables serve for training alone: no identifiers are taken from them.
 import argparse
 import bz2
 import csv
+import gzip
 import pickle
 import random
 import re
@@ -29,6 +30,7 @@ CODE = re.compile(
 AMINO_ACIDS = "Ala Arg Asn Asp Cys Gln Glu Gly His Ile Leu Lys Met Phe Pro Ser Thr Trp Tyr Val".split()
 LETTERS = "ARNDCQEGHILKMFPSTWYV"
 SPECIES = 40_000
+CELL_LINES = 40_000
 
 
 def folder(package: str) -> Path:
@@ -130,11 +132,21 @@ def variants(chance: random.Random) -> Iterator[str]:
         )
 
 
+def cell_lines(path: Path, chance: random.Random) -> Iterator[str]:
+    """A sample of the names in a table of Cellosaurus, whose third column has them."""
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        names = {line.split("\t")[2].strip() for line in lines}
+    fit = [name for name in names if 3 <= len(name) <= 30 and not name.lower().startswith(("human ", "mouse "))]
+    yield from chance.sample(sorted(fit), min(CELL_LINES, len(fit)))
+
+
 def main() -> None:
     """Write a table for each type."""
     parser = argparse.ArgumentParser()
     parser.add_argument("-o", "--output", type=Path, default=Path("terms"))
-    output = parser.parse_args().output
+    parser.add_argument("--cellosaurus", type=Path, help="table of cell lines, compressed: names in its third column")
+    options = parser.parse_args()
+    output = options.output
     output.mkdir(parents=True, exist_ok=True)
     chance = random.Random(13)
     tables = {
@@ -144,6 +156,8 @@ def main() -> None:
         "species": species(chance),
         "variant": variants(chance),
     }
+    if options.cellosaurus:
+        tables["cell_line"] = cell_lines(options.cellosaurus, random.Random(13))
     for type, names in tables.items():
         kept = dict.fromkeys(names)
         lines = "".join(f"{name}\t{type}\n" for name in kept if "\t" not in name)
