@@ -23,10 +23,38 @@ CARD = models.folder_of("default") / "README.md"
 
 def test_it_is_small_and_described() -> None:
     facts = models.describe("default")
-    assert facts["types"] == ["disease", "chemical", "gene", "species", "cell_line", "variant"]
+    assert facts["default_types"] == ["disease", "chemical", "gene", "species", "cell_line", "variant"]
+    assert facts["types"] == [*facts["default_types"], "problem", "treatment", "test"]
     assert facts["precision"] == "int8"
     assert (models.folder_of("default") / WEIGHTS).stat().st_size < 30e6
     assert "Apache-2.0" in CARD.read_text("utf-8")
+
+
+def test_it_reads_texts_as_people_have_them() -> None:
+    """A note in capitals, typographic signs and Greek letters, a word that is cut, a list."""
+    text = (
+        "THE PATIENT HAS HYPERTENSION AND WAS GIVEN METOPROLOL.\nPMH:\n- COPD\n- gout\n\n"
+        "Crohn’s disease: NF‐κB rose, and hepa-\ntitis was ruled out. Seen by Dr. A. Graves, takes ASA BID."
+    )
+    (document,) = package.annotate(text)
+    found = {(e.mention(document.text), e.type) for e in document.entities}
+    assert {("HYPERTENSION", "disease"), ("METOPROLOL", "chemical"), ("COPD", "disease"), ("gout", "disease")} <= found
+    assert {
+        ("Crohn’s disease", "disease"),
+        ("NF‐κB", "gene"),
+        ("hepa-\ntitis", "disease"),
+        ("ASA", "chemical"),
+    } <= found
+    assert not {mention for mention, _ in found} & {"PMH", "Graves", "BID", "Dr. A. Graves"}
+
+
+def test_clinical_types_are_found_where_they_are_asked_for() -> None:
+    text = "The patient was given antibiotics for pneumonia, and a chest x-ray was done."
+    (plain,) = package.annotate(text)
+    assert {e.type for e in plain.entities} <= {"disease", "chemical"}
+    (asked,) = package.annotate(text, types="problem,treatment,test")
+    assert ("pneumonia", "problem") in {(e.mention(text), e.type) for e in asked.entities}
+    assert {e.type for e in asked.entities} <= {"problem", "treatment", "test"}
 
 
 def test_it_finds_what_anyone_would() -> None:
