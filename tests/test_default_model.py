@@ -48,6 +48,18 @@ def test_it_reads_texts_as_people_have_them() -> None:
     assert not {mention for mention, _ in found} & {"PMH", "Graves", "BID", "Dr. A. Graves"}
 
 
+def test_a_guideline_can_be_asked_for(biomark: Callable[..., Outcome], tmp_path: Path) -> None:
+    """BioRED takes patients for a species, S800 does not."""
+    source, out = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    source.write_text("The mutation was found in women with asthma; patients and mice were given insulin.")
+    found = {}
+    for model in ("default@biored", "default@s800"):
+        assert biomark("annotate", source, "-o", out, "--model", model, "--overwrite").status == 0
+        (document,) = package.read(out)
+        found[model] = {e.mention(document.text) for e in document.entities if e.type == "species"}
+    assert found == {"default@biored": {"women", "patients", "mice"}, "default@s800": set()}
+
+
 def test_clinical_types_are_found_where_they_are_asked_for() -> None:
     text = "The patient was given antibiotics for pneumonia, and a chest x-ray was done."
     (plain,) = package.annotate(text)

@@ -368,7 +368,8 @@ def checksum(name: str) -> str:
     found = hashlib.sha256()
     for part in [name] if Path(name).is_dir() else TOGETHER.split(name):
         special = part in (DICTIONARY, GIVEN) or part.startswith(PROMPTED)
-        for file in () if special else sorted(file for file in folder_of(part).iterdir() if file.is_file()):
+        folder = None if special else _folder_and_guideline(part)[0]
+        for file in () if folder is None else sorted(file for file in folder.iterdir() if file.is_file()):
             with file.open("rb") as handle:
                 found.update(hashlib.file_digest(handle, "sha256").digest())
     return found.hexdigest()[:16]
