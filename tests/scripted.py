@@ -65,6 +65,8 @@ class Scripted:
         url: its base URL.
         asked: the requests.
         keys: the Authorization headers.
+        paths: what was asked for, with what stands behind the question mark.
+        headers: all of them, in lower case.
         most: how many requests were under way at once.
     """
 
@@ -72,6 +74,7 @@ class Scripted:
     asked: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
     under_way: int = 0
     most: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -94,6 +97,7 @@ def scripted(say: Callable[[dict[str, Any], int], Says]) -> Iterator[Scripted]:
                 state.asked.append(asked)
                 state.keys.append(self.headers.get("authorization", ""))
                 state.paths.append(self.path)
+                state.headers.append({name.lower(): value for name, value in self.headers.items()})
                 state.under_way += 1
                 state.most = max(state.most, state.under_way)
             says = say(asked, number)

@@ -1,0 +1,88 @@
+"""Whatever a model writes, and whatever a text repeats, is read in time that grows as its length does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from biomark.alignment import occurrences, similar
+from biomark.chat.answers import without_thoughts
+from biomark.invention import _lines
+from biomark.knowledge.abbreviations import abbreviations
+from biomark.knowledge.composites import readings
+from biomark.knowledge.forms import form
+from biomark.marks import OPEN
+from biomark.prompting import _listed, yes_or_no
+from biomark.sentences import split
+from biomark.shapes import SHAPES
+
+TEXT = "Asthma [see <b>] was treated with aspirin (ASA) & zileuton in 1,25-dihydroxyvitamin D3 | patients."
+# Each begins what a pattern looks for, and never ends it
+UNITS = [
+    "<span class=", "<span class=class=", "class=", "<span ", "<span", "<  ", "< / ", "</span>", "<mark>", "</mark>",
+    "<mark>a ", "<mark>a</mark>", "[", "[ ", "|", "| ", "[ a | ", "@@", "@@a", "{", '{"a":', '{"a":[', "[[", '["', '"',
+    '"\\', '\\"', '["a",', "- ", "-\n", "1.", "* ", "a ", " ", "\n", " \n", "a", "```", "```\n", "&", "& ", "&#1", "& # ",
+    "<think>", "</think>", "entity is ", "[SEP]", " [SEP]", "a [SEP] ", "| True", " | ", ": yes", " -- ", "**", "asthma ",
+    "1. asthma | True\n", "(", "(a) ", ", ", " and ", ". ", "'",
+]  # fmt: skip
+BEFORE = ["", "[ x | ", '{"entities": [']
+
+
+def decoder(shape: str) -> Callable[[str], object]:
+    found = SHAPES[shape]
+    types = ("disease",) if found.single else ("disease", "chemical")
+    return lambda answer: found.decode(answer, TEXT, types)
+
+
+READERS: dict[str, Callable[[str], object]] = {
+    **{shape: decoder(shape) for shape in SHAPES},
+    "thoughts": without_thoughts,
+    "yes or no": yes_or_no,
+    "terms": _listed,
+    "sentences of a list": _lines,
+    "composite mentions": lambda text: list(readings(text)),
+    "abbreviations": abbreviations,
+    "forms": form,
+    "sentences": split,
+    "similar words": lambda text: (similar(text, TEXT), occurrences(text, TEXT)),
+}
+SHORT, TIMES = 2_000, 4
+
+
+def seconds(read: Callable[[str], object], text: str) -> float:
+    """Of the processor for this process alone, however busy the machine is; the better of two."""
+    found = []
+    for _ in range(2):
+        begin = time.process_time()
+        read(text)
+        found.append(time.process_time() - begin)
+    return min(found)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_time_grows_as_the_length_does(name: str) -> None:
+    read = READERS[name]
+    slow = []
+    for before in BEFORE:
+        for unit in UNITS:
+            text, longer = (f"{before}{unit * (size // len(unit))}x" for size in (SHORT, TIMES * SHORT))
+            if (long := seconds(read, longer)) < 0.1:
+                continue
+            # Four times the text takes four times as long; a square would take 16 times, a cube 64 times
+            if long > 2.2 * TIMES * seconds(read, text):
+                slow.append((before, unit, long))
+    assert not slow
+
+
+def test_a_long_answer_is_read_in_seconds() -> None:
+    for unit in ("<span class=class=", "</span>", "<span>", '{"a":', "| ", '"\\"', " ", "\n"):
+        for shape in SHAPES:
+            assert seconds(decoder(shape), unit * (100_000 // len(unit))) < 10
+
+
+def test_rejects_of_an_answer_do_not_repeat_all_of_it() -> None:
+    for sign in ("</mark>", OPEN, f"{OPEN} a ", f"{OPEN}</mark>"):
+        found = SHAPES["mark"].decode(sign * 3_000, "Asthma.", ("disease",))  # type: ignore[operator]
+        assert sum(len(rejected.raw) for rejected in found.rejected) < 1_000_000
