@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
+from biomark.abbreviations import abbreviations
 from biomark.alignment import occurrences, similar
 from biomark.chat.answers import without_thoughts
 from biomark.invention import _lines
-from biomark.knowledge.abbreviations import abbreviations
 from biomark.knowledge.composites import readings
 from biomark.knowledge.forms import form
 from biomark.marks import OPEN
@@ -23,9 +23,9 @@ TEXT = "Asthma [see <b>] was treated with aspirin (ASA) & zileuton in 1,25-dihyd
 UNITS = [
     "<span class=", "<span class=class=", "class=", "<span ", "<span", "<  ", "< / ", "</span>", "<mark>", "</mark>",
     "<mark>a ", "<mark>a</mark>", "[", "[ ", "|", "| ", "[ a | ", "@@", "@@a", "{", '{"a":', '{"a":[', "[[", '["', '"',
-    '"\\', '\\"', '["a",', "- ", "-\n", "1.", "* ", "a ", " ", "\n", " \n", "a", "```", "```\n", "&", "& ", "&#1", "& # ",
-    "<think>", "</think>", "entity is ", "[SEP]", " [SEP]", "a [SEP] ", "| True", " | ", ": yes", " -- ", "**", "asthma ",
-    "1. asthma | True\n", "(", "(a) ", ", ", " and ", ". ", "'",
+    '"\\', '\\"', '["a",', "- ", "-\n", "1.", "* ", "a ", " ", "\n", " \n", "a", "```", "```\n", "&", "& ", "&#1",
+    "<think>", "</think>", "entity is ", "[SEP]", " [SEP]", "a [SEP] ", "| True", " | ", ": yes", " -- ", "**", "& # ",
+    "1. asthma | True\n", "asthma ", "(", "(a) ", ", ", " and ", ". ", "'",
 ]  # fmt: skip
 BEFORE = ["", "[ x | ", '{"entities": [']
 
@@ -61,6 +61,7 @@ def seconds(read: Callable[[str], object], text: str) -> float:
     return min(found)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", READERS)
 def test_time_grows_as_the_length_does(name: str) -> None:
     read = READERS[name]
