@@ -401,5 +401,5 @@ def test_a_sentence_without_an_answer_is_rejected_with_its_offsets(biomark: Biom
         assert "document 1" not in done.err  # [] is an answer
         assert found_in(away / "out.jsonl") == [[("disease", 0, "Asthma")], []]
         before = len(there.asked)
-        assert biomark(*command).status == 1
+        assert biomark(*command, "--overwrite").status == 1
         assert len(there.asked) == before + 1

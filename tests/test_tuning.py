@@ -690,7 +690,9 @@ def test_recipes_are_sound(path: Path) -> None:
     recipe = load_recipe(path)
     assert recipe.name == path.stem
     if isinstance(recipe, TaggingRecipe):
-        check_tagging(recipe)
+        made = [name for name in (*recipe.train, *recipe.devel) if name.startswith("runs/")]  # by other recipes
+        rest = {key: tuple(n for n in getattr(recipe, key) if n not in made) for key in ("train", "devel")}
+        check_tagging(replace(recipe, **rest))
         return
     check(recipe)
     for name in recipe.train:

@@ -71,8 +71,8 @@ def annotate(
     types: Annotated[
         str | None,
         typer.Option(
-            help="Some of disease, chemical, gene, species, cell_line, variant (of the default model), with commas "
-            "between them; all by default.",
+            help="Some of disease, chemical, gene, species, cell_line, variant, problem, treatment, test (of the "
+            "default model), with commas between them; by default all but the last three.",
             metavar="A,B",
             autocompletion=completion.types,
         ),
