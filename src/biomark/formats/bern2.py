@@ -43,6 +43,6 @@ EXPORT = Export(
     ("pmid", "id"),
     _fits,
     _document,
-    rb'"annotations"\s*:\s*\[\s*\{[^}]*?"(?:obj|mention|is_neural_normalized)"\s*:',
+    rb'"annotations"\s*:\s*\[\s*\{[^}]{0,2000}?"(?:obj|mention|is_neural_normalized)"\s*:',
 )
 FORMAT = EXPORT.format("bern2")

@@ -32,13 +32,13 @@ from biomark.formats.losses import GAPS, add, count_losses, one_line
 from biomark.formats.placing import beyond, fits, misplaced
 from biomark.spans import Document, Entity, Infons, Relation, Span
 
-_MENTION = re.compile(r"(T\S+)\t(.*) (\d{1,18} \d{1,18}(?:;\d{1,18} \d{1,18})*)\t(.*)", re.DOTALL)
+_MENTION = re.compile(r"(T\S+)\t(.{0,1000}?) (\d{1,18} \d{1,18}(?:;\d{1,18} \d{1,18})*)\t(.*)", re.DOTALL)
 _IDENTIFIER = re.compile(r"N\S+\tReference (T\S+) ([^\t]*)(?:\t(.*))?", re.DOTALL)
 _RELATION = re.compile(r"(R\S+)\t(\S+) ([^\s:]+):(\S+) ([^\s:]+):(\S+)\s*")
 _NOTE = re.compile(r"#\S+\tbiomark (T\S+)\t(.*)", re.DOTALL)
 _REFERENCE = re.compile(r"(?<![\w.-])T\d+(?![\w.-])")
 _RESOURCE = re.compile(r"[^\s:-][^\s:]*:.")
-_LINE_END = re.compile(r"[\r\n]*\n[\r\n]*")
+_ENDS = re.compile(r"[\r\n]+")
 _RAW = "brat"
 _SUFFIXES = (".ann", ".a1", ".a2")
 
@@ -219,11 +219,15 @@ def _joined(spans: Sequence[Span], text: str) -> tuple[Span, ...]:
     """The parts in the text's order; those with nothing but a line's end between them are one."""
     parts: list[Span] = []
     for span in sorted(spans):
-        if parts and _LINE_END.fullmatch(text, parts[-1].end, max(span.start, parts[-1].end)):
+        if parts and _is_line_end(text[parts[-1].end : span.start]):
             parts[-1] = Span(parts[-1].start, span.end)
         else:
             parts.append(span)
     return tuple(parts)
+
+
+def _is_line_end(text: str) -> bool:
+    return "\n" in text and not text.strip("\r\n")
 
 
 def _entity(match: re.Match[str], text: str, places: Sequence[int], found: _Annotations) -> Entity:
@@ -285,7 +289,7 @@ def _lines_of(entity: Entity, text: str) -> Iterator[Span]:
     """A mention's parts, those over a line's end in one part for each line, as brat has them."""
     for span in entity.spans:
         start = span.start
-        for end in _LINE_END.finditer(text, span.start, span.end):
+        for end in (end for end in _ENDS.finditer(text, span.start, span.end) if "\n" in end[0]):
             if start < end.start():
                 yield Span(start, end.start())
             start = end.end()

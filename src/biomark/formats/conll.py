@@ -40,7 +40,7 @@ from biomark.spans import Document, Entity, Span, flat
 
 _START = "-DOCSTART-"
 _TAG = re.compile(r"(?:([BIOESLUM])|([BIESLUM])-(.+))", re.DOTALL)
-_DOCUMENT = re.compile(r"#\s*(?:(?:doc_?id|newdoc(?:[ _]id)?)\b\s*[=:]?|begin document\b)\s*(.*?)\s*", re.IGNORECASE)
+_DOCUMENT = re.compile(r"#\s*(?:(?:doc_?id|newdoc(?:[ _]id)?)\b\s*[=:]?|begin document\b)(.*)", re.IGNORECASE)
 _COMMENT = re.compile(
     r"#\s*(?:[A-Za-z_][\w.-]*(?: [\w.-]+)?\s*[=:](?:\s.*)?|(?:newdoc|newpar|end document)\b.*)", re.IGNORECASE
 )
@@ -81,7 +81,7 @@ def read(source: Source, reject: Reject) -> Iterator[Document]:
                 yield _exact_document(id, columns, group, source, reject)
             else:
                 if (named := _DOCUMENT.fullmatch(first.text)) and group.start:
-                    id = re.sub(r"^\((.*)\)(;.*)?$", r"\1", named[1]) or id
+                    id = re.sub(r"^\((.*)\)(;.*)?$", r"\1", named[1].strip()) or id
                 yield tagged_document(id, [words.tokens(lines, id) for lines in group.sentences])
         except (FormatError, SpanError) as error:
             source.reject(reject, str(error), raw=first.text, document_id=id, line=first.number)

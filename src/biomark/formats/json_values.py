@@ -27,12 +27,12 @@ class Repeated(list[object]):
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     values = dict(pairs)
-    if len(values) < len(pairs):
-        for key in values:
-            all_ = [value for name, value in pairs if name == key]
-            if len(all_) > 1:
-                values[key] = Repeated(all_)
-    return values
+    if len(values) == len(pairs):
+        return values
+    listed: dict[str, Repeated] = {}
+    for key, value in pairs:
+        listed.setdefault(key, Repeated()).append(value)
+    return {key: several[0] if len(several) == 1 else several for key, several in listed.items()}
 
 
 DECODER = json.JSONDecoder(object_pairs_hook=_object)

@@ -11,6 +11,7 @@ abstract, each counting from 0; they are read as one document of many passages a
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -176,7 +177,8 @@ def _entity(columns: list[str], text: str) -> Entity:
 def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None:
     """Write PubTator; see the module."""
     with sink.open() as out:
-        for document in documents:
+        for given in documents:
+            document = replace(given, relations=tuple(_with_identifiers(given, lost)))
             parts = _parts(document)
             _count(document, len(parts), lost)
             for part in parts:
@@ -208,13 +210,20 @@ def _parts(document: Document) -> list[Document]:
     if [p.kind for p in document.passages] in ([], ["title"], ["title", "abstract"], ["abstract"]):
         return [document]
     text = document.text
-    apart = all(b.start == a.end + 1 and text[a.end] == "\n" for a, b in pairwise(cuts))
-    whole = cuts[0].start == 0 and cuts[-1].end == len(text)
-    inside = all(any(cut.contains(e.extent) for cut in cuts) for e in document.entities)
-    if len(cuts) < 2 or not (apart and whole and inside) or any("\n" in cut.of(text) for cut in cuts):
+    whole = len(cuts) > 1 and cuts[0].start == 0 and cuts[-1].end == len(text)
+    if not whole or not all(b.start == a.end + 1 and text[a.end] == "\n" for a, b in pairwise(cuts)):
         return [document]
-    first, *others = (document.slice(cut) for cut in cuts)
-    return [replace(first, relations=document.relations), *others]
+    inside: list[list[Entity]] = [[] for _ in cuts]
+    ends = [cut.end for cut in cuts]
+    for entity in document.entities:
+        place = bisect_right(ends, entity.start)
+        if not cuts[place].contains(entity.extent):
+            return [document]
+        inside[place].append(entity.shift(-cuts[place].start))
+    if any("\n" in cut.of(text) for cut in cuts):
+        return [document]
+    parts = [Document(document.id, cut.of(text), entities=tuple(own)) for cut, own in zip(cuts, inside, strict=True)]
+    return [replace(parts[0], relations=document.relations), *parts[1:]]
 
 
 def _cut(document: Document) -> int:
@@ -243,9 +252,8 @@ def _block_text(document: Document, lost: Counter[str]) -> str:
     title, abstract = (_blank(text) for text in (document.text[:cut], document.text[cut + 1 :]))
     rows = [f"{document.id}|t|{title}", f"{document.id}|a|{abstract}"]
     rows += [_row(document, entity, lost) for entity in document.entities]
-    named = list(_with_identifiers(document, lost))
-    relations = [relation for relation in named if _is_held(relation)]
-    add(lost, "relations of other than two arguments", len(named) - len(relations))
+    relations = [relation for relation in document.relations if _is_held(relation)]
+    add(lost, "relations of other than two arguments", len(document.relations) - len(relations))
     rows += [_relation_row(document, relation, lost) for relation in relations]
     return "\n".join(rows) + "\n\n"
 
@@ -298,6 +306,6 @@ FORMAT = Format(
     (".pubtator", ".pubtator.txt", ".PubTator"),
     read,
     write,
-    sniff=lambda head: re.match(rb"\s*[^|\t\n]*\|t\|", head) is not None,
+    sniff=lambda head: re.match(rb"\s*+[^|\t\n]*+\|t\|", head) is not None,
     refuses=_refuses,
 )
