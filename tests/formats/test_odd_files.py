@@ -380,7 +380,7 @@ def test_comments_are_passed_over_and_name_documents() -> None:
 @pytest.mark.parametrize(
     "line",
     ["-DOCSTART-\tx\t\u00b2\t-\tO", f"-DOCSTART-\tx\t{'9' * 5000}\t-\tO", "-DOCSTART-\t\\q\t1\t-\tO",
-     "-DOCSTART-\tx\t1\t\\\tO"],
+     "-DOCSTART-\tx\t1\t\\\tO", "-DOCSTART-\t\\ud800\t1\t-\tO"],
 )  # fmt: skip
 def test_odd_beginnings_of_documents(line: str) -> None:
     documents, _ = parsed(

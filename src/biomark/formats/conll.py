@@ -366,7 +366,9 @@ def _unescaped(column: str) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # Python only warns of an escape that is none
-            return column.encode("ascii").decode("unicode_escape")
+            text = column.encode("ascii").decode("unicode_escape")
+        text.encode()  # no halves of characters
+        return text
     except (UnicodeError, DeprecationWarning) as error:
         raise FormatError(f"column {column!r:.80} is not written in escapes: {error}") from error
 
