@@ -27,7 +27,7 @@ UNITS = [
     "<think>", "</think>", "entity is ", "[SEP]", " [SEP]", "a [SEP] ", "| True", " | ", ": yes", " -- ", "**", "& # ",
     "1. asthma | True\n", "asthma ", "(", "(a) ", ", ", " and ", ". ", "'",
 ]  # fmt: skip
-BEFORE = ["", "[ x | ", '{"entities": [']
+BEFORE = ["", '{"entities": [']
 
 
 def decoder(shape: str) -> Callable[[str], object]:
@@ -78,9 +78,9 @@ def test_time_grows_as_the_length_does(name: str) -> None:
 
 
 def test_a_long_answer_is_read_in_seconds() -> None:
-    for unit in ("<span class=class=", "</span>", "<span>", '{"a":', "| ", '"\\"', " ", "\n"):
+    for unit in ("<span class=class=", "</span>", '{"a":', "| ", " "):
         for shape in SHAPES:
-            assert seconds(decoder(shape), unit * (100_000 // len(unit))) < 10
+            assert seconds(decoder(shape), unit * (40_000 // len(unit))) < 5
 
 
 def test_rejects_of_an_answer_do_not_repeat_all_of_it() -> None:

@@ -10,7 +10,9 @@ import pytest
 import torch
 
 import toy_writer
+from biomark.chat import Reply, Unanswered
 from biomark.prompting import Prompter
+from biomark.recognizers.in_process import _reply
 from biomark.sentences import split
 from biomark.settings import PromptOptions
 from biomark.shapes import SHAPES
@@ -143,3 +145,11 @@ def test_mark_decoding_makes_the_answer_of_any_model_faithful(biomark: Biomark, 
     assert record["counts"].get("unfaithful", 0) == 0
     lines = (away / "out.jsonl").read_text("utf-8").splitlines()
     assert [json.loads(line)["text"] for line in lines] == texts
+
+
+def test_an_empty_answer_is_none() -> None:
+    assert _reply([("", True), ("[]", True)]) == Reply(("[]",))
+    for empty in ("", " \n"):
+        found = _reply([(empty, False)])
+        assert isinstance(found, Unanswered)
+        assert "the model's answer is empty" in found.reason

@@ -397,3 +397,13 @@ def test_dice_repeats_the_words_of_the_user():
         decoded = shape.decode(shape.encode("He fell.", [fell], ("frailty",)).text, "He fell.", ("frailty",))
         assert decoded.entities == (fell,)
         assert decoded.faithful
+
+
+@pytest.mark.parametrize("shape", ["mark", "span", "tanl", "gpt-ner"])
+def test_an_answer_about_something_else_does_not_mean_that_there_is_nothing(shape: str) -> None:
+    text = "Patients with asthma were given aspirin."
+    found = SHAPES[shape].decode("I'm sorry, but I cannot help with that.", text, ("disease",))
+    assert [rejected.reason for rejected in found.rejected] == ["the answer is about something else than the text"]
+    for nothing in (text, "None.", "none", "N/A", "Patients with asthma got aspirin", "asthma"):
+        found = SHAPES[shape].decode(nothing, text, ("disease",))
+        assert (found.entities, found.rejected) == ((), ())

@@ -235,7 +235,9 @@ def _fold(character: str) -> str:
 
 def occurrences(string: str, text: str) -> tuple[Span, ...]:
     """Where a string stands in a text: first the places at the boundaries of words, then those inside words."""
-    found = [match.start() for match in re.finditer(f"(?={re.escape(string)})", text)] if string else []
+    if not string or len(string) > len(text):
+        return ()
+    found = [match.start() for match in re.finditer(f"(?={re.escape(string)})", text)]
     return _bounded_first([Span(start, start + len(string)) for start in found], text)
 
 

@@ -78,7 +78,7 @@ class InProcess:
     async def _kept(self, ask: Ask, cache: Cache, weights: object, request: Request) -> Reply:
         """The answer that is kept, else the model's."""
         key = key_of({**self.facts(), "weights": weights, "biomark": version("biomark"), **asdict(request)})
-        if (kept := cache.get(key)) is not None:
+        if (kept := cache.get(key)) is not None and any(text.strip() for text in kept.texts):
             self.account.save(kept.read, kept.written)
             return Reply(kept.texts, kept.finished, kept.scores)
         reply = await ask(request)
@@ -136,7 +136,7 @@ class InProcess:
                 )
             rows = [self._said(row[len(prompt) :].tolist()) for row in said]
             self._pay(len(prompt), sum(len(row) for row in said) - len(prompt) * len(said))
-            replies.append(Reply(tuple(text for text, _ in rows), all(finished for _, finished in rows)))
+            replies.append(_reply(rows))
         return replies
 
     def _said(self, ids: list[int]) -> tuple[str, bool]:
@@ -165,6 +165,14 @@ class InProcess:
 
     def _special(self, text: str) -> list[int]:
         return list(self._vocabulary.full.encode(text, add_special_tokens=False).ids)
+
+
+def _reply(rows: Sequence[tuple[str, bool]]) -> Reply | Unanswered:
+    """The answers that are not empty, of texts and whether they ended by themselves."""
+    texts = tuple(text for text, _ in rows if text.strip())
+    if not texts:
+        return Unanswered("the model's answer is empty, or it only thought; raise --max-tokens for thinkers")
+    return Reply(texts, all(finished for _, finished in rows))
 
 
 def _weights_of(model: PreTrainedModel) -> object:

@@ -276,11 +276,13 @@ class _Asking:
         votes: Counter[tuple[tuple[Span, ...], str]] = Counter()
         entities: tuple[Entity, ...] = ()
         rejected: dict[Rejected, None] = {}
-        for answer in reply.texts:
-            decoded = _decoded(answer, text, prompter)
+        answers = [_decoded(answer, text, prompter) for answer in reply.texts]
+        # Of several answers one that says nothing of use is outvoted
+        useful = [decoded for decoded in answers if decoded.entities or not decoded.rejected] or answers
+        for decoded in answers:
             self.of.counts += Counter(answers=1, unfaithful=int(not decoded.faithful))
             entities = decoded.entities
-            rejected |= dict.fromkeys(decoded.rejected)
+            rejected |= dict.fromkeys(decoded.rejected if decoded in useful else ())
             votes.update({(entity.spans, entity.type) for entity in entities})
         if self.of.options.samples > 1:
             entities = tuple(

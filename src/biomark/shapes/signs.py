@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from biomark import marks
+from biomark.alignment import words
 from biomark.marks import Signs
 from biomark.shapes.base import Decoded, Encoded, only, text_alone
 from biomark.spans import Entity, Rejected
 
 _FENCE = re.compile(r"```[\w-]*[ \t]*\n(?P<inside>.*?)(?:\n?```|\Z)", re.DOTALL)
+_NOTHING = ("none", "no mentions", "no entities", "n/a", "null", "")
 _ESCAPE = re.compile(r"&\s*+(?:#\s*+)?\w++\s*+;")  # blanks as in tokenised texts
 
 
@@ -56,7 +58,11 @@ class Signed:
             found = marks.decode(version, text, signs)
             if not isinstance(found, Rejected):
                 return Decoded(found)
-        aligned = marks.align(_inside(unescaped, text), text, signs)
+        inside = _inside(unescaped, text)
+        aligned = marks.align(inside, text, signs)
+        if not aligned.entities and not aligned.rejected and not _is_about(inside, text):
+            reason = "the answer is about something else than the text"
+            return Decoded((), (Rejected(reason, raw=answer),), faithful=False)
         return Decoded(aligned.entities, aligned.rejected, faithful=False)
 
     def schema(self, types: Sequence[str]) -> Mapping[str, object] | None:
@@ -65,6 +71,13 @@ class Signed:
 
     def _checked(self, types: Sequence[str]) -> Sequence[str]:
         return (only(types, self.name),) if self.single else types
+
+
+def _is_about(answer: str, text: str) -> bool:
+    """Whether an answer without mentions says that there are none: in a word, or mostly in words of the text."""
+    said = {word for word, _ in words(answer)}
+    theirs = {word for word, _ in words(text)}
+    return answer.strip(" .\n[]").casefold() in _NOTHING or 2 * len(said & theirs) >= len(said)
 
 
 def unfenced(answer: str) -> str:
