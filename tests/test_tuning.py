@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,8 +19,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from biomark import formats, prompts
 from biomark import models as library
 from biomark.errors import MissingExtraError, ModelError, UsageError
+from biomark.marks import Aligned
 from biomark.prompts import Demonstration
-from biomark.spans import Document, Entity, Span
+from biomark.spans import Document, Entity, Rejected, Span
 from biomark.training.recipe import GenerativeRecipe, TaggingRecipe, check, check_splits, check_tagging, load_recipe
 from conftest import HANG, ROOT, Outcome
 from toy_corpus import CHEMICALS, CLAUSES, DISEASES, documents
@@ -30,6 +31,7 @@ transformers = pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
 from biomark.decoding.vocabulary import Vocabulary  # noqa: E402
+from biomark.recognizers.generative import GenerativeRecognizer, Window  # noqa: E402
 from biomark.training import causal, generative, merging, runs, scoring  # noqa: E402
 from biomark.training.answers import AnswerTrainer, Rows, answer_loss  # noqa: E402
 from biomark.training.export import export_generative  # noqa: E402
@@ -278,7 +280,7 @@ def test_each_method_tunes_its_own_part_and_comes_back(home: Path, recipe: Gener
 def test_a_model_overfits_a_few_demonstrations(home: Path, recipe: GenerativeRecipe, tmp_path: Path) -> None:
     gold = documents("disease", DISEASES, 5, 5)
     formats.write(gold, tmp_path / "gold.pubtator")
-    made = prompts.write(prompts.demonstrations(gold, ["disease"], form="short"), tmp_path / "demos.json")
+    made = prompts.write(prompts.demonstrations(gold, ["disease"], prompts.Style("short")), tmp_path / "demos.json")
     assert made["with"] >= 8
     few = replace(
         recipe,
@@ -298,6 +300,95 @@ def test_a_model_overfits_a_few_demonstrations(home: Path, recipe: GenerativeRec
     ]
     (row,) = json.loads((tmp_path / "run" / "scores.json").read_text())
     assert row["scores"][str(tmp_path / "gold.pubtator")]["f1"] == 1.0
+
+
+@pytest.mark.parametrize("shape", ["tanl", "dice"])
+def test_a_model_learns_to_answer_in_another_shape(
+    home: Path, recipe: GenerativeRecipe, tmp_path: Path, shape: str
+) -> None:
+    gold = documents("disease", DISEASES, 2, 5)
+    formats.write(gold, tmp_path / "gold.pubtator")
+    style = prompts.Style("short", shape, guideline_text={"disease": "Any."})
+    prompts.write(prompts.demonstrations(gold, ["disease"], style), tmp_path / "demos.json")
+    few = replace(
+        recipe,
+        train=(str(tmp_path / "demos.json"),),
+        devel=(str(tmp_path / "gold.pubtator"),),
+        types=("disease",),
+        shape=shape,
+        guideline_text={"disease": "Any."},
+        epochs=120,
+        save_steps=120,
+        learning_rate=1e-2,
+        devel_sentences=0,
+    )
+    train(few, tmp_path / "run")
+    (row,) = json.loads((tmp_path / "run" / "scores.json").read_text())
+    assert row["scores"][str(tmp_path / "gold.pubtator")]["f1"] == 1.0
+    loaded = library.load(str(tmp_path / "run"))  # asks as the run's recipe has it, whatever the decoding
+    found = [[(e.extent, e.type) for e in a.document.entities] for a in loaded.annotate(gold)]
+    assert found == [[(e.extent, e.type) for e in document.entities] for document in gold]
+    with pytest.raises(UsageError, match=f"answers in the shape {shape}, not in marks"):
+        library.load(str(tmp_path / "run"), library.Asking(drafter="default"))
+
+
+def test_the_users_own_sentence_is_learnt_saved_and_asked_with(
+    home: Path, recipe: GenerativeRecipe, tmp_path: Path
+) -> None:
+    recipe = replace(recipe, examples=2, epochs=1, guideline_text={"disease": "Classes too."})
+    made = {d.instruction for name in recipe.train for d in generative.demonstrations(name, recipe, fail)}
+    assert made == {"Mark disease Classes too.", "Mark chemical"}
+    train(recipe, tmp_path / "run")
+    _, vocabulary, saved = causal.load_trained(tmp_path / "run")
+    assert saved == recipe
+    asked: list[str] = []
+    recognizer = library.load(str(tmp_path / "run"))
+    assert isinstance(recognizer, GenerativeRecognizer)
+    answer = recognizer.answering.answer
+
+    def spy(windows: Sequence[Window]) -> list[Aligned | None]:
+        asked.extend(vocabulary.text(window.prompt) for window in windows)
+        return answer(windows)
+
+    recognizer.answering.answer = spy  # type: ignore[method-assign]
+    list(recognizer.annotate([Document("1", "No fever.")]))
+    assert sorted(asked) == ["Mark chemical: No fever. =", "Mark disease Classes too.: No fever. ="]
+
+
+def test_demonstrations_with_another_instruction_are_told(recipe: GenerativeRecipe, home: Path, tmp_path: Path) -> None:
+    gold = documents("disease", DISEASES, 3, 5)
+    file = str(tmp_path / "demos.json")
+    recipe = replace(recipe, train=(file,), devel=("ncbi_disease:devel",), types=("disease",))
+    _, vocabulary = causal.prepare_model(recipe)
+    prompts.write(prompts.demonstrations(gold, ["disease"], recipe.style), Path(file))
+    generative.read_data(recipe, vocabulary, fail)
+    prompts.write(prompts.demonstrations(gold, ["disease"], prompts.Style("short", guideline_text="All.")), Path(file))
+    told: list[Rejected] = []
+    data = generative.read_data(recipe, vocabulary, told.append)
+    assert len(data.examples) == data.train[file]["demonstrations"] > 0  # learnt all the same
+    (one,) = told
+    assert one.source == file
+    assert "'Mark disease All.'" in one.reason
+    with pytest.raises(UsageError, match="an instruction that the recipe does not ask with, such as 'Mark disease All"):
+        generative.read_data(replace(recipe, shape="tanl"), vocabulary, fail)
+    wrong = [replace(d, instruction="Bracket disease") for d in prompts.read(Path(file))]
+    prompts.write([*wrong, replace(wrong[0], output=wrong[0].input)], Path(file))
+    told.clear()
+    data = generative.read_data(replace(recipe, shape="tanl"), vocabulary, told.append)
+    assert len(data.examples) == 1  # marks are no answer of this shape
+    assert len(told) == len(wrong)
+
+
+def test_development_sentences_are_split_as_the_recipe_has_it(tmp_path: Path) -> None:
+    pytest.importorskip("spacy")
+    formats.write(
+        [Document("1", "Fever (see Fig. 3).", entities=(Entity((Span(0, 5),), "disease"),))], tmp_path / "a.jsonl"
+    )
+    for split_by, expected in (("biomark", 1), ("spacy", 2)):
+        (found,) = scoring.read_devel(
+            [str(tmp_path / "a.jsonl")], ["disease"], sentences=9, split_by=split_by, reject=fail
+        )
+        assert len(found.documents) == expected
 
 
 # Scores and resumption
@@ -550,6 +641,11 @@ ORPHAN = {"train": ("ncbi_disease:train",), "types": ("gene",)}
     ("change", "message"),
     [
         ({"prompt": "long"}, "prompt is 'long'; there are alpaca, short"),
+        ({"shape": "json"}, "shape is 'json'; there are mark, tanl, dice"),
+        ({"shape": "dice", "marks": "tokens"}, 'marks = "tokens" is for shape mark, not for dice'),
+        ({"sentences": "nltk"}, "sentences is 'nltk'; there are biomark, spacy"),
+        ({"guideline_text": {"gene": "All."}}, "guideline text for gene, which is none of disease, chemical"),
+        ({"guideline_text": {"gene": "All."}, "types": ()}, "guideline text for gene, which is none of disease"),
         ({"marks": "both"}, "marks is 'both'; there are text, tokens"),
         ({"weights": "int8"}, "weights is 'int8'; there are float32, bfloat16"),
         ({"prompt_attention": "none"}, "prompt_attention is 'none'"),
@@ -697,7 +793,31 @@ def test_recipes_are_sound(path: Path) -> None:
     check(recipe)
     for name in recipe.train:
         for made in generative.with_types(recipe).types:
-            assert prompts.instruction(made, guidelines=recipe.guidelines, form=recipe.prompt), name
+            assert prompts.instruction(made, recipe.style), name
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('guideline_text = "Classes too."', "Classes too."),
+        ('guideline_text = { disease = "Classes too." }', {"disease": "Classes too."}),
+        ("guideline_text = 7", None),
+        ("guideline_text = { disease = 7 }", None),
+    ],
+)
+def test_a_recipe_has_one_guideline_text_or_one_for_each_type(tmp_path: Path, line: str, expected: object) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(f'name = "a"\nmodel = "b"\ntrain = []\ndevel = []\n{line}\n')
+    if expected is None:
+        with pytest.raises(UsageError, match=r"guideline_text = .* is not of the type"):
+            load_recipe(path)
+        return
+    recipe = load_recipe(path, ["shape=tanl"])
+    assert isinstance(recipe, GenerativeRecipe)
+    assert (recipe.guideline_text, recipe.style.shape) == (expected, "tanl")
+    again = load_recipe(path, ["guideline_text=Mark a = b."])
+    assert isinstance(again, GenerativeRecipe)
+    assert again.guideline_text == "Mark a = b."
 
 
 def test_tagging_recipes_may_not_see_test_splits_either() -> None:

@@ -39,4 +39,4 @@ def shape_named(name: str, said: Mapping[str, tuple[str, str]] | None = None) ->
     return dice(said) if said and name == DICE.name else SHAPES[name]
 
 
-__all__ = ["SHAPES", "Decoded", "Encoded", "Shape", "shape_named"]
+__all__ = ["DICE", "MARK", "SHAPES", "TANL", "Decoded", "Encoded", "Shape", "shape_named"]

@@ -12,6 +12,8 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from biomark import corpora, prompts
 from biomark.errors import ModelError, UsageError
+from biomark.sentences import OWN, SPLITTERS
+from biomark.shapes import MARK
 
 # What a run's folder calls the recipe, the scores on the development splits (a checkpoint a row), and
 # what else is to be known of the run: versions, data, sizes.
@@ -146,7 +148,12 @@ class GenerativeRecipe:
             weights in 4 bits; `llama-adapter`, prompts inside the attention of the last layers.
         types: entity types to learn; empty: all that the corpora annotate.
         prompt: the wording, one of `biomark.prompts.FORMS`.
+        shape: how answers show mentions: `mark`, the paper's way and the one that mark decoding is for; `tanl` or
+            `dice`, which the model writes freely, in use too (see `biomark.shapes`).
         guidelines: append to the instruction what to mark.
+        guideline_text: append a sentence of the user's own instead, in use too: one for all types, or a table of one
+            for each type.
+        sentences: what splits texts that nobody has split, in use too: `biomark`, or `spacy` for spaCy's sentencizer.
         prompt_attention: `causal`, or `full`: the tokens of a prompt see all of it, as in an encoder, and
             only the answer is causal (a prefix language model; VANER takes the mask off altogether).
         marks: `text`, the paper's way, writes tags with the tokens that the model has; `tokens` adds two.
@@ -182,7 +189,10 @@ class GenerativeRecipe:
     method: str = "full"
     types: tuple[str, ...] = ()
     prompt: str = "alpaca"
+    shape: str = MARK.name
     guidelines: bool = False
+    guideline_text: prompts.GuidelineText = ""
+    sentences: str = OWN
     prompt_attention: str = "causal"
     marks: str = "text"
     whole_words: bool = True
@@ -208,6 +218,11 @@ class GenerativeRecipe:
     save_steps: int = 0
     seed: int = 13
     task: str = "generative"
+
+    @property
+    def style(self) -> prompts.Style:
+        """How the model is asked, and answers."""
+        return prompts.Style(self.prompt, self.shape, self.guidelines, self.guideline_text, self.sentences)
 
 
 METHODS: Mapping[str, tuple[str, ...]] = {
@@ -305,6 +320,8 @@ def check(recipe: GenerativeRecipe) -> None:
     choices = {
         "method": METHODS[recipe.task],
         "prompt": tuple(prompts.FORMS),
+        "shape": tuple(prompts.TUNED),
+        "sentences": tuple(SPLITTERS),
         "prompt_attention": ("causal", "full"),
         "marks": ("text", "tokens"),
         "weights": ("float32", "bfloat16"),
@@ -320,6 +337,9 @@ def check(recipe: GenerativeRecipe) -> None:
         raise UsageError(f"recipe {recipe.name}: learning_rate must be above 0")
     if recipe.negatives and (recipe.method != "full" or recipe.fsdp):
         raise UsageError(f"recipe {recipe.name}: negatives is for method full in one process; leave it out")
+    if recipe.marks == "tokens" and recipe.shape != MARK.name:
+        raise UsageError(f'recipe {recipe.name}: marks = "tokens" is for shape mark, not for {recipe.shape}')
+    prompts.check(recipe.style, recipe.types or None)
     if recipe.fsdp and recipe.method not in ("full", "lora"):
         raise UsageError(f"recipe {recipe.name}: fsdp is for the methods full and lora, not for {recipe.method}")
     check_splits(recipe)
@@ -457,6 +477,9 @@ def _recipe(kind: type[AnyRecipe], path: Path, values: dict[str, object]) -> Any
         if get_origin(hint) is tuple:
             wrong = not isinstance(value, list) or not all(isinstance(v, get_args(hint)[0]) for v in value)
             values[key] = tuple(value) if isinstance(value, list) else value
+        elif hint == prompts.GuidelineText:
+            each = value.values() if isinstance(value, dict) else [value]
+            wrong = not all(isinstance(text, str) for text in each)
         elif get_origin(hint) is Mapping:
             wrong = not isinstance(value, dict) or not all(type(v) in (int, float) for v in value.values())
         else:
