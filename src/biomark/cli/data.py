@@ -137,7 +137,13 @@ def corpora_list(*, json_: Json = False) -> None:
         if not corpus.splits:
             table.add_row(name, ", ".join(corpus.types), "none that can be read")
         for split, facts in corpus.splits.items():
-            row = (name, ", ".join(corpus.types), split, f"{facts.documents:,}", f"{facts.mentions:,}")
+            row = (
+                name,
+                ", ".join(corpus.types),
+                split,
+                corpora.counted(facts.documents),
+                corpora.counted(facts.mentions),
+            )
             table.add_row(*row, "yes" if corpora.folder_of(corpus, split) else "no")
     print_out(table)
 
