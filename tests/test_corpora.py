@@ -33,7 +33,7 @@ def test_every_row_is_complete_and_consistent():
         "nlm_gene",
         "jnlpba",
     ]
-    required += ["jnlpba_abstracts", "bc4chemd_iob", "chemdner_sentences", "i2b2_2010"]
+    required += ["jnlpba_abstracts", "jnlpba_iob", "bc4chemd_iob", "chemdner_sentences", "i2b2_2010"]
     required += ["linnaeus", "s800", "bc4chemd", "gnormplus", "bioid", "tmvar3", "mtsamples", "vaers"]
     assert set(required) <= set(catalogue.catalogue())
     own = {"cell_type", "investigation", "nervous_adverse_event", "other_adverse_event", "procedure"}
@@ -391,7 +391,9 @@ def test_a_folder_of_pairs_is_a_split_and_is_copied_as_a_whole(biomark, tmp_path
         place = f"1:{len(text.split()) - 2}"
         (folder / "concept" / "record-7.con").write_text(f'c="{word}" {place} {place}||t="problem"\n')
     monkeypatch.setenv("BIOMARK_CORPORA", str(tmp_path / "corpora"))
-    with pytest.raises(CorpusError, match=r"i2b2_2010:train is not there"):
+    with pytest.raises(
+        CorpusError, match=r"i2b2_2010:train is not there .*biomark corpora fetch i2b2_2010 --from FOLDER"
+    ):
         read_split("i2b2_2010:train")
     missing = biomark("corpora", "fetch", "i2b2_2010")
     assert missing.status == 2

@@ -263,7 +263,7 @@ def summary(name: str) -> list[tuple[str, str]]:
     spellings = ", ".join(f"{spelling} → {type}" for spelling, type in corpus.names.items())
     lines = [("corpus", corpus.name), ("title", corpus.title), ("types", spellings)]
     for split, facts in corpus.splits.items():
-        place = folder_of(corpus, split) or f"not at hand: biomark corpora fetch {corpus.name}"
+        place = folder_of(corpus, split) or f"not at hand: {_how_to_fetch(corpus)}"
         counts = [f"{counted(facts.documents)} documents", f"{counted(facts.mentions)} mentions"]
         lines.append((split, f"{', '.join(counts) if facts.documents else 'not counted'}; {place}"))
     addresses = dict.fromkeys(file.url for file in corpus.files.values() if file.url)
@@ -334,8 +334,14 @@ def locate(corpus: Corpus, split: str) -> Path:
     missing = [f"{folder} lacks {', '.join(_absent(corpus.splits[split], folder))}" for folder in corpus_folders()]
     raise CorpusError(
         f"{corpus.name}:{split} is not there ({'; '.join(missing)}); get it with "
-        f"biomark corpora fetch {corpus.name}, or name a folder that has it in $BIOMARK_CORPORA"
+        f"{_how_to_fetch(corpus)}, or name a folder that has it in $BIOMARK_CORPORA"
     )
+
+
+def _how_to_fetch(corpus: Corpus) -> str:
+    """The command that brings the files of a corpus; a corpus without addresses is copied from a folder."""
+    has_addresses = any(file.url for file in corpus.files.values())
+    return f"biomark corpora fetch {corpus.name}" + ("" if has_addresses else " --from FOLDER")
 
 
 def _absent(split: Split, folder: Path) -> list[str]:
