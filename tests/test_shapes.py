@@ -407,3 +407,18 @@ def test_an_answer_about_something_else_does_not_mean_that_there_is_nothing(shap
     for nothing in (text, "None.", "none", "N/A", "Patients with asthma got aspirin", "asthma"):
         found = SHAPES[shape].decode(nothing, text, ("disease",))
         assert (found.entities, found.rejected) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("entity type is disease. entity is asthma [ sep ] gout.", ["asthma", "gout"]),
+        ("entity type is disease . entity is asthma [SEP] gout .", ["asthma", "gout"]),
+        ("entity type is disease. entity is < entity >.", []),
+    ],
+)
+def test_dice_is_read_as_tokenizers_of_words_write_it(answer: str, expected: list[str]) -> None:
+    text = "Asthma, then gout."
+    found = SHAPES["dice"].decode(answer, text, ("disease",))
+    assert [entity.mention(text).lower() for entity in found.entities] == expected
+    assert not found.rejected
