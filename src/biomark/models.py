@@ -239,9 +239,9 @@ def _in_process(name: str, asking: Asking, prompting: Prompting) -> Chat:
         import torch
         from transformers import AutoTokenizer
 
+        from biomark.bases import weights_folder
         from biomark.chat.server import cache_file
         from biomark.decoding.engine import Decoder
-        from biomark.embedding import weights_folder
         from biomark.recognizers.in_process import InProcess
         from biomark.training.causal import load_base
     except ImportError as error:

@@ -14,8 +14,8 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig, PreTrainedModel
 
+from biomark.bases import weights_folder
 from biomark.decoding.vocabulary import Vocabulary
-from biomark.embedding import weights_folder
 from biomark.errors import ModelError, UsageError
 from biomark.quiet import quietly
 from biomark.training.adapters import four_bits, lora, prepared, require_peft, with_adapter
