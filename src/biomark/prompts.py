@@ -23,24 +23,11 @@ from biomark.entity_types import canonical, distinct, entity_types, label, with_
 from biomark.errors import FormatError, UsageError
 from biomark.formats import Reject, raise_rejected
 from biomark.formats.base import Sink, Source
-from biomark.marks import CLOSE, OPEN
 from biomark.sentences import OWN, splitter_named, with_sentences
 from biomark.shapes import DICE, MARK, TANL, Shape, shape_named
+from biomark.shapes.alpaca import INSTRUCTION, PROMPT
 from biomark.shapes.dice import NOTHING
 from biomark.spans import Document, Entity, Span
-
-INSTRUCTION = (
-    "Given a sentence extract {label} entities from it by highlighting them with "
-    f"{OPEN} and {CLOSE}. If not present output the same sentence."
-)
-"""Keloth et al. 2024, Figure 2, with the label of an entity type in the place of "disease"."""
-
-PROMPT = (
-    "Below is an instruction that describes a task, paired with an input that provides further context. "
-    "Write a response that appropriately completes the request.\n\n"
-    "### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:"
-)
-"""The template of Stanford Alpaca for instructions with an input (Taori et al. 2023)."""
 
 
 class Form(NamedTuple):
