@@ -37,6 +37,7 @@ class TaggingRecipe:
             here are learnt; the other heads get no loss from it.
         epochs: passes over the training sentences.
         batch_pieces: word pieces a step, padding counted.
+        batch_windows: windows a step, however long they are; 0: as many as `batch_pieces` holds.
         min_score: mentions with a lower score are left out, in use as in scoring the epochs.
         max_pieces: word pieces a window. In training each document's windows have a random share
             of it (down to single sentences), so that the model reads both abstracts and lone sentences.
@@ -95,6 +96,7 @@ class TaggingRecipe:
     types: tuple[str, ...]
     epochs: int = 10
     batch_pieces: int = 1536
+    batch_windows: int = 0
     max_pieces: int = 128
     min_score: float = 0.0
     learning_rate: float = 3e-4
@@ -354,7 +356,7 @@ def check_tagging(recipe: TaggingRecipe) -> None:
     choices = {"method": METHODS[recipe.task], "weights": ("float32", "bfloat16"), "choose": ("f1", "loss")}
     _check_choices(recipe, choices)
     _check_least(recipe, ("epochs", "batch_pieces", "max_pieces", "rank", "alpha"), 1)
-    _check_least(recipe, ("dbr_terms", "dbr_mentions", "weight_decay", "character_filters"), 0)
+    _check_least(recipe, ("batch_windows", "dbr_terms", "dbr_mentions", "weight_decay", "character_filters"), 0)
     for setting in ("warmup", "dropout", "lora_dropout", "masked_words", "average"):
         if not 0 <= getattr(recipe, setting) < 1:
             raise UsageError(f"recipe {recipe.name}: {setting} is a share, from 0 to below 1")
