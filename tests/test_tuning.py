@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from biomark import formats, prompts
@@ -614,6 +615,62 @@ def test_models_are_shown_merged_and_loaded(
         causal.load_trained(tmp_path / "runs" / "mine")
 
 
+@pytest.mark.parametrize("method", ["lora", "llama-adapter"])
+def test_an_exported_adapter_is_small(
+    recipe: GenerativeRecipe, tmp_path: Path, biomark: Callable[..., Outcome], method: str
+) -> None:
+    marks = "tokens" if method == "lora" else "text"
+    run, folder = train(replace(recipe, method=method, marks=marks, epochs=1), tmp_path / "run"), tmp_path / "small"
+    done = biomark("export", run, "-o", folder)
+    assert done.status == 0, done
+    whole, weights = (load_file(path / causal.ADAPTER_WEIGHTS) for path in (run, folder))
+    assert {value.dtype for value in weights.values()} == {torch.bfloat16}
+    assert weights.keys() == whole.keys()
+    assert all(torch.allclose(value.float(), whole[name], rtol=2**-8) for name, value in weights.items())
+    rows = [tuple(value.shape) for name, value in weights.items() if "trainable_tokens" in name]
+    assert rows == ([(2, 64)] * 2 if method == "lora" else [])  # of the embedding, and of the head
+    assert json.loads((folder / causal.ADAPTER).read_text())["base_model_name_or_path"] == recipe.model
+    size = round((folder / causal.ADAPTER_WEIGHTS).stat().st_size / 1e6, 1)
+    assert done.err == f"{folder}: {size} MB of weights\n"
+    assert library.describe(str(folder)) == {**library.describe(str(run)), "folder": str(folder), "megabytes": size}
+    loaded, vocabulary, _ = causal.load_trained(folder)
+    before, same, _ = causal.load_trained(run)
+    assert vocabulary.full.to_str() == same.full.to_str()
+    ids = torch.tensor([vocabulary.prompt("Mark disease: No fever was seen. =")])
+    with torch.inference_mode():
+        assert torch.allclose(loaded(ids).logits, before(ids).logits, atol=0.02)
+    (folder / causal.ADAPTER_WEIGHTS).unlink()
+    refused = biomark("export", folder, "-o", tmp_path / "again")
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert "adapter_model.safetensors is missing" in refused.err
+
+
+def test_an_exported_adapter_answers_as_before(home: Path, recipe: GenerativeRecipe, tmp_path: Path) -> None:
+    """On a base that is sure of its answers, and whose head is its embedding."""
+    gold = documents("disease", DISEASES, 5, 5)
+    formats.write(gold, tmp_path / "gold.pubtator")
+    sure = replace(
+        recipe,
+        model=str(home / "qwen3"),
+        train=(str(tmp_path / "gold.pubtator"),),
+        devel=(str(tmp_path / "gold.pubtator"),),
+        types=("disease",),
+        marks="tokens",
+        epochs=60,
+        save_steps=60,
+        learning_rate=1e-2,
+    )
+    train(sure, tmp_path / "base")
+    tuned = replace(sure, model=str(tmp_path / "base"), method="lora", epochs=4, save_steps=0, learning_rate=1e-3)
+    folders = (train(tuned, tmp_path / "run"), export_generative(tmp_path / "run", tmp_path / "small"))
+    assert {value.ndim for value in load_file(tmp_path / "small" / causal.ADAPTER_WEIGHTS).values()} == {2}
+    answers = [[a.document.entities for a in library.load(str(folder)).annotate(gold)] for folder in folders]
+    found = [[[entity.extent for entity in entities] for entities in documents] for documents in answers]
+    assert found[0] == found[1] == [[entity.extent for entity in document.entities] for document in gold]
+    scores = [[entity.score or 0 for entities in documents for entity in entities] for documents in answers]
+    assert scores[0] == pytest.approx(scores[1], abs=0.02)
+
+
 def test_a_tuned_model_is_a_base_for_the_next_one(recipe: GenerativeRecipe, whole: Path, tmp_path: Path) -> None:
     export_generative(whole, tmp_path / "small")
     ids = torch.tensor([[5, 6, 7, 8]])
@@ -652,6 +709,7 @@ ORPHAN = {"train": ("ncbi_disease:train",), "types": ("gene",)}
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"rank": 0}, "rank must be at least 1"),
         ({"warmup": 1.0}, "warmup is a share"),
+        ({"without_mentions": 1.5}, "without_mentions is a share, from 0 to 1"),
         ({"learning_rate": 0.0}, "learning_rate must be above 0"),
         ({"negatives": 10, "method": "lora"}, "negatives is for method full"),
         ({"method": "qlora", "fsdp": True}, "fsdp is for the methods full and lora"),
@@ -776,6 +834,25 @@ def test_demonstrations_that_are_too_long_are_rejected_not_cut(recipe: Generativ
     assert all(len(example.ids) <= 36 for example in data.examples)
     with pytest.raises(UsageError, match="no demonstration that can be used"):
         generative.read_data(replace(recipe, row_tokens=2), vocabulary, rejected.append)
+
+
+@pytest.mark.parametrize(("share", "left"), [(1.0, 21), (0.5, 10), (0.0, 0)])
+def test_a_share_of_the_demonstrations_without_mentions_is_learnt_from(
+    recipe: GenerativeRecipe, share: float, left: int
+) -> None:
+    made = [
+        Demonstration(
+            "Mark disease", f"Text {n}.", f"<mark>Text</mark> {n}." if n % 3 else f"Text {n}.", "1", Span(0, 7)
+        )
+        for n in range(63)
+    ]
+    changed = replace(recipe, without_mentions=share)
+    found = generative.chosen(made, changed)
+    assert len({d.input for d in found}) == len(found) == 42 + left
+    assert sum(d.output == d.input for d in found) == left
+    assert generative.chosen(made, changed) == found != generative.chosen(made, replace(changed, seed=2))
+    assert found == [d for d in generative.chosen(made, recipe) if d in found]
+    assert generative.chosen(made, replace(changed, examples=5)) == found[:5]
 
 
 # Recipes

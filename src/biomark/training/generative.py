@@ -242,10 +242,12 @@ def _is_demonstrations(name: str) -> bool:
 
 
 def chosen(demonstrations: Iterable[Demonstration], recipe: GenerativeRecipe) -> list[Demonstration]:
-    """As many as the recipe wants, chosen at random, in random order."""
+    """As many as the recipe wants, with and without mentions, chosen at random, in random order."""
     found = list(demonstrations)
     random.Random(recipe.seed).shuffle(found)
-    return found[: recipe.examples or None]
+    empty = [number for number, d in enumerate(found) if d.output == d.input]
+    dropped = set(empty[round(recipe.without_mentions * len(empty)) :])
+    return [d for number, d in enumerate(found) if number not in dropped][: recipe.examples or None]
 
 
 def _digest(demonstrations: Iterable[Demonstration]) -> str:

@@ -29,8 +29,8 @@ class TaggingRecipe:
 
     Attributes:
         name: what the model is called; also the run's folder under `runs/`.
-        encoder: a Hugging Face name, a folder, or `package:NAME` for the `model` folder inside an
-            installed Python package: an encoder or a causal language model.
+        encoder: an encoder or a causal language model: a Hugging Face name, a folder, a GGUF file, or `package:NAME`
+            for the `model` folder inside an installed Python package or for its only GGUF file.
         train: corpora with their split, such as `ncbi_disease:train`, or files of annotated documents.
         devel: the splits or files on which the best epoch is chosen.
         types: entity types to learn. Of a corpus only the types that it annotates and that are listed
@@ -141,8 +141,9 @@ class GenerativeRecipe:
     Attributes:
         name: what the model is called; also the run's folder under `runs/`.
         model: a Hugging Face name, a folder (such as that of another run), `package:NAME` for the `model`
-            folder inside an installed Python package, or `package:NAME/FOLDER` for another one. An encoder
-            such as BERT becomes a decoder with a causal mask.
+            folder inside an installed Python package or for its only GGUF file, `package:NAME/PATH` for another
+            folder or file of it, or a GGUF file (see `biomark.bases`). An encoder such as BERT becomes a decoder with a
+            causal mask.
         train: corpora with their split, such as `ncbi_disease:train`, files of annotated documents, or
             files (.json, .jsonl, also .gz) that `biomark demonstrations` wrote.
         devel: splits or files of documents, on which the best checkpoint is chosen.
@@ -161,6 +162,8 @@ class GenerativeRecipe:
         marks: `text`, the paper's way, writes tags with the tokens that the model has; `tokens` adds two.
         whole_words: in use as in scoring, marks neither begin nor end inside a run of letters and digits.
         examples: how many demonstrations to take, chosen at random; 0: all.
+        without_mentions: share of the demonstrations without any mention that are learnt from, chosen at random; the
+            same ones in each epoch. `examples` is the number of all that are left.
         devel_sentences: how many sentences of each development split are scored; 0: all.
         epochs: passes over the demonstrations.
         row_tokens: tokens of a row. Packed, a row holds several demonstrations that do not see each other.
@@ -199,6 +202,7 @@ class GenerativeRecipe:
     marks: str = "text"
     whole_words: bool = True
     examples: int = 0
+    without_mentions: float = 1.0
     devel_sentences: int = 500
     epochs: int = 3
     row_tokens: int = 2048
@@ -335,6 +339,8 @@ def check(recipe: GenerativeRecipe) -> None:
     for setting in ("warmup", "dropout"):
         if not 0 <= getattr(recipe, setting) < 1:
             raise UsageError(f"recipe {recipe.name}: {setting} is a share, from 0 to below 1")
+    if not 0 <= recipe.without_mentions <= 1:
+        raise UsageError(f"recipe {recipe.name}: without_mentions is a share, from 0 to 1")
     if recipe.learning_rate <= 0:
         raise UsageError(f"recipe {recipe.name}: learning_rate must be above 0")
     if recipe.negatives and (recipe.method != "full" or recipe.fsdp):
