@@ -212,7 +212,12 @@ def test_a_finding_may_be_about_some_types_and_shares() -> None:
 
 @pytest.mark.parametrize(
     ("cost", "verdict"),
-    [((0.12, 0.03), "found here too"), ((0.2, 0.1), "not shown here"), ((0.2, 0.05), "the contrary was found here")],
+    [
+        ((0.12, 0.02), "found here too"),
+        ((0.12, 0.05), "not shown here"),
+        ((0.2, 0.1), "not shown here"),
+        ((0.2, 0.05), "the contrary was found here"),
+    ],
 )
 def test_what_less_data_costs_is_compared_with_the_paper_s_range(cost: tuple[float, float], verdict: str) -> None:
     figures = sheet()

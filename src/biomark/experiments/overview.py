@@ -28,7 +28,8 @@ Our models are far smaller than the papers', so a verdict is about these models:
 the papers found with theirs. *Found here too* means that the 95 % interval of the difference lies on the papers' side
 of 0, and *the contrary was found here* that it lies on the other side. *Not shown here* means that the interval has
 room for both, which is no evidence of equality. That two models match, or that something does not help, counts as found
-only where the interval leaves no room for more than {100 * MARGIN:.0f} points. *In part* means: on some test sets.
+only where the interval leaves no room for more than {100 * MARGIN:.0f} points, and that less data costs as much as in
+the paper only where it lies within {100 * MARGIN:.0f} points of the paper's range. *In part* means: on some test sets.
 *Not run* means that there are no figures at this size. Nothing has been run at the papers' own size.
 """
 

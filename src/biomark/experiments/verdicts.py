@@ -2,7 +2,8 @@
 
 A difference is shown where its 95 % interval lies on one side of 0. That there is none cannot be seen in a wide
 interval: that two models match, or that something does not help, is shown only where the interval leaves no room for
-more than `MARGIN`. Whatever is neither shown nor contradicted is "not shown".
+more than `MARGIN`; likewise that less data costs as much as in the paper. Whatever is neither shown nor contradicted is
+"not shown".
 """
 
 from __future__ import annotations
@@ -172,10 +173,12 @@ def _costs(claim: Claim, sheet: Sheet, tests: Sequence[str]) -> Finding:
 
 
 def _lost(estimate: Estimate, least: float, most: float) -> tuple[Answer, str]:
-    low, value, high = (100 * end for end in (estimate.low, estimate.value, estimate.high))
+    low, high, room = 100 * estimate.low, 100 * estimate.high, 100 * MARGIN
     if high < least or low > most:
         return False, "less than in the paper" if high < least else "more than in the paper"
-    return (True, "as in the paper") if least <= value <= most else (None, "not shown either way")
+    if least - room <= low and high <= most + room:
+        return True, f"within {room:.0f} points of the paper's range"
+    return None, "not shown either way"
 
 
 # Classes of errors
