@@ -320,7 +320,7 @@ def test_an_adapter_finds_its_base_in_a_package_from_anywhere(
     with torch.no_grad():
         for parameter in adapted.parameters():
             if parameter.requires_grad:
-                parameter += torch.randn_like(parameter) / 5
+                parameter.add_(torch.randn_like(parameter) / 5)
     adapted.save_pretrained(folder)  # type: ignore[operator]
     runs.save_recipe(folder, recipe)
     causal.save_tokenizer(vocabulary, folder)

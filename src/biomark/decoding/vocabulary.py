@@ -27,7 +27,8 @@ from biomark.spans import Entity, Span
 WORD = "\U000f0000"
 _ADDED = ("\U000f0001", "\U000f0002")
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
-# Before an answer, so that no tokenizer puts a blank of its own there; the letter where it joins a line's end to blanks.
+# Before an answer, so that no tokenizer puts a blank of its own there; the letter where it joins a line's end to blanks
+# that follow it.
 _SENTINELS = ("\n", "a")
 
 
