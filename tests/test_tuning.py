@@ -21,7 +21,8 @@ from biomark import models as library
 from biomark.errors import MissingExtraError, ModelError, UsageError
 from biomark.prompts import Demonstration
 from biomark.spans import Document, Entity, Span
-from biomark.training.recipe import GenerativeRecipe, TaggingRecipe, check, check_splits, check_tagging, load_recipe
+from biomark.training.checks import check_tagging
+from biomark.training.recipe import GenerativeRecipe, TaggingRecipe, check, check_splits, load_recipe
 from conftest import HANG, ROOT, Outcome
 from toy_corpus import CHEMICALS, CLAUSES, DISEASES, documents
 

@@ -18,11 +18,7 @@ from biomark.sentences import with_sentences
 from biomark.spans import Document, Entity, Span, whole_text
 from biomark.tagging import (
     OUTSIDE,
-    Frame,
-    Ints,
     Window,
-    WordReader,
-    Words,
     encode_tags,
     sentence_ends,
     windows,
@@ -30,6 +26,7 @@ from biomark.tagging import (
 from biomark.training.augmentation import Listed, Pools, as_list, mentions_of, read_pools, recased, swapped
 from biomark.training.recipe import TaggingRecipe
 from biomark.training.scoring import Devel
+from biomark.words import Frame, Ints, WordReader, Words
 
 UNLABELLED = -100  # what cross entropy leaves out
 # Batches come in few shapes, because the CPU's matrix library prepares itself anew for each one.
@@ -215,7 +212,7 @@ class Examples:
                 source = Source(None, split.name, known, passages)
                 for column in frames.asked(source):
                     for passage in passages:
-                        examples += frames.windows(passage, column, "", 1.0)
+                        examples += frames.windows(passage, column, devel_name(recipe, split.name), 1.0)
             yield batched(examples, recipe.batch_pieces, random.Random(0))
 
     def _lists(self, source: Source, pools: Pools | None, chance: random.Random) -> Iterator[Example]:
@@ -259,7 +256,7 @@ class Frames:
         self._reader = reader
         self._known: dict[tuple[int | None, str], Frame] = {}
         for column in range(len(recipe.types)) if recipe.instruction else (None,):
-            for name in ("", *(map(corpus_name, recipe.train) if recipe.corpus_name else ())):
+            for name in ("", *named_corpora(recipe)):
                 room = recipe.max_pieces - len(self._frame(column, name))
                 if room < LEAST_ROOM:
                     raise UsageError(
@@ -301,6 +298,18 @@ def guidelines_of(recipe: TaggingRecipe) -> dict[str, tuple[str, ...]]:
         corpus = corpus_name(name)
         found[corpus] = tuple(dict.fromkeys((*found.get(corpus, ()), *corpora.corpus_types(name, recipe.types))))
     return found
+
+
+def named_corpora(recipe: TaggingRecipe) -> tuple[str, ...]:
+    """The corpora that a recipe's instructions name, and that may be named in use; none if they name no corpora."""
+    named = recipe.instruction and recipe.corpus_name
+    return tuple(dict.fromkeys(map(corpus_name, recipe.train))) if named else ()
+
+
+def devel_name(recipe: TaggingRecipe, split: str) -> str:
+    """What instructions call the corpus of a development split: its name where the model is never asked without one."""
+    name = corpus_name(split)
+    return name if recipe.corpus_name == 1 and name in named_corpora(recipe) else ""
 
 
 def has_mention(example: Example) -> bool:
