@@ -35,7 +35,7 @@ transformers = pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
 from biomark.training import tagging as trainer  # noqa: E402
-from biomark.training.augmentation import Listed, Pools, as_list, mentions_of, read_pools, swapped  # noqa: E402
+from biomark.training.augmentation import SEPARATORS, Listed, Pools, as_list, mentions_of, read_pools, swapped  # noqa: E402
 from biomark.training.examples import UNLABELLED, Example, Examples, LeftOut, list_passage, read_passages  # noqa: E402
 from biomark.training.export import export  # noqa: E402
 from biomark.training.merging import merge  # noqa: E402
@@ -461,10 +461,9 @@ def test_a_list_is_labelled_for_the_types_of_its_names(word_pieces: Tokenizer, s
     names = pools().draw("disease", 6, chance)
     names += [Listed("ABC", frozenset({"disease", "gene"})), Listed("cough", frozenset({"disease"}), DISEASE_ALONE)]
     types = ("disease", "chemical", "gene")
-    state = chance.getstate()
-    passage = list_passage(names, types, WordReader(word_pieces), chance)
-    chance.setstate(state)
-    text, spans = as_list(names, chance)
+    separator = chance.choice(SEPARATORS)
+    passage = list_passage(names, types, WordReader(word_pieces), separator)
+    text, spans = as_list(names, separator)
     assert [span.of(text) for span in spans] == [name.text for name in names]
     unknown = (passage.tags == UNLABELLED).any(axis=1)
     ((begin,), (end,)) = passage.words.starts[unknown], passage.words.ends[unknown]
@@ -518,6 +517,48 @@ def test_each_sentence_gets_a_list_more(home: Path, recipe: TaggingRecipe, asked
     again = Counter(key_of(example) for example in epoch(more))
     assert again == Counter(key_of(example) for example in made)
     assert again != Counter(key_of(example) for example in epoch(more, 1))
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_each_sentence_gets_a_list_of_names_near_it(home: Path, recipe: TaggingRecipe, asked: bool) -> None:
+    encoder = str(home / ("qwen3" if asked else "bert"))
+    plan = replace(recipe, encoder=encoder, instruction=asked, corpus_name=1.0 if asked else 0.0, max_pieces=250)
+    more = replace(plan, knowledge=str(home / "terms.db"), dbr="near", dbr_terms=6, dbr_others=3)
+    reader = WordReader(make_network(plan)[1], wording="biomark" if asked else "")
+
+    def epoch(recipe: TaggingRecipe, number: int = 0) -> list[Example]:
+        return [example for batch in Examples(recipe, reader, fail).epoch(number) for example in batch]
+
+    before = Counter(key_of(example) for example in epoch(plan))
+    made = epoch(more)
+    lists = [example for example in made if not before[key_of(example)]]
+    assert len(made) == before.total() + 12
+    assert len(lists) == 12
+    if asked:  # a list names no corpus
+        frames = Counter(example.window.frame for example in lists)
+        assert frames == {reader.frame("disease", ""): 6, reader.frame("chemical", ""): 6}
+        # The mentions of a sentence are in its list, and labelled.
+        pieces = [[reader.tokenizer.id_to_token(int(id)) for id in e.window.words.pieces] for e in lists]
+        texts = ["".join(some).replace("Ġ", " ") for some in pieces]
+        for name in ("Marfan syndrome", "zileuton", "5-HT"):
+            assert any(f" {name}" in f" {text}" for text in texts)
+    assert all((example.labels == BEGIN).any() for example in lists)
+    assert Counter(map(key_of, epoch(more))) == Counter(map(key_of, made))
+    assert Counter(map(key_of, epoch(more, 1))) != Counter(map(key_of, made))
+
+
+def test_an_epoch_may_have_a_fixed_number_of_steps(home: Path, recipe: TaggingRecipe) -> None:
+    reader = WordReader(make_network(recipe)[1], wording="biomark")
+    more = replace(recipe, knowledge=str(home / "terms.db"), dbr="near", dbr_terms=6)
+    for plan in (recipe, more):
+        whole = Examples(plan, reader, fail).epoch(0)
+        for steps in (1, len(whole), 2 * len(whole) + 1):
+            examples = Examples(replace(plan, epoch_steps=steps), reader, fail)
+            found = [[key_of(example) for example in batch] for batch in examples.epoch(0)]
+            assert len(found) == steps
+            assert found[: len(whole)] == [[key_of(example) for example in batch] for batch in whole][:steps]
+            assert found == [[key_of(example) for example in batch] for batch in examples.epoch(0)]
+    assert len(Examples(recipe, reader, fail).epoch(0)) < len(Examples(more, reader, fail).epoch(0))
 
 
 def key_of(example: Example) -> tuple[object, ...]:
