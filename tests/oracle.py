@@ -44,6 +44,8 @@ def text_of(messages: Sequence[tuple[str, str]]) -> str:
     last = messages[-1][1]
     if last.startswith("What describes "):
         return messages[-3][1].partition("Text: ")[2]
+    if last.endswith("\n\n### Response:"):
+        return last.removesuffix("\n\n### Response:").partition("### Input:\n")[2]
     before, given, sentence = last.partition("The given sentence: ")
     return sentence.removesuffix("\nThe labeled sentence:") if given else before.rpartition("### Text\n")[2]
 

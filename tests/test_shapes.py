@@ -335,11 +335,19 @@ def test_candidates_of_other_types_are_shown_as_such():
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_request_names_the_types(name):
-    assert "cell" in SHAPES[name].request(TYPES[1:])
+    shape = SHAPES[name]
+    assert "cell" in (shape.request(TYPES[1:]) or shape.question("", TYPES[1:])[0])
     assert SHAPES[name].single == (name in SINGLE)
 
 
 def test_questions_are_those_of_the_papers():
+    (asked,) = SHAPES["alpaca"].question("Fever.", ("disease",))
+    assert asked == (
+        "Below is an instruction that describes a task, paired with an input that provides further context. Write a "
+        "response that appropriately completes the request.\n\n### Instruction:\nGiven a sentence extract disease "
+        "entities from it by highlighting them with <mark> and </mark>. If not present output the same sentence."
+        "\n\n### Input:\nFever.\n\n### Response:"
+    )
     assert SHAPES["span"].question("Fever.", TYPES) == ("### Text\nFever.",)
     assert SHAPES["gpt-ner"].question("Fever.", ("disease",)) == ("The given sentence: Fever.\nThe labeled sentence:",)
     assert SHAPES["dialogue"].question("Fever.", ("cell_line",)) == (
@@ -407,3 +415,18 @@ def test_an_answer_about_something_else_does_not_mean_that_there_is_nothing(shap
     for nothing in (text, "None.", "none", "N/A", "Patients with asthma got aspirin", "asthma"):
         found = SHAPES[shape].decode(nothing, text, ("disease",))
         assert (found.entities, found.rejected) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("entity type is disease. entity is asthma [ sep ] gout.", ["asthma", "gout"]),
+        ("entity type is disease . entity is asthma [SEP] gout .", ["asthma", "gout"]),
+        ("entity type is disease. entity is < entity >.", []),
+    ],
+)
+def test_dice_is_read_as_tokenizers_of_words_write_it(answer: str, expected: list[str]) -> None:
+    text = "Asthma, then gout."
+    found = SHAPES["dice"].decode(answer, text, ("disease",))
+    assert [entity.mention(text).lower() for entity in found.entities] == expected
+    assert not found.rejected

@@ -29,7 +29,7 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from biomark.training import tagging as trainer  # noqa: E402
-from biomark.training.examples import Example, Examples, has_mention  # noqa: E402
+from biomark.training.examples import LENGTH_STEP, Example, Examples, has_mention  # noqa: E402
 from biomark.training.export import export  # noqa: E402
 from biomark.training.network import make_network  # noqa: E402
 from biomark.training.scoring import read_devel, strict_scores  # noqa: E402
@@ -313,6 +313,15 @@ def test_an_epoch_reads_a_share_of_the_windows_without_mentions(recipe: TaggingR
     assert counts[0][0] == counts[1][0] == 500
     assert counts[1][1] == 1500
     assert 200 < counts[0][1] < 400
+
+
+def test_a_batch_may_hold_so_many_windows_whatever_their_length(recipe: TaggingRecipe) -> None:
+    _, tokenizer = make_network(recipe)
+    batches = Examples(replace(recipe, batch_windows=3), WordReader(tokenizer), fail).epoch(0)
+    sizes = Counter(map(len, batches))
+    lengths = {-(-example.window.length // LENGTH_STEP) for batch in batches for example in batch}
+    assert max(sizes) == 3
+    assert sum(sizes[size] for size in (1, 2)) <= len(lengths), "only the last one of each length is smaller"
 
 
 def test_a_batchs_loss_is_the_mean_of_its_words(recipe: TaggingRecipe, tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ class Page:
 
     def fill(self, kind: Kind) -> None:
         """Write all sections of a kind of note."""
-        if self.chance.random() < 0.7:
+        if kind.titles and self.chance.random() < 0.7:
             self.lines.append(self.writer.pattern(self.chance.choice(kind.titles)))
         for name in kind.sections:
             if name.endswith("?") and self.chance.random() < 0.5:

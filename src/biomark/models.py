@@ -34,6 +34,7 @@ from biomark.recognizers.given import GivenRecognizer
 from biomark.recognizers.normalizing import NormalizingRecognizer
 from biomark.recognizers.tagging import CARD, WEIGHTS, check_guideline, load_onnx
 from biomark.settings import PromptOptions, ServerOptions
+from biomark.shapes import MARK
 from biomark.training.recipe import RECIPE, RUN, SCORES, saved_values, task_of
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ class Asking:
 
     Attributes:
         decoding: `marks`: answers are faithful (see `biomark.decoding`); `generate`: the model writes
-            what it likes, and what can be placed in the text is taken, as in the paper.
+            what it likes, and what can be placed in the text is taken, as in the paper. A model that was tuned to
+            answer in another shape than marks is always asked so.
         drafter: a model that proposes mentions, so that answers come faster; None: none. It changes no answer.
         batch: windows asked at the same time.
     """
@@ -238,9 +240,9 @@ def _in_process(name: str, asking: Asking, prompting: Prompting) -> Chat:
         import torch
         from transformers import AutoTokenizer
 
+        from biomark.bases import weights_folder
         from biomark.chat.server import cache_file
         from biomark.decoding.engine import Decoder
-        from biomark.embedding import weights_folder
         from biomark.recognizers.in_process import InProcess
         from biomark.training.causal import load_base
     except ImportError as error:
@@ -327,30 +329,31 @@ def is_generative(folder: Path) -> bool:
 
 
 def _load_generative(folder: Path, asking: Asking) -> Recognizer:
-    from biomark.decoding.engine import Decoder
-    from biomark.recognizers.generative import Answering, FreeGeneration, GenerativeRecognizer, MarkDecoding
+    from biomark.recognizers.generative import GenerativeRecognizer, answering_of
     from biomark.training.causal import load_trained
 
-    model, vocabulary, recipe = load_trained(folder)
-    full = recipe.prompt_attention == "full"
-    ways: dict[str, Callable[[], Answering]] = {
-        "marks": lambda: MarkDecoding(
-            Decoder(model, vocabulary, full_prompts=full), vocabulary, whole_words=recipe.whole_words
-        ),
-        "generate": lambda: FreeGeneration(model, vocabulary, full_prompts=full),
-    }
-    if asking.decoding not in ways:
-        raise UsageError(f"decoding is {asking.decoding!r}; there are {', '.join(ways)}")
+    if asking.decoding not in DECODINGS:
+        raise UsageError(f"decoding is {asking.decoding!r}; there are {', '.join(DECODINGS)}")
     if asking.batch < 1:
         raise UsageError(f"a batch holds at least 1 window, not {asking.batch}")
     if asking.drafter is not None and asking.decoding != "marks":
         raise UsageError("a drafter serves mark decoding alone; leave out --drafter or --decoding generate")
+    model, vocabulary, recipe = load_trained(folder)
+    if asking.drafter is not None and recipe.shape != MARK.name:
+        raise UsageError(f"{folder}: answers in the shape {recipe.shape}, not in marks, so nothing can be drafted")
+    answering = answering_of(
+        model,
+        vocabulary,
+        recipe.style,
+        free=asking.decoding == "generate",
+        full_prompts=recipe.prompt_attention == "full",
+        whole_words=recipe.whole_words,
+    )
     return GenerativeRecognizer(
-        ways[asking.decoding](),
+        answering,
         vocabulary,
         recipe.types or None,
-        form=recipe.prompt,
-        guidelines=recipe.guidelines,
+        style=recipe.style,
         batch=asking.batch,
         drafter=load(asking.drafter) if asking.drafter is not None else None,
     )

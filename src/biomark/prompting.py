@@ -164,7 +164,7 @@ class Prompter:
             known: sentences that an ontology says of it.
             around: what the text was cut from; no demonstration is one of its sentences.
         """
-        turns = [Message(SYSTEM, self._system())]
+        turns = [Message(SYSTEM, system)] if (system := self._system()) else []
         if self._chooser is not None:
             for example in self._chooser.choose(text, document_id, self._options.shots, around):
                 told = self._ontology.of_text(example.text) if self._ontology else ()
@@ -212,8 +212,12 @@ class Prompter:
         return self._spoken((Message(SYSTEM, task), Message(USER, f"### Text\n{text}")))
 
     def _system(self) -> str:
+        """What comes before all questions; nothing where the shape's question is the whole prompt."""
+        request = self.shape.request(self.types)
+        if not request:
+            return ""
         sections = [self._section(part, self.types) for part in PARTS if part in self._options.parts]
-        return "\n\n".join([*filter(None, sections), f"### Answer\n{self.shape.request(self.types)}"])
+        return "\n\n".join([*filter(None, sections), f"### Answer\n{request}"])
 
     def _section(self, part: str, types: Sequence[str]) -> str:
         """A part of the prompt, empty where it is switched off or has nothing to say."""

@@ -2,7 +2,8 @@
 
 A window (a sentence, or a part of one that is too long) is asked about once for each entity type.
 `MarkDecoding` gives faithful answers and is the product; `FreeGeneration` lets the model write what it
-likes, as in the paper, and aligns that with the window afterwards.
+likes, as in the paper, and aligns that with the window afterwards. Models that were tuned to answer in
+another shape than marks are asked in this way alone.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from biomark.decoding.engine import Decoder, Question
 from biomark.decoding.grammar import Grammar
 from biomark.decoding.vocabulary import Vocabulary
 from biomark.errors import BiomarkError, UsageError
+from biomark.prompts import Style
 from biomark.recognizers import Annotated, Recognizer, in_groups
-from biomark.sentences import with_sentences
+from biomark.sentences import splitter_named, with_sentences
+from biomark.shapes import MARK, shape_named
 from biomark.spans import Document, Entity, Rejected, Span, halves
 
 if TYPE_CHECKING:
@@ -114,16 +117,24 @@ class FreeGeneration:
         vocabulary: its.
         full_prompts: whether the model was tuned to see a prompt in full; see `GenerativeRecipe.prompt_attention`.
         lookup: tokens that prompt lookup drafts at once; 0: none. With it, windows are asked one by one.
+        shape: of the answers; one of `biomark.prompts.TUNED`.
     """
 
     def __init__(
-        self, model: PreTrainedModel, vocabulary: Vocabulary, *, full_prompts: bool = False, lookup: int = 0
+        self,
+        model: PreTrainedModel,
+        vocabulary: Vocabulary,
+        *,
+        full_prompts: bool = False,
+        lookup: int = 0,
+        shape: str = MARK.name,
     ) -> None:
         self.counts: Counter[str] = Counter()
         self._model = model
         self._vocabulary = vocabulary
         self._full_prompts = full_prompts
         self._lookup = lookup
+        self._shape = None if shape == MARK.name else shape_named(shape)
 
     def longest(self) -> int | None:
         """See `Answering`."""
@@ -141,7 +152,7 @@ class FreeGeneration:
             ids[row, width - len(window.prompt) :] = torch.tensor(window.prompt)
             mask[row, width - len(window.prompt) :] = 1
         room = (self.longest() or 1_000_000) - width
-        wanted = max(2 * len(self._vocabulary.answer(window.text, ())) for window in windows) + 32
+        wanted = max(map(self._most, windows))
         if room < 1:
             return [None] * len(windows)
         with self._show_prompts(width):
@@ -158,6 +169,13 @@ class FreeGeneration:
                 logits_processor=self.processors(windows, width),
             )
         return [self._read(window, said[row, width:].tolist()) for row, window in enumerate(windows)]
+
+    def _most(self, window: Window) -> int:
+        """How many tokens an answer may have."""
+        most = 2 * len(self._vocabulary.answer(window.text, ())) + 32
+        if self._shape is None:
+            return most
+        return most + len(self._vocabulary.answer(self._shape.encode(window.text, (), (window.type,)).text, ()))
 
     def _show_prompts(self, width: int) -> AbstractContextManager[object]:
         """Let the tokens of prompts (`width`, with padding) see all of their prompt in the model's first pass."""
@@ -181,12 +199,45 @@ class FreeGeneration:
         return None
 
     def _read(self, window: Window, tokens: list[int]) -> marks.Aligned:
-        if self._vocabulary.end in tokens:
+        ended = self._vocabulary.end in tokens
+        if ended:
             tokens = tokens[: tokens.index(self._vocabulary.end) + 1]
-        faithful = Grammar(window.text, self._vocabulary).accepts(tokens)
+        answer = self._vocabulary.text(tokens)
+        if self._shape is None:
+            faithful = Grammar(window.text, self._vocabulary).accepts(tokens)
+            found = marks.align(answer, window.text, window.type)
+        else:
+            decoded = self._shape.decode(answer, window.text, (window.type,))
+            cut = () if ended else (Rejected(f"the answer was cut off at {len(tokens)} tokens", raw=answer),)
+            faithful = decoded.faithful and ended
+            found = marks.Aligned(decoded.entities, (*decoded.rejected, *cut))
         least = len(window.prompt) + len(tokens)
         self.counts += Counter(answers=1, unfaithful=not faithful, tokens=least, least=least)
-        return marks.align(self._vocabulary.text(tokens), window.text, window.type)
+        return found
+
+
+def answering_of(
+    model: PreTrainedModel,
+    vocabulary: Vocabulary,
+    style: Style,
+    *,
+    free: bool = False,
+    full_prompts: bool = False,
+    whole_words: bool = True,
+) -> Answering:
+    """How a model is asked that was tuned on a shape: marks under their grammar, all else freely.
+
+    Args:
+        model: a causal language model.
+        vocabulary: its.
+        style: what it was tuned on.
+        free: let it write marks freely, too.
+        full_prompts: see `FreeGeneration`.
+        whole_words: see `Grammar`.
+    """
+    if free or style.shape != MARK.name:
+        return FreeGeneration(model, vocabulary, full_prompts=full_prompts, shape=style.shape)
+    return MarkDecoding(Decoder(model, vocabulary, full_prompts=full_prompts), vocabulary, whole_words=whole_words)
 
 
 @dataclass(slots=True)
@@ -205,7 +256,7 @@ class GenerativeRecognizer:
         answering: how it is asked.
         vocabulary: of the model.
         types: that the model was tuned on, under biomark's names; None: not known.
-        form, guidelines: of the prompts; see `biomark.prompts.instruction`.
+        style: how the model was tuned to be asked; None: as the paper has it. `answering` reads its shape.
         batch: windows asked at the same time.
         drafter: proposes mentions of the types that it knows; good ones make mark decoding faster, and none
             changes an answer.
@@ -218,8 +269,7 @@ class GenerativeRecognizer:
         vocabulary: Vocabulary,
         types: Sequence[str] | None,
         *,
-        form: str = "alpaca",
-        guidelines: bool = False,
+        style: Style | None = None,
         batch: int = 16,
         drafter: Recognizer | None = None,
         characters_at_once: int = 20_000,
@@ -227,8 +277,8 @@ class GenerativeRecognizer:
         self.answering = answering
         self._vocabulary = vocabulary
         self._types = tuple(types) if types is not None else None
-        self._form = form
-        self._guidelines = guidelines
+        self._style = style or Style()
+        splitter_named(self._style.sentences)  # an error here, not in the middle of a file
         self._batch = batch
         self._drafter = drafter
         self._characters_at_once = characters_at_once
@@ -248,7 +298,7 @@ class GenerativeRecognizer:
         return self._stream(documents, wanted, min_score or 0.0)
 
     def _stream(self, documents: Iterable[Document], types: Sequence[str], least: float) -> Iterator[Annotated]:
-        instructions = {t: prompts.instruction(t, guidelines=self._guidelines, form=self._form) for t in types}
+        instructions = {t: prompts.instruction(t, self._style) for t in types}
         for group in in_groups(documents, self._characters_at_once):
             clean = [replace(d, entities=(), alternatives=(), relations=()) for d in group]
             drafts = self._drafts(clean, types)
@@ -256,7 +306,7 @@ class GenerativeRecognizer:
             tasks = [
                 (number, span, type)
                 for number, document in enumerate(clean)
-                for span in with_sentences(document).sentences
+                for span in with_sentences(document, self._style.sentences).sentences
                 for type in types
             ]
             self._ask(tasks, found, drafts, instructions)
@@ -319,7 +369,7 @@ class GenerativeRecognizer:
 
     def _window(self, document: Document, span: Span, type: str, draft: Sequence[Entity], instruction: str) -> Window:
         text = span.of(document.text)
-        prompt = self._vocabulary.prompt(prompts.prompt(instruction, text, form=self._form))
+        prompt = self._vocabulary.prompt(prompts.prompt(instruction, text, form=self._style.form))
         inside = [
             entity.extent.shift(-span.start) for entity in draft if entity.type == type and span.contains(entity.extent)
         ]

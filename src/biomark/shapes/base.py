@@ -45,7 +45,7 @@ class Shape(Protocol):
         """Whether an answer is about one type, so that the model is asked once per type."""
 
     def request(self, types: Sequence[str]) -> str:
-        """What the prompt says of the answer's form."""
+        """What the prompt says of the answer's form; "" where the question says all that there is to say."""
 
     def question(self, text: str, types: Sequence[str]) -> tuple[str, ...]:
         """What asks about a text: what the user says; what the model is taken to have said, and the user then; …"""

@@ -9,8 +9,12 @@ from biomark.entity_types import entity_types, label
 from biomark.shapes.strings import Listing
 
 _NONE = "<entity>"
+NOTHING = f"Entity is {_NONE}."
+"""How an answer ends that lists no entity."""
 _BEGIN = re.compile(r"\bentity is\b[ \t]*:?[ \t]*", re.IGNORECASE)
-_SEPARATOR = re.compile(r"\[SEP\]", re.IGNORECASE)
+# Tokenizers of words put blanks around signs
+_SEPARATOR = re.compile(r"\[ ?SEP ?\]", re.IGNORECASE)
+_NONE_READ = re.compile(r"< ?entity ?>", re.IGNORECASE)
 
 
 def _capital(text: str) -> str:
@@ -20,11 +24,11 @@ def _capital(text: str) -> str:
 def _read(answer: str) -> tuple[list[str], bool]:
     begin = _BEGIN.search(answer)
     rest = answer[begin.end() :] if begin else answer.strip()
-    line = rest.partition("\n")[0].strip().removesuffix(".")
+    line = rest.partition("\n")[0].strip().removesuffix(".").rstrip()
     strings = [stripped for string in _SEPARATOR.split(line) if (stripped := string.strip())]
-    if begin and [string.casefold() for string in strings] == [_NONE]:
+    if begin and len(strings) == 1 and _NONE_READ.fullmatch(strings[0]):
         return [], True
-    return [string for string in strings if string.casefold() != _NONE], bool(begin and strings)
+    return [string for string in strings if not _NONE_READ.fullmatch(string)], bool(begin and strings)
 
 
 def dice(said: Mapping[str, tuple[str, str]]) -> Listing:

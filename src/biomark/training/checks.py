@@ -1,12 +1,107 @@
-"""Recipes of tagging models of which it is plain that they cannot work."""
+"""Recipes of which it is plain that they cannot work are refused before anything is read."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from biomark import corpora, prompts
 from biomark.errors import UsageError
-from biomark.training.recipe import METHODS, TaggingRecipe, check_choices, check_known, check_least, check_splits
+from biomark.sentences import SPLITTERS
+from biomark.shapes import MARK
+from biomark.training.recipe import METHODS, GenerativeRecipe, Recipe, TaggingRecipe
 from biomark.words import WORDINGS
 
 MASKS = ("full", "causal")
+
+
+def check_splits(recipe: Recipe) -> None:
+    """Refuse a recipe that names no data, data that is not there, or a test split.
+
+    Raises:
+        UsageError: see above.
+    """
+    for setting in ("train", "devel"):
+        names: tuple[str, ...] = getattr(recipe, setting)
+        if not names:
+            what = "there is nothing to learn from" if setting == "train" else "no checkpoint can be chosen"
+            raise UsageError(f"recipe {recipe.name}: {setting} is empty, so {what}")
+        for name in names:
+            if Path(name).exists():
+                continue
+            _check_known(recipe, setting, name)
+            corpus, splits = corpora.parse_split(name)
+            if set(corpora.TESTS).intersection(splits):
+                raise UsageError(
+                    f"recipe {recipe.name}: {setting} names {name}, a test split, which no training may see; "
+                    "score the finished model on it with biomark annotate and biomark evaluate"
+                )
+            if "held_out" in corpus.splits and any(not corpus.splits[split].tenths for split in splits):
+                raise UsageError(
+                    f"recipe {recipe.name}: {setting} names {name}, of which held_out is a part, a test split; "
+                    f"name {corpus.name}:fit, or {corpus.name}:fit+devel"
+                )
+
+
+def _check_known(recipe: Recipe, setting: str, name: str) -> None:
+    """Refuse data that is neither a file nor a corpus of the catalogue."""
+    if not Path(name).exists() and name.partition(":")[0] not in corpora.catalogue():
+        raise UsageError(
+            f"recipe {recipe.name}: {setting} names {name}: neither a file nor a corpus of the catalogue "
+            f"({', '.join(corpora.catalogue())})"
+        )
+
+
+def check(recipe: GenerativeRecipe) -> None:
+    """Refuse a recipe of which it is plain that it cannot work, before anything is read.
+
+    Raises:
+        UsageError: the message names the setting, and says what it may be.
+    """
+    choices = {
+        "method": METHODS[recipe.task],
+        "prompt": tuple(prompts.FORMS),
+        "shape": tuple(prompts.TUNED),
+        "sentences": tuple(SPLITTERS),
+        "prompt_attention": ("causal", "full"),
+        "marks": ("text", "tokens"),
+        "weights": ("float32", "bfloat16"),
+    }
+    _check_choices(recipe, choices)
+    positive = ("epochs", "row_tokens", "rows", "accumulate", "rank", "alpha", "adapter_tokens", "adapter_layers")
+    _check_least(recipe, positive, 1)
+    _check_least(recipe, ("examples", "devel_sentences", "negatives", "save_steps", "weight_decay"), 0)
+    for setting in ("warmup", "dropout"):
+        if not 0 <= getattr(recipe, setting) < 1:
+            raise UsageError(f"recipe {recipe.name}: {setting} is a share, from 0 to below 1")
+    if not 0 <= recipe.without_mentions <= 1:
+        raise UsageError(f"recipe {recipe.name}: without_mentions is a share, from 0 to 1")
+    if recipe.learning_rate <= 0:
+        raise UsageError(f"recipe {recipe.name}: learning_rate must be above 0")
+    if recipe.negatives and (recipe.method != "full" or recipe.fsdp):
+        raise UsageError(f"recipe {recipe.name}: negatives is for method full in one process; leave it out")
+    if recipe.marks == "tokens" and recipe.shape != MARK.name:
+        raise UsageError(f'recipe {recipe.name}: marks = "tokens" is for shape mark, not for {recipe.shape}')
+    prompts.check(recipe.style, recipe.types or None)
+    if recipe.fsdp and recipe.method not in ("full", "lora"):
+        raise UsageError(f"recipe {recipe.name}: fsdp is for the methods full and lora, not for {recipe.method}")
+    check_splits(recipe)
+
+
+def _check_choices(recipe: Recipe, choices: Mapping[str, tuple[str, ...]]) -> None:
+    """Refuse values of settings that are none of their choices."""
+    for setting, known in choices.items():
+        if getattr(recipe, setting) not in known:
+            raise UsageError(
+                f"recipe {recipe.name}: {setting} is {getattr(recipe, setting)!r}; there are {', '.join(known)}"
+            )
+
+
+def _check_least(recipe: Recipe, settings: Sequence[str], least: int) -> None:
+    """Refuse values of settings below the least one."""
+    for setting in settings:
+        if getattr(recipe, setting) < least:
+            raise UsageError(f"recipe {recipe.name}: {setting} must be at least {least}")
 
 
 def check_tagging(recipe: TaggingRecipe) -> None:
@@ -23,10 +118,20 @@ def check_tagging(recipe: TaggingRecipe) -> None:
         "wording": tuple(WORDINGS),
         "dbr": ("random", "near"),
     }
-    check_choices(recipe, choices)
-    check_least(recipe, ("epochs", "batch_pieces", "max_pieces", "rank", "alpha"), 1)
-    check_least(
-        recipe, ("dbr_terms", "dbr_others", "dbr_mentions", "epoch_steps", "weight_decay", "character_filters"), 0
+    _check_choices(recipe, choices)
+    _check_least(recipe, ("epochs", "batch_pieces", "max_pieces", "rank", "alpha"), 1)
+    _check_least(
+        recipe,
+        (
+            "batch_windows",
+            "dbr_terms",
+            "dbr_others",
+            "dbr_mentions",
+            "epoch_steps",
+            "weight_decay",
+            "character_filters",
+        ),
+        0,
     )
     for setting in ("warmup", "dropout", "lora_dropout", "masked_words", "average"):
         if not 0 <= getattr(recipe, setting) < 1:
@@ -44,7 +149,7 @@ def check_tagging(recipe: TaggingRecipe) -> None:
         raise UsageError(f"recipe {recipe.name}: corpus_name is for an instruction; say instruction = true, too")
     check_splits(recipe)
     for name in recipe.leave_out:
-        check_known(recipe, "leave_out", name)
+        _check_known(recipe, "leave_out", name)
 
 
 def _check_heads(recipe: TaggingRecipe) -> None:

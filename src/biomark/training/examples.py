@@ -226,7 +226,7 @@ class Examples:
             if recipe.dbr_terms or recipe.dbr_others or recipe.dbr_mentions:
                 examples += self._lists(source, pools, extra)
         chance.shuffle(examples)
-        return batched(examples, recipe.batch_pieces, chance)
+        return batched(examples, recipe, chance)
 
     @staticmethod
     def of(devel: Sequence[Devel], recipe: TaggingRecipe, reader: WordReader) -> Iterator[list[list[Example]]]:
@@ -241,7 +241,7 @@ class Examples:
                 for column in frames.asked(source):
                     for passage in passages:
                         examples += frames.windows(passage, column, devel_name(recipe, split.name), 1.0)
-            yield batched(examples, recipe.batch_pieces, random.Random(0))
+            yield batched(examples, recipe, random.Random(0))
 
     def _lists(self, source: Source, pools: Pools | None, chance: random.Random) -> Iterator[Example]:
         """Dense recognition of biomedical entities (DBR): a list of names for each sentence, and type if asked."""
@@ -395,14 +395,14 @@ def list_passage(names: Sequence[Listed], types: Sequence[str], reader: WordRead
     return Passage(words, (*map(int, first[1:]), len(words)), tags)
 
 
-def batched(examples: Sequence[Example], batch_pieces: int, chance: random.Random) -> list[list[Example]]:
-    """Examples of like length together, `batch_pieces` with padding, in random order."""
+def batched(examples: Sequence[Example], recipe: TaggingRecipe, chance: random.Random) -> list[list[Example]]:
+    """Examples of like length together, as many as the recipe says, in random order."""
     by_length: dict[int, list[Example]] = {}
     for example in examples:
         by_length.setdefault(-(-example.window.length // LENGTH_STEP), []).append(example)
     batches = []
     for steps, alike in by_length.items():
-        size = max(batch_pieces // (steps * LENGTH_STEP), 1)
+        size = recipe.batch_windows or max(recipe.batch_pieces // (steps * LENGTH_STEP), 1)
         batches += [alike[n : n + size] for n in range(0, len(alike), size)]
     chance.shuffle(batches)
     return batches

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
-from biomark.embedding import weights_folder
+from biomark.bases import weights_folder
 from biomark.errors import ModelError
 from biomark.quiet import quietly
 from biomark.tagging import TAGS

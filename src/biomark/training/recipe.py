@@ -10,8 +10,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from biomark import corpora, prompts
+from biomark import prompts
 from biomark.errors import ModelError, UsageError
+from biomark.sentences import OWN
+from biomark.shapes import MARK
 
 # What a run's folder calls the recipe, the scores on the development splits (a checkpoint a row), and
 # what else is to be known of the run: versions, data, sizes.
@@ -27,8 +29,8 @@ class TaggingRecipe:
 
     Attributes:
         name: what the model is called; also the run's folder under `runs/`.
-        encoder: a Hugging Face name, a folder, or `package:NAME` for the `model` folder inside an
-            installed Python package: an encoder or a causal language model.
+        encoder: an encoder or a causal language model: a Hugging Face name, a folder, a GGUF file, or `package:NAME`
+            for the `model` folder inside an installed Python package or for its only GGUF file.
         train: corpora with their split, such as `ncbi_disease:train`, or files of annotated documents.
         devel: the splits or files on which the best epoch is chosen.
         types: entity types to learn. Of a corpus only the types that it annotates and that are listed
@@ -37,6 +39,7 @@ class TaggingRecipe:
         epoch_steps: steps an epoch, of as many passes, or such a part of one, as that takes, so that runs with and
             without lists of names take equally many; 0: an epoch is a pass.
         batch_pieces: word pieces a step, padding counted.
+        batch_windows: windows a step, however long they are; 0: as many as `batch_pieces` holds.
         min_score: mentions with a lower score are left out, in use as in scoring the epochs.
         max_pieces: word pieces a window. In training each document's windows have a random share
             of it (down to single sentences), so that the model reads both abstracts and lone sentences.
@@ -106,6 +109,7 @@ class TaggingRecipe:
     epochs: int = 10
     epoch_steps: int = 0
     batch_pieces: int = 1536
+    batch_windows: int = 0
     max_pieces: int = 128
     min_score: float = 0.0
     learning_rate: float = 3e-4
@@ -155,8 +159,9 @@ class GenerativeRecipe:
     Attributes:
         name: what the model is called; also the run's folder under `runs/`.
         model: a Hugging Face name, a folder (such as that of another run), `package:NAME` for the `model`
-            folder inside an installed Python package, or `package:NAME/FOLDER` for another one. An encoder
-            such as BERT becomes a decoder with a causal mask.
+            folder inside an installed Python package or for its only GGUF file, `package:NAME/PATH` for another
+            folder or file of it, or a GGUF file (see `biomark.bases`). An encoder such as BERT becomes a decoder with a
+            causal mask.
         train: corpora with their split, such as `ncbi_disease:train`, files of annotated documents, or
             files (.json, .jsonl, also .gz) that `biomark demonstrations` wrote.
         devel: splits or files of documents, on which the best checkpoint is chosen.
@@ -164,12 +169,19 @@ class GenerativeRecipe:
             weights in 4 bits; `llama-adapter`, prompts inside the attention of the last layers.
         types: entity types to learn; empty: all that the corpora annotate.
         prompt: the wording, one of `biomark.prompts.FORMS`.
+        shape: how answers show mentions: `mark`, the paper's way and the one that mark decoding is for; `tanl` or
+            `dice`, which the model writes freely, in use too (see `biomark.shapes`).
         guidelines: append to the instruction what to mark.
+        guideline_text: append a sentence of the user's own instead, in use too: one for all types, or a table of one
+            for each type.
+        sentences: what splits texts that nobody has split, in use too: `biomark`, or `spacy` for spaCy's sentencizer.
         prompt_attention: `causal`, or `full`: the tokens of a prompt see all of it, as in an encoder, and
             only the answer is causal (a prefix language model; VANER takes the mask off altogether).
         marks: `text`, the paper's way, writes tags with the tokens that the model has; `tokens` adds two.
         whole_words: in use as in scoring, marks neither begin nor end inside a run of letters and digits.
         examples: how many demonstrations to take, chosen at random; 0: all.
+        without_mentions: share of the demonstrations without any mention that are learnt from, chosen at random; the
+            same ones in each epoch. `examples` is the number of all that are left.
         devel_sentences: how many sentences of each development split are scored; 0: all.
         epochs: passes over the demonstrations.
         row_tokens: tokens of a row. Packed, a row holds several demonstrations that do not see each other.
@@ -200,11 +212,15 @@ class GenerativeRecipe:
     method: str = "full"
     types: tuple[str, ...] = ()
     prompt: str = "alpaca"
+    shape: str = MARK.name
     guidelines: bool = False
+    guideline_text: prompts.GuidelineText = ""
+    sentences: str = OWN
     prompt_attention: str = "causal"
     marks: str = "text"
     whole_words: bool = True
     examples: int = 0
+    without_mentions: float = 1.0
     devel_sentences: int = 500
     epochs: int = 3
     row_tokens: int = 2048
@@ -226,6 +242,11 @@ class GenerativeRecipe:
     save_steps: int = 0
     seed: int = 13
     task: str = "generative"
+
+    @property
+    def style(self) -> prompts.Style:
+        """How the model is asked, and answers."""
+        return prompts.Style(self.prompt, self.shape, self.guidelines, self.guideline_text, self.sentences)
 
 
 METHODS: Mapping[str, tuple[str, ...]] = {
@@ -276,88 +297,6 @@ def task_of(values: Mapping[str, object]) -> str:
     If they do not say, their `model` or `encoder` does.
     """
     return str(values.get("task", "generative" if "model" in values else "tagging"))
-
-
-def check_splits(recipe: Recipe) -> None:
-    """Refuse a recipe that names no data, data that is not there, or a test split.
-
-    Raises:
-        UsageError: see above.
-    """
-    for setting in ("train", "devel"):
-        names: tuple[str, ...] = getattr(recipe, setting)
-        if not names:
-            what = "there is nothing to learn from" if setting == "train" else "no checkpoint can be chosen"
-            raise UsageError(f"recipe {recipe.name}: {setting} is empty, so {what}")
-        for name in names:
-            if Path(name).exists():
-                continue
-            check_known(recipe, setting, name)
-            corpus, splits = corpora.parse_split(name)
-            if set(corpora.TESTS).intersection(splits):
-                raise UsageError(
-                    f"recipe {recipe.name}: {setting} names {name}, a test split, which no training may see; "
-                    "score the finished model on it with biomark annotate and biomark evaluate"
-                )
-            if "held_out" in corpus.splits and any(not corpus.splits[split].tenths for split in splits):
-                raise UsageError(
-                    f"recipe {recipe.name}: {setting} names {name}, of which held_out is a part, a test split; "
-                    f"name {corpus.name}:fit, or {corpus.name}:fit+devel"
-                )
-
-
-def check_known(recipe: Recipe, setting: str, name: str) -> None:
-    """Refuse data that is neither a file nor a corpus of the catalogue."""
-    if not Path(name).exists() and name.partition(":")[0] not in corpora.catalogue():
-        raise UsageError(
-            f"recipe {recipe.name}: {setting} names {name}: neither a file nor a corpus of the catalogue "
-            f"({', '.join(corpora.catalogue())})"
-        )
-
-
-def check(recipe: GenerativeRecipe) -> None:
-    """Refuse a recipe of which it is plain that it cannot work, before anything is read.
-
-    Raises:
-        UsageError: the message names the setting, and says what it may be.
-    """
-    choices = {
-        "method": METHODS[recipe.task],
-        "prompt": tuple(prompts.FORMS),
-        "prompt_attention": ("causal", "full"),
-        "marks": ("text", "tokens"),
-        "weights": ("float32", "bfloat16"),
-    }
-    check_choices(recipe, choices)
-    positive = ("epochs", "row_tokens", "rows", "accumulate", "rank", "alpha", "adapter_tokens", "adapter_layers")
-    check_least(recipe, positive, 1)
-    check_least(recipe, ("examples", "devel_sentences", "negatives", "save_steps", "weight_decay"), 0)
-    for setting in ("warmup", "dropout"):
-        if not 0 <= getattr(recipe, setting) < 1:
-            raise UsageError(f"recipe {recipe.name}: {setting} is a share, from 0 to below 1")
-    if recipe.learning_rate <= 0:
-        raise UsageError(f"recipe {recipe.name}: learning_rate must be above 0")
-    if recipe.negatives and (recipe.method != "full" or recipe.fsdp):
-        raise UsageError(f"recipe {recipe.name}: negatives is for method full in one process; leave it out")
-    if recipe.fsdp and recipe.method not in ("full", "lora"):
-        raise UsageError(f"recipe {recipe.name}: fsdp is for the methods full and lora, not for {recipe.method}")
-    check_splits(recipe)
-
-
-def check_choices(recipe: Recipe, choices: Mapping[str, tuple[str, ...]]) -> None:
-    """Refuse values of settings that are none of their choices."""
-    for setting, known in choices.items():
-        if getattr(recipe, setting) not in known:
-            raise UsageError(
-                f"recipe {recipe.name}: {setting} is {getattr(recipe, setting)!r}; there are {', '.join(known)}"
-            )
-
-
-def check_least(recipe: Recipe, settings: Sequence[str], least: int) -> None:
-    """Refuse values of settings below the least one."""
-    for setting in settings:
-        if getattr(recipe, setting) < least:
-            raise UsageError(f"recipe {recipe.name}: {setting} must be at least {least}")
 
 
 def load_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
@@ -432,6 +371,9 @@ def _recipe(kind: type[AnyRecipe], path: Path, values: dict[str, object]) -> Any
         if get_origin(hint) is tuple:
             wrong = not isinstance(value, list) or not all(isinstance(v, get_args(hint)[0]) for v in value)
             values[key] = tuple(value) if isinstance(value, list) else value
+        elif hint == prompts.GuidelineText:
+            each = value.values() if isinstance(value, dict) else [value]
+            wrong = not all(isinstance(text, str) for text in each)
         elif get_origin(hint) is Mapping:
             wrong = not isinstance(value, dict) or not all(type(v) in (int, float) for v in value.values())
         else:
