@@ -441,7 +441,7 @@ def test_a_model_of_a_server_is_asked_there(tmp_path: Path) -> None:
         place = Place(tmp_path, say=lambda message: None, server=server)
         *_, model = Job(rows, rows.experiment("table4"), "paper", place, name).models
         build = Build(model, ("disease",), 1.0, 0, 1)
-        (asked,) = models.prompted(place._recognizer(build))
+        (asked,) = models.prompted(place._recognizer(build, ""))
         assert asked.facts()["server"] == asdict(server)
         elsewhere = Place(tmp_path, say=lambda message: None, server=ServerOptions(base_url="http://localhost:8/v1"))
         assert place.facts(build)["server"] == "http://localhost:9/v1"

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ import pytest
 from biomark import evaluation, experiments, formats
 from biomark.errors import CorpusError, UsageError
 from biomark.experiments import Options, data
-from biomark.experiments.cells import Build, Place
+from biomark.experiments.cells import Build, Place, Reading
 from biomark.experiments.rows import Book, book, read_book
+from biomark.knowledge.store import Store
+from biomark.spans import Document
 from biomark.training.recipe import load_recipe
 from conftest import HANG, ROOT, Outcome
 from scripted import Says, answer, scripted
@@ -171,6 +174,19 @@ model = "dictionary"
 types = ["disease"]
 knowledge = ["knowledge/diseases.tsv"]
 
+[models.unnamed]
+like = "encoder-all"
+title = "asked in words"
+change = { instruction = true, wording = "vaner", corpus_name = 1.0, max_pieces = 256, epochs = 1, epoch_steps = 3 }
+
+[models.named]
+like = "unnamed"
+title = "asked in words with the corpus, lists of names"
+change = { dbr = "near", dbr_terms = 4, dbr_others = 2 }
+knowledge = ["knowledge/diseases.tsv"]
+own_mentions = true
+named = true
+
 [models.spacy]
 title = "spaCy"
 method = "spacy"
@@ -201,6 +217,12 @@ small = { models = ["crf", "encoder"], tests = ["ncbi_disease:test"] }
 SPLITS = 'train = {train}\ndevel = {devel}\ntypes = ["disease", "chemical"]\n'
 
 
+def identified(document: Document) -> Document:
+    """The document with an identifier for each mention, the same for the same name."""
+    found = (replace(e, ids=(f"MESH:{e.mention(document.text)}",)) for e in document.entities)
+    return replace(document, entities=tuple(found))
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with corpora under their catalogue names, recipes, and random models that they begin from."""
@@ -214,7 +236,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ):
             path = folder / "corpora" / corpus / f"{split}.pubtator"
             path.parent.mkdir(parents=True, exist_ok=True)
-            formats.write(documents(type, mentions, count, seed + len(type), hard=split == "test"), path)
+            made = documents(type, mentions, count, seed + len(type), hard=split == "test")
+            formats.write(map(identified, made), path)
     characters = sorted({c for clause in (*CLAUSES, *DISEASES, *CHEMICALS) for c in clause.lower() if c.strip()})
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *characters, *(f"##{c}" for c in characters), "<", ">", "/"]
     tokenizer = Tokenizer(models.WordPiece({p: n for n, p in enumerate(dict.fromkeys(pieces))}, unk_token="[UNK]"))
@@ -282,6 +305,49 @@ def test_a_share_may_be_repeated(home: Path) -> None:
     assert len({document.id for document in thrice}) == 15
     assert [d.text for d in thrice] == 3 * [d.text for d in once]
     assert [len(d.entities) for d in thrice] == 3 * [len(d.entities) for d in once]
+
+
+def test_a_model_is_asked_by_the_corpus_with_a_store_of_its_own_sentences(home: Path, rows: Book) -> None:
+    place = Place(home / "work", say=lambda line: None, recipes=home / "recipes")
+    named, unnamed = (Build(rows.models[name]) for name in ("named", "unnamed"))
+    folder = place.build(named)
+    recipe = json.loads((folder / "recipe.json").read_text())
+    assert (recipe["corpus_name"], recipe["dbr"], recipe["wording"]) == (1.0, "near", "vaner")
+    learnt = {
+        entity.mention(document.text)
+        for file in recipe["train"]
+        for document in formats.read(file)
+        for entity in document.entities
+    }
+    with Store(recipe["knowledge"]) as store:
+        assert {term.text for type in store.types for term in store.all_terms(type)} == learnt | {*DISEASES}
+        assert set(store.types) == {"chemical", "disease"}
+    reading = Reading(named, "ncbi_disease:test", 4)
+    assert place._corpus_named(reading) == "ncbi_disease"
+    assert place._recognizer(named, "ncbi_disease")._reader.corpus == "ncbi_disease"  # type: ignore[attr-defined]
+    assert place.read(reading).facts["documents"] > 0
+    for other in (Reading(named, "bc5cdr_disease:test", 4), Reading(unnamed, "ncbi_disease:test", 4)):
+        assert place._corpus_named(other) == ""  # it has not learnt from that corpus, or is asked without names
+    # Whether the corpus is named changes what is read, but not the model.
+    asked_plainly = replace(named, model=replace(named.model, named=False))
+    assert place.model_folder(asked_plainly) == folder
+    assert place.reading_folder(replace(reading, build=asked_plainly)) != place.reading_folder(reading)
+
+
+def test_arms_of_the_experiment_on_lists_learn_from_the_same_in_equally_many_steps() -> None:
+    models = book().models
+    place = Place(Path("unused"), say=lambda line: None)
+    for scale, setting in book().experiments["vaner"].scales.items():
+        arms = [Build(models[name]) for name in setting.models]
+        assert len({tuple(place.train_names(arm)) for arm in arms}) == 1, scale
+        assert len({arm.model.sentences for arm in arms}) == 1, scale
+        assert len({(arm.model.change["epoch_steps"], place.passes(arm)) for arm in arms}) == 1, scale
+        assert arms[0].model.change["epoch_steps"] > 0
+        for arm in arms:
+            assert not any(":" in source for source in arm.model.knowledge)  # no splits: ontologies alone
+            assert arm.model.named == (
+                arm.model.change["corpus_name"] == 1.0 if "corpus_name" in arm.model.change else False
+            )
 
 
 def figures(outcome: experiments.Outcome) -> tuple[Any, ...]:

@@ -18,9 +18,10 @@ from biomark import formats, machine, models
 from biomark.errors import ModelError, UsageError
 from biomark.recognizers.tagging import CARD, WEIGHTS, TaggingRecognizer, load_onnx
 from biomark.spans import Document, Entity, Passage, Span
-from biomark.tagging import WordReader, collate, read_document
+from biomark.tagging import collate, read_document
 from biomark.training.augmentation import recased
 from biomark.training.recipe import TaggingRecipe, load_recipe
+from biomark.words import WordReader
 from conftest import Outcome
 from toy_corpus import CHEMICALS, DISEASES, documents
 
@@ -420,7 +421,7 @@ def test_corpora_with_other_guidelines_do_not_blur_each_other(
         assert other not in mentions
     with pytest.raises(UsageError, match="unknown guideline 'none'; choose from whole-train, heads-train"):
         models.load(f"{tmp_path / 'fp32'}@none")
-    with pytest.raises(UsageError, match="only an exported tagging model can follow a guideline by name"):
+    with pytest.raises(UsageError, match="follows a guideline by name once it is exported"):
         models.load(f"{folder}@whole-train")
     (folder / "guidelines.json").rename(tmp_path / "guidelines.json")
     with pytest.raises(ModelError, match=r"guidelines\.json is missing"):

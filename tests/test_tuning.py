@@ -23,7 +23,8 @@ from biomark.errors import MissingExtraError, ModelError, UsageError
 from biomark.marks import Aligned
 from biomark.prompts import Demonstration
 from biomark.spans import Document, Entity, Rejected, Span
-from biomark.training.recipe import GenerativeRecipe, TaggingRecipe, check, check_splits, check_tagging, load_recipe
+from biomark.training.checks import check, check_splits, check_tagging
+from biomark.training.recipe import GenerativeRecipe, TaggingRecipe, load_recipe
 from conftest import HANG, ROOT, Outcome
 from toy_corpus import CHEMICALS, CLAUSES, DISEASES, documents
 

@@ -32,7 +32,7 @@ from biomark.recognizers.combined import CombinedRecognizer
 from biomark.recognizers.dictionary import DictionaryRecognizer
 from biomark.recognizers.given import GivenRecognizer
 from biomark.recognizers.normalizing import NormalizingRecognizer
-from biomark.recognizers.tagging import CARD, WEIGHTS, load_onnx
+from biomark.recognizers.tagging import CARD, WEIGHTS, check_guideline, load_onnx
 from biomark.settings import PromptOptions, ServerOptions
 from biomark.shapes import MARK
 from biomark.training.recipe import RECIPE, RUN, SCORES, saved_values, task_of
@@ -107,7 +107,8 @@ def load(
     Args:
         name: `default`, `nano`, a folder, `dictionary`, `given`, `openai:NAME`, `hf:NAME`, or several with `+`
             between them. `default@biored` follows the guideline of one of the corpora that the model has learnt from,
-            as far as that corpus has the types; exported folders can be asked in the same way.
+            as far as that corpus has the types; exported folders can be asked in the same way. Of a model whose
+            instructions named corpora in training, `runs/vaner@ncbi_disease` names one in use.
         asking: for generative models alone; None: as `Asking` says.
         store: the term store of `dictionary`, and of prompts with an ontology.
         prompting: for `openai:NAME` and `hf:NAME` alone; None: as `Prompting` says.
@@ -277,17 +278,23 @@ def _folder_and_guideline(name: str) -> tuple[Path, str]:
 
 
 def _load_folder(folder: Path, guideline: str, asking: Asking) -> Recognizer:
-    if guideline and not (folder / WEIGHTS).is_file():
-        raise UsageError(f"{folder}: only an exported tagging model can follow a guideline by name ({guideline!r})")
     try:
         if is_generative(folder):
+            check_guideline(folder, guideline, ())
             return _load_generative(folder, asking)
         if (folder / WEIGHTS).is_file():
             return load_onnx(folder, guideline=guideline)
-        from biomark.training.tagging import load_trained, recognizer_of
+        from biomark.training.examples import named_corpora
+        from biomark.training.tagging import load_trained, recipe_of, recognizer_of
     except ImportError as error:
         raise MissingExtraError(error.name or "torch", "train") from error
-    return recognizer_of(*load_trained(folder))
+    recipe = recipe_of(folder)
+    if guideline and recipe.corpus_heads:
+        raise UsageError(
+            f"{folder}: follows a guideline by name once it is exported: biomark export {folder} -o FOLDER"
+        )
+    check_guideline(folder, guideline, named_corpora(recipe))
+    return recognizer_of(*load_trained(folder), corpus=guideline)
 
 
 def normalizing(

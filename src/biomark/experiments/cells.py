@@ -29,10 +29,10 @@ from biomark.experiments.data import (
     draw,
     draw_facts,
     file_sum,
+    knowledge_store,
     recipe_folder,
-    source_path,
-    source_sum,
     splits_of_types,
+    sums_of,
     test_documents,
     types_of,
     write_json,
@@ -41,8 +41,6 @@ from biomark.experiments.launching import launch
 from biomark.experiments.rows import TRAINED, Model
 from biomark.experiments.scoring import grid_runs, scores_of, spread
 from biomark.experiments.weights import unpack_gguf, weights_sum
-from biomark.knowledge.building import build as build_store
-from biomark.knowledge.sources import open_source
 from biomark.recognizers import Annotated, Recognizer
 from biomark.settings import PromptOptions, ServerOptions
 from biomark.spans import Document, Rejected
@@ -139,7 +137,7 @@ class Place:
         self.say = say
         self.server = server or ServerOptions()
         self._recipes = recipes or recipe_folder()
-        self._loaded: tuple[Build, Recognizer] | None = None
+        self._loaded: tuple[Build, str, Recognizer] | None = None
 
     # What decides a cell
 
@@ -154,11 +152,11 @@ class Place:
         if model.method in TRAINED:
             values = asdict(self._recipe(build)) | {"name": "", "knowledge": [], "types": list(build.types)}
             values |= {"train": self._data(build), "devel": self._devel_data(build)}
-            knowledge = [self._source_sum(source) for source in model.knowledge]
+            knowledge = [*sums_of(model.knowledge), *(["own mentions"] if model.own_mentions else [])]
             return {**found, "recipe": values, "knowledge": knowledge, "grid": model.grid}
         found |= {"model": model.model, "weights": weights_sum(model), "by_sentence": model.by_sentence}
         if model.knowledge:
-            found["knowledge"] = [self._source_sum(source) for source in model.knowledge]
+            found["knowledge"] = sums_of(model.knowledge)
         if models.asks_server(model.model):
             found["server"] = self.server.base_url
         if model.method != "ready":
@@ -178,6 +176,7 @@ class Place:
         model = reading.build.model
         facts = {"model": self.facts(reading.build), "test": test, "by_sentence": model.by_sentence}
         facts |= {"decoding": model.decoding} if model.decoding else {}
+        facts |= {"corpus": corpus} if (corpus := self._corpus_named(reading)) else {}
         name = f"{model.name}-{reading.test.replace(':', '-')}-{checksum(facts)}"
         return self.folder / "readings" / name
 
@@ -282,8 +281,8 @@ class Place:
             raise MissingExtraError(error.name or "torch", "train") from error
         recipe = self._recipe(build)
         files: dict[str, Any] = {"train": tuple(self._train_files(build)), "devel": tuple(self._devel_files(build))}
-        if build.model.knowledge:
-            files["knowledge"] = str(self._store(build.model.knowledge))
+        if store := self._store(build):
+            files["knowledge"] = str(store)
         recipe = replace(recipe, **files)
         if isinstance(recipe, GenerativeRecipe):
             run = Run(folder)
@@ -353,18 +352,14 @@ class Place:
             part.replace(path)
         return str(path)
 
-    def _store(self, sources: Sequence[str]) -> Path:
-        """A knowledge store of some sources."""
-        key = checksum([FORMAT, *(self._source_sum(source) for source in sources)])
-        path = self.folder / "data" / f"{key}.store"
-        if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self.say(f"a knowledge store of {', '.join(sources)}")
-            build_store([open_source(source_path(source)) for source in sources], path, reject=lambda rejected: None)
-        return path
-
-    def _source_sum(self, source: str) -> list[str]:
-        return [source, source_sum(source)]
+    def _store(self, build: Build) -> Path | None:
+        """The knowledge store of a model, if it has sources of one."""
+        model = build.model
+        if not model.knowledge:
+            return None
+        own = self._train_files(build) if model.own_mentions else []
+        key = checksum([FORMAT, *sums_of(model.knowledge), *(self._data(build) if own else [])])
+        return knowledge_store(self.folder / "data" / f"{key}.store", model.knowledge, own, self.say)
 
     # Reading
 
@@ -374,7 +369,7 @@ class Place:
         gold = test_documents(reading.test, reading.sentences)
         types = corpora.corpus_types(reading.test)
         begin = time.perf_counter()
-        found = self._found(build, self._recognizer(build), gold, types)
+        found = self._found(build, self._recognizer(build, self._corpus_named(reading)), gold, types)
         seconds = time.perf_counter() - begin
         documents = [annotated.document for annotated in found]
         scored = evaluation.evaluate(gold, documents, types=types, corpus=reading.test)
@@ -415,27 +410,32 @@ class Place:
 
         return spread(grid_runs(self.model_folder(build)), read)
 
-    def _recognizer(self, build: Build) -> Recognizer:
+    def _corpus_named(self, reading: Reading) -> str:
+        """The test set's corpus, if instructions name it; empty: they name none."""
+        corpus = reading.test.partition(":")[0]
+        learnt = {name.partition(":")[0] for name in self.train_names(reading.build)}
+        return corpus if reading.build.model.named and corpus in learnt else ""
+
+    def _recognizer(self, build: Build, corpus: str) -> Recognizer:
         """The model of a cell, loaded; the last one stays, because it reads several test sets."""
-        if self._loaded is None or self._loaded[0] != build:
+        if self._loaded is None or self._loaded[:2] != (build, corpus):
             self._loaded = None
             gc.collect()
-            self._loaded = (build, self._load(build))
-        return self._loaded[1]
+            self._loaded = (build, corpus, self._load(build, corpus))
+        return self._loaded[2]
 
-    def _load(self, build: Build) -> Recognizer:
+    def _load(self, build: Build, corpus: str) -> Recognizer:
         model = build.model
         if model.method == "crf":
             return crf.CrfRecognizer(self.model_folder(build))
         if model.method == "spacy":
             return spacy_ner.SpacyRecognizer(self.model_folder(build))
         if model.method == "ready":
-            store = self._store(model.knowledge) if model.knowledge else None
             prompting = models.Prompting(server=self.server) if models.asks_server(model.model) else None
-            return models.load(model.model, store=store, prompting=prompting)
+            return models.load(model.model, store=self._store(build), prompting=prompting)
         if model.method in TRAINED:
             asking = models.Asking(decoding=model.decoding) if model.decoding else None
-            return models.load(str(self.model_folder(build)), asking)
+            return models.load(f"{self.model_folder(build)}{f'@{corpus}' if corpus else ''}", asking)
         name = f"{models.HUGGING_FACE}{self.model_folder(build)}" if model.method == "gguf" else model.model
         options = PromptOptions(**{"demonstrations": tuple(self._train_files(build)), **model.prompt})
         generate = options.shape != "mark"

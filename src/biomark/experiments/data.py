@@ -6,13 +6,15 @@ import hashlib
 import json
 import random
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 from biomark import corpora
 from biomark.errors import CorpusError, UsageError
+from biomark.knowledge.building import build as build_store
+from biomark.knowledge.sources import open_source
 from biomark.recognizers import Annotated, Recognizer
 from biomark.sentences import with_sentences
 from biomark.spans import Document, Rejected, Span
@@ -186,6 +188,28 @@ def source_path(name: str) -> str:
     if path := _held(name):
         return str(path)
     raise CorpusError(f"{name} is in none of {', '.join(map(str, corpora.corpus_folders()))}; put it into one of them")
+
+
+def sums_of(sources: Sequence[str]) -> list[object]:
+    """Each source of knowledge with its checksum."""
+    return [[source, source_sum(source)] for source in sources]
+
+
+def knowledge_store(path: Path, sources: Sequence[str], own: Sequence[str], say: Callable[[str], None]) -> Path:
+    """A knowledge store of some sources, built if it is not there.
+
+    Args:
+        path: of the store.
+        sources: see `source_path`.
+        own: files or splits of annotated sentences, whose mentions are in it, too.
+        say: is called with a line about what is done.
+    """
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        say(f"a knowledge store of {', '.join((*sources, *(['the sentences to learn from'] if own else [])))}")
+        files = [*map(source_path, sources), *own]
+        build_store([open_source(file) for file in files], path, reject=lambda rejected: None)
+    return path
 
 
 def missing_sources(names: Iterable[str]) -> tuple[str, ...]:

@@ -46,6 +46,8 @@ class Model:
         devel_sentences: likewise of `devel`.
         knowledge: sources of the store that the recipe or the ready model needs, relative to a corpora folder, or
             splits.
+        own_mentions: the store has the mentions of the sentences that the model learns from, too, and of no others.
+        named: instructions name the corpus of a test set in use, if the model has learnt from that corpus.
         by_sentence: give it single sentences, such as it was trained on.
         prompt: settings of `biomark.settings.PromptOptions` that are different here.
         train_rate, read_rate: sentences a second on the scale's hardware; 0: follows from the next two.
@@ -73,6 +75,8 @@ class Model:
     sentences: int = 0
     devel_sentences: int = 0
     knowledge: tuple[str, ...] = ()
+    own_mentions: bool = False
+    named: bool = False
     by_sentence: bool = False
     prompt: Mapping[str, Any] = field(default_factory=dict, hash=False)
     train_rate: float = 0.0

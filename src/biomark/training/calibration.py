@@ -16,6 +16,7 @@ from biomark.evaluation.pairs import Gold
 from biomark.formats import Reject
 from biomark.recognizers.tagging import CARD, load_onnx
 from biomark.spans import Document
+from biomark.training.examples import devel_name
 from biomark.training.recipe import TaggingRecipe
 from biomark.training.scoring import Devel, read_devel
 
@@ -42,9 +43,9 @@ def calibrate(folder: Path, recipe: TaggingRecipe, reject: Reject) -> None:
         CorpusError: if a development split is not there.
     """
     card = json.loads((folder / CARD).read_text("utf-8"))
-    model = load_onnx(folder)
     found: list[tuple[Devel, Considered]] = []
     for split in read_devel(recipe.devel, recipe.types, reject=reject):
+        model = load_onnx(folder, guideline=devel_name(recipe, split.name))
         considered = model.considered(split.documents, split.types)
         found.append((split, [(annotated.document, some) for annotated, some in considered]))
     calibrators = learn(found, recipe.types)

@@ -22,15 +22,16 @@ from biomark.errors import ModelError, UsageError
 from biomark.formats import Reject
 from biomark.recognizers.tagging import CARD, PREFERENCE, TOKENIZER, WEIGHTS
 from biomark.spans import Document
-from biomark.tagging import Batch, WordReader, collate, read_document
+from biomark.tagging import Batch, collate, read_document
 from biomark.training.calibration import calibrate
 from biomark.training.causal import ADAPTER_WEIGHTS, TOKENIZER_SETTINGS
 from biomark.training.causal import load_trained as load_trained_model
 from biomark.training.compact import COMPACT, save_compact
-from biomark.training.examples import guidelines_of
+from biomark.training.examples import guidelines_of, named_corpora
 from biomark.training.network import ADAPTER, CONFIG, Network, is_decoder
 from biomark.training.recipe import RECIPE, RUN, SCORES
 from biomark.training.tagging import best_epoch, load_trained
+from biomark.words import WordReader
 
 # Two documents of one's own shape: the exporter follows the network over a batch of real windows.
 _EXAMPLES = (
@@ -89,6 +90,8 @@ def export(run: Path, folder: Path, *, int8: bool = True, calibrated: Reject | N
         "max_pieces": recipe.max_pieces,
         "min_score": recipe.min_score,
         "instruction": recipe.instruction,
+        "wording": recipe.wording,
+        "corpora": named_corpora(recipe),
         "precision": "int8" if int8 else "fp32",
         "encoder": recipe.encoder,
         "train": recipe.train,

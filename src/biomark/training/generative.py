@@ -40,8 +40,9 @@ from biomark.shapes import MARK
 from biomark.spans import Rejected
 from biomark.training.answers import AnswerTrainer, Rows
 from biomark.training.causal import plain, prepare_model, save_tokenizer, set_weights, with_weights
+from biomark.training.checks import check
 from biomark.training.packing import Example, collate, pack, tokenise
-from biomark.training.recipe import GenerativeRecipe, check
+from biomark.training.recipe import GenerativeRecipe
 from biomark.training.runs import CHECKPOINTS, LIBRARIES, Checkpoint, Run, check_run, save_recipe
 from biomark.training.scoring import Devel, read_devel, shown, strict_scores
 

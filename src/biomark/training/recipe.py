@@ -10,9 +10,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from biomark import corpora, prompts
+from biomark import prompts
 from biomark.errors import ModelError, UsageError
-from biomark.sentences import OWN, SPLITTERS
+from biomark.sentences import OWN
 from biomark.shapes import MARK
 
 # What a run's folder calls the recipe, the scores on the development splits (a checkpoint a row), and
@@ -36,6 +36,8 @@ class TaggingRecipe:
         types: entity types to learn. Of a corpus only the types that it annotates and that are listed
             here are learnt; the other heads get no loss from it.
         epochs: passes over the training sentences.
+        epoch_steps: steps an epoch, of as many passes, or such a part of one, as that takes, so that runs with and
+            without lists of names take equally many; 0: an epoch is a pass.
         batch_pieces: word pieces a step, padding counted.
         batch_windows: windows a step, however long they are; 0: as many as `batch_pieces` holds.
         min_score: mentions with a lower score are left out, in use as in scoring the epochs.
@@ -55,15 +57,21 @@ class TaggingRecipe:
         task: `tagging`.
         method: what is tuned: `full`, all weights; `lora`, adapters of low rank and the heads; `qlora`, the same
             beside weights in 4 bits.
-        rank, alpha, lora_dropout: of LoRA, on all linear layers of the encoder.
+        rank, alpha, lora_dropout: of LoRA.
+        lora_modules: the linear layers of the encoder that get adapters, by the ends of their names, such as `q_proj`
+            and `v_proj` (VANER); empty: all.
+        mask: of a language model: `full`, every word sees all others (VANER), or `causal`, it keeps its mask, so that
+            the two can be compared.
         weights: `float32` or `bfloat16`, what the encoder's weights are kept in. Matrices are multiplied in
             bfloat16 either way, of `float32` only on machines with instructions for it; adapters and heads are kept in
             32 bits.
         gradient_checkpointing: compute activations twice and keep few of them.
         instruction: the network reads before the words which type to tag, and says the tags of that type alone.
             Every window is an example for each type that its corpus annotates.
+        wording: of the instruction, one of `biomark.words.WORDINGS`: `biomark`, or `vaner`, that of VANER's authors.
         corpus_name: share of the examples whose instruction names the corpus too, whose guideline it then follows.
-            In use none is named.
+            With 1 (VANER) development splits are scored under their own names; with 0 none is ever named (VANER_adapt).
+            In use a corpus is named by `--model MODEL@CORPUS`.
         corpus_heads: each corpus has heads of its own, and a gate says by the window whose guideline to follow, so that
             corpora which annotate a type differently do not blur each other.
         shares: by the name of a corpus (without a split) the share of its documents that an epoch reads, others in
@@ -73,10 +81,14 @@ class TaggingRecipe:
         default_types: those of `types` that are looked for where nobody names any; empty: all.
         start: the folder of another run, whose weights training begins with as far as they fit.
         knowledge: the path of a store that `biomark knowledge build` made, for `dbr_*` and `swap`.
-        dbr_terms: dense recognition of biomedical entities (DBR): for each training sentence (and type, with
-            `instruction`) an example more, a list of so many names of the store: half of them of one of the
-            types, or of that type, the others of any other. A name is labelled for the types that it has in the store.
-        dbr_mentions: so many mentions of the sentence's corpus are in that list, too.
+        dbr: how lists for dense recognition of biomedical entities (DBR, Bian et al. 2024) are made, of which each
+            training sentence (and type, with `instruction`) gets one as an example more: `random`, names drawn from
+            the whole store, or `near`, names near the sentence's own phrases, as VANER's authors make them (see
+            `biomark.training.dense`). A name is labelled for the types that it has in the store.
+        dbr_terms: of `random`, so many names of the store: half of them of one of the types, or of the type that is
+            asked for, the others of any other. Of `near`, at most so many of that type.
+        dbr_others: of `near`, at most so many names of other types.
+        dbr_mentions: of `random`, so many mentions of the sentence's corpus are in the list, too.
         dbr_share: share of the sentences that get a list.
         swap: share of the documents of an epoch in which mentions are replaced by names of the same type from the
             store, equal mentions by the same name. Short ones in capitals stay: they may be defined elsewhere.
@@ -95,6 +107,7 @@ class TaggingRecipe:
     devel: tuple[str, ...]
     types: tuple[str, ...]
     epochs: int = 10
+    epoch_steps: int = 0
     batch_pieces: int = 1536
     batch_windows: int = 0
     max_pieces: int = 128
@@ -114,9 +127,12 @@ class TaggingRecipe:
     rank: int = 16
     alpha: int = 32
     lora_dropout: float = 0.05
+    lora_modules: tuple[str, ...] = ()
+    mask: str = "full"
     weights: str = "float32"
     gradient_checkpointing: bool = False
     instruction: bool = False
+    wording: str = "biomark"
     corpus_name: float = 0.0
     corpus_heads: bool = False
     shares: Mapping[str, float] = field(default_factory=dict)
@@ -124,7 +140,9 @@ class TaggingRecipe:
     default_types: tuple[str, ...] = ()
     start: str = ""
     knowledge: str = ""
+    dbr: str = "random"
     dbr_terms: int = 0
+    dbr_others: int = 0
     dbr_mentions: int = 0
     dbr_share: float = 1.0
     swap: float = 0.0
@@ -279,138 +297,6 @@ def task_of(values: Mapping[str, object]) -> str:
     If they do not say, their `model` or `encoder` does.
     """
     return str(values.get("task", "generative" if "model" in values else "tagging"))
-
-
-def check_splits(recipe: Recipe) -> None:
-    """Refuse a recipe that names no data, data that is not there, or a test split.
-
-    Raises:
-        UsageError: see above.
-    """
-    for setting in ("train", "devel"):
-        names: tuple[str, ...] = getattr(recipe, setting)
-        if not names:
-            what = "there is nothing to learn from" if setting == "train" else "no checkpoint can be chosen"
-            raise UsageError(f"recipe {recipe.name}: {setting} is empty, so {what}")
-        for name in names:
-            if Path(name).exists():
-                continue
-            _check_known(recipe, setting, name)
-            corpus, splits = corpora.parse_split(name)
-            if set(corpora.TESTS).intersection(splits):
-                raise UsageError(
-                    f"recipe {recipe.name}: {setting} names {name}, a test split, which no training may see; "
-                    "score the finished model on it with biomark annotate and biomark evaluate"
-                )
-            if "held_out" in corpus.splits and any(not corpus.splits[split].tenths for split in splits):
-                raise UsageError(
-                    f"recipe {recipe.name}: {setting} names {name}, of which held_out is a part, a test split; "
-                    f"name {corpus.name}:fit, or {corpus.name}:fit+devel"
-                )
-
-
-def _check_known(recipe: Recipe, setting: str, name: str) -> None:
-    if not Path(name).exists() and name.partition(":")[0] not in corpora.catalogue():
-        raise UsageError(
-            f"recipe {recipe.name}: {setting} names {name}: neither a file nor a corpus of the catalogue "
-            f"({', '.join(corpora.catalogue())})"
-        )
-
-
-def check(recipe: GenerativeRecipe) -> None:
-    """Refuse a recipe of which it is plain that it cannot work, before anything is read.
-
-    Raises:
-        UsageError: the message names the setting, and says what it may be.
-    """
-    choices = {
-        "method": METHODS[recipe.task],
-        "prompt": tuple(prompts.FORMS),
-        "shape": tuple(prompts.TUNED),
-        "sentences": tuple(SPLITTERS),
-        "prompt_attention": ("causal", "full"),
-        "marks": ("text", "tokens"),
-        "weights": ("float32", "bfloat16"),
-    }
-    _check_choices(recipe, choices)
-    positive = ("epochs", "row_tokens", "rows", "accumulate", "rank", "alpha", "adapter_tokens", "adapter_layers")
-    _check_least(recipe, positive, 1)
-    _check_least(recipe, ("examples", "devel_sentences", "negatives", "save_steps", "weight_decay"), 0)
-    for setting in ("warmup", "dropout"):
-        if not 0 <= getattr(recipe, setting) < 1:
-            raise UsageError(f"recipe {recipe.name}: {setting} is a share, from 0 to below 1")
-    if not 0 <= recipe.without_mentions <= 1:
-        raise UsageError(f"recipe {recipe.name}: without_mentions is a share, from 0 to 1")
-    if recipe.learning_rate <= 0:
-        raise UsageError(f"recipe {recipe.name}: learning_rate must be above 0")
-    if recipe.negatives and (recipe.method != "full" or recipe.fsdp):
-        raise UsageError(f"recipe {recipe.name}: negatives is for method full in one process; leave it out")
-    if recipe.marks == "tokens" and recipe.shape != MARK.name:
-        raise UsageError(f'recipe {recipe.name}: marks = "tokens" is for shape mark, not for {recipe.shape}')
-    prompts.check(recipe.style, recipe.types or None)
-    if recipe.fsdp and recipe.method not in ("full", "lora"):
-        raise UsageError(f"recipe {recipe.name}: fsdp is for the methods full and lora, not for {recipe.method}")
-    check_splits(recipe)
-
-
-def check_tagging(recipe: TaggingRecipe) -> None:
-    """The same for a tagging model.
-
-    Raises:
-        UsageError: the message names the setting, and says what it may be.
-    """
-    choices = {"method": METHODS[recipe.task], "weights": ("float32", "bfloat16"), "choose": ("f1", "loss")}
-    _check_choices(recipe, choices)
-    _check_least(recipe, ("epochs", "batch_pieces", "max_pieces", "rank", "alpha"), 1)
-    _check_least(recipe, ("batch_windows", "dbr_terms", "dbr_mentions", "weight_decay", "character_filters"), 0)
-    for setting in ("warmup", "dropout", "lora_dropout", "masked_words", "average"):
-        if not 0 <= getattr(recipe, setting) < 1:
-            raise UsageError(f"recipe {recipe.name}: {setting} is a share, from 0 to below 1")
-    for setting in ("corpus_name", "dbr_share", "swap", "negatives", "noise", "min_score"):
-        if not 0 <= getattr(recipe, setting) <= 1:
-            raise UsageError(f"recipe {recipe.name}: {setting} is a share, from 0 to 1")
-    if recipe.learning_rate <= 0 or recipe.head_learning_rate <= 0:
-        raise UsageError(f"recipe {recipe.name}: learning_rate and head_learning_rate must be above 0")
-    if (recipe.dbr_terms or recipe.swap) and not recipe.knowledge:
-        raise UsageError(
-            f"recipe {recipe.name}: dbr_terms and swap take names from a store; say knowledge = PATH "
-            "(biomark knowledge build makes one), or set both to 0"
-        )
-    if not all(0 <= share <= 1 for share in recipe.shares.values()):
-        raise UsageError(f"recipe {recipe.name}: shares are from 0 to 1")
-    _check_heads(recipe)
-    if recipe.corpus_name and not recipe.instruction:
-        raise UsageError(f"recipe {recipe.name}: corpus_name is for an instruction; say instruction = true, too")
-    check_splits(recipe)
-    for name in recipe.leave_out:
-        _check_known(recipe, "leave_out", name)
-
-
-def _check_heads(recipe: TaggingRecipe) -> None:
-    if recipe.corpus_heads and (recipe.instruction or recipe.method != "full"):
-        raise UsageError(
-            f"recipe {recipe.name}: corpus_heads is for method full without an instruction, which can name the corpus"
-        )
-    if recipe.teach_only and not recipe.corpus_heads:
-        raise UsageError(
-            f"recipe {recipe.name}: teach_only is for corpora with heads of their own; set corpus_heads = true"
-        )
-    if unknown := [type for type in recipe.default_types if type not in recipe.types]:
-        raise UsageError(f"recipe {recipe.name}: default_types has {', '.join(unknown)}, which types lacks")
-
-
-def _check_choices(recipe: Recipe, choices: Mapping[str, tuple[str, ...]]) -> None:
-    for setting, known in choices.items():
-        if getattr(recipe, setting) not in known:
-            raise UsageError(
-                f"recipe {recipe.name}: {setting} is {getattr(recipe, setting)!r}; there are {', '.join(known)}"
-            )
-
-
-def _check_least(recipe: Recipe, settings: Sequence[str], least: int) -> None:
-    for setting in settings:
-        if getattr(recipe, setting) < least:
-            raise UsageError(f"recipe {recipe.name}: {setting} must be at least {least}")
 
 
 def load_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
