@@ -837,20 +837,20 @@ def test_demonstrations_that_are_too_long_are_rejected_not_cut(recipe: Generativ
         generative.read_data(replace(recipe, row_tokens=2), vocabulary, rejected.append)
 
 
+@pytest.mark.parametrize("shape", prompts.TUNED)
 @pytest.mark.parametrize(("share", "left"), [(1.0, 21), (0.5, 10), (0.0, 0)])
 def test_a_share_of_the_demonstrations_without_mentions_is_learnt_from(
-    recipe: GenerativeRecipe, share: float, left: int
+    recipe: GenerativeRecipe, shape: str, share: float, left: int
 ) -> None:
-    made = [
-        Demonstration(
-            "Mark disease", f"Text {n}.", f"<mark>Text</mark> {n}." if n % 3 else f"Text {n}.", "1", Span(0, 7)
-        )
-        for n in range(63)
-    ]
+    texts = [Document(str(n), f"Fever {n} came.") for n in range(63)]
+    fever = (Entity((Span(0, 5),), "disease"),)
+    annotated = [replace(d, entities=fever) if n % 3 else d for n, d in enumerate(texts)]
+    made = list(prompts.demonstrations(annotated, ["disease"], prompts.Style("short", shape)))
+    assert len(made) == 63
     changed = replace(recipe, without_mentions=share)
     found = generative.chosen(made, changed)
     assert len({d.input for d in found}) == len(found) == 42 + left
-    assert sum(d.output == d.input for d in found) == left
+    assert sum(d.document_id in {str(n) for n in range(0, 63, 3)} for d in found) == left
     assert generative.chosen(made, changed) == found != generative.chosen(made, replace(changed, seed=2))
     assert found == [d for d in generative.chosen(made, recipe) if d in found]
     assert generative.chosen(made, replace(changed, examples=5)) == found[:5]

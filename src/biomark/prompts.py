@@ -155,6 +155,11 @@ class Demonstration:
     document_id: str
     window: Span
 
+    @property
+    def empty(self) -> bool:
+        """Whether the answer has no mention, in any of the shapes that models are tuned on."""
+        return self.output == self.input or self.output.endswith(NOTHING)
+
 
 class Sampler:
     """Takes a fraction of a stream: one item, chosen at random, of each 1 / fraction in a row.
@@ -354,7 +359,6 @@ def write(demonstrations: Iterable[Demonstration], path: Path) -> Counter[str]:
             window = [demonstration.window.start, demonstration.window.end]
             row = {**asdict(demonstration), "window": window}
             out.write((between if written else "") + json.dumps(row, ensure_ascii=False))
-            empty = demonstration.output == demonstration.input or demonstration.output.endswith(NOTHING)
-            written["without" if empty else "with"] += 1
+            written["without" if demonstration.empty else "with"] += 1
         out.write(end if written or not lines else "")
     return written

@@ -246,7 +246,7 @@ def chosen(demonstrations: Iterable[Demonstration], recipe: GenerativeRecipe) ->
     """As many as the recipe wants, with and without mentions, chosen at random, in random order."""
     found = list(demonstrations)
     random.Random(recipe.seed).shuffle(found)
-    empty = [number for number, d in enumerate(found) if d.output == d.input]
+    empty = [number for number, d in enumerate(found) if d.empty]
     dropped = set(empty[round(recipe.without_mentions * len(empty)) :])
     return [d for number, d in enumerate(found) if number not in dropped][: recipe.examples or None]
 
