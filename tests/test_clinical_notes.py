@@ -78,8 +78,8 @@ def test_abbreviations_have_the_types_of_the_list(notes: list[Document]) -> None
     types = defaultdict(set)
     for name, type, _ in rows(HERE / "abbreviations.tsv"):
         types[name].add(type)
-    # The letters are those of a gene, or of an organism, where the list has another meaning.
-    other = {("PAH", "gene"), ("MEN1", "gene"), ("MG", "chemical"), ("CA", "chemical")}
+    # The letters are those of a gene, or of an organism, where the list has another meaning; PsA in a line in capitals.
+    other = {("PSA", "disease"), ("PAH", "gene"), ("MEN1", "gene"), ("MG", "chemical"), ("CA", "chemical")}
     for document in notes:
         for entity in document.entities:
             mention = entity.mention(document.text)
@@ -106,7 +106,7 @@ def test_persons_are_no_mentions(notes: list[Document]) -> None:
         (r"[sS]tage (I|II|III|IV|IIA|IIIB) (?=\w)", set()),
         (r"(acute|Acute) <?COPD exacerbation", {("COPD", "disease")}),
         (r"HCQ retinopathy", {("HCQ", "chemical"), ("retinopathy", "disease")}),
-        (r"CMV colitis", {("CMV", "species"), ("colitis", "disease")}),
+        (r"\bCMV pneumonitis", {("CMV", "species"), ("pneumonitis", "disease")}),
         (r"BK viruria", {("BK", "species"), ("viruria", "disease")}),
         (r"(influenza|Influenza|Flu|flu) A/B", {None}),
         (r"FLT3-ITD", {("FLT3", "gene"), ("ITD", "variant")}),
