@@ -139,6 +139,13 @@ class TestShortForms:
         found = with_short_forms(self.text, mentions(self.text, *said))  # type: ignore[arg-type]
         assert (len(found) > len(said)) is counted
 
+    @pytest.mark.parametrize(("noun", "places"), [("disease", 3), ("gene", 1)])
+    def test_the_noun_of_a_long_form_speaks_for_its_short_form(self, noun: str, places: int) -> None:
+        text = "Moss-related airway disease (MRAD) is rare. MRAD heals; MRAD returns."
+        some = [("airway disease", noun, 0.7), ("MRAD", "disease", 0.7)]
+        found = with_short_forms(text, [e for e in mentions(text, *some) if e.start < text.index("is rare")])
+        assert shown(text, found).count(("MRAD", "disease")) == places
+
     def test_a_definition_overrules_other_types(self) -> None:
         said = [("moss fever", "disease", 0.9), ("MF", "gene", 0.6), ("MF", "gene", 0.99), ("MFs differ", "gene", 0.7)]
         found = with_short_forms(self.text, mentions(self.text, *said))

@@ -82,7 +82,9 @@ def _meaning(found: Abbreviation, ends: Mapping[int, Sequence[Entity]]) -> _Mean
     if not long and not short:
         return None
     surest = max([*long, *short], key=lambda e: e.score or 0.0)
-    by_long, by_short = (any(e.type == surest.type for e in some) for some in (long, short))
+    # The noun of the long form alone says its type as well: aspirin-exacerbated `respiratory disease` (AERD).
+    heads = ends.get(found.long.end, ()) if short else long
+    by_long, by_short = (any(e.type == surest.type for e in some) for some in (heads, short))
     least = _BOTH if by_long and by_short else _LONG if by_long else _SHORT
     score = surest.score or 0.0
     return _Meaning(surest.type, score) if score >= least else None
