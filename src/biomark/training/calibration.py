@@ -33,7 +33,8 @@ def calibrate(folder: Path, recipe: TaggingRecipe, reject: Reject) -> None:
     """Add to an exported model's card how its scores become probabilities, and choose its least score.
 
     What makes them (`biomark.calibration`) is learnt for each type from the candidates on the development splits that
-    annotate the type; the least score is the lowest whose mean strict F1 over these splits is within 0.3 points of the best.
+    annotate the type; the least score is the lowest whose mean strict F1 over these splits is within 0.3 points of the
+    best.
 
     Args:
         folder: of the exported model; its `model.json` is written anew.
