@@ -279,7 +279,7 @@ def test_one_step_tells_what_is_known_of_the_text(store: Store) -> None:
 
 def test_two_steps_tell_of_the_terms_that_the_model_lists(store: Store) -> None:
     def say(request: Request) -> str:
-        if "List the terms" in request.messages[0].content:
+        if "List all words and phrases" in request.messages[0].content:
             return "1. Asthma\n- unicorns\n* aspirin\n2. fever\n"
         return knows("span")(request)
 
@@ -294,6 +294,68 @@ def test_two_steps_tell_of_the_terms_that_the_model_lists(store: Store) -> None:
             "### Knowledge\nAsthma semantic type is disease.\naspirin semantic type is chemical.\n\n### Text\n"
         )
     )
+
+
+@pytest.fixture
+def metathesaurus(tmp_path: Path) -> Iterator[Store]:
+    """A store with types that biomark has no name for, as UMLS has."""
+    own = "Organic Chemical", "Pharmacologic Substance"
+    entries = [
+        Entry("UMLS:C0000001", "chemical", (Name("aspirin"),), semantic_types=own),
+        Entry("UMLS:C0000002", "", (Name("sleep"), Name("colds")), "Rest.", semantic_types=("Organism Function",)),
+        Entry("UMLS:C0000003", "disease", (Name("cold"),), semantic_types=("Disease or Syndrome",)),
+        Entry("UMLS:C0000004", "", (Name("cold"),), semantic_types=("Natural Phenomenon or Process",)),
+        Entry("UMLS:C0000005", "disease", (Name("fever"),), semantic_types=("Sign or Symptom",)),
+    ]
+    build([Terms(entries)], tmp_path / "umls.store", reject=raise_rejected)
+    with closing(Store(tmp_path / "umls.store")) as opened:
+        yield opened
+
+
+def test_dirag_asks_for_any_medical_term_and_tells_the_ontologys_own_types(metathesaurus: Store) -> None:
+    text = "Aspirin for a cold disturbed her sleep; no fever."
+
+    def say(request: Request) -> str:
+        return "Aspirin, cold, tea\nsleep\n- fevers" if len(chat.asked) == 1 else text
+
+    chat = Oracle(say)
+    options = PromptOptions(ontology="two-step", shape="tanl")
+    list(PromptedRecognizer(chat, options, store=metathesaurus).annotate([Document("d", text)], ("disease",)))
+    first, second = chat.asked
+    assert "may be medical terms, of whatever type" in first.messages[0].content
+    assert "disease" not in str(said(first)[0])
+    told = second.messages[-1].content.partition("### Knowledge\n")[2].split("\n\n")[0].split("\n")
+    assert told == [
+        "Aspirin semantic type is Organic Chemical.",
+        "Aspirin semantic type is Pharmacologic Substance.",
+        "cold semantic type is Disease or Syndrome.",
+        "cold semantic type is Natural Phenomenon or Process.",
+        "sleep semantic type is Organism Function.",
+    ]
+
+
+def test_terms_are_looked_up_as_they_are_written_and_else_by_their_form(metathesaurus: Store) -> None:
+    ontology = Ontology(metathesaurus, definitions=True)
+    text = "Colds, 2-day fevers, and aspirins"
+    assert ontology.of_answer("COLDS\n2-day fevers\naspirins", text) == (
+        "COLDS semantic type is Organism Function. Rest.",
+        "aspirins semantic type is Organic Chemical.",
+        "aspirins semantic type is Pharmacologic Substance.",
+    )
+    assert ontology.of_text("Sleep with fever") == (
+        "Sleep semantic type is Organism Function. Rest.",
+        "fever semantic type is Sign or Symptom.",
+    )
+
+
+def test_a_term_with_a_comma_is_one_term(tmp_path: Path) -> None:
+    entries = [Entry("X:1", "chemical", (Name("1,25-dihydroxyvitamin D3"), Name("heart, left")))]
+    build([Terms(entries)], tmp_path / "a.store", reject=raise_rejected)
+    with closing(Store(tmp_path / "a.store")) as store:
+        for answer in ("1,25-dihydroxyvitamin D3\nheart, left", "1,25-dihydroxyvitamin D3, tea"):
+            found = Ontology(store).of_answer(answer, "1,25-Dihydroxyvitamin D3 in the heart, left.")
+            assert found[0] == "1,25-dihydroxyvitamin D3 semantic type is chemical."
+            assert len(found) == 1 + ("left" in answer)
 
 
 def test_terms_that_are_not_in_the_text_are_not_told(store: Store) -> None:
