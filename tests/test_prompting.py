@@ -14,6 +14,7 @@ import pytest
 
 from biomark import retrieval
 from biomark.chat import ASSISTANT, SYSTEM, USER, Request, Unanswered
+from biomark.chat.templates import plain
 from biomark.embedding import Vectors
 from biomark.errors import UsageError
 from biomark.formats import raise_rejected
@@ -26,7 +27,7 @@ from biomark.recognizers.prompted import PromptedRecognizer
 from biomark.retrieval import Example
 from biomark.sentences import with_sentences
 from biomark.settings import PromptOptions
-from biomark.shapes import SHAPES
+from biomark.shapes import SHAPES, shape_named
 from biomark.spans import Document, Entity, Span
 from conftest import TermRecognizer
 from knowledge_cases import Terms
@@ -126,6 +127,91 @@ def test_demonstrations_have_the_form_of_the_question() -> None:
         (ASSISTANT, '["Asthma"]'),
         *((USER, "Text: Asthma again."), (ASSISTANT, "I've read this text."), question),
     ]
+
+
+CLINICAL = ("problem", "treatment")
+
+
+def clinical(text: str, **types: str) -> Example:
+    """A sentence, with a mention of each type."""
+    found = [Entity((Span(text.index(words), text.index(words) + len(words)),), type) for type, words in types.items()]
+    return Example(text, tuple(found), text, CLINICAL)
+
+
+NOTES = [
+    clinical("He has a cough.", problem="cough"),
+    clinical("Aspirin for pain.", treatment="Aspirin", problem="pain"),
+]
+
+
+def test_tanl_is_one_message_of_examples_and_ends_with_its_line() -> None:
+    """Monajatipoor et al. 2024: text and tagged text, apart by blank lines, the most similar example last."""
+    chat = Oracle(lambda request: "\n[ Fever | clinical problem ] and pain.")
+    options = PromptOptions(shape="tanl", parts=("task",), shots=2, choose="first")
+    document = Document("d", "Fever and pain.")
+    (found,) = PromptedRecognizer(chat, options, pool=NOTES).annotate([document], CLINICAL)
+    assert mentions([found]) == [[("problem", 0, "Fever")]]
+    (only,) = chat.asked[0].messages
+    assert only.role == USER
+    assert only.content == (
+        "### Task\nFind all clinical problem and treatment entities that are mentioned in the text.\n\n"
+        "### Answer\nWrite the text again, word for word, with each mention of an entity as "
+        "[ mention | clinical problem ], where the entity types are: clinical problem, treatment. "
+        "If there is none, write the text as it is.\n\n"
+        "He has a cough.\nHe has a [ cough | clinical problem ].\n\n"
+        "Aspirin for pain.\n[ Aspirin | treatment ] for [ pain | clinical problem ].\n\n"
+        "Fever and pain.\n"
+    )
+    assert chat.asked[0].stops == ("\n",)
+    assert plain(chat.asked[0].messages).text == only.content  # a base model goes on with it
+
+
+def test_dice_asks_about_all_types_at_once() -> None:
+    def say(request: Request) -> str:
+        return "Entity type is problem. Entity is Fever [SEP] pain. Entity type is treatment. Entity is <entity>."
+
+    chat = Oracle(say)
+    words = {"problem": "what ails", "treatment": "what helps"}
+    options = PromptOptions(shape="dice", parts=(), shots=2, choose="first")
+    (found,) = PromptedRecognizer(chat, options, pool=NOTES).annotate([Document("d", "Fever and pain.")], CLINICAL)
+    assert mentions([found]) == [[("problem", 0, "Fever"), ("problem", 10, "pain")]]
+    assert len(chat.asked) == 1
+    shape = shape_named("dice", {type: (type, said) for type, said in words.items()})
+    prompter = Prompter(CLINICAL, options, retrieval.chooser("first", NOTES))
+    prompter.shape = shape
+    (only,) = prompter.messages("Fever and pain.", "d")
+    assert only.content.partition("\n\n")[2] == (
+        "Passage: He has a cough.\nOutput: Entity type is problem. What ails. Entity is cough. "
+        "Entity type is treatment. What helps. Entity is <entity>.\n\n"
+        "Passage: Aspirin for pain.\nOutput: Entity type is problem. What ails. Entity is pain. "
+        "Entity type is treatment. What helps. Entity is Aspirin.\n\n"
+        "Passage: Fever and pain.\nOutput:"
+    )
+
+
+def test_the_most_similar_example_is_last() -> None:
+    pool = [clinical("Fever and pain came.", problem="Fever"), *NOTES]
+    for shape in ("tanl", "span"):
+        chat = Oracle(lambda request: "Fever and pain.")
+        options = PromptOptions(shape=shape, shots=3, choose="tfidf")
+        list(PromptedRecognizer(chat, options, pool=pool).annotate([Document("d", "Fever and pain.")], CLINICAL))
+        whole = "\n".join(content for _, content in said(chat.asked[0]))
+        assert whole.index("He has a cough.") < whole.index("Aspirin for pain.") < whole.index("Fever and pain came.")
+
+
+def test_an_ontology_speaks_before_the_text_in_one_message(store: Store) -> None:
+    chat = Oracle(lambda request: "Aspirin today.")
+    options = PromptOptions(ontology="one-step", shape="tanl", shots=1, choose="first")
+    recognizer = PromptedRecognizer(chat, options, store=store, pool=[example("Asthma is rare.", "5")])
+    list(recognizer.annotate([Document("d", "Aspirin today.")], TYPES))
+    assert (
+        chat.asked[0]
+        .messages[0]
+        .content.endswith(
+            "\n\n### Knowledge\nAsthma semantic type is disease.\n\nAsthma is rare.\n[ Asthma | disease ] is rare."
+            "\n\n### Knowledge\nAspirin semantic type is chemical.\n\nAspirin today.\n"
+        )
+    )
 
 
 def test_no_sentence_of_a_window_or_of_what_was_cut_is_shown() -> None:

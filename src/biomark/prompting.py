@@ -1,8 +1,8 @@
 """Prompts for chat models: parts that are switched on one by one (Hu et al. 2024), demonstrations, an ontology.
 
 A prompt is a system message (task, definitions, guidelines, hints, and what the shape says of the answer),
-demonstrations as turns of user and assistant, and the text. DiRAG (Monajatipoor et al. 2024) puts what an
-ontology knows of the text's terms before the text.
+demonstrations as turns of user and assistant, and the text; for some shapes all of it is one message.
+DiRAG (Monajatipoor et al. 2024) puts what an ontology knows of the text's terms before the text.
 """
 
 from __future__ import annotations
@@ -164,13 +164,19 @@ class Prompter:
             known: sentences that an ontology says of it.
             around: what the text was cut from; no demonstration is one of its sentences.
         """
+        chosen = self._chooser.choose(text, document_id, self._options.shots, around) if self._chooser else ()
+        told = (self._ontology.of_text(example.text) if self._ontology else () for example in chosen)
+        asked = [self._question(example.text, known) for example, known in zip(chosen, told, strict=True)]
+        answers = [self.shape.encode(example.text, example.entities, self.types).text for example in chosen]
+        last = self._question(text, known)
+        if self.shape.one_message:
+            shown = [_gone_on(question[0].content, answer) for question, answer in zip(asked, answers, strict=True)]
+            whole = "\n\n".join((self._system(), *shown, last[0].content))
+            return (Message(USER, whole, begun=True),)
         turns = [Message(SYSTEM, self._system())]
-        if self._chooser is not None:
-            for example in self._chooser.choose(text, document_id, self._options.shots, around):
-                told = self._ontology.of_text(example.text) if self._ontology else ()
-                answer = self.shape.encode(example.text, example.entities, self.types).text
-                turns += [*self._question(example.text, told), Message(ASSISTANT, answer)]
-        return self._spoken((*turns, *self._question(text, known)))
+        for question, answer in zip(asked, answers, strict=True):
+            turns += [*question, Message(ASSISTANT, answer)]
+        return self._spoken((*turns, *last))
 
     def second_round(self, before: Sequence[Message], text: str, entities: Iterable[Entity]) -> tuple[Message, ...]:
         """Ask for what was missed (Ji 2023, VicunaNER)."""
@@ -240,6 +246,11 @@ class Prompter:
 
 
 _HEADINGS = {"definition": "Definitions", "guideline": "Annotation guideline", "hints": "Hints"}
+
+
+def _gone_on(question: str, answer: str) -> str:
+    """An example whose answer goes on with its question."""
+    return question + ("" if question.endswith("\n") else " ") + answer
 
 
 def _known_before(known: Sequence[str]) -> str:

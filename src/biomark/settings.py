@@ -15,7 +15,9 @@ from biomark.options import option
 class PromptOptions:
     """How a language model is prompted; each field says what it means."""
 
-    shape: str = option("span", "Form of the answer: mark, span, tanl, dice, gpt-ner, json, dialogue, prompt-ner.")
+    shape: str = option(
+        "span", "Form of the answer: mark, span, tanl, dice, gpt-ner, json, dictionary, dialogue, prompt-ner."
+    )
     parts: tuple[str, ...] = option(("task", "definition"), "Parts of the prompt: task,definition,guideline,hints.")
     wording: Path | None = option(None, "A TOML file with a table per type: label, definition, guideline, hints.")
     demonstrations: tuple[str, ...] = option((), "Annotated files, or splits of the catalogue, to show examples from.")

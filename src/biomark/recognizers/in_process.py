@@ -134,21 +134,22 @@ class InProcess:
                     pad_token_id=self._vocabulary.end,
                     **(sampling or {"do_sample": False}),
                 )
-            rows = [self._said(row[len(prompt) :].tolist()) for row in said]
+            rows = [self._said(row[len(prompt) :].tolist(), request.stops) for row in said]
             self._pay(len(prompt), sum(len(row) for row in said) - len(prompt) * len(said))
             replies.append(_reply(rows))
         return replies
 
-    def _said(self, ids: list[int]) -> tuple[str, bool]:
+    def _said(self, ids: list[int], stops: Sequence[str]) -> tuple[str, bool]:
         """The text of an answer, and whether it ended by itself."""
         ends = self._model.generation_config.eos_token_id
-        stops = {self._vocabulary.end, *(ends if isinstance(ends, list) else [ends])}
-        finished = not stops.isdisjoint(ids)
+        finished = not {self._vocabulary.end, *(ends if isinstance(ends, list) else [ends])}.isdisjoint(ids)
         text = self._vocabulary.text(ids)
         if self._template is None:
             text, found = ended(text, PLAIN_STOPS)
             text, finished = text.strip("\n"), finished or found
-        return without_thoughts(text), finished
+        text = without_thoughts(text)
+        text, found = ended(text.lstrip("\n") if stops else text, stops)
+        return text, finished or found
 
     def _pay(self, read: int, written: int) -> None:
         self.account.pay(read, written, estimated=False)

@@ -246,6 +246,8 @@ class _Asking:
             answers=options.samples,
             schema=prompter.shape.schema(prompter.types),
             source=text if prompter.shape is MARK else None,
+            stops=prompter.shape.stops(text),
+            logprobs=options.samples == 1,
         )
         reply = await ask(request)
         found = self._read(reply, text, prompter)
@@ -276,7 +278,7 @@ class _Asking:
         votes: Counter[tuple[tuple[Span, ...], str]] = Counter()
         entities: tuple[Entity, ...] = ()
         rejected: dict[Rejected, None] = {}
-        answers = [_decoded(answer, text, prompter) for answer in reply.texts]
+        answers = [_decoded(answer, text, prompter, reply) for answer in reply.texts]
         # Of several answers one that says nothing of use is outvoted
         useful = [decoded for decoded in answers if decoded.entities or not decoded.rejected] or answers
         for decoded in answers:
@@ -295,7 +297,8 @@ class _Asking:
     async def _missed(self, ask: Ask, request: Request, text: str, prompter: Prompter, found: _Found) -> _Found:
         """Together with the mentions of a second round that overlap none of the first."""
         try:
-            decoded = _decoded((await ask(request)).texts[0], text, prompter)
+            reply = await ask(request)
+            decoded = _decoded(reply.texts[0], text, prompter, reply)
         except Unanswered as error:
             return replace(found, unanswered=_not(text, "asked what was missed", error))
         more = [e for e in decoded.entities if not any(e.type == f.type and e.overlaps(f) for f in found.entities)]
@@ -339,14 +342,22 @@ def windows(document: Document, size: int) -> Iterator[Span]:
         yield under_way
 
 
-def _decoded(answer: str, text: str, prompter: Prompter) -> Decoded:
-    """What an answer says, and nothing that does not fit the text, whatever the shape makes of it."""
+def _decoded(answer: str, text: str, prompter: Prompter, reply: Reply) -> Decoded:
+    """What an answer says, and nothing that does not fit the text, whatever the shape makes of it.
+
+    Mentions have scores where the server tells the probabilities of the answer's tokens.
+    """
     try:
         decoded = prompter.shape.decode(answer, text, prompter.types)
     except Exception as error:  # whatever a model wrote must not stop the rest
         return Decoded((), (Rejected(f"the answer cannot be read: {error!r}", raw=answer),), faithful=False)
-    fits = [e for e in decoded.entities if e.end <= len(text) and e.type in prompter.types]
-    return replace(decoded, entities=tuple(fits))
+    places = decoded.places or (None,) * len(decoded.entities)
+    fits = []
+    for entity, place in zip(decoded.entities, places, strict=True):
+        if entity.end <= len(text) and entity.type in prompter.types:
+            score = reply.tokens.probability(place) if reply.tokens is not None and place is not None else None
+            fits.append(replace(entity, score=score))
+    return replace(decoded, entities=tuple(fits), places=())
 
 
 def _placed(found: _Found, span: Span) -> _Found:
