@@ -21,6 +21,7 @@ from biomark.errors import UsageError
 from biomark.knowledge.store import Store
 from biomark.prompting import SECOND_ROUND, TWO_STEP, YES_NO, Ontology, Prompter, check, readable, yes_or_no
 from biomark.recognizers import Annotated, Recognizer, mentions_of
+from biomark.recognizers.voting import SURE, vote
 from biomark.retrieval import Chooser, Example, Mentions, chooser
 from biomark.sentences import with_sentences
 from biomark.settings import PromptOptions
@@ -31,7 +32,6 @@ from biomark.spans import Document, Entity, Rejected, Span, halves
 _CUT = 400  # code points; what is longer is asked in two parts if it, or its answer, is too long
 _ANSWER = 256  # tokens that an answer may have beside twice those of its text
 _SHORT = 16  # tokens of a yes or no
-_SURE = 0.5  # share of the samples that a mention needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class PromptedRecognizer:
         """
         if not types:
             raise UsageError("a prompted model finds whatever it is asked for; say --types disease,chemical")
-        least = min_score if min_score is not None else _SURE if self.options.samples > 1 else 0.0
+        least = min_score if min_score is not None else SURE if self.options.samples > 1 else 0.0
         prompters = self._prompters_of(tuple(types))
         return self._stream(documents, _Asking(self, prompters, tuple(types), least))
 
@@ -275,24 +275,15 @@ class _Asking:
 
     def _read(self, reply: Reply, text: str, prompter: Prompter) -> _Found:
         """The mentions of all answers; of several answers, each with the share that has it."""
-        votes: Counter[tuple[tuple[Span, ...], str]] = Counter()
-        entities: tuple[Entity, ...] = ()
-        rejected: dict[Rejected, None] = {}
         answers = [_decoded(answer, text, prompter, reply) for answer in reply.texts]
-        # Of several answers one that says nothing of use is outvoted
-        useful = [decoded for decoded in answers if decoded.entities or not decoded.rejected] or answers
         for decoded in answers:
             self.of.counts += Counter(answers=1, unfaithful=int(not decoded.faithful))
-            entities = decoded.entities
-            rejected |= dict.fromkeys(decoded.rejected if decoded in useful else ())
-            votes.update({(entity.spans, entity.type) for entity in entities})
         if self.of.options.samples > 1:
-            entities = tuple(
-                Entity(spans, type, score=count / len(reply.texts)) for (spans, type), count in votes.items()
-            )
-        elif reply.scores is not None and len(reply.scores) == len(entities):
+            return _Found(*vote(answers))
+        entities, rejected = answers[-1].entities, answers[-1].rejected
+        if reply.scores is not None and len(reply.scores) == len(entities):
             entities = tuple(replace(e, score=s) for e, s in zip(entities, reply.scores, strict=True))
-        return _Found(entities, tuple(rejected))
+        return _Found(entities, rejected)
 
     async def _missed(self, ask: Ask, request: Request, text: str, prompter: Prompter, found: _Found) -> _Found:
         """Together with the mentions of a second round that overlap none of the first."""
