@@ -36,6 +36,7 @@ from biomark.experiments.data import (
 from biomark.experiments.rows import TRAINED, Model
 from biomark.experiments.weights import unpack_gguf, weights_sum
 from biomark.knowledge.building import build as build_store
+from biomark.knowledge.database import FORMAT as STORE_FORMAT
 from biomark.knowledge.sources import open_source
 from biomark.recognizers import Recognizer
 from biomark.settings import PromptOptions, ServerOptions
@@ -342,7 +343,7 @@ class Place:
 
     def _store(self, sources: Sequence[str]) -> Path:
         """A knowledge store of some sources."""
-        key = checksum([FORMAT, *(self._source_sum(source) for source in sources)])
+        key = checksum([FORMAT, STORE_FORMAT, *(self._source_sum(source) for source in sources)])
         path = self.folder / "data" / f"{key}.store"
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -403,18 +404,18 @@ class Place:
             return crf.CrfRecognizer(self.model_folder(build))
         if model.method == "spacy":
             return spacy_ner.SpacyRecognizer(self.model_folder(build))
-        if model.method == "ready":
-            store = self._store(model.knowledge) if model.knowledge else None
-            prompting = models.Prompting(server=self.server) if models.asks_server(model.model) else None
-            return models.load(model.model, store=store, prompting=prompting)
         if model.method in TRAINED:
             return models.load(str(self.model_folder(build)))
+        store = self._store(model.knowledge) if model.knowledge else None
+        if model.method == "ready":
+            prompting = models.Prompting(server=self.server) if models.asks_server(model.model) else None
+            return models.load(model.model, store=store, prompting=prompting)
         name = f"{models.HUGGING_FACE}{self.model_folder(build)}" if model.method == "gguf" else model.model
         options = PromptOptions(**{"demonstrations": tuple(self._train_files(build)), **model.prompt})
         generate = options.shape != "mark"
         asking = models.Asking(decoding="generate" if generate else "marks", batch=4)
         local = name.startswith(models.HUGGING_FACE)
-        return models.load(name, asking if local else None, None, models.Prompting(options, self.server))
+        return models.load(name, asking if local else None, store, models.Prompting(options, self.server))
 
 
 def scores_of(found: Evaluation) -> dict[str, object]:
