@@ -241,7 +241,7 @@ class _Asking:
         messages = prompter.messages(text, document.id, known, around.of(document.text))
         request = Request(
             messages,
-            options.max_tokens or 2 * estimate(text) + _ANSWER,
+            options.max_tokens or _room(text, prompter),
             temperature=options.heat,
             answers=options.samples,
             schema=prompter.shape.schema(prompter.types),
@@ -331,6 +331,12 @@ def windows(document: Document, size: int) -> Iterator[Span]:
         under_way = sentence
     if under_way is not None:
         yield under_way
+
+
+def _room(text: str, prompter: Prompter) -> int:
+    """Tokens that an answer may have: some shapes say much beside the mentions."""
+    nothing = prompter.shape.encode(text, (), prompter.types).text
+    return estimate(text) + max(estimate(text), estimate(nothing)) + _ANSWER
 
 
 def _decoded(answer: str, text: str, prompter: Prompter, reply: Reply) -> Decoded:
