@@ -59,5 +59,5 @@ $(VENV)/light.stamp: pyproject.toml constraints.txt | $(BIN)/python
 # torch goes first and by its exact version, so that no other requirement chooses one of its builds.
 $(VENV)/full.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) "$$(grep '^torch==' constraints.txt)"
-	$(PIP) --editable '.[train,qlora,bench,test]'
+	$(PIP) --editable '.[train,qlora,gguf,bench,test]'
 	touch $(VENV)/light.stamp $@

@@ -1,6 +1,6 @@
 """Synthetic clinical notes with their mentions, to train on: no real persons, no text of real notes.
 
-    python recipes/clinical_notes.py -o runs/clinical_notes.jsonl --count 4000 --seed 13 --terms terms
+    python recipes/clinical_notes.py -o runs/clinical_notes.jsonl --count 4000 --seed 14 --terms terms
 
 writes biomark JSON Lines with mentions of diseases, chemicals, genes, species and variants. The notes come from the
 patterns and vocabularies of `recipes/clinical/`; with `--terms`, the folder that `recipes/terms.py` wrote, about a

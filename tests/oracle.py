@@ -48,6 +48,8 @@ def text_of(messages: Sequence[tuple[str, str]]) -> str:
         return last.removesuffix("\nOutput:").rpartition("Passage: ")[2]
     if last.endswith("\n"):
         return last.removesuffix("\n").rpartition("\n\n")[2]
+    if last.endswith("\n\n### Response:"):
+        return last.removesuffix("\n\n### Response:").partition("### Input:\n")[2]
     before, given, sentence = last.partition("The given sentence: ")
     return sentence.removesuffix("\nThe labeled sentence:") if given else before.rpartition("### Text\n")[2]
 

@@ -14,7 +14,8 @@ from tokenizers import Tokenizer
 from biomark.calibration import Calibrator, Candidate, candidates, entities
 from biomark.evaluation.calibration import Judged, calibration
 from biomark.spans import Entity, Span
-from biomark.tagging import BEGIN, INSIDE, OUTSIDE, Floats, WordReader, Words, decode_tags
+from biomark.tagging import BEGIN, INSIDE, OUTSIDE, Floats, decode_tags
+from biomark.words import WordReader, Words
 
 TEXT = "Severe asthma was rare. Asthma and asthma, too; no severe asthmatic."
 

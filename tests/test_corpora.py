@@ -33,6 +33,7 @@ def test_every_row_is_complete_and_consistent():
         "nlm_gene",
         "jnlpba",
     ]
+    required += ["jnlpba_abstracts", "jnlpba_iob", "bc4chemd_iob", "chemdner_sentences", "i2b2_2010"]
     required += ["linnaeus", "s800", "bc4chemd", "gnormplus", "bioid", "tmvar3", "mtsamples", "vaers"]
     assert set(required) <= set(catalogue.catalogue())
     own = {"cell_type", "investigation", "nervous_adverse_event", "other_adverse_event", "procedure"}
@@ -44,7 +45,8 @@ def test_every_row_is_complete_and_consistent():
         assert set(corpus.types) <= set(entity_types()) | own
         for split in corpus.splits.values():
             assert set(split.files) <= set(corpus.files), name
-            assert all(len(corpus.files[file].sha256) == 64 for file in split.files)
+            assert all(len(corpus.files[file].sha256) == (64 if split.documents else 0) for file in split.files)
+            assert (split.documents is None) == (split.mentions is None)
         for path, file in corpus.files.items():
             assert not Path(path).is_absolute()
             assert ".." not in path
@@ -377,6 +379,52 @@ def test_a_local_copy_says_how_it_differs(tmp_path):
     (to / "c/b.txt").unlink()
     with pytest.raises(CorpusError, match=r"has no c/b\.txt"):
         fetch(corpus, to, source=source)
+
+
+def test_a_folder_of_pairs_is_a_split_and_is_copied_as_a_whole(biomark, tmp_path, monkeypatch):
+    for split, text in (("train", "No fever .\n"), ("test", "Had a cough .\n")):
+        folder = tmp_path / "mine" / split
+        for part in ("txt", "concept"):
+            (folder / part).mkdir(parents=True)
+        (folder / "txt" / "record-7.txt").write_text(text)
+        word = text.split()[-2]
+        place = f"1:{len(text.split()) - 2}"
+        (folder / "concept" / "record-7.con").write_text(f'c="{word}" {place} {place}||t="problem"\n')
+    monkeypatch.setenv("BIOMARK_CORPORA", str(tmp_path / "corpora"))
+    with pytest.raises(
+        CorpusError, match=r"i2b2_2010:train is not there .*biomark corpora fetch i2b2_2010 --from FOLDER"
+    ):
+        read_split("i2b2_2010:train")
+    missing = biomark("corpora", "fetch", "i2b2_2010")
+    assert missing.status == 2
+    assert "no address gives i2b2_2010/train, i2b2_2010/test; take them from a folder with --from" in missing.err
+    for how in ("copied", "there"):
+        done = biomark("corpora", "fetch", "i2b2_2010", "--from", tmp_path / "mine", "--to", tmp_path / "corpora")
+        assert done.status == 0, done.err
+        assert done.err.count(f": {how}") == 2
+    found = {split: list(read_split(f"i2b2_2010:{split}")) for split in ("train", "test")}
+    assert {
+        split: [(d.id, [(e.type, e.mention(d.text)) for e in d.entities]) for d in documents]
+        for split, documents in found.items()
+    } == {
+        "train": [("txt/record-7", [("problem", "fever")])],
+        "test": [("txt/record-7", [("problem", "cough")])],
+    }
+
+
+def test_what_nobody_has_counted_is_said_so(biomark):
+    assert "not counted" in biomark("corpora", "show", "i2b2_2010").out
+    shown = json.loads(biomark("corpora", "show", "bc4chemd_iob", "--json").out)
+    assert shown["splits"]["train"]["documents"] is None
+    assert "not counted" in biomark("corpora", "list").out
+
+
+def test_tokenised_chemicals_are_read_with_and_without_their_type(tmp_path, monkeypatch):
+    monkeypatch.setenv("BIOMARK_CORPORA", str(tmp_path))
+    (tmp_path / "iob" / "bc4chemd").mkdir(parents=True)
+    (tmp_path / "iob" / "bc4chemd" / "train.tsv").write_text("No\tO\nzinc\tB-Chemical\n\nAcetic\tB\nacid\tI\n")
+    found = [[(e.type, e.mention(d.text)) for e in d.entities] for d in read_split("bc4chemd_iob:train")]
+    assert found == [[("chemical", "zinc")], [("chemical", "Acetic acid")]]
 
 
 # The commands

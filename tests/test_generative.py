@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, decoders
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from biomark import models, prompts
@@ -19,6 +19,7 @@ from biomark.decoding.engine import Decoder
 from biomark.decoding.vocabulary import Vocabulary
 from biomark.errors import ModelError, UsageError
 from biomark.marks import Aligned
+from biomark.prompts import Style
 from biomark.recognizers import Annotated
 from biomark.recognizers.generative import FreeGeneration, GenerativeRecognizer, MarkDecoding, Window, halves
 from biomark.spans import Document, Entity, Rejected, Span
@@ -152,10 +153,10 @@ def test_mark_decoding_gives_exact_offsets_whatever_the_drafter_says(
 ) -> None:
     documents = [document("a", TEXT), document("b", "Cough."), document("c", TEXT.upper())]
     answering = MarkDecoding(Decoder(model, vocabulary), vocabulary)
-    plain = GenerativeRecognizer(answering, vocabulary, ["disease", "gene"], form="short")
+    plain = GenerativeRecognizer(answering, vocabulary, ["disease", "gene"], style=Style("short"))
     drafter = Drafts([Span(a, a + n) for a, n in spans])
     drafted = GenerativeRecognizer(
-        answering, vocabulary, ["disease", "gene"], form="short", batch=batch, drafter=drafter
+        answering, vocabulary, ["disease", "gene"], style=Style("short"), batch=batch, drafter=drafter
     )
     expected, out = list(plain.annotate(documents)), list(drafted.annotate(documents))
     assert any(a.document.entities for a in out)
@@ -172,7 +173,9 @@ def test_mark_decoding_gives_exact_offsets_whatever_the_drafter_says(
 def test_an_answer_that_outgrows_the_model_is_asked_in_parts(model: PreTrainedModel, vocabulary: Vocabulary) -> None:
     text = "x" * 400  # no white space, and a random model may mark every letter
     answering = MarkDecoding(Decoder(model, vocabulary), vocabulary)
-    (out,) = GenerativeRecognizer(answering, vocabulary, ["disease"], form="short").annotate([document("a", text)])
+    (out,) = GenerativeRecognizer(answering, vocabulary, ["disease"], style=Style("short")).annotate(
+        [document("a", text)]
+    )
     assert not out.rejected
     assert answering.counts["answers"] > 1
 
@@ -206,6 +209,56 @@ def test_free_generation_is_the_same_in_batches_and_with_lookup(
     shortest = [min(len(row[n]) for row in said) for n in range(len(windows))]
     for n, size in enumerate(shortest):
         assert len({row[n][:size] for row in said}) == 1
+
+
+class Writes(FreeGeneration):
+    """Reads a text as if the model had written it."""
+
+    def read(self, window: Window, answer: str, *, ended: bool = True) -> Aligned:
+        return self._read(window, [*self._vocabulary.answer(answer, ()), *[self._vocabulary.end] * ended])
+
+
+@pytest.fixture(scope="module")
+def readable(byte_level: Tokenizer) -> Vocabulary:
+    """A vocabulary whose tokens are read as what they spell."""
+    tokenizer = Tokenizer.from_str(byte_level.to_str())
+    tokenizer.decoder = decoders.ByteLevel()
+    return Vocabulary(tokenizer, tokenizer.token_to_id("</s>"), added=True)
+
+
+@pytest.mark.parametrize(
+    ("shape", "answer"),
+    [
+        ("tanl", "[ Fever | disease ] and dry [ cough | disease ]."),
+        ("dice", "Entity type is Disease. Entity is Fever [SEP] cough."),
+    ],
+)
+def test_answers_of_other_shapes_are_read_by_the_shape(
+    model: PreTrainedModel, readable: Vocabulary, shape: str, answer: str
+) -> None:
+    window = _window(readable, "Fever and dry cough.")
+    writes = Writes(model, readable, shape=shape)
+    found = writes.read(window, answer)
+    assert [(e.type, e.mention(window.text)) for e in found.entities] == [("disease", "Fever"), ("disease", "cough")]
+    assert not found.rejected
+    assert writes.counts["unfaithful"] == 0
+    cut = writes.read(window, answer[:-1], ended=False)
+    assert [r.reason.startswith("the answer was cut off at") for r in cut.rejected] == [True]
+    assert writes.counts["unfaithful"] == 1
+    (odd,) = writes.answer([window])  # of a random model
+    assert odd is not None
+    assert all(0 <= e.start < e.end <= len(window.text) for e in odd.entities)
+
+
+def test_the_model_is_asked_in_the_style_that_it_was_tuned_on(readable: Vocabulary) -> None:
+    asked = Finds(["Fever"])
+    style = Style("short", "tanl", guideline_text={"disease": "Classes too."})
+    list(GenerativeRecognizer(asked, readable, ["disease", "gene"], style=style).annotate([document("a", "Fever.")]))
+    prompts = {w.type: readable.text(w.prompt) for batch in asked.asked for w in batch}
+    assert prompts == {
+        "disease": "Bracket disease Classes too.: Fever. =",
+        "gene": "Bracket gene: Fever. =",
+    }
 
 
 def _window(vocabulary: Vocabulary, text: str) -> Window:

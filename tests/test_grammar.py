@@ -1,9 +1,10 @@
 import itertools
+import re
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, trainers
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from biomark.decoding.grammar import Grammar
 from biomark.decoding.vocabulary import Vocabulary
@@ -183,3 +184,22 @@ def test_a_tokenizer_that_cannot_spell_every_text_is_refused():
     )
     with pytest.raises(ModelError, match="byte fallback"):
         Vocabulary(tokenizer, 1)
+
+
+def test_blanks_that_a_tokenizer_joins_to_a_line_s_end():
+    """As SmolLM2's does; blanks stand between two mentions, and at the end of a text."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, special_tokens=["</s>"], initial_alphabet=alphabet, show_progress=False, min_frequency=2
+    )
+    tokenizer.train_from_iterator(["\n ", "\n  ", "ab", "ba"] * 9, trainer)
+    assert len(tokenizer.encode("\n ").ids) == 1
+    vocabulary = Vocabulary(tokenizer, 0, added=True)
+    for source in ("ab ba", "  ab", "ab  ", "\n ab", " "):
+        mentions = [Span(found.start(), found.end()) for found in re.finditer("ab|ba", source)]
+        ids = vocabulary.answer(source, mentions)
+        spelled = "".join(vocabulary.symbols[id] or "" for id in ids if id not in (vocabulary.open, vocabulary.close))
+        assert spelled == source
+        assert [ids.count(vocabulary.open), ids.count(vocabulary.close)] == [len(mentions)] * 2

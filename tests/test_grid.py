@@ -183,8 +183,11 @@ def test_a_grid_is_for_tagging_models() -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("pubmedbert-*.toml")), ids=lambda path: path.stem)
 def test_the_papers_grid_has_eighteen_settings(path: Path) -> None:
     settings = load_grid(path)
-    assert len(settings) == 18
-    assert len({str(setting) for setting, _ in settings}) == 18
+    assert len({str(setting) for setting, _ in settings}) == len(settings) == 18
+    assert {tuple(setting) for setting, _ in settings} == {("max_pieces", "batch_windows", "learning_rate")}
+    values = [{setting[key] for setting, _ in settings} for key in settings[0][0]]
+    assert values == [{128, 256, 512}, {16, 32}, {1e-5, 3e-5, 5e-5}]
     for _, recipe in settings:
         assert isinstance(recipe, TaggingRecipe)
-        assert recipe.choose == "loss"
+        assert (recipe.choose, recipe.dropout) == ("loss", 0.1)
+        assert all(name.endswith(":train+devel") for name in recipe.train), "as in the paper, on both"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from biomark import retrieval
+from biomark import prompts, retrieval
 from biomark.chat import ASSISTANT, SYSTEM, USER, Request, Unanswered
 from biomark.chat.templates import plain
 from biomark.embedding import Vectors
@@ -55,6 +55,17 @@ def test_demonstrations_by_mentions_look_at_the_types_that_are_asked_about(monke
         list(recognizer.annotate([Document("d", "Asthma.")], types))
     found = [finder("Aspirin, asthma and ALOX5.") for finder in finders]
     assert found == [["ALOX5"], ["asthma", "ALOX5"], []]
+
+
+def test_the_paper_s_own_prompt_has_no_system_message() -> None:
+    options = PromptOptions(shape="alpaca", parts=("task", "hints"), shots=1, choose="first")
+    pool = [Example("Asthma passes.", (Entity((Span(0, 6),), "disease"),), "p", ("disease",))]
+    chooser = retrieval.chooser("first", pool)
+    shown, answer, asked = Prompter(("disease",), options, chooser).messages("Gout.", "d")
+    assert [m.role for m in (shown, answer, asked)] == ["user", "assistant", "user"]
+    assert answer.content == "<mark>Asthma</mark> passes."
+    assert shown.content == asked.content.replace("Gout.", "Asthma passes.")
+    assert asked.content == prompts.prompt(prompts.instruction("disease"), "Gout.")
 
 
 def test_parts_are_switched_on_one_by_one() -> None:

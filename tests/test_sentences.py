@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from biomark import sentences as module
+from biomark.errors import MissingExtraError, UsageError
 from biomark.formats import read
-from biomark.sentences import split, with_sentences
+from biomark.sentences import split, split_by_spacy, splitter_named, with_sentences
 from biomark.spans import Document, Passage, Span
 
 CASES = [
@@ -199,3 +202,36 @@ def test_wrapped_abstracts_have_the_sentences_that_they_had(corpora: Path, shape
         same += sum(sentence in before for sentence in after)
         total += len(after)
     assert same / total > (0.99 if shape is str else 0.93)
+
+
+# spaCy's sentencizer
+
+
+PIECES = ("Fever. ", "E. coli", " \n\n", "\t", "İ 😀!", "e\u0301? ", "Dr. Li", "\u00a0", "(yes.) ", "...", "α")
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+def test_spacys_sentences_cover_all_text_but_white_space(text: str) -> None:
+    pytest.importorskip("spacy")
+    found = split_by_spacy(text)
+    assert "".join("".join(span.of(text).split()) for span in found) == "".join(text.split())
+    assert all(span.of(text) == span.of(text).strip() != "" for span in found)
+    assert all(first.end <= second.start for first, second in itertools.pairwise(found))
+
+
+def test_spacy_splits_each_passage_and_leaves_what_is_split() -> None:
+    pytest.importorskip("spacy")
+    text = "A title\nFever came. It went!"
+    document = Document("1", text, (Passage(Span(0, 7), "title"), Passage(Span(8, len(text)), "abstract")))
+    found = with_sentences(document, "spacy")
+    assert [span.of(text) for span in found.sentences] == ["A title", "Fever came.", "It went!"]
+    assert with_sentences(found, "biomark") is with_sentences(found, "spacy") is found
+
+
+def test_what_cannot_split_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="sentences is 'nltk'; there are biomark, spacy"):
+        splitter_named("nltk")
+    monkeypatch.setitem(sys.modules, "spacy", None)
+    module._sentencizer.cache_clear()
+    with pytest.raises(MissingExtraError, match=re.escape(".[spacy]")):
+        splitter_named("spacy")

@@ -337,11 +337,19 @@ def test_candidates_of_other_types_are_shown_as_such():
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_request_names_the_types(name):
-    assert "cell" in SHAPES[name].request(TYPES[1:])
+    shape = SHAPES[name]
+    assert "cell" in (shape.request(TYPES[1:]) or shape.question("", TYPES[1:])[0])
     assert SHAPES[name].single == (name in SINGLE)
 
 
 def test_questions_are_those_of_the_papers():
+    (asked,) = SHAPES["alpaca"].question("Fever.", ("disease",))
+    assert asked == (
+        "Below is an instruction that describes a task, paired with an input that provides further context. Write a "
+        "response that appropriately completes the request.\n\n### Instruction:\nGiven a sentence extract disease "
+        "entities from it by highlighting them with <mark> and </mark>. If not present output the same sentence."
+        "\n\n### Input:\nFever.\n\n### Response:"
+    )
     assert SHAPES["span"].question("Fever.", TYPES) == ("### Text\nFever.",)
     assert SHAPES["tanl"].question("Fever.", TYPES) == ("Fever.\n",)
     assert SHAPES["dice"].question("Fever.", TYPES) == ("Passage: Fever.\nOutput:",)
@@ -538,3 +546,18 @@ def test_what_ends_an_answer_is_never_a_part_of_it() -> None:
     assert SHAPES["dice"].stops("It\nPassage: x") == ()
     assert {name for name, shape in SHAPES.items() if shape.one_message} == {"tanl", "dice"}
     assert {name for name, shape in SHAPES.items() if shape.stops("Fever.")} == {"tanl", "dice"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("entity type is disease. entity is asthma [ sep ] gout.", ["asthma", "gout"]),
+        ("entity type is disease . entity is asthma [SEP] gout .", ["asthma", "gout"]),
+        ("entity type is disease. entity is < entity >.", []),
+    ],
+)
+def test_dice_is_read_as_tokenizers_of_words_write_it(answer: str, expected: list[str]) -> None:
+    text = "Asthma, then gout."
+    found = SHAPES["dice"].decode(answer, text, ("disease",))
+    assert [entity.mention(text).lower() for entity in found.entities] == expected
+    assert not found.rejected

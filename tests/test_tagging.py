@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, pre_tokenizers, processors
+from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers.models import BPE
 
 from biomark.entity_types import canonical
@@ -20,22 +20,18 @@ from biomark.formats import read
 from biomark.recognizers.tagging import TaggingRecognizer
 from biomark.spans import Document, Entity, Passage, Span, flat, whole_text
 from biomark.tagging import (
-    CHARACTERS,
-    PIECES_A_WORD,
     TAGS,
     Batch,
     Floats,
-    Frame,
     Window,
-    WordReader,
     collate,
     decode_tags,
     encode_tags,
-    instruction,
     log_softmax,
     read_document,
     viterbi,
 )
+from biomark.words import CHARACTERS, PIECES_A_WORD, Frame, WordReader, instruction
 
 ODD_TEXT = st.text(st.sampled_from("aBé1αİ-(/). \n\t😀ß中\u0301\u2028\x00"), max_size=60)
 
@@ -56,6 +52,91 @@ def test_words_have_exact_offsets(byte_level: Tokenizer, word_pieces: Tokenizer,
         assert "".join(found) == "".join(text.replace("😀", "").split())  # the view has a blank for an emoji
         assert found[:4] == ["TNF", "-", "α", "("]
         assert found[-4:] == ["rose", "in", "cells", "."]
+
+
+# How language models split a text before their vocabulary does: Llama 3 with up to three digits, Qwen with single ones.
+LLAMA_3 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+QWEN = LLAMA_3.replace("{1,3}", "")
+
+
+@pytest.fixture(scope="module")
+def splitters(byte_level: Tokenizer, sentence_pieces: Tokenizer) -> dict[str, Tokenizer]:
+    """Tokenizers of language models' kinds."""
+    found = {"gpt_2": copied(byte_level), "llama_2": copied(sentence_pieces)}
+    for name, pattern in (("llama_3", LLAMA_3), ("qwen", QWEN)):
+        found[name] = copied(byte_level)
+        found[name].pre_tokenizer = pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.Split(Regex(pattern), "isolated"),
+                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+            ]
+        )
+    found["smollm"] = copied(byte_level)
+    found["smollm"].pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    found["gemma"] = copied(sentence_pieces)
+    found["gemma"].normalizer = normalizers.Replace(" ", "▁")
+    found["gemma"].pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    for name, scheme, split in (("mistral", "first", False), ("xlm", "always", True)):
+        found[name] = copied(sentence_pieces)
+        found[name].normalizer = None
+        found[name].pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme, split=split)
+    return found
+
+
+SPLITTERS = ("gpt_2", "llama_2", "llama_3", "qwen", "smollm", "gemma", "mistral", "xlm")
+BORDERS = st.text(
+    st.sampled_from("aBé19αİ-(/).'+€_· \n\r\t\u00a0😀ß½\u0301\u0300\u2028\u2019"), min_size=1, max_size=40
+)
+
+
+@pytest.mark.parametrize("kind", SPLITTERS)
+@given(text=BORDERS)
+@settings(max_examples=80)
+def test_words_are_the_same_for_all_tokenizers(
+    kind: str, splitters: dict[str, Tokenizer], word_pieces: Tokenizer, text: str
+) -> None:
+    (expected,) = WordReader(word_pieces).words(text, [Span(0, len(text))])
+    (found,) = WordReader(splitters[kind]).words(text, [Span(0, len(text))])
+    assert found.starts.tolist() == expected.starts.tolist()
+    assert found.ends.tolist() == expected.ends.tolist()
+
+
+@pytest.mark.parametrize("kind", SPLITTERS)
+def test_pieces_are_those_that_the_model_knows(kind: str, splitters: dict[str, Tokenizer]) -> None:
+    """White space is single blanks, which go with the words behind them; the first word of a text has one as well."""
+    tokenizer = splitters[kind]
+    text = "two patients: β blockers\n\n (5 HT  and\tIL6) . 12 days 😀 of fever\r\n3 two e\u0301 patients"
+    plain = "two patients: beta blockers (5 HT and IL6) . 12 days of fever 3 two e patients"
+    (words,) = WordReader(tokenizer).words(text, [Span(0, len(text))])
+    written = plain if kind in ("llama_2", "mistral", "xlm") else f" {plain}"  # these put a blank there themselves
+    assert words.pieces.tolist() == tokenizer.encode(written, add_special_tokens=False).ids
+    first = [tokenizer.id_to_token(int(words.pieces[place])) for place in words.first]
+    assert not {"Ġ", "▁"}.intersection(first)
+
+
+def test_a_word_in_the_middle_of_a_text_is_read_as_at_its_beginning(splitters: dict[str, Tokenizer]) -> None:
+    for tokenizer in splitters.values():
+        reader = WordReader(tokenizer)
+        texts = ("fever", "No fever", "No\nfever", "No\t\t fever", "😀fever")
+        read_ = [reader.words(text, [Span(0, len(text))])[0] for text in texts]
+        assert len({tuple(words.pieces[words.first[-1] : words.last[-1]]) for words in read_}) == 1
+
+
+def test_a_reader_leaves_its_tokenizer_as_it_splits(byte_level: Tokenizer) -> None:
+    """It is saved beside a model, and read again by a reader that must split in the same way."""
+    tokenizer = copied(byte_level)
+    before = tokenizer.to_str()
+    reader = WordReader(tokenizer, wording="vaner")
+    text = "No fever (IL2)."
+    reader.words(text, [Span(0, len(text))])
+    assert tokenizer.to_str() == before
+    asked = "If any Cell line entity is mentioned in the input, extract it. ##input:"
+    assert list(reader.frame("cell_line").before[1:]) == tokenizer.encode(asked, add_special_tokens=False).ids
 
 
 @pytest.mark.parametrize("kind", ["word_pieces", "byte_level", "sentence_pieces"])
@@ -239,7 +320,7 @@ def test_frames_are_what_the_tokenizer_says(sentence_pieces: Tokenizer, byte_lev
     reader = WordReader(llama)
     assert reader.frame() == Frame((begin,), ())
     asked = reader.frame("gene", "bc2gm")
-    assert llama.decode(list(asked.before[1:])) == instruction("gene", "bc2gm")
+    assert llama.decode(list(asked.before[1:])) == instruction("gene", "bc2gm").rstrip()
     assert WordReader(Tokenizer(BPE())).frame() == Frame()
     assert WordReader(copied(byte_level)).frame() == Frame((0,), (2,))
     batch = collate([w for t in ("IL2 rose.", "No.") for w in windows_of(reader, t, asked)])
@@ -293,7 +374,7 @@ def test_a_run_that_ends_early_does_not_compute_what_is_waiting(
 
 def test_a_recognizer_asks_once_a_type(word_pieces: Tokenizer) -> None:
     """A network that marks every word which the instruction names finds each type where it is asked for it."""
-    reader = WordReader(word_pieces, instructions=True)
+    reader = WordReader(word_pieces, wording="biomark")
 
     def forward(batch: Batch) -> Floats:
         rows = batch.first_piece // batch.input_ids.shape[1]

@@ -18,9 +18,10 @@ from biomark import formats, machine, models
 from biomark.errors import ModelError, UsageError
 from biomark.recognizers.tagging import CARD, WEIGHTS, TaggingRecognizer, load_onnx
 from biomark.spans import Document, Entity, Passage, Span
-from biomark.tagging import WordReader, collate, read_document
+from biomark.tagging import collate, read_document
 from biomark.training.augmentation import recased
 from biomark.training.recipe import TaggingRecipe, load_recipe
+from biomark.words import WordReader
 from conftest import Outcome
 from toy_corpus import CHEMICALS, DISEASES, documents
 
@@ -28,7 +29,7 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from biomark.training import tagging as trainer  # noqa: E402
-from biomark.training.examples import Example, Examples, has_mention  # noqa: E402
+from biomark.training.examples import LENGTH_STEP, Example, Examples, has_mention  # noqa: E402
 from biomark.training.export import export  # noqa: E402
 from biomark.training.network import make_network  # noqa: E402
 from biomark.training.scoring import read_devel, strict_scores  # noqa: E402
@@ -314,6 +315,15 @@ def test_an_epoch_reads_a_share_of_the_windows_without_mentions(recipe: TaggingR
     assert 200 < counts[0][1] < 400
 
 
+def test_a_batch_may_hold_so_many_windows_whatever_their_length(recipe: TaggingRecipe) -> None:
+    _, tokenizer = make_network(recipe)
+    batches = Examples(replace(recipe, batch_windows=3), WordReader(tokenizer), fail).epoch(0)
+    sizes = Counter(map(len, batches))
+    lengths = {-(-example.window.length // LENGTH_STEP) for batch in batches for example in batch}
+    assert max(sizes) == 3
+    assert sum(sizes[size] for size in (1, 2)) <= len(lengths), "only the last one of each length is smaller"
+
+
 def test_a_batchs_loss_is_the_mean_of_its_words(recipe: TaggingRecipe, tmp_path: Path) -> None:
     network, tokenizer = make_network(replace(recipe, dropout=0.0, masked_words=0.0))
     plan = replace(recipe, masked_words=0.0)
@@ -411,7 +421,7 @@ def test_corpora_with_other_guidelines_do_not_blur_each_other(
         assert other not in mentions
     with pytest.raises(UsageError, match="unknown guideline 'none'; choose from whole-train, heads-train"):
         models.load(f"{tmp_path / 'fp32'}@none")
-    with pytest.raises(UsageError, match="only an exported tagging model can follow a guideline by name"):
+    with pytest.raises(UsageError, match="follows a guideline by name once it is exported"):
         models.load(f"{folder}@whole-train")
     (folder / "guidelines.json").rename(tmp_path / "guidelines.json")
     with pytest.raises(ModelError, match=r"guidelines\.json is missing"):

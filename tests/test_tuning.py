@@ -9,19 +9,22 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from biomark import formats, prompts
 from biomark import models as library
 from biomark.errors import MissingExtraError, ModelError, UsageError
+from biomark.marks import Aligned
 from biomark.prompts import Demonstration
-from biomark.spans import Document, Entity, Span
-from biomark.training.recipe import GenerativeRecipe, TaggingRecipe, check, check_splits, check_tagging, load_recipe
+from biomark.spans import Document, Entity, Rejected, Span
+from biomark.training.checks import check, check_splits, check_tagging
+from biomark.training.recipe import GenerativeRecipe, TaggingRecipe, load_recipe
 from conftest import HANG, ROOT, Outcome
 from toy_corpus import CHEMICALS, CLAUSES, DISEASES, documents
 
@@ -30,6 +33,7 @@ transformers = pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
 from biomark.decoding.vocabulary import Vocabulary  # noqa: E402
+from biomark.recognizers.generative import GenerativeRecognizer, Window  # noqa: E402
 from biomark.training import causal, generative, merging, runs, scoring  # noqa: E402
 from biomark.training.answers import AnswerTrainer, Rows, answer_loss  # noqa: E402
 from biomark.training.export import export_generative  # noqa: E402
@@ -278,7 +282,7 @@ def test_each_method_tunes_its_own_part_and_comes_back(home: Path, recipe: Gener
 def test_a_model_overfits_a_few_demonstrations(home: Path, recipe: GenerativeRecipe, tmp_path: Path) -> None:
     gold = documents("disease", DISEASES, 5, 5)
     formats.write(gold, tmp_path / "gold.pubtator")
-    made = prompts.write(prompts.demonstrations(gold, ["disease"], form="short"), tmp_path / "demos.json")
+    made = prompts.write(prompts.demonstrations(gold, ["disease"], prompts.Style("short")), tmp_path / "demos.json")
     assert made["with"] >= 8
     few = replace(
         recipe,
@@ -298,6 +302,95 @@ def test_a_model_overfits_a_few_demonstrations(home: Path, recipe: GenerativeRec
     ]
     (row,) = json.loads((tmp_path / "run" / "scores.json").read_text())
     assert row["scores"][str(tmp_path / "gold.pubtator")]["f1"] == 1.0
+
+
+@pytest.mark.parametrize("shape", ["tanl", "dice"])
+def test_a_model_learns_to_answer_in_another_shape(
+    home: Path, recipe: GenerativeRecipe, tmp_path: Path, shape: str
+) -> None:
+    gold = documents("disease", DISEASES, 2, 5)
+    formats.write(gold, tmp_path / "gold.pubtator")
+    style = prompts.Style("short", shape, guideline_text={"disease": "Any."})
+    prompts.write(prompts.demonstrations(gold, ["disease"], style), tmp_path / "demos.json")
+    few = replace(
+        recipe,
+        train=(str(tmp_path / "demos.json"),),
+        devel=(str(tmp_path / "gold.pubtator"),),
+        types=("disease",),
+        shape=shape,
+        guideline_text={"disease": "Any."},
+        epochs=120,
+        save_steps=120,
+        learning_rate=1e-2,
+        devel_sentences=0,
+    )
+    train(few, tmp_path / "run")
+    (row,) = json.loads((tmp_path / "run" / "scores.json").read_text())
+    assert row["scores"][str(tmp_path / "gold.pubtator")]["f1"] == 1.0
+    loaded = library.load(str(tmp_path / "run"))  # asks as the run's recipe has it, whatever the decoding
+    found = [[(e.extent, e.type) for e in a.document.entities] for a in loaded.annotate(gold)]
+    assert found == [[(e.extent, e.type) for e in document.entities] for document in gold]
+    with pytest.raises(UsageError, match=f"answers in the shape {shape}, not in marks"):
+        library.load(str(tmp_path / "run"), library.Asking(drafter="default"))
+
+
+def test_the_users_own_sentence_is_learnt_saved_and_asked_with(
+    home: Path, recipe: GenerativeRecipe, tmp_path: Path
+) -> None:
+    recipe = replace(recipe, examples=2, epochs=1, guideline_text={"disease": "Classes too."})
+    made = {d.instruction for name in recipe.train for d in generative.demonstrations(name, recipe, fail)}
+    assert made == {"Mark disease Classes too.", "Mark chemical"}
+    train(recipe, tmp_path / "run")
+    _, vocabulary, saved = causal.load_trained(tmp_path / "run")
+    assert saved == recipe
+    asked: list[str] = []
+    recognizer = library.load(str(tmp_path / "run"))
+    assert isinstance(recognizer, GenerativeRecognizer)
+    answer = recognizer.answering.answer
+
+    def spy(windows: Sequence[Window]) -> list[Aligned | None]:
+        asked.extend(vocabulary.text(window.prompt) for window in windows)
+        return answer(windows)
+
+    recognizer.answering.answer = spy  # type: ignore[method-assign]
+    list(recognizer.annotate([Document("1", "No fever.")]))
+    assert sorted(asked) == ["Mark chemical: No fever. =", "Mark disease Classes too.: No fever. ="]
+
+
+def test_demonstrations_with_another_instruction_are_told(recipe: GenerativeRecipe, home: Path, tmp_path: Path) -> None:
+    gold = documents("disease", DISEASES, 3, 5)
+    file = str(tmp_path / "demos.json")
+    recipe = replace(recipe, train=(file,), devel=("ncbi_disease:devel",), types=("disease",))
+    _, vocabulary = causal.prepare_model(recipe)
+    prompts.write(prompts.demonstrations(gold, ["disease"], recipe.style), Path(file))
+    generative.read_data(recipe, vocabulary, fail)
+    prompts.write(prompts.demonstrations(gold, ["disease"], prompts.Style("short", guideline_text="All.")), Path(file))
+    told: list[Rejected] = []
+    data = generative.read_data(recipe, vocabulary, told.append)
+    assert len(data.examples) == data.train[file]["demonstrations"] > 0  # learnt all the same
+    (one,) = told
+    assert one.source == file
+    assert "'Mark disease All.'" in one.reason
+    with pytest.raises(UsageError, match="an instruction that the recipe does not ask with, such as 'Mark disease All"):
+        generative.read_data(replace(recipe, shape="tanl"), vocabulary, fail)
+    wrong = [replace(d, instruction="Bracket disease") for d in prompts.read(Path(file))]
+    prompts.write([*wrong, replace(wrong[0], output=wrong[0].input)], Path(file))
+    told.clear()
+    data = generative.read_data(replace(recipe, shape="tanl"), vocabulary, told.append)
+    assert len(data.examples) == 1  # marks are no answer of this shape
+    assert len(told) == len(wrong)
+
+
+def test_development_sentences_are_split_as_the_recipe_has_it(tmp_path: Path) -> None:
+    pytest.importorskip("spacy")
+    formats.write(
+        [Document("1", "Fever (see Fig. 3).", entities=(Entity((Span(0, 5),), "disease"),))], tmp_path / "a.jsonl"
+    )
+    for split_by, expected in (("biomark", 1), ("spacy", 2)):
+        (found,) = scoring.read_devel(
+            [str(tmp_path / "a.jsonl")], ["disease"], sentences=9, split_by=split_by, reject=fail
+        )
+        assert len(found.documents) == expected
 
 
 # Scores and resumption
@@ -523,6 +616,62 @@ def test_models_are_shown_merged_and_loaded(
         causal.load_trained(tmp_path / "runs" / "mine")
 
 
+@pytest.mark.parametrize("method", ["lora", "llama-adapter"])
+def test_an_exported_adapter_is_small(
+    recipe: GenerativeRecipe, tmp_path: Path, biomark: Callable[..., Outcome], method: str
+) -> None:
+    marks = "tokens" if method == "lora" else "text"
+    run, folder = train(replace(recipe, method=method, marks=marks, epochs=1), tmp_path / "run"), tmp_path / "small"
+    done = biomark("export", run, "-o", folder)
+    assert done.status == 0, done
+    whole, weights = (load_file(path / causal.ADAPTER_WEIGHTS) for path in (run, folder))
+    assert {value.dtype for value in weights.values()} == {torch.bfloat16}
+    assert weights.keys() == whole.keys()
+    assert all(torch.allclose(value.float(), whole[name], rtol=2**-8) for name, value in weights.items())
+    rows = [tuple(value.shape) for name, value in weights.items() if "trainable_tokens" in name]
+    assert rows == ([(2, 64)] * 2 if method == "lora" else [])  # of the embedding, and of the head
+    assert json.loads((folder / causal.ADAPTER).read_text())["base_model_name_or_path"] == recipe.model
+    size = round((folder / causal.ADAPTER_WEIGHTS).stat().st_size / 1e6, 1)
+    assert done.err == f"{folder}: {size} MB of weights\n"
+    assert library.describe(str(folder)) == {**library.describe(str(run)), "folder": str(folder), "megabytes": size}
+    loaded, vocabulary, _ = causal.load_trained(folder)
+    before, same, _ = causal.load_trained(run)
+    assert vocabulary.full.to_str() == same.full.to_str()
+    ids = torch.tensor([vocabulary.prompt("Mark disease: No fever was seen. =")])
+    with torch.inference_mode():
+        assert torch.allclose(loaded(ids).logits, before(ids).logits, atol=0.02)
+    (folder / causal.ADAPTER_WEIGHTS).unlink()
+    refused = biomark("export", folder, "-o", tmp_path / "again")
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert "adapter_model.safetensors is missing" in refused.err
+
+
+def test_an_exported_adapter_answers_as_before(home: Path, recipe: GenerativeRecipe, tmp_path: Path) -> None:
+    """On a base that is sure of its answers, and whose head is its embedding."""
+    gold = documents("disease", DISEASES, 5, 5)
+    formats.write(gold, tmp_path / "gold.pubtator")
+    sure = replace(
+        recipe,
+        model=str(home / "qwen3"),
+        train=(str(tmp_path / "gold.pubtator"),),
+        devel=(str(tmp_path / "gold.pubtator"),),
+        types=("disease",),
+        marks="tokens",
+        epochs=60,
+        save_steps=60,
+        learning_rate=1e-2,
+    )
+    train(sure, tmp_path / "base")
+    tuned = replace(sure, model=str(tmp_path / "base"), method="lora", epochs=4, save_steps=0, learning_rate=1e-3)
+    folders = (train(tuned, tmp_path / "run"), export_generative(tmp_path / "run", tmp_path / "small"))
+    assert {value.ndim for value in load_file(tmp_path / "small" / causal.ADAPTER_WEIGHTS).values()} == {2}
+    answers = [[a.document.entities for a in library.load(str(folder)).annotate(gold)] for folder in folders]
+    found = [[[entity.extent for entity in entities] for entities in documents] for documents in answers]
+    assert found[0] == found[1] == [[entity.extent for entity in document.entities] for document in gold]
+    scores = [[entity.score or 0 for entities in documents for entity in entities] for documents in answers]
+    assert scores[0] == pytest.approx(scores[1], abs=0.02)
+
+
 def test_a_tuned_model_is_a_base_for_the_next_one(recipe: GenerativeRecipe, whole: Path, tmp_path: Path) -> None:
     export_generative(whole, tmp_path / "small")
     ids = torch.tensor([[5, 6, 7, 8]])
@@ -550,12 +699,18 @@ ORPHAN = {"train": ("ncbi_disease:train",), "types": ("gene",)}
     ("change", "message"),
     [
         ({"prompt": "long"}, "prompt is 'long'; there are alpaca, short"),
+        ({"shape": "json"}, "shape is 'json'; there are mark, tanl, dice"),
+        ({"shape": "dice", "marks": "tokens"}, 'marks = "tokens" is for shape mark, not for dice'),
+        ({"sentences": "nltk"}, "sentences is 'nltk'; there are biomark, spacy"),
+        ({"guideline_text": {"gene": "All."}}, "guideline text for gene, which is none of disease, chemical"),
+        ({"guideline_text": {"gene": "All."}, "types": ()}, "guideline text for gene, which is none of disease"),
         ({"marks": "both"}, "marks is 'both'; there are text, tokens"),
         ({"weights": "int8"}, "weights is 'int8'; there are float32, bfloat16"),
         ({"prompt_attention": "none"}, "prompt_attention is 'none'"),
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"rank": 0}, "rank must be at least 1"),
         ({"warmup": 1.0}, "warmup is a share"),
+        ({"without_mentions": 1.5}, "without_mentions is a share, from 0 to 1"),
         ({"learning_rate": 0.0}, "learning_rate must be above 0"),
         ({"negatives": 10, "method": "lora"}, "negatives is for method full"),
         ({"method": "qlora", "fsdp": True}, "fsdp is for the methods full and lora"),
@@ -682,6 +837,25 @@ def test_demonstrations_that_are_too_long_are_rejected_not_cut(recipe: Generativ
         generative.read_data(replace(recipe, row_tokens=2), vocabulary, rejected.append)
 
 
+@pytest.mark.parametrize("shape", prompts.TUNED)
+@pytest.mark.parametrize(("share", "left"), [(1.0, 21), (0.5, 10), (0.0, 0)])
+def test_a_share_of_the_demonstrations_without_mentions_is_learnt_from(
+    recipe: GenerativeRecipe, shape: str, share: float, left: int
+) -> None:
+    texts = [Document(str(n), f"Fever {n} came.") for n in range(63)]
+    fever = (Entity((Span(0, 5),), "disease"),)
+    annotated = [replace(d, entities=fever) if n % 3 else d for n, d in enumerate(texts)]
+    made = list(prompts.demonstrations(annotated, ["disease"], prompts.Style("short", shape)))
+    assert len(made) == 63
+    changed = replace(recipe, without_mentions=share)
+    found = generative.chosen(made, changed)
+    assert len({d.input for d in found}) == len(found) == 42 + left
+    assert sum(d.document_id in {str(n) for n in range(0, 63, 3)} for d in found) == left
+    assert generative.chosen(made, changed) == found != generative.chosen(made, replace(changed, seed=2))
+    assert found == [d for d in generative.chosen(made, recipe) if d in found]
+    assert generative.chosen(made, replace(changed, examples=5)) == found[:5]
+
+
 # Recipes
 
 
@@ -697,7 +871,31 @@ def test_recipes_are_sound(path: Path) -> None:
     check(recipe)
     for name in recipe.train:
         for made in generative.with_types(recipe).types:
-            assert prompts.instruction(made, guidelines=recipe.guidelines, form=recipe.prompt), name
+            assert prompts.instruction(made, recipe.style), name
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('guideline_text = "Classes too."', "Classes too."),
+        ('guideline_text = { disease = "Classes too." }', {"disease": "Classes too."}),
+        ("guideline_text = 7", None),
+        ("guideline_text = { disease = 7 }", None),
+    ],
+)
+def test_a_recipe_has_one_guideline_text_or_one_for_each_type(tmp_path: Path, line: str, expected: object) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(f'name = "a"\nmodel = "b"\ntrain = []\ndevel = []\n{line}\n')
+    if expected is None:
+        with pytest.raises(UsageError, match=r"guideline_text = .* is not of the type"):
+            load_recipe(path)
+        return
+    recipe = load_recipe(path, ["shape=tanl"])
+    assert isinstance(recipe, GenerativeRecipe)
+    assert (recipe.guideline_text, recipe.style.shape) == (expected, "tanl")
+    again = load_recipe(path, ["guideline_text=Mark a = b."])
+    assert isinstance(again, GenerativeRecipe)
+    assert again.guideline_text == "Mark a = b."
 
 
 def test_tagging_recipes_may_not_see_test_splits_either() -> None:

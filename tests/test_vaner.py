@@ -21,9 +21,13 @@ from biomark import formats, models
 from biomark.errors import ModelError, UsageError
 from biomark.knowledge.building import build
 from biomark.knowledge.sources import open_source
+from biomark.recognizers.tagging import TaggingRecognizer
 from biomark.spans import Document, Entity, Passage, Span
-from biomark.tagging import BEGIN, OUTSIDE, WordReader, collate, decode_tags, instruction, read_document
-from biomark.training.recipe import TaggingRecipe, check_tagging, load_recipe, saved_recipe
+from biomark.tagging import BEGIN, OUTSIDE, Batch, collate, decode_tags, read_document
+from biomark.training.checks import check_tagging
+from biomark.training.recipe import TaggingRecipe, load_recipe, saved_recipe
+from biomark.training.scoring import read_devel
+from biomark.words import WordReader, instruction
 from conftest import Outcome
 
 torch = pytest.importorskip("torch")
@@ -31,7 +35,7 @@ transformers = pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
 from biomark.training import tagging as trainer  # noqa: E402
-from biomark.training.augmentation import Listed, Pools, as_list, mentions_of, read_pools, swapped  # noqa: E402
+from biomark.training.augmentation import SEPARATORS, Listed, Pools, as_list, mentions_of, read_pools, swapped  # noqa: E402
 from biomark.training.examples import UNLABELLED, Example, Examples, LeftOut, list_passage, read_passages  # noqa: E402
 from biomark.training.export import export  # noqa: E402
 from biomark.training.merging import merge  # noqa: E402
@@ -166,7 +170,7 @@ def logits_of(network: Network, reader: WordReader, texts: list[str]) -> np.ndar
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_word_sees_every_other_one(home: Path, recipe: TaggingRecipe, name: str) -> None:
     network, tokenizer = make_network(replace(recipe, encoder=str(home / name)))
-    reader = WordReader(tokenizer, instructions=True)
+    reader = WordReader(tokenizer, wording="biomark")
     words = "fever and cough returned after two days".split()
     before = logits_of(network, reader, [" ".join(words)])
     for place in range(len(words)):
@@ -183,10 +187,43 @@ def test_every_word_sees_every_other_one(home: Path, recipe: TaggingRecipe, name
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_padding_changes_no_logit(home: Path, recipe: TaggingRecipe, name: str) -> None:
     network, tokenizer = make_network(replace(recipe, encoder=str(home / name)))
-    reader = WordReader(tokenizer, instructions=True)
+    reader = WordReader(tokenizer, wording="biomark")
     texts = ["No fever", "Fever and cough returned after two days " * 3, "Aspirin helped"]
     alone = np.concatenate([logits_of(network, reader, [text]) for text in texts])
     assert np.abs(alone - logits_of(network, reader, texts)).max() < 1e-5
+
+
+def test_a_mask_may_be_kept_to_compare(home: Path, recipe: TaggingRecipe, tmp_path: Path) -> None:
+    causal = replace(recipe, mask="causal", epochs=1)
+    network, tokenizer = make_network(causal)
+    reader = WordReader(tokenizer, wording="biomark")
+    texts = ["fever and cough returned", "fever and cough aspirin"]
+    one, other = (logits_of(network, reader, [text]) for text in texts)
+    assert np.abs(one - other)[:-1].max() == 0
+    assert np.abs(one - other)[-1].max() > 0
+    # As the model is trained, so it is read.
+    for method in ("full", "lora"):
+        folder = train(replace(causal, method=method), tmp_path / method)
+        network, reader, _ = trainer.load_trained(folder)
+        one, other = (logits_of(network, reader, [text]) for text in texts)
+        assert np.abs(one - other)[:-1].max() == 0
+    with pytest.raises(ModelError, match="BertModel has no causal mask to keep; leave out mask"):
+        make_network(replace(causal, encoder=str(home / "bert")))
+
+
+def test_adapters_may_sit_on_some_layers_alone(home: Path, recipe: TaggingRecipe, tmp_path: Path) -> None:
+    some = replace(recipe, method="lora", lora_modules=("q_proj", "v_proj"), rank=12, epochs=1)
+    network, _ = make_network(some)
+    names = [name for name in network.tuned() if "lora_" in name]
+    assert names
+    assert all(re.search(r"\.[qv]_proj\.lora_[AB]\.", name) for name in names)
+    rows = {shape[0] for name, value in network.tuned().items() if "lora_A" in name for shape in [value.shape]}
+    assert rows == {12}
+    folder = train(some, tmp_path / "run")
+    assert saved_recipe(folder) == some
+    assert set(trainer.load_trained(folder)[0].tuned()) == set(network.tuned())
+    with pytest.raises(ModelError, match="the adapter does not fit LlamaModel"):
+        make_network(replace(some, lora_modules=("q_lin",)))
 
 
 def test_a_model_that_keeps_its_mask_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,11 +263,74 @@ def test_a_language_model_learns_to_tag_what_it_is_asked_for(
         assert {entity["type"].lower() for row in rows for entity in row["entities"]} <= {types}
 
 
+def heard_by(recognizer: TaggingRecognizer, document: Document) -> set[tuple[int, ...]]:
+    """The pieces before the words of each window that a recognizer reads of a document, asked for diseases."""
+    heard: set[tuple[int, ...]] = set()
+    forward = recognizer._forward
+
+    def listen(batch: Batch) -> np.ndarray:
+        for ids, row in zip(batch.input_ids, batch.word_of_piece, strict=True):
+            heard.add(tuple(ids[: np.flatnonzero(row)[0]].tolist()))
+        return forward(batch)
+
+    recognizer._forward = listen
+    list(recognizer.annotate([document], ["disease"]))
+    return heard
+
+
+@pytest.mark.parametrize("wording", ["biomark", "vaner"])
+def test_a_run_is_asked_as_it_was_trained(
+    home: Path, recipe: TaggingRecipe, tmp_path: Path, wording: str, biomark: Callable[..., Outcome]
+) -> None:
+    plan = replace(recipe, encoder=str(home / "bert"), wording=wording, corpus_name=0.5, epochs=1)
+    folder = train(plan, tmp_path / "run")
+    small = export(folder, tmp_path / "small", int8=False)
+    asked = {
+        "biomark": "Tag every mention of a disease in the {}sentence:",
+        "vaner": "If any Disease entity is mentioned in the {}input, extract it. ##input:",
+    }[wording]
+    for model in (folder, small):
+        for name in ("", "disease"):
+            recognizer = models.load(f"{model}@{name}" if name else str(model))
+            tokenizer = recognizer._reader.tokenizer
+            said = tokenizer.encode(asked.format(f"{name} " if name else ""), add_special_tokens=False).ids
+            assert heard_by(recognizer, documents()[0]) == {(tokenizer.token_to_id("[CLS]"), *said)}
+        with pytest.raises(UsageError, match="unknown guideline 'ncbi'; choose from disease, chemical"):
+            models.load(f"{model}@ncbi")
+    shown = biomark("annotate", home / "disease.pubtator", "--model", f"{folder}@disease", "--to", "jsonl")
+    assert shown.status == 0, shown
+    # One that was trained without names (adapt) knows none, and a run of before is asked as it was.
+    adapted = train(replace(plan, corpus_name=0.0), tmp_path / "adapted")
+    with pytest.raises(UsageError, match="unknown guideline 'disease'; this model follows none by name"):
+        models.load(f"{adapted}@disease")
+    saved = json.loads((folder / "recipe.json").read_text())
+    for setting in ("wording", "mask", "lora_modules", "dbr", "dbr_others", "epoch_steps"):
+        del saved[setting]
+    (folder / "recipe.json").write_text(json.dumps(saved))
+    assert trainer.load_trained(folder)[1].wording == "biomark"
+    card = json.loads((small / "model.json").read_text())
+    (small / "model.json").write_text(json.dumps({k: v for k, v in card.items() if k not in ("wording", "corpora")}))
+    assert models.load(str(small))._reader.wording == "biomark"
+
+
+def test_development_splits_are_read_under_their_names_where_training_names_all(
+    home: Path, recipe: TaggingRecipe
+) -> None:
+    tokenizer = make_network(recipe)[1]
+    reader = WordReader(tokenizer, wording="biomark")
+    devel = read_devel(recipe.devel, recipe.types, reject=fail)
+    for share, named in ((1.0, True), (0.5, False), (0.0, False)):
+        batches = Examples.of(devel, replace(recipe, corpus_name=share), reader)
+        for split, its in zip(("disease", "chemical"), batches, strict=True):
+            frames = {example.window.frame for batch in its for example in batch}
+            assert frames == {reader.frame(split, split if named else "")}
+
+
 def test_long_sentences_are_read_in_windows_that_leave_room_for_the_instruction(
     home: Path, recipe: TaggingRecipe
 ) -> None:
     network, tokenizer = make_network(recipe)
-    reader = WordReader(tokenizer, instructions=True)
+    reader = WordReader(tokenizer, wording="biomark")
     lengths = []
     forward = network.forward
     network.forward = lambda *batch: lengths.append((len(batch[1]), batch[1].sum(dim=1).max())) or forward(*batch)  # type: ignore[func-returns-value]
@@ -361,10 +461,9 @@ def test_a_list_is_labelled_for_the_types_of_its_names(word_pieces: Tokenizer, s
     names = pools().draw("disease", 6, chance)
     names += [Listed("ABC", frozenset({"disease", "gene"})), Listed("cough", frozenset({"disease"}), DISEASE_ALONE)]
     types = ("disease", "chemical", "gene")
-    state = chance.getstate()
-    passage = list_passage(names, types, WordReader(word_pieces), chance)
-    chance.setstate(state)
-    text, spans = as_list(names, chance)
+    separator = chance.choice(SEPARATORS)
+    passage = list_passage(names, types, WordReader(word_pieces), separator)
+    text, spans = as_list(names, separator)
     assert [span.of(text) for span in spans] == [name.text for name in names]
     unknown = (passage.tags == UNLABELLED).any(axis=1)
     ((begin,), (end,)) = passage.words.starts[unknown], passage.words.ends[unknown]
@@ -393,7 +492,7 @@ def test_each_sentence_gets_a_list_more(home: Path, recipe: TaggingRecipe, asked
     encoder = str(home / ("llama" if asked else "bert"))
     plan = replace(recipe, encoder=encoder, instruction=asked, corpus_name=1.0 if asked else 0.0, max_pieces=250)
     more = replace(plan, knowledge=str(home / "terms.db"), dbr_terms=10, dbr_mentions=2)
-    reader = WordReader(make_network(plan)[1], instructions=asked)
+    reader = WordReader(make_network(plan)[1], wording="biomark" if asked else "")
 
     def epoch(recipe: TaggingRecipe, number: int = 0) -> list[Example]:
         return [example for batch in Examples(recipe, reader, fail).epoch(number) for example in batch]
@@ -420,6 +519,48 @@ def test_each_sentence_gets_a_list_more(home: Path, recipe: TaggingRecipe, asked
     assert again != Counter(key_of(example) for example in epoch(more, 1))
 
 
+@pytest.mark.parametrize("asked", [True, False])
+def test_each_sentence_gets_a_list_of_names_near_it(home: Path, recipe: TaggingRecipe, asked: bool) -> None:
+    encoder = str(home / ("qwen3" if asked else "bert"))
+    plan = replace(recipe, encoder=encoder, instruction=asked, corpus_name=1.0 if asked else 0.0, max_pieces=250)
+    more = replace(plan, knowledge=str(home / "terms.db"), dbr="near", dbr_terms=6, dbr_others=3)
+    reader = WordReader(make_network(plan)[1], wording="biomark" if asked else "")
+
+    def epoch(recipe: TaggingRecipe, number: int = 0) -> list[Example]:
+        return [example for batch in Examples(recipe, reader, fail).epoch(number) for example in batch]
+
+    before = Counter(key_of(example) for example in epoch(plan))
+    made = epoch(more)
+    lists = [example for example in made if not before[key_of(example)]]
+    assert len(made) == before.total() + 12
+    assert len(lists) == 12
+    if asked:  # a list names no corpus
+        frames = Counter(example.window.frame for example in lists)
+        assert frames == {reader.frame("disease", ""): 6, reader.frame("chemical", ""): 6}
+        # The mentions of a sentence are in its list, and labelled.
+        pieces = [[reader.tokenizer.id_to_token(int(id)) for id in e.window.words.pieces] for e in lists]
+        texts = ["".join(some).replace("Ġ", " ") for some in pieces]
+        for name in ("Marfan syndrome", "zileuton", "5-HT"):
+            assert any(f" {name}" in f" {text}" for text in texts)
+    assert all((example.labels == BEGIN).any() for example in lists)
+    assert Counter(map(key_of, epoch(more))) == Counter(map(key_of, made))
+    assert Counter(map(key_of, epoch(more, 1))) != Counter(map(key_of, made))
+
+
+def test_an_epoch_may_have_a_fixed_number_of_steps(home: Path, recipe: TaggingRecipe) -> None:
+    reader = WordReader(make_network(recipe)[1], wording="biomark")
+    more = replace(recipe, knowledge=str(home / "terms.db"), dbr="near", dbr_terms=6)
+    for plan in (recipe, more):
+        whole = Examples(plan, reader, fail).epoch(0)
+        for steps in (1, len(whole), 2 * len(whole) + 1):
+            examples = Examples(replace(plan, epoch_steps=steps), reader, fail)
+            found = [[key_of(example) for example in batch] for batch in examples.epoch(0)]
+            assert len(found) == steps
+            assert found[: len(whole)] == [[key_of(example) for example in batch] for batch in whole][:steps]
+            assert found == [[key_of(example) for example in batch] for batch in examples.epoch(0)]
+    assert len(Examples(recipe, reader, fail).epoch(0)) < len(Examples(more, reader, fail).epoch(0))
+
+
 def key_of(example: Example) -> tuple[object, ...]:
     return (example.window.frame, example.window.words.pieces.tobytes(), example.labels.tobytes())
 
@@ -432,7 +573,7 @@ def test_mentions_of_a_corpus_speak_of_its_types_alone() -> None:
 
 def test_swapping_changes_the_share_of_documents_that_the_recipe_says(home: Path, recipe: TaggingRecipe) -> None:
     more = replace(recipe, knowledge=str(home / "terms.db"))
-    reader = WordReader(make_network(recipe)[1], instructions=True)
+    reader = WordReader(make_network(recipe)[1], wording="biomark")
 
     def texts(swap: float) -> Counter[bytes]:
         epochs = range(1 if swap in (0, 1) else 30)
@@ -458,7 +599,7 @@ def test_what_splits_to_leave_out_share_is_not_learnt_from(home: Path, recipe: T
     formats.write([Document("scored", shared)], tmp_path / "test.jsonl")
     names = (str(tmp_path / "train.jsonl"),) * 2
     more = replace(recipe, train=names, types=("disease",), leave_out=(str(tmp_path / "test.jsonl"),))
-    reader = WordReader(make_network(recipe)[1], instructions=True)
+    reader = WordReader(make_network(recipe)[1], wording="biomark")
     lines: list[str] = []
     examples = Examples(more, reader, fail, lines.append)
     assert examples.left_out == {names[0]: LeftOut(3, ("copy",), 1)}
@@ -562,6 +703,12 @@ def test_equal_mentions_get_equal_names_and_abbreviations_stay() -> None:
         ({"max_pieces": 300}, "max_pieces is 300, but the encoder reads 256"),
         ({"types": ("disease", "gene")}, "no corpus in train annotates gene"),
         ({"dbr_terms": -1}, "dbr_terms must be at least 0"),
+        ({"wording": "polite"}, "wording is 'polite'; there are biomark, vaner"),
+        ({"mask": "half"}, "mask is 'half'; there are full, causal"),
+        ({"dbr": "far"}, "dbr is 'far'; there are random, near"),
+        ({"dbr": "near", "dbr_others": 5}, "take names from a store; say knowledge = PATH"),
+        ({"dbr": "near", "dbr_mentions": 5}, 'dbr_mentions is for dbr = "random"'),
+        ({"dbr_others": 5, "knowledge": "x"}, 'dbr_others is for dbr = "near"'),
     ],
 )
 def test_recipes_that_cannot_work_are_refused(
@@ -596,6 +743,9 @@ def test_decoders_are_told_from_encoders(home: Path) -> None:
 
 
 def test_an_instruction_names_the_type_and_perhaps_the_corpus() -> None:
+    asked = "If any Disease entity is mentioned in the ncbi_disease input, extract it. ##input: "
+    assert instruction("disease", "ncbi_disease", "vaner") == asked
+    assert instruction("cell_line", wording="vaner").startswith("If any Cell line entity is mentioned in the input, ")
     assert "cell line" in instruction("cell_line")
     assert "odd thing" in instruction("odd_thing")
     assert "bc2gm" in instruction("gene", "bc2gm")

@@ -13,6 +13,7 @@ from clinical.noise import Noise
 
 Line = list[Piece]
 INSTEAD = 0.2  # the chance that a section consists of what stands for nothing
+LIST_STOP = 0.6  # of lists on one line, in notes whose sentences end with a full stop
 FILLED = frozenset({"hpi", "plan", "course", "subjective", "nursing", "operation", "instruct", "image"})
 FILLING = 0.3  # the chance that a sentence without any mention follows one of theirs
 BULLETS = ("- ", "- ", "-", "* ", "• ", "> ", "+ ", "o ", "")
@@ -130,7 +131,7 @@ class Page:
 
     def fill(self, kind: Kind) -> None:
         """Write all sections of a kind of note."""
-        if self.chance.random() < 0.7:
+        if kind.titles and self.chance.random() < 0.7:
             self.lines.append(self.writer.pattern(self.chance.choice(kind.titles)))
         for name in kind.sections:
             if name.endswith("?") and self.chance.random() < 0.5:
@@ -179,7 +180,8 @@ class Page:
             case "list" | "plan":
                 return self.listed(items, plan=form == "plan")
             case "inline":
-                return [joined(items, ", ")]
+                line = joined(items, ", ")
+                return [[*line, Piece(".")] if self.layout.stops and self.chance.random() < LIST_STOP else line]
         return [self.sentence(item) for item in items]
 
     def items(self, symbol: str, number: int) -> list[Line]:
@@ -214,7 +216,8 @@ class Page:
         items = [self.sentence(item) if self.chance.random() < 0.5 else item for item in items]
         if style in ("comma", "semicolon"):
             items = [without_stop(item) for item in items]
-            return [joined(items, ", " if style == "comma" else self.chance.choice(["; ", " ; ", " / ", " | "]))]
+            line = joined(items, ", " if style == "comma" else self.chance.choice(["; ", " ; ", " / ", " | "]))
+            return [[*line, Piece(".")] if self.layout.stops and self.chance.random() < LIST_STOP else line]
         after = self.chance.choice([". ", ") ", ".", ") "])
         signs = [f"{n}{after}" if style == "number" else self.layout.bullet for n in range(1, len(items) + 1)]
         signs = [""] * len(items) if style == "bare" else signs

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from biomark.spans import Apart, Entity, Span
-from biomark.tagging import Floats, Words, decode_tags, span_score
+from biomark.tagging import Floats, decode_tags, span_score
+from biomark.words import Words
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,9 +31,10 @@ class Split:
     """A split of a corpus.
 
     Attributes:
-        file: what is read, relative to a corpora folder.
-        documents: how many documents it has; for corpora of sentences, sentences.
-        mentions: how many mentions of the corpus' types it has.
+        file: what is read, relative to a corpora folder: a file, or a folder of pairs of files.
+        documents: how many documents it has; for corpora of sentences, sentences. None: nobody has counted them, since
+            the files were not at hand.
+        mentions: how many mentions of the corpus' types it has; None: as for `documents`.
         beside: files that its reader finds by itself and that have to be there too.
         sentences_of: a tokenised file; the split is those documents of `file` whose text it holds.
         all_but: a tokenised file; the split is the documents of `file` that `sentences_of` would leave out.
@@ -43,8 +44,8 @@ class Split:
     """
 
     file: str
-    documents: int
-    mentions: int
+    documents: int | None = None
+    mentions: int | None = None
     beside: tuple[str, ...] = ()
     sentences_of: str | None = None
     all_but: str | None = None
@@ -59,10 +60,10 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class CorpusFile:
-    """A file of a corpus, and where it comes from.
+    """A file of a corpus, or a folder that is copied as a whole, and where it comes from.
 
     Attributes:
-        sha256: its checksum in hexadecimal, or "" where nobody has computed one.
+        sha256: its checksum in hexadecimal, or "" where nobody has computed one, and for folders.
         url: the file itself or the archive that has it; "" where none has it in this form.
         member: its path inside the archive; "" where `url` is the file itself.
     """
@@ -262,12 +263,18 @@ def summary(name: str) -> list[tuple[str, str]]:
     spellings = ", ".join(f"{spelling} → {type}" for spelling, type in corpus.names.items())
     lines = [("corpus", corpus.name), ("title", corpus.title), ("types", spellings)]
     for split, facts in corpus.splits.items():
-        place = folder_of(corpus, split) or f"not at hand: biomark corpora fetch {corpus.name}"
-        lines.append((split, f"{facts.documents:,} documents, {facts.mentions:,} mentions; {place}"))
+        place = folder_of(corpus, split) or f"not at hand: {_how_to_fetch(corpus)}"
+        counts = [f"{counted(facts.documents)} documents", f"{counted(facts.mentions)} mentions"]
+        lines.append((split, f"{', '.join(counts) if facts.documents else 'not counted'}; {place}"))
     addresses = dict.fromkeys(file.url for file in corpus.files.values() if file.url)
     lines += [("address", address + ("" if corpus.verified else " (not tried yet)")) for address in addresses]
     lines += [("licence", corpus.licence), ("citation", corpus.citation), ("homepage", corpus.homepage)]
     return [*lines, ("notes", corpus.notes)] if corpus.notes else lines
+
+
+def counted(number: int | None) -> str:
+    """A number of documents or mentions for people."""
+    return "not counted" if number is None else f"{number:,}"
 
 
 def _is_file(corpus: str) -> bool:
@@ -327,12 +334,18 @@ def locate(corpus: Corpus, split: str) -> Path:
     missing = [f"{folder} lacks {', '.join(_absent(corpus.splits[split], folder))}" for folder in corpus_folders()]
     raise CorpusError(
         f"{corpus.name}:{split} is not there ({'; '.join(missing)}); get it with "
-        f"biomark corpora fetch {corpus.name}, or name a folder that has it in $BIOMARK_CORPORA"
+        f"{_how_to_fetch(corpus)}, or name a folder that has it in $BIOMARK_CORPORA"
     )
 
 
+def _how_to_fetch(corpus: Corpus) -> str:
+    """The command that brings the files of a corpus; a corpus without addresses is copied from a folder."""
+    has_addresses = any(file.url for file in corpus.files.values())
+    return f"biomark corpora fetch {corpus.name}" + ("" if has_addresses else " --from FOLDER")
+
+
 def _absent(split: Split, folder: Path) -> list[str]:
-    return [name for name in split.files if not (folder / name).is_file()]
+    return [name for name in split.files if not (folder / name).exists()]
 
 
 def _documents(corpus: Corpus, split: Split, folder: Path, reject: Reject) -> Iterator[Document]:

@@ -75,12 +75,15 @@ def fetch(
     missing = []
     for name, file in corpus.files.items():
         target = to / name
-        if target.is_file() and _difference(target, file) is None:
+        if target.is_dir() or (target.is_file() and _difference(target, file) is None):
             done.append(Fetched(target, "there"))
         elif source is None:
             missing.append(name)
         elif (found := _beside(source, name)) is None:
             raise CorpusError(f"{source} has no {name} (nor {Path(name).name})")
+        elif found.is_dir():
+            shutil.copytree(found, target)
+            done.append(Fetched(target, "copied"))
         else:
             with found.open("rb") as handle, _appearing(target) as part:
                 _copy(handle, part)
@@ -90,8 +93,8 @@ def fetch(
 
 
 def _beside(source: Path, name: str) -> Path | None:
-    """A file of a corpora folder, or of a folder that has the files of the corpus alone."""
-    return next((path for path in (source / name, source / Path(name).name) if path.is_file()), None)
+    """A file (or folder) of a corpora folder, or of a folder that has the files of the corpus alone."""
+    return next((path for path in (source / name, source / Path(name).name) if path.exists()), None)
 
 
 def _downloads(

@@ -18,11 +18,6 @@ from biomark.spans import Document, Rejected
 Input = Path | str | Source | None
 """A file or folder, a split of the catalogue (`str`), a stream or a file of a folder, or standard input (None)."""
 
-# These put the mentions into files of their own, so that a stream cannot hold them.
-_SEVERAL_FILES = ("brat", "bc2gm")
-# These make a folder of a file or two for each document.
-_FOLDERS = ("brat", "text")
-
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -30,7 +25,7 @@ class Job:
 
     Attributes:
         inputs: at least one.
-        output: a file, or a folder for brat; None is standard output.
+        output: a file, or a folder for brat and i2b2; None is standard output.
         format: the output's.
         from_: the format of the inputs' files; None: guessed for each.
         encoding: of the inputs' files, as Python calls it; None: UTF-8.
@@ -84,7 +79,7 @@ def plan(
     """What to read and to write into which file.
 
     All inputs go into one output, unless that is a folder (it is there, or ends in `/`): then each has a
-    file of its own in it, and so has each file of a folder. brat and text are folders by nature and take all.
+    file of its own in it, and so has each file of a folder. brat, i2b2 and text are folders by nature and take all.
 
     The output's format is `to`; else what its name speaks for; else `terminal` on a `screen`; else the
     format of the inputs, if they share one that can hold mentions; else `jsonl`.
@@ -118,7 +113,7 @@ def plan(
     given = [part.format for part in parts]
     if output is None:
         jobs = [_job(parts, None, to or ("terminal" if screen else _format_like(given, file=False)))]
-    elif to not in _FOLDERS and (output.endswith("/") or Path(output).is_dir()):
+    elif not (to and FORMATS[to].files) and (output.endswith("/") or Path(output).is_dir()):
         jobs = _jobs_into(Path(output), parts, to)
     else:
         jobs = [_job(parts, Path(output), to or _format_named_by(Path(output), given))]
@@ -198,7 +193,7 @@ def check_outputs(jobs: Iterable[Job], facts: Mapping[Path, Mapping[str, str]], 
         if job.output is None or journal.may_be_written(job.output, facts.get(job.output, {})):
             continue
         there = [path for path in _written(job.output, job.format) if path.is_file() and path.stat().st_size]
-        if there and job.format in _FOLDERS and job.output.is_dir():
+        if there and FORMATS[job.format].files and job.output.is_dir():
             there = _of_documents(job, job.output, there)
         if there:
             raise UsageError(f"{there[0]}: is there already; name another output, or replace it with --overwrite")
@@ -210,7 +205,7 @@ def _of_documents(job: Job, folder: Path, there: list[Path]) -> list[Path]:
         return there
     names = {path.name for path in there}
     own = (file_name(document.id) for document in Reader(job, lambda rejected: None))
-    written = (f"{name}.{suffix}" for name in own for suffix in ("ann", "txt"))
+    written = (f"{name}{suffix}" for name in own for suffix in FORMATS[job.format].files)
     return [folder / name for name in written if name in names][:1]
 
 
@@ -274,7 +269,7 @@ def _parts_of(given: Input, output: str | None, reading: _Reading, reject: Rejec
     source = _source(given, reading.encoding)
     if source.path is not None and not formats.exists(source.path):
         raise FormatError(f"{source.path}: there is no such file or folder; a text itself goes through standard input")
-    if source.path is None or not source.path.is_dir() or reading.from_ == "brat":
+    if source.path is None or not source.path.is_dir() or _in_pairs(reading.from_):
         # A stream as it is, since its first bytes have been looked at
         return [_Part(source if source.is_stream else given, reading.from_ or _format_of(source, reading))]
     parts = [
@@ -316,15 +311,20 @@ def _format_like(given: Sequence[str], *, file: bool = True) -> str:
     """The format of the inputs, where they share one that is written and holds mentions."""
     name = given[0]
     useless = len(set(given)) > 1 or name == "text" or FORMATS[name].write is None
-    return "jsonl" if useless or (name in _SEVERAL_FILES and not file) else name
+    several = _in_pairs(name) or name == "bc2gm"  # which a stream cannot hold
+    return "jsonl" if useless or (several and not file) else name
+
+
+def _in_pairs(format: str | None) -> bool:
+    return format is not None and FORMATS[format].in_pairs
 
 
 def _jobs_into(folder: Path, parts: Sequence[_Part], to: str | None) -> list[Job]:
-    """A job for each part; brat's pairs of files go into the folder together."""
+    """A job for each part; pairs of files, as of brat, go into the folder together."""
     named = [(part, to or _format_like([part.format])) for part in parts]
-    pairs = [part for part, format in named if format == "brat"]
-    jobs = [_job(pairs, folder, "brat")] if pairs else []
-    rows = [(part, format, folder / _output_name(part, format)) for part, format in named if format != "brat"]
+    pairs = {format: [part for part, other in named if other == format] for _, format in named if _in_pairs(format)}
+    jobs = [_job(some, folder, format) for format, some in pairs.items()]
+    rows = [(part, format, folder / _output_name(part, format)) for part, format in named if not _in_pairs(format)]
     often = Counter(output for _, _, output in rows)
     for part, format, output in rows:
         if often[output] > 1:  # a.txt and a.pubtator become a.txt.jsonl and a.pubtator.jsonl
@@ -374,13 +374,14 @@ def _check(jobs: Sequence[Job], *, mentions: bool) -> None:
 
 def _check_in_place(inputs: Iterable[Input], output: Path, format: str) -> None:
     folder = output.resolve()
+    suffixes = FORMATS[format].files if _in_pairs(format) else ()
     written = {_identity(path) for path in _written(output, format) if formats.exists(path)}
     for given in inputs:
         path = given.path if isinstance(given, Source) else given
         if not isinstance(path, Path):
             continue
-        pair = format == "brat" and path.suffix in (".txt", ".ann") and folder == path.parent.resolve()
-        if _identity(path) in written or (pair and path.with_suffix(".ann").exists()):
+        pair = path.suffix in suffixes and folder == path.parent.resolve()
+        if _identity(path) in written or (pair and path.with_suffix(suffixes[0]).exists()):
             raise UsageError(f"{path}: is input and output at once; write somewhere else")
 
 
@@ -395,8 +396,8 @@ def _written(output: Path, format: str) -> Iterator[Path]:
     if format == "bc2gm" and not output.name.endswith((".eval", ".eval.gz")):
         stem = output.name.removesuffix(".gz").removesuffix(".in")
         yield from (output.with_name(stem + suffix) for suffix in (".GENE.eval", ".ALTGENE.eval"))
-    if format in ("brat", "text") and output.is_dir():
-        yield from (path for suffix in ("ann", "txt") for path in output.glob(f"*.{suffix}"))
+    if output.is_dir():
+        yield from (path for suffix in FORMATS[format].files for path in output.glob(f"*{suffix}"))
     yield output
 
 

@@ -33,9 +33,10 @@ from biomark.recognizers.combined import CombinedRecognizer
 from biomark.recognizers.dictionary import DictionaryRecognizer
 from biomark.recognizers.given import GivenRecognizer
 from biomark.recognizers.normalizing import NormalizingRecognizer
-from biomark.recognizers.tagging import CARD, WEIGHTS, load_onnx
+from biomark.recognizers.tagging import CARD, WEIGHTS, check_guideline, load_onnx
 from biomark.recognizers.voting import SURE
 from biomark.settings import PromptOptions, ServerOptions
+from biomark.shapes import MARK
 from biomark.training.recipe import RECIPE, RUN, SCORES, saved_values, task_of
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ class Asking:
 
     Attributes:
         decoding: `marks`: answers are faithful (see `biomark.decoding`); `generate`: the model writes
-            what it likes, and what can be placed in the text is taken, as in the paper.
+            what it likes, and what can be placed in the text is taken, as in the paper. A model that was tuned to
+            answer in another shape than marks is always asked so.
         drafter: a model that proposes mentions, so that answers come faster; None: none. It changes no answer.
         batch: windows asked at the same time.
         sampling: draws several answers to each question, whose votes are the scores; None: the likeliest answer alone.
@@ -121,7 +123,8 @@ def load(
     Args:
         name: `default`, `nano`, a folder, `dictionary`, `given`, `openai:NAME`, `hf:NAME`, or several with `+`
             between them. `default@biored` follows the guideline of one of the corpora that the model has learnt from,
-            as far as that corpus has the types; exported folders can be asked in the same way.
+            as far as that corpus has the types; exported folders can be asked in the same way. Of a model whose
+            instructions named corpora in training, `runs/vaner@ncbi_disease` names one in use.
         asking: for generative models alone; None: as `Asking` says.
         store: the term store of `dictionary`, and of prompts with an ontology.
         prompting: for `openai:NAME` and `hf:NAME` alone; None: as `Prompting` says.
@@ -259,9 +262,9 @@ def _in_process(name: str, asking: Asking, prompting: Prompting) -> Chat:
         import torch
         from transformers import AutoTokenizer
 
+        from biomark.bases import weights_folder
         from biomark.chat.server import cache_file
         from biomark.decoding.engine import Decoder
-        from biomark.embedding import weights_folder
         from biomark.recognizers.in_process import InProcess
         from biomark.training.causal import load_base
     except ImportError as error:
@@ -297,17 +300,23 @@ def _folder_and_guideline(name: str) -> tuple[Path, str]:
 
 
 def _load_folder(folder: Path, guideline: str, asking: Asking) -> Recognizer:
-    if guideline and not (folder / WEIGHTS).is_file():
-        raise UsageError(f"{folder}: only an exported tagging model can follow a guideline by name ({guideline!r})")
     try:
         if is_generative(folder):
+            check_guideline(folder, guideline, ())
             return _load_generative(folder, asking)
         if (folder / WEIGHTS).is_file():
             return load_onnx(folder, guideline=guideline)
-        from biomark.training.tagging import load_trained, recognizer_of
+        from biomark.training.examples import named_corpora
+        from biomark.training.tagging import load_trained, recipe_of, recognizer_of
     except ImportError as error:
         raise MissingExtraError(error.name or "torch", "train") from error
-    return recognizer_of(*load_trained(folder))
+    recipe = recipe_of(folder)
+    if guideline and recipe.corpus_heads:
+        raise UsageError(
+            f"{folder}: follows a guideline by name once it is exported: biomark export {folder} -o FOLDER"
+        )
+    check_guideline(folder, guideline, named_corpora(recipe))
+    return recognizer_of(*load_trained(folder), corpus=guideline)
 
 
 def normalizing(
@@ -342,33 +351,32 @@ def is_generative(folder: Path) -> bool:
 
 
 def _load_generative(folder: Path, asking: Asking) -> Recognizer:
-    from biomark.decoding.engine import Decoder
-    from biomark.recognizers.generative import Answering, FreeGeneration, GenerativeRecognizer, MarkDecoding
+    from biomark.recognizers.generative import GenerativeRecognizer, answering_of
     from biomark.training.causal import load_trained
 
-    model, vocabulary, recipe = load_trained(folder)
-    full = recipe.prompt_attention == "full"
-    ways: dict[str, Callable[[], Answering]] = {
-        "marks": lambda: MarkDecoding(
-            Decoder(model, vocabulary, full_prompts=full),
-            vocabulary,
-            whole_words=recipe.whole_words,
-            sampling=asking.sampling,
-        ),
-        "generate": lambda: FreeGeneration(model, vocabulary, full_prompts=full, sampling=asking.sampling),
-    }
-    if asking.decoding not in ways:
-        raise UsageError(f"decoding is {asking.decoding!r}; there are {', '.join(ways)}")
+    if asking.decoding not in DECODINGS:
+        raise UsageError(f"decoding is {asking.decoding!r}; there are {', '.join(DECODINGS)}")
     if asking.batch < 1:
         raise UsageError(f"a batch holds at least 1 window, not {asking.batch}")
     if asking.drafter is not None and asking.decoding != "marks":
         raise UsageError("a drafter serves mark decoding alone; leave out --drafter or --decoding generate")
+    model, vocabulary, recipe = load_trained(folder)
+    if asking.drafter is not None and recipe.shape != MARK.name:
+        raise UsageError(f"{folder}: answers in the shape {recipe.shape}, not in marks, so nothing can be drafted")
+    answering = answering_of(
+        model,
+        vocabulary,
+        recipe.style,
+        free=asking.decoding == "generate",
+        full_prompts=recipe.prompt_attention == "full",
+        whole_words=recipe.whole_words,
+        sampling=asking.sampling,
+    )
     return GenerativeRecognizer(
-        ways[asking.decoding](),
+        answering,
         vocabulary,
         recipe.types or None,
-        form=recipe.prompt,
-        guidelines=recipe.guidelines,
+        style=recipe.style,
         batch=asking.batch,
         drafter=load(asking.drafter) if asking.drafter is not None else None,
         sure=SURE if asking.sampling else 0.0,

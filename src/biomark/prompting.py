@@ -169,11 +169,12 @@ class Prompter:
         asked = [self._question(example.text, known) for example, known in zip(chosen, told, strict=True)]
         answers = [self.shape.encode(example.text, example.entities, self.types).text for example in chosen]
         last = self._question(text, known)
+        system = self._system()
         if self.shape.one_message:
             shown = [_gone_on(question[0].content, answer) for question, answer in zip(asked, answers, strict=True)]
-            whole = "\n\n".join((self._system(), *shown, last[0].content))
+            whole = "\n\n".join((system, *shown, last[0].content))
             return (Message(USER, whole, begun=True),)
-        turns = [Message(SYSTEM, self._system())]
+        turns = [Message(SYSTEM, system)] if system else []
         for question, answer in zip(asked, answers, strict=True):
             turns += [*question, Message(ASSISTANT, answer)]
         return self._spoken((*turns, *last))
@@ -218,8 +219,12 @@ class Prompter:
         return self._spoken((Message(SYSTEM, task), Message(USER, f"### Text\n{text}")))
 
     def _system(self) -> str:
+        """What comes before all questions; nothing where the shape's question is the whole prompt."""
+        request = self.shape.request(self.types)
+        if not request:
+            return ""
         sections = [self._section(part, self.types) for part in PARTS if part in self._options.parts]
-        return "\n\n".join([*filter(None, sections), f"### Answer\n{self.shape.request(self.types)}"])
+        return "\n\n".join([*filter(None, sections), f"### Answer\n{request}"])
 
     def _section(self, part: str, types: Sequence[str]) -> str:
         """A part of the prompt, empty where it is switched off or has nothing to say."""

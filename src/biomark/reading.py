@@ -43,6 +43,7 @@ _SPECIAL = re.compile(
 _PLAIN = re.compile(r"[^\x00-\x7f]|-[^\S\n]*\n|&[A-Za-z#]|</?[a-z]")
 _CAPITALS = re.compile(r"[A-Z]{3}")
 _LINE = re.compile(r"[^\n]+")
+_SOLID = re.compile(r"[^\s\x00-\x1f]+")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _BEFORE_CUT = re.compile(r"[^\W\d_]+$")
 _AFTER_CUT = re.compile(r"[^\W\d_]+")
@@ -86,6 +87,17 @@ def view(text: str, known: Known) -> View:
     """
     plain = View(text) if not _PLAIN.search(text) else _folded(text, known)
     return _without_capitals(plain, known)
+
+
+def spaced(seen: View) -> View:
+    """The view with a blank for each run of white space, and one before its first word."""
+    parts = list(_SOLID.finditer(seen.text))
+    text = "".join(f" {part[0]}" for part in parts)
+    places = [np.arange(part.start() - 1, part.end(), dtype=np.int64) for part in parts]
+    at = np.concatenate(places or [np.zeros(0, dtype=np.int64)]).clip(0)
+    if seen.starts is None or seen.ends is None:
+        return View(text, at, at + 1)
+    return View(text, seen.starts[at], seen.ends[at])
 
 
 def _folded(text: str, known: Known) -> View:

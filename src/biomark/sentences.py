@@ -5,16 +5,26 @@ boundary is the white space after a full stop, question or exclamation mark (and
 brackets) where what follows can begin a sentence, unless the stop belongs to an abbreviation or an
 initial, or stands inside brackets. An empty line, and the edge of a passage, is always a boundary;
 items of lists, cells of tables and headings are sentences of their own (`biomark.lines`).
+
+spaCy's rule-based sentencizer is there as well, for comparison with work that used it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING
 
+from biomark.errors import MissingExtraError, UsageError
 from biomark.lines import units
 from biomark.spans import Document, Span, whole_text
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+
+OWN, SPACY = "biomark", "spacy"
 
 # Runs of stops are tried from their beginnings alone, or long ones would cost their squares.
 _STOP = re.compile(r"""(?<![.!?…])(?P<stop>[.!?…]++)(?P<close>["'”’)\]}»]*+)(?P<gap>\s+)""")
@@ -41,13 +51,66 @@ def split(text: str) -> tuple[Span, ...]:
     return tuple(sentence for unit in units(text) for sentence in _sentences(text, unit))
 
 
-def with_sentences(document: Document) -> Document:
-    """The document with its sentences filled in, if nobody has done so yet."""
+def split_by_spacy(text: str) -> tuple[Span, ...]:
+    """The sentences of spaCy's `sentencizer` on a blank English pipeline, without the white space around them.
+
+    Raises:
+        MissingExtraError: if spaCy is not installed.
+    """
+    found = (Span(sentence.start_char, sentence.end_char) for sentence in _sentencizer()(text).sents)
+    return tuple(sentence for span in found if (sentence := _stripped(text, span)) is not None)
+
+
+SPLITTERS: Mapping[str, Callable[[str], tuple[Span, ...]]] = {OWN: split, SPACY: split_by_spacy}
+"""What splits a text into sentences, by the name that options and recipes take."""
+
+
+def splitter_named(name: str) -> Callable[[str], tuple[Span, ...]]:
+    """What splits a text into sentences.
+
+    Raises:
+        UsageError: if nothing has this name.
+        MissingExtraError: if it needs a library that is not installed.
+    """
+    if name not in SPLITTERS:
+        raise UsageError(f"sentences is {name!r}; there are {', '.join(SPLITTERS)}")
+    if name == SPACY:
+        _sentencizer()
+    return SPLITTERS[name]
+
+
+def with_sentences(document: Document, by: str = OWN) -> Document:
+    """The document with its sentences filled in, if nobody has done so yet.
+
+    Args:
+        document: each of its passages is split alone.
+        by: one of `SPLITTERS`.
+    """
     if document.sentences:
         return document
     text = document.text
-    found = tuple(s.shift(part.start) for part in whole_text(document) for s in split(part.of(text)))
+    divide = SPLITTERS[by]
+    found = tuple(s.shift(part.start) for part in whole_text(document) for s in divide(part.of(text)))
     return replace(document, sentences=found)
+
+
+@cache
+def _sentencizer() -> Language:
+    try:
+        import spacy
+    except ImportError as error:
+        raise MissingExtraError("spacy", "spacy") from error
+    pipeline = spacy.blank("en")
+    pipeline.add_pipe("sentencizer")
+    pipeline.max_length = 1 << 62  # the limit is for models, which take memory in proportion
+    return pipeline
+
+
+def _stripped(text: str, span: Span) -> Span | None:
+    """The span without white space at its ends; None if there is nothing else."""
+    inside = span.of(text)
+    start, end = span.end - len(inside.lstrip()), span.start + len(inside.rstrip())
+    return Span(start, end) if start < end else None
 
 
 def _sentences(text: str, unit: Span) -> Iterator[Span]:

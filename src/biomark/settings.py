@@ -16,7 +16,8 @@ class PromptOptions:
     """How a language model is prompted; each field says what it means."""
 
     shape: str = option(
-        "span", "Form of the answer: mark, span, tanl, dice, gpt-ner, json, dictionary, dialogue, prompt-ner."
+        "span",
+        "Form of the answer: mark, span, tanl, dice, gpt-ner, json, dictionary, dialogue, prompt-ner, alpaca.",
     )
     parts: tuple[str, ...] = option(("task", "definition"), "Parts of the prompt: task,definition,guideline,hints.")
     wording: Path | None = option(None, "A TOML file with a table per type: label, definition, guideline, hints.")

@@ -1,10 +1,7 @@
-"""Text ↔ what a tagging network reads and says: words, windows, batches, BIO tags. No torch.
+"""Words ↔ what a tagging network reads and says: windows, batches, BIO tags. No torch.
 
-A word is what BERT's pre-tokeniser makes (runs without white space and punctuation; each
-punctuation character alone), with its word pieces. The network may see, beside the pieces, the
-characters of every word as they stand in the text, where the vocabulary is uncased; and it says,
-for every word and entity type, how likely the tags outside, begin and inside are. A network that
-reads an instruction before the words says it for the one type that the instruction names.
+The network says, for every word (see `biomark.words`) and entity type, how likely the tags outside, begin and inside
+are. A network that reads an instruction before the words says it for the one type that the instruction names.
 
 A document is read in windows of consecutive sentences of one passage. A sentence longer than a
 window is read in overlapping pieces, and every word takes its tags from the piece in which it
@@ -15,103 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Regex, Tokenizer, pre_tokenizers
 
-from biomark.entity_types import label
-from biomark.reading import View, view
 from biomark.sentences import with_sentences
 from biomark.spans import Document, Entity, Span, flat, whole_text
+from biomark.words import CHARACTERS, Frame, Ints, WordReader, Words
 
 OUTSIDE, BEGIN, INSIDE = 0, 1, 2
 TAGS = 3
-# A word's characters: the one before it, its own (the first 14 and the last 6 of a longer one), the one after it.
-FIRST, LAST = 14, 6
-CHARACTERS = FIRST + LAST + 2
-PIECES_A_WORD = 24
 
-Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
-
-
-@cache
-def _character_table() -> npt.NDArray[np.int64]:
-    """The id of each code point below 0x500: itself for ASCII and Greek, else one for its category."""
-    table = np.zeros(0x500, dtype=np.int64)
-    for code in range(0x500):
-        character = chr(code)
-        if 32 < code < 127:
-            table[code] = code - 32  # 1 … 94
-        elif 0x391 <= code <= 0x3C9:
-            table[code] = 100 + code - 0x391  # 100 … 156
-        elif character.isspace() or code < 32:
-            table[code] = WHITE_SPACE
-        elif character.isupper():
-            table[code] = 96
-        elif character.islower():
-            table[code] = 97
-        elif character.isalnum():
-            table[code] = 98
-        else:
-            table[code] = 99
-    return table
-
-
-WHITE_SPACE = 95
-EDGE = 157  # before the first and after the last character of a text
-FAR = 158  # any code point from 0x500 on
-ALPHABET = 159  # 0 is padding
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """The words of a piece of text.
-
-    Attributes:
-        starts, ends: (W,) offsets in the document, code points; all words that one character stands for (½) have its.
-        first, last: (W,) the pieces of word w are `pieces[first[w]:last[w]]`.
-        pieces: (P,) vocabulary ids.
-        characters: (W, CHARACTERS) character ids.
-    """
-
-    starts: Ints
-    ends: Ints
-    first: Ints
-    last: Ints
-    pieces: Ints
-    characters: Ints
-
-    def __len__(self) -> int:
-        return len(self.starts)
-
-    @property
-    def lengths(self) -> Ints:
-        """(W,) how many pieces each word has."""
-        return self.last - self.first
-
-    def shifted(self, by: int) -> Words:
-        """The words, further on in a document."""
-        return replace(self, starts=self.starts + by, ends=self.ends + by) if by else self
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """The pieces around the words of a window.
-
-    Attributes:
-        before: [CLS], or whatever a text begins with in this vocabulary, and the instruction if there is one.
-        after: [SEP], or whatever a text ends with.
-    """
-
-    before: tuple[int, ...] = ()
-    after: tuple[int, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.before) + len(self.after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,121 +60,6 @@ class Batch(NamedTuple):
     word_of_piece: Ints
     characters: Ints
     first_piece: Ints
-
-
-class WordReader:
-    """Splits text into words with a model's tokenizer.
-
-    Args:
-        tokenizer: of the model; its truncation and padding are switched off, and a tokenizer
-            that does not split at white space and punctuation is made to.
-        instructions: the model reads before the words which type it is asked for.
-    """
-
-    def __init__(self, tokenizer: Tokenizer, *, instructions: bool = False) -> None:
-        self.instructions = instructions
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        splitter = tokenizer.pre_tokenizer
-        if not isinstance(splitter, pre_tokenizers.BertPreTokenizer):
-            own = [] if splitter is None else [splitter]
-            # SentencePiece's way writes a blank as ▁ and may leave the splitting to the model.
-            blanks = pre_tokenizers.Split(Regex(r"[\s▁]"), "merged_with_next")
-            tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Punctuation(), *own, blanks])
-        self.tokenizer = tokenizer
-        self._begin, self._end = _ends(tokenizer)
-        self._blank = tokenizer.token_to_id("▁")
-        self.mask = _token_id(tokenizer, "[MASK]", "<mask>")
-
-    def frame(self, type: str = "", corpus: str = "") -> Frame:
-        """What stands around a window's words; with the instruction for a type, if one is named."""
-        said = self.tokenizer.encode(instruction(type, corpus), add_special_tokens=False).ids if type else []
-        return Frame((*self._begin, *said), self._end)
-
-    def words(self, text: str, spans: Sequence[Span]) -> list[Words]:
-        """The words of each span of a text, as `biomark.reading.view` shows them, with offsets in the text."""
-        views = [view(span.of(text), self.is_common) for span in spans]
-        encodings = self.tokenizer.encode_batch([seen.text for seen in views], add_special_tokens=False)
-        return [
-            _words(_ints(e.ids), e.word_ids, _ints(e.offsets).reshape(-1, 2), seen, self._blank).shifted(span.start)
-            for span, seen, e in zip(spans, views, encodings, strict=True)
-        ]
-
-    def is_common(self, word: str) -> bool:
-        """Whether the vocabulary has a word in lower case whole."""
-        return len(self.tokenizer.encode(word, add_special_tokens=False).ids) == 1
-
-
-def _ints(values: object) -> Ints:
-    return np.asarray(values, dtype=np.int64)
-
-
-def _characters(text: str) -> Ints:
-    """(2 + characters,) the ids of a text's characters between two edges."""
-    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-    table = _character_table()
-    ids = np.where(codes < len(table), table[np.minimum(codes, len(table) - 1)], FAR)
-    return np.concatenate(([EDGE], ids, [EDGE]))
-
-
-def _words(pieces: Ints, word_ids: Sequence[int | None], offsets: Ints, seen: View, no_word: int | None) -> Words:
-    """The words of one view; `offsets` (P, 2) are its pieces' in it, `no_word` is a blank's piece."""
-    words = _ints([-1 if word is None else word for word in word_ids])
-    characters = _characters(seen.text)
-    blank = characters[offsets[:, 0] + 1] == WHITE_SPACE
-    length = offsets[:, 1] - offsets[:, 0]
-    # Tokenizers make pieces of white space alone, even where there is none, and others that begin with it.
-    kept = (length > 0) & ~(blank & (length == 1))
-    if no_word is not None:
-        kept &= pieces != no_word
-    offsets = offsets + np.stack((blank, np.zeros_like(blank)), axis=-1)
-    pieces, words, offsets = pieces[kept], words[kept], offsets[kept]
-    first = np.flatnonzero(np.diff(words, prepend=-2))
-    last = np.append(first[1:], len(words))[: len(first)]
-    starts, ends = offsets[first, 0], offsets[last - 1, 1]
-    # The rest of a very long word (a sequence, a web address) says little, but could overfill a window.
-    place = np.arange(len(pieces)) - np.repeat(first, last - first)
-    lengths = np.minimum(last - first, PIECES_A_WORD)
-    last = np.cumsum(lengths)
-    spans = seen.original(np.stack((starts, ends), axis=-1))
-    return Words(
-        spans[:, 0],
-        spans[:, 1],
-        last - lengths,
-        last,
-        pieces[place < PIECES_A_WORD],
-        _word_characters(characters, starts, ends),
-    )
-
-
-def _ends(tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The pieces with which a text begins and ends: as the tokenizer says, else BERT's if it knows them, else none."""
-    encoding = tokenizer.encode("a", add_special_tokens=True)
-    special = encoding.special_tokens_mask
-    if any(special):
-        first, last = special.index(0), len(special) - special[::-1].index(0)
-        return tuple(encoding.ids[:first]), tuple(encoding.ids[last:])
-    begin, end = _token_id(tokenizer, "[CLS]", "<s>"), _token_id(tokenizer, "[SEP]", "</s>")
-    if begin is None or end is None:
-        return (), ()
-    return (begin,), (end,)
-
-
-def _token_id(tokenizer: Tokenizer, *names: str) -> int | None:
-    return next((int(id) for name in names if (id := tokenizer.token_to_id(name)) is not None), None)
-
-
-def _word_characters(characters: Ints, starts: Ints, ends: Ints) -> Ints:
-    """(W, CHARACTERS) ids: the neighbour before, the word's own, the neighbour after, then 0."""
-    lengths = ends - starts
-    column = np.arange(CHARACTERS)[None, :]
-    inner = np.minimum(lengths, FIRST + LAST)[:, None]
-    # Column c shows the character at starts + c - 1; past FIRST of a long word, those counted from its end.
-    place = starts[:, None] + column - 1
-    skipped = np.maximum(lengths - (FIRST + LAST), 0)[:, None]
-    place = np.where(column > FIRST, place + skipped, place)
-    found = characters[np.minimum(place + 1, len(characters) - 1)]
-    return np.where(column < inner + 2, found, 0).astype(np.int64)
 
 
 def windows(
@@ -323,17 +121,6 @@ class Read:
     document: Document
     words: tuple[Words, ...]
     windows: tuple[Window, ...]
-
-
-def instruction(type: str, corpus: str = "") -> str:
-    """What a network that follows instructions (VANER, Bian et al. 2024) reads before the words.
-
-    Args:
-        type: that it is to tag, one of biomark's names or the user's own.
-        corpus: the name of the corpus whose guideline it is to follow; empty: it is not told (the paper's *adapt*).
-    """
-    place = f"{corpus} sentence" if corpus else "sentence"
-    return f"Tag every mention of a {label(type)} in the {place}: "
 
 
 def read_document(

@@ -107,7 +107,7 @@ def _pipelines(sentences: Sequence[str], model: str, weights: Path | None) -> li
         import transformers
         from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
 
-        from biomark.embedding import weights_folder
+        from biomark.bases import weights_folder
         from biomark.training.tagging import load_trained
     except ImportError as error:
         raise MissingExtraError(error.name or "transformers", "train") from error

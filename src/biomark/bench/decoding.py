@@ -19,9 +19,11 @@ from biomark.bench.shapes import random_llama
 from biomark.decoding.engine import Decoder
 from biomark.decoding.grammar import Grammar
 from biomark.decoding.vocabulary import Vocabulary
+from biomark.errors import UsageError
 from biomark.recognizers import Annotated, Recognizer
 from biomark.recognizers.generative import Answering, FreeGeneration, GenerativeRecognizer, MarkDecoding, Window
 from biomark.sentences import with_sentences
+from biomark.shapes import MARK
 from biomark.spans import Document, Span
 from biomark.training.causal import load_trained
 
@@ -42,8 +44,7 @@ class Subject:
 
     model: PreTrainedModel
     vocabulary: Vocabulary
-    form: str
-    guidelines: bool
+    style: prompts.Style
     full_prompts: bool
     drafter: Recognizer
     script: Script
@@ -92,8 +93,7 @@ def decoding(
                 answering,
                 subject.vocabulary,
                 [type],
-                form=subject.form,
-                guidelines=subject.guidelines,
+                style=subject.style,
                 batch=batch,
                 drafter=drafter,
             )
@@ -130,8 +130,10 @@ def _sentences(documents: Iterable[Document]) -> list[Document]:
 
 def _trained(name: str) -> Subject:
     model, vocabulary, recipe = load_trained(models.folder_of(name))
+    if recipe.shape != MARK.name:
+        raise UsageError(f"{name}: answers in the shape {recipe.shape}; what is measured here are ways to write marks")
     full = recipe.prompt_attention == "full"
-    return Subject(model, vocabulary, recipe.prompt, recipe.guidelines, full, models.load(models.DEFAULT), {})
+    return Subject(model, vocabulary, recipe.style, full, models.load(models.DEFAULT), {})
 
 
 def _scripted(shape: str, documents: Sequence[Document], type: str) -> Subject:
@@ -142,7 +144,7 @@ def _scripted(shape: str, documents: Sequence[Document], type: str) -> Subject:
         grammar = Grammar(document.text, vocabulary, whole_words=True)
         gold = sorted({entity.extent for entity in document.entities if entity.type == type})
         script[document.text] = tuple(grammar.draft(grammar.start, _apart(gold)))
-    return Subject(model, vocabulary, "alpaca", False, False, Forgetful(documents), script)
+    return Subject(model, vocabulary, prompts.Style(), False, Forgetful(documents), script)
 
 
 def _apart(spans: Iterable[Span]) -> list[Span]:

@@ -139,5 +139,5 @@ def _spacy() -> Any:
     try:
         import spacy
     except ImportError as error:
-        raise MissingExtraError("spacy", "bench") from error
+        raise MissingExtraError("spacy", "spacy") from error
     return spacy

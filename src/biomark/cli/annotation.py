@@ -311,7 +311,7 @@ def _converted(job: Job, rejects: Rejects, *, shown: bool) -> Counter[str]:
 
     reader = Reader(job, rejects)
     documents = iter(reader)
-    several = job.format == "brat" or (job.output is not None and job.output.is_dir())
+    several = formats.FORMATS[job.format].in_pairs or (job.output is not None and job.output.is_dir())
     what = f"the documents written so far stay in {job.output}" if several else "nothing is kept"
     kept = nullcontext() if job.output is None else keeping(lambda: what)
     with kept, progress_bar(str(job.output or "converting"), sum(map(size, job.inputs)), shown=shown) as step:

@@ -44,6 +44,15 @@ def demonstrations(
     fraction: Annotated[float, typer.Option(help="The share of each corpus and type to take.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Of the sample.")] = 0,
     guidelines: Annotated[bool, typer.Option("--guidelines", help="Say in the instruction what to mark.")] = False,
+    guideline_text: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT",
+            help="A sentence of yours at the end of the instruction; repeatable as TYPE=TEXT, for one type each.",
+        ),
+    ] = None,
+    shape: Annotated[str, typer.Option(help="How the output shows mentions: mark, tanl, dice.")] = "mark",
+    sentences: Annotated[str, typer.Option(help="What splits texts into sentences: biomark, spacy.")] = "biomark",
 ) -> None:
     """Make instruction demonstrations of annotated corpora: instruction, input, output."""
     from biomark import prompts
@@ -51,9 +60,9 @@ def demonstrations(
     check_output(output, corpora)
     rejects, lost = Rejects(), Counter[str]()
     wanted = parse_types(types) if types else None
-    found = prompts.from_corpora(
-        corpora, wanted, guidelines=guidelines, fraction=fraction, seed=seed, reject=rejects, lost=lost
-    )
+    texts = prompts.parse_guideline_text(guideline_text) if guideline_text else ""
+    style = prompts.Style(shape=shape, guidelines=guidelines, guideline_text=texts, sentences=sentences)
+    found = prompts.from_corpora(corpora, wanted, style, fraction=fraction, seed=seed, reject=rejects, lost=lost)
     written = prompts.write(found, output)
     say(f"{output}: {written.total()} demonstrations, {written['without']} of them without a mention")
     tell_lost(lost)
@@ -128,7 +137,13 @@ def corpora_list(*, json_: Json = False) -> None:
         if not corpus.splits:
             table.add_row(name, ", ".join(corpus.types), "none that can be read")
         for split, facts in corpus.splits.items():
-            row = (name, ", ".join(corpus.types), split, f"{facts.documents:,}", f"{facts.mentions:,}")
+            row = (
+                name,
+                ", ".join(corpus.types),
+                split,
+                corpora.counted(facts.documents),
+                corpora.counted(facts.mentions),
+            )
             table.add_row(*row, "yes" if corpora.folder_of(corpus, split) else "no")
     print_out(table)
 

@@ -48,7 +48,7 @@ def export(
         bool, typer.Option(help="Make scores probabilities, on the recipe's development splits.")
     ] = True,
 ) -> None:
-    """Make a model small: a tagging model as int8 ONNX, which needs no torch; a generative one with int8 weights."""
+    """Make a model small: a tagging model as int8 ONNX (no torch), a generative one in int8, an adapter in bf16."""
     from biomark import models
 
     rejects = Rejects()

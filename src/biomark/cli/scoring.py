@@ -117,9 +117,11 @@ def _show(result: RenderableType | Mapping[str, object], signature: str) -> None
 
 
 def reproduce(
-    experiment: Annotated[str, typer.Argument(help="Such as table1; a wrong name lists all.")],
+    experiment: Annotated[str, typer.Argument(help="Such as table1; a wrong name lists all.")] = "",
     *,
-    scale: Annotated[str, typer.Option(help="small: two CPU cores; paper: the paper's models, on GPUs.")] = "small",
+    scale: Annotated[
+        str, typer.Option(help="small: two CPU cores; medium: a small language model; paper: the paper's, on GPUs.")
+    ] = "small",
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FOLDER", help="Write EXPERIMENT.md, .json and .svg there.")
     ] = None,
@@ -128,7 +130,13 @@ def reproduce(
     ] = None,
     model: Annotated[str, typer.Option(help="A model of yours beside the others; where models are prompted, it.")] = "",
     base_url: Annotated[str, typer.Option(help="The server of --model openai:NAME.")] = "",
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="ROW", help="Do the cells of this row alone; repeatable.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what there is to do, and its cost.")] = False,
+    redraw: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Draw all pages there again from their JSON; run nothing.")
+    ] = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="The paper's scale without a GPU.")] = False,
     text: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Sampled errors with their sentences.")] = None,
     json_: Json = False,
@@ -136,14 +144,19 @@ def reproduce(
     """Make a table or figure of a paper again; a run that was stopped goes on."""
     from biomark import experiments
 
-    options = experiments.Options(work or experiments.WORK, model, base_url, anyway=anyway, text=text, say=say)
+    if redraw:
+        for page in experiments.redraw(redraw):
+            say(f"page: {page}")
+        return
+    rows = tuple(only or ())
+    options = experiments.Options(work or experiments.WORK, model, base_url, anyway, rows, text, say=say)
     if dry_run:
         for line in experiments.plan(experiment, scale, options):
             echo(line)
         return
     found = experiments.reproduce(experiment, scale, options)
     if output:
-        say(f"page: {found.write(output, experiment)}")
+        say(f"page: {found.write(output, experiments.file_name(experiment, scale))}")
     if json_:
         print_json(found.data)
         return

@@ -27,7 +27,9 @@ from biomark.spans import Entity, Span
 WORD = "\U000f0000"
 _ADDED = ("\U000f0001", "\U000f0002")
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
-_SENTINEL = "\n"  # before an answer, so that no tokenizer puts a blank of its own there
+# Before an answer, so that no tokenizer puts a blank of its own there; the letter where it joins a line's end to blanks
+# that follow it.
+_SENTINELS = ("\n", "a")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class Vocabulary:
         self._plain = _without_tags(full) if added else Tokenizer.from_str(full.to_str())
         self._plain.encode_special_tokens = True
         self._start = _leading_specials(full)
-        self._sentinel: list[int] = self._plain.encode(_SENTINEL, add_special_tokens=False).ids
+        self._sentinels = {text: self._plain.encode(text, add_special_tokens=False).ids for text in _SENTINELS}
         state = json.loads(self._plain.to_str())
         self._words = state["model"]["type"] == "WordPiece"
         self._normalised: dict[str, str] = {}
@@ -181,10 +183,11 @@ class Vocabulary:
         """The ids of a text that follows something else."""
         if not text:
             return []
-        ids: list[int] = self._plain.encode(_SENTINEL + text, add_special_tokens=False).ids
-        if ids[: len(self._sentinel)] != self._sentinel:
-            raise ModelError(f"the tokenizer joins a line's end to what follows it: {text[:40]!r}")
-        return ids[len(self._sentinel) :]
+        for sentinel, before in self._sentinels.items():
+            ids: list[int] = self._plain.encode(sentinel + text, add_special_tokens=False).ids
+            if ids[: len(before)] == before:
+                return ids[len(before) :]
+        raise ModelError(f"the tokenizer joins a line's end and a letter to what follows them: {text[:40]!r}")
 
 
 def _leading_specials(tokenizer: Tokenizer) -> list[int]:

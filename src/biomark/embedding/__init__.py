@@ -10,7 +10,6 @@ sentences of a corpus, are kept on disk (`cached`); texts themselves are not.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
 import tempfile
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from biomark.bases import weights_folder
 from biomark.corpora import cache_folder
 from biomark.errors import MissingExtraError, ModelError
 
@@ -104,7 +104,8 @@ def load(name: str = MODEL) -> Encoder:
 
     Args:
         name: of sentence-transformers or another encoder: a folder, a Hugging Face name, or `package:NAME`
-            (see `weights_folder`).
+            (see
+            `biomark.bases.weights_folder`).
 
     Raises:
         ModelError: if there is no such model, or its vectors are made in a way that is not known here.
@@ -215,22 +216,3 @@ def _write(vectors: Vectors, path: Path) -> None:
             os.unlink(file.name)
             raise
     os.replace(file.name, path)
-
-
-def weights_folder(name: str) -> str:
-    """What transformers should load for the name of a model.
-
-    Args:
-        name: `package:NAME` is the folder `model` inside an installed package, `package:NAME/FOLDER` another one;
-            all else stands for itself.
-
-    Raises:
-        ModelError: if there is no such package.
-    """
-    if not name.startswith("package:"):
-        return name
-    package, _, folder = name.removeprefix("package:").partition("/")
-    spec = importlib.util.find_spec(package)
-    if spec is None or spec.origin is None:
-        raise ModelError(f"the model's package is not installed: pip install {package}")
-    return str(Path(spec.origin).parent / (folder or "model"))

@@ -1,6 +1,7 @@
 """Experiments: tables and figures of papers, each made again by one command (`biomark reproduce NAME`).
 
-`experiments.toml` says what each is; `runner` does its cells, `pages` makes a page of them. `hu2024` is of another
+`experiments.toml` says what each is, `published.toml` what the papers report; `runner` does the cells, `facts` gathers
+their figures, `verdicts` compares them with the papers', `pages` makes pages of that. `hu2024` is of another
 kind: recorded answers are scored, and nothing is run.
 """
 
@@ -8,10 +9,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from biomark.errors import UsageError
 from biomark.experiments import hu2024
@@ -33,6 +34,7 @@ class Options:
         model: a model of the user's own, beside the experiment's or, where models are prompted, in their place.
         base_url: the server of a model `openai:NAME`.
         anyway: run the paper's scale without a GPU.
+        only: rows of the experiment whose cells are done; empty: all.
         text: a folder for errors with their sentences, where errors are sampled.
         recipes: the folder with recipes; None: that of the checkout.
         say: is called with lines of progress.
@@ -42,6 +44,7 @@ class Options:
     model: str = ""
     base_url: str = ""
     anyway: bool = False
+    only: tuple[str, ...] = ()
     text: Path | None = None
     recipes: Path | None = None
     say: Callable[[str], None] = lambda message: None
@@ -57,7 +60,8 @@ def reproduce(name: str, scale: str = "small", options: Options | None = None, *
 
     Args:
         name: one of `names`.
-        scale: `paper` for what the paper did, `small` for what two CPU cores do within an hour or a few.
+        scale: `paper` for what the paper did; `medium` for a small language model in its place, on the same data;
+            `small` for what two CPU cores do within an hour or a few.
         options: see `Options`.
         rows: other experiments than those of `experiments.toml`.
 
@@ -74,17 +78,18 @@ def reproduce(name: str, scale: str = "small", options: Options | None = None, *
     if scale == "paper" and not options.anyway and not _gpus():
         raise UsageError(
             f"{name} --scale paper needs GPUs (see above), and this machine has none that torch can use; "
-            "say --scale small, or --anyway"
+            "say --scale small or medium, or --anyway"
         )
     begin = time.perf_counter()
     results = job.run()
-    from biomark.experiments.pages import page, sampled_errors
+    from biomark.experiments.facts import gather, sampled_errors
+    from biomark.experiments.pages import page
 
     if options.text is not None:
         options.text.mkdir(parents=True, exist_ok=True)
         lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in sampled_errors(results))
         (options.text / f"{name}-errors.jsonl").write_text("".join(lines), "utf-8")
-    return page(job, results, time.perf_counter() - begin)
+    return page(job.experiment, gather(job, results, time.perf_counter() - begin))
 
 
 def plan(name: str, scale: str = "small", options: Options | None = None, *, rows: Book | None = None) -> list[str]:
@@ -95,11 +100,54 @@ def plan(name: str, scale: str = "small", options: Options | None = None, *, row
     return _job(name, scale, options, rows).plan()
 
 
+def file_name(name: str, scale: str) -> str:
+    """What the files of a page are called, without their ending."""
+    return name if scale == "small" or name == "hu2024" else f"{name}-{scale}"
+
+
+def redraw(folder: Path, rows: Book | None = None) -> list[Path]:
+    """Draw the pages of a folder again from their JSON files, and the page that sums them up; nothing is run.
+
+    Args:
+        folder: with pages that `reproduce` made.
+        rows: other experiments than those of `experiments.toml`.
+
+    Returns:
+        The pages.
+
+    Raises:
+        UsageError: if there are none, or a file is something else.
+    """
+    from biomark.experiments.overview import overview
+    from biomark.experiments.pages import page
+
+    rows = rows or book()
+    written = []
+    for name, experiment in rows.experiments.items():
+        for scale in experiment.scales:
+            path = folder / f"{file_name(name, scale)}.json"
+            if path.is_file():
+                written.append(page(experiment, _facts(path)).write(folder, path.stem))
+    if not written:
+        raise UsageError(f"{folder}: has no {', '.join(f'{name}.json' for name in rows.experiments)}")
+    return [*written, overview(folder, rows)]
+
+
+def _facts(path: Path) -> Mapping[str, Any]:
+    try:
+        facts = json.loads(path.read_text("utf-8"))
+        if isinstance(facts, dict) and {"scale", "models", "cells"} <= facts.keys():
+            return facts
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: cannot be read: {error}") from error
+    raise UsageError(f"{path}: is not what biomark reproduce writes beside a page")
+
+
 def _recorded(name: str, scale: str, rows: Book | None) -> bool:
     if name not in names(rows):
         raise UsageError(f"no experiment {name!r}; there are {', '.join(names(rows))}")
     if scale not in SCALES:
-        raise UsageError(f"--scale is {' or '.join(SCALES)}, not {scale!r}")
+        raise UsageError(f"--scale is {', '.join(SCALES[:-1])} or {SCALES[-1]}, not {scale!r}")
     return name == "hu2024"
 
 
@@ -114,7 +162,7 @@ def _job(name: str, scale: str, options: Options, rows: Book | None) -> Job:
         raise UsageError("--base-url is the server of a model of yours: say --model openai:NAME as well")
     server = ServerOptions(base_url=options.base_url)
     place = Place(options.work, say=options.say, server=server, recipes=options.recipes)
-    return Job(rows, rows.experiment(name), scale, place, options.model)
+    return Job(rows, rows.experiment(name), scale, place, options.model, options.only)
 
 
 def _gpus() -> bool:
@@ -125,4 +173,4 @@ def _gpus() -> bool:
     return torch.cuda.is_available()
 
 
-__all__ = ["SCALES", "WORK", "Options", "Outcome", "Table", "names", "plan", "reproduce"]
+__all__ = ["SCALES", "WORK", "Options", "Outcome", "Table", "file_name", "names", "plan", "redraw", "reproduce"]

@@ -18,8 +18,8 @@ from typing import Any
 
 from biomark import corpora, evaluation, formats, models
 from biomark.bench import crf, spacy_ner
-from biomark.errors import MissingExtraError, ModelError, UsageError
-from biomark.evaluation import Evaluation, Score
+from biomark.errors import MissingExtraError, UsageError
+from biomark.evaluation import Evaluation
 from biomark.experiments.data import (
     DRAW,
     BySentence,
@@ -27,18 +27,22 @@ from biomark.experiments.data import (
     data_files,
     data_sum,
     draw,
+    draw_facts,
     file_sum,
-    source_path,
-    source_sum,
+    knowledge_store,
+    recipe_folder,
+    splits_of_types,
+    sums_of,
     test_documents,
+    types_of,
     write_json,
 )
+from biomark.experiments.launching import launch
 from biomark.experiments.rows import TRAINED, Model
+from biomark.experiments.scoring import grid_runs, scores_of, spread
 from biomark.experiments.weights import unpack_gguf, weights_sum
-from biomark.knowledge.building import build as build_store
 from biomark.knowledge.database import FORMAT as STORE_FORMAT
-from biomark.knowledge.sources import open_source
-from biomark.recognizers import Recognizer
+from biomark.recognizers import Annotated, Recognizer
 from biomark.settings import PromptOptions, ServerOptions
 from biomark.spans import Document, Rejected
 from biomark.training.recipe import GenerativeRecipe, Recipe, load_grid, load_recipe
@@ -47,7 +51,7 @@ Say = Callable[[str], None]
 
 FORMAT = 1  # raised when cells of before mean something else
 DONE, SCORES, PREDICTED = "done.json", "scores.json", "predicted.jsonl"
-_LEFTOVERS = ("checkpoint.pt", "checkpoints", "GRID-*")
+_LEFTOVERS = ("checkpoint.pt", "checkpoints")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,7 @@ class Place:
         self.say = say
         self.server = server or ServerOptions()
         self._recipes = recipes or recipe_folder()
-        self._loaded: tuple[Build, Recognizer] | None = None
+        self._loaded: tuple[Build, str, Recognizer] | None = None
 
     # What decides a cell
 
@@ -149,11 +153,11 @@ class Place:
         if model.method in TRAINED:
             values = asdict(self._recipe(build)) | {"name": "", "knowledge": [], "types": list(build.types)}
             values |= {"train": self._data(build), "devel": self._devel_data(build)}
-            knowledge = [self._source_sum(source) for source in model.knowledge]
+            knowledge = [*sums_of(model.knowledge), *(["own mentions"] if model.own_mentions else [])]
             return {**found, "recipe": values, "knowledge": knowledge, "grid": model.grid}
         found |= {"model": model.model, "weights": weights_sum(model), "by_sentence": model.by_sentence}
         if model.knowledge:
-            found["knowledge"] = [self._source_sum(source) for source in model.knowledge]
+            found["knowledge"] = sums_of(model.knowledge)
         if models.asks_server(model.model):
             found["server"] = self.server.base_url
         if model.method != "ready":
@@ -165,18 +169,21 @@ class Place:
         model = build.model
         if model.method == "gguf":  # one file, prompted in many ways
             return self.folder / "models" / f"gguf-{checksum([FORMAT, weights_sum(model)])}"
-        return self.folder / "models" / f"{model.name}-{checksum(self.facts(build))}"
+        return self.folder / "models" / f"{model.weights or model.name}-{checksum(self.facts(build))}"
 
     def reading_folder(self, reading: Reading) -> Path:
         """Where the answers of a test cell are kept."""
         test = [reading.test, data_sum(reading.test), reading.sentences, DRAW]
-        facts = {"model": self.facts(reading.build), "test": test, "by_sentence": reading.build.model.by_sentence}
-        name = f"{reading.build.model.name}-{reading.test.replace(':', '-')}-{checksum(facts)}"
+        model = reading.build.model
+        facts = {"model": self.facts(reading.build), "test": test, "by_sentence": model.by_sentence}
+        facts |= {"decoding": model.decoding} if model.decoding else {}
+        facts |= {"corpus": corpus} if (corpus := self._corpus_named(reading)) else {}
+        name = f"{model.name}-{reading.test.replace(':', '-')}-{checksum(facts)}"
         return self.folder / "readings" / name
 
     def _data(self, build: Build) -> list[object]:
         model = build.model
-        drawn = _draw_facts(model.sentences, build.fraction, build.seed, build.repeats)
+        drawn = draw_facts(model.sentences, build.fraction, build.seed, build.repeats)
         return [[name, data_sum(name), *drawn] for name in self.train_names(build)]
 
     def _devel_data(self, build: Build) -> list[object]:
@@ -185,10 +192,12 @@ class Place:
 
     def train_names(self, build: Build) -> list[str]:
         """The splits that a model learns from, or takes its demonstrations from."""
-        return _of_types(build.model.train or (self._base(build).train if build.model.recipe else ()), build.types)
+        return splits_of_types(
+            build.model.train or (self._base(build).train if build.model.recipe else ()), build.types
+        )
 
     def _devel_names(self, build: Build) -> list[str]:
-        return _of_types(build.model.devel or self._base(build).devel, build.types)
+        return splits_of_types(build.model.devel or self._base(build).devel, build.types)
 
     # Done or not
 
@@ -214,8 +223,11 @@ class Place:
             return int(spacy_ner.SETTINGS["epochs"])
         if not build.model.recipe:
             return 1
-        settings = len(load_grid(self._recipe_path(build), _changes(build))) if build.model.grid else 1
-        return self._base(build).epochs * settings * build.repeats
+        return self._base(build).epochs * self.settings(build) * build.repeats
+
+    def settings(self, build: Build) -> int:
+        """How many settings a model is chosen from."""
+        return len(load_grid(self._recipe_path(build), _changes(build))) if build.model.grid else 1
 
     def splits(self, reading: Reading) -> list[str]:
         """The splits that a test cell's figures depend on."""
@@ -244,9 +256,9 @@ class Place:
             documents = [
                 d for name in self._train_files(build) for d in corpora.read_corpus(name, reject=rejected.append)
             ]
-            crf.train(documents, build.types or _types(self.train_names(build)), folder, progress=self.say)
+            crf.train(documents, build.types or types_of(self.train_names(build)), folder, progress=self.say)
         elif method == "spacy":
-            types = build.types or _types(self.train_names(build))
+            types = build.types or types_of(self.train_names(build))
             spacy_ner.train(
                 self._train_files(build), types, folder, reject=rejected.append, seed=build.seed, progress=self.say
             )
@@ -270,14 +282,14 @@ class Place:
             raise MissingExtraError(error.name or "torch", "train") from error
         recipe = self._recipe(build)
         files: dict[str, Any] = {"train": tuple(self._train_files(build)), "devel": tuple(self._devel_files(build))}
-        if build.model.knowledge:
-            files["knowledge"] = str(self._store(build.model.knowledge))
+        if store := self._store(build):
+            files["knowledge"] = str(store)
         recipe = replace(recipe, **files)
         if isinstance(recipe, GenerativeRecipe):
             run = Run(folder)
             resume = bool(run.checkpoints() or run.scores())
             if recipe.fsdp:
-                _launch(recipe, folder, build.model.gpus, resume=resume)
+                launch(recipe, folder, build.model.gpus, resume=resume)
             else:
                 generative.train(recipe, folder, reject=reject, resume=resume, progress=self.say)
         elif build.model.grid:
@@ -326,7 +338,7 @@ class Place:
             seed: of the draw.
             repeats: how often each sentence is in the file.
         """
-        facts = _draw_facts(sentences, fraction, seed, repeats)
+        facts = draw_facts(sentences, fraction, seed, repeats)
         if not facts:
             return name
         key = checksum([FORMAT, name, data_sum(name), *facts])
@@ -341,30 +353,24 @@ class Place:
             part.replace(path)
         return str(path)
 
-    def _store(self, sources: Sequence[str]) -> Path:
-        """A knowledge store of some sources."""
-        key = checksum([FORMAT, STORE_FORMAT, *(self._source_sum(source) for source in sources)])
-        path = self.folder / "data" / f"{key}.store"
-        if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self.say(f"a knowledge store of {', '.join(sources)}")
-            build_store([open_source(source_path(source)) for source in sources], path, reject=lambda rejected: None)
-        return path
-
-    def _source_sum(self, source: str) -> list[str]:
-        return [source, source_sum(source)]
+    def _store(self, build: Build) -> Path | None:
+        """The knowledge store of a model, if it has sources of one."""
+        model = build.model
+        if not model.knowledge:
+            return None
+        own = self._train_files(build) if model.own_mentions else []
+        key = checksum([FORMAT, STORE_FORMAT, *sums_of(model.knowledge), *(self._data(build) if own else [])])
+        return knowledge_store(self.folder / "data" / f"{key}.store", model.knowledge, own, self.say)
 
     # Reading
 
     def read(self, reading: Reading) -> Result:
         """Let a model read a test set, and score what it finds."""
+        build = reading.build
         gold = test_documents(reading.test, reading.sentences)
         types = corpora.corpus_types(reading.test)
-        recognizer = self._recognizer(reading.build)
-        if reading.build.model.by_sentence:
-            recognizer = BySentence(recognizer)
         begin = time.perf_counter()
-        found = list(recognizer.annotate(gold, types))
+        found = self._found(build, self._recognizer(build, self._corpus_named(reading)), gold, types)
         seconds = time.perf_counter() - begin
         documents = [annotated.document for annotated in found]
         scored = evaluation.evaluate(gold, documents, types=types, corpus=reading.test)
@@ -373,15 +379,16 @@ class Place:
         formats.write(documents, folder / PREDICTED)
         rejected = [rejected for annotated in found for rejected in annotated.rejected]
         facts = {
-            "model": reading.build.model.name,
+            "model": build.model.name,
             "types": list(types),
-            "fraction": reading.build.fraction,
-            "seed": reading.build.seed,
+            "fraction": build.fraction,
+            "seed": build.seed,
             "test": reading.test,
             "documents": len(gold),
             "sentences": sum(len(document.sentences) for document in gold),
             "mentions": sum(entity.type in types for document in gold for entity in document.entities),
             **scores_of(scored),
+            **({"grid": self._spread(build, gold, types)} if build.model.grid else {}),
             "rejected": len(rejected),
             "reasons": sorted({one.reason for one in rejected})[:5],
             "seconds": round(seconds, 1),
@@ -390,23 +397,44 @@ class Place:
         write_json(folder / SCORES, facts)
         return Result(reading, facts, folder)
 
-    def _recognizer(self, build: Build) -> Recognizer:
+    @staticmethod
+    def _found(build: Build, recognizer: Recognizer, gold: Sequence[Document], types: Sequence[str]) -> list[Annotated]:
+        return list((BySentence(recognizer) if build.model.by_sentence else recognizer).annotate(gold, types))
+
+    def _spread(self, build: Build, gold: Sequence[Document], types: Sequence[str]) -> Mapping[str, object]:
+        """The scores of all settings of a grid, of which the best one by its loss is the model."""
+
+        def read(run: Path) -> Evaluation:
+            self.say(f"  {run.name}")
+            found = self._found(build, models.load(str(run)), gold, types)
+            return evaluation.evaluate(gold, [one.document for one in found], types=types)
+
+        return spread(grid_runs(self.model_folder(build)), read)
+
+    def _corpus_named(self, reading: Reading) -> str:
+        """The test set's corpus, if instructions name it; empty: they name none."""
+        corpus = reading.test.partition(":")[0]
+        learnt = {name.partition(":")[0] for name in self.train_names(reading.build)}
+        return corpus if reading.build.model.named and corpus in learnt else ""
+
+    def _recognizer(self, build: Build, corpus: str) -> Recognizer:
         """The model of a cell, loaded; the last one stays, because it reads several test sets."""
-        if self._loaded is None or self._loaded[0] != build:
+        if self._loaded is None or self._loaded[:2] != (build, corpus):
             self._loaded = None
             gc.collect()
-            self._loaded = (build, self._load(build))
-        return self._loaded[1]
+            self._loaded = (build, corpus, self._load(build, corpus))
+        return self._loaded[2]
 
-    def _load(self, build: Build) -> Recognizer:
+    def _load(self, build: Build, corpus: str) -> Recognizer:
         model = build.model
         if model.method == "crf":
             return crf.CrfRecognizer(self.model_folder(build))
         if model.method == "spacy":
             return spacy_ner.SpacyRecognizer(self.model_folder(build))
         if model.method in TRAINED:
-            return models.load(str(self.model_folder(build)))
-        store = self._store(model.knowledge) if model.knowledge else None
+            asking = models.Asking(decoding=model.decoding) if model.decoding else None
+            return models.load(f"{self.model_folder(build)}{f'@{corpus}' if corpus else ''}", asking)
+        store = self._store(build)
         if model.method == "ready":
             prompting = models.Prompting(server=self.server) if models.asks_server(model.model) else None
             return models.load(model.model, store=store, prompting=prompting)
@@ -418,67 +446,6 @@ class Place:
         return models.load(name, asking if local else None, store, models.Prompting(options, self.server))
 
 
-def scores_of(found: Evaluation) -> dict[str, object]:
-    """Scores and errors as JSON can hold them."""
-
-    def one(score: Score) -> dict[str, object]:
-        figures = {name: round(getattr(score, name), 6) for name in ("precision", "recall", "f1", "low", "high")}
-        return {**figures, **asdict(score.counts)}
-
-    errors = evaluation.mistakes.count_kinds(found.mistakes)
-    return {
-        "strict": one(found.overall.strict),
-        "partial": one(found.overall.partial),
-        "errors": {str(kind): count for kind, count in errors.items()},
-        "signature": found.signature,
-    }
-
-
-def recipe_folder() -> Path:
-    """The folder with recipes: that of the checkout that biomark is installed from, else of the working folder."""
-    beside = Path(models.__file__).resolve().parent.parent.parent / "recipes"
-    return beside if beside.is_dir() else Path("recipes")
-
-
 def _changes(build: Build) -> list[str]:
     change = {**build.model.change, "seed": build.seed}
     return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in change.items()]
-
-
-def _draw_facts(sentences: int, fraction: float, seed: int, repeats: int) -> list[float]:
-    """All that decides a draw, for checksums; nothing where all of a split is taken as it is."""
-    if not sentences and fraction == 1 and repeats == 1:
-        return []
-    return [sentences, fraction, seed, *([repeats] if repeats > 1 else [])]
-
-
-def _of_types(names: Sequence[str], types: Sequence[str]) -> list[str]:
-    """Those splits that annotate one of the types; no types: all."""
-    found = [name for name in names if not types or set(types).intersection(corpora.parse_split(name)[0].types)]
-    if names and not found:
-        raise UsageError(f"none of {', '.join(names)} annotates {', '.join(types)}")
-    return found
-
-
-def _types(names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(type for name in names for type in corpora.corpus_types(name)))
-
-
-def _launch(recipe: GenerativeRecipe, folder: Path, gpus: int, *, resume: bool) -> None:
-    """Train on all GPUs of this machine; the rows of a step stay as many as on `gpus` of them."""
-    import subprocess
-    import sys
-
-    import torch
-
-    here = max(torch.cuda.device_count(), 1)
-    shared = replace(recipe, fsdp=here > 1, accumulate=max(1, recipe.accumulate * gpus // here))
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "recipe.toml"
-    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in asdict(shared).items()]
-    path.write_text("".join(lines), "utf-8")
-    torchrun = ("-m", "torch.distributed.run", "--nproc-per-node", str(here)) if here > 1 else ()
-    command = [sys.executable, *torchrun, "-m", "biomark", "train", str(path), "-o", str(folder)]
-    done = subprocess.run([*command, *(["--resume"] if resume else [])], check=False)
-    if done.returncode:
-        raise ModelError(f"{folder}: training ended with status {done.returncode}; run this again to go on")

@@ -6,13 +6,15 @@ import hashlib
 import json
 import random
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 from biomark import corpora
-from biomark.errors import CorpusError
+from biomark.errors import CorpusError, UsageError
+from biomark.knowledge.building import build as build_store
+from biomark.knowledge.sources import open_source
 from biomark.recognizers import Annotated, Recognizer
 from biomark.sentences import with_sentences
 from biomark.spans import Document, Rejected, Span
@@ -112,6 +114,26 @@ def draw(name: str, sentences: int, fraction: float, seed: int) -> list[Document
     return [every[place] for place in sorted(places[: max(1, round(wanted * fraction))])]
 
 
+def draw_facts(sentences: int, fraction: float, seed: int, repeats: int) -> list[float]:
+    """All that decides a draw, for checksums; nothing where all of a split is taken as it is."""
+    if not sentences and fraction == 1 and repeats == 1:
+        return []
+    return [sentences, fraction, seed, *([repeats] if repeats > 1 else [])]
+
+
+def splits_of_types(names: Sequence[str], types: Sequence[str]) -> list[str]:
+    """Those splits that annotate one of the types; no types: all."""
+    found = [name for name in names if not types or set(types).intersection(corpora.parse_split(name)[0].types)]
+    if names and not found:
+        raise UsageError(f"none of {', '.join(names)} annotates {', '.join(types)}")
+    return found
+
+
+def types_of(names: Sequence[str]) -> tuple[str, ...]:
+    """The types that some splits annotate, each once."""
+    return tuple(dict.fromkeys(type for name in names for type in corpora.corpus_types(name)))
+
+
 def test_documents(name: str, sentences: int) -> tuple[Document, ...]:
     """Whole documents drawn from a split until they have so many sentences; 0: all of them."""
     documents = read_documents(name)
@@ -168,6 +190,28 @@ def source_path(name: str) -> str:
     raise CorpusError(f"{name} is in none of {', '.join(map(str, corpora.corpus_folders()))}; put it into one of them")
 
 
+def sums_of(sources: Sequence[str]) -> list[object]:
+    """Each source of knowledge with its checksum."""
+    return [[source, source_sum(source)] for source in sources]
+
+
+def knowledge_store(path: Path, sources: Sequence[str], own: Sequence[str], say: Callable[[str], None]) -> Path:
+    """A knowledge store of some sources, built if it is not there.
+
+    Args:
+        path: of the store.
+        sources: see `source_path`.
+        own: files or splits of annotated sentences, whose mentions are in it, too.
+        say: is called with a line about what is done.
+    """
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        say(f"a knowledge store of {', '.join((*sources, *(['the sentences to learn from'] if own else [])))}")
+        files = [*map(source_path, sources), *own]
+        build_store([open_source(file) for file in files], path, reject=lambda rejected: None)
+    return path
+
+
 def missing_sources(names: Iterable[str]) -> tuple[str, ...]:
     """The files among some sources of knowledge that no corpora folder has."""
     return tuple(name for name in dict.fromkeys(names) if ":" not in name and _held(name) is None)
@@ -179,6 +223,12 @@ def source_sum(name: str) -> str:
         return data_sum(name)
     path = _held(name)
     return file_sum(path) if path else ""
+
+
+def recipe_folder() -> Path:
+    """The folder with recipes: that of the checkout that biomark is installed from, else of the working folder."""
+    beside = Path(corpora.__file__).resolve().parent.parent.parent / "recipes"
+    return beside if beside.is_dir() else Path("recipes")
 
 
 def _held(name: str) -> Path | None:

@@ -1,12 +1,11 @@
-"""What our figures say of the paper's findings: sentences made of numbers by rule, none of them written beforehand.
+"""Figures of results and their differences, with 95 % intervals by bootstrap over documents, and seeds if several.
 
-A difference is *beyond chance* where its 95 % interval, by a paired bootstrap over documents (and over seeds, where
-there are several), lies on one side of 0.
+Differences are paired: the documents that are drawn are the same for both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,9 +18,6 @@ from biomark.evaluation.counts import SCHEMES
 from biomark.evaluation.significance import LEVEL, RESAMPLES, SEED, permutation_p_values, precision_recall_f1
 from biomark.experiments.cells import PREDICTED, Result
 from biomark.experiments.data import test_documents
-from biomark.experiments.rows import Claim
-
-_LEAST = 0.1  # strict F1 of the better one of two models, below which their difference says nothing
 
 Counted = NDArray[np.int64]  # (documents, schemes, 4)
 
@@ -98,10 +94,6 @@ def _drawn(groups: Sequence[Sequence[Result]], scheme: str) -> list[NDArray[np.f
     return [np.asarray(mean) for mean in means]
 
 
-def _mean_f1(results: Sequence[Result]) -> float:
-    return sum(result.figure("strict") for result in results) / len(results)
-
-
 def _estimate(drawn: NDArray[np.float64]) -> Estimate:
     low, high = np.quantile(drawn[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Estimate(float(drawn[0]), float(low), float(high))
@@ -112,12 +104,10 @@ class Figures:
 
     Args:
         results: all of them.
-        names: of test sets, for people.
     """
 
-    def __init__(self, results: Sequence[Result], names: Mapping[str, str]) -> None:
+    def __init__(self, results: Sequence[Result]) -> None:
         self._results = results
-        self.names = names
 
     def of(self, model: str, test: str, fraction: float = 1.0) -> list[Result]:
         """The results of a model on a test set, a seed each."""
@@ -129,79 +119,7 @@ class Figures:
             and result.reading.build.fraction == fraction
         ]
 
-    def tests(self, models: Sequence[str], among: Sequence[str] = ()) -> list[str]:
+    def tests(self, models: Sequence[str]) -> list[str]:
         """The test sets that all of some models have read."""
         every = dict.fromkeys(result.reading.test for result in self._results)
-        return [t for t in every if (not among or t in among) and all(self.of(model, t) for model in models)]
-
-    def judge(self, claim: Claim) -> str:
-        """A sentence that says whether a finding holds here; "" if there is nothing to judge it by."""
-        tests = self.tests(claim.models, claim.tests)
-        if not tests:
-            return ""
-        if claim.kind == "most frequent":
-            return self._most_frequent(claim, tests)
-        if claim.kind == "costs":
-            return self._costs(claim, tests)
-        better, than = claim.models
-        told = [test for test in tests if max(_mean_f1(self.of(model, test)) for model in claim.models) >= _LEAST]
-        found = {test: difference(self.of(than, test), self.of(better, test)) for test in told}
-        weak = ", ".join(self.names[test] for test in tests if test not in told)
-        left_out = f" Not judged, since both models are below {100 * _LEAST:.0f} points there: {weak}." if weak else ""
-        if not found:
-            return f"**{claim.text}: cannot be told.**{left_out}"
-        return self._compared(claim, found) + left_out
-
-    def _compared(self, claim: Claim, found: Mapping[str, Estimate]) -> str:
-        up = sum(estimate.sign > 0 for estimate in found.values())
-        down = sum(estimate.sign < 0 for estimate in found.values())
-        if claim.kind == "does not help":
-            verdict = "holds" if up == 0 else "holds in part" if up < len(found) / 2 else "does not hold"
-        elif claim.kind == "matches":
-            verdict = "holds" if down == 0 else "holds in part" if down < len(found) else "does not hold"
-        elif up == 0:
-            verdict = "does not hold" if down else "not shown"
-        else:
-            verdict = "holds" if up > len(found) / 2 and not down else "holds in part"
-        told = "; ".join(f"{self.names[test]} {estimate.points()}" for test, estimate in found.items())
-        mean = sum(estimate.value for estimate in found.values()) / len(found)
-        of = f" of {claim.models[0]} against {claim.models[1]}" if claim.models else ""
-        return (
-            f"**{claim.text}: {verdict}.** Strict F1{of} is higher beyond chance on {up} of {len(found)} test sets and "
-            f"lower on {down}; {100 * mean:+.1f} points on average ({told})."
-        )
-
-    def _costs(self, claim: Claim, tests: Sequence[str]) -> str:
-        (model,), (least, most) = claim.models, claim.range
-        found = {
-            test: difference(part, whole)
-            for test in tests
-            if (part := self.of(model, test, claim.fraction)) and (whole := self.of(model, test))
-        }
-        if not found:
-            return ""
-        inside = sum(least <= 100 * estimate.value <= most for estimate in found.values())
-        agree = sum(100 * e.low <= most and 100 * e.high >= least for e in found.values())
-        verdict = "holds" if inside == len(found) else "holds in part" if agree else "does not hold"
-        told = "; ".join(f"{self.names[t]} {e.points().removeprefix('+')}" for t, e in found.items())
-        return (
-            f"**{claim.text}: {verdict}.** Against all of the data it costs {told}: between {least:g} and {most:g} on "
-            f"{inside} of {len(found)} test sets, with an interval that reaches there on {agree}."
-        )
-
-    def _most_frequent(self, claim: Claim, tests: Sequence[str]) -> str:
-        (model,) = claim.models
-        shares, first = [], 0
-        for test in tests:
-            errors: Mapping[str, int] = self.of(model, test)[0].facts["errors"]
-            total = sum(errors.values())
-            if total:
-                first += errors[claim.errors] == max(errors.values())
-                shares.append(f"{self.names[test]} {errors[claim.errors] / total:.0%}")
-        if not shares:
-            return ""
-        verdict = "holds" if first == len(shares) else "holds in part" if first else "does not hold"
-        return (
-            f"**{claim.text}: {verdict}.** Of the errors of {model}, {claim.errors} is the most frequent class on "
-            f"{first} of {len(shares)} test sets ({', '.join(shares)})."
-        )
+        return [test for test in every if all(self.of(model, test) for model in models)]

@@ -38,7 +38,7 @@ class Outcome:
         notes: what the reader should know, a sentence each.
         data: all figures, and what they were computed from, as JSON can hold them.
         figures: pictures as SVG, by their titles; they stand before the tables.
-        findings: which of the paper's findings hold, a sentence each.
+        findings: what was found here of what the paper found, a sentence each.
     """
 
     title: str
@@ -58,7 +58,7 @@ class Outcome:
         notes = "\n".join(f"- {note}" for note in self.notes)
         pictures = (f"![{title}]({file})" for title, file in zip(self.figures, self.files(name), strict=True))
         held = "\n".join(f"- {sentence}" for sentence in self.findings)
-        findings = f"## What holds at this size\n\n{held}" if held else ""
+        findings = f"## What the paper found, and what was found here\n\n{held}" if held else ""
         tables = (table.markdown() for table in self.tables)
         parts = (f"# {self.title}", self.about, findings, *pictures, *tables, f"## Notes\n\n{notes}")
         return "\n\n".join(part for part in parts if part) + "\n"

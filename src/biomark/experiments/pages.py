@@ -1,380 +1,328 @@
-"""An experiment's results as a page in the layout of the paper: tables, pictures, what holds at this size."""
+"""An experiment's figures as a page in the layout of the paper, the published figures beside ours.
+
+A page is made of its JSON file alone (`biomark.experiments.facts`), so that it can be drawn again without any model.
+"""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from typing import Any
 
-from biomark import evaluation
-from biomark.evaluation import Mistake
 from biomark.evaluation.counts import SCHEMES
-from biomark.evaluation.mistakes import sentence_of
 from biomark.experiments import figures
-from biomark.experiments.cells import Result
-from biomark.experiments.data import test_documents
+from biomark.experiments.facts import SAMPLE
 from biomark.experiments.figures import Point
-from biomark.experiments.findings import Estimate, Figures, difference, f1_of, p_values
+from biomark.experiments.findings import Estimate
 from biomark.experiments.outcome import Outcome, Table
-from biomark.experiments.rows import TRAINED, Model
-from biomark.experiments.runner import Job
-from biomark.sentences import with_sentences
-from biomark.spans import Entity
+from biomark.experiments.published import Row
+from biomark.experiments.rows import TRAINED, Experiment
+from biomark.experiments.sheet import Cell, Sheet, short
+from biomark.experiments.verdicts import MARGIN, judge
 
-SAMPLE = 100  # errors of each model that are listed
+KINDS = ("missing", "wrong", "boundary")
+_FIGURES = ("precision", "recall", "f1")
 _WIDE = 3  # test sets beyond which a table has F1 alone
-SHORT = {
-    "ncbi_disease": "NCBI-disease",
-    "bc5cdr_chemical": "BC5CDR-chemical",
-    "bc5cdr_disease": "BC5CDR-disease",
-    "bc2gm": "BC2GM",
-    "nlm_chem": "NLM-Chem",
-    "nlm_gene": "NLM-Gene",
-    "s800": "S800",
-    "linnaeus": "LINNAEUS",
-    "bioid": "BioID",
-    "tmvar3": "tmVar3",
-}
+_EMPTY = "not run"
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a layout makes of results: tables, pictures by their titles, and figures for programs."""
+    """What a layout makes of figures: tables, and pictures by their titles."""
 
     tables: tuple[Table, ...]
     figures: Mapping[str, str]
-    data: Mapping[str, object]
 
 
-def page(job: Job, results: Sequence[Result], seconds: float) -> Outcome:
+def page(experiment: Experiment, data: Mapping[str, Any]) -> Outcome:
     """The page of an experiment.
 
     Args:
-        job: the experiment.
-        results: of all its test cells.
-        seconds: that this run took.
+        experiment: its row.
+        data: see `biomark.experiments.facts.gather`; or its JSON file, as it was read.
     """
-    experiment = job.experiment
-    found = Figures(results, {test: short(test) for test in job.setting.tests})
-    part = LAYOUTS[experiment.layout](job, found)
-    names = {model.name for model in job.models}
-    claims = [claim for claim in experiment.claims if names.issuperset(claim.models)]
-    judged = [sentence for claim in claims if (sentence := found.judge(claim))]
-    took = job.seconds()
-    about = (
-        f"{experiment.source}. {experiment.about}\n\nMade by `biomark reproduce {experiment.name} --scale {job.scale}` "
-        f"on {_hardware(job)}: {took['training'] / 60:.0f} minutes of training, {took['reading'] / 60:.0f} of reading."
+    sheet = Sheet(experiment, data)
+    part = LAYOUTS[experiment.layout](sheet)
+    findings = [finding for claim in experiment.claims if (finding := judge(claim, sheet))]
+    about = f"{experiment.source}. {experiment.about}\n\n{_made(sheet)}"
+    tables = (*part.tables, _test_table(sheet), _model_table(sheet))
+    notes = (*experiment.notes, *_restrictions(sheet), *(_RULES if findings else ()))
+    # Verdicts follow from the figures: a file of before gets those of today's rules.
+    facts = {**data, "findings": [finding.as_json() for finding in findings]}
+    said = tuple(finding.sentence() for finding in findings)
+    return Outcome(experiment.title, about, tables, notes, facts, part.figures, said)
+
+
+def _made(sheet: Sheet) -> str:
+    command = f"`biomark reproduce {sheet.experiment.name} --scale {sheet.scale}`"
+    if not sheet.all_cells:
+        return f"Not run yet; {command} runs it."
+    hardware, seconds = sheet.data["hardware"], sheet.data["seconds"]
+    gpus = f", {hardware['gpus']}" if hardware.get("gpus") else ", no GPU"
+    return (
+        f"Made by {command} on {hardware['processor']}, {hardware['cores']} cores{gpus}: "
+        f"{seconds['training'] / 60:.0f} minutes of training, {seconds['reading'] / 60:.0f} of reading."
     )
-    data = {
-        **job.facts(),
-        "seconds": {**took, "this run": round(seconds, 1)},
-        # Reasons may quote the texts of corpora, which are not to be published with the page.
-        "cells": [{k: v for k, v in result.facts.items() if k != "reasons"} for result in results],
-        "published": [
-            {"model": one.model, "test": one.test, "figure": one.figure, "value": one.value}
-            for one in experiment.published
-        ],
-        **part.data,
-        "findings": judged,
-    }
-    tables = (*part.tables, _test_table(job, found), _model_table(job))
-    notes = (*experiment.notes, *_restrictions(job))
-    return Outcome(experiment.title, about, tables, notes, data, part.figures, tuple(judged))
 
 
-def short(test: str) -> str:
-    """What a test set is called on pages."""
-    name = test.partition(":")[0]
-    return SHORT.get(name, name)
-
-
-def _hardware(job: Job) -> str:
-    facts: Mapping[str, object] = job.facts()["hardware"]  # type: ignore[assignment]
-    gpus = facts.get("gpus") or []
-    return f"{facts['processor']}, {facts['cores']} cores" + (f", {gpus}" if gpus else ", no GPU")
+_RULES = (
+    "A difference counts as shown where its 95 % interval lies on one side of 0. That two models match, or that "
+    f"something does not help, counts as shown only where the interval leaves no room for more than {100 * MARGIN:.0f} "
+    "points; a difference that is not significant shows neither.",
+)
 
 
 # Scores
 
 
-def _scores(job: Job, found: Figures) -> Part:
-    tests = job.setting.tests
-    table = _wide if len(tests) > _WIDE else _narrow
-    tables = [table(job, found, scheme) for scheme in SCHEMES]
-    contrasts = [pair for pair in job.experiment.contrasts if found.tests(pair)]
-    data: list[dict[str, object]] = []
-    if contrasts:
-        rows = []
-        for a, b in contrasts:
-            for test in found.tests((a, b)):
-                each = {scheme: _paired(found, a, b, test, scheme) for scheme in SCHEMES}
-                facts: dict[str, object] = {s: _json(estimate, p) for s, (estimate, p) in each.items()}
-                data.append({"a": a, "b": b, "test": test, **facts})
-                cells = [cell for s in SCHEMES for cell in (each[s][0].points(), f"{each[s][1]:.4f}")]
-                rows.append((found.names[test], job.title(a), job.title(b), *cells))
-        header = ("test set", "first", "second", "strict F1", "p", "partial F1", "p")
-        tables.append(Table("Differences, the second model's F1 minus the first one's", header, tuple(rows)))
-    panels: dict[str, dict[str, Point]] = {found.names[test]: {} for test in tests}
-    for model in job.models:
-        for test in found.tests([model.name]):
-            panels[found.names[test]][model.title] = _point(found.of(model.name, test))
+def _scores(sheet: Sheet) -> Part:
+    table = _wide if len(sheet.tests) > _WIDE else _narrow
+    tables = [table(sheet, scheme) for scheme in SCHEMES]
+    tables += [_row_by_row(sheet, scheme) for scheme in SCHEMES if _beside(sheet, scheme)]
+    tables += [made for make in (_spreads, _differences) if (made := make(sheet)).rows]
+    panels: dict[str, dict[str, Point]] = {short(test): {} for test in sheet.tests}
+    for model in sheet.models:
+        for test in sheet.tests:
+            for cell in sheet.cells(model, test)[:1]:
+                strict = cell["strict"]
+                panels[short(test)][sheet.title(model)] = Point(0.0, strict["f1"], strict["low"], strict["high"])
     picture = figures.intervals(panels, label="strict F1 in percent, 95 % intervals")
-    return Part(tuple(tables), {f"{job.experiment.title}: strict F1": picture}, {"contrasts": data})
+    return Part(tuple(tables), {f"{sheet.experiment.title}: strict F1": picture})
 
 
-def _narrow(job: Job, found: Figures, scheme: str) -> Table:
-    tests = job.setting.tests
-    header = ("model", *(f"{found.names[test]} {figure}" for test in tests for figure in ("P", "R", "F1")))
+def _narrow(sheet: Sheet, scheme: str) -> Table:
+    header = ("model", *(f"{short(test)} {figure}" for test in sheet.tests for figure in ("P", "R", "F1")))
+    rows: list[tuple[str, ...]] = []
+    for model in sheet.models:
+        cells = [cell for test in sheet.tests for cell in _three(sheet, model, test, scheme)]
+        rows.append((sheet.title(model), *cells))
+    for row in _published(sheet, scheme):
+        known = [row.figures(scheme, test) or ("",) * 3 for test in sheet.tests]
+        rows.append((f"*{row.model}, published*", *(_three_digits(one) for each in known for one in each)))
+    return Table(f"{scheme.capitalize()} match", header, tuple(rows))
+
+
+def _three(sheet: Sheet, model: str, test: str, scheme: str) -> tuple[str, ...]:
+    cell = next(iter(sheet.cells(model, test)), None)
+    if cell is None:
+        return (_EMPTY,) * 3 if sheet.meant(model, test) else ("",) * 3
+    return (*(f"{cell[scheme][figure]:.3f}" for figure in _FIGURES[:2]), _f1(cell, scheme))
+
+
+def _wide(sheet: Sheet, scheme: str) -> Table:
     rows = []
-    for model in job.models:
-        cells: list[str] = [model.title]
-        for test in tests:
-            one = next(iter(found.of(model.name, test)), None)
-            if one is None:
-                cells += ["", "", ""]
-            else:
-                cells += [f"{one.figure(scheme, f):.3f}" for f in ("precision", "recall")] + [_f1(one, scheme)]
+    for model in sheet.models:
+        rows.append((sheet.title(model), *(_three(sheet, model, test, scheme)[2] for test in sheet.tests)))
+    return Table(f"{scheme.capitalize()} match, F1", ("model", *map(short, sheet.tests)), tuple(rows))
+
+
+def _published(sheet: Sheet, scheme: str) -> list[Row]:
+    """The paper's rows that have figures on these test sets."""
+    rows = sheet.experiment.published.figures if sheet.experiment.published else ()
+    return [row for row in rows if any(row.figures(scheme, test) for test in sheet.tests)]
+
+
+def _three_digits(figure: float | str) -> str:
+    return f"{figure:.3f}" if isinstance(figure, float) else figure
+
+
+def _beside(sheet: Sheet, scheme: str) -> list[Row]:
+    return _published(sheet, scheme) if sheet.setting.beside else []
+
+
+def _row_by_row(sheet: Sheet, scheme: str) -> Table:
+    """What the paper found, and what was found here by the model that stands for the paper's."""
+    header = ["the paper's model", "here"]
+    for test in sheet.tests:
+        header += [f"{short(test)}, paper", "here", "difference in points"]
+    rows = []
+    for row in _beside(sheet, scheme):
+        model = sheet.setting.beside.get(row.model, "")
+        cells = [
+            f"*{row.model}*",
+            sheet.title(model) if model in sheet.models else _EMPTY if model else "no counterpart",
+        ]
+        for test in sheet.tests:
+            theirs = row.figures(scheme, test)
+            ours = next((cell[scheme]["f1"] for cell in sheet.cells(model, test)), None)
+            cells += [
+                f"{theirs.f1:.3f}" if theirs else "",
+                (_EMPTY if model else "") if ours is None else f"{ours:.3f}",
+            ]
+            cells.append(f"{100 * (ours - theirs.f1):+.1f}" if theirs and ours is not None else "")
         rows.append(tuple(cells))
-    return Table(f"{scheme.capitalize()} match", header, (*rows, *_published(job, scheme, ("", ""))))
+    return Table(f"The paper's rows and ours, {scheme} F1", tuple(header), tuple(rows))
 
 
-def _wide(job: Job, found: Figures, scheme: str) -> Table:
-    tests = job.setting.tests
+def _spreads(sheet: Sheet) -> Table:
+    """Of models that are the best of a grid: how all settings do on the test sets."""
     rows = []
-    for model in job.models:
-        each = [found.of(model.name, test) for test in tests]
-        rows.append((model.title, *(_f1(one[0], scheme) if one else "" for one in each)))
-    header = ("model", *(found.names[test] for test in tests))
-    return Table(f"{scheme.capitalize()} match, F1", header, (*rows, *_published(job, scheme, ())))
+    for cell in sheet.all_cells:
+        for scheme in SCHEMES if "grid" in cell else ():
+            spread = cell["grid"][scheme]
+            values = (f"{spread[name]:.3f}" for name in ("minimum", "median", "maximum"))
+            chosen = f"{cell[scheme]['f1']:.3f}"
+            settings = str(cell["grid"]["settings"])
+            rows.append((sheet.title(cell["model"]), short(cell["test"]), scheme, settings, *values, chosen))
+    header = ("model", "test set", "match", "settings", "minimum", "median", "maximum", "lowest validation loss")
+    return Table("F1 on the test sets over the settings of the grid", header, tuple(rows))
 
 
-def _published(job: Job, scheme: str, before: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """Rows of the paper's figures, those that are known."""
-    known = [one for one in job.experiment.published if one.figure == f"{scheme} f1"]
+def _differences(sheet: Sheet) -> Table:
     rows = []
-    for model in dict.fromkeys(one.model for one in known):
-        values = {one.test: f"{one.value:.3f}" for one in known if one.model == model}
-        cells = [cell for test in job.setting.tests for cell in (*before, values.get(test, ""))]
-        rows.append((f"*{model}, published*", *cells))
-    return rows
+    for row in sheet.data.get("contrasts", ()):
+        cells = [cell for s in SCHEMES for cell in (_estimate(row[s]).points(), f"{row[s]['p']:.4f}")]
+        rows.append((short(row["test"]), sheet.title(row["a"]), sheet.title(row["b"]), *cells))
+    header = ("test set", "first", "second", "strict F1", "p", "partial F1", "p")
+    return Table("Differences, the second model's F1 minus the first one's", header, tuple(rows))
 
 
-def _f1(result: Result, scheme: str) -> str:
-    low, high = (result.figure(scheme, end) for end in ("low", "high"))
-    return f"**{result.figure(scheme):.3f}** ({low:.3f}–{high:.3f})"
+def _f1(cell: Cell, scheme: str) -> str:
+    return _with_interval(*(cell[scheme][end] for end in ("f1", "low", "high")))
 
 
-def _point(results: Sequence[Result], x: float = 0.0, scheme: str = "strict") -> Point:
-    if len(results) == 1:
-        one = results[0]
-        return Point(x, one.figure(scheme), one.figure(scheme, "low"), one.figure(scheme, "high"))
-    estimate = f1_of(results, scheme)
-    return Point(x, estimate.value, estimate.low, estimate.high)
+def _with_interval(value: float, low: float, high: float) -> str:
+    return f"**{value:.3f}** ({low:.3f}–{high:.3f})"
 
 
-def _paired(found: Figures, a: str, b: str, test: str, scheme: str) -> tuple[Estimate, float]:
-    one, other = found.of(a, test), found.of(b, test)
-    return difference(one, other, scheme), p_values(one[0], other[0])[scheme]
-
-
-def _json(estimate: Estimate, p: float) -> dict[str, float]:
-    return {**estimate.as_json(), "p": round(p, 6)}
+def _estimate(facts: Mapping[str, float]) -> Estimate:
+    return Estimate(facts["value"], facts["low"], facts["high"])
 
 
 # Errors
 
 
-def _errors(job: Job, found: Figures) -> Part:
-    kinds = [str(kind) for kind in evaluation.Kind if kind is not evaluation.Kind.TYPE]
-    rows, sampled, tables, listed = [], {}, [], []
-    for model in job.models:
-        mistakes: list[tuple[str, Mistake]] = []
-        for test in job.setting.tests:
-            for one in found.of(model.name, test)[:1]:
-                errors = one.facts["errors"]
+def _errors(sheet: Sheet) -> Part:
+    rows, shares = [], {}
+    for model in sheet.models:
+        for test in sheet.tests:
+            for cell in sheet.cells(model, test)[:1]:
+                errors = cell["errors"]
                 total = sum(errors.values())
-                shares = (f"{errors[kind]} ({errors[kind] / max(total, 1):.0%})" for kind in kinds)
-                rows.append((model.title, found.names[test], str(total), *shares))
-                mistakes += [(test, mistake) for mistake in mistakes_of(one)]
-        sample = sample_of(mistakes)
-        sampled[model.title] = {kind: sum(m.kind == kind for _, m in sample) for kind in kinds}
-        listed += [{"model": model.name, **_listed(test, mistake)} for test, mistake in sample]
-        tables.append(_sample_table(model, sample, found.names))
-    counted = Table("All errors", ("model", "test set", "errors", *kinds), tuple(rows))
-    drawn = tuple((name, *(str(row[kind]) for kind in kinds)) for name, row in sampled.items())
-    first = Table(f"Samples of {SAMPLE} errors of each model", ("model", *kinds), drawn)
-    picture = figures.stacks(sampled, label=f"Errors by class, a sample of {SAMPLE} of each model")
-    return Part((first, counted, *tables), {"Errors by class": picture}, {"sample": listed})
+                each = {kind: errors[kind] / max(total, 1) for kind in KINDS}
+                told = (f"{errors[kind]} ({share:.0%})" for kind, share in each.items())
+                rows.append((sheet.title(model), short(test), str(total), *told))
+                percent = {kind: round(100 * share) for kind, share in each.items()}
+                shares[f"{sheet.title(model)}: {short(test)}"] = percent
+    for one in sheet.experiment.published.counts if sheet.experiment.published else ():
+        shares[f"{one.model}, published: {short(one.set)}"] = dict(one.errors)
+    counted = Table("All errors", ("model", "test set", "errors", *KINDS), tuple(rows))
+    picture = figures.stacks(shares, label="Errors by class, in percent")
+    return Part((_sampled(sheet), counted), {"Errors by class": picture})
 
 
-def mistakes_of(result: Result) -> tuple[Mistake, ...]:
-    """All errors of a model on a test set, in the order of the documents."""
-    gold = test_documents(result.reading.test, result.reading.sentences)
-    return evaluation.evaluate(gold, result.predictions(), types=tuple(result.facts["types"])).mistakes
-
-
-def sample_of(mistakes: Sequence[tuple[str, Mistake]]) -> list[tuple[str, Mistake]]:
-    """Errors drawn with a fixed seed, in their order."""
-    places = random.Random(0).sample(range(len(mistakes)), min(SAMPLE, len(mistakes)))
-    return [mistakes[place] for place in sorted(places)]
-
-
-def sampled_errors(results: Iterable[Result]) -> list[dict[str, object]]:
-    """The samples of errors with their sentences, for a folder of the user's: the text is the corpora's."""
-    by_model: dict[str, list[tuple[str, Mistake]]] = {}
-    for result in results:
-        mistakes = [(result.reading.test, mistake) for mistake in mistakes_of(result)]
-        by_model.setdefault(result.reading.build.model.name, []).extend(mistakes)
-    rows: list[dict[str, object]] = []
-    for model, every in by_model.items():
-        for test, mistake in sample_of(every):
-            text = mistake.document.text
-            sentence = sentence_of(mistake, with_sentences(mistake.document)).of(text)
-            mentions = {
-                side: mention.mention(text) if mention else None
-                for side, mention in (("gold_text", mistake.gold), ("predicted_text", mistake.predicted))
-            }
-            rows.append({"model": model, **_listed(test, mistake), **mentions, "sentence": sentence})
-    return rows
-
-
-def _sample_table(model: Model, sample: Sequence[tuple[str, Mistake]], names: Mapping[str, str]) -> Table:
-    rows = tuple(
-        (names[test], m.document.id, str(m.kind), _offsets(m.gold), _offsets(m.predicted)) for test, m in sample
-    )
-    return Table(f"Sample of {model.title}", ("test set", "document", "class", "gold", "predicted"), rows)
-
-
-def _listed(test: str, mistake: Mistake) -> dict[str, object]:
-    return {
-        "test": test,
-        "document": mistake.document.id,
-        "kind": str(mistake.kind),
-        "gold": _offsets(mistake.gold),
-        "predicted": _offsets(mistake.predicted),
-    }
-
-
-def _offsets(entity: Entity | None) -> str:
-    return ", ".join(f"{span.start}–{span.end}" for span in entity.spans) if entity else ""
+def _sampled(sheet: Sheet) -> Table:
+    rows = []
+    for model in sheet.models:
+        for test in sheet.tests:
+            drawn = [row["kind"] for row in sheet.data["sample"] if (row["model"], row["test"]) == (model, test)]
+            if drawn:
+                counts = (str(drawn.count(kind)) for kind in KINDS)
+                rows.append((sheet.title(model), short(test), str(len(drawn)), *counts))
+    for one in sheet.experiment.published.counts if sheet.experiment.published else ():
+        counts = (str(one.errors[kind]) for kind in KINDS)
+        rows.append((f"*{one.model}, published*", short(one.set), str(sum(one.errors.values())), *counts))
+    return Table("Sampled errors", ("model", "test set", "sampled", *KINDS), tuple(rows))
 
 
 # The curve of data
 
 
-def _curve(job: Job, found: Figures) -> Part:
-    fractions, tests = job.setting.fractions, job.setting.tests
-    tables, data = [], []
-    panels: dict[str, dict[str, list[Point]]] = {found.names[test]: {} for test in tests}
-    for scheme in SCHEMES:
-        rows = []
-        for model in job.models:
-            for test in found.tests([model.name]):
-                points = [_point(r, f, scheme) for f in fractions if (r := found.of(model.name, test, f))]
-                cells = [f"**{p.y:.3f}** ({p.low:.3f}–{p.high:.3f})" for p in points]
-                part, whole = (found.of(model.name, test, fraction) for fraction in (fractions[0], fractions[-1]))
-                cost = difference(part, whole, scheme)
-                rows.append((model.title, found.names[test], *cells, cost.points()))
-                each = {
-                    f"{p.x:g}": {"f1": round(p.y, 6), "low": round(p.low, 6), "high": round(p.high, 6)} for p in points
-                }
-                data.append(
-                    {"model": model.name, "test": test, "scheme": scheme, "fractions": each, "cost": cost.as_json()}
-                )
-                if scheme == "strict":
-                    panels[found.names[test]][model.title] = points
-        header = ("model", "test set", *(f"{fraction:.0%}" for fraction in fractions), f"cost of {fractions[0]:.0%}")
-        tables.append(
-            Table(f"{scheme.capitalize()} F1, the mean of {len(job.setting.seeds)} seeds", header, tuple(rows))
-        )
+def _curve(sheet: Sheet) -> Part:
+    tables = [_curve_table(sheet, scheme) for scheme in SCHEMES]
+    tables += [made for made in (_costs(sheet), _changes(sheet)) if made.rows]
+    panels: dict[str, dict[str, list[Point]]] = {short(test): {} for test in sheet.tests}
+    for row in sheet.data["curve"]:
+        if row["scheme"] == "strict":
+            points = [Point(float(f), p["f1"], p["low"], p["high"]) for f, p in row["fractions"].items()]
+            panels[short(row["test"])][sheet.title(row["model"])] = points
     picture = figures.lines(panels, x_label="percent of the training sentences", y_label="strict F1 in percent")
-    return Part(tuple(tables), {"F1 by the share of the training sentences": picture}, {"curve": data})
+    return Part(tuple(tables), {"F1 by the share of the training sentences": picture})
+
+
+def _curve_table(sheet: Sheet, scheme: str) -> Table:
+    known = {(row["model"], row["test"]): row["fractions"] for row in sheet.data["curve"] if row["scheme"] == scheme}
+    rows = []
+    for model in sheet.models:
+        for test in sheet.tests:
+            points = [known.get((model, test), {}).get(f"{fraction:g}") for fraction in sheet.fractions]
+            cells = (_with_interval(p["f1"], p["low"], p["high"]) if p else _EMPTY for p in points)
+            rows.append((sheet.title(model), short(test), *cells))
+    header = ("model", "test set", *(f"{fraction:.0%}" for fraction in sheet.fractions))
+    return Table(f"{scheme.capitalize()} F1, the mean of {len(sheet.data['seeds'])} seeds", header, tuple(rows))
+
+
+def _costs(sheet: Sheet) -> Table:
+    """What a share of the data costs a model, and how two models differ with the same share."""
+    rows = []
+    for row in sheet.data["contrasts"]:
+        part, same = f"{row['a_fraction']:.0%}", row["a"] == row["b"]
+        of = f"{sheet.title(row['b'])}, {row['b_fraction']:.0%} of the data"
+        than = f"{'' if same else sheet.title(row['a']) + ', '}{part}{' of the data' if same else ''}"
+        rows.append((short(row["test"]), of, than, *(_estimate(row[scheme]).points() for scheme in SCHEMES)))
+    header = ("test set", "F1 of", "minus F1 of", "strict", "partial")
+    return Table("Differences", header, tuple(rows))
+
+
+def _changes(sheet: Sheet) -> Table:
+    rows = []
+    for one in sheet.experiment.published.changes if sheet.experiment.published else ():
+        sets = ", ".join(map(short, one.sets)) or "all three"
+        rows.append((one.what, f"{one.fraction:.0%}" if one.fraction else "", sets, one.points()))
+    return Table(
+        "Published differences in strict F1", ("what", "share of the data", "test sets", "difference"), tuple(rows)
+    )
 
 
 # Pairs
 
 
-def _pairs(job: Job, found: Figures) -> Part:
-    tables, data = [], []
-    for test in job.setting.tests:
-        names = [model.name for model in job.models if found.of(model.name, test)]
-        pairs = list(combinations(names, 2))
-        tested = [p_values(found.of(a, test)[0], found.of(b, test)[0]) for a, b in pairs]
-        adjusted = {scheme: holm([each[scheme] for each in tested]) for scheme in SCHEMES}
+def _pairs(sheet: Sheet) -> Part:
+    tables = []
+    for test in sheet.tests:
         rows = []
-        for number, (a, b) in enumerate(pairs):
-            cells: list[str] = []
-            facts: dict[str, object] = {"a": a, "b": b, "test": test}
-            for scheme in SCHEMES:
-                estimate = difference(found.of(a, test), found.of(b, test), scheme)
-                p, q = tested[number][scheme], adjusted[scheme][number]
-                cells += [estimate.points(), f"{p:.4f}", f"{q:.4f}"]
-                facts[scheme] = {**_json(estimate, p), "adjusted": round(q, 6)}
-            rows.append((job.title(a), job.title(b), *cells))
-            data.append(facts)
+        for row in sheet.data["pairs"]:
+            if row["test"] == test:
+                each = [row[scheme] for scheme in SCHEMES]
+                cells = [cell for one in each for cell in _tested(one)]
+                rows.append((sheet.title(row["a"]), sheet.title(row["b"]), *cells))
         header = ("first", "second", "strict F1", "p", "adjusted", "partial F1", "p", "adjusted")
-        title = f"{found.names[test]}: the second model's F1 minus the first one's"
-        tables.append(Table(title, header, tuple(rows)))
-    return Part(tuple(tables), {}, {"pairs": data})
+        tables.append(Table(f"{short(test)}: the second model's F1 minus the first one's", header, tuple(rows)))
+    return Part(tuple(tables), {})
 
 
-def _scores_and_pairs(job: Job, found: Figures) -> Part:
-    scores, pairs = _scores(job, found), _pairs(job, found)
-    return Part(scores.tables + pairs.tables, scores.figures, {**scores.data, **pairs.data})
+def _tested(facts: Mapping[str, float]) -> tuple[str, str, str]:
+    return _estimate(facts).points(), f"{facts['p']:.4f}", f"{facts['adjusted']:.4f}"
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment of p-values that belong together."""
-    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
-    adjusted, least = [0.0] * len(p_values), 0.0
-    for rank, place in enumerate(order):
-        least = max(least, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = least
-    return adjusted
+def _scores_and_pairs(sheet: Sheet) -> Part:
+    scores, pairs = _scores(sheet), _pairs(sheet)
+    return Part(scores.tables + pairs.tables, scores.figures)
 
 
 # What was run
 
 
-def _test_table(job: Job, found: Figures) -> Table:
+def _test_table(sheet: Sheet) -> Table:
     rows = []
-    for test in job.setting.tests:
-        one = next(
-            (found.of(m.name, test, f) for m in job.models for f in job.setting.fractions if found.of(m.name, test, f)),
-            [],
-        )
-        if one:
-            facts = one[0].facts
-            numbers = (f"{facts[name]:,}" for name in ("documents", "sentences", "mentions"))
-            rows.append((found.names[test], ", ".join(facts["types"]), *numbers))
+    for test in sheet.tests:
+        cell = next((cell for cell in sheet.all_cells if cell["test"] == test), None)
+        if cell:
+            numbers = (f"{cell[name]:,}" for name in ("documents", "sentences", "mentions"))
+            rows.append((short(test), ", ".join(cell["types"]), *numbers))
     return Table("Test sets", ("test set", "type", "documents", "sentences", "mentions"), tuple(rows))
 
 
-def _model_table(job: Job) -> Table:
+def _model_table(sheet: Sheet) -> Table:
     rows = []
-    for model in job.models:
-        builds = dict.fromkeys(r.build for r in job.readings if r.build.model.name == model.name)
-        minutes = sum(job.place.build_facts(build).get("seconds", 0.0) for build in builds) / 60
-        speed = [
-            r.facts["sentences"] / max(r.facts["seconds"], 1e-3)
-            for r in job.results()
-            if r.reading.build.model == model
-        ]
-        trained = model.method in TRAINED
-        taught = _taught(model, job) if trained else model.model
-        passes = job.place.passes(max(builds, key=lambda build: build.fraction))
-        made = f"{len(builds)}, {minutes:.0f} min" if trained else ""
-        rows.append(
-            (
-                model.title,
-                model.recipe or model.method,
-                taught,
-                str(passes) if passes > 1 else "",
-                made,
-                _rate(sum(speed) / max(len(speed), 1)),
-            )
-        )
+    for name, facts in sheet.models.items():
+        speed = [c["sentences"] / max(c["seconds"], 1e-3) for c in sheet.all_cells if c["model"] == name]
+        trained = facts["method"] in TRAINED
+        made = f"{facts['trained']}, {facts['minutes']} min" if trained and speed else ""
+        rate = _rate(sum(speed) / len(speed)) if speed else _EMPTY
+        passes = str(facts["passes"]) if facts["passes"] > 1 else ""
+        kind = facts["recipe"] or facts["method"]
+        rows.append((facts["title"], kind, _taught(facts) if trained else facts["model"], passes, made, rate))
     header = ("model", "recipe or kind", "tuned on, or weights", "passes", "models, their training", "sentences/s read")
     return Table("Models", header, tuple(rows))
 
@@ -384,44 +332,68 @@ def _rate(sentences: float) -> str:
     return f"{sentences:.0f}" if sentences >= 10 else f"{sentences:.1f}"
 
 
-def _taught(model: Model, job: Job) -> str:
-    builds = [reading.build for reading in job.readings if reading.build.model.name == model.name]
-    names = dict.fromkeys(name for build in builds for name in job.place.train_names(build))
-    each = f"{model.sentences:,} sentences of each of " if model.sentences else ""
-    return ("one of " if model.single else "") + each + ", ".join(names)
+def _taught(facts: Mapping[str, Any]) -> str:
+    each = f"{facts['sentences']:,} sentences of each of " if facts["sentences"] else ""
+    return ("one of " if facts["single"] else "") + each + ", ".join(facts["train"])
 
 
-def _drawn(models: Iterable[Model]) -> str:
+def _drawn(models: Iterable[Mapping[str, Any]]) -> str:
     """How many sentences some models have of each corpus, where they have not all."""
-    return " or ".join(f"{count:,}" for count in sorted({model.sentences for model in models if model.sentences}))
+    return " or ".join(f"{count:,}" for count in sorted({one["sentences"] for one in models if one["sentences"]}))
 
 
-def _restrictions(job: Job) -> list[str]:
-    setting, said = job.setting, []
-    if setting.test_sentences:
+def _restrictions(sheet: Sheet) -> list[str]:
+    said, data = [], sheet.data
+    if data["test_sentences"]:
         said.append(
-            f"Of each test set whole documents were drawn (seed 0) until they had {setting.test_sentences:,} sentences "
+            f"Of each test set whole documents were drawn (seed 0) until they had {data['test_sentences']:,} sentences "
             "or all were drawn."
         )
-    if counts := _drawn(model for model in job.models if model.method in TRAINED):
+    models = sheet.models.values()
+    if counts := _drawn(one for one in models if one["method"] in TRAINED):
         said.append(
             f"Models that were tuned for this page learnt from {counts} sentences of each corpus, drawn at random; the "
             "epoch was chosen on sentences drawn of the development splits."
         )
-    if counts := _drawn(model for model in job.models if model.method not in TRAINED):
+    if counts := _drawn(one for one in models if one["method"] not in TRAINED):
         said.append(f"Demonstrations were chosen among {counts} sentences of each corpus, drawn at random.")
-    if setting.repeats:
-        each = ", ".join(f"{fraction:.0%}: {times}" for fraction, times in setting.shares())
+    if sheet.setting.repeats:
+        each = ", ".join(f"{f:.0%}: {times}" for f, times in zip(sheet.fractions, data["repeats"], strict=True))
         said.append(f"So often a pass has the sentences of each share, for steps enough: {each}.")
-    seeds = ", ".join(map(str, setting.seeds))
-    said.append(
-        f"Seeds of drawing and training: {seeds}. Intervals are 95 %, by bootstrap over documents"
-        + (" and seeds." if len(setting.seeds) > 1 else ".")
-    )
+    said += _odd(sheet)
+    seeds = data["seeds"]
+    return [
+        *said,
+        f"Seeds of drawing and training: {', '.join(map(str, seeds))}. Intervals are 95 %, by bootstrap over documents"
+        + (" and seeds." if len(seeds) > 1 else "."),
+    ]
+
+
+def _odd(sheet: Sheet) -> list[str]:
+    """What is different on pages whose answers were thrown away before today's rules."""
+    said = []
+    if any(row.get("interval") == "unpaired" for row in sheet.data.get("contrasts", ())):
+        said.append(
+            "The answers of this run were not kept. Differences that it did not compute itself have an interval that "
+            "follows from those of both figures as if they were independent (Zou & Donner 2008), which is usually "
+            "wider than that of paired answers."
+        )
+    drawn = [(row["model"], row["test"]) for row in sheet.data.get("sample", ())]
+    short_of = [cell for cell in sheet.all_cells if 0 < drawn.count((cell["model"], cell["test"])) < _due(cell)]
+    if short_of:
+        said.append(
+            f"This run drew {SAMPLE} errors of each model over all test sets; since then {SAMPLE} of each test set are "
+            "drawn, as in the paper. The table of all errors and the picture do not depend on it."
+        )
     return said
 
 
-LAYOUTS: Mapping[str, Callable[[Job, Figures], Part]] = {
+def _due(cell: Cell) -> int:
+    errors: Mapping[str, int] = cell["errors"]
+    return min(SAMPLE, sum(errors.values()))
+
+
+LAYOUTS: Mapping[str, Callable[[Sheet], Part]] = {
     "scores": _scores,
     "errors": _errors,
     "curve": _curve,

@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 
 from biomark.corpora import parse_split
 from biomark.errors import UsageError
+from biomark.experiments.published import Report, reports
+from biomark.models import DECODINGS
 
-SCALES = ("small", "paper")
+SCALES = ("small", "medium", "paper")
 METHODS = ("ready", "crf", "spacy", "tagging", "generative", "prompted", "gguf")
 TRAINED = ("crf", "spacy", "tagging", "generative")
 LAYOUTS = ("scores", "errors", "curve", "pairs", "scores and pairs")
@@ -31,24 +33,28 @@ class Model:
         method: `crf`, `spacy`, `tagging`, `generative`: it is trained here. `ready`: `model` is one that `biomark
             annotate --model` takes. `prompted`: likewise, and `prompt` says how it is prompted. `gguf`: the same, of a
             file in the format of llama.cpp in an installed package (`model` is PACKAGE/FILE).
-        model: see `method`.
+        model: see `method`; of a `prompted` one it may be empty: it is asked where the user names a model.
+        weights: the row whose trained weights it reads with; empty: its own.
+        decoding: how a generative model answers, see `biomark.models.DECODINGS`; empty: `marks`.
         types: of the test sets that it reads; empty: all.
         recipe: by its name in the folder `recipes`; what a `tagging` or `generative` model is trained by.
         change: settings of the recipe that are different here.
-        grid: try all settings of the recipe's grid, and keep the best one.
+        grid: try all settings of the recipe's grid, and keep the best one; all of them read the test sets.
         train, devel: splits to learn from and to choose the best epoch on; empty: those of the recipe.
         single: a model for each type, trained on those splits that annotate it; else one on all of them.
         sentences: how many to draw of each split in `train`; 0: all, as the corpus has them.
         devel_sentences: likewise of `devel`.
         knowledge: sources of the store that the recipe or the ready model needs, relative to a corpora folder, or
             splits.
+        own_mentions: the store has the mentions of the sentences that the model learns from, too, and of no others.
+        named: instructions name the corpus of a test set in use, if the model has learnt from that corpus.
         by_sentence: give it single sentences, such as it was trained on.
         prompt: settings of `biomark.settings.PromptOptions` that are different here.
         train_rate, read_rate: sentences a second on the scale's hardware; 0: follows from the next two.
         parameters: of the network.
         tokens: of a sentence with all that stands around it, as it is trained.
         memory: what training needs, for people.
-        gpus: how many it is trained on.
+        gpus: how many it is trained on; 0: none is needed.
 
     A row that is `like` another one takes from it whatever it does not say itself.
     """
@@ -57,6 +63,8 @@ class Model:
     title: str
     method: str
     model: str = ""
+    weights: str = ""
+    decoding: str = ""
     types: tuple[str, ...] = ()
     recipe: str = ""
     change: Mapping[str, Any] = field(default_factory=dict, hash=False)
@@ -67,6 +75,8 @@ class Model:
     sentences: int = 0
     devel_sentences: int = 0
     knowledge: tuple[str, ...] = ()
+    own_mentions: bool = False
+    named: bool = False
     by_sentence: bool = False
     prompt: Mapping[str, Any] = field(default_factory=dict, hash=False)
     train_rate: float = 0.0
@@ -92,42 +102,31 @@ class Hardware:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A finding of the paper that is judged by our figures; see `biomark.experiments.findings`.
+    """A finding of the paper that is judged by our figures; see `biomark.experiments.verdicts`.
 
     Attributes:
         text: the finding.
         kind: one of `CLAIMS`.
+        published: the paper's figures for it, in words.
         models: that it is about: where two are compared, first the one that is said to help or to match the other.
         tests: on which of the test sets; empty: on all.
+        types: on test sets of which types; empty: of all.
         range: for `costs`: between how many points.
-        fraction: for `costs`: of what share of the data.
-        errors: for `most frequent`: which class of errors.
+        fractions: of what shares of the data; for `costs` against all of it.
+        errors: for `most frequent`: which class of errors, on the test sets taken together.
+
+    A row may have `each`, a list of such `models`, and stands for a claim of each of them.
     """
 
     text: str
     kind: str
+    published: str = ""
     models: tuple[str, ...] = ()
     tests: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
     range: tuple[float, ...] = ()
-    fraction: float = 0.0
+    fractions: tuple[float, ...] = (1.0,)
     errors: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """A figure of the paper.
-
-    Attributes:
-        model: as the paper calls it.
-        test: the test set.
-        figure: such as `strict f1`.
-        value: as the paper has it.
-    """
-
-    model: str
-    test: str
-    figure: str
-    value: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +141,7 @@ class Setting:
         seeds: of the draw and of the training; a model each.
         repeats: of each share, how often a pass has its sentences, so that few of them are learnt in steps enough;
             empty: once.
+        beside: of the paper's models, the row that stands for each here.
     """
 
     models: tuple[str, ...]
@@ -150,6 +150,7 @@ class Setting:
     fractions: tuple[float, ...] = (1.0,)
     seeds: tuple[int, ...] = (13,)
     repeats: tuple[int, ...] = ()
+    beside: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def shares(self) -> list[tuple[float, int]]:
         """Each share of the training sentences, and how often a pass has them."""
@@ -169,7 +170,7 @@ class Experiment:
         scales: what it is at each scale.
         contrasts: pairs of models to be compared, the second with the first.
         claims: what the paper found.
-        published: its figures, as far as they are known.
+        published: what it reports in this table or figure; None: it has none.
         notes: what the reader should know, a sentence each.
     """
 
@@ -181,7 +182,7 @@ class Experiment:
     scales: Mapping[str, Setting]
     contrasts: tuple[tuple[str, str], ...] = ()
     claims: tuple[Claim, ...] = ()
-    published: tuple[Published, ...] = ()
+    published: Report | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -239,14 +240,24 @@ def _inherited(name: str, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, An
 
 
 def _experiment(name: str, row: Mapping[str, Any]) -> Experiment:
+    report = row.get("published")
+    _among(f"experiment {name}: published", [report] if report else [], reports())
     values = {
         "scales": {scale: _row(Setting, f"{name}.{scale}", row[scale]) for scale in SCALES if scale in row},
-        "claims": tuple(_row(Claim, f"{name}.claims", claim) for claim in row.get("claims", ())),
-        "published": tuple(_row(Published, f"{name}.published", one) for one in row.get("published", ())),
+        "claims": tuple(
+            _row(Claim, f"{name}.claims", each) for claim in row.get("claims", ()) for each in _each(claim)
+        ),
+        "published": reports()[report] if report else None,
         "contrasts": tuple(map(tuple, row.get("contrasts", ()))),
     }
     rest = {key: value for key, value in row.items() if key not in values and key not in SCALES}
     return _row(Experiment, name, {"name": name, **rest, **values})
+
+
+def _each(claim: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """A claim for each of the groups of models that `each` lists."""
+    rest = {key: value for key, value in claim.items() if key != "each"}
+    return [{**rest, "models": models} for models in claim["each"]] if "each" in claim else [rest]
 
 
 def _row(kind: type[T], name: str, values: Mapping[str, Any]) -> T:
@@ -262,21 +273,28 @@ def _row(kind: type[T], name: str, values: Mapping[str, Any]) -> T:
 def _check(book: Book) -> None:
     for model in book.models.values():
         _among(f"model {model.name}: method", [model.method], METHODS)
+        _among(f"model {model.name}: weights", [model.weights] if model.weights else [], book.models)
+        _among(f"model {model.name}: decoding", [model.decoding] if model.decoding else [], DECODINGS)
         for split in (*model.train, *model.devel):
             parse_split(split)
     for experiment in book.experiments.values():
         where = f"experiment {experiment.name}"
         _among(f"{where}: layout", [experiment.layout], LAYOUTS)
         for setting in experiment.scales.values():
-            _among(f"{where}: model", setting.models, book.models)
-            for split in setting.tests:
-                parse_split(split)
-            if setting.repeats and len(setting.repeats) != len(setting.fractions):
-                raise UsageError(f"{where}: repeats: one number for each of the fractions is needed")
+            _check_setting(where, setting, experiment.published, book)
         for claim in experiment.claims:
             _among(f"{where}: kind of claim", [claim.kind], CLAIMS)
             _among(f"{where}: model", claim.models, book.models)
         _among(f"{where}: model", [name for pair in experiment.contrasts for name in pair], book.models)
+
+
+def _check_setting(where: str, setting: Setting, report: Report | None, book: Book) -> None:
+    _among(f"{where}: model", (*setting.models, *setting.beside.values()), book.models)
+    _among(f"{where}: beside", setting.beside, [row.model for row in report.figures] if report else [])
+    for split in setting.tests:
+        parse_split(split)
+    if setting.repeats and len(setting.repeats) != len(setting.fractions):
+        raise UsageError(f"{where}: repeats: one number for each of the fractions is needed")
 
 
 def _among(what: str, values: Iterable[str], known: Iterable[str]) -> None:

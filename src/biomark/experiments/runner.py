@@ -14,6 +14,7 @@ from biomark.experiments.data import count_sentences, missing_sources, rejects, 
 from biomark.experiments.outcome import machine
 from biomark.experiments.rows import TRAINED, Book, Experiment, Hardware, Model, Setting
 from biomark.machine import versions
+from biomark.models import PROMPTED
 
 GIVEN = "given"  # the row of a model that the command line names
 _READ_RATE = 20.0  # sentences a second, where nothing is known of a model
@@ -47,13 +48,22 @@ class Job:
         scale: one of those that it has.
         place: of the cells.
         model: a model of the user's own: one more row beside the experiment's, or, where models are prompted, the
-            one that is prompted. "": none.
+            one that is prompted. "": none, and rows that need one are left out.
+        only: the rows whose cells are done; empty: all.
 
     Raises:
-        UsageError: if the experiment has no such scale.
+        UsageError: if the experiment has no such scale or row.
     """
 
-    def __init__(self, book: Book, experiment: Experiment, scale: str, place: Place, model: str = "") -> None:
+    def __init__(
+        self,
+        book: Book,
+        experiment: Experiment,
+        scale: str,
+        place: Place,
+        model: str = "",
+        only: Sequence[str] = (),
+    ) -> None:
         if scale not in experiment.scales:
             raise UsageError(f"{experiment.name} has no scale {scale!r}; there are {', '.join(experiment.scales)}")
         self.experiment = experiment
@@ -64,6 +74,10 @@ class Job:
         self._sources = book.sources
         self.models = _models([book.models[name] for name in self.setting.models], model)
         self.readings = tuple(self._readings())
+        self._only = tuple(only)
+        names = [row.name for row in self.models]
+        if unknown := [name for name in only if name not in names]:
+            raise UsageError(f"{experiment.name} has no row {', '.join(unknown)}; there are {', '.join(names)}")
 
     def _readings(self) -> Iterator[Reading]:
         setting = self.setting
@@ -78,9 +92,11 @@ class Job:
                         yield Reading(build, test, setting.test_sentences)
 
     def tasks(self) -> list[Task]:
-        """All cells in the order in which they are done: each model, then what it reads."""
+        """The cells to be done, in this order: each model, then what it reads."""
         by_build: dict[Build, list[Reading]] = {}
         for reading in self.readings:
+            if self._only and reading.build.model.name not in self._only:
+                continue
             by_build.setdefault(reading.build, []).append(reading)
         found: list[Task] = []
         known: set[object] = set()
@@ -104,14 +120,17 @@ class Job:
         for name in self.place.train_names(build):
             every = count_sentences(name)
             sentences += min(model.sentences or every, every) * build.fraction
-        rate = model.train_rate or self.hardware.flops * model.gpus / max(6 * model.parameters * model.tokens, 1)
+        rate = model.train_rate or self.hardware.flops * max(model.gpus, 1) / max(
+            6 * model.parameters * model.tokens, 1
+        )
         return self.place.passes(build) * sentences / max(rate, 1e-9)
 
     def _read_seconds(self, reading: Reading) -> float:
         model = reading.build.model
         sentences = sum(len(document.sentences) for document in test_documents(reading.test, reading.sentences))
         computed = self.hardware.flops / (2 * model.parameters * model.tokens) if model.parameters else _READ_RATE
-        return sentences / (model.read_rate or computed)
+        times = 1 + self.place.settings(reading.build) if model.grid else 1  # all settings read the test sets
+        return times * sentences / (model.read_rate or computed)
 
     def plan(self) -> list[str]:
         """What there is to do, what it costs and needs, a line each."""
@@ -120,13 +139,11 @@ class Job:
         needs = f"; about {_span(sum(task.seconds for task in left))} on {self.hardware.name}" if left else ""
         head = f"{self.experiment.name} --scale {self.scale}: {len(tasks)} cells, {len(tasks) - len(left)} done{needs}"
         lines = [f"  {task.label}: {'done' if task.done else 'about ' + _span(task.seconds)}" for task in tasks]
-        memory = [
-            f"  {model.title}: {model.gpus} GPU{'s' if model.gpus > 1 else ''} for training; {model.memory}"
-            for model in self.models
-            if model.memory
-        ]
+        names = {model.name for model in self.models}
+        memory = [f"  {m.title}: {_needs(m)}" for m in self.models if m.memory and m.weights not in names]
+        gpu = " and GPU" if any(model.gpus for model in self.models if model.parameters) else ""
         throughput = (
-            [f"  estimated as 6 (training) or 2 × parameters × tokens ÷ {self.hardware.flops:.1e} a second and GPU"]
+            [f"  estimated as 6 (training) or 2 × parameters × tokens ÷ {self.hardware.flops:.1e} a second{gpu}"]
             if self.hardware.flops
             else []
         )
@@ -167,10 +184,6 @@ class Job:
             estimated += task.seconds
             self._write()
         return self.results()
-
-    def title(self, name: str) -> str:
-        """What a model is called on pages."""
-        return next(model.title for model in self.models if model.name == name)
 
     def results(self) -> list[Result]:
         """Those test cells that are done."""
@@ -216,20 +229,32 @@ def _missing(tasks: Sequence[Task]) -> tuple[str, ...]:
     return missing_sources(chain.from_iterable(build.model.knowledge for build in builds))
 
 
+def _needs(model: Model) -> str:
+    gpus = f"{model.gpus} GPU{'s' if model.gpus > 1 else ''} for training; " if model.gpus else ""
+    return gpus + model.memory
+
+
 def _models(models: Sequence[Model], given: str) -> tuple[Model, ...]:
     """The rows with the user's own model."""
-    if not given:
-        return tuple(models)
-    if any(model.method in _CHATS for model in models):
+    waiting = [model for model in models if model.method in _CHATS and not model.model]
+    chats = [model for model in models if model.method in _CHATS]
+    if given and (not waiting or given.startswith(PROMPTED)) and chats:
+        filled = waiting or chats
         return tuple(
-            replace(model, method="prompted", model=given) if model.method in _CHATS else model for model in models
+            replace(model, method="prompted", model=given, title=f"{model.title} ({given})" if waiting else model.title)
+            if model in filled
+            else model
+            for model in models
         )
-    return (*models, Model(GIVEN, given, "ready", model=given))
+    there = tuple(model for model in models if model not in waiting)
+    return (*there, Model(GIVEN, given, "ready", model=given)) if given else there
 
 
 def _shown(model: Model) -> dict[str, object]:
     """What a reader should know of a model's row."""
-    said = ("title", "method", "model", "recipe", "single", "sentences", "devel_sentences", "by_sentence")
+    said = (
+        "title", "method", "model", "recipe", "single", "sentences", "devel_sentences", "by_sentence", "decoding",
+    )  # fmt: skip
     return {name: getattr(model, name) for name in said} | {"change": dict(model.change), "prompt": dict(model.prompt)}
 
 

@@ -23,6 +23,7 @@ from biomark.formats import (
     conll,
     doccano,
     html,
+    i2b2,
     jats_xml,
     json_list,
     jsonl,
@@ -48,6 +49,7 @@ FORMATS: dict[str, Format] = {
         bioc_xml.FORMAT,
         bioc_json.FORMAT,
         brat.FORMAT,
+        i2b2.FORMAT,
         conll.FORMAT,
         bc2gm.FORMAT,
         jsonl.FORMAT,
@@ -189,7 +191,8 @@ def _format_in(source: Source, wanted: Format | None) -> Format:
 
 def _read(source: Source, format: str | None, reject: Reject) -> Iterator[Document]:
     """The documents of a file, of a folder or of a stream."""
-    if source.path is None or not source.path.is_dir() or format == brat.FORMAT.name:
+    whole = format in FORMATS and FORMATS[format].in_pairs
+    if source.path is None or not source.path.is_dir() or whole:
         yield from _reader(format_named(format) if format else guess_format(source))(source, reject)
         return
     for part, found in parts_of(source, format, reject):
@@ -212,7 +215,7 @@ def write(
 
     Args:
         documents: one, or a stream, which is not held in memory.
-        path: a file, a folder for brat, an open binary stream, or a `Sink`.
+        path: a file, a folder for brat and i2b2, an open binary stream, or a `Sink`.
         format: its format's name; None: guessed from the path's name.
         reject: is called with each document that the format cannot write, such as one whose id holds what parts
             the format's columns; the others are written. By default the first one raises `FormatError`.
@@ -275,10 +278,13 @@ def _how_to_write() -> str:
 def _sniff(source: Source) -> Format | None:
     """The format that the first bytes of a file speak for, or what lies beside it."""
     path = source.path
-    if path is not None and path.is_dir():
-        return brat.FORMAT if brat.annotated(path) else text.FORMAT
-    if path is not None and path.suffix == ".txt" and brat.annotated(path):
-        return brat.FORMAT
+    if path is not None and (path.is_dir() or path.suffix == ".txt"):
+        if brat.annotated(path):
+            return brat.FORMAT
+        if i2b2.annotated(path):
+            return i2b2.FORMAT
+        if path.is_dir():
+            return text.FORMAT
     head = source.without_mark(source.head())
     return next((f for f in FORMATS.values() if f.read is not None and f.sniff is not None and f.sniff(head)), None)
 

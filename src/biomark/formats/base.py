@@ -330,6 +330,8 @@ class Format:
         write: writes the stream, counts in `lost` what it cannot hold; None if for input only.
         sniff: whether the first 4,096 bytes of a file look like it.
         ambiguous: whether other formats use the same suffixes, so that the bytes decide.
+        files: the ends of the names of the files that each document has in a folder, where the format is written as
+            one; none: it is written as a file.
         refuses: why a document cannot be written into a sink, or None if it can; None: it always can.
     """
 
@@ -339,7 +341,13 @@ class Format:
     write: Callable[[Iterable[Document], Sink, Counter[str]], None] | None = None
     sniff: Callable[[bytes], bool] | None = None
     ambiguous: bool = False
+    files: tuple[str, ...] = ()
     refuses: Callable[[Document, Sink], str | None] | None = None
+
+    @property
+    def in_pairs(self) -> bool:
+        """Whether each document has a text and a file of mentions; a folder of them is read as a whole."""
+        return len(self.files) > 1
 
 
 def not_utf8(error: UnicodeDecodeError) -> str:

@@ -29,6 +29,7 @@ from biomark.formats.base import Format, Line, Reject, Sink, Source, with_mark
 from biomark.formats.identifiers import file_name, file_stem, no_file_name
 from biomark.formats.json_values import Json, infons_of, parsed, score_of
 from biomark.formats.losses import GAPS, add, count_losses, one_line
+from biomark.formats.pairs import folder_to_write
 from biomark.formats.placing import beyond, fits, misplaced
 from biomark.spans import Document, Entity, Infons, Relation, Span
 
@@ -247,13 +248,7 @@ def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None
     Raises:
         FormatError: if the sink is a stream or a file.
     """
-    folder = sink.path
-    if folder is None or folder.is_file() or folder.suffix in (".txt", *_SUFFIXES):
-        raise FormatError("brat is written into a folder; name one")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FormatError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    folder = folder_to_write(sink, "brat", (".txt", *_SUFFIXES))
     for document in documents:
         name = file_name(document.id)
         annotations = _lines(document, lost)
@@ -354,4 +349,11 @@ def _relation_lines(relations: Iterable[Relation], known: Mapping[str, str], los
             lost["relations that brat cannot hold (not between two mentions, or with blanks in names)"] += 1
 
 
-FORMAT = Format("brat", _SUFFIXES, read, write, refuses=lambda document, sink: no_file_name(document.id))
+FORMAT = Format(
+    "brat",
+    _SUFFIXES,
+    read,
+    write,
+    files=(".ann", ".txt"),
+    refuses=lambda document, sink: no_file_name(document.id),
+)

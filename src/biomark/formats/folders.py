@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from biomark.files import PART, RUN
+from biomark.formats import brat, i2b2
 from biomark.formats.bc2gm import sentences_beside
 
 _BESIDE_TEXT = (".ann", ".a1", ".a2")
@@ -36,4 +37,7 @@ def _left_out(path: Path, there: set[str]) -> bool:
         return True
     if path.suffix in _BESIDE_TEXT:
         return path.with_suffix(".txt").name in there
+    if path.suffix == i2b2.SUFFIX:
+        text = i2b2.text_of(path)
+        return text.is_file() and not brat.annotated(text)  # which would be read for it
     return path.name.removesuffix(".gz").endswith(".eval") and sentences_beside(path) is not None

@@ -62,4 +62,4 @@ def _refuses(document: Document, sink: Sink) -> str | None:
     return no_file_name(document.id) if _folder(sink) else None
 
 
-FORMAT = Format("text", _SUFFIXES, read, write, ambiguous=True, refuses=_refuses)
+FORMAT = Format("text", _SUFFIXES, read, write, ambiguous=True, files=(".txt",), refuses=_refuses)

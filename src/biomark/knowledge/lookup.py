@@ -11,6 +11,7 @@ from biomark.identifiers import namespace
 from biomark.knowledge import fuzzy
 from biomark.knowledge.entries import Kind, Link
 from biomark.knowledge.forms import bag, form
+from biomark.knowledge.keys import Keys
 from biomark.knowledge.neighbours import LAST_KIND, Neighbours
 from biomark.knowledge.reranking import term_features
 from biomark.knowledge.store import Store, Term
@@ -20,8 +21,6 @@ _KIND_WEIGHTS = {Kind.PREFERRED: 0.5, Kind.EXACT: 0.4, Kind.ABBREVIATION: 0.3, K
 _AS_WRITTEN = 3  # how much more a name counts that is written as the mention is
 _NEXT_LINK = 0.9  # what each further cross-reference counts, as a share of the one before
 _MOST = 5
-_RARE = 20  # names that have a key; of rarer ones, other spellings are tried
-_SPELLINGS = 4
 _READ = 4000  # names that are looked at for one text
 _GENERATIONS = 2
 _CACHED = 1 << 14
@@ -92,10 +91,8 @@ class Lookup:
         self.neighbours: Callable[[str, str], tuple[Neighbour, ...]] = lru_cache(_CACHED)(self._find_neighbours)
         self.seen: Callable[[str], int] = lru_cache(_CACHED)(store.seen)
         self._terms_near = lru_cache(_CACHED)(self._find_terms_near)
-        self._like = lru_cache(_CACHED)(self._find_like)
         self._wanted = lru_cache(_CACHED)(self._find_wanted)
-        self._weight = lru_cache(_CACHED)(self._find_weight)
-        self._holders = lru_cache(_CACHED)(store.holders)
+        self._keys = Keys(store)
 
     def _find_sure(self, text: str, type: str) -> Sure:
         """By the first step that has anything."""
@@ -145,7 +142,7 @@ class Lookup:
         best: dict[str, tuple[float, tuple[float, ...]]] = {}
         support: dict[str, float] = {}
         for term in self._terms_near(asked, type):
-            alike = fuzzy.compare(asked, term.form, self._weight)
+            alike = fuzzy.compare(asked, term.form, self._keys.weight)
             covered, dice = alike[2:4]
             for identifier, generations in self._wanted_or_parents(term.concept.identifier, type):
                 support[identifier] = support.get(identifier, 0.0) + covered**3
@@ -166,31 +163,7 @@ class Lookup:
 
     def _find_terms_near(self, asked: str, type: str) -> tuple[Term, ...]:
         """The names that share keys with a form, or have keys like its own."""
-        weights = {key: self._weight(key) for key in fuzzy.keys(asked)}
-        for key in tuple(weights):
-            for other in self._like(key):
-                weight = fuzzy.likeness(key, other) * min(self._weight(other), self._weight(key))
-                weights[other] = max(weights.get(other, 0.0), weight)
-        chosen: dict[str, float] = {}
-        read = 0
-        for key in sorted(weights, key=self._holders):  # rare ones first, so that common ones are not read in vain
-            read += self._holders(key)
-            if chosen and read > _READ:
-                break
-            if self._holders(key) and weights[key]:
-                chosen[key] = weights[key]
-        return self._store.by_keys(chosen, type)
-
-    def _find_like(self, key: str) -> tuple[str, ...]:
-        """The keys near a key, and for a rare one those that are spelled like it."""
-        near = sorted(fuzzy.equivalents().near.get(key, ()))
-        if len(key) > 4 and not key.isdigit() and self._holders(key) < _RARE:
-            alike = self._store.spelled_like(key)
-            near += sorted(alike, key=lambda other: (-fuzzy.likeness(key, other), other))[:_SPELLINGS]
-        return tuple(near)
-
-    def _find_weight(self, key: str) -> float:
-        return fuzzy.weight_of(key, math.log((self._store.names + 1) / (self._holders(key) + 0.5)))
+        return self._store.by_keys(self._keys.of(asked, _READ), type)
 
     def _find_wanted(self, identifier: str, type: str) -> Identifiers:
         """A concept's identifiers in the namespaces wanted: its own one and its cross-references, the best first."""

@@ -146,6 +146,28 @@ class Neighbours:
         ranked = best[np.lexsort((names[best], -cosines[best]))]
         return [(int(names[row]), float(cosines[row])) for row in ranked]
 
+    def nearest(self, forms: Sequence[str], type: str, most: int) -> list[list[int]]:
+        """The ids of the names of a type that are nearest to each of many forms, the nearest first.
+
+        Raises:
+            KnowledgeError, ModelError: as for `near`.
+        """
+        encoder = self._encoder
+        names, blocks = self._of_type(type)
+        if encoder is None or not blocks:
+            return [[] for _ in forms]
+        found: list[list[int]] = []
+        for start in range(0, len(forms), _STEP):
+            asked = encoder.embed(forms[start : start + _STEP])  # (F, H)
+            if any(block.values.shape[1] != asked.shape[1] for block in blocks):
+                raise self._store.damaged("its vectors are not those of its encoder")
+            parts = [(asked @ block.values.astype(np.float32).T) / block.lengths for block in blocks]
+            cosines = np.concatenate(parts, axis=1)  # (F, names)
+            best = np.argpartition(-cosines, min(most, len(names)) - 1, axis=1)[:, :most]
+            order = np.argsort(-np.take_along_axis(cosines, best, axis=1), axis=1, kind="stable")
+            found += names[np.take_along_axis(best, order, axis=1)].tolist()
+        return found
+
     @cached_property
     def _encoder(self) -> ExportedEncoder | None:
         exported = self._store.exported_encoder()

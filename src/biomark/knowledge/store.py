@@ -255,6 +255,21 @@ class Store:
         last = " JOIN found ON found.id = name.id ORDER BY total DESC, size, name.id"
         return self._terms(f"{ranked}{_TERMS}{last}", *chain.from_iterable(weights.items()), type, limit)
 
+    def near(self, weights: Mapping[str, float], each: int) -> tuple[Term, ...]:
+        """The names whose keys weigh most together, as for `by_keys`; of each type at most so many."""
+        if not weights:
+            return ()
+        ranked = (
+            f"WITH asked (key, weight) AS (VALUES {', '.join(['(?, ?)'] * len(weights))}), found AS ("
+            " SELECT name.id, type, sum(weight) AS total, length(form) AS size FROM asked"
+            " JOIN name_key ON name_key.key = asked.key JOIN name ON name.id = name_key.name"
+            " JOIN concept ON concept.id = name.concept GROUP BY name.id), ranked AS ("
+            " SELECT id, total, size, row_number() OVER (PARTITION BY type ORDER BY total DESC, size, id) AS place"
+            " FROM found) "
+        )
+        last = " JOIN ranked ON ranked.id = name.id WHERE place <= ? ORDER BY total DESC, size, name.id"
+        return self._terms(f"{ranked}{_TERMS}{last}", *chain.from_iterable(weights.items()), each)
+
     def seen(self, identifier: str) -> int:
         """How often annotated corpora have an identifier."""
         query = "SELECT total(count) FROM name JOIN concept ON concept.id = name.concept WHERE identifier = ?"

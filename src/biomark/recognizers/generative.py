@@ -2,7 +2,8 @@
 
 A window (a sentence, or a part of one that is too long) is asked about once for each entity type.
 `MarkDecoding` gives faithful answers and is the product; `FreeGeneration` lets the model write what it
-likes, as in the paper, and aligns that with the window afterwards.
+likes, as in the paper, and aligns that with the window afterwards. Models that were tuned to answer in
+another shape than marks are asked in this way alone.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ from biomark.decoding.engine import Decoder, Question
 from biomark.decoding.grammar import Grammar
 from biomark.decoding.vocabulary import Vocabulary
 from biomark.errors import BiomarkError, UsageError
+from biomark.prompts import Style
 from biomark.recognizers import Annotated, Recognizer, in_groups
 from biomark.recognizers.voting import vote
-from biomark.sentences import with_sentences
+from biomark.sentences import splitter_named, with_sentences
+from biomark.shapes import MARK, shape_named
 from biomark.spans import Document, Entity, Rejected, Span, halves
 
 if TYPE_CHECKING:
@@ -157,6 +160,7 @@ class FreeGeneration:
         full_prompts: whether the model was tuned to see a prompt in full; see `GenerativeRecipe.prompt_attention`.
         lookup: tokens that prompt lookup drafts at once; 0: none. With it, windows are asked one by one.
         sampling: draws several answers to each question, asked one by one; None: the likeliest tokens alone.
+        shape: of the answers; one of `biomark.prompts.TUNED`.
     """
 
     def __init__(
@@ -167,6 +171,7 @@ class FreeGeneration:
         full_prompts: bool = False,
         lookup: int = 0,
         sampling: Sampling | None = None,
+        shape: str = MARK.name,
     ) -> None:
         self._sampling = sampling
         self.counts: Counter[str] = Counter()
@@ -174,6 +179,7 @@ class FreeGeneration:
         self._vocabulary = vocabulary
         self._full_prompts = full_prompts
         self._lookup = lookup
+        self._shape = None if shape == MARK.name else shape_named(shape)
 
     def longest(self) -> int | None:
         """See `Answering`."""
@@ -191,7 +197,7 @@ class FreeGeneration:
             ids[row, width - len(window.prompt) :] = torch.tensor(window.prompt)
             mask[row, width - len(window.prompt) :] = 1
         room = (self.longest() or 1_000_000) - width
-        wanted = max(2 * len(self._vocabulary.answer(window.text, ())) for window in windows) + 32
+        wanted = max(map(self._most, windows))
         if room < 1:
             return [None] * len(windows)
         with self._show_prompts(width), self._drawing(windows[0]) as how:
@@ -229,6 +235,13 @@ class FreeGeneration:
                 "num_return_sequences": self._sampling.samples,
             }
 
+    def _most(self, window: Window) -> int:
+        """How many tokens an answer may have."""
+        most = 2 * len(self._vocabulary.answer(window.text, ())) + 32
+        if self._shape is None:
+            return most
+        return most + len(self._vocabulary.answer(self._shape.encode(window.text, (), (window.type,)).text, ()))
+
     def _show_prompts(self, width: int) -> AbstractContextManager[object]:
         """Let the tokens of prompts (`width`, with padding) see all of their prompt in the model's first pass."""
 
@@ -251,12 +264,48 @@ class FreeGeneration:
         return None
 
     def _read(self, window: Window, tokens: list[int]) -> marks.Aligned:
-        if self._vocabulary.end in tokens:
+        ended = self._vocabulary.end in tokens
+        if ended:
             tokens = tokens[: tokens.index(self._vocabulary.end) + 1]
-        faithful = Grammar(window.text, self._vocabulary).accepts(tokens)
+        answer = self._vocabulary.text(tokens)
+        if self._shape is None:
+            faithful = Grammar(window.text, self._vocabulary).accepts(tokens)
+            found = marks.align(answer, window.text, window.type)
+        else:
+            decoded = self._shape.decode(answer, window.text, (window.type,))
+            cut = () if ended else (Rejected(f"the answer was cut off at {len(tokens)} tokens", raw=answer),)
+            faithful = decoded.faithful and ended
+            found = marks.Aligned(decoded.entities, (*decoded.rejected, *cut))
         least = len(window.prompt) + len(tokens)
         self.counts += Counter(answers=1, unfaithful=not faithful, tokens=least, least=least)
-        return marks.align(self._vocabulary.text(tokens), window.text, window.type)
+        return found
+
+
+def answering_of(
+    model: PreTrainedModel,
+    vocabulary: Vocabulary,
+    style: Style,
+    *,
+    free: bool = False,
+    full_prompts: bool = False,
+    whole_words: bool = True,
+    sampling: Sampling | None = None,
+) -> Answering:
+    """How a model is asked that was tuned on a shape: marks under their grammar, all else freely.
+
+    Args:
+        model: a causal language model.
+        vocabulary: its.
+        style: what it was tuned on.
+        free: let it write marks freely, too.
+        full_prompts: see `FreeGeneration`.
+        whole_words: see `Grammar`.
+        sampling: draws several answers to each question; None: the likeliest answer alone.
+    """
+    if free or style.shape != MARK.name:
+        return FreeGeneration(model, vocabulary, full_prompts=full_prompts, sampling=sampling, shape=style.shape)
+    decoder = Decoder(model, vocabulary, full_prompts=full_prompts)
+    return MarkDecoding(decoder, vocabulary, whole_words=whole_words, sampling=sampling)
 
 
 @dataclass(slots=True)
@@ -275,7 +324,7 @@ class GenerativeRecognizer:
         answering: how it is asked.
         vocabulary: of the model.
         types: that the model was tuned on, under biomark's names; None: not known.
-        form, guidelines: of the prompts; see `biomark.prompts.instruction`.
+        style: how the model was tuned to be asked; None: as the paper has it. `answering` reads its shape.
         batch: windows asked at the same time.
         drafter: proposes mentions of the types that it knows; good ones make mark decoding faster, and none
             changes an answer.
@@ -289,8 +338,7 @@ class GenerativeRecognizer:
         vocabulary: Vocabulary,
         types: Sequence[str] | None,
         *,
-        form: str = "alpaca",
-        guidelines: bool = False,
+        style: Style | None = None,
         batch: int = 16,
         drafter: Recognizer | None = None,
         sure: float = 0.0,
@@ -299,8 +347,8 @@ class GenerativeRecognizer:
         self.answering = answering
         self._vocabulary = vocabulary
         self._types = tuple(types) if types is not None else None
-        self._form = form
-        self._guidelines = guidelines
+        self._style = style or Style()
+        splitter_named(self._style.sentences)  # an error here, not in the middle of a file
         self._batch = batch
         self._drafter = drafter
         self._sure = sure
@@ -321,7 +369,7 @@ class GenerativeRecognizer:
         return self._stream(documents, wanted, self._sure if min_score is None else min_score)
 
     def _stream(self, documents: Iterable[Document], types: Sequence[str], least: float) -> Iterator[Annotated]:
-        instructions = {t: prompts.instruction(t, guidelines=self._guidelines, form=self._form) for t in types}
+        instructions = {t: prompts.instruction(t, self._style) for t in types}
         for group in in_groups(documents, self._characters_at_once):
             clean = [replace(d, entities=(), alternatives=(), relations=()) for d in group]
             drafts = self._drafts(clean, types)
@@ -329,7 +377,7 @@ class GenerativeRecognizer:
             tasks = [
                 (number, span, type)
                 for number, document in enumerate(clean)
-                for span in with_sentences(document).sentences
+                for span in with_sentences(document, self._style.sentences).sentences
                 for type in types
             ]
             self._ask(tasks, found, drafts, instructions)
@@ -392,7 +440,7 @@ class GenerativeRecognizer:
 
     def _window(self, document: Document, span: Span, type: str, draft: Sequence[Entity], instruction: str) -> Window:
         text = span.of(document.text)
-        prompt = self._vocabulary.prompt(prompts.prompt(instruction, text, form=self._form))
+        prompt = self._vocabulary.prompt(prompts.prompt(instruction, text, form=self._style.form))
         inside = [
             entity.extent.shift(-span.start) for entity in draft if entity.type == type and span.contains(entity.extent)
         ]

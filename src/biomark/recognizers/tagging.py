@@ -25,15 +25,13 @@ from biomark.spans import Document, Rejected, Span
 from biomark.tagging import (
     Batch,
     Floats,
-    Frame,
     Read,
     Window,
-    WordReader,
-    Words,
     collate,
     log_softmax,
     read_document,
 )
+from biomark.words import OWN_WORDING, Frame, WordReader, Words
 
 # Logits (W, N, 3) for the W words of a batch, in their order, and the N types of the model.
 Forward = Callable[[Batch], Floats]
@@ -223,14 +221,30 @@ class TaggingRecognizer:
             yield batch
 
 
+def check_guideline(folder: Path, name: str, known: Sequence[str]) -> None:
+    """Refuse the name of a corpus that a model does not know.
+
+    Args:
+        folder: of the model.
+        name: of the corpus; empty: none is asked for.
+        known: those that there are.
+
+    Raises:
+        UsageError: with the known ones.
+    """
+    if name and name not in known:
+        choice = f"choose from {', '.join(known)}" if known else "this model follows none by name"
+        raise UsageError(f"{folder}: unknown guideline {name!r}; {choice}")
+
+
 def load_onnx(folder: Path, *, threads: int | None = None, guideline: str = "") -> TaggingRecognizer:
     """The recognizer in a folder that `biomark export` made; needs onnxruntime, not torch.
 
     Args:
         folder: with `model.onnx`, `tokenizer.json` and `model.json`.
         threads: windows computed at the same time; None: as many as this process may use cores.
-        guideline: the corpus whose guideline is followed for the types that it annotates; empty: in each window the one
-            that the model takes to be likely.
+        guideline: the corpus whose guideline is followed for the types that it annotates, or that instructions name;
+            empty: in each window the one that the model takes to be likely, or none.
 
     Raises:
         UsageError: if the model does not know the guideline.
@@ -245,7 +259,10 @@ def load_onnx(folder: Path, *, threads: int | None = None, guideline: str = "") 
         card = json.loads((folder / CARD).read_text("utf-8"))
         types, max_pieces = [str(type) for type in card["types"]], int(card["max_pieces"])
         default_types = [str(type) for type in card.get("default_types", types)]
-        min_score, instructions = float(card["min_score"]), bool(card.get("instruction", False))
+        min_score, wording = (
+            float(card["min_score"]),
+            str(card.get("wording", OWN_WORDING)) if card.get("instruction") else "",
+        )
         calibrators = {str(type): Calibrator(*map(float, found)) for type, found in card.get("calibration", {}).items()}
         tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
         network = session(folder / WEIGHTS)
@@ -254,9 +271,8 @@ def load_onnx(folder: Path, *, threads: int | None = None, guideline: str = "") 
 
     read = [array.name for array in network.get_inputs()]
     guidelines = [str(corpus) for corpus in card.get("guidelines", ())]
-    if guideline and guideline not in guidelines:
-        known = f"choose from {', '.join(guidelines)}" if guidelines else "this model follows none by name"
-        raise UsageError(f"{folder}: unknown guideline {guideline!r}; {known}")
+    named = [str(corpus) for corpus in card.get("corpora", ())]
+    check_guideline(folder, guideline, named or guidelines)
     preference = np.array([_PREFERRED * (corpus == guideline) for corpus in guidelines], dtype=np.float32)
 
     def forward(batch: Batch) -> Floats:
@@ -266,7 +282,7 @@ def load_onnx(folder: Path, *, threads: int | None = None, guideline: str = "") 
         return result
 
     return TaggingRecognizer(
-        WordReader(tokenizer, instructions=instructions),
+        WordReader(tokenizer, wording=wording, corpus=guideline if named else ""),
         forward,
         types,
         default_types=default_types,

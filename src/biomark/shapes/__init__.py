@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from biomark.errors import UsageError
+from biomark.shapes.alpaca import ALPACA
 from biomark.shapes.base import Decoded, Encoded, Shape
 from biomark.shapes.dialogue import DIALOGUE
 from biomark.shapes.dice import DICE, dice
@@ -20,7 +21,7 @@ from biomark.shapes.prompt_ner import PROMPT_NER
 from biomark.shapes.span import SPAN
 from biomark.shapes.tanl import TANL
 
-_ALL: tuple[Shape, ...] = (MARK, SPAN, TANL, DICE, GPT_NER, JSON, DICTIONARY, DIALOGUE, PROMPT_NER)
+_ALL: tuple[Shape, ...] = (MARK, SPAN, TANL, DICE, GPT_NER, JSON, DICTIONARY, DIALOGUE, PROMPT_NER, ALPACA)
 SHAPES: dict[str, Shape] = {shape.name: shape for shape in _ALL}
 """All shapes by name."""
 
@@ -40,4 +41,4 @@ def shape_named(name: str, said: Mapping[str, tuple[str, str]] | None = None) ->
     return dice(said) if said and name == DICE.name else SHAPES[name]
 
 
-__all__ = ["SHAPES", "Decoded", "Encoded", "Shape", "shape_named"]
+__all__ = ["DICE", "MARK", "SHAPES", "TANL", "Decoded", "Encoded", "Shape", "shape_named"]

@@ -53,7 +53,7 @@ class Shape(Protocol):
         """Whether all that is said, examples included, is one message of the user, which the answer goes on with."""
 
     def request(self, types: Sequence[str]) -> str:
-        """What the prompt says of the answer's form."""
+        """What the prompt says of the answer's form; "" where the question says all that there is to say."""
 
     def question(self, text: str, types: Sequence[str]) -> tuple[str, ...]:
         """What asks about a text: what the user says; what the model is taken to have said, and the user then; …"""

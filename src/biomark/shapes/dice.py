@@ -15,8 +15,12 @@ from biomark.spans import Span
 
 _NONE = "<entity>"
 _TYPE = re.compile(r"\bentity type is\b[ \t]*:?[ \t]*", re.IGNORECASE)
+NOTHING = f"Entity is {_NONE}."
+"""How an answer ends that lists no entity."""
 _BEGIN = re.compile(r"\bentity is\b[ \t]*:?[ \t]*", re.IGNORECASE)
-_SEPARATOR = re.compile(r"\[SEP\]", re.IGNORECASE)
+# Tokenizers of words put blanks around signs
+_SEPARATOR = re.compile(r"\[ ?SEP ?\]", re.IGNORECASE)
+_NONE_READ = re.compile(r"< ?entity ?>", re.IGNORECASE)
 _NO_LIST = "the answer is no list of mentions"
 
 
@@ -92,7 +96,7 @@ def _read(answer: str, types: Sequence[str], name: Callable[[str], str]) -> tupl
 def _type(part: str, types: Sequence[str], name: Callable[[str], str]) -> str:
     """The type that a part of an answer begins with, or what it calls it."""
     for type in sorted(types, key=lambda type: -len(name(type))):
-        if part.casefold().startswith(name(type).casefold() + "."):
+        if re.match(rf"{re.escape(name(type))} ?\.", part, re.IGNORECASE):
             return type
     said = re.split(r"[.\n]", part, maxsplit=1)[0].strip()
     return type_named(said, types) or said
@@ -102,14 +106,14 @@ def _listed(type: str, answer: str, start: int, end: int) -> list[Item] | None:
     """The items of a list that ends with its line; None if it is empty and does not say that there are none."""
     start += len(answer[start:end]) - len(answer[start:end].lstrip())
     line = answer[start:end].partition("\n")[0].rstrip()
-    if line.removesuffix(".").strip().casefold() == _NONE:
+    if _NONE_READ.fullmatch(line.removesuffix(".").rstrip()):
         return []
     items = []
     at, stop = start, start + len(line.removesuffix("."))
     for separator in (*_SEPARATOR.finditer(answer, start, stop), None):
         until, after = separator.span() if separator else (stop, start + len(line))
         text = answer[at:until].strip()
-        if text and text.casefold() != _NONE:
+        if text and not _NONE_READ.fullmatch(text):
             first = answer.index(text, at)
             items.append(Item(type, text, Span(first, after)))
         at = after

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from biomark.errors import MissingExtraError
+from biomark.errors import MissingExtraError, ModelError
 from biomark.quiet import quietly
 
 if TYPE_CHECKING:
@@ -47,13 +48,22 @@ def prepared(model: nn.Module) -> Any:
         )
 
 
-def lora(task: str, *, rank: int, alpha: int, dropout: float, new_tokens: dict[str, list[int]] | None) -> LoraConfig:
-    """Adapters on all linear layers but the head.
+def lora(
+    task: str,
+    *,
+    rank: int,
+    alpha: int,
+    dropout: float,
+    new_tokens: dict[str, list[int]] | None,
+    modules: Sequence[str] = (),
+) -> LoraConfig:
+    """Adapters on linear layers, never on the head.
 
     Args:
         task: `CAUSAL_LM` or `FEATURE_EXTRACTION`, as peft calls what the model is for.
         rank, alpha, dropout: see the recipes.
         new_tokens: rows that are tuned, by the name of their matrix.
+        modules: ends of the names of the layers; empty: all.
     """
     import peft
 
@@ -62,7 +72,7 @@ def lora(task: str, *, rank: int, alpha: int, dropout: float, new_tokens: dict[s
         r=rank,
         lora_alpha=alpha,
         lora_dropout=dropout,
-        target_modules="all-linear",
+        target_modules=list(modules) or "all-linear",
         trainable_token_indices=new_tokens,
     )
 
@@ -80,11 +90,18 @@ def require_peft() -> None:
 
 
 def with_adapter(model: Any, config: PeftConfig) -> nn.Module:
-    """The model with an adapter, which alone is tuned, in 32 bits."""
+    """The model with an adapter, which alone is tuned, in 32 bits.
+
+    Raises:
+        ModelError: if the model has none of the layers that the adapter is for.
+    """
     import peft
 
-    with quietly():
-        adapted: nn.Module = peft.get_peft_model(model, config)
+    try:
+        with quietly():
+            adapted: nn.Module = peft.get_peft_model(model, config)
+    except ValueError as error:
+        raise ModelError(f"the adapter does not fit {type(model).__name__}: {error}") from error
     # So that peft neither asks the hub about the base model nor saves its embedding with the adapter.
     adapted.peft_config["default"].base_model_name_or_path = ""  # type: ignore[union-attr,index]
     for parameter in adapted.parameters():

@@ -22,7 +22,7 @@ from biomark.spans import Document, Entity, Span, flat
 POOL, LONGEST = 5000, 80
 # A mention of capitals and digits alone, up to this length, may be an abbreviation that is defined elsewhere.
 ABBREVIATION = 6
-_SEPARATORS = (", ", "; ", " ")
+SEPARATORS = (", ", "; ", " ")
 _WORD = re.compile(r"[^\W\d_ß]{4,}")
 
 
@@ -106,9 +106,8 @@ def mentions_of(documents: Iterable[Document], types: Iterable[str]) -> tuple[Li
     return tuple(Listed(text, frozenset(kinds), known) for text, kinds in found.items())
 
 
-def as_list(names: Sequence[Listed], chance: random.Random) -> tuple[str, list[Span]]:
+def as_list(names: Sequence[Listed], separator: str) -> tuple[str, list[Span]]:
     """A text that lists names, and where each stands in it."""
-    separator = chance.choice(_SEPARATORS)
     text, spans = "", []
     for name in names:
         text += separator if text else ""

@@ -14,8 +14,8 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig, PreTrainedModel
 
+from biomark.bases import weights_folder
 from biomark.decoding.vocabulary import Vocabulary
-from biomark.embedding import weights_folder
 from biomark.errors import ModelError, UsageError
 from biomark.quiet import quietly
 from biomark.training.adapters import four_bits, lora, prepared, require_peft, with_adapter
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TOKENIZER, TOKENIZER_SETTINGS = "tokenizer.json", "tokenizer_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"  # as peft calls them
 _ENCODERS = ("bert", "roberta", "electra")  # become decoders
 _WITH_ADAPTION = ("llama", "mistral")  # where peft has LLaMA-Adapter
 
@@ -324,6 +325,9 @@ def load_trained(
 def with_weights(recipe: GenerativeRecipe, folder: Path, *, dtype: torch.dtype | None = None) -> PreTrainedModel:
     """The model of a recipe, for use, with the weights or the adapter that a folder holds.
 
+    LoRA's adapter is folded into weights in 32 bits, for beside them each pass would take two to three times as long.
+    It stays beside weights in bfloat16 and in 4 bits, which would round its small numbers away.
+
     Args:
         recipe: of the run.
         folder: of the run, or a checkpoint.
@@ -335,12 +339,17 @@ def with_weights(recipe: GenerativeRecipe, folder: Path, *, dtype: torch.dtype |
     if (folder / ADAPTER).is_file():
         import peft
 
+        merges = recipe.method == "lora" and recipe.weights == "float32"
         try:
-            base, _ = _base(recipe, dtype=dtype)
+            base, _ = _base(recipe, dtype=torch.float32 if merges else dtype)
         except ModelError as error:
             raise ModelError(f"{folder}: holds an adapter for {recipe.model}, which it needs. {error}") from error
         with quietly():
-            return plain(peft.PeftModel.from_pretrained(base, str(folder)))
+            adapted: Any = peft.PeftModel.from_pretrained(base, str(folder))
+            if not merges:
+                return plain(adapted)
+            merged: PreTrainedModel = adapted.merge_and_unload(safe_merge=True)
+            return merged.to(dtype) if dtype else merged  # type: ignore[arg-type]
     if not (folder / CONFIG).is_file():
         raise ModelError(f"{folder}: {CONFIG} is missing; has the run saved a model yet?")
     with quietly():

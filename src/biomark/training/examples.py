@@ -18,18 +18,25 @@ from biomark.sentences import with_sentences
 from biomark.spans import Document, Entity, Span, whole_text
 from biomark.tagging import (
     OUTSIDE,
-    Frame,
-    Ints,
     Window,
-    WordReader,
-    Words,
     encode_tags,
     sentence_ends,
     windows,
 )
-from biomark.training.augmentation import Listed, Pools, as_list, mentions_of, read_pools, recased, swapped
+from biomark.training.augmentation import (
+    SEPARATORS,
+    Listed,
+    Pools,
+    as_list,
+    mentions_of,
+    read_pools,
+    recased,
+    swapped,
+)
+from biomark.training.dense import Near, Sentence, sentences_of
 from biomark.training.recipe import TaggingRecipe
 from biomark.training.scoring import Devel
+from biomark.words import Frame, Ints, WordReader, Words
 
 UNLABELLED = -100  # what cross entropy leaves out
 # Batches come in few shapes, because the CPU's matrix library prepares itself anew for each one.
@@ -71,12 +78,14 @@ class Source:
         corpus: the name of its corpus.
         known: for each type of the recipe whether the corpus annotates it.
         passages: of the document as it is.
+        sentences: what lists of names near them are made of, if there are to be such lists.
     """
 
     document: Document | None
     corpus: str
     known: tuple[bool, ...]
     passages: tuple[Passage, ...]
+    sentences: tuple[Sentence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +136,8 @@ class Examples:
         self._kept: dict[str, Sequence[Document]] = {}  # of the splits above, which may be learnt from several times
         self.frames = Frames(recipe, reader)
         self.sources: list[Source] = []
-        self._draws = bool(recipe.dbr_terms or recipe.swap)
+        self._draws = bool(recipe.dbr_terms or recipe.dbr_others or recipe.swap)
+        self._near: Near | None = None
         if self._draws:  # now rather than after an hour
             read_pools(Path(recipe.knowledge), recipe.types, "", size=1)
         self._mentions: dict[str, tuple[Listed, ...]] = {}
@@ -137,6 +147,10 @@ class Examples:
             learnt.update(annotated)
             self._add(name, tuple(type in annotated for type in recipe.types), reject)
         self._kept.clear()
+        if recipe.dbr == "near":
+            wanted = (p for source in self.sources for sentence in source.sentences for p in sentence.phrases)
+            self._near = Near(Path(recipe.knowledge), wanted)
+            progress(f"names of {recipe.knowledge} near {len(self._near):,} phrases of the training sentences")
         if orphans := [type for type in recipe.types if type not in learnt]:
             raise UsageError(
                 f"recipe {recipe.name}: no corpus in train annotates {', '.join(orphans)}; "
@@ -147,12 +161,14 @@ class Examples:
         recipe = self._recipe
         documents = self._read(name, reject)
         corpus = corpus_name(name)
+        types = [type for type, is_known in zip(recipe.types, known, strict=True) if is_known]
         if recipe.dbr_mentions:
-            types = [type for type, is_known in zip(recipe.types, known, strict=True) if is_known]
             self._mentions[corpus] = (*self._mentions.get(corpus, ()), *mentions_of(documents, types))
         for document in documents:
             passages = read_passages(document, recipe.types, known, self._reader)
-            self.sources.append(Source(document if recipe.swap or recipe.noise else None, corpus, known, passages))
+            sentences = sentences_of(document, types) if recipe.dbr == "near" else ()
+            changeable = document if recipe.swap or recipe.noise else None
+            self.sources.append(Source(changeable, corpus, known, passages, sentences))
 
     def _read(self, name: str, reject: Reject) -> Sequence[Document]:
         """The documents of a training split without what the splits to leave out share with it."""
@@ -175,11 +191,20 @@ class Examples:
 
     def epoch(self, number: int) -> list[list[Example]]:
         """An epoch's batches: windows of random sizes, of like length together, in random order."""
+        steps, more = self._recipe.epoch_steps, number
+        batches = last = self._pass(number)
+        while last and len(batches) < steps:
+            more += self._recipe.epochs
+            last = self._pass(more)
+            batches = [*batches, *last]
+        return batches[: steps or None]
+
+    def _pass(self, number: int) -> list[list[Example]]:
+        """The batches of a pass over the training data, each pass with other windows, lists and names."""
         recipe = self._recipe
         chance = random.Random(recipe.seed * 1000 + number)
         extra = random.Random(f"{recipe.seed} {number} extra")
-        seed = f"{recipe.seed} {number}"
-        pools = read_pools(Path(recipe.knowledge), recipe.types, seed) if self._draws else None
+        pools = read_pools(Path(recipe.knowledge), recipe.types, f"{recipe.seed} {number}") if self._draws else None
         examples: list[Example] = []
         for source in self.sources:
             if extra.random() >= recipe.shares.get(source.corpus, 1):
@@ -198,10 +223,10 @@ class Examples:
                 if recipe.negatives < 1:
                     found = (e for e in found if has_mention(e) or extra.random() < recipe.negatives)
                 examples += found
-            if recipe.dbr_terms or recipe.dbr_mentions:
+            if recipe.dbr_terms or recipe.dbr_others or recipe.dbr_mentions:
                 examples += self._lists(source, pools, extra)
         chance.shuffle(examples)
-        return batched(examples, recipe.batch_pieces, chance)
+        return batched(examples, recipe, chance)
 
     @staticmethod
     def of(devel: Sequence[Devel], recipe: TaggingRecipe, reader: WordReader) -> Iterator[list[list[Example]]]:
@@ -215,28 +240,37 @@ class Examples:
                 source = Source(None, split.name, known, passages)
                 for column in frames.asked(source):
                     for passage in passages:
-                        examples += frames.windows(passage, column, "", 1.0)
-            yield batched(examples, recipe.batch_pieces, random.Random(0))
+                        examples += frames.windows(passage, column, devel_name(recipe, split.name), 1.0)
+            yield batched(examples, recipe, random.Random(0))
 
     def _lists(self, source: Source, pools: Pools | None, chance: random.Random) -> Iterator[Example]:
         """Dense recognition of biomedical entities (DBR): a list of names for each sentence, and type if asked."""
         recipe = self._recipe
-        for _ in range(sum(len(passage.ends) for passage in source.passages)):
+        sentences = source.sentences or [None] * sum(len(passage.ends) for passage in source.passages)
+        for sentence in sentences:
             for column in self.frames.asked(source):
                 if chance.random() >= recipe.dbr_share:
                     continue
-                names = self._drawn(source, pools, column, chance)
+                names = self._drawn(source, sentence, pools, column, chance)
                 if names:
-                    passage = list_passage(names, recipe.types, self._reader, chance)
+                    separator = " " if sentence else chance.choice(SEPARATORS)
+                    passage = list_passage(names, recipe.types, self._reader, separator)
                     yield from self.frames.windows(passage, column, "", 1.0)
 
-    def _drawn(self, source: Source, pools: Pools | None, column: int | None, chance: random.Random) -> list[Listed]:
+    def _drawn(
+        self, source: Source, sentence: Sentence | None, pools: Pools | None, column: int | None, chance: random.Random
+    ) -> list[Listed]:
         recipe = self._recipe
+
+        def asked(pools: Pools) -> str:
+            return chance.choice(tuple(pools.own)) if column is None else recipe.types[column]
+
+        if self._near and pools and sentence:
+            most, others = recipe.dbr_terms, recipe.dbr_others
+            return self._near.draw(sentence, asked(pools), pools, most=most, others=others, chance=chance)
         names: list[Listed] = []
-        if pools and recipe.dbr_terms:
-            type = chance.choice(tuple(pools.own)) if column is None else recipe.types[column]
-            if type in pools.own:
-                names += pools.draw(type, recipe.dbr_terms, chance)
+        if pools and recipe.dbr_terms and (type := asked(pools)) in pools.own:
+            names += pools.draw(type, recipe.dbr_terms, chance)
         mentions = self._mentions.get(source.corpus, ())
         names += chance.sample(mentions, min(recipe.dbr_mentions, len(mentions)))
         chance.shuffle(names)
@@ -259,7 +293,7 @@ class Frames:
         self._reader = reader
         self._known: dict[tuple[int | None, str], Frame] = {}
         for column in range(len(recipe.types)) if recipe.instruction else (None,):
-            for name in ("", *(map(corpus_name, recipe.train) if recipe.corpus_name else ())):
+            for name in ("", *named_corpora(recipe)):
                 room = recipe.max_pieces - len(self._frame(column, name))
                 if room < LEAST_ROOM:
                     raise UsageError(
@@ -303,6 +337,18 @@ def guidelines_of(recipe: TaggingRecipe) -> dict[str, tuple[str, ...]]:
     return found
 
 
+def named_corpora(recipe: TaggingRecipe) -> tuple[str, ...]:
+    """The corpora that a recipe's instructions name, and that may be named in use; none if they name no corpora."""
+    named = recipe.instruction and recipe.corpus_name
+    return tuple(dict.fromkeys(map(corpus_name, recipe.train))) if named else ()
+
+
+def devel_name(recipe: TaggingRecipe, split: str) -> str:
+    """What instructions call the corpus of a development split: its name where the model is never asked without one."""
+    name = corpus_name(split)
+    return name if recipe.corpus_name == 1 and name in named_corpora(recipe) else ""
+
+
 def has_mention(example: Example) -> bool:
     """Whether a window has a mention of any type."""
     return bool((example.labels > OUTSIDE).any())
@@ -332,9 +378,9 @@ def read_passages(
     return tuple(out)
 
 
-def list_passage(names: Sequence[Listed], types: Sequence[str], reader: WordReader, chance: random.Random) -> Passage:
+def list_passage(names: Sequence[Listed], types: Sequence[str], reader: WordReader, separator: str) -> Passage:
     """The passage that lists names; each is labelled for its types, and for no other one that is known of it."""
-    text, spans = as_list(names, chance)
+    text, spans = as_list(names, separator)
     (words,) = reader.words(text, [Span(0, len(text))])
     first = np.searchsorted(words.starts, [span.start for span in spans], side="left")
     last = np.searchsorted(words.starts, [span.end for span in spans], side="left")
@@ -349,14 +395,14 @@ def list_passage(names: Sequence[Listed], types: Sequence[str], reader: WordRead
     return Passage(words, (*map(int, first[1:]), len(words)), tags)
 
 
-def batched(examples: Sequence[Example], batch_pieces: int, chance: random.Random) -> list[list[Example]]:
-    """Examples of like length together, `batch_pieces` with padding, in random order."""
+def batched(examples: Sequence[Example], recipe: TaggingRecipe, chance: random.Random) -> list[list[Example]]:
+    """Examples of like length together, as many as the recipe says, in random order."""
     by_length: dict[int, list[Example]] = {}
     for example in examples:
         by_length.setdefault(-(-example.window.length // LENGTH_STEP), []).append(example)
     batches = []
     for steps, alike in by_length.items():
-        size = max(batch_pieces // (steps * LENGTH_STEP), 1)
+        size = recipe.batch_windows or max(recipe.batch_pieces // (steps * LENGTH_STEP), 1)
         batches += [alike[n : n + size] for n in range(0, len(alike), size)]
     chance.shuffle(batches)
     return batches

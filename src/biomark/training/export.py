@@ -1,30 +1,37 @@
-"""A trained model → a small folder: a tagging model as ONNX, which runs without torch; a generative one in 8 bits."""
+"""A trained model → a small folder.
+
+A tagging model becomes ONNX, which runs without torch; a generative one keeps its weights in 8 bits, its adapter in 16.
+"""
 
 from __future__ import annotations
 
 import json
 import shutil
 import tempfile
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 
 from biomark.embedding.exported import quantise, without_remarks
-from biomark.errors import UsageError
+from biomark.errors import ModelError, UsageError
 from biomark.formats import Reject
 from biomark.recognizers.tagging import CARD, PREFERENCE, TOKENIZER, WEIGHTS
 from biomark.spans import Document
-from biomark.tagging import Batch, WordReader, collate, read_document
+from biomark.tagging import Batch, collate, read_document
 from biomark.training.calibration import calibrate
-from biomark.training.causal import TOKENIZER_SETTINGS
+from biomark.training.causal import ADAPTER_WEIGHTS, TOKENIZER_SETTINGS
 from biomark.training.causal import load_trained as load_trained_model
 from biomark.training.compact import COMPACT, save_compact
-from biomark.training.examples import guidelines_of
+from biomark.training.examples import guidelines_of, named_corpora
 from biomark.training.network import ADAPTER, CONFIG, Network, is_decoder
 from biomark.training.recipe import RECIPE, RUN, SCORES
 from biomark.training.tagging import best_epoch, load_trained
+from biomark.words import WordReader
 
 # Two documents of one's own shape: the exporter follows the network over a batch of real windows.
 _EXAMPLES = (
@@ -83,6 +90,8 @@ def export(run: Path, folder: Path, *, int8: bool = True, calibrated: Reject | N
         "max_pieces": recipe.max_pieces,
         "min_score": recipe.min_score,
         "instruction": recipe.instruction,
+        "wording": recipe.wording,
+        "corpora": named_corpora(recipe),
         "precision": "int8" if int8 else "fp32",
         "encoder": recipe.encoder,
         "train": recipe.train,
@@ -99,10 +108,12 @@ def export(run: Path, folder: Path, *, int8: bool = True, calibrated: Reject | N
 
 
 def export_generative(run: Path, folder: Path) -> Path:
-    """Write the folder of a generative model with its weights in 8 bits; see `biomark.training.compact`.
+    """Write the folder of a generative model with its weights in 8 bits, or its adapter in bfloat16.
+
+    See `biomark.training.compact` for the 8 bits. An adapter needs its base model in use, as the run's does.
 
     Args:
-        run: folder of a training run, with all weights of the model.
+        run: folder of a training run.
         folder: is made if it is not there; files of the same names are replaced.
 
     Returns:
@@ -110,17 +121,33 @@ def export_generative(run: Path, folder: Path) -> Path:
 
     Raises:
         ModelError: if `run` is not the folder of a finished run.
-        UsageError: if it holds an adapter.
     """
     if (run / ADAPTER).is_file():
-        raise UsageError(f"{run}: holds an adapter; fold it in first: biomark models merge {run} -o FOLDER")
+        return _export_adapter(run, folder)
     model, _, _ = load_trained_model(run)
     folder.mkdir(parents=True, exist_ok=True)
     save_compact(model.state_dict(), folder / COMPACT)
-    for name in (CONFIG, TOKENIZER, TOKENIZER_SETTINGS, RECIPE, SCORES, RUN):
+    _copy((CONFIG, TOKENIZER, TOKENIZER_SETTINGS, RECIPE, SCORES, RUN), run, folder)
+    return folder
+
+
+def _export_adapter(run: Path, folder: Path) -> Path:
+    for name in (ADAPTER_WEIGHTS, RECIPE, TOKENIZER, TOKENIZER_SETTINGS):
+        if not (run / name).is_file():
+            raise ModelError(f"{run}: {name} is missing; is this the folder of a finished training run?")
+    weights = load_file(run / ADAPTER_WEIGHTS)
+    folder.mkdir(parents=True, exist_ok=True)
+    small = {name: value.bfloat16() if value.is_floating_point() else value for name, value in weights.items()}
+    save_file(small, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
+    Tokenizer.from_file(str(run / TOKENIZER)).save(str(folder / TOKENIZER), pretty=False)
+    _copy((ADAPTER, TOKENIZER_SETTINGS, RECIPE, SCORES, RUN), run, folder)
+    return folder
+
+
+def _copy(names: Iterable[str], run: Path, folder: Path) -> None:
+    for name in names:
         if (run / name).is_file():
             shutil.copyfile(run / name, folder / name)
-    return folder
 
 
 def _write_onnx(network: Network, reader: WordReader, path: Path) -> None:

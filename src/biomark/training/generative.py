@@ -28,7 +28,6 @@ from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArgu
 from transformers.trainer_callback import PrinterCallback
 
 from biomark import corpora, formats, prompts
-from biomark.decoding.engine import Decoder
 from biomark.decoding.vocabulary import Vocabulary
 from biomark.entity_types import distinct
 from biomark.errors import UsageError
@@ -36,12 +35,14 @@ from biomark.formats import Reject
 from biomark.machine import multiplies_bf16, versions
 from biomark.prompts import Demonstration
 from biomark.quiet import quietly
-from biomark.recognizers.generative import GenerativeRecognizer, MarkDecoding
+from biomark.recognizers.generative import GenerativeRecognizer, answering_of
+from biomark.shapes import MARK
 from biomark.spans import Rejected
 from biomark.training.answers import AnswerTrainer, Rows
 from biomark.training.causal import plain, prepare_model, save_tokenizer, set_weights, with_weights
+from biomark.training.checks import check
 from biomark.training.packing import Example, collate, pack, tokenise
-from biomark.training.recipe import GenerativeRecipe, check
+from biomark.training.recipe import GenerativeRecipe
 from biomark.training.runs import CHECKPOINTS, LIBRARIES, Checkpoint, Run, check_run, save_recipe
 from biomark.training.scoring import Devel, read_devel, shown, strict_scores
 
@@ -63,6 +64,7 @@ def train(
     check(recipe)
     _check_processes(recipe)
     recipe = with_types(recipe)
+    prompts.check(recipe.style, recipe.types or None)
     run = Run(folder)
     settings = arguments(recipe, folder / CHECKPOINTS)  # from here on the processes know each other
     main = settings.process_index == 0
@@ -173,11 +175,28 @@ def read_data(recipe: GenerativeRecipe, vocabulary: Vocabulary, reject: Reject) 
     Raises:
         UsageError: if nothing is left to learn from, or a development split has none of the types.
     """
-    devel = read_devel(recipe.devel, recipe.types, sentences=recipe.devel_sentences, seed=recipe.seed, reject=reject)
+    devel = read_devel(
+        recipe.devel,
+        recipe.types,
+        sentences=recipe.devel_sentences,
+        seed=recipe.seed,
+        split_by=recipe.sentences,
+        reject=reject,
+    )
     read = {name: list(demonstrations(name, recipe, reject)) for name in recipe.train}
+    asked = {prompts.instruction(type, recipe.style): type for type in recipe.types}
+    for name, found in read.items():
+        _check_instructions(name, found, asked, recipe, reject)
     examples: list[Example] = []
     for demonstration in chosen((d for found in read.values() for d in found), recipe):
-        example = tokenise(demonstration, vocabulary, form=recipe.prompt, longest=recipe.row_tokens)
+        example = tokenise(
+            demonstration,
+            vocabulary,
+            form=recipe.prompt,
+            longest=recipe.row_tokens,
+            shape=recipe.shape,
+            type=asked.get(demonstration.instruction, ""),
+        )
         if isinstance(example, Rejected):
             reject(example)
         else:
@@ -193,9 +212,27 @@ def demonstrations(name: str, recipe: GenerativeRecipe, reject: Reject) -> Itera
     """What one name in a recipe's `train` stands for: a corpus, or a file of demonstrations."""
     if _is_demonstrations(name):
         return prompts.read(Path(name))
-    return prompts.from_corpora(
-        [name], recipe.types or None, guidelines=recipe.guidelines, form=recipe.prompt, reject=reject
+    return prompts.from_corpora([name], recipe.types or None, recipe.style, reject=reject)
+
+
+def _check_instructions(
+    name: str, found: Sequence[Demonstration], asked: Mapping[str, str], recipe: GenerativeRecipe, reject: Reject
+) -> None:
+    """Whether demonstrations have the instructions that the model will be asked with; those of a file may not.
+
+    Raises:
+        UsageError: if their answers cannot be read for that, since their type is not known.
+    """
+    others = [demonstration for demonstration in found if demonstration.instruction not in asked]
+    if not others or (recipe.shape == MARK.name and not asked):
+        return
+    reason = (
+        f"{len(others)} demonstrations have an instruction that the recipe does not ask with, such as "
+        f"{others[0].instruction!r}; its types, prompt, shape, guidelines and guideline_text make the instructions"
     )
+    if recipe.shape != MARK.name:
+        raise UsageError(f"recipe {recipe.name}: {name}: {reason}")
+    reject(Rejected(f"{reason}; they are learnt as they are, and in use the model is asked otherwise", source=name))
 
 
 def _is_demonstrations(name: str) -> bool:
@@ -206,10 +243,12 @@ def _is_demonstrations(name: str) -> bool:
 
 
 def chosen(demonstrations: Iterable[Demonstration], recipe: GenerativeRecipe) -> list[Demonstration]:
-    """As many as the recipe wants, chosen at random, in random order."""
+    """As many as the recipe wants, with and without mentions, chosen at random, in random order."""
     found = list(demonstrations)
     random.Random(recipe.seed).shuffle(found)
-    return found[: recipe.examples or None]
+    empty = [number for number, d in enumerate(found) if d.empty]
+    dropped = set(empty[round(recipe.without_mentions * len(empty)) :])
+    return [d for number, d in enumerate(found) if number not in dropped][: recipe.examples or None]
 
 
 def _digest(demonstrations: Iterable[Demonstration]) -> str:
@@ -391,13 +430,7 @@ def _as_used(model: nn.Module, *, bf16: bool) -> Iterator[PreTrainedModel]:
 def recognizer_of(
     model: PreTrainedModel, vocabulary: Vocabulary, recipe: GenerativeRecipe, *, batch: int = 16
 ) -> GenerativeRecognizer:
-    """A recognizer that asks the model, tuned by a recipe, with mark decoding."""
-    decoder = Decoder(model, vocabulary, full_prompts=recipe.prompt_attention == "full")
-    return GenerativeRecognizer(
-        MarkDecoding(decoder, vocabulary, whole_words=recipe.whole_words),
-        vocabulary,
-        recipe.types or None,
-        form=recipe.prompt,
-        guidelines=recipe.guidelines,
-        batch=batch,
-    )
+    """A recognizer that asks the model, tuned by a recipe: with mark decoding, or freely for other shapes."""
+    full = recipe.prompt_attention == "full"
+    answering = answering_of(model, vocabulary, recipe.style, full_prompts=full, whole_words=recipe.whole_words)
+    return GenerativeRecognizer(answering, vocabulary, recipe.types or None, style=recipe.style, batch=batch)

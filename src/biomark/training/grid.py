@@ -18,8 +18,9 @@ from rich.table import Table
 from biomark.errors import UsageError
 from biomark.formats import Reject
 from biomark.recognizers.tagging import TOKENIZER
+from biomark.training.checks import check_tagging
 from biomark.training.network import ADAPTER, CONFIG
-from biomark.training.recipe import RECIPE, SCORES, Recipe, TaggingRecipe, check_tagging, saved_recipe
+from biomark.training.recipe import RECIPE, SCORES, Recipe, TaggingRecipe, saved_recipe
 from biomark.training.runs import write
 from biomark.training.scoring import mean_f1
 from biomark.training.tagging import BEST, CHECKPOINT, GUIDELINES, Scores, best_epoch, mean_loss, train

@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
-from biomark.embedding import weights_folder
+from biomark.bases import weights_folder
 from biomark.errors import ModelError
 from biomark.quiet import quietly
-from biomark.tagging import ALPHABET, TAGS
+from biomark.tagging import TAGS
 from biomark.training.adapters import four_bits, lora, prepared, require_peft, with_adapter
 from biomark.training.recipe import TaggingRecipe
+from biomark.words import ALPHABET
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -203,18 +204,25 @@ def make_network(recipe: TaggingRecipe, guidelines: Guidelines | None = None) ->
         guidelines: those that it is to tell apart.
 
     Raises:
-        ModelError: see `load_encoder`.
+        ModelError: see `load_encoder`; or `lora_modules` names no layer of the encoder.
         MissingExtraError: if a library for the method is not installed.
     """
     quantised = recipe.method == "qlora"
-    encoder, hidden, tokenizer = load_encoder(recipe.encoder, dtype=getattr(torch, recipe.weights), quantised=quantised)
+    dtype = getattr(torch, recipe.weights)
+    encoder, hidden, tokenizer = load_encoder(recipe.encoder, dtype=dtype, quantised=quantised, mask=recipe.mask)
     if recipe.gradient_checkpointing:
         encoder.activation_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
     if recipe.method != "full":
         require_peft()
         encoder = prepared(encoder) if quantised else encoder
-        sizes = {"rank": recipe.rank, "alpha": recipe.alpha}
-        config = lora("FEATURE_EXTRACTION", **sizes, dropout=recipe.lora_dropout, new_tokens=None)
+        config = lora(
+            "FEATURE_EXTRACTION",
+            rank=recipe.rank,
+            alpha=recipe.alpha,
+            dropout=recipe.lora_dropout,
+            new_tokens=None,
+            modules=recipe.lora_modules,
+        )
         encoder = with_adapter(encoder, config)
     return Network(encoder, hidden, shape_of(recipe, guidelines)), tokenizer
 
@@ -230,7 +238,7 @@ def shape_of(recipe: TaggingRecipe, guidelines: Guidelines | None = None) -> Sha
 
 
 def load_encoder(
-    name: str, *, dtype: torch.dtype = torch.float32, quantised: bool = False
+    name: str, *, dtype: torch.dtype = torch.float32, quantised: bool = False, mask: str = "full"
 ) -> tuple[nn.Module, int, Tokenizer]:
     """A pretrained encoder, its hidden size and its tokenizer.
 
@@ -238,10 +246,11 @@ def load_encoder(
         name: see `TaggingRecipe.encoder`.
         dtype: of the weights.
         quantised: load the weights of linear layers in four bits (see `biomark.training.adapters`).
+        mask: see `TaggingRecipe.mask`.
 
     Raises:
-        ModelError: if there is no such encoder, its tokenizer is not a fast one, or it is a decoder whose mask
-            cannot be taken off.
+        ModelError: if there is no such encoder, its tokenizer is not a fast one, it is a decoder whose mask
+            cannot be taken off, or one without a causal mask that is to keep it.
         MissingExtraError: if bitsandbytes is not installed for `quantised`.
     """
     folder = weights_folder(name)
@@ -251,14 +260,16 @@ def load_encoder(
     try:
         with quietly():
             config = AutoConfig.from_pretrained(folder)
-            decoder = _prepare(config)
+            decoder = _prepare(config, mask)
             encoder = AutoModel.from_pretrained(folder, config=config, **settings)
             tokenizer = AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError) as error:
         raise ModelError(f"encoder {name}: cannot be loaded: {error}") from error
     if not tokenizer.is_fast:
         raise ModelError(f"encoder {name}: its tokenizer gives no offsets; choose one with a fast tokenizer")
-    if decoder and not sees_what_follows(encoder):
+    if mask == "causal" and not decoder:
+        raise ModelError(f"encoder {name}: {type(encoder).__name__} has no causal mask to keep; leave out mask")
+    if decoder and mask == "full" and not sees_what_follows(encoder):
         raise ModelError(
             f"encoder {name}: {type(encoder).__name__} keeps its causal mask; choose Llama, Qwen, Mistral or an encoder"
         )
@@ -290,11 +301,11 @@ def sees_what_follows(encoder: nn.Module) -> bool:
     return not torch.equal(first[0], first[1])
 
 
-def _prepare(config: PreTrainedConfig) -> bool:
-    """Make a model's configuration that of an encoder; returns whether it was a decoder."""
+def _prepare(config: PreTrainedConfig, mask: str) -> bool:
+    """Make a model's configuration that of an encoder, with a mask or without; returns whether it was a decoder."""
     decoder = is_decoder(config)
     if decoder:
-        config.is_causal = False
+        config.is_causal = mask == "causal"
         config.use_cache = False
     elif hasattr(config, "attention_probs_dropout_prob"):
         config.attention_probs_dropout_prob = 0.0  # costs a sixth of the time on a CPU

@@ -12,6 +12,7 @@ from torch import Tensor
 from biomark import marks, prompts
 from biomark.decoding.vocabulary import Vocabulary
 from biomark.prompts import Demonstration
+from biomark.shapes import MARK, shape_named
 from biomark.spans import Rejected
 
 IGNORED = -100  # the label that cross entropy leaves out
@@ -25,7 +26,15 @@ class Example:
     answer: int
 
 
-def tokenise(demonstration: Demonstration, vocabulary: Vocabulary, *, form: str, longest: int) -> Example | Rejected:
+def tokenise(
+    demonstration: Demonstration,
+    vocabulary: Vocabulary,
+    *,
+    form: str,
+    longest: int,
+    shape: str = MARK.name,
+    type: str = "",
+) -> Example | Rejected:
     """A demonstration as the model reads it, or why it cannot be used; nothing is cut.
 
     Args:
@@ -33,21 +42,37 @@ def tokenise(demonstration: Demonstration, vocabulary: Vocabulary, *, form: str,
         vocabulary: the model's.
         form: one of `biomark.prompts.FORMS`.
         longest: tokens that an example may have.
+        shape: of the answer; one of `biomark.prompts.TUNED`.
+        type: that the instruction asks for; marks are read without it.
     """
-
-    def rejected(reason: str) -> Rejected:
-        where = {"document_id": demonstration.document_id, "window": demonstration.window}
-        return Rejected(reason, raw=demonstration.output, **where)  # type: ignore[arg-type]
-
-    found = marks.decode(demonstration.output, demonstration.input, "")
-    if isinstance(found, Rejected):
-        return rejected(found.reason)
+    answer = _answer(demonstration, vocabulary, shape, type)
+    if isinstance(answer, str):
+        return _rejected(demonstration, answer)
     prompt = vocabulary.prompt(prompts.prompt(demonstration.instruction, demonstration.input, form=form))
-    answer = vocabulary.answer(demonstration.input, [entity.extent for entity in found])
     ids = (*prompt, *answer, vocabulary.end)
     if len(ids) > longest:
-        return rejected(f"prompt and answer have {len(ids)} tokens, more than the {longest} of a row")
+        reason = f"prompt and answer have {len(ids)} tokens, more than the {longest} of a row"
+        return _rejected(demonstration, reason)
     return Example(ids, len(prompt))
+
+
+def _answer(demonstration: Demonstration, vocabulary: Vocabulary, shape: str, type: str) -> Sequence[int] | str:
+    """The ids of an answer that reads back as it was meant; else what is wrong with it."""
+    if shape == MARK.name:
+        found = marks.decode(demonstration.output, demonstration.input, type)
+        if isinstance(found, Rejected):
+            return found.reason
+        return vocabulary.answer(demonstration.input, [entity.extent for entity in found])
+    decoded = shape_named(shape).decode(demonstration.output, demonstration.input, (type,))
+    if not decoded.faithful or decoded.rejected:
+        return "; ".join([rejected.reason for rejected in decoded.rejected] or [f"the answer is not of shape {shape}"])
+    return vocabulary.answer(demonstration.output, ())
+
+
+def _rejected(demonstration: Demonstration, reason: str) -> Rejected:
+    return Rejected(
+        reason, raw=demonstration.output, document_id=demonstration.document_id, window=demonstration.window
+    )
 
 
 def pack(examples: Iterable[Example], row_tokens: int, *, seed: int) -> list[list[Example]]:

@@ -10,8 +10,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from biomark import corpora, prompts
+from biomark import prompts
 from biomark.errors import ModelError, UsageError
+from biomark.sentences import OWN
+from biomark.shapes import MARK
 
 # What a run's folder calls the recipe, the scores on the development splits (a checkpoint a row), and
 # what else is to be known of the run: versions, data, sizes.
@@ -27,14 +29,17 @@ class TaggingRecipe:
 
     Attributes:
         name: what the model is called; also the run's folder under `runs/`.
-        encoder: a Hugging Face name, a folder, or `package:NAME` for the `model` folder inside an
-            installed Python package: an encoder or a causal language model.
+        encoder: an encoder or a causal language model: a Hugging Face name, a folder, a GGUF file, or `package:NAME`
+            for the `model` folder inside an installed Python package or for its only GGUF file.
         train: corpora with their split, such as `ncbi_disease:train`, or files of annotated documents.
         devel: the splits or files on which the best epoch is chosen.
         types: entity types to learn. Of a corpus only the types that it annotates and that are listed
             here are learnt; the other heads get no loss from it.
         epochs: passes over the training sentences.
+        epoch_steps: steps an epoch, of as many passes, or such a part of one, as that takes, so that runs with and
+            without lists of names take equally many; 0: an epoch is a pass.
         batch_pieces: word pieces a step, padding counted.
+        batch_windows: windows a step, however long they are; 0: as many as `batch_pieces` holds.
         min_score: mentions with a lower score are left out, in use as in scoring the epochs.
         max_pieces: word pieces a window. In training each document's windows have a random share
             of it (down to single sentences), so that the model reads both abstracts and lone sentences.
@@ -52,15 +57,21 @@ class TaggingRecipe:
         task: `tagging`.
         method: what is tuned: `full`, all weights; `lora`, adapters of low rank and the heads; `qlora`, the same
             beside weights in 4 bits.
-        rank, alpha, lora_dropout: of LoRA, on all linear layers of the encoder.
+        rank, alpha, lora_dropout: of LoRA.
+        lora_modules: the linear layers of the encoder that get adapters, by the ends of their names, such as `q_proj`
+            and `v_proj` (VANER); empty: all.
+        mask: of a language model: `full`, every word sees all others (VANER), or `causal`, it keeps its mask, so that
+            the two can be compared.
         weights: `float32` or `bfloat16`, what the encoder's weights are kept in. Matrices are multiplied in
             bfloat16 either way, of `float32` only on machines with instructions for it; adapters and heads are kept in
             32 bits.
         gradient_checkpointing: compute activations twice and keep few of them.
         instruction: the network reads before the words which type to tag, and says the tags of that type alone.
             Every window is an example for each type that its corpus annotates.
+        wording: of the instruction, one of `biomark.words.WORDINGS`: `biomark`, or `vaner`, that of VANER's authors.
         corpus_name: share of the examples whose instruction names the corpus too, whose guideline it then follows.
-            In use none is named.
+            With 1 (VANER) development splits are scored under their own names; with 0 none is ever named (VANER_adapt).
+            In use a corpus is named by `--model MODEL@CORPUS`.
         corpus_heads: each corpus has heads of its own, and a gate says by the window whose guideline to follow, so that
             corpora which annotate a type differently do not blur each other.
         shares: by the name of a corpus (without a split) the share of its documents that an epoch reads, others in
@@ -70,10 +81,14 @@ class TaggingRecipe:
         default_types: those of `types` that are looked for where nobody names any; empty: all.
         start: the folder of another run, whose weights training begins with as far as they fit.
         knowledge: the path of a store that `biomark knowledge build` made, for `dbr_*` and `swap`.
-        dbr_terms: dense recognition of biomedical entities (DBR): for each training sentence (and type, with
-            `instruction`) an example more, a list of so many names of the store: half of them of one of the
-            types, or of that type, the others of any other. A name is labelled for the types that it has in the store.
-        dbr_mentions: so many mentions of the sentence's corpus are in that list, too.
+        dbr: how lists for dense recognition of biomedical entities (DBR, Bian et al. 2024) are made, of which each
+            training sentence (and type, with `instruction`) gets one as an example more: `random`, names drawn from
+            the whole store, or `near`, names near the sentence's own phrases, as VANER's authors make them (see
+            `biomark.training.dense`). A name is labelled for the types that it has in the store.
+        dbr_terms: of `random`, so many names of the store: half of them of one of the types, or of the type that is
+            asked for, the others of any other. Of `near`, at most so many of that type.
+        dbr_others: of `near`, at most so many names of other types.
+        dbr_mentions: of `random`, so many mentions of the sentence's corpus are in the list, too.
         dbr_share: share of the sentences that get a list.
         swap: share of the documents of an epoch in which mentions are replaced by names of the same type from the
             store, equal mentions by the same name. Short ones in capitals stay: they may be defined elsewhere.
@@ -92,7 +107,9 @@ class TaggingRecipe:
     devel: tuple[str, ...]
     types: tuple[str, ...]
     epochs: int = 10
+    epoch_steps: int = 0
     batch_pieces: int = 1536
+    batch_windows: int = 0
     max_pieces: int = 128
     min_score: float = 0.0
     learning_rate: float = 3e-4
@@ -110,9 +127,12 @@ class TaggingRecipe:
     rank: int = 16
     alpha: int = 32
     lora_dropout: float = 0.05
+    lora_modules: tuple[str, ...] = ()
+    mask: str = "full"
     weights: str = "float32"
     gradient_checkpointing: bool = False
     instruction: bool = False
+    wording: str = "biomark"
     corpus_name: float = 0.0
     corpus_heads: bool = False
     shares: Mapping[str, float] = field(default_factory=dict)
@@ -120,7 +140,9 @@ class TaggingRecipe:
     default_types: tuple[str, ...] = ()
     start: str = ""
     knowledge: str = ""
+    dbr: str = "random"
     dbr_terms: int = 0
+    dbr_others: int = 0
     dbr_mentions: int = 0
     dbr_share: float = 1.0
     swap: float = 0.0
@@ -137,8 +159,9 @@ class GenerativeRecipe:
     Attributes:
         name: what the model is called; also the run's folder under `runs/`.
         model: a Hugging Face name, a folder (such as that of another run), `package:NAME` for the `model`
-            folder inside an installed Python package, or `package:NAME/FOLDER` for another one. An encoder
-            such as BERT becomes a decoder with a causal mask.
+            folder inside an installed Python package or for its only GGUF file, `package:NAME/PATH` for another
+            folder or file of it, or a GGUF file (see `biomark.bases`). An encoder such as BERT becomes a decoder with a
+            causal mask.
         train: corpora with their split, such as `ncbi_disease:train`, files of annotated documents, or
             files (.json, .jsonl, also .gz) that `biomark demonstrations` wrote.
         devel: splits or files of documents, on which the best checkpoint is chosen.
@@ -146,12 +169,19 @@ class GenerativeRecipe:
             weights in 4 bits; `llama-adapter`, prompts inside the attention of the last layers.
         types: entity types to learn; empty: all that the corpora annotate.
         prompt: the wording, one of `biomark.prompts.FORMS`.
+        shape: how answers show mentions: `mark`, the paper's way and the one that mark decoding is for; `tanl` or
+            `dice`, which the model writes freely, in use too (see `biomark.shapes`).
         guidelines: append to the instruction what to mark.
+        guideline_text: append a sentence of the user's own instead, in use too: one for all types, or a table of one
+            for each type.
+        sentences: what splits texts that nobody has split, in use too: `biomark`, or `spacy` for spaCy's sentencizer.
         prompt_attention: `causal`, or `full`: the tokens of a prompt see all of it, as in an encoder, and
             only the answer is causal (a prefix language model; VANER takes the mask off altogether).
         marks: `text`, the paper's way, writes tags with the tokens that the model has; `tokens` adds two.
         whole_words: in use as in scoring, marks neither begin nor end inside a run of letters and digits.
         examples: how many demonstrations to take, chosen at random; 0: all.
+        without_mentions: share of the demonstrations without any mention that are learnt from, chosen at random; the
+            same ones in each epoch. `examples` is the number of all that are left.
         devel_sentences: how many sentences of each development split are scored; 0: all.
         epochs: passes over the demonstrations.
         row_tokens: tokens of a row. Packed, a row holds several demonstrations that do not see each other.
@@ -182,11 +212,15 @@ class GenerativeRecipe:
     method: str = "full"
     types: tuple[str, ...] = ()
     prompt: str = "alpaca"
+    shape: str = MARK.name
     guidelines: bool = False
+    guideline_text: prompts.GuidelineText = ""
+    sentences: str = OWN
     prompt_attention: str = "causal"
     marks: str = "text"
     whole_words: bool = True
     examples: int = 0
+    without_mentions: float = 1.0
     devel_sentences: int = 500
     epochs: int = 3
     row_tokens: int = 2048
@@ -208,6 +242,11 @@ class GenerativeRecipe:
     save_steps: int = 0
     seed: int = 13
     task: str = "generative"
+
+    @property
+    def style(self) -> prompts.Style:
+        """How the model is asked, and answers."""
+        return prompts.Style(self.prompt, self.shape, self.guidelines, self.guideline_text, self.sentences)
 
 
 METHODS: Mapping[str, tuple[str, ...]] = {
@@ -258,131 +297,6 @@ def task_of(values: Mapping[str, object]) -> str:
     If they do not say, their `model` or `encoder` does.
     """
     return str(values.get("task", "generative" if "model" in values else "tagging"))
-
-
-def check_splits(recipe: Recipe) -> None:
-    """Refuse a recipe that names no data, data that is not there, or a test split.
-
-    Raises:
-        UsageError: see above.
-    """
-    for setting in ("train", "devel"):
-        names: tuple[str, ...] = getattr(recipe, setting)
-        if not names:
-            what = "there is nothing to learn from" if setting == "train" else "no checkpoint can be chosen"
-            raise UsageError(f"recipe {recipe.name}: {setting} is empty, so {what}")
-        for name in names:
-            if Path(name).exists():
-                continue
-            _check_known(recipe, setting, name)
-            corpus, splits = corpora.parse_split(name)
-            if set(corpora.TESTS).intersection(splits):
-                raise UsageError(
-                    f"recipe {recipe.name}: {setting} names {name}, a test split, which no training may see; "
-                    "score the finished model on it with biomark annotate and biomark evaluate"
-                )
-            if "held_out" in corpus.splits and any(not corpus.splits[split].tenths for split in splits):
-                raise UsageError(
-                    f"recipe {recipe.name}: {setting} names {name}, of which held_out is a part, a test split; "
-                    f"name {corpus.name}:fit, or {corpus.name}:fit+devel"
-                )
-
-
-def _check_known(recipe: Recipe, setting: str, name: str) -> None:
-    if not Path(name).exists() and name.partition(":")[0] not in corpora.catalogue():
-        raise UsageError(
-            f"recipe {recipe.name}: {setting} names {name}: neither a file nor a corpus of the catalogue "
-            f"({', '.join(corpora.catalogue())})"
-        )
-
-
-def check(recipe: GenerativeRecipe) -> None:
-    """Refuse a recipe of which it is plain that it cannot work, before anything is read.
-
-    Raises:
-        UsageError: the message names the setting, and says what it may be.
-    """
-    choices = {
-        "method": METHODS[recipe.task],
-        "prompt": tuple(prompts.FORMS),
-        "prompt_attention": ("causal", "full"),
-        "marks": ("text", "tokens"),
-        "weights": ("float32", "bfloat16"),
-    }
-    _check_choices(recipe, choices)
-    positive = ("epochs", "row_tokens", "rows", "accumulate", "rank", "alpha", "adapter_tokens", "adapter_layers")
-    _check_least(recipe, positive, 1)
-    _check_least(recipe, ("examples", "devel_sentences", "negatives", "save_steps", "weight_decay"), 0)
-    for setting in ("warmup", "dropout"):
-        if not 0 <= getattr(recipe, setting) < 1:
-            raise UsageError(f"recipe {recipe.name}: {setting} is a share, from 0 to below 1")
-    if recipe.learning_rate <= 0:
-        raise UsageError(f"recipe {recipe.name}: learning_rate must be above 0")
-    if recipe.negatives and (recipe.method != "full" or recipe.fsdp):
-        raise UsageError(f"recipe {recipe.name}: negatives is for method full in one process; leave it out")
-    if recipe.fsdp and recipe.method not in ("full", "lora"):
-        raise UsageError(f"recipe {recipe.name}: fsdp is for the methods full and lora, not for {recipe.method}")
-    check_splits(recipe)
-
-
-def check_tagging(recipe: TaggingRecipe) -> None:
-    """The same for a tagging model.
-
-    Raises:
-        UsageError: the message names the setting, and says what it may be.
-    """
-    choices = {"method": METHODS[recipe.task], "weights": ("float32", "bfloat16"), "choose": ("f1", "loss")}
-    _check_choices(recipe, choices)
-    _check_least(recipe, ("epochs", "batch_pieces", "max_pieces", "rank", "alpha"), 1)
-    _check_least(recipe, ("dbr_terms", "dbr_mentions", "weight_decay", "character_filters"), 0)
-    for setting in ("warmup", "dropout", "lora_dropout", "masked_words", "average"):
-        if not 0 <= getattr(recipe, setting) < 1:
-            raise UsageError(f"recipe {recipe.name}: {setting} is a share, from 0 to below 1")
-    for setting in ("corpus_name", "dbr_share", "swap", "negatives", "noise", "min_score"):
-        if not 0 <= getattr(recipe, setting) <= 1:
-            raise UsageError(f"recipe {recipe.name}: {setting} is a share, from 0 to 1")
-    if recipe.learning_rate <= 0 or recipe.head_learning_rate <= 0:
-        raise UsageError(f"recipe {recipe.name}: learning_rate and head_learning_rate must be above 0")
-    if (recipe.dbr_terms or recipe.swap) and not recipe.knowledge:
-        raise UsageError(
-            f"recipe {recipe.name}: dbr_terms and swap take names from a store; say knowledge = PATH "
-            "(biomark knowledge build makes one), or set both to 0"
-        )
-    if not all(0 <= share <= 1 for share in recipe.shares.values()):
-        raise UsageError(f"recipe {recipe.name}: shares are from 0 to 1")
-    _check_heads(recipe)
-    if recipe.corpus_name and not recipe.instruction:
-        raise UsageError(f"recipe {recipe.name}: corpus_name is for an instruction; say instruction = true, too")
-    check_splits(recipe)
-    for name in recipe.leave_out:
-        _check_known(recipe, "leave_out", name)
-
-
-def _check_heads(recipe: TaggingRecipe) -> None:
-    if recipe.corpus_heads and (recipe.instruction or recipe.method != "full"):
-        raise UsageError(
-            f"recipe {recipe.name}: corpus_heads is for method full without an instruction, which can name the corpus"
-        )
-    if recipe.teach_only and not recipe.corpus_heads:
-        raise UsageError(
-            f"recipe {recipe.name}: teach_only is for corpora with heads of their own; set corpus_heads = true"
-        )
-    if unknown := [type for type in recipe.default_types if type not in recipe.types]:
-        raise UsageError(f"recipe {recipe.name}: default_types has {', '.join(unknown)}, which types lacks")
-
-
-def _check_choices(recipe: Recipe, choices: Mapping[str, tuple[str, ...]]) -> None:
-    for setting, known in choices.items():
-        if getattr(recipe, setting) not in known:
-            raise UsageError(
-                f"recipe {recipe.name}: {setting} is {getattr(recipe, setting)!r}; there are {', '.join(known)}"
-            )
-
-
-def _check_least(recipe: Recipe, settings: Sequence[str], least: int) -> None:
-    for setting in settings:
-        if getattr(recipe, setting) < least:
-            raise UsageError(f"recipe {recipe.name}: {setting} must be at least {least}")
 
 
 def load_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
@@ -457,6 +371,9 @@ def _recipe(kind: type[AnyRecipe], path: Path, values: dict[str, object]) -> Any
         if get_origin(hint) is tuple:
             wrong = not isinstance(value, list) or not all(isinstance(v, get_args(hint)[0]) for v in value)
             values[key] = tuple(value) if isinstance(value, list) else value
+        elif hint == prompts.GuidelineText:
+            each = value.values() if isinstance(value, dict) else [value]
+            wrong = not all(isinstance(text, str) for text in each)
         elif get_origin(hint) is Mapping:
             wrong = not isinstance(value, dict) or not all(type(v) in (int, float) for v in value.values())
         else:

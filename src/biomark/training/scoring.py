@@ -14,7 +14,7 @@ from biomark.entity_types import with_canonical_types
 from biomark.errors import UsageError
 from biomark.formats import Reject
 from biomark.recognizers import Recognizer
-from biomark.sentences import with_sentences
+from biomark.sentences import OWN, with_sentences
 from biomark.spans import Document, Entity
 
 
@@ -44,7 +44,13 @@ class Devel:
 
 
 def read_devel(
-    names: Sequence[str], types: Sequence[str], *, sentences: int = 0, seed: int = 0, reject: Reject
+    names: Sequence[str],
+    types: Sequence[str],
+    *,
+    sentences: int = 0,
+    seed: int = 0,
+    split_by: str = OWN,
+    reject: Reject,
 ) -> list[Devel]:
     """The development splits of a recipe.
 
@@ -54,6 +60,7 @@ def read_devel(
         sentences: how many sentences to take of each split, chosen at random, as documents of their own,
             in their order; 0: all documents as they are.
         seed: of the choice.
+        split_by: what splits texts into these sentences; one of `biomark.sentences.SPLITTERS`.
         reject: is called with what cannot be read.
 
     Raises:
@@ -69,18 +76,18 @@ def read_devel(
         documents = [with_canonical_types(document, names=annotated) for document in read]
         lost = 0
         if sentences:
-            parts, lost = _sentences(documents)
+            parts, lost = _sentences(documents, split_by)
             chosen = sorted(random.Random(f"{seed} {name}").sample(range(len(parts)), min(sentences, len(parts))))
             documents = [parts[n] for n in chosen]
         found.append(Devel(name, scored, tuple(documents), lost))
     return found
 
 
-def _sentences(documents: Sequence[Document]) -> tuple[list[Document], int]:
+def _sentences(documents: Sequence[Document], split_by: str = OWN) -> tuple[list[Document], int]:
     """Each sentence as a document, and how many mentions cross the end of one."""
     parts: list[Document] = []
     lost = 0
-    for document in map(with_sentences, documents):
+    for document in (with_sentences(document, split_by) for document in documents):
         starts = [sentence.start for sentence in document.sentences]
         inside: dict[int, list[Entity]] = {}
         for entity in document.entities:

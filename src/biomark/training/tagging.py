@@ -26,12 +26,14 @@ from biomark.errors import ModelError, UsageError
 from biomark.formats import Reject
 from biomark.machine import multiplies_bf16
 from biomark.recognizers.tagging import TOKENIZER, TaggingRecognizer
-from biomark.tagging import Batch, Floats, WordReader, collate
-from biomark.training.examples import LENGTH_STEP, UNLABELLED, Example, Examples, guidelines_of
+from biomark.tagging import Batch, Floats, collate
+from biomark.training.checks import check_tagging
+from biomark.training.examples import LENGTH_STEP, UNLABELLED, Example, Examples, devel_name, guidelines_of
 from biomark.training.network import ADAPTER, CONFIG, Network, build_encoder, make_network, shape_of
-from biomark.training.recipe import RECIPE, SCORES, TaggingRecipe, check_tagging, saved_recipe
+from biomark.training.recipe import RECIPE, SCORES, TaggingRecipe, saved_recipe
 from biomark.training.runs import check_run, save_recipe, write
 from biomark.training.scoring import Devel, mean_f1, read_devel, shown, strict_scores
+from biomark.words import WordReader
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +85,7 @@ def train(
     positions = getattr(config, "max_position_embeddings", None)
     if isinstance(positions, int) and recipe.max_pieces > positions:
         raise UsageError(f"recipe {recipe.name}: max_pieces is {recipe.max_pieces}, but the encoder reads {positions}")
-    reader = WordReader(tokenizer, instructions=recipe.instruction)
+    reader = WordReader(tokenizer, wording=recipe.wording if recipe.instruction else "")
     if recipe.masked_words and reader.mask is None:
         raise UsageError(f"recipe {recipe.name}: the tokenizer has no token to mask words with; say masked_words = 0")
     examples = Examples(recipe, reader, reject, progress)
@@ -208,8 +210,13 @@ class Run:
     def _score(self, devel: Sequence[Devel]) -> None:
         kept = {name: value.detach().clone() for name, value in self.network.tuned().items()}
         self.network.set_tuned(self.average)
-        recognizer = recognizer_of(self.network, self.reader, self.recipe, bf16=_in_bf16(self.recipe))
-        found = strict_scores(recognizer, devel)
+        found: dict[str, dict[str, float]] = {}
+        for split in devel:
+            corpus = devel_name(self.recipe, split.name)
+            recognizer = recognizer_of(
+                self.network, self.reader, self.recipe, bf16=_in_bf16(self.recipe), corpus=corpus
+            )
+            found |= strict_scores(recognizer, [split])
         losses = devel_losses(self.network, self.reader, self.recipe, devel)
         self.scores.append({name: {**score, "loss": losses[name]} for name, score in found.items()})
         best = best_epoch(self.scores, self.recipe) == len(self.scores) - 1
@@ -279,7 +286,7 @@ def devel_losses(
 
 
 def recognizer_of(
-    network: Network, reader: WordReader, recipe: TaggingRecipe, *, bf16: bool = False
+    network: Network, reader: WordReader, recipe: TaggingRecipe, *, bf16: bool = False, corpus: str = ""
 ) -> TaggingRecognizer:
     """A recognizer that runs the network in torch, on a GPU if there is one.
 
@@ -288,6 +295,7 @@ def recognizer_of(
         reader: of its tokenizer.
         recipe: by which it was trained.
         bf16: multiply matrices in bfloat16; on a GPU, and where the weights are kept so, always.
+        corpus: that instructions name, one of `named_corpora`; empty: none.
     """
     device = _device()
     network.to(device).eval()
@@ -299,7 +307,7 @@ def recognizer_of(
         return result
 
     return TaggingRecognizer(
-        reader,
+        reader.naming(corpus),
         forward,
         recipe.types,
         default_types=recipe.default_types,
@@ -335,7 +343,7 @@ def load_trained(folder: Path, *, quantised: bool = True) -> tuple[Network, Word
     except KeyError as error:
         raise ModelError(f"{folder / BEST}: lacks {error}") from error
     tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-    return network.eval(), WordReader(tokenizer, instructions=recipe.instruction), recipe
+    return network.eval(), WordReader(tokenizer, wording=recipe.wording if recipe.instruction else ""), recipe
 
 
 def recipe_of(folder: Path) -> TaggingRecipe:

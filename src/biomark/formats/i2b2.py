@@ -1,0 +1,219 @@
+"""i2b2 2010: clinical notes `ID.txt` with concepts `ID.con`, a folder of such pairs or one of them.
+
+A line of the concept file is `c="the cough" 12:3 12:4||t="problem"`: the words in lower case, the line (from 1) and
+word (from 0) where the concept begins, those of its last word, and its type. Words are what stands between white
+space; where more concepts fit if every single blank ends a word, they are counted so.
+
+The concepts of a text may also lie in a folder `concept` or `concepts` beside the folder `txt` of the texts, as in the
+task's own release. Its assertions (`.ast`) and relations (`.rel`) are not read.
+
+Text is written as it is. A mention is written as the whole words that it touches.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from biomark.errors import FormatError, SpanError
+from biomark.formats.base import Format, Line, Reject, Sink, Source, with_mark
+from biomark.formats.identifiers import file_name, file_stem, no_file_name
+from biomark.formats.losses import add, count_losses, one_line
+from biomark.formats.pairs import folder_to_write
+from biomark.formats.placing import fits, short
+from biomark.spans import Document, Entity, Span
+
+SUFFIX = ".con"
+_CONCEPT = re.compile(
+    r'c="(.*)"\s+(\d{1,18}):(\d{1,18})\s+(\d{1,18}):(\d{1,18})\s*\|\|\s*t="(.+)"\s*', re.ASCII | re.DOTALL
+)
+_LIKE = 'c="the cough" 12:3 12:4||t="problem"'
+_WORD = re.compile(r"\S+", re.ASCII)
+_PIECE = re.compile(r"(?:^|(?<= ))[^ ]*")
+_TEXTS, _CONCEPTS = "txt", ("concept", "concepts")
+
+Words = list[list[Span | None]]
+"""Of each line its words; None for nothing between two blanks."""
+
+
+def concepts_of(text: Path) -> Path | None:
+    """The concept file of a text, if there is one."""
+    places = [text.with_suffix(SUFFIX)]
+    if text.parent.name == _TEXTS:
+        places += [text.parent.parent / name / f"{text.stem}{SUFFIX}" for name in _CONCEPTS]
+    return next((path for path in places if path.is_file()), None)
+
+
+def text_of(concepts: Path) -> Path:
+    """Where the text of a concept file is, or should be."""
+    beside = concepts.with_suffix(".txt")
+    apart = concepts.parent.parent / _TEXTS / beside.name
+    return apart if concepts.parent.name in _CONCEPTS and not beside.is_file() and apart.is_file() else beside
+
+
+def annotated(path: Path) -> bool:
+    """Whether a text has concepts, or a folder has files of concepts."""
+    if path.is_dir():
+        return next(path.rglob(f"*{SUFFIX}"), None) is not None
+    return concepts_of(path) is not None
+
+
+def read(source: Source, reject: Reject) -> Iterator[Document]:
+    """The documents of a folder in the order of their names, or that of one pair of files."""
+    if source.path is None:
+        raise FormatError("i2b2 is a folder of files, or a file; it cannot be read from a stream")
+    if not source.path.is_dir():
+        text = text_of(source.path) if source.path.suffix == SUFFIX else source.path
+        yield from _pair(source, text, source.own_id(text.stem), reject)
+        return
+    folder = source.path
+    for text in sorted({*folder.rglob("*.txt"), *map(text_of, folder.rglob(f"*{SUFFIX}"))}):
+        yield from _pair(source, text, file_stem(text.with_suffix("").relative_to(folder)), reject)
+
+
+def _pair(given: Source, path: Path, id: str, reject: Reject) -> Iterator[Document]:
+    source = given.beside(path)
+    try:
+        text = source.text()
+    except FormatError as error:
+        source.reject(reject, str(error).removeprefix(f"{source.name}: "), document_id=id)
+        return
+    if not text:
+        source.reject(reject, "the file is empty", document_id=id)
+        return
+    entities: list[Entity] = []
+    if (beside := concepts_of(path)) is not None:
+        concepts = given.beside(beside)
+        rows: list[tuple[Line, re.Match[str]]] = []
+        for line in concepts.lines(reject):
+            match = _CONCEPT.fullmatch(line.text)
+            if line.problem or (match is None and line.text.strip()):
+                problem = line.problem or f"is no concept as i2b2 2010 has them, such as {_LIKE}"
+                concepts.reject(reject, problem, raw=line.text, document_id=id, line=line.number)
+            elif match is not None:
+                rows.append((line, match))
+        words = _reading(text, [match for _, match in rows])
+        for line, match in rows:
+            try:
+                entities.append(_entity(match, text, words))
+            except SpanError as error:
+                concepts.reject(reject, str(error), raw=line.text, document_id=id, line=line.number)
+    yield Document(id, text, entities=tuple(entities))
+
+
+def _reading(text: str, concepts: Sequence[re.Match[str]]) -> Words:
+    """The words as most of the concepts count them."""
+
+    def fitting(words: Words) -> int:
+        return sum(_fits(match, text, words) for match in concepts)
+
+    words = _words(text)
+    if fitting(words) == len(concepts):
+        return words
+    return max((words, _words(text, blanks=True)), key=fitting)
+
+
+def _words(text: str, *, blanks: bool = False) -> Words:
+    """The words of each line.
+
+    Args:
+        text: the whole note.
+        blanks: every blank ends a word, so that there may be nothing between two.
+    """
+    found: Words = []
+    start = 0
+    for line in text.split("\n"):
+        if blanks:
+            pieces = [_WORD.search(line, *piece.span()) for piece in _PIECE.finditer(line)]
+        else:
+            pieces = list(_WORD.finditer(line))
+        found.append([Span(start + piece.start(), start + piece.end()) if piece else None for piece in pieces])
+        start += len(line) + 1
+    return found
+
+
+def _fits(match: re.Match[str], text: str, words: Words) -> bool:
+    try:
+        _entity(match, text, words)
+    except SpanError:
+        return False
+    return True
+
+
+def _entity(match: re.Match[str], text: str, words: Words) -> Entity:
+    """The mention of a concept.
+
+    Raises:
+        SpanError: if its place is not in the text, or holds other words.
+    """
+    told, type = match[1], match[6]
+    concept = f'the concept "{short(told)}" ({match[2]}:{match[3]} {match[4]}:{match[5]})'
+    first, last = (_word(words, int(match[n]), int(match[n + 1]), concept) for n in (2, 4))
+    if first.start > last.start:
+        raise SpanError(f"{concept} ends before it begins")
+    span = Span(first.start, last.end)
+    there = " ".join(span.of(text).split())
+    if there.casefold() != " ".join(told.split()).casefold() and not fits(there, told):
+        raise SpanError(f'{concept} is not there: the text has "{short(there)}"')
+    return Entity((span,), type)
+
+
+def _word(words: Words, line: int, number: int, concept: str) -> Span:
+    if not 0 < line <= len(words):
+        raise SpanError(f"{concept} lies outside the text, whose lines are numbered from 1 to {len(words)}")
+    count = len(words[line - 1])
+    if number >= count:
+        numbered = f"{count} word{'s'[: count - 1]}, numbered from 0" if count else "no words"
+        raise SpanError(f"{concept} lies outside line {line} of the text, which has {numbered}")
+    word = words[line - 1][number]
+    if word is None:
+        raise SpanError(f"{concept} begins or ends between two blanks of line {line} of the text")
+    return word
+
+
+def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None:
+    """Write a folder, two files a document.
+
+    Raises:
+        FormatError: if the sink is a stream or a file.
+    """
+    folder = folder_to_write(sink, "i2b2", (".txt", SUFFIX))
+    for document in documents:
+        name = file_name(document.id)
+        count_losses(document, lost, holds=("mentions",))
+        lines = list(_lines(document, lost))
+        # In this order, so that a run that is killed leaves no text without its mentions
+        with sink.open(folder / f"{name}{SUFFIX}") as out:
+            out.writelines(f"{line}\n" for line in lines)
+        with sink.open(folder / f"{name}.txt") as out:
+            out.write(with_mark(document.text))
+
+
+def _lines(document: Document, lost: Counter[str]) -> Iterator[str]:
+    """The lines of the concept file."""
+    lines = enumerate(_words(document.text), 1)
+    words = [(word, f"{line}:{n}") for line, row in lines for n, word in enumerate(row) if word is not None]
+    starts, ends = [word.start for word, _ in words], [word.end for word, _ in words]
+    for entity in document.entities:
+        first, last = bisect_right(ends, entity.start), bisect_left(starts, entity.end) - 1
+        if first > last:
+            add(lost, "mentions of white space alone (left out)")
+            continue
+        whole = (starts[first], ends[last]) == (entity.start, entity.end)
+        add(lost, "mentions that end inside words or in white space (written as whole words)", not whole)
+        said = " ".join(word.of(document.text) for word, _ in words[first : last + 1])
+        lower = "".join(c.lower() if len(c.lower()) == 1 else c for c in said)
+        yield f'c="{lower}" {words[first][1]} {words[last][1]}||t="{one_line(entity.type, lost)}"'
+
+
+FORMAT = Format(
+    "i2b2",
+    (SUFFIX,),
+    read,
+    write,
+    files=(SUFFIX, ".txt"),
+    refuses=lambda document, sink: no_file_name(document.id),
+)
