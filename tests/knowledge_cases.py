@@ -54,11 +54,12 @@ def merged(entries: Iterable[Entry]) -> dict[str, Entry]:
         old = found.get(entry.identifier, Entry(entry.identifier))
         found[entry.identifier] = Entry(
             entry.identifier,
-            old.type or entry.type,
+            old.type or entry.type or ("" if "" in (old.type, entry.type) else None),
             old.names + entry.names,
             old.definition or entry.definition,
             old.links + entry.links,
             old.taxon or entry.taxon,
+            old.semantic_types or entry.semantic_types,
         )
     return found
 

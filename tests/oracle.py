@@ -44,6 +44,10 @@ def text_of(messages: Sequence[tuple[str, str]]) -> str:
     last = messages[-1][1]
     if last.startswith("What describes "):
         return messages[-3][1].partition("Text: ")[2]
+    if last.endswith("\nOutput:"):
+        return last.removesuffix("\nOutput:").rpartition("Passage: ")[2]
+    if last.endswith("\n"):
+        return last.removesuffix("\n").rpartition("\n\n")[2]
     if last.endswith("\n\n### Response:"):
         return last.removesuffix("\n\n### Response:").partition("### Input:\n")[2]
     before, given, sentence = last.partition("The given sentence: ")

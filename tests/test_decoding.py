@@ -5,8 +5,11 @@ from __future__ import annotations
 import itertools
 import logging
 import random
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +24,7 @@ from biomark.spans import Span
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
+from biomark.decoding.choice import Chance, choose  # noqa: E402
 from biomark.decoding.engine import Answer, Decoder, Question, greedy, groups  # noqa: E402
 from biomark.training import packing  # noqa: E402
 
@@ -210,6 +214,41 @@ def test_how_far_drafts_are_verified_changes_nothing(vocabulary, stretch):
     model = network("LlamaForCausalLM", vocabulary, rare=1.0)
     questions = some_questions(vocabulary, 12, longest=8, seed=2)
     same(Decoder(model, vocabulary, stretch=stretch).answer(questions), [greedy(model, q) for q in questions])
+
+
+def test_drawn_answers_are_the_same_however_they_are_drafted_and_batched(vocabulary):
+    model = network("LlamaForCausalLM", vocabulary, rare=1.0)
+    drawn = [
+        replace(q, chance=Chance.of(temperature, 7, n) if temperature else None)
+        for n, q in enumerate(some_questions(vocabulary, 12, longest=6, seed=3))
+        for temperature in (0.0, 0.5, 2.0)
+    ]
+    expected = [greedy(model, q) for q in drawn]
+    for stretch in (0, 1, None):
+        same(Decoder(model, vocabulary, stretch=stretch).answer(drawn), expected)
+    decoder = Decoder(model, vocabulary)
+    same(in_batches(decoder, drawn, 1), expected)
+    same(decoder.answer([replace(q, draft=()) for q in drawn]), expected)
+    likeliest = [greedy(model, replace(q, chance=None)) for q in drawn]
+    assert sum(a.tokens != b.tokens for a, b in zip(expected, likeliest, strict=True)) > 6
+
+
+def test_tokens_are_drawn_as_often_as_they_are_likely():
+    logits, ids = np.array([0.0, 1.0, 2.0, -1.0, 0.0]), np.array([4, 7, 9, 1, 2])
+    sizes, owners = np.array([3, 2]), np.array([0, 0, 0, 1, 1])
+    drawn = Counter()
+    for n in range(4000):
+        chance = Chance.of(0.5, n)
+        noise = np.concatenate([chance.noise(0, 3), chance.noise(1, 2)])
+        found = choose(logits, ids, sizes, owners, noise)
+        drawn.update(enumerate(found.tokens))
+        shares = np.exp(logits[:3]) / np.exp(logits[:3]).sum()
+        assert found.probabilities[0] == pytest.approx(dict(zip((4, 7, 9), shares, strict=True))[found.tokens[0]])
+    colder = np.exp(logits / 0.5)
+    for place, row in ((0, slice(0, 3)), (1, slice(3, 5))):
+        for id, share in zip(ids[row], colder[row] / colder[row].sum(), strict=True):
+            assert drawn[place, int(id)] / 4000 == pytest.approx(share, abs=0.03)
+    assert choose(logits, ids, sizes, owners).tokens == [9, 2]
 
 
 ARCHITECTURES = {

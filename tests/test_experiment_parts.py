@@ -448,6 +448,24 @@ def test_a_model_of_a_server_is_asked_there(tmp_path: Path) -> None:
         assert place.model_folder(build) != elsewhere.model_folder(build)
 
 
+def test_a_prompted_model_has_the_ontology_of_its_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from biomark import models
+    from biomark.experiments.cells import Place
+
+    (tmp_path / "terms.tsv").write_text("name\tsemantic_type\nsleep\tOrganism Function\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("biomark.experiments.data.source_path", lambda source: source)
+    monkeypatch.setattr("biomark.experiments.data.source_sum", lambda source: "sum")
+    rows = book()
+    row = next(model for model in rows.experiments["icl"].scales["small"].models if model == "lm-dirag")
+    model = replace(rows.models[row], method="prompted", model="openai:any", train=(), knowledge=("terms.tsv",))
+    place = Place(tmp_path, say=lambda message: None, server=ServerOptions(base_url="http://localhost:9/v1"))
+    (asked,) = models.prompted(place._recognizer(Build(model, ("disease",), 1.0, 0, 1)))
+    assert asked.ontology is not None
+    assert asked.options.ontology == "two-step"
+    assert asked.ontology.of_answer("sleep", "Her sleep.") == ("sleep semantic type is Organism Function.",)
+
+
 def test_no_table_in_the_terminal_is_cut(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("COLUMNS", "20")
     rows = (("*a model that is called by many words, and has one figure*", "**0.857** (0.830–0.886)"),)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
-from biomark import models
+from biomark import models, prompts
+from biomark.decoding.choice import Chance, Sampling
 from biomark.decoding.engine import Decoder
 from biomark.decoding.vocabulary import Vocabulary
 from biomark.errors import ModelError, UsageError
@@ -285,3 +286,76 @@ def test_errors_of_the_model_are_rejects(vocabulary: Vocabulary) -> None:
 def test_asking_a_tagging_model_like_a_generative_one_is_refused() -> None:
     with pytest.raises(UsageError, match="generative"):
         models.load("default", models.Asking(drafter="default"))
+
+
+# Several answers
+
+NOTES = ["Fever and cough again.", "The IL2 gene, again: IL2!"]
+
+
+def votes(
+    answering: MarkDecoding | FreeGeneration, vocabulary: Vocabulary, **settings: object
+) -> list[tuple[Entity, ...]]:
+    recognizer = GenerativeRecognizer(answering, vocabulary, ["disease"], form="short", **settings)  # type: ignore[arg-type]
+    found = list(recognizer.annotate([Document(str(n), text) for n, text in enumerate(NOTES)]))
+    return [annotated.document.entities for annotated in found]
+
+
+def test_a_mention_has_the_share_of_the_drawn_answers_that_have_it(
+    vocabulary: Vocabulary, model: PreTrainedModel
+) -> None:
+    sampling = Sampling(4, 1.0, seed=3)
+    decoder = Decoder(model, vocabulary)
+    answering = MarkDecoding(decoder, vocabulary, sampling=sampling)
+    found = votes(answering, vocabulary)
+    assert answering.counts["answers"] == 4 * len(NOTES)
+    single = MarkDecoding(decoder, vocabulary)
+    for text, entities in zip(NOTES, found, strict=True):
+        prompt = tuple(
+            vocabulary.prompt(prompts.prompt(prompts.instruction("disease", form="short"), text, form="short"))
+        )
+        window = Window(text, "disease", prompt)
+        (answers,) = single.drawn([window], [sampling.chances(text, "disease")])
+        counts = Counter(entity.spans for answer in answers if answer for entity in answer.entities)
+        assert {entity.spans: entity.score for entity in entities} == {
+            spans: count / 4 for spans, count in counts.items()
+        }
+    scores = {entity.score for entities in found for entity in entities}
+    assert {0.25, 0.5} & scores  # not all answers are the same
+    assert votes(answering, vocabulary) == found
+    assert votes(MarkDecoding(decoder, vocabulary, sampling=Sampling(4, 1.0, seed=4)), vocabulary) != found
+    for batch in (1, 2):
+        assert votes(answering, vocabulary, batch=batch) == found
+    kept = votes(answering, vocabulary, sure=0.5)
+    assert kept == [tuple(e for e in entities if e.score and e.score >= 0.5) for entities in found]
+
+
+def test_free_answers_are_drawn_by_their_window_and_the_seed(vocabulary: Vocabulary, model: PreTrainedModel) -> None:
+    sampling = Sampling(3, 1.0, seed=3)
+    state = torch.random.get_rng_state()
+    answering = FreeGeneration(model, vocabulary, sampling=sampling)
+    windows = [Window(text, "disease", tuple(vocabulary.prompt(text))) for text in NOTES]
+    found = answering.answer(windows)
+    assert answering.counts["answers"] == 6
+    assert found == answering.answer(windows)
+    assert found[1:] == answering.answer(windows[1:])
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert all(e.score in (1 / 3, 2 / 3, 1) for answer in found if answer for e in answer.entities)
+
+
+@pytest.mark.parametrize(("samples", "temperature"), [(1, 1.0), (2, 0.0), (2, -1.0), (2, float("nan")), (0, 1.0)])
+def test_several_answers_need_a_temperature(samples: int, temperature: float) -> None:
+    with pytest.raises(UsageError, match="--temperature above 0"):
+        Sampling(samples, temperature)
+
+
+def test_each_draw_has_a_chance_of_its_own() -> None:
+    keys = {
+        chance.key
+        for seed in (0, 1)
+        for text in ("a", "b")
+        for type in ("x", "y")
+        for chance in Sampling(3, 1.0, seed).chances(text, type)
+    }
+    assert len(keys) == 24
+    assert Chance.of(1.0, 1, "\ud800").noise(2, 3).shape == (3,)

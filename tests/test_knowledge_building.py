@@ -13,12 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from biomark.errors import KnowledgeError
+from biomark.errors import KnowledgeError, UsageError
 from biomark.formats import Reject
 from biomark.knowledge.building import LONGEST_NAME, Built, build
+from biomark.knowledge.database import schema
 from biomark.knowledge.entries import Entry, Kind, Link, Name
 from biomark.knowledge.matcher import Matcher
+from biomark.knowledge.normalization import Normalizer
 from biomark.knowledge.store import Store
+from biomark.recognizers.dictionary import DictionaryRecognizer
 from biomark.spans import Rejected
 from conftest import Outcome
 from knowledge_cases import Terms, entry
@@ -92,6 +95,63 @@ def test_concepts_without_a_type(tmp_path: Path) -> None:
         assert store.counts() == {"disease": (1, 1), "thing": (1, 1), "tool": (1, 1)}
 
 
+OTHERS = [
+    Entry("X:1", "disease", (Name("femur fracture"),), links=((Link.PARENT, "X:2"),), semantic_types=("Disease",)),
+    Entry("X:2", "", (Name("femur", count=4), Name("cold")), "A pump.", ((Link.SAME, "Y:2"),), None, ("Body Part",)),
+    Entry("X:3", "", (Name("length of the femur"),), semantic_types=("Organism Function", "Finding")),
+]
+
+
+def test_concepts_of_other_types_are_kept_for_prompts_alone(tmp_path: Path) -> None:
+    path, plain = tmp_path / "a.store", tmp_path / "b.store"
+    result, _ = built(path, Terms(OTHERS), type="thing")
+    built(plain, Terms(OTHERS[:1]))
+    assert (result.concepts, result.names) == (3, 4)
+    assert "2 concepts have none of biomark's types" in result.notes[0]
+    with closing(Store(path)) as store, closing(Store(plain)) as alone:
+        assert store.types == ("disease",)
+        assert store.counts() == {"": (2, 3), "disease": (1, 1)}
+        concept = store.concept("X:3")
+        assert concept is not None
+        assert (concept.type, concept.semantic_types) == ("", ("Organism Function", "Finding"))
+        text = "A femur fracture, the femur, and the femur length."
+        assert [m.span.of(text) for m in Matcher(store).find(text)] == ["femur fracture"]
+        assert [(m.span.of(text), m.type) for m in Matcher(store, others=True).find(text)] == [
+            ("femur", ""), ("femur fracture", "disease"), ("femur", ""), ("femur", "")
+        ]  # fmt: skip
+        # What gives identifiers sees the same store as without them
+        assert store.namespaces == alone.namespaces == {}
+        assert store.names == alone.names == 1
+        assert (store.holders("femur"), store.spelled_like("femur")) == (1, alone.spelled_like("femur"))
+        assert store.linked("X:2") == ()
+        assert store.sample("disease", 9, 0, other=True) == ()
+        for mention in ("femur fracture", "femur", "femurs length", "the cold"):
+            asked = mention, "disease"
+            assert Normalizer(store).candidates(*asked) == Normalizer(alone).candidates(*asked)
+
+
+def test_a_type_that_another_source_tells_goes_before_none(tmp_path: Path) -> None:
+    said = Terms([Entry("X:2", "organ", (Name("cor"),))], "mine.tsv")
+    for number, sources in enumerate(([Terms(OTHERS), said], [said, Terms(OTHERS)])):
+        result, _ = built(tmp_path / f"{number}.store", *sources)
+        assert not any("different types" in note for note in result.notes)
+        with closing(Store(tmp_path / f"{number}.store")) as store:
+            concept = store.concept("X:2")
+            assert concept is not None
+            assert (concept.type, concept.semantic_types) == ("organ", ("Body Part",))
+            assert store.linked("X:2") == ("Y:2",)
+
+
+def test_a_store_may_have_other_types_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.store"
+    built(path, Terms(OTHERS[1:]))
+    with closing(Store(path)) as store:
+        assert store.types == ()
+        assert Matcher(store).find("The femur.") == ()
+        with pytest.raises(UsageError, match="build it with --type"):
+            list(DictionaryRecognizer(store).annotate([]))
+
+
 def test_names_that_cannot_be_used(tmp_path: Path) -> None:
     names = ("  ", "...", "(*)", "x" * (LONGEST_NAME + 1), "x" * LONGEST_NAME, "α", "7", "a", ".+", "fever")
     result, rejects = built(tmp_path / "a.store", Terms([entry("X:1", "thing", *names)]))
@@ -133,7 +193,19 @@ def test_what_is_no_store(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as database:
         database.execute("UPDATE about SET value = '0'")
         database.commit()
-    with pytest.raises(KnowledgeError, match="is a store of format 0"):
+    with pytest.raises(KnowledgeError, match=r"built by another version of biomark \(format 0, not 3\); build it anew"):
+        Store(path)
+
+
+def test_a_store_of_an_older_biomark(tmp_path: Path) -> None:
+    path = tmp_path / "old.store"
+    with closing(sqlite3.connect(path)) as database:
+        about, *_ = (part for part in schema().split(";") if "CREATE TABLE about" in part)
+        database.execute(about[about.index("CREATE") :])
+        database.execute("CREATE TABLE concept (id INTEGER PRIMARY KEY, identifier TEXT NOT NULL UNIQUE, type TEXT)")
+        database.execute("INSERT INTO about VALUES ('format', '2')")
+        database.commit()
+    with pytest.raises(KnowledgeError, match=r"format 2, not 3\); build it anew: biomark knowledge build SOURCE"):
         Store(path)
 
 

@@ -98,6 +98,25 @@ def test_types_of_a_table_are_annotated_at_once(biomark: Biomark) -> None:
     assert {e["type"] for e in entities} == {"gadget"}
 
 
+def test_terms_of_other_types_are_shown_and_not_annotated(biomark: Biomark) -> None:
+    rows = "X:1\tsneeze\t\tSign or Symptom|Organism Function\nX:2\thay fever\tdisease\tDisease or Syndrome\n"
+    Path("d.tsv").write_text("id\tname\ttype\tsemantic_type\n" + rows)
+    done = biomark("knowledge", "build", "d.tsv", "-o", "my.store")
+    assert "note: 1 concepts have none of biomark's types: prompts with --ontology are told of them" in done.err
+    shown = json.loads(biomark("knowledge", "show", "my.store", "--json").out)
+    assert shown["types"] == {"disease": {"concepts": 1, "names": 1}}
+    assert shown["other_types"] == {"concepts": 1, "names": 1}
+    assert "none of biomark's" in biomark("knowledge", "show", "my.store").out
+    concept = json.loads(biomark("knowledge", "show", "my.store", "X:1", "--json").out)
+    assert (concept["type"], concept["semantic_types"]) == (None, ["Sign or Symptom", "Organism Function"])
+    assert "Sign or Symptom; Organism Function" in biomark("knowledge", "show", "my.store", "X:1").out
+    (found,) = json.loads(biomark("knowledge", "search", "my.store", "sneeze", "--json").out)
+    assert (found["type"], found["semantic_types"]) == (None, ["Sign or Symptom", "Organism Function"])
+    assert "Sign or Symptom" in biomark("knowledge", "search", "my.store", "sneeze").out
+    annotated = biomark("annotate", "--model", "dictionary", "--store", "my.store", stdin=b"A sneeze in hay fever.")
+    assert [e["spans"] for e in json.loads(annotated.out)["entities"]] == [[[12, 21]]]
+
+
 def test_the_default_model_and_a_dictionary(biomark: Biomark) -> None:
     biomark("knowledge", "build", "a.obo", "b.tsv", "-o", "my.store")
     text = b"Aspirin for hay fever and a cog."

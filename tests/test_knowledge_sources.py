@@ -109,6 +109,27 @@ class TestObo:
         assert other.names == (Name("a: b {c} [d].*", Kind.PREFERRED),)
         assert former == Entry("DOID:0001", links=((Link.FORMER, "DOID:0003"),))
 
+    @pytest.mark.parametrize(
+        ("header", "term", "expected"),
+        [
+            ("", "id: GO:1\nnamespace: biological_process", ("biological process",)),
+            ("default-namespace: human_phenotype", "id: HP:1", ("human phenotype",)),
+            ("default-namespace: disease_ontology", "id: DOID:1", ("disease",)),
+            ("default-namespace: one", "id: X:1\nnamespace: other|thing", ("other thing",)),
+            ("default-namespace: chebi_ontology", "id: CHEBI:1", ()),
+            ("", "id: X:1", ()),
+        ],
+    )
+    def test_a_namespace_is_a_semantic_type(
+        self, tmp_path: Path, header: str, term: str, expected: tuple[str, ...]
+    ) -> None:
+        text = f"format-version: 1.2\n{header}\n\n[Term]\n{term}\nname: moss\n\n[Term]\nid: Y:2\nname: fern\n"
+        first, second = read(write(tmp_path / "a.obo", text))[0]
+        assert first.semantic_types == expected
+        assert second.semantic_types == (
+            (header.partition(": ")[2].removesuffix("_ontology").replace("_", " "),) if header else ()
+        )
+
     def test_bad_lines_are_told_and_the_rest_is_read(self, tmp_path: Path) -> None:
         path = tmp_path / "bad.obo"
         path.write_bytes(

@@ -45,7 +45,10 @@ class TestMesh:
         assert (source.description.format, source.description.version) == ("mesh", "20250101")
         assert "nlm.nih.gov" in source.description.licence
         assert entries["MESH:D000001"] == Entry(
-            "MESH:D000001", "disease", (Name("Fevers", Kind.PREFERRED), Name("FVR", Kind.ABBREVIATION))
+            "MESH:D000001",
+            "disease",
+            (Name("Fevers", Kind.PREFERRED), Name("FVR", Kind.ABBREVIATION)),
+            semantic_types=("Diseases", "Psychiatry and Psychology"),
         )
         assert entries["MESH:D000002"] == Entry(
             "MESH:D000002",
@@ -58,11 +61,35 @@ class TestMesh:
             ),
             definition="A fever of moss & stone.",
             links=((Link.SAME, "CAS:50-00-1"), (Link.PARENT, "MESH:D000001")),
+            semantic_types=("Diseases", "Psychiatry and Psychology"),
         )
         types = {entry.names[0].text: entry.type for entry in entries.values()}
         assert [types[f"thing {number}"] for number in range(6)] == [
-            "chemical", None, "species", "cell_line", None, None
+            "chemical", "", "species", "cell_line", "", ""
         ]  # fmt: skip
+        own = {entry.names[0].text: entry.semantic_types for entry in entries.values()}
+        assert [own[f"thing {number}"] for number in (1, 4, 5)] == [
+            ("Chemicals and Drugs",), ("Geographicals",), ("Psychiatry and Psychology",)
+        ]  # fmt: skip
+
+    def test_semantic_types_of_older_files(self, tmp_path: Path) -> None:
+        """Until 2016 the files had UMLS's; they are more exact than MeSH's own trees."""
+
+        def facts(*names: str) -> str:
+            rows = "".join(
+                f"<SemanticType><SemanticTypeUI>T1</SemanticTypeUI><SemanticTypeName>{name}</SemanticTypeName></SemanticType>"
+                for name in names
+            )
+            return f"<SemanticTypeList>{rows}</SemanticTypeList>"
+
+        record = descriptor(
+            "D000001",
+            "G07.1",
+            concept(term("sleep", record="Y"), facts=facts("Organism Function", "Sign or Symptom")),
+            concept(term("doze"), preferred="N", facts=facts("Finding")),
+        )
+        (entry,) = read(write(tmp_path / "desc.xml", MESH.format(record)))[0]
+        assert (entry.type, entry.semantic_types) == ("", ("Organism Function", "Sign or Symptom"))
 
     def test_supplementary_records(self, tmp_path: Path) -> None:
         mapped = (
@@ -78,7 +105,10 @@ class TestMesh:
         path = write(tmp_path / "supp.xml", f"<SupplementalRecordSet>{records}</SupplementalRecordSet>")
         entries, rejected = read(path)
         assert rejected == []
-        assert [entry.type for entry in entries] == ["chemical", "treatment", "disease", "species", None]
+        assert [entry.type for entry in entries] == ["chemical", "treatment", "disease", "species", ""]
+        assert [entry.semantic_types for entry in entries] == [
+            ("Chemical",), ("Chemotherapy Protocol",), ("Disease",), ("Organism",), ("Population Group",)
+        ]  # fmt: skip
         assert entries[2].names == (Name("thing 3", Kind.PREFERRED),)
         assert {entry.links for entry in entries} == {((Link.PARENT, "MESH:D000002"),)}
 
@@ -246,17 +276,27 @@ class TestUmls:
                     ),
                     "A fever.",
                     ((Link.SAME, "MESH:D000001"), (Link.SAME, "NCIT:C11")),
+                    semantic_types=("Disease", "Protein"),
                 ),
                 "UMLS:C0000002": Entry(
                     "UMLS:C0000002",
                     "chemical",
                     (Name("mossin", Kind.PREFERRED),),
                     links=((Link.SAME, "SNOMEDCT:123"),),
+                    semantic_types=("Protein", "Drug"),
                 ),
-                "UMLS:C0000004": Entry("UMLS:C0000004", "gene"),
+                "UMLS:C0000003": Entry(
+                    "UMLS:C0000003",
+                    "",
+                    (Name("book", Kind.PREFERRED),),
+                    "A book.",
+                    ((Link.SAME, "MESH:D000003"),),
+                    semantic_types=("Book",),
+                ),
+                "UMLS:C0000004": Entry("UMLS:C0000004", "gene", semantic_types=("Protein",)),
             }
             assert [reject.line for reject in rejected] == [6, 10]
-            assert source.left_out == {"concepts whose semantic types are none of biomark's": 1}
+            assert not source.left_out
 
     def test_release_file_and_missing_files(self, tmp_path: Path) -> None:
         folder = metathesaurus(tmp_path / "META")

@@ -95,3 +95,47 @@ def test_on_the_command_line(biomark: Callable[..., Outcome], tmp_path: Path) ->
     assert shown.status == 0, shown
     (row,) = (json.loads(line) for line in out.read_text("utf-8").splitlines())
     assert row["text"] == note.read_text("utf-8").replace("\r\n", "\n")
+
+
+SAMPLED = ("--model", "nano", "--types", "disease", "--samples", "4", "--temperature", "1.5", "--min-score", "0.1")
+
+
+def test_its_answers_vote(biomark: Callable[..., Outcome], tmp_path: Path) -> None:
+    """Self-consistency (Wang et al. 2023): a mention's score is the share of the drawn answers that have it."""
+    runs = {}
+    for name, more in {
+        "a": (),
+        "again": ("--batch", "1"),
+        "other": ("--seed", "5"),
+        "free": ("--decoding", "generate"),
+    }.items():
+        out = tmp_path / f"{name}.jsonl"
+        done = biomark("annotate", ROOT / "examples" / "note.txt", "-o", out, *SAMPLED, *more)
+        assert done.status in (0, 1), done.err
+        runs[name] = json.loads(out.read_text("utf-8")).get("entities", [])
+    for entities in runs.values():
+        assert entities
+        assert all(entity["score"] in (0.25, 0.5, 0.75, 1.0) for entity in entities)
+    assert runs["a"] == runs["again"]
+    assert runs["a"] != runs["other"]
+    assert 1.0 in {entity["score"] for entity in runs["a"]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--model", "default", "--samples", "3"), "default writes no answers; --samples"),
+        (("--model", "given", "--samples", "3"), "given writes no answers; --samples"),
+        (("--model", "default", "--temperature", "1"), "default writes no answers; --samples, --temperature"),
+        (("--model", "nano", "--samples", "3", "--temperature", "0"), "a --temperature above 0"),
+        (("--model", "nano", "--samples", "0"), "several --samples are drawn"),
+        (("--model", "nano", "--temperature", "0.5"), "--temperature and --seed are for several --samples"),
+        (("--model", "nano", "--samples", "3", "--shape", "json"), "nano is not prompted"),
+    ],
+)
+def test_where_several_answers_make_no_sense(
+    biomark: Callable[..., Outcome], arguments: tuple[str, ...], reason: str
+) -> None:
+    done = biomark("annotate", *arguments, "--types", "disease", stdin=b"Fever.")
+    assert done.status == 2
+    assert reason in done.err

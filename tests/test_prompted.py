@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from biomark.chat import ASSISTANT, Message, Reply, Request, Unanswered
+from biomark.chat import ASSISTANT, Message, Reply, Request, Unanswered, estimate
+from biomark.entity_types import entity_types
 from biomark.recognizers.prompted import PromptedRecognizer, windows
 from biomark.sentences import with_sentences
 from biomark.settings import PromptOptions
@@ -106,6 +107,17 @@ def test_what_is_too_long_is_asked_in_parts() -> None:
     (found,) = PromptedRecognizer(Oracle(say)).annotate([Document("d", text)], TYPES)
     assert mentions([found]) == expected([Document("d", text)])
     assert not found.rejected
+
+
+def test_an_answer_has_room_for_what_its_shape_says_beside_the_mentions() -> None:
+    rooms = {}
+    for shape in ("span", "dice"):
+        chat = Oracle(lambda request: "")
+        list(PromptedRecognizer(chat, PromptOptions(shape=shape)).annotate([Document("d", "Asthma.")], entity_types()))
+        rooms[shape] = chat.asked[0].max_tokens
+    assert rooms["span"] == 2 * 3 + 256
+    whole = SHAPES["dice"].encode("Asthma.", truth("Asthma.", TYPES), tuple(entity_types())).text
+    assert rooms["dice"] > estimate(whole) > rooms["span"]
 
 
 def test_a_short_answer_that_was_cut_off_is_told() -> None:

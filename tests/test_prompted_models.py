@@ -147,6 +147,20 @@ def test_mark_decoding_makes_the_answer_of_any_model_faithful(biomark: Biomark, 
     assert [json.loads(line)["text"] for line in lines] == texts
 
 
+def test_marks_of_several_answers_are_votes(biomark: Biomark, away: Path, chat_model: Path) -> None:
+    """Answers under the mark grammar are drawn as well; a model that is sure of them says the same each time."""
+    source = write_texts(away / "in.jsonl", LEARNT)
+    command = ("annotate", source, *DISEASES, "--model", f"hf:{chat_model}", "--samples", "3", "--overwrite")
+    done = biomark(*command)
+    assert done.status == 0, done.err
+    assert found_in(away / "out.jsonl") == LEARNT_FOUND
+    rows = [json.loads(line) for line in (away / "out.jsonl").read_text("utf-8").splitlines()]
+    assert {e["score"] for row in rows for e in row.get("entities", [])} <= {2 / 3, 1.0}
+    assert biomark(*command, "--cache", "none", "--temperature", "30", "--min-score", "0.1").status == 0
+    hot = [json.loads(line) for line in (away / "out.jsonl").read_text("utf-8").splitlines()]
+    assert {e["score"] for row in hot for e in row.get("entities", [])} & {1 / 3, 2 / 3}
+
+
 def test_an_empty_answer_is_none() -> None:
     assert _reply([("", True), ("[]", True)]) == Reply(("[]",))
     for empty in ("", " \n"):

@@ -310,7 +310,7 @@ def test_a_killed_run_goes_on_and_pays_nothing_twice(away: Path) -> None:
      ("--model", "openai:m", "--base-url", "http://localhost/v1", "--decoding", "generate"),
      ("--model", "openai:m", "--base-url", "http://localhost/v1", "--store", "s"),
      ("--model", "openai:m", "--base-url", "http://localhost/v1", "--budget", "3"),
-     ("--model", "hf:m", "--shape", "mark", "--samples", "3"), ("--model", "hf:m", "--drafter", "default"),
+     ("--model", "hf:m", "--drafter", "default"),
      ("--model", "hf:m", "--base-url", "http://localhost/v1"), ("--model", "hf:m", "--budget", "9 tokens"),
      ("--model", "hf:m", "--completions", "--dry-run"), ("--model", "hf:m", "--decoding", "x"),
      ("--model", "hf:m", "--batch", "0")],

@@ -14,6 +14,7 @@ import pytest
 
 from biomark import prompts, retrieval
 from biomark.chat import ASSISTANT, SYSTEM, USER, Request, Unanswered
+from biomark.chat.templates import plain
 from biomark.embedding import Vectors
 from biomark.errors import UsageError
 from biomark.formats import raise_rejected
@@ -26,7 +27,7 @@ from biomark.recognizers.prompted import PromptedRecognizer
 from biomark.retrieval import Example
 from biomark.sentences import with_sentences
 from biomark.settings import PromptOptions
-from biomark.shapes import SHAPES
+from biomark.shapes import SHAPES, shape_named
 from biomark.spans import Document, Entity, Span
 from conftest import TermRecognizer
 from knowledge_cases import Terms
@@ -137,6 +138,91 @@ def test_demonstrations_have_the_form_of_the_question() -> None:
         (ASSISTANT, '["Asthma"]'),
         *((USER, "Text: Asthma again."), (ASSISTANT, "I've read this text."), question),
     ]
+
+
+CLINICAL = ("problem", "treatment")
+
+
+def clinical(text: str, **types: str) -> Example:
+    """A sentence, with a mention of each type."""
+    found = [Entity((Span(text.index(words), text.index(words) + len(words)),), type) for type, words in types.items()]
+    return Example(text, tuple(found), text, CLINICAL)
+
+
+NOTES = [
+    clinical("He has a cough.", problem="cough"),
+    clinical("Aspirin for pain.", treatment="Aspirin", problem="pain"),
+]
+
+
+def test_tanl_is_one_message_of_examples_and_ends_with_its_line() -> None:
+    """Monajatipoor et al. 2024: text and tagged text, apart by blank lines, the most similar example last."""
+    chat = Oracle(lambda request: "\n[ Fever | clinical problem ] and pain.")
+    options = PromptOptions(shape="tanl", parts=("task",), shots=2, choose="first")
+    document = Document("d", "Fever and pain.")
+    (found,) = PromptedRecognizer(chat, options, pool=NOTES).annotate([document], CLINICAL)
+    assert mentions([found]) == [[("problem", 0, "Fever")]]
+    (only,) = chat.asked[0].messages
+    assert only.role == USER
+    assert only.content == (
+        "### Task\nFind all clinical problem and treatment entities that are mentioned in the text.\n\n"
+        "### Answer\nWrite the text again, word for word, with each mention of an entity as "
+        "[ mention | clinical problem ], where the entity types are: clinical problem, treatment. "
+        "If there is none, write the text as it is.\n\n"
+        "He has a cough.\nHe has a [ cough | clinical problem ].\n\n"
+        "Aspirin for pain.\n[ Aspirin | treatment ] for [ pain | clinical problem ].\n\n"
+        "Fever and pain.\n"
+    )
+    assert chat.asked[0].stops == ("\n",)
+    assert plain(chat.asked[0].messages).text == only.content  # a base model goes on with it
+
+
+def test_dice_asks_about_all_types_at_once() -> None:
+    def say(request: Request) -> str:
+        return "Entity type is problem. Entity is Fever [SEP] pain. Entity type is treatment. Entity is <entity>."
+
+    chat = Oracle(say)
+    words = {"problem": "what ails", "treatment": "what helps"}
+    options = PromptOptions(shape="dice", parts=(), shots=2, choose="first")
+    (found,) = PromptedRecognizer(chat, options, pool=NOTES).annotate([Document("d", "Fever and pain.")], CLINICAL)
+    assert mentions([found]) == [[("problem", 0, "Fever"), ("problem", 10, "pain")]]
+    assert len(chat.asked) == 1
+    shape = shape_named("dice", {type: (type, said) for type, said in words.items()})
+    prompter = Prompter(CLINICAL, options, retrieval.chooser("first", NOTES))
+    prompter.shape = shape
+    (only,) = prompter.messages("Fever and pain.", "d")
+    assert only.content.partition("\n\n")[2] == (
+        "Passage: He has a cough.\nOutput: Entity type is problem. What ails. Entity is cough. "
+        "Entity type is treatment. What helps. Entity is <entity>.\n\n"
+        "Passage: Aspirin for pain.\nOutput: Entity type is problem. What ails. Entity is pain. "
+        "Entity type is treatment. What helps. Entity is Aspirin.\n\n"
+        "Passage: Fever and pain.\nOutput:"
+    )
+
+
+def test_the_most_similar_example_is_last() -> None:
+    pool = [clinical("Fever and pain came.", problem="Fever"), *NOTES]
+    for shape in ("tanl", "span"):
+        chat = Oracle(lambda request: "Fever and pain.")
+        options = PromptOptions(shape=shape, shots=3, choose="tfidf")
+        list(PromptedRecognizer(chat, options, pool=pool).annotate([Document("d", "Fever and pain.")], CLINICAL))
+        whole = "\n".join(content for _, content in said(chat.asked[0]))
+        assert whole.index("He has a cough.") < whole.index("Aspirin for pain.") < whole.index("Fever and pain came.")
+
+
+def test_an_ontology_speaks_before_the_text_in_one_message(store: Store) -> None:
+    chat = Oracle(lambda request: "Aspirin today.")
+    options = PromptOptions(ontology="one-step", shape="tanl", shots=1, choose="first")
+    recognizer = PromptedRecognizer(chat, options, store=store, pool=[example("Asthma is rare.", "5")])
+    list(recognizer.annotate([Document("d", "Aspirin today.")], TYPES))
+    assert (
+        chat.asked[0]
+        .messages[0]
+        .content.endswith(
+            "\n\n### Knowledge\nAsthma semantic type is disease.\n\nAsthma is rare.\n[ Asthma | disease ] is rare."
+            "\n\n### Knowledge\nAspirin semantic type is chemical.\n\nAspirin today.\n"
+        )
+    )
 
 
 def test_no_sentence_of_a_window_or_of_what_was_cut_is_shown() -> None:
@@ -290,7 +376,7 @@ def test_one_step_tells_what_is_known_of_the_text(store: Store) -> None:
 
 def test_two_steps_tell_of_the_terms_that_the_model_lists(store: Store) -> None:
     def say(request: Request) -> str:
-        if "List the terms" in request.messages[0].content:
+        if "List all words and phrases" in request.messages[0].content:
             return "1. Asthma\n- unicorns\n* aspirin\n2. fever\n"
         return knows("span")(request)
 
@@ -305,6 +391,68 @@ def test_two_steps_tell_of_the_terms_that_the_model_lists(store: Store) -> None:
             "### Knowledge\nAsthma semantic type is disease.\naspirin semantic type is chemical.\n\n### Text\n"
         )
     )
+
+
+@pytest.fixture
+def metathesaurus(tmp_path: Path) -> Iterator[Store]:
+    """A store with types that biomark has no name for, as UMLS has."""
+    own = "Organic Chemical", "Pharmacologic Substance"
+    entries = [
+        Entry("UMLS:C0000001", "chemical", (Name("aspirin"),), semantic_types=own),
+        Entry("UMLS:C0000002", "", (Name("sleep"), Name("colds")), "Rest.", semantic_types=("Organism Function",)),
+        Entry("UMLS:C0000003", "disease", (Name("cold"),), semantic_types=("Disease or Syndrome",)),
+        Entry("UMLS:C0000004", "", (Name("cold"),), semantic_types=("Natural Phenomenon or Process",)),
+        Entry("UMLS:C0000005", "disease", (Name("fever"),), semantic_types=("Sign or Symptom",)),
+    ]
+    build([Terms(entries)], tmp_path / "umls.store", reject=raise_rejected)
+    with closing(Store(tmp_path / "umls.store")) as opened:
+        yield opened
+
+
+def test_dirag_asks_for_any_medical_term_and_tells_the_ontologys_own_types(metathesaurus: Store) -> None:
+    text = "Aspirin for a cold disturbed her sleep; no fever."
+
+    def say(request: Request) -> str:
+        return "Aspirin, cold, tea\nsleep\n- fevers" if len(chat.asked) == 1 else text
+
+    chat = Oracle(say)
+    options = PromptOptions(ontology="two-step", shape="tanl")
+    list(PromptedRecognizer(chat, options, store=metathesaurus).annotate([Document("d", text)], ("disease",)))
+    first, second = chat.asked
+    assert "may be medical terms, of whatever type" in first.messages[0].content
+    assert "disease" not in str(said(first)[0])
+    told = second.messages[-1].content.partition("### Knowledge\n")[2].split("\n\n")[0].split("\n")
+    assert told == [
+        "Aspirin semantic type is Organic Chemical.",
+        "Aspirin semantic type is Pharmacologic Substance.",
+        "cold semantic type is Disease or Syndrome.",
+        "cold semantic type is Natural Phenomenon or Process.",
+        "sleep semantic type is Organism Function.",
+    ]
+
+
+def test_terms_are_looked_up_as_they_are_written_and_else_by_their_form(metathesaurus: Store) -> None:
+    ontology = Ontology(metathesaurus, definitions=True)
+    text = "Colds, 2-day fevers, and aspirins"
+    assert ontology.of_answer("COLDS\n2-day fevers\naspirins", text) == (
+        "COLDS semantic type is Organism Function. Rest.",
+        "aspirins semantic type is Organic Chemical.",
+        "aspirins semantic type is Pharmacologic Substance.",
+    )
+    assert ontology.of_text("Sleep with fever") == (
+        "Sleep semantic type is Organism Function. Rest.",
+        "fever semantic type is Sign or Symptom.",
+    )
+
+
+def test_a_term_with_a_comma_is_one_term(tmp_path: Path) -> None:
+    entries = [Entry("X:1", "chemical", (Name("1,25-dihydroxyvitamin D3"), Name("heart, left")))]
+    build([Terms(entries)], tmp_path / "a.store", reject=raise_rejected)
+    with closing(Store(tmp_path / "a.store")) as store:
+        for answer in ("1,25-dihydroxyvitamin D3\nheart, left", "1,25-dihydroxyvitamin D3, tea"):
+            found = Ontology(store).of_answer(answer, "1,25-Dihydroxyvitamin D3 in the heart, left.")
+            assert found[0] == "1,25-dihydroxyvitamin D3 semantic type is chemical."
+            assert len(found) == 1 + ("left" in answer)
 
 
 def test_terms_that_are_not_in_the_text_are_not_told(store: Store) -> None:

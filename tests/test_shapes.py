@@ -17,7 +17,7 @@ TYPES = ("disease", "cell_line")
 SINGLE = [name for name, shape in SHAPES.items() if shape.single]
 SEVERAL = [name for name, shape in SHAPES.items() if not shape.single]
 SIGNED = ["mark", "span", "tanl", "gpt-ner"]
-LISTED = ["dice", "dialogue", "prompt-ner"]
+LISTED = ["dice", "dictionary", "dialogue", "prompt-ner"]
 # Small alphabets make repeated words, and signs beside signs, likely.
 PIECES = [
     *("The labeled sentence:", "The given sentence: ", "Text: "),
@@ -40,6 +40,8 @@ PIECES = [
         "p53",
         " p53 ",
         "Entity is ",
+        "Entity type is ",
+        "\nPassage:",
         " | True",
         " - no ",
     ),
@@ -349,6 +351,8 @@ def test_questions_are_those_of_the_papers():
         "\n\n### Input:\nFever.\n\n### Response:"
     )
     assert SHAPES["span"].question("Fever.", TYPES) == ("### Text\nFever.",)
+    assert SHAPES["tanl"].question("Fever.", TYPES) == ("Fever.\n",)
+    assert SHAPES["dice"].question("Fever.", TYPES) == ("Passage: Fever.\nOutput:",)
     assert SHAPES["gpt-ner"].question("Fever.", ("disease",)) == ("The given sentence: Fever.\nThe labeled sentence:",)
     assert SHAPES["dialogue"].question("Fever.", ("cell_line",)) == (
         "Text: Fever.",
@@ -374,7 +378,7 @@ def test_shapes_of_one_type_say_so(name):
 
 
 def test_unknown_shapes_are_an_error():
-    with pytest.raises(UsageError, match="mark, span, tanl, dice, gpt-ner, json, dialogue, prompt-ner"):
+    with pytest.raises(UsageError, match="mark, span, tanl, dice, gpt-ner, json, dictionary, dialogue, prompt-ner"):
         shape_named("xml")
 
 
@@ -398,13 +402,131 @@ def test_dice_repeats_the_words_of_the_user():
     fell = Entity((Span(3, 7),), "frailty")
     worded = shape_named("dice", words)
     answer = worded.encode("He fell.", [fell], ("frailty",)).text
-    assert answer == "Entity type is Sign of frailty. What makes old people fall. Entity is fell."
-    assert worded.request(("frailty",)).startswith("Entity type is Sign of frailty. What makes old people fall.\n")
+    assert answer == "Entity type is sign of frailty. What makes old people fall. Entity is fell."
+    asked = "Entity type is sign of frailty. What makes old people fall. Entity is <entity>.\n"
+    assert asked in worded.request(("frailty",))
     misleading = shape_named("dice", {"frailty": ("frailty", "the entity is a fall")})
-    for shape in (worded, misleading):
+    worse = shape_named("dice", {"frailty": ("entity is", "entity type is")})
+    for shape in (worded, misleading, worse):
         decoded = shape.decode(shape.encode("He fell.", [fell], ("frailty",)).text, "He fell.", ("frailty",))
         assert decoded.entities == (fell,)
         assert decoded.faithful
+
+
+CLINICAL = ("problem", "treatment", "test")
+
+
+def test_dice_says_all_types_in_one_answer():
+    """Monajatipoor et al. 2024: one request for all types, and a part of the answer for each."""
+    shape = shape_named(
+        "dice", {"problem": ("problem", "what ails"), "treatment": ("treatment", ""), "test": ("test", "")}
+    )
+    rest = Entity((Span(51, 56),), "problem")
+    answer = shape.encode(NOTE, [PAIN, rest, ASPIRIN], CLINICAL).text
+    assert answer == (
+        "Entity type is problem. What ails. Entity is chest pain [SEP] rests. "
+        "Entity type is treatment. Entity is aspirin. Entity type is test. Entity is <entity>."
+    )
+    assert shape.question(NOTE, CLINICAL) == (f"Passage: {NOTE}\nOutput:",)
+    assert not shape.single
+    decoded = shape.decode(answer, NOTE, CLINICAL)
+    assert decoded.entities == (PAIN, ASPIRIN, rest)
+    assert [place.of(answer) for place in decoded.places] == ["chest pain [SEP]", "aspirin.", "rests."]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "reasons"),
+    [
+        ("Entity type is Problems. Entity is chest pain.\nEntity type is treatment. Entity is aspirin.", 2,
+         ["about test"]),
+        ("Entity type is treatment. A drug. Entity is <entity>. Entity type is problem. Entity is <Entity>.", 0,
+         ["about test"]),
+        ("Entity type is drug. Entity is aspirin. Entity type is problem. Entity is chest pain.", 1,
+         ["about treatment, test", "no type 'drug'"]),
+        ("Entity is aspirin.", 0, ["no list of mentions"]),
+        ("Entity type is problem.", 0, ["no list of mentions"]),
+    ],
+)  # fmt: skip
+def test_dice_as_models_write_it(answer, expected, reasons):
+    decoded = SHAPES["dice"].decode(answer, NOTE, CLINICAL)
+    assert len(decoded.entities) == expected
+    assert len(decoded.rejected) == len(reasons)
+    assert all(reason in rejected.reason for reason, rejected in zip(reasons, decoded.rejected, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "rejects"),
+    [
+        ('{"chest pain": "problem", "aspirin": "treatment"}', [PAIN, ASPIRIN], 0),
+        ('```json\n{"chest pain": "Clinical Problem"}\n```', [PAIN], 0),
+        ("{'chest pain': 'problem'}", [PAIN], 0),
+        ('[{"chest pain": "problem"}, {"aspirin": "treatments"}]', [PAIN, ASPIRIN], 0),
+        ('{"problem": ["chest pain"], "aspirin": ["treatment"]}', [PAIN, ASPIRIN], 0),
+        ('{"chest pain": "problem", "aspirin": "drug", "tea": "treatment"}', [PAIN], 2),
+        ('{"chest pain": "problem", "aspirin": "treat', [PAIN], 1),
+        ("{}", [], 0),
+        ("[]", [], 0),
+        ("I found none.", [], 1),
+        ('["chest pain"]', [], 1),
+    ],
+)
+def test_dictionaries_as_models_write_them(answer, expected, rejects):
+    decoded = SHAPES["dictionary"].decode(answer, NOTE, PROBLEMS)
+    assert list(decoded.entities) == expected
+    assert len(decoded.rejected) == rejects
+
+
+def test_a_dictionary_is_what_its_schema_allows():
+    types = ("problem", "treatment")
+    answer = SHAPES["dictionary"].encode(NOTE, [PAIN, ASPIRIN], types).text
+    assert answer == '{"chest pain": "clinical problem", "aspirin": "treatment"}'
+    assert SHAPES["dictionary"].schema(types)["additionalProperties"]["enum"] == ["clinical problem", "treatment"]
+    twice = [PAIN, Entity(PAIN.spans, "treatment")]  # a key has one value
+    assert SHAPES["dictionary"].encode(NOTE, twice, types).left_out == (twice[1],)
+    assert SHAPES["dice"].encode(NOTE, twice, types).left_out == ()
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@given(case=annotated())
+@settings(max_examples=150)
+def test_a_mention_has_its_place_in_the_answer(name, case):
+    text, entities = case
+    types = asked(name)
+    answer = SHAPES[name].encode(text, entities, types).text
+    decoded = SHAPES[name].decode(answer, text, types)
+    assert len(decoded.places) == len(decoded.entities)
+    for entity, place in zip(decoded.entities, decoded.places, strict=True):
+        assert place is not None
+        assert 0 <= place.start < place.end <= len(answer)
+        said = place.of(answer)
+        mention = entity.mention(text)
+        assert (
+            mention in said
+            or json.dumps(mention, ensure_ascii=False)[1:-1] in said
+            or json.dumps(mention)[1:-1] in said
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "said"),
+    [
+        ("mark", "Fever and <mark>chest pain</mark> after", ["<mark>chest pain</mark>"]),
+        ("span", 'Here:\n<SPAN CLASS="disease">Fever</SPAN> and pain', ['<SPAN CLASS="disease">Fever</SPAN>']),
+        ("tanl", "[Fever|disease] and [ chest pain | disease ]", ["[Fever|disease]", "[ chest pain | disease ]"]),
+        ("dialogue", '["chest pain", "Fever"]', ['"Fever"', '"chest pain"']),
+        ("dialogue", "['chest pain']", [None]),
+        ("dice", "Entity type is disease. Entity is Fever [SEP] chest pain.", ["Fever [SEP]", "chest pain."]),
+        ("prompt-ner", "1. HeLa | False\n2. chest pain | True | so", ["chest pain | True"]),
+        ("prompt-ner", "1. Fever after | False\n2. Fever | True | so", ["Fever | True"]),
+        ("json", '{"entities": [{"text": "Fever", "type": "disease", "occurrence": 1}]}',
+         ['"Fever", "type": "disease", "occurrence": 1}']),
+        ("dictionary", '{"Fever": "disease", "chest pain": "disease"}',
+         ['"Fever": "disease"', '"chest pain": "disease"']),
+    ],
+)  # fmt: skip
+def test_where_answers_say_mentions(name, answer, said):
+    decoded = SHAPES[name].decode(answer, SOURCE, ("disease",))
+    assert [place.of(answer) if place else None for place in decoded.places] == said
 
 
 @pytest.mark.parametrize("shape", ["mark", "span", "tanl", "gpt-ner"])
@@ -415,6 +537,15 @@ def test_an_answer_about_something_else_does_not_mean_that_there_is_nothing(shap
     for nothing in (text, "None.", "none", "N/A", "Patients with asthma got aspirin", "asthma"):
         found = SHAPES[shape].decode(nothing, text, ("disease",))
         assert (found.entities, found.rejected) == ((), ())
+
+
+def test_what_ends_an_answer_is_never_a_part_of_it() -> None:
+    assert SHAPES["tanl"].stops("Fever.") == ("\n",)
+    assert SHAPES["tanl"].stops("Fever\nand pain.") == ()
+    assert SHAPES["dice"].stops("Fever.") == ("\nPassage:",)
+    assert SHAPES["dice"].stops("It\nPassage: x") == ()
+    assert {name for name, shape in SHAPES.items() if shape.one_message} == {"tanl", "dice"}
+    assert {name for name, shape in SHAPES.items() if shape.stops("Fever.")} == {"tanl", "dice"}
 
 
 @pytest.mark.parametrize(

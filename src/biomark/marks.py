@@ -86,10 +86,17 @@ class Marked:
 
 @dataclass(frozen=True, slots=True)
 class Aligned:
-    """The mentions of an answer that have a place in its source, and the others with the reason."""
+    """The mentions of an answer that have a place in its source, and the others with the reason.
+
+    Attributes:
+        entities: the mentions.
+        rejected: the others.
+        places: for each mention the code points of the answer that say it, signs included; empty: not known.
+    """
 
     entities: tuple[Entity, ...]
     rejected: tuple[Rejected, ...] = ()
+    places: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +107,13 @@ class _Answer:
         text: with the signs of the source's own still in it.
         mentions: where signs stood around text, apart and in order, with the name that they gave.
         rejected: the signs that hold nothing usable.
+        places: for each mention, where it stood with its signs in the answer.
     """
 
     text: str
     mentions: tuple[tuple[Span, str], ...]
     rejected: tuple[Rejected, ...]
+    places: Mapping[Span, Span]
 
 
 def encode(text: str, entities: Iterable[Entity], signs: Signs | None = None) -> Marked:
@@ -252,7 +261,7 @@ def align(answer: str, source: str, signs: Signs | str) -> Aligned:
         maps = character_maps(found.text, source, inside) if found.mentions else ()
     except ValueError as error:
         return Aligned((), (Rejected(f"{error}; cut the text into windows", raw=answer),))
-    placed: list[Entity] = []
+    placed: list[tuple[Entity, Span]] = []
     taken: set[int] = set()
     rejected = list(found.rejected)
     moved: list[tuple[Span, str, str]] = []
@@ -262,7 +271,7 @@ def align(answer: str, source: str, signs: Signs | str) -> Aligned:
         if isinstance(place, Span) and not taken.isdisjoint(range(place.start, place.end)):
             place = "the mark stands at a place of the source that has one already"
         if isinstance(place, Span) and type is not None:
-            placed.append(Entity((place,), type))
+            placed.append((Entity((place,), type), found.places[span]))
             taken.update(range(place.start, place.end))
         elif type is not None:
             moved.append((span, type, str(place)))
@@ -271,11 +280,13 @@ def align(answer: str, source: str, signs: Signs | str) -> Aligned:
     for span, type, reason in moved:
         elsewhere = _elsewhere(span, found.text, source, maps, taken)
         if elsewhere:
-            placed.append(Entity((elsewhere,), type))
+            placed.append((Entity((elsewhere,), type), found.places[span]))
             taken.update(range(elsewhere.start, elsewhere.end))
         else:
             rejected.append(Rejected(reason, raw=span.of(found.text)))
-    return Aligned(tuple(sorted(placed, key=lambda e: e.spans)), tuple(rejected))
+    placed.sort(key=lambda pair: pair[0].spans)
+    entities, places = zip(*placed, strict=True) if placed else ((), ())
+    return Aligned(entities, tuple(rejected), places)
 
 
 def unmarked(answer: str, signs: Signs) -> tuple[str, tuple[Entity, ...]] | Rejected:
@@ -347,7 +358,8 @@ def _read_signs(answer: str, pattern: str, own: set[int]) -> _Answer:
     pieces: list[str] = []
     mentions: list[tuple[Span, str]] = []
     rejected: list[Rejected] = []
-    opened: list[tuple[int, str]] = []
+    places: dict[Span, Span] = {}
+    opened: list[tuple[int, str, int]] = []
     read = length = 0
     for sign in _loose(pattern).finditer(answer):
         if sign.start() in own:
@@ -357,19 +369,20 @@ def _read_signs(answer: str, pattern: str, own: set[int]) -> _Answer:
         read = sign.end()
         name = (sign.groupdict().get("name") or "").strip()
         if sign["opens"] is not None:
-            opened.append((length, name))
+            opened.append((length, name, sign.start()))
         elif not opened:
             rejected.append(Rejected("a mark is closed that was not opened", raw=answer[sign.start() :][:_SHOWN]))
         elif opened[-1][0] == length:
             rejected.append(Rejected("the mark holds no text", raw=answer[max(0, read - _SHOWN) : read]))
             opened.pop()
         else:
-            start, first = opened.pop()
+            start, first, at = opened.pop()
             mentions.append((Span(start, length), first or name))
+            places[Span(start, length)] = Span(at, sign.end())
     text = "".join((*pieces, answer[read:]))
-    rejected += [Rejected("a mark is opened and not closed", raw=text[start : start + _SHOWN]) for start, _ in opened]
+    rejected += [Rejected("a mark is opened and not closed", raw=text[start : start + _SHOWN]) for start, *_ in opened]
     outer = _outermost(mentions, text, rejected)
-    return _Answer(text, outer, tuple(rejected))
+    return _Answer(text, outer, tuple(rejected), places)
 
 
 def _outermost(

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from biomark.chat import Chat
 from biomark.chat.rehearsal import Rehearsal
+from biomark.decoding.choice import Sampling
 from biomark.errors import MissingExtraError, ModelError, UsageError
 from biomark.formats import Reject, raise_rejected
 from biomark.knowledge.normalization import Normalizer, parse_namespaces
@@ -33,6 +34,7 @@ from biomark.recognizers.dictionary import DictionaryRecognizer
 from biomark.recognizers.given import GivenRecognizer
 from biomark.recognizers.normalizing import NormalizingRecognizer
 from biomark.recognizers.tagging import CARD, WEIGHTS, check_guideline, load_onnx
+from biomark.recognizers.voting import SURE
 from biomark.settings import PromptOptions, ServerOptions
 from biomark.shapes import MARK
 from biomark.training.recipe import RECIPE, RUN, SCORES, saved_values, task_of
@@ -67,11 +69,13 @@ class Asking:
             answer in another shape than marks is always asked so.
         drafter: a model that proposes mentions, so that answers come faster; None: none. It changes no answer.
         batch: windows asked at the same time.
+        sampling: draws several answers to each question, whose votes are the scores; None: the likeliest answer alone.
     """
 
     decoding: str = "marks"
     drafter: str | None = None
     batch: int = 16
+    sampling: Sampling | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ class Prompting:
     """How `openai:NAME` and `hf:NAME` are asked.
 
     Attributes:
-        prompts: what is said.
+        prompts: what is said; `samples`, `temperature` and `seed` are for all models that write answers.
         server: for `openai:` alone.
         show: for a dry run, is called with each prompt, and nothing is asked; None: the model is asked.
         reject: is called with what cannot be read of the demonstrations.
@@ -92,8 +96,20 @@ class Prompting:
 
     @property
     def plain(self) -> bool:
-        """Whether nothing was said."""
-        return (self.prompts, self.server, self.show) == (PromptOptions(), ServerOptions(), None)
+        """Whether nothing was said that is for prompted models alone."""
+        prompts = replace(self.prompts, samples=1, temperature=None, seed=0)
+        return (prompts, self.server, self.show) == (PromptOptions(), ServerOptions(), None)
+
+    def sampling(self, name: str) -> Sampling | None:
+        """How several answers of a model that was tuned are drawn; None: it gives one.
+
+        Raises:
+            UsageError: if one answer should be drawn, or several that are all the same.
+        """
+        prompts = self.prompts
+        if prompts.samples == 1 and (prompts.temperature is not None or prompts.seed):
+            raise UsageError(f"{name} gives its likeliest answer; --temperature and --seed are for several --samples")
+        return Sampling(prompts.samples, prompts.heat, prompts.seed) if prompts.samples != 1 else None
 
 
 def load(
@@ -129,8 +145,16 @@ def load(
         raise UsageError(f"{name} is not prompted; options of prompts and servers are for openai:NAME and hf:NAME")
     local = [part for part in prompted if part.startswith(HUGGING_FACE)]
     folders = [part for part in parts if part not in (DICTIONARY, GIVEN) and part not in prompted]
-    if asking != Asking() and not local and not any(is_generative(_folder_and_guideline(part)[0]) for part in folders):
+    generative = any(is_generative(_folder_and_guideline(part)[0]) for part in folders)
+    if asking != Asking() and not local and not generative:
         raise UsageError(f"{name} is not generative; --decoding, --drafter and --batch are for generative models")
+    if prompting.prompts != PromptOptions() and not prompted and not generative:
+        raise UsageError(
+            f"{name} writes no answers; --samples, --temperature and --seed are for generative and prompted models. "
+            "A tagging model reads a text once, and its mentions have scores"
+        )
+    if generative:
+        asking = replace(asking, sampling=asking.sampling or prompting.sampling(name))
 
     def load_part(part: str) -> Recognizer:
         if part in prompted:
@@ -234,8 +258,6 @@ def _in_process(name: str, asking: Asking, prompting: Prompting) -> Chat:
     if asking.batch < 1:
         raise UsageError(f"a batch holds at least 1 window, not {asking.batch}")
     marks = asking.decoding == "marks" and options.shape == "mark"
-    if marks and options.samples > 1:
-        raise UsageError("mark decoding gives one answer, whose mentions have scores; leave out --samples")
     try:
         import torch
         from transformers import AutoTokenizer
@@ -348,6 +370,7 @@ def _load_generative(folder: Path, asking: Asking) -> Recognizer:
         free=asking.decoding == "generate",
         full_prompts=recipe.prompt_attention == "full",
         whole_words=recipe.whole_words,
+        sampling=asking.sampling,
     )
     return GenerativeRecognizer(
         answering,
@@ -356,6 +379,7 @@ def _load_generative(folder: Path, asking: Asking) -> Recognizer:
         style=recipe.style,
         batch=asking.batch,
         drafter=load(asking.drafter) if asking.drafter is not None else None,
+        sure=SURE if asking.sampling else 0.0,
     )
 
 

@@ -1,8 +1,8 @@
 """Prompts for chat models: parts that are switched on one by one (Hu et al. 2024), demonstrations, an ontology.
 
 A prompt is a system message (task, definitions, guidelines, hints, and what the shape says of the answer),
-demonstrations as turns of user and assistant, and the text. DiRAG (Monajatipoor et al. 2024) puts what an
-ontology knows of the text's terms before the text.
+demonstrations as turns of user and assistant, and the text; for some shapes all of it is one message.
+DiRAG (Monajatipoor et al. 2024) puts what an ontology knows of the text's terms before the text.
 """
 
 from __future__ import annotations
@@ -164,13 +164,20 @@ class Prompter:
             known: sentences that an ontology says of it.
             around: what the text was cut from; no demonstration is one of its sentences.
         """
-        turns = [Message(SYSTEM, system)] if (system := self._system()) else []
-        if self._chooser is not None:
-            for example in self._chooser.choose(text, document_id, self._options.shots, around):
-                told = self._ontology.of_text(example.text) if self._ontology else ()
-                answer = self.shape.encode(example.text, example.entities, self.types).text
-                turns += [*self._question(example.text, told), Message(ASSISTANT, answer)]
-        return self._spoken((*turns, *self._question(text, known)))
+        chosen = self._chooser.choose(text, document_id, self._options.shots, around) if self._chooser else ()
+        told = (self._ontology.of_text(example.text) if self._ontology else () for example in chosen)
+        asked = [self._question(example.text, known) for example, known in zip(chosen, told, strict=True)]
+        answers = [self.shape.encode(example.text, example.entities, self.types).text for example in chosen]
+        last = self._question(text, known)
+        system = self._system()
+        if self.shape.one_message:
+            shown = [_gone_on(question[0].content, answer) for question, answer in zip(asked, answers, strict=True)]
+            whole = "\n\n".join((system, *shown, last[0].content))
+            return (Message(USER, whole, begun=True),)
+        turns = [Message(SYSTEM, system)] if system else []
+        for question, answer in zip(asked, answers, strict=True):
+            turns += [*question, Message(ASSISTANT, answer)]
+        return self._spoken((*turns, *last))
 
     def second_round(self, before: Sequence[Message], text: str, entities: Iterable[Entity]) -> tuple[Message, ...]:
         """Ask for what was missed (Ji 2023, VicunaNER)."""
@@ -204,10 +211,10 @@ class Prompter:
         return self._spoken((Message(SYSTEM, "\n\n".join(filter(None, sections))), Message(USER, question)))
 
     def candidates(self, text: str) -> tuple[Message, ...]:
-        """Ask for the terms of a text that an ontology may know, the first step of DiRAG."""
+        """Ask for the medical terms of a text, of whatever type: the first step of DiRAG (Monajatipoor et al. 2024)."""
         task = (
-            f"### Task\nList the terms in the text that may be {self._labels}, each on a line of its own, "
-            "as the text writes them, and nothing else. If there are none, write: none"
+            "### Task\nList all words and phrases in the text that may be medical terms, of whatever type, each on a "
+            "line of its own, as the text writes them, and nothing else. If there are none, write: none"
         )
         return self._spoken((Message(SYSTEM, task), Message(USER, f"### Text\n{text}")))
 
@@ -244,6 +251,11 @@ class Prompter:
 
 
 _HEADINGS = {"definition": "Definitions", "guideline": "Annotation guideline", "hints": "Hints"}
+
+
+def _gone_on(question: str, answer: str) -> str:
+    """An example whose answer goes on with its question."""
+    return question + ("" if question.endswith("\n") else " ") + answer
 
 
 def _known_before(known: Sequence[str]) -> str:
@@ -288,6 +300,9 @@ def _reads_back(example: Example, shape: Shape, types: Sequence[str], lost: Coun
 class Ontology:
     """What a term store says of terms, as sentences: `X semantic type is Y.`
 
+    Y is what the term's own source calls its type (`Sign or Symptom`), whether biomark has a name for that type or
+    not; where the source has no word for it, biomark's.
+
     Args:
         store: is not closed.
         definitions: say the definitions of the concepts as well.
@@ -295,31 +310,33 @@ class Ontology:
 
     def __init__(self, store: Store, *, definitions: bool = False) -> None:
         self._store = store
-        self._matcher = Matcher(store)
+        self._matcher = Matcher(store, others=True)
         self._definitions = definitions
 
     def of_text(self, text: str) -> tuple[str, ...]:
         """Of the terms that are found in a text by their names: DiRAG in one step."""
-        found = [(match.span.of(text), match.terms[0]) for match in self._matcher.find(text)]
-        return self._said(found)
+        return self._said((match.span.of(text), match.terms[0]) for match in self._matcher.find(text))
 
     def of_answer(self, answer: str, text: str) -> tuple[str, ...]:
-        """Of the terms that a model listed, those that are in the text: the second step of DiRAG."""
-        folded = text.casefold()
-        found = []
-        for name in _listed(answer):
-            if name.casefold() in folded:
-                terms = [term for term in self._store.by_form(form(name)) if term.caution is not Caution.NEVER]
-                # A name may be one of several types
-                found += [(name, term) for term in {term.concept.type: term for term in reversed(terms)}.values()]
-        return self._said(found)
+        """Of the terms that a model listed, those that are in the text and in the store: steps 2 and 3 of DiRAG."""
+        return self._said((name, term) for name in _listed(answer, text) for term in self._named(name))
+
+    def _named(self, name: str) -> Sequence[Term]:
+        """The names that are the same but for case; else those with its normalised form, such as its singular."""
+        forms = dict.fromkeys((form(name), form(name.casefold())))
+        terms = [term for one in forms for term in self._store.by_form(one)]
+        exact = [term for term in terms if term.text.casefold() == name.casefold()]
+        return exact or [term for term in terms if term.caution is not Caution.NEVER]
 
     def _said(self, found: Iterable[tuple[str, Term]]) -> tuple[str, ...]:
         sentences: dict[str, None] = {}
         for name, term in found:
-            sentence = f"{name} semantic type is {label(term.concept.type)}."
-            definition = term.concept.definition if self._definitions else None
-            sentences[f"{sentence} {definition}" if definition else sentence] = None
+            concept = term.concept
+            kinds = concept.semantic_types or (label(concept.type),)
+            *others, last = (f"{name} semantic type is {kind}." for kind in kinds)
+            if self._definitions and concept.definition:
+                last = f"{last} {concept.definition}"
+            sentences |= dict.fromkeys([*others, last])
         return tuple(sentences)[:_TERMS]
 
 
@@ -333,6 +350,18 @@ def yes_or_no(answer: str) -> bool | None:
 _BULLET = re.compile(r"^\s*+(?:[-*•]|\d++[.)])\s++")
 
 
-def _listed(answer: str) -> list[str]:
-    names = [_BULLET.sub("", line).strip().strip("\"'`.,;") for line in answer.split("\n")]
-    return list(dict.fromkeys(name for name in names if name and name.casefold() != "none"))
+_COMMAS = re.compile(r"[,;]\s")
+
+
+def _listed(answer: str, text: str) -> list[str]:
+    """The terms of a text that a model lists, on a line each or apart by commas, each once."""
+    folded = text.casefold()
+    found: dict[str, None] = {}
+    for line in answer.split("\n"):
+        whole = _BULLET.sub("", line)
+        for names in ([whole], _COMMAS.split(whole)):
+            there = [name for one in names if (name := one.strip().strip("\"'`.,;")) and name.casefold() in folded]
+            found |= dict.fromkeys(there)
+            if there:
+                break
+    return list(found)

@@ -16,7 +16,8 @@ class PromptOptions:
     """How a language model is prompted; each field says what it means."""
 
     shape: str = option(
-        "span", "Form of the answer: mark, span, tanl, dice, gpt-ner, json, dialogue, prompt-ner, alpaca."
+        "span",
+        "Form of the answer: mark, span, tanl, dice, gpt-ner, json, dictionary, dialogue, prompt-ner, alpaca.",
     )
     parts: tuple[str, ...] = option(("task", "definition"), "Parts of the prompt: task,definition,guideline,hints.")
     wording: Path | None = option(None, "A TOML file with a table per type: label, definition, guideline, hints.")
@@ -25,11 +26,13 @@ class PromptOptions:
     choose: str = option("tfidf", "How they are chosen: random, first, tfidf, bm25, knn, entity-knn.")
     diversity: float = option(0.0, "In [0, 1): how much unlike each other they should be.")
     embedder: str = option("", "Of knn and entity-knn: a name or folder of sentence-transformers; else MiniLM.")
-    seed: int = option(0, "Of random demonstrations.")
+    seed: int = option(0, "Of random demonstrations, and of several answers of tuned models.")
     ontology: str = option("", "Tell what --store knows of the text's terms: one-step, or two-step (asks for them).")
     definitions: bool = option(False, "Tell the definitions of these terms as well.")
     verify: tuple[str, ...] = option((), "Ask again: yes-no about each mention, second-round for what was missed.")
-    samples: int = option(1, "Answers to each question; a mention's score is the share that has it.")
+    samples: int = option(
+        1, "Answers to each question, also of tuned models; a mention's score is the share that has it."
+    )
     temperature: float | None = option(None, "Of the answers; else 0, or 0.7 for several samples.")
     max_tokens: int = option(0, "Longest answer in tokens; else by the length of the text. Raise it for thinkers.")
     window: int = option(0, "Ask about neighbouring sentences of up to so many characters at once; 0: one sentence.")

@@ -13,6 +13,7 @@ from math import ceil
 from typing import Protocol
 
 from biomark.chat.account import Account
+from biomark.chat.likelihood import Tokens
 
 SYSTEM, USER, ASSISTANT = "system", "user", "assistant"
 _MESSAGE = 4  # tokens that a chat template puts around a message, about
@@ -26,10 +27,12 @@ class Message:
     Attributes:
         role: `system`, `user` or `assistant`.
         content: the text.
+        begun: whether the answer simply goes on with this text, so that a plain prompt puts no heading between them.
     """
 
     role: str
     content: str
+    begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ class Request:
         sample: a number that tells apart requests which are otherwise equal and still want answers of their own.
         schema: a JSON schema that the answer should obey; servers that cannot do so are not given it.
         source: the text that the answer repeats with marks; a model in this process obeys, a server never sees it.
+        stops: what ends an answer, beside the model's own end; the answer has none of them.
+        logprobs: whether the probabilities of the answer's tokens are wanted, of servers that tell them.
     """
 
     messages: tuple[Message, ...]
@@ -53,6 +58,8 @@ class Request:
     sample: int = 0
     schema: Mapping[str, object] | None = None
     source: str | None = None
+    stops: tuple[str, ...] = ()
+    logprobs: bool = False
 
     def tokens(self) -> int:
         """About how many tokens the messages have, rather too many than too few."""
@@ -67,11 +74,13 @@ class Reply:
         texts: as many answers as were wanted, unless the server gave fewer; at least one.
         finished: whether all of them ended by themselves, not at `max_tokens`.
         scores: of the marks of the only answer, in its order; None: nobody knows.
+        tokens: of the only answer; None: the server does not tell them.
     """
 
     texts: tuple[str, ...]
     finished: bool = True
     scores: tuple[float, ...] | None = None
+    tokens: Tokens | None = None
 
 
 class Unanswered(Exception):

@@ -8,6 +8,7 @@ from typing import Any
 
 from biomark.chat import Request, estimate
 from biomark.chat.cache import Kept
+from biomark.chat.likelihood import listed, rows_of
 
 # A model may think aloud before its answer; its template may have opened the tag in the prompt.
 _THINK, _THOUGHT = "<think>", "</think>"
@@ -67,6 +68,7 @@ async def read_stream(lines: AsyncIterator[str]) -> Mapping[str, Any]:
     """
     messages: dict[int, dict[str, list[str]]] = {}
     reasons: dict[int, str] = {}
+    tokens: dict[int, list[Mapping[str, Any]]] = {}
     whole: dict[str, Any] = {}
     done = False
     async for line in lines:
@@ -77,14 +79,19 @@ async def read_stream(lines: AsyncIterator[str]) -> Mapping[str, Any]:
         event = read_body(data.encode(errors="replace")) if data else {}
         whole |= {name: event[name] for name in ("usage", "error", "detail", "message") if event.get(name)}
         for choice in _listed(event.get("choices") or []):
-            index = choice.get("index")
-            _add(messages.setdefault(index if isinstance(index, int) else 0, {"content": []}), choice)
+            index = number if isinstance(number := choice.get("index"), int) else 0
+            _add(messages.setdefault(index, {"content": []}), choice)
+            tokens.setdefault(index, []).extend(listed(choice))
             if choice.get("finish_reason"):
-                reasons[index if isinstance(index, int) else 0] = str(choice["finish_reason"])
+                reasons[index] = str(choice["finish_reason"])
     if not done and not said_of(whole) and (not messages or set(messages) != set(reasons)):
         raise Malformed("the server's stream was cut off")
     choices = [
-        {"message": {name: "".join(parts) for name, parts in message.items()}, "finish_reason": reasons.get(n)}
+        {
+            "message": {name: "".join(parts) for name, parts in message.items()},
+            "finish_reason": reasons.get(n),
+            "logprobs": {"content": tokens[n]},
+        }
         for n, message in sorted(messages.items())
     ]
     return {"choices": choices, **whole}
@@ -125,7 +132,8 @@ def kept_of(response: Mapping[str, Any], request: Request) -> Kept:
     if not reasons.isdisjoint(_WITHHELD):
         silent = "the server's content filter withheld the answer"
     estimated = (read, written) != tuple(told)
-    return Kept(texts, reasons.isdisjoint(_CUT), read, written, estimated, silent=silent)
+    rows = rows_of(choices[0], texts[0]) if len(choices) == 1 else None
+    return Kept(texts, reasons.isdisjoint(_CUT), read, written, estimated, silent=silent, tokens=rows)
 
 
 def without_thoughts(text: str) -> str:

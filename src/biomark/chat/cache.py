@@ -11,9 +11,10 @@ import json
 import os
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from biomark.chat.likelihood import Rows
 from biomark.errors import ChatError
 
 _TABLE = (
@@ -33,6 +34,7 @@ class Kept:
         read, written: tokens.
         estimated: whether the server did not tell the tokens.
         scores: see `biomark.chat.Reply`.
+        tokens: of the only text; None: the server does not tell them.
         silent: why there is no answer although the server responded; such a response is not kept.
     """
 
@@ -42,6 +44,7 @@ class Kept:
     written: int
     estimated: bool = False
     scores: tuple[float, ...] | None = None
+    tokens: Rows | None = None
     silent: str | None = None
 
 
@@ -87,13 +90,15 @@ class Cache:
             return None
         texts, finished, read, written, scores = rows[0]
         sure = json.loads(scores)
-        return Kept(
-            tuple(json.loads(texts)), bool(finished), read, written, scores=None if sure is None else tuple(sure)
-        )
+        kept = Kept(tuple(json.loads(texts)), bool(finished), read, written)
+        if isinstance(sure, dict):
+            return replace(kept, tokens=tuple((size, logprob) for size, logprob in sure["tokens"]))
+        return replace(kept, scores=None if sure is None else tuple(sure))
 
     def put(self, key: bytes, kept: Kept) -> None:
         """Keep an answer."""
-        row = (key, json.dumps(kept.texts), kept.finished, kept.read, kept.written, json.dumps(kept.scores))
+        sure = kept.scores if kept.tokens is None else {"tokens": kept.tokens}
+        row = (key, json.dumps(kept.texts), kept.finished, kept.read, kept.written, json.dumps(sure))
         self._run("INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?, ?, ?)", *row)
 
     def _run(self, statement: str, *values: object) -> list[tuple]:  # type: ignore[type-arg]

@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from biomark.chat import SYSTEM, USER, Ask, Message, Reply, Request, Unanswered, address
+from biomark.chat import SYSTEM, Ask, Reply, Request, Unanswered, address
+from biomark.chat.abilities import PROBES
 from biomark.chat.account import Account, Prices, parse_budget
 from biomark.chat.answers import kept_of, lines_of, read_body, read_stream, without_thoughts
 from biomark.chat.cache import Cache, Kept, key_of
 from biomark.chat.failures import Failure, failure_of
+from biomark.chat.likelihood import Tokens
 from biomark.chat.templates import PLAIN_STOPS, ChatTemplate, completion, ended, load_template, without_system
 from biomark.corpora import cache_folder
 from biomark.errors import ChatError, MissingExtraError, UsageError
@@ -35,10 +37,12 @@ if TYPE_CHECKING:
 
 KEYS = ("BIOMARK_API_KEY", "OPENAI_API_KEY")
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 60.0  # seconds; twice as long after each failure
+_MOST_STOPS = 4  # that servers take
 _NO_KEY = "none"  # the SDK wants some
 _ASKED = ("max_tokens", "temperature", "answers", "sample", "schema")
 # What a server may say that it does not take; it is asked again without.
-_OPTIONAL = ("temperature", "max_tokens", "stream_options", "response_format", "stop")
+_OPTIONAL = ("temperature", "max_tokens", "stream_options", "response_format", "stop", "logprobs")
+_NO_LOGPROBS = re.compile(r"\blog[\s_-]?prob", re.IGNORECASE)
 # How servers say that the model's chat template knows no system message, with status 400, 422 or, by mistake, 500.
 _NO_SYSTEM = re.compile(
     r"\bsystem\b.{0,60}\b(?:role|message|prompt|instruction)|\brole.{0,60}\bsystem\b|roles must alternate",
@@ -205,29 +209,39 @@ class _Session:
             found = _answered(await asyncio.gather(*map(self._kept, single), return_exceptions=True))
         else:
             found = [await self._kept(request)]
-        read = [self._read(kept) for kept in found]
+        read = [self._read(kept, request) for kept in found]
         texts = tuple(text for kept in read for text in kept.texts if text.strip())
-        return Reply(texts, all(kept.finished for kept in read))
+        return Reply(texts, all(kept.finished for kept in read), tokens=_tokens(found, texts))
 
-    def _read(self, kept: Kept) -> Kept:
+    def _read(self, kept: Kept, request: Request) -> Kept:
         """The answers alone, without thoughts; none, and why, if nothing else is there."""
-        kept = self._ended(kept) if self._options.completions else kept
-        texts = tuple(map(without_thoughts, kept.texts))
+        if self._options.completions:
+            kept = self._ended(kept, self._server.template.stops if self._server.template else PLAIN_STOPS)
+        kept = replace(kept, texts=tuple(map(without_thoughts, kept.texts)))
+        if request.stops:  # some servers know none, and a thinker's thoughts may hold them
+            begun = replace(kept, texts=tuple(text.lstrip("\n") for text in kept.texts))
+            kept = self._ended(begun, request.stops)
+        texts = kept.texts
         if kept.silent is None and not any(text.strip() for text in texts):
             kept = replace(
                 kept, silent="the model's answer is empty, or it only thought; raise --max-tokens for thinkers"
             )
         return replace(kept, texts=texts)
 
-    def _ended(self, kept: Kept) -> Kept:
-        """The answers of a model that goes on with texts, up to where they end; some servers know no stop strings."""
-        parts = [ended(text, self._stops) for text in kept.texts]
-        texts = tuple(text if self._server.template else text.strip("\n") for text, _ in parts)
+    def _ended(self, kept: Kept, stops: Sequence[str]) -> Kept:
+        """The answers up to what ends them; some servers know no stop strings."""
+        parts = [ended(text, stops) for text in kept.texts]
+        plain = self._options.completions and not self._server.template
+        texts = tuple(text.strip("\n") if plain else text for text, _ in parts)
         return replace(kept, texts=texts, finished=kept.finished or all(found for _, found in parts))
 
-    @property
-    def _stops(self) -> tuple[str, ...]:
-        return self._server.template.stops if self._server.template else PLAIN_STOPS
+    def _stops(self, request: Request) -> list[str]:
+        """What the server is told that ends an answer."""
+        if not self._options.completions:
+            return list(request.stops)
+        if self._server.template:
+            return [*request.stops, *self._server.template.stops][:_MOST_STOPS]
+        return list(request.stops or PLAIN_STOPS)
 
     def _text(self, request: Request) -> str:
         """The conversation as the text that a model goes on with."""
@@ -241,7 +255,7 @@ class _Session:
         async with self._probing:
             known = self._server.abilities
             if ability not in known:
-                request, proves = _PROBES[ability]
+                request, proves = PROBES[ability]
                 try:
                     known[ability] = proves(await self._kept(request))
                 except Unanswered:
@@ -253,17 +267,27 @@ class _Session:
         key = self._key(request)
         async with self._same.setdefault(key, asyncio.Lock()):
             kept = self._cache.get(key) if self._cache is not None else None
-            if kept is not None and self._read(kept).silent is None:
+            if kept is not None and self._read(kept, request).silent is None:
                 self._server.account.save(kept.read, kept.written)
                 return kept
-            async with self._free, self._budgeted(request):
-                kept = await self._sent(request)
-                self._server.account.pay(kept.read, kept.written, estimated=kept.estimated)
-            if silent := self._read(kept).silent:
+            kept, stopped = await self._new(request)
+            if stopped and self._read(kept, request).silent:
+                # It began with what was to end it, or thought: such answers are ended here
+                self._server.refused.add("stop")
+                kept, _ = await self._new(request)
+            if silent := self._read(kept, request).silent:
                 raise Unanswered(silent)
             if self._cache is not None:
                 self._cache.put(key, kept)
             return kept
+
+    async def _new(self, request: Request) -> tuple[Kept, bool]:
+        """The server's answer, and whether the server was told where answers to such questions end."""
+        async with self._free, self._budgeted(request):
+            stopped = bool(request.stops) and not self._options.completions and "stop" not in self._server.refused
+            kept = await self._sent(request)
+            self._server.account.pay(kept.read, kept.written, estimated=kept.estimated)
+        return kept, stopped
 
     @asynccontextmanager
     async def _budgeted(self, request: Request) -> AsyncIterator[None]:
@@ -335,6 +359,8 @@ class _Session:
         named = [name for name in _OPTIONAL if name in failure.reason and name in payload and failure.status != 500]
         if not named and _NO_SYSTEM.search(failure.reason) and _has_system(payload):
             named = [SYSTEM]
+        if not named and "logprobs" in payload and _NO_LOGPROBS.search(failure.reason):
+            named = ["logprobs"]
         self._server.refused.update(named[:1])
         return bool(named)
 
@@ -371,11 +397,15 @@ class _Session:
             "temperature": request.temperature,
         }
         if self._options.completions:
-            payload |= {"prompt": self._text(request), "stop": list(self._stops)}
+            payload["prompt"] = self._text(request)
         else:
             first = SYSTEM in self._server.refused and request.messages[0].role == SYSTEM
             messages = without_system(request.messages) if first else request.messages
             payload["messages"] = [{"role": message.role, "content": message.content} for message in messages]
+        if stops := self._stops(request):
+            payload["stop"] = stops
+        if request.logprobs:
+            payload["logprobs"] = 1 if self._options.completions else True
         if request.answers > 1:
             payload["n"] = request.answers
         if request.schema is not None:
@@ -394,6 +424,15 @@ async def _once(body: bytes) -> AsyncIterator[bytes]:
     yield body
 
 
+def _tokens(found: Sequence[Kept], texts: Sequence[str]) -> Tokens | None:
+    """The tokens of the only answer, if the server tells them."""
+    if len(found) != 1 or len(texts) != 1 or found[0].tokens is None:
+        return None
+    whole = found[0].texts[0]
+    begin = whole.find(texts[0], len(whole) - len(without_thoughts(whole)))
+    return Tokens(whole, found[0].tokens, begin) if begin >= 0 else None
+
+
 def _has_system(payload: Mapping[str, Any]) -> bool:
     return any(message["role"] == SYSTEM for message in payload.get("messages", ()))
 
@@ -405,26 +444,3 @@ def _answered(found: Sequence[Kept | BaseException]) -> list[Kept]:
     if worst is not None or len(failed) == len(found):
         raise worst or failed[0]
     return [one for one in found if isinstance(one, Kept)]
-
-
-def _proves_schema(kept: Kept) -> bool:
-    try:
-        return bool(json.loads(kept.texts[0]) == {"colour": "xanthic"})
-    except ValueError:
-        return False
-
-
-_SCHEMA = {
-    "type": "object",
-    "properties": {"colour": {"type": "string", "enum": ["xanthic"]}},
-    "required": ["colour"],
-    "additionalProperties": False,
-}
-# A request for each ability, without any of the user's text, and whether an answer to it proves the ability.
-_PROBES = {
-    "schema": (Request((Message(USER, "Say hello."),), 32, schema=_SCHEMA), _proves_schema),
-    "answers": (
-        Request((Message(USER, "Say hello."),), 16, temperature=1.0, answers=2),
-        lambda kept: len(kept.texts) == 2,
-    ),
-}

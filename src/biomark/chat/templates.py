@@ -42,7 +42,7 @@ def plain(messages: Sequence[Message]) -> Conversation:
     for message in messages:
         before, after = _PLAIN[message.role]
         around[-1] += before
-        around.append(after)
+        around.append("" if message.begun and message is messages[-1] else after)
     return Conversation(tuple(messages), tuple(around))
 
 

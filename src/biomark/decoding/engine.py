@@ -4,7 +4,7 @@ The answer to a mark prompt is its source with tags, so that nearly all of it is
 of an answer is drafted, the model reads the draft in one pass, and what it would have said itself at each
 place is compared with it. Up to the first difference the draft is the model's answer; there its own choice is
 taken, the rest is drafted again, and what was read right stays in the cache. The answer is, token for token,
-what `greedy` gives: at each step the likeliest of the tokens that the grammar allows.
+what `greedy` gives: at each step the likeliest of the tokens that the grammar allows, or one that is drawn.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from biomark.decoding.cache import SlotCache, Stretch
+from biomark.decoding.choice import Chance, Choices, choose
 from biomark.decoding.grammar import Grammar, Mark, State
 from biomark.decoding.head import Head, before, head_of
 from biomark.decoding.limits import is_additive, room
@@ -53,11 +54,13 @@ class Question:
         prompt: ids of the whole prompt; at least one.
         grammar: of the source that the answer copies.
         draft: mentions that are expected, apart and in order. They change how fast the answer comes, not the answer.
+        chance: draws the tokens of the answer; None: they are the likeliest.
     """
 
     prompt: tuple[int, ...]
     grammar: Grammar
     draft: tuple[Span, ...] = ()
+    chance: Chance | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +149,6 @@ class _Feed:
     start: int
     tokens: Sequence[int]
     seen_by_all: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class _Choices:
-    """The model's choices at all places of a pass with more than one allowed token, row by row."""
-
-    tokens: list[int]
-    probabilities: list[float]
 
 
 class Decoder:
@@ -267,8 +262,8 @@ class Decoder:
             row.draft = grammar.draft(row.state, row.question.draft)
             row.reach = self._stretch or len(row.draft)
 
-    def _choose(self, asked: Sequence[tuple[_Row, _Look]]) -> _Choices:
-        """Run the model, and choose at each place with a choice, the lowest id of the likeliest."""
+    def _choose(self, asked: Sequence[tuple[_Row, _Look]]) -> Choices:
+        """Run the model, and choose at each place with more than one allowed token, row by row."""
         width = max(len(look.fed) for _, look in asked)
         places: list[int] = []
         sizes: list[int] = []
@@ -288,7 +283,7 @@ class Decoder:
             torch.from_numpy(owners),
             torch.tensor(candidates),
         )
-        return _likeliest(logits.cpu().double().numpy(), np.array(candidates), counts, owners)
+        return choose(logits.cpu().double().numpy(), np.array(candidates), counts, owners, _noise(asked))
 
     def _seen_by_all(self, row: _Row) -> int:
         return len(row.question.prompt) if self._full_prompts else 1
@@ -441,30 +436,23 @@ def _look(row: _Row) -> _Look:
     return _Look(draft, states, allowed, fed, len(known) - 1)
 
 
-def _likeliest(
-    logits: NDArray[np.float64], candidates: NDArray[np.int64], sizes: NDArray[np.int64], owners: NDArray[np.int64]
-) -> _Choices:
-    """Of each place's candidates the likeliest, the first if there are several.
-
-    Args:
-        logits: (M,) of all places' candidates.
-        candidates: (M,) ids, ascending within a place.
-        sizes: (N,) how many candidates a place has.
-        owners: (M,) the place of each.
-    """
-    if not np.isfinite(logits).all():
-        raise ModelError("the model computes numbers that are not finite; load it with more precise numbers")
-    starts = np.concatenate(([0], np.cumsum(sizes)[:-1]))
-    highest = np.maximum.reduceat(logits, starts)[owners]
-    numbers = np.where(logits == highest, np.arange(len(logits)), len(logits))
-    sums = np.add.reduceat(np.exp(logits - highest), starts)
-    return _Choices(candidates[np.minimum.reduceat(numbers, starts)].tolist(), (1 / sums).tolist())
+def _noise(asked: Sequence[tuple[_Row, _Look]]) -> NDArray[np.float64] | None:
+    """What is added to the logits at all places with a choice; None if no answer is drawn."""
+    if all(row.question.chance is None for row, _ in asked):
+        return None
+    found = []
+    for row, look in asked:
+        for state, ids in zip(look.states, look.allowed, strict=True):
+            if len(ids) > 1:
+                chance = row.question.chance
+                found.append(chance.noise(state.count, len(ids)) if chance else np.zeros(len(ids)))
+    return np.concatenate(found)
 
 
 def greedy(
     model: PreTrainedModel, question: Question, *, full_prompts: bool = False, longest: int | None = None
 ) -> Answer | None:
-    """The answer token by token, without drafts: what `Decoder` must agree with.
+    """The answer token by token, without drafts, also one that is drawn: what `Decoder` must agree with.
 
     Args:
         model: in evaluation mode.
@@ -497,8 +485,11 @@ def greedy(
                 use_cache=True,
             ).logits[0, -1]
         allowed = grammar.allowed(state)
-        shares = logits[list(allowed)].double().softmax(0)
-        best = int(shares.argmax())
+        likely = logits[list(allowed)].double()
+        shares = likely.softmax(0)
+        if question.chance is not None:
+            likely = likely + torch.from_numpy(question.chance.noise(state.count, len(allowed)))
+        best = int(likely.argmax())
         tokens.append(allowed[best])
         probabilities.append(float(shares[best]))
         state = grammar.advance(state, allowed[best])

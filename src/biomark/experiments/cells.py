@@ -41,6 +41,7 @@ from biomark.experiments.launching import launch
 from biomark.experiments.rows import TRAINED, Model
 from biomark.experiments.scoring import grid_runs, scores_of, spread
 from biomark.experiments.weights import unpack_gguf, weights_sum
+from biomark.knowledge.database import FORMAT as STORE_FORMAT
 from biomark.recognizers import Annotated, Recognizer
 from biomark.settings import PromptOptions, ServerOptions
 from biomark.spans import Document, Rejected
@@ -358,7 +359,7 @@ class Place:
         if not model.knowledge:
             return None
         own = self._train_files(build) if model.own_mentions else []
-        key = checksum([FORMAT, *sums_of(model.knowledge), *(self._data(build) if own else [])])
+        key = checksum([FORMAT, STORE_FORMAT, *sums_of(model.knowledge), *(self._data(build) if own else [])])
         return knowledge_store(self.folder / "data" / f"{key}.store", model.knowledge, own, self.say)
 
     # Reading
@@ -430,18 +431,19 @@ class Place:
             return crf.CrfRecognizer(self.model_folder(build))
         if model.method == "spacy":
             return spacy_ner.SpacyRecognizer(self.model_folder(build))
-        if model.method == "ready":
-            prompting = models.Prompting(server=self.server) if models.asks_server(model.model) else None
-            return models.load(model.model, store=self._store(build), prompting=prompting)
         if model.method in TRAINED:
             asking = models.Asking(decoding=model.decoding) if model.decoding else None
             return models.load(f"{self.model_folder(build)}{f'@{corpus}' if corpus else ''}", asking)
+        store = self._store(build)
+        if model.method == "ready":
+            prompting = models.Prompting(server=self.server) if models.asks_server(model.model) else None
+            return models.load(model.model, store=store, prompting=prompting)
         name = f"{models.HUGGING_FACE}{self.model_folder(build)}" if model.method == "gguf" else model.model
         options = PromptOptions(**{"demonstrations": tuple(self._train_files(build)), **model.prompt})
         generate = options.shape != "mark"
         asking = models.Asking(decoding="generate" if generate else "marks", batch=4)
         local = name.startswith(models.HUGGING_FACE)
-        return models.load(name, asking if local else None, None, models.Prompting(options, self.server))
+        return models.load(name, asking if local else None, store, models.Prompting(options, self.server))
 
 
 def _changes(build: Build) -> list[str]:

@@ -17,16 +17,16 @@ from biomark.formats import Reject
 from biomark.identifiers import COMPOSITE, type_of
 from biomark.knowledge import neighbours
 from biomark.knowledge.caution import caution
-from biomark.knowledge.database import INDEXES, schema
+from biomark.knowledge.database import FORMAT, INDEXES, schema
 from biomark.knowledge.entries import Description, Entry, Kind, Name
 from biomark.knowledge.forms import bag, form
 from biomark.knowledge.fuzzy import keys
-from biomark.knowledge.store import FORMAT
 from biomark.spans import Rejected
 
 # Code points. The longest names of MeSH and UMLS are systematic ones of a few hundred.
 LONGEST_NAME = 2000
 _EXAMPLES = 3
+_TYPED = "SELECT id FROM concept WHERE type <> ''"
 
 
 class TermSource(Protocol):
@@ -56,7 +56,7 @@ class Built:
     """What came of building a store.
 
     Attributes:
-        concepts: how many the store has.
+        concepts: how many the store has, those of no type of biomark's included.
         names: how many different ones.
         notes: what the user should know, a sentence each: contradictions, what was left out.
     """
@@ -83,7 +83,8 @@ def build(
     Args:
         sources: one or more; the order is that of their authority.
         path: the file to write.
-        type: the type of concepts whose type neither their source nor their identifier tells.
+        type: the type of concepts whose type neither their source nor their identifier tells. Concepts of which the
+            source knows that they have none of biomark's types keep none.
         reject: is told of each entry or name that cannot be used, and of a source that cannot be read.
         progress: is called with the bytes read so far of all sources.
         encoder: is kept in the store, with the vectors of all names; see `biomark.knowledge.neighbours`.
@@ -175,7 +176,7 @@ class _Writer:
             reject(Rejected(f"a name of {entry.identifier} {reason}", raw=name.text, source=source))
 
     def _put(self, entry: Entry, names: Iterable[tuple[Name, str]], source: int) -> None:
-        type = entry.type or type_of(entry.identifier)
+        type = entry.type or type_of(entry.identifier) or entry.type
         if COMPOSITE in entry.identifier and all(name.kind is Kind.MENTION for name in entry.names):
             self._database.executemany(
                 "INSERT INTO composite VALUES (?, ?, ?, ?)"
@@ -184,11 +185,13 @@ class _Writer:
             )
             return
         ((concept, known, first),) = self._database.execute(
-            "INSERT INTO concept (identifier, type, definition, taxon, source) VALUES (?, ?, ?, ?, ?)"
-            " ON CONFLICT (identifier) DO UPDATE SET type = coalesce(type, excluded.type),"
-            " definition = coalesce(definition, excluded.definition), taxon = coalesce(taxon, excluded.taxon)"
+            "INSERT INTO concept (identifier, type, definition, taxon, semantic, source) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (identifier) DO UPDATE SET"
+            " type = coalesce(nullif(type, ''), nullif(excluded.type, ''), type, excluded.type),"
+            " definition = coalesce(definition, excluded.definition), taxon = coalesce(taxon, excluded.taxon),"
+            " semantic = coalesce(nullif(semantic, ''), excluded.semantic)"
             " RETURNING id, type, source",
-            (entry.identifier, type, entry.definition, entry.taxon, source),
+            (entry.identifier, type, entry.definition, entry.taxon, COMPOSITE.join(entry.semantic_types), source),
         ).fetchall()
         if type and type != known and first != source:
             self._types_differ.add(f"{entry.identifier} ({known} and {type})")
@@ -207,6 +210,7 @@ class _Writer:
         run = self._database.execute
         built = Built(notes=self._notes)
         run("UPDATE concept SET type = ? WHERE type IS NULL", (self._type,))
+        run("UPDATE concept SET type = '' WHERE type IS NULL AND semantic <> ''")
         left_out = run("SELECT count(*) FROM concept WHERE type IS NULL").fetchone()[0]
         run("DELETE FROM concept WHERE type IS NULL")
         self._database.create_function("bag", 1, bag, deterministic=True)
@@ -219,23 +223,29 @@ class _Writer:
         )
         run(
             "INSERT INTO link SELECT concept, identifier, kind, min(source) FROM heap.link"
-            " WHERE concept IN (SELECT id FROM concept) GROUP BY concept, identifier, kind ORDER BY concept, min(rowid)"
+            f" WHERE concept IN ({_TYPED}) GROUP BY concept, identifier, kind ORDER BY concept, min(rowid)"
         )
         built.concepts = run("SELECT count(*) FROM concept").fetchone()[0]
         built.names = run("SELECT count(*) FROM name").fetchone()[0]
+        typed = run(f"SELECT count(*) FROM name WHERE concept IN ({_TYPED})").fetchone()[0]
         self._index()
         if left_out:
             built.notes.append(
                 f"{left_out} concepts were left out: nothing tells their type; say --type if it is one and the same"
             )
+        if others := run("SELECT count(*) FROM concept WHERE type = ''").fetchone()[0]:
+            built.notes.append(
+                f"{others} concepts have none of biomark's types: prompts with --ontology are told of them, "
+                "and annotate and --normalize pass them over"
+            )
         built.notes.extend(self._types_differ.sentences("identifiers have different types in different sources"))
         built.notes.extend(self._ambiguous())
-        run("INSERT INTO about VALUES ('format', ?)", (FORMAT,))
+        run("INSERT INTO about VALUES ('format', ?), ('names', ?)", (FORMAT, str(typed)))
         run("COMMIT")
         return built
 
     def _index(self) -> None:
-        forms = self._database.execute("SELECT id, form FROM name")
+        forms = self._database.execute(f"SELECT id, form FROM name WHERE concept IN ({_TYPED})")
         self._database.executemany(
             "INSERT INTO name_key VALUES (?, ?)", ((k, id) for id, form in forms for k in keys(form))
         )
@@ -251,7 +261,7 @@ class _Writer:
         found = _Examples()
         for name, identifiers in self._database.execute(
             "SELECT min(text), group_concat(DISTINCT identifier) FROM name JOIN concept ON concept.id = name.concept"
-            " WHERE name.kind <= ? GROUP BY form, type, substr(identifier, 1, instr(identifier, ':'))"
+            " WHERE name.kind <= ? AND type <> '' GROUP BY form, type, substr(identifier, 1, instr(identifier, ':'))"
             " HAVING count(DISTINCT identifier) > 1 AND count(DISTINCT name.source) > 1",
             (int(Kind.MENTION),),
         ):

@@ -20,6 +20,9 @@ from urllib.parse import quote
 
 from biomark.errors import KnowledgeError
 
+FORMAT = "3"
+"""What `about` says of the tables; a store of another number is built anew."""
+
 INDEXES = (
     "CREATE INDEX name_form ON name (form)",
     "CREATE INDEX name_bag ON name (bag)",
@@ -34,6 +37,7 @@ INDEXES = (
 Cells = tuple["type | UnionType", ...]
 """The kinds of a row's cells."""
 
+_ABOUT = "CREATE TABLE about "
 _MAPPED = 1 << 31  # bytes of the file at most
 # Steps of SQLite's virtual machine. A scan of a whole table with its joins takes fewer than one a byte.
 _STEPS_AT_LEAST, _STEPS_PER_BYTE = 50_000_000, 10
@@ -53,7 +57,7 @@ class Database:
         path: the file.
 
     Raises:
-        KnowledgeError: if it is no database, or holds other tables than stores do.
+        KnowledgeError: if it is no database, holds other tables than stores do, or is a store of another format.
     """
 
     def __init__(self, path: Path) -> None:
@@ -62,25 +66,38 @@ class Database:
         address = f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1"
         self._connection = sqlite3.connect(address, uri=True, check_same_thread=False)
         weakref.finalize(self, self._connection.close)  # for those who do not close it
+        self._limit = max(_STEPS_AT_LEAST, _STEPS_PER_BYTE * path.stat().st_size)
+        self._steps = 0
+        self._connection.set_progress_handler(self._goes_on_too_long, _STEPS_BETWEEN_CHECKS)
         try:
             # Pages are read where the system holds them for all processes, not copied for each.
             self._connection.execute(f"PRAGMA mmap_size={_MAPPED}")
             self._connection.execute("PRAGMA trusted_schema=OFF")
             self._connection.execute("PRAGMA cell_size_check=ON")
             rows = self._connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")
-            others = {_spaced(sql) for (sql,) in rows} - _expected()
+            tables = {_spaced(sql) for (sql,) in rows}
+            others = tables - _expected()
+            written = self._format() if any(sql.startswith(_ABOUT) for sql in tables & _expected()) else None
         except _DAMAGE as error:
             self.close()
             raise KnowledgeError(f"{path}: is no store of terms, or it is damaged ({_told(error)})") from error
+        if isinstance(written, str) and written != FORMAT:
+            self.close()
+            raise KnowledgeError(
+                f"{path}: was built by another version of biomark (format {written[:9]}, not {FORMAT}); build it anew: "
+                f"biomark knowledge build SOURCE... -o {path}"
+            )
         if others:
             self.close()
             raise KnowledgeError(
                 f"{path}: is damaged, or no store of terms: it holds what biomark does not write "
                 f"({_shown(min(others))}); build it anew"
             )
-        self._limit = max(_STEPS_AT_LEAST, _STEPS_PER_BYTE * path.stat().st_size)
-        self._steps = 0
-        self._connection.set_progress_handler(self._goes_on_too_long, _STEPS_BETWEEN_CHECKS)
+
+    def _format(self) -> object:
+        """What the store says of its format; None if nothing."""
+        row = self._connection.execute("SELECT value FROM about WHERE key = 'format'").fetchone()
+        return row[0] if row else None
 
     def close(self) -> None:
         """Close the file."""

@@ -53,11 +53,12 @@ class Entry:
 
     Attributes:
         identifier: under biomark's spelling, see `biomark.identifiers.canonical`.
-        type: biomark's name of its type, or the user's own; None: the source does not say.
+        type: biomark's name of its type, or the user's own; "": none of biomark's; None: the source does not say.
         names: any number.
         definition: a sentence, or None.
         links: other identifiers, each with what it is to this one.
         taxon: the species of a gene, such as `NCBITaxon:9606`, or None.
+        semantic_types: its types in the source's own words, such as `Sign or Symptom`; none holds a bar.
     """
 
     identifier: str
@@ -66,6 +67,7 @@ class Entry:
     definition: str | None = None
     links: tuple[tuple[Link, str], ...] = ()
     taxon: str | None = None
+    semantic_types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

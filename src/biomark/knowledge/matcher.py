@@ -76,7 +76,8 @@ class Matcher:
 
     Args:
         store: is not closed.
-        types: the types to look for; None: all.
+        types: the types to look for; None: all that biomark or the user has a name for.
+        others: look for the names of concepts of all other types as well; these matches have the type "".
         any_order: also names whose words stand in another order, or with small words between them
             (`cancer of the breast`).
 
@@ -84,11 +85,14 @@ class Matcher:
         UsageError: if the store has nothing of a type.
     """
 
-    def __init__(self, store: Store, types: Sequence[str] | None = None, *, any_order: bool = False) -> None:
+    def __init__(
+        self, store: Store, types: Sequence[str] | None = None, *, any_order: bool = False, others: bool = False
+    ) -> None:
         self._store = store
         self._types = store.types if types is None else tuple(types)
         if unknown := [type for type in self._types if type not in store.types]:
             raise UsageError(f"{store.path} has no {', '.join(unknown)}; it has {', '.join(store.types)}")
+        self._types += ("",) if others else ()
         self._any_order = any_order
         self._step = lru_cache(_STEPS)(self._ask_step)
         self._known = lru_cache(_STEPS)(store.has_word)
@@ -114,7 +118,7 @@ class Matcher:
         forms = [word.form for word in row]
         free = dict.fromkeys(self._types, 0)  # the first word that no match of a type has yet
         for begin, word in enumerate(row):
-            if min(free.values()) > begin or _inside_word(text, word.start):
+            if min(free.values(), default=begin + 1) > begin or _inside_word(text, word.start):
                 continue
             for end, named in self._candidates(forms, begin):
                 if _inside_word(text, row[end - 1].end):

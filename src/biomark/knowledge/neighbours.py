@@ -64,9 +64,10 @@ def write(
     run("INSERT INTO about VALUES ('encoder', ?)", (exported.name,))
     encoder = ExportedEncoder(exported, threads=cores())
     counted = "SELECT count(*) FROM (SELECT DISTINCT type, form FROM name JOIN concept ON concept.id = name.concept"
-    progress = starting(run(f"{counted} WHERE kind <= ?)", (int(LAST_KIND),)).fetchone()[0])
+    typed = f"{counted} WHERE kind <= ? AND type <> '')"
+    progress = starting(run(typed, (int(LAST_KIND),)).fetchone()[0])
     done = 0
-    for (type,) in run("SELECT DISTINCT type FROM concept ORDER BY type").fetchall():
+    for (type,) in run("SELECT DISTINCT type FROM concept WHERE type <> '' ORDER BY type").fetchall():
         rows = iter(run(_FORMS, (type, int(LAST_KIND))))
         while block := list(islice(rows, _BLOCK)):
             vectors = []

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _LINKS = {Link.SAME: "same as", Link.FORMER: "formerly", Link.PARENT: "is a"}
+_OTHERS = "none of biomark's"
 
 
 def terms_json(terms: Sequence[Term]) -> list[dict[str, object]]:
@@ -22,7 +23,8 @@ def terms_json(terms: Sequence[Term]) -> list[dict[str, object]]:
     return [
         {
             "identifier": term.concept.identifier,
-            "type": term.concept.type,
+            "type": term.concept.type or None,
+            "semantic_types": list(term.concept.semantic_types),
             "name": term.text,
             "kind": term.kind.name.lower(),
             "count": term.count,
@@ -45,7 +47,7 @@ def terms_table(terms: Sequence[Term]) -> Table:
     for term in terms:
         concept = term.concept
         # As it is: rich would take brackets in names for its markup.
-        row = (concept.identifier, concept.type, term.text, _kind(term), term.caution.meaning, term.source)
+        row = (concept.identifier, _type(concept), term.text, _kind(term), term.caution.meaning, term.source)
         table.add_row(*map(Text, row))
         if concept.definition and concept.identifier not in told:
             table.add_row("", "", Text(concept.definition, style="dim"))
@@ -55,6 +57,7 @@ def terms_table(terms: Sequence[Term]) -> Table:
 
 def store_json(store: Store) -> dict[str, object]:
     """The sources and sizes of a store, as a plain object."""
+    counts = {type: {"concepts": concepts, "names": names} for type, (concepts, names) in store.counts().items()}
     return {
         "sources": [
             {
@@ -68,7 +71,8 @@ def store_json(store: Store) -> dict[str, object]:
             }
             for used in store.sources()
         ],
-        "types": {type: {"concepts": concepts, "names": names} for type, (concepts, names) in store.counts().items()},
+        "types": {type: sizes for type, sizes in counts.items() if type},
+        "other_types": counts.get("", {"concepts": 0, "names": 0}),
         "encoder": store.encoder,
     }
 
@@ -86,7 +90,7 @@ def store_tables(store: Store) -> Iterator[RenderableType]:
     yield sources
     types = Table("type", "concepts", "names")
     for type, (concepts, names) in store.counts().items():
-        types.add_row(Text(type), f"{concepts:,}", f"{names:,}")
+        types.add_row(Text(type or _OTHERS), f"{concepts:,}", f"{names:,}")
     yield types
     if store.encoder:
         yield Text(f"vectors of names by {store.encoder}")
@@ -108,7 +112,8 @@ def concept_json(store: Store, concept: Concept) -> dict[str, object]:
     """A concept with all its names and links, as a plain object."""
     return {
         "identifier": concept.identifier,
-        "type": concept.type,
+        "type": concept.type or None,
+        "semantic_types": list(concept.semantic_types),
         "definition": concept.definition,
         "taxon": concept.taxon,
         "links": {words: list(store.linked(concept.identifier, link)) for link, words in _LINKS.items()},
@@ -124,7 +129,8 @@ def concept_tables(store: Store, concept: Concept) -> tuple[Table, Table]:
     facts = Table.grid(padding=(0, 2))
     rows = [
         ("identifier", concept.identifier),
-        ("type", concept.type),
+        ("type", concept.type or _OTHERS),
+        ("semantic types", "; ".join(concept.semantic_types)),
         ("definition", concept.definition or ""),
         ("taxon", concept.taxon or ""),
         *((words, ", ".join(store.linked(concept.identifier, link))) for link, words in _LINKS.items()),
@@ -136,6 +142,11 @@ def concept_tables(store: Store, concept: Concept) -> tuple[Table, Table]:
     for term in store.terms(concept.identifier):
         names.add_row(*map(Text, (term.text, _kind(term), term.caution.meaning, term.source)))
     return facts, names
+
+
+def _type(concept: Concept) -> str:
+    """The type, or in brackets what the source calls it."""
+    return concept.type or f"({'; '.join(concept.semantic_types)})"
 
 
 def _kind(term: Term) -> str:

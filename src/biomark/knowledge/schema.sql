@@ -6,10 +6,11 @@ CREATE TABLE source (
   entries INTEGER NOT NULL, names INTEGER NOT NULL, rejected INTEGER NOT NULL
 );
 
--- type is NULL only while the store is being built
+-- type is NULL only while the store is being built, and '' where it is none of biomark's or the user's: such concepts
+-- are there for prompts, and have neither links nor keys. semantic: the types in the source's own words, joined by bars
 CREATE TABLE concept (
   id INTEGER PRIMARY KEY, identifier TEXT NOT NULL UNIQUE, type TEXT, definition TEXT, taxon TEXT,
-  source INTEGER NOT NULL
+  semantic TEXT NOT NULL, source INTEGER NOT NULL
 );
 
 -- kind: biomark.knowledge.entries.Kind; caution: biomark.knowledge.caution.Caution

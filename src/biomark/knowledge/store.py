@@ -23,8 +23,6 @@ from biomark.knowledge.database import Cells, Database
 from biomark.knowledge.entries import Description, Kind, Link
 from biomark.knowledge.forms import form
 
-FORMAT = "2"
-
 
 @dataclass(frozen=True, slots=True)
 class Concept:
@@ -32,15 +30,17 @@ class Concept:
 
     Attributes:
         identifier: such as `MESH:D010300`.
-        type: biomark's name of its type, or the user's own.
+        type: biomark's name of its type, or the user's own; "": neither.
         definition: a sentence, or None.
         taxon: the species of a gene, or None.
+        semantic_types: its types in the words of its source, such as `Sign or Symptom`.
     """
 
     identifier: str
     type: str
     definition: str | None = None
     taxon: str | None = None
+    semantic_types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +77,12 @@ class Used:
 
 
 _TERMS = """
-SELECT name.text, name.form, concept.identifier, concept.type, concept.definition, concept.taxon, name.kind,
-       name.count, name.caution, source.name
+SELECT name.text, name.form, concept.identifier, concept.type, concept.definition, concept.taxon, concept.semantic,
+       name.kind, name.count, name.caution, source.name
 FROM name JOIN concept ON concept.id = name.concept JOIN source ON source.id = name.source
 """
 # What the cells of these rows hold
-_CONCEPT: Cells = (str, str, str | None, str | None)
+_CONCEPT: Cells = (str, str, str | None, str | None, str)
 _TERM: Cells = (str, str, *_CONCEPT, int, int, int, str)
 # Of a form's names: what corpora use most, then the nearest, then the first source.
 _ORDER = " ORDER BY name.count DESC, name.kind, name.source, concept.identifier, name.id"
@@ -97,7 +97,7 @@ class Store:
         path: the file.
 
     Raises:
-        KnowledgeError: if it is not there, is no store, or was made by another edition of biomark.
+        KnowledgeError: if it is not there, is no store, or was made by a version of biomark with another format.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -106,9 +106,9 @@ class Store:
             raise KnowledgeError(f"{path}: no such store; make one with: biomark knowledge build SOURCE -o {path}")
         self._database = Database(self.path)
         about = dict(self._rows((str, str), "SELECT key, value FROM about"))
-        if about.get("format") != FORMAT:
+        if "format" not in about:
             self.close()
-            raise KnowledgeError(f"{path}: is a store of format {about.get('format')}, not {FORMAT}; build it anew")
+            raise self._database.damaged("it does not tell its format")
         self.encoder: str | None = about.get("encoder")
         """The name of the encoder that it was built with; None: it has no vectors."""
 
@@ -131,11 +131,11 @@ class Store:
 
     @cached_property
     def types(self) -> tuple[str, ...]:
-        """The types of its concepts, in alphabetical order."""
+        """The types of its concepts, in alphabetical order; those that biomark and the user have no name for apart."""
         found = tuple(row[0] for row in self._rows((str,), "SELECT DISTINCT type FROM concept ORDER BY type"))
         if not found:
             raise self._database.damaged("it holds no concepts")
-        return found
+        return tuple(filter(None, found))
 
     def sources(self) -> tuple[Used, ...]:
         """What it was built of."""
@@ -146,7 +146,7 @@ class Store:
         return tuple(Used(Description(*row[:4]), *row[4:]) for row in rows)
 
     def counts(self) -> dict[str, tuple[int, int]]:
-        """The number of concepts and of names of each type."""
+        """The number of concepts and of names of each type, and under "" of those that have none."""
         rows = self._rows(
             (str, int, int),
             "SELECT type, count(DISTINCT concept.id), count(name.id) FROM concept"
@@ -156,11 +156,11 @@ class Store:
 
     def concept(self, identifier: str) -> Concept | None:
         """The concept with an identifier, also with one that was merged into it."""
-        query = "SELECT identifier, type, definition, taxon FROM concept WHERE "
+        query = "SELECT identifier, type, definition, taxon, semantic FROM concept WHERE "
         former = "id IN (SELECT concept FROM link WHERE identifier = ? AND kind = ?)"
         rows = self._rows(_CONCEPT, query + "identifier = ?", identifier)
         rows = rows or self._rows(_CONCEPT, query + former, identifier, Link.FORMER)
-        return Concept(*rows[0]) if rows else None
+        return _concept(*rows[0]) if rows else None
 
     def has(self, identifier: str) -> bool:
         """Whether an identifier is a concept's own one, a cross-reference, or a former one."""
@@ -277,8 +277,9 @@ class Store:
 
     @cached_property
     def names(self) -> int:
-        """How many names it has."""
-        return int(self._rows((int | None,), "SELECT max(id) FROM name")[0][0] or 0)
+        """How many names it has of concepts that have a type."""
+        rows = self._rows((int,), "SELECT CAST(value AS INTEGER) FROM about WHERE key = 'names'")
+        return int(rows[0][0]) if rows else 0
 
     @cached_property
     def namespaces(self) -> dict[str, tuple[str, ...]]:
@@ -286,7 +287,7 @@ class Store:
         rows = self._rows(
             (str, str, int),
             "SELECT type, identifier, sum(count) FROM name JOIN concept ON concept.id = name.concept"
-            " WHERE count > 0 GROUP BY concept",
+            " WHERE count > 0 AND type <> '' GROUP BY concept",
         )
         counts: dict[str, Counter[str]] = {}
         for type, identifier, count in rows:
@@ -328,7 +329,8 @@ class Store:
         """The concepts that have names, by type."""
         found: dict[str, list[int]] = {type: [] for type in self.types}
         rows = self._rows(
-            (str, int), "SELECT type, id FROM concept WHERE id IN (SELECT concept FROM name) ORDER BY type, id"
+            (str, int),
+            "SELECT type, id FROM concept WHERE type <> '' AND id IN (SELECT concept FROM name) ORDER BY type, id",
         )
         for type, id in rows:
             found[type].append(id)
@@ -337,7 +339,7 @@ class Store:
     def _terms(self, query: str, *values: object) -> tuple[Term, ...]:
         try:
             return tuple(
-                Term(text, form, Concept(*concept), Kind(kind), count, Caution(caution), source)
+                Term(text, form, _concept(*concept), Kind(kind), count, Caution(caution), source)
                 for text, form, *concept, kind, count, caution, source in self._rows(_TERM, query, *values)
             )
         except ValueError as error:  # of a kind or caution that there is not
@@ -345,3 +347,7 @@ class Store:
 
     def _rows(self, cells: Cells, query: str, *values: object) -> list[tuple]:  # type: ignore[type-arg]
         return self._database.rows(cells, query, *values)
+
+
+def _concept(identifier: str, type: str, definition: str | None, taxon: str | None, semantic: str) -> Concept:
+    return Concept(identifier, type, definition, taxon, tuple(filter(None, semantic.split(COMPOSITE))))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from math import prod
 from types import SimpleNamespace
@@ -20,12 +20,14 @@ import torch
 from torch import Tensor, nn
 
 from biomark import marks, prompts
+from biomark.decoding.choice import Chance, Sampling
 from biomark.decoding.engine import Decoder, Question
 from biomark.decoding.grammar import Grammar
 from biomark.decoding.vocabulary import Vocabulary
 from biomark.errors import BiomarkError, UsageError
 from biomark.prompts import Style
 from biomark.recognizers import Annotated, Recognizer, in_groups
+from biomark.recognizers.voting import vote
 from biomark.sentences import splitter_named, with_sentences
 from biomark.shapes import MARK, shape_named
 from biomark.spans import Document, Entity, Rejected, Span, halves
@@ -77,10 +79,14 @@ class MarkDecoding:
         decoder: of the model.
         vocabulary: of the model.
         whole_words: see `Grammar`.
+        sampling: draws several answers to each question under the grammar; None: the likeliest answer alone.
     """
 
-    def __init__(self, decoder: Decoder, vocabulary: Vocabulary, *, whole_words: bool = True) -> None:
+    def __init__(
+        self, decoder: Decoder, vocabulary: Vocabulary, *, whole_words: bool = True, sampling: Sampling | None = None
+    ) -> None:
         self._whole_words = whole_words
+        self._sampling = sampling
         self.counts: Counter[str] = Counter()
         self._decoder = decoder
         self._vocabulary = vocabulary
@@ -90,9 +96,31 @@ class MarkDecoding:
         return self._decoder.longest
 
     def answer(self, windows: Sequence[Window]) -> list[marks.Aligned | None]:
-        """See `Answering`; a mention's score is the probability that just it is marked, given what is before it."""
+        """See `Answering`; a mention's score is the probability that just it is marked, given what is before it.
+
+        Of several answers, it is the share of them that have it.
+        """
+        chances = [self._sampling.chances(w.text, w.type) if self._sampling else [None] for w in windows]
+        return [_one(answers, voted=self._sampling is not None) for answers in self.drawn(windows, chances)]
+
+    def drawn(
+        self, windows: Sequence[Window], chances: Sequence[Sequence[Chance | None]]
+    ) -> list[list[marks.Aligned | None]]:
+        """For each window an answer by each of its chances; by none, the likeliest one."""
+        found: list[list[marks.Aligned | None]] = [[] for _ in windows]
+        for n in range(max(map(len, chances), default=0)):
+            rows = [row for row, own in enumerate(chances) if n < len(own)]
+            asked = [_drafted(windows[row], found[row]) for row in rows]
+            for row, answer in zip(rows, self._once(asked, [chances[row][n] for row in rows]), strict=True):
+                found[row].append(answer)
+        return found
+
+    def _once(self, windows: Sequence[Window], chances: Sequence[Chance | None]) -> list[marks.Aligned | None]:
         grammars = [Grammar(w.text, self._vocabulary, whole_words=self._whole_words) for w in windows]
-        questions = [Question(w.prompt, grammar, w.draft) for w, grammar in zip(windows, grammars, strict=True)]
+        questions = [
+            Question(window.prompt, grammar, window.draft, chance)
+            for window, grammar, chance in zip(windows, grammars, chances, strict=True)
+        ]
         found: list[marks.Aligned | None] = []
         for window, answer in zip(windows, self._decoder.answer(questions), strict=True):
             if answer is None:
@@ -109,14 +137,29 @@ class MarkDecoding:
         return found
 
 
+def _drafted(window: Window, before: Sequence[marks.Aligned | None]) -> Window:
+    """A window with the last answer as its draft: answers to one question are mostly alike."""
+    last = before[-1] if before else None
+    return window if last is None else replace(window, draft=tuple(entity.spans[0] for entity in last.entities))
+
+
+def _one(answers: Sequence[marks.Aligned | None], *, voted: bool) -> marks.Aligned | None:
+    """The only answer, or what several vote for; None if there was no room for one of them."""
+    whole = [answer for answer in answers if answer is not None]
+    if len(whole) < len(answers):
+        return None
+    return marks.Aligned(*vote(whole)) if voted else whole[0]
+
+
 class FreeGeneration:
-    """Greedy generation without a grammar (`generate` of transformers); answers are aligned with their window.
+    """Generation without a grammar (`generate` of transformers); answers are aligned with their window.
 
     Args:
         model: a causal language model.
         vocabulary: its.
         full_prompts: whether the model was tuned to see a prompt in full; see `GenerativeRecipe.prompt_attention`.
         lookup: tokens that prompt lookup drafts at once; 0: none. With it, windows are asked one by one.
+        sampling: draws several answers to each question, asked one by one; None: the likeliest tokens alone.
         shape: of the answers; one of `biomark.prompts.TUNED`.
     """
 
@@ -127,8 +170,10 @@ class FreeGeneration:
         *,
         full_prompts: bool = False,
         lookup: int = 0,
+        sampling: Sampling | None = None,
         shape: str = MARK.name,
     ) -> None:
+        self._sampling = sampling
         self.counts: Counter[str] = Counter()
         self._model = model
         self._vocabulary = vocabulary
@@ -142,8 +187,8 @@ class FreeGeneration:
         return int(positions) if positions else None
 
     def answer(self, windows: Sequence[Window]) -> list[marks.Aligned | None]:
-        """See `Answering`; mentions have no score."""
-        if self._lookup and len(windows) > 1:
+        """See `Answering`; mentions have no score, or of several answers the share of them that have it."""
+        if (self._lookup or self._sampling) and len(windows) > 1:
             return [found for window in windows for found in self.answer([window])]
         width = max(len(window.prompt) for window in windows)
         ids = torch.full((len(windows), width), self._vocabulary.end, device=self._model.device)
@@ -155,20 +200,40 @@ class FreeGeneration:
         wanted = max(map(self._most, windows))
         if room < 1:
             return [None] * len(windows)
-        with self._show_prompts(width):
+        with self._show_prompts(width), self._drawing(windows[0]) as how:
             said = self._model.generate(  # type: ignore[operator]
                 input_ids=ids,
                 attention_mask=mask,
                 max_new_tokens=min(wanted, room),
-                do_sample=False,
                 num_beams=1,
                 use_cache=True,
                 eos_token_id=self._vocabulary.end,
                 pad_token_id=self._vocabulary.end,
                 prompt_lookup_num_tokens=self._lookup or None,
                 logits_processor=self.processors(windows, width),
+                **how,
             )
+        if self._sampling is not None:
+            return [_one([self._read(windows[0], row[width:].tolist()) for row in said], voted=True)]
         return [self._read(window, said[row, width:].tolist()) for row, window in enumerate(windows)]
+
+    @contextmanager
+    def _drawing(self, window: Window) -> Iterator[dict[str, object]]:
+        """How tokens are chosen; where they are drawn, by numbers that depend on the window and the seed alone."""
+        if self._sampling is None:
+            yield {"do_sample": False}
+            return
+        (chance, *_) = self._sampling.chances(window.text, window.type)
+        device = self._model.device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(chance.key)
+            yield {
+                "do_sample": True,
+                "temperature": chance.temperature,
+                "top_k": 0,
+                "top_p": 1.0,
+                "num_return_sequences": self._sampling.samples,
+            }
 
     def _most(self, window: Window) -> int:
         """How many tokens an answer may have."""
@@ -224,6 +289,7 @@ def answering_of(
     free: bool = False,
     full_prompts: bool = False,
     whole_words: bool = True,
+    sampling: Sampling | None = None,
 ) -> Answering:
     """How a model is asked that was tuned on a shape: marks under their grammar, all else freely.
 
@@ -234,10 +300,12 @@ def answering_of(
         free: let it write marks freely, too.
         full_prompts: see `FreeGeneration`.
         whole_words: see `Grammar`.
+        sampling: draws several answers to each question; None: the likeliest answer alone.
     """
     if free or style.shape != MARK.name:
-        return FreeGeneration(model, vocabulary, full_prompts=full_prompts, shape=style.shape)
-    return MarkDecoding(Decoder(model, vocabulary, full_prompts=full_prompts), vocabulary, whole_words=whole_words)
+        return FreeGeneration(model, vocabulary, full_prompts=full_prompts, sampling=sampling, shape=style.shape)
+    decoder = Decoder(model, vocabulary, full_prompts=full_prompts)
+    return MarkDecoding(decoder, vocabulary, whole_words=whole_words, sampling=sampling)
 
 
 @dataclass(slots=True)
@@ -260,6 +328,7 @@ class GenerativeRecognizer:
         batch: windows asked at the same time.
         drafter: proposes mentions of the types that it knows; good ones make mark decoding faster, and none
             changes an answer.
+        sure: the lowest score of mentions where nothing else is asked for.
         characters_at_once: how much text is read before its windows are sorted by length into batches.
     """
 
@@ -272,6 +341,7 @@ class GenerativeRecognizer:
         style: Style | None = None,
         batch: int = 16,
         drafter: Recognizer | None = None,
+        sure: float = 0.0,
         characters_at_once: int = 20_000,
     ) -> None:
         self.answering = answering
@@ -281,6 +351,7 @@ class GenerativeRecognizer:
         splitter_named(self._style.sentences)  # an error here, not in the middle of a file
         self._batch = batch
         self._drafter = drafter
+        self._sure = sure
         self._characters_at_once = characters_at_once
 
     @property
@@ -295,7 +366,7 @@ class GenerativeRecognizer:
         wanted = self._types if types is None else tuple(types)
         if wanted is None:
             raise UsageError("this model does not say which types it knows; say --types disease,chemical")
-        return self._stream(documents, wanted, min_score or 0.0)
+        return self._stream(documents, wanted, self._sure if min_score is None else min_score)
 
     def _stream(self, documents: Iterable[Document], types: Sequence[str], least: float) -> Iterator[Annotated]:
         instructions = {t: prompts.instruction(t, self._style) for t in types}

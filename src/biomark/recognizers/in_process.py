@@ -22,6 +22,7 @@ from biomark.chat.account import Account
 from biomark.chat.answers import without_thoughts
 from biomark.chat.cache import Cache, Kept, key_of
 from biomark.chat.templates import PLAIN_STOPS, ChatTemplate, ended, plain
+from biomark.decoding.choice import Chance
 from biomark.decoding.engine import Decoder
 from biomark.decoding.vocabulary import Vocabulary
 from biomark.marks import encode
@@ -104,15 +105,17 @@ class InProcess:
         asked = [Window(r.source or "", "", tuple(ids)) for r, ids in zip(requests, prompts, strict=True)]
         replies: list[Reply | Unanswered] = []
         fits = [self._longest is None or len(ids) < self._longest for ids in prompts]
-        answers = iter(marking.answer([window for window, fit in zip(asked, fits, strict=True) if fit]))
+        rows = [row for row, fit in enumerate(fits) if fit]
+        answers = iter(marking.drawn([asked[row] for row in rows], [_chances(requests[row]) for row in rows]))
         for window, fit in zip(asked, fits, strict=True):
-            found = next(answers) if fit else None
-            if found is None:
+            found = [answer for answer in (next(answers) if fit else ()) if answer is not None]
+            if not found:
                 replies.append(Unanswered("the prompt leaves no room for an answer; take fewer --shots", too_long=True))
                 continue
-            text = encode(window.text, found.entities).text
-            self._pay(len(window.prompt), len(self._vocabulary.answer(window.text, ())))
-            replies.append(Reply((text,), scores=tuple(e.score or 0.0 for e in found.entities)))
+            texts = tuple(encode(window.text, answer.entities).text for answer in found)
+            self._pay(len(window.prompt), len(texts) * len(self._vocabulary.answer(window.text, ())))
+            scores = tuple(entity.score or 0.0 for entity in found[0].entities)
+            replies.append(Reply(texts, scores=scores if len(found) == 1 else None))
         return replies
 
     def _generate(self, requests: Sequence[Request], prompts: Sequence[list[int]]) -> list[Reply | Unanswered]:
@@ -134,21 +137,22 @@ class InProcess:
                     pad_token_id=self._vocabulary.end,
                     **(sampling or {"do_sample": False}),
                 )
-            rows = [self._said(row[len(prompt) :].tolist()) for row in said]
+            rows = [self._said(row[len(prompt) :].tolist(), request.stops) for row in said]
             self._pay(len(prompt), sum(len(row) for row in said) - len(prompt) * len(said))
             replies.append(_reply(rows))
         return replies
 
-    def _said(self, ids: list[int]) -> tuple[str, bool]:
+    def _said(self, ids: list[int], stops: Sequence[str]) -> tuple[str, bool]:
         """The text of an answer, and whether it ended by itself."""
         ends = self._model.generation_config.eos_token_id
-        stops = {self._vocabulary.end, *(ends if isinstance(ends, list) else [ends])}
-        finished = not stops.isdisjoint(ids)
+        finished = not {self._vocabulary.end, *(ends if isinstance(ends, list) else [ends])}.isdisjoint(ids)
         text = self._vocabulary.text(ids)
         if self._template is None:
             text, found = ended(text, PLAIN_STOPS)
             text, finished = text.strip("\n"), finished or found
-        return without_thoughts(text), finished
+        text = without_thoughts(text)
+        text, found = ended(text.lstrip("\n") if stops else text, stops)
+        return text, finished or found
 
     def _pay(self, read: int, written: int) -> None:
         self.account.pay(read, written, estimated=False)
@@ -165,6 +169,14 @@ class InProcess:
 
     def _special(self, text: str) -> list[int]:
         return list(self._vocabulary.full.encode(text, add_special_tokens=False).ids)
+
+
+def _chances(request: Request) -> list[Chance | None]:
+    """What draws the answers to a request under the grammar; None: the likeliest one."""
+    if not request.temperature:
+        return [None] * request.answers
+    said = [message.content for message in request.messages]
+    return [Chance.of(request.temperature, request.sample + n, *said) for n in range(request.answers)]
 
 
 def _reply(rows: Sequence[tuple[str, bool]]) -> Reply | Unanswered:

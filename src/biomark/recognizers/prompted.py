@@ -21,6 +21,7 @@ from biomark.errors import UsageError
 from biomark.knowledge.store import Store
 from biomark.prompting import SECOND_ROUND, TWO_STEP, YES_NO, Ontology, Prompter, check, readable, yes_or_no
 from biomark.recognizers import Annotated, Recognizer, mentions_of
+from biomark.recognizers.voting import SURE, vote
 from biomark.retrieval import Chooser, Example, Mentions, chooser
 from biomark.sentences import with_sentences
 from biomark.settings import PromptOptions
@@ -31,7 +32,6 @@ from biomark.spans import Document, Entity, Rejected, Span, halves
 _CUT = 400  # code points; what is longer is asked in two parts if it, or its answer, is too long
 _ANSWER = 256  # tokens that an answer may have beside twice those of its text
 _SHORT = 16  # tokens of a yes or no
-_SURE = 0.5  # share of the samples that a mention needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class PromptedRecognizer:
         """
         if not types:
             raise UsageError("a prompted model finds whatever it is asked for; say --types disease,chemical")
-        least = min_score if min_score is not None else _SURE if self.options.samples > 1 else 0.0
+        least = min_score if min_score is not None else SURE if self.options.samples > 1 else 0.0
         prompters = self._prompters_of(tuple(types))
         return self._stream(documents, _Asking(self, prompters, tuple(types), least))
 
@@ -241,11 +241,13 @@ class _Asking:
         messages = prompter.messages(text, document.id, known, around.of(document.text))
         request = Request(
             messages,
-            options.max_tokens or 2 * estimate(text) + _ANSWER,
+            options.max_tokens or _room(text, prompter),
             temperature=options.heat,
             answers=options.samples,
             schema=prompter.shape.schema(prompter.types),
             source=text if prompter.shape is MARK else None,
+            stops=prompter.shape.stops(text),
+            logprobs=options.samples == 1,
         )
         reply = await ask(request)
         found = self._read(reply, text, prompter)
@@ -273,29 +275,21 @@ class _Asking:
 
     def _read(self, reply: Reply, text: str, prompter: Prompter) -> _Found:
         """The mentions of all answers; of several answers, each with the share that has it."""
-        votes: Counter[tuple[tuple[Span, ...], str]] = Counter()
-        entities: tuple[Entity, ...] = ()
-        rejected: dict[Rejected, None] = {}
-        answers = [_decoded(answer, text, prompter) for answer in reply.texts]
-        # Of several answers one that says nothing of use is outvoted
-        useful = [decoded for decoded in answers if decoded.entities or not decoded.rejected] or answers
+        answers = [_decoded(answer, text, prompter, reply) for answer in reply.texts]
         for decoded in answers:
             self.of.counts += Counter(answers=1, unfaithful=int(not decoded.faithful))
-            entities = decoded.entities
-            rejected |= dict.fromkeys(decoded.rejected if decoded in useful else ())
-            votes.update({(entity.spans, entity.type) for entity in entities})
         if self.of.options.samples > 1:
-            entities = tuple(
-                Entity(spans, type, score=count / len(reply.texts)) for (spans, type), count in votes.items()
-            )
-        elif reply.scores is not None and len(reply.scores) == len(entities):
+            return _Found(*vote(answers))
+        entities, rejected = answers[-1].entities, answers[-1].rejected
+        if reply.scores is not None and len(reply.scores) == len(entities):
             entities = tuple(replace(e, score=s) for e, s in zip(entities, reply.scores, strict=True))
-        return _Found(entities, tuple(rejected))
+        return _Found(entities, rejected)
 
     async def _missed(self, ask: Ask, request: Request, text: str, prompter: Prompter, found: _Found) -> _Found:
         """Together with the mentions of a second round that overlap none of the first."""
         try:
-            decoded = _decoded((await ask(request)).texts[0], text, prompter)
+            reply = await ask(request)
+            decoded = _decoded(reply.texts[0], text, prompter, reply)
         except Unanswered as error:
             return replace(found, unanswered=_not(text, "asked what was missed", error))
         more = [e for e in decoded.entities if not any(e.type == f.type and e.overlaps(f) for f in found.entities)]
@@ -339,14 +333,28 @@ def windows(document: Document, size: int) -> Iterator[Span]:
         yield under_way
 
 
-def _decoded(answer: str, text: str, prompter: Prompter) -> Decoded:
-    """What an answer says, and nothing that does not fit the text, whatever the shape makes of it."""
+def _room(text: str, prompter: Prompter) -> int:
+    """Tokens that an answer may have: some shapes say much beside the mentions."""
+    nothing = prompter.shape.encode(text, (), prompter.types).text
+    return estimate(text) + max(estimate(text), estimate(nothing)) + _ANSWER
+
+
+def _decoded(answer: str, text: str, prompter: Prompter, reply: Reply) -> Decoded:
+    """What an answer says, and nothing that does not fit the text, whatever the shape makes of it.
+
+    Mentions have scores where the server tells the probabilities of the answer's tokens.
+    """
     try:
         decoded = prompter.shape.decode(answer, text, prompter.types)
     except Exception as error:  # whatever a model wrote must not stop the rest
         return Decoded((), (Rejected(f"the answer cannot be read: {error!r}", raw=answer),), faithful=False)
-    fits = [e for e in decoded.entities if e.end <= len(text) and e.type in prompter.types]
-    return replace(decoded, entities=tuple(fits))
+    places = decoded.places or (None,) * len(decoded.entities)
+    fits = []
+    for entity, place in zip(decoded.entities, places, strict=True):
+        if entity.end <= len(text) and entity.type in prompter.types:
+            score = reply.tokens.probability(place) if reply.tokens is not None and place is not None else None
+            fits.append(replace(entity, score=score))
+    return replace(decoded, entities=tuple(fits), places=())
 
 
 def _placed(found: _Found, span: Span) -> _Found:

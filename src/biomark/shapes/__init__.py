@@ -13,6 +13,7 @@ from biomark.shapes.alpaca import ALPACA
 from biomark.shapes.base import Decoded, Encoded, Shape
 from biomark.shapes.dialogue import DIALOGUE
 from biomark.shapes.dice import DICE, dice
+from biomark.shapes.dictionary import DICTIONARY
 from biomark.shapes.gpt_ner import GPT_NER
 from biomark.shapes.json_list import JSON
 from biomark.shapes.mark import MARK
@@ -20,7 +21,7 @@ from biomark.shapes.prompt_ner import PROMPT_NER
 from biomark.shapes.span import SPAN
 from biomark.shapes.tanl import TANL
 
-_ALL: tuple[Shape, ...] = (MARK, SPAN, TANL, DICE, GPT_NER, JSON, DIALOGUE, PROMPT_NER, ALPACA)
+_ALL: tuple[Shape, ...] = (MARK, SPAN, TANL, DICE, GPT_NER, JSON, DICTIONARY, DIALOGUE, PROMPT_NER, ALPACA)
 SHAPES: dict[str, Shape] = {shape.name: shape for shape in _ALL}
 """All shapes by name."""
 

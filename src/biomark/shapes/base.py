@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from biomark.entity_types import label
 from biomark.errors import UsageError
-from biomark.spans import Entity, Rejected
+from biomark.spans import Entity, Rejected, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +27,14 @@ class Decoded:
         entities: mentions with offsets in the source text, of the types that were asked for.
         rejected: what the answer says that has no place in the text, each with its reason.
         faithful: whether the answer has the shape asked for and quotes the source as it is.
+        places: for each mention the code points of the answer that say it, with what sets it off from the rest; None
+            where that is not known, empty where it is known of none.
     """
 
     entities: tuple[Entity, ...]
     rejected: tuple[Rejected, ...] = ()
     faithful: bool = True
+    places: tuple[Span | None, ...] = ()
 
 
 class Shape(Protocol):
@@ -43,6 +47,10 @@ class Shape(Protocol):
     @property
     def single(self) -> bool:
         """Whether an answer is about one type, so that the model is asked once per type."""
+
+    @property
+    def one_message(self) -> bool:
+        """Whether all that is said, examples included, is one message of the user, which the answer goes on with."""
 
     def request(self, types: Sequence[str]) -> str:
         """What the prompt says of the answer's form; "" where the question says all that there is to say."""
@@ -59,6 +67,9 @@ class Shape(Protocol):
     def decode(self, answer: str, text: str, types: Sequence[str]) -> Decoded:
         """Read any answer to a question about a text; nothing that a model writes raises an error."""
 
+    def stops(self, text: str) -> tuple[str, ...]:
+        """What ends the answer about a text, wherever the model would go on; beside the model's own end."""
+
     def schema(self, types: Sequence[str]) -> Mapping[str, object] | None:
         """The JSON schema of an answer, or None where answers are no JSON."""
 
@@ -66,6 +77,17 @@ class Shape(Protocol):
 def text_alone(text: str, types: Sequence[str]) -> tuple[str, ...]:
     """The question of most shapes."""
     return (f"### Text\n{text}",)
+
+
+def stops_outside(ends: str, text: str) -> tuple[str, ...]:
+    """What ends an answer, unless an answer about the text may hold it."""
+    return (ends,) if ends and ends not in text.strip("\n") else ()
+
+
+def names_of(types: Sequence[str]) -> dict[str, str]:
+    """What answers call each type: its label, or its name where labels are the same."""
+    labels = {type: label(type) for type in types}
+    return labels if len(set(labels.values())) == len(labels) else {type: type for type in types}
 
 
 def only(types: Sequence[str], shape: str) -> str:

@@ -4,40 +4,46 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from biomark.entity_types import label
 from biomark.shapes import loose_json
-from biomark.shapes.strings import Listing
+from biomark.shapes.strings import Item, Listing, in_answer
 
 _ITEM = re.compile(r"^[^\S\n]*+(?:[-*•]|\d++[.)])\s++(.*)", re.MULTILINE)
 _NOTHING = {"", "none", "none.", "n/a", "null"}
+_NO_LIST = "the answer is no list of mentions"
+_quoted = partial(json.dumps, ensure_ascii=False)
 
 
-def _write(type: str, strings: Sequence[str]) -> str:
-    return json.dumps(list(strings), ensure_ascii=False)
+def _write(listed: Mapping[str, Sequence[str]]) -> str:
+    return _quoted([string for strings in listed.values() for string in strings])
 
 
-def _read(answer: str) -> tuple[list[str], bool]:
+def _read(answer: str, types: Sequence[str]) -> tuple[list[Item], str]:
     try:
         value = loose_json.parse(answer)
     except ValueError:
-        return loose_json.strings(answer) or [item.strip().strip("\"'`") for item in _ITEM.findall(answer)], False
+        strings = loose_json.strings(answer) or [item.strip().strip("\"'`") for item in _ITEM.findall(answer)]
+        return in_answer(types[0], strings, answer, _quoted), _NO_LIST
     if isinstance(value, dict) and len(value) == 1:
         value = next(iter(value.values()))
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return [item for item in value if item.casefold() not in _NOTHING], True
-    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else [], False
+    if not isinstance(value, list):
+        return [], _NO_LIST
+    strings = [item for item in value if isinstance(item, str) and item.casefold() not in _NOTHING]
+    whole = all(isinstance(item, str) for item in value)
+    return in_answer(types[0], strings, answer, _quoted), "" if whole else _NO_LIST
 
 
 def _what(type: str) -> str:
     return f"What describes {label(type)} in the text?"
 
 
-def _ask(type: str) -> str:
+def _ask(types: Sequence[str]) -> str:
     return (
-        f'The question "{_what(type)}" is answered with a JSON list of strings, each quoted from the text as it stands '
-        'there, such as ["a", "b"]; if there is nothing, with [].'
+        f'The question "{_what(types[0])}" is answered with a JSON list of strings, each quoted from the text as it '
+        'stands there, such as ["a", "b"]; if there is nothing, with [].'
     )
 
 

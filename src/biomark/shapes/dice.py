@@ -1,34 +1,31 @@
-"""One type's mentions in a sentence: `Entity type is Disease. … Entity is e1 [SEP] e2.` (DICE: Ma et al. 2023)."""
+"""Each type's mentions in a sentence, for all types in one answer (DICE: Ma et al. 2023; Monajatipoor et al. 2024).
+
+`Entity type is problem. {definition} Entity is a [SEP] b. Entity type is treatment. {definition} Entity is <entity>.`
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from biomark.entity_types import entity_types, label
-from biomark.shapes.strings import Listing
+from biomark.marks import type_named
+from biomark.shapes.strings import Item, Listing
+from biomark.spans import Span
 
 _NONE = "<entity>"
+_TYPE = re.compile(r"\bentity type is\b[ \t]*:?[ \t]*", re.IGNORECASE)
 NOTHING = f"Entity is {_NONE}."
 """How an answer ends that lists no entity."""
 _BEGIN = re.compile(r"\bentity is\b[ \t]*:?[ \t]*", re.IGNORECASE)
 # Tokenizers of words put blanks around signs
 _SEPARATOR = re.compile(r"\[ ?SEP ?\]", re.IGNORECASE)
 _NONE_READ = re.compile(r"< ?entity ?>", re.IGNORECASE)
+_NO_LIST = "the answer is no list of mentions"
 
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _read(answer: str) -> tuple[list[str], bool]:
-    begin = _BEGIN.search(answer)
-    rest = answer[begin.end() :] if begin else answer.strip()
-    line = rest.partition("\n")[0].strip().removesuffix(".").rstrip()
-    strings = [stripped for string in _SEPARATOR.split(line) if (stripped := string.strip())]
-    if begin and len(strings) == 1 and _NONE_READ.fullmatch(strings[0]):
-        return [], True
-    return [string for string in strings if not _NONE_READ.fullmatch(string)], bool(begin and strings)
 
 
 def dice(said: Mapping[str, tuple[str, str]]) -> Listing:
@@ -38,23 +35,89 @@ def dice(said: Mapping[str, tuple[str, str]]) -> Listing:
         said: the label and the definition, or "", of types; of others what biomark says.
     """
 
+    def name(type: str) -> str:
+        own = said[type][0] if type in said else label(type)
+        return label(type) if _TYPE.search(own) or _BEGIN.search(own) else own
+
     def head(type: str) -> str:
         known = entity_types().get(type)
-        name, definition = said.get(type, (label(type), known.definition if known else ""))
-        whole = f"Entity type is {_capital(name)}." + (f" {_capital(definition.rstrip('.'))}." if definition else "")
-        # What begins the answer must not stand before it
-        return f"Entity type is {_capital(label(type))}." if _BEGIN.search(whole) else whole
+        definition = said[type][1] if type in said else known.definition if known else ""
+        # What begins a part of the answer must not stand in it
+        if not definition or _BEGIN.search(definition) or _TYPE.search(definition):
+            return f"Entity type is {name(type)}."
+        return f"Entity type is {name(type)}. {_capital(definition.rstrip('.'))}."
 
-    def write(type: str, strings: Sequence[str]) -> str:
-        return f"{head(type)} Entity is {' [SEP] '.join(strings) or _NONE}."
+    def write(listed: Mapping[str, Sequence[str]]) -> str:
+        return " ".join(f"{head(type)} Entity is {' [SEP] '.join(listed[type]) or _NONE}." for type in listed)
 
-    def ask(type: str) -> str:
+    def read(answer: str, types: Sequence[str]) -> tuple[list[Item], str]:
+        return _read(answer, types, name)
+
+    def ask(types: Sequence[str]) -> str:
+        heads = " ".join(f"{head(type)} Entity is {_NONE}." for type in types)
         return (
-            f"{head(type)}\nAnswer with one sentence that quotes all entities of this type from the text: "
-            f"Entity is first entity [SEP] second entity. If there is none: Entity is {_NONE}."
+            f"Answer in one line, in the form: {heads}\n"
+            f"In the place of {_NONE} quote all entities of the type from the passage, with [SEP] between them: "
+            f"first entity [SEP] second entity. If there is none of a type, leave {_NONE} there."
         )
 
-    return Listing("dice", write=write, read=_read, ask=ask)
+    return Listing(
+        "dice", write=write, read=read, ask=ask, question=_question, single=False, one_message=True, ends="\nPassage:"
+    )
+
+
+def _question(text: str, types: Sequence[str]) -> tuple[str, ...]:
+    return (f"Passage: {text}\nOutput:",)
+
+
+def _read(answer: str, types: Sequence[str], name: Callable[[str], str]) -> tuple[list[Item], str]:
+    """The items of an answer, and what is wrong with it."""
+    heads = list(_TYPE.finditer(answer))
+    ends = [*(head.start() for head in heads[1:]), len(answer)]
+    items: list[Item] = []
+    seen = set()
+    for head, end in zip(heads, ends, strict=False):
+        type = _type(answer[head.end() : end], types, name)
+        if begin := _BEGIN.search(answer, head.end(), end):
+            listed = _listed(type, answer, begin.end(), end)
+            items += listed or []
+            seen |= set() if listed is None else {type}
+    if not heads and len(types) == 1:
+        begin = _BEGIN.search(answer)
+        listed = _listed(types[0], answer, begin.end() if begin else 0, len(answer))
+        items = listed or []
+        seen |= {types[0]} if begin and listed is not None else set()
+    missing = [name(type) for type in types if type not in seen]
+    if len(missing) == len(types):
+        return items, _NO_LIST
+    return items, f"the answer has no part about {', '.join(missing)}" if missing else ""
+
+
+def _type(part: str, types: Sequence[str], name: Callable[[str], str]) -> str:
+    """The type that a part of an answer begins with, or what it calls it."""
+    for type in sorted(types, key=lambda type: -len(name(type))):
+        if re.match(rf"{re.escape(name(type))} ?\.", part, re.IGNORECASE):
+            return type
+    said = re.split(r"[.\n]", part, maxsplit=1)[0].strip()
+    return type_named(said, types) or said
+
+
+def _listed(type: str, answer: str, start: int, end: int) -> list[Item] | None:
+    """The items of a list that ends with its line; None if it is empty and does not say that there are none."""
+    start += len(answer[start:end]) - len(answer[start:end].lstrip())
+    line = answer[start:end].partition("\n")[0].rstrip()
+    if _NONE_READ.fullmatch(line.removesuffix(".").rstrip()):
+        return []
+    items = []
+    at, stop = start, start + len(line.removesuffix("."))
+    for separator in (*_SEPARATOR.finditer(answer, start, stop), None):
+        until, after = separator.span() if separator else (stop, start + len(line))
+        text = answer[at:until].strip()
+        if text and not _NONE_READ.fullmatch(text):
+            first = answer.index(text, at)
+            items.append(Item(type, text, Span(first, after)))
+        at = after
+    return items or None
 
 
 DICE = dice({})

@@ -37,6 +37,7 @@ class JsonList:
 
     name = "json"
     single = False
+    one_message = False
 
     def request(self, types: Sequence[str]) -> str:
         """What the prompt says of the answer's form."""
@@ -79,8 +80,8 @@ class JsonList:
             rejected = [Rejected("the answer is nested too deeply", raw=answer)]
         faithful &= not rejected
         unnumbered = Counter((item.text, item.type) for item in items if item.number is None)
-        found: dict[Entity, None] = {}
-        for item in items:
+        found: dict[Entity, Span | None] = {}
+        for item, place in zip(items, _in_answer(items, answer), strict=True):
             type = type_named(item.type, types)
             spans = _places(item, unnumbered[item.text, item.type], text)
             entities = [Entity((span,), type) for span in spans if type is not None]
@@ -91,8 +92,14 @@ class JsonList:
             elif item.number is not None and entities[0] in found:
                 rejected.append(Rejected("the mention is listed twice", raw=item.text))
             faithful &= bool(entities) and item.text == spans[0].of(text)
-            found |= dict.fromkeys(entities)
-        return Decoded(tuple(sorted(found, key=lambda e: (e.spans, e.type))), tuple(rejected), faithful)
+            for entity in entities:
+                found.setdefault(entity, place)
+        kept = tuple(sorted(found, key=lambda e: (e.spans, e.type)))
+        return Decoded(kept, tuple(rejected), faithful, tuple(found[entity] for entity in kept))
+
+    def stops(self, text: str) -> tuple[str, ...]:
+        """Nothing: an object ends where its bracket is closed."""
+        return ()
 
     def schema(self, types: Sequence[str]) -> Mapping[str, object] | None:
         """The schema of the object; all its parts are required, so that strict servers take it."""
@@ -120,13 +127,7 @@ def _items(value: object, types: Sequence[str], rejected: list[Rejected]) -> Ite
     if isinstance(value, list):
         rows = value
     elif isinstance(value, dict) and not _first(value, _TEXT):
-        for key, inside in value.items():
-            if not isinstance(inside, list):
-                rejected.append(Rejected("no list of mentions", raw=str({key: inside})))
-            elif all(isinstance(row, str) for row in inside):  # type → its mentions
-                yield from (_Item(row, str(key), None) for row in inside)
-            else:
-                yield from _items(inside, types, rejected)
+        yield from _values(value, types, rejected)
         return
     for row in rows:
         if isinstance(row, str) and len(types) == 1:
@@ -137,6 +138,32 @@ def _items(value: object, types: Sequence[str], rejected: list[Rejected]) -> Ite
             yield from _items(row, types, rejected)
         else:
             rejected.append(Rejected("no mention with a text and a type", raw=str(row)))
+
+
+def _values(value: Mapping[object, object], types: Sequence[str], rejected: list[Rejected]) -> Iterator[_Item]:
+    """The mentions in an object that is none itself."""
+    for key, inside in value.items():
+        if isinstance(inside, str) and type_named(inside, types):  # a mention → its type
+            yield _Item(str(key), inside, None)
+        elif not isinstance(inside, list):
+            rejected.append(Rejected("no list of mentions", raw=str({key: inside})))
+        elif all(isinstance(row, str) for row in inside):  # type → its mentions
+            yield from (_Item(row, str(key), None) for row in inside)
+        else:
+            yield from _items(inside, types, rejected)
+
+
+def _in_answer(items: Sequence[_Item], answer: str) -> list[Span | None]:
+    """Where each item stands in the answer, from its text to the end of its object, in the order of the answer."""
+    places: list[Span | None] = []
+    at = 0
+    for item in items:
+        written = json.dumps(item.text, ensure_ascii=False)
+        start = answer.find(written, at)
+        end = answer.find("}", start + len(written)) + 1 if start >= 0 else 0
+        places.append(Span(start, end or start + len(written)) if start >= 0 else None)
+        at = max(at, end)
+    return places
 
 
 def _first(row: Mapping[object, object], keys: Sequence[str]) -> str:

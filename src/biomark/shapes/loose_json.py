@@ -8,6 +8,7 @@ import re
 import warnings
 
 from biomark.shapes.signs import unfenced
+from biomark.spans import Span
 
 # The last one may be cut off: if it did not match, every quote in it would be tried as well.
 _STRING = re.compile(r'"(?:[^"\\]++|\\.?)*+(?P<end>"?)', re.DOTALL)
@@ -57,6 +58,21 @@ def objects(answer: str) -> list[dict[str, object]]:
         except RecursionError:
             break
         at = answer.find("{", end)
+    return found
+
+
+def pairs(answer: str) -> list[tuple[str, str, Span]]:
+    """The strings that are a key and its value wherever they stand in an answer, and the place of each such pair."""
+    found = []
+    last: tuple[str, int, int] | None = None  # the string before
+    for match in _STRING.finditer(answer):
+        try:
+            string = json.loads(match.group()) if match["end"] else None
+        except ValueError:
+            string = None
+        if string is not None and last is not None and answer[last[2] : match.start()].strip() == ":":
+            found.append((last[0], string, Span(last[1], match.end())))
+        last = (string, match.start(), match.end()) if string is not None else None
     return found
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from biomark.entity_types import label
 from biomark.shapes.base import Encoded
 from biomark.shapes.signs import unfenced
-from biomark.shapes.strings import Listing
-from biomark.spans import Entity
+from biomark.shapes.strings import Item, Listing
+from biomark.spans import Entity, Span
 
 _NUMBER = re.compile(r"\s*(?:\d+[.)]|[-*•])\s+")
 _VERDICT = re.compile(
@@ -44,23 +44,37 @@ def _holds(string: str, type: str) -> bool:
     return "\n" not in string and _candidate(_line(1, string, type, wanted=True)) == (string, True)
 
 
-def _write(type: str, strings: Sequence[str]) -> str:
+def _write(listed: Mapping[str, Sequence[str]]) -> str:
+    ((type, strings),) = listed.items()
     held = [string for string in strings if _holds(string, type)]
     return "\n".join(_line(n, string, type, wanted=True) for n, string in enumerate(held, 1)) or _NONE
 
 
-def _read(answer: str) -> tuple[list[str], bool]:
+def _read(answer: str, types: Sequence[str]) -> tuple[list[Item], str]:
     lines = [line for line in unfenced(answer).split("\n") if line.strip()]
     if len(lines) == 1 and lines[0].strip().casefold() in _NOTHING:
-        return [], True
+        return [], ""
     found = [_candidate(line) for line in lines]
     # Other lines are what models say before and after a list
     open_ones = [line for line, candidate in zip(lines, found, strict=True) if not candidate and _NUMBER.match(line)]
-    strings = [candidate[0] for candidate in found if candidate and candidate[1] and candidate[0]]
-    return strings, any(found) and not open_ones
+    at = 0
+    items = []
+    for line, candidate in zip(lines, found, strict=True):
+        at = answer.find(line, at)
+        if candidate and candidate[1] and candidate[0]:
+            items.append(Item(types[0], candidate[0], _place(line, candidate[0], at)))
+        at += len(line)
+    return items, "" if any(found) and not open_ones else "the answer is no list of mentions"
 
 
-def _ask(type: str) -> str:
+def _place(line: str, string: str, at: int) -> Span:
+    """From the candidate to its verdict, in a line that begins at `at`."""
+    said = _VERDICT.search(line)
+    return Span(max(0, line.find(string)), said.end("verdict") if said else len(line)).shift(at)
+
+
+def _ask(types: Sequence[str]) -> str:
+    type = types[0]
     return (
         "List the candidates in the text, quoted as they stand there, each on a line of its own with a number, "
         f"whether it is a {label(type)}, and the reason:\n"
@@ -78,7 +92,7 @@ class Candidates(Listing):
         """See `Listing.encode`."""
         entities = tuple(entities)
         encoded = Listing.encode(self, text, entities, types)
-        wanted = dict.fromkeys(_read(encoded.text)[0], types[0])
+        wanted = {item.text: item.type for item in _read(encoded.text, types)[0]}
         here = {entity.mention(text) for entity in entities if entity.type in types}
         others = {e.mention(text): e.type for e in entities if len(e.spans) == 1 and e.type not in types}
         unwanted = {string: type for string, type in others.items() if string not in here and _holds(string, type)}

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from biomark import marks
 from biomark.alignment import words
 from biomark.marks import Signs
-from biomark.shapes.base import Decoded, Encoded, only, text_alone
-from biomark.spans import Entity, Rejected
+from biomark.shapes.base import Decoded, Encoded, only, stops_outside, text_alone
+from biomark.spans import Entity, Rejected, Span
 
 _FENCE = re.compile(r"```[\w-]*[ \t]*\n(?P<inside>.*?)(?:\n?```|\Z)", re.DOTALL)
 _NOTHING = ("none", "no mentions", "no entities", "n/a", "null", "")
@@ -29,6 +29,8 @@ class Signed:
         ask: what the prompt says of the answer's form, for some types.
         question: see `Shape`.
         before: what a model may repeat of the question before its answer.
+        one_message: see `Shape`.
+        ends: what ends an answer about a text that does not have it; "": nothing.
     """
 
     name: str
@@ -37,6 +39,8 @@ class Signed:
     ask: Callable[[Sequence[str]], str]
     question: Callable[[str, Sequence[str]], tuple[str, ...]] = text_alone
     before: str = ""
+    one_message: bool = False
+    ends: str = ""
 
     def request(self, types: Sequence[str]) -> str:
         """What the prompt says of the answer's form."""
@@ -51,19 +55,26 @@ class Signed:
     def decode(self, answer: str, text: str, types: Sequence[str]) -> Decoded:
         """Find the mentions of an answer in the text: exactly if it copies the text, else by alignment."""
         signs = self.signs(self._checked(types))
+        whole = answer
         if self.before and answer.lstrip().startswith(self.before) and not text.lstrip().startswith(self.before):
             answer = answer.lstrip().removeprefix(self.before).removeprefix(" ")
         unescaped = _unescaped(answer, text)
         for version in dict.fromkeys((answer, _unwrapped(answer, text), _unwrapped(unescaped, text))):
             found = marks.decode(version, text, signs)
             if not isinstance(found, Rejected):
-                return Decoded(found)
+                return Decoded(found, places=_places(found, version, text, signs, whole))
         inside = _inside(unescaped, text)
         aligned = marks.align(inside, text, signs)
         if not aligned.entities and not aligned.rejected and not _is_about(inside, text):
             reason = "the answer is about something else than the text"
             return Decoded((), (Rejected(reason, raw=answer),), faithful=False)
-        return Decoded(aligned.entities, aligned.rejected, faithful=False)
+        at = whole.find(inside)
+        places = tuple(place.shift(at) if at >= 0 else None for place in aligned.places)
+        return Decoded(aligned.entities, aligned.rejected, faithful=False, places=places)
+
+    def stops(self, text: str) -> tuple[str, ...]:
+        """See `biomark.shapes.base.Shape`."""
+        return stops_outside(self.ends, text)
 
     def schema(self, types: Sequence[str]) -> Mapping[str, object] | None:
         """None: the answer is text."""
@@ -71,6 +82,22 @@ class Signed:
 
     def _checked(self, types: Sequence[str]) -> Sequence[str]:
         return (only(types, self.name),) if self.single else types
+
+
+def _places(entities: Sequence[Entity], version: str, text: str, signs: Signs, answer: str) -> tuple[Span | None, ...]:
+    """Where the mentions of a faithful version of an answer stand in the answer itself, signs included."""
+    core = version.strip()
+    at = answer.find(core) - (len(version) - len(version.lstrip())) if core in answer else None
+    places: list[Span | None] = []
+    more = 0  # code points of the signs so far
+    for entity in entities:
+        before, after = signs.around(entity.type)
+        marked = before + entity.mention(text) + after
+        start = entity.start + more
+        there = at is not None and version.startswith(marked, start)
+        places.append(Span(start, start + len(marked)).shift(at or 0) if there else None)
+        more += len(before) + len(after)
+    return tuple(places)
 
 
 def _is_about(answer: str, text: str) -> bool:

@@ -1,20 +1,22 @@
-"""The text with `[ mention | type ]` around each mention (TANL: Paolini et al. 2021)."""
+"""The text with `[ mention | type ]` around each mention (TANL: Paolini et al. 2021).
+
+All is said in one message, examples as text and tagged text, apart by blank lines; an answer ends where its line
+does (Monajatipoor et al. 2024).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from biomark.entity_types import label
 from biomark.marks import Signs
+from biomark.shapes.base import names_of
 from biomark.shapes.signs import Signed
 
 _LOOSE = r"(?P<opens>\[)|\|(?P<name>[^|\[\]]*+)\]"
 
 
 def _signs(types: Sequence[str]) -> Signs:
-    labels = {type: label(type) for type in types}
-    apart = len(set(labels.values())) == len(labels)
-    return Signs("[ ", " | {} ]", _LOOSE, labels if apart else {type: type for type in types})
+    return Signs("[ ", " | {} ]", _LOOSE, names_of(types))
 
 
 def _ask(types: Sequence[str]) -> str:
@@ -26,4 +28,8 @@ def _ask(types: Sequence[str]) -> str:
     )
 
 
-TANL = Signed("tanl", single=False, signs=_signs, ask=_ask)
+def _question(text: str, types: Sequence[str]) -> tuple[str, ...]:
+    return (f"{text}\n",)
+
+
+TANL = Signed("tanl", single=False, signs=_signs, ask=_ask, question=_question, one_message=True, ends="\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -115,7 +115,7 @@ def in_parts(entry: Entry) -> Iterator[Entry]:
     if len(entry.names) <= NAMES:
         yield entry
         return
-    yield Entry(entry.identifier, entry.type, entry.names[:NAMES], entry.definition, entry.links, entry.taxon)
+    yield replace(entry, names=entry.names[:NAMES])
     for start in range(NAMES, len(entry.names), NAMES):
         yield Entry(entry.identifier, entry.type, entry.names[start : start + NAMES], taxon=entry.taxon)
 

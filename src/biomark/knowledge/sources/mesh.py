@@ -3,7 +3,8 @@
 Terms of a record's preferred concept are `Kind.EXACT` (the record's own name `PREFERRED`, those
 that are tagged as abbreviation or acronym `ABBREVIATION`), terms of its other concepts, which are
 narrower, broader or related ones, `Kind.RELATED`. `mesh.toml` says which branches of the tree and
-which classes of supplementary records have which type. Parents are the descriptors above in the
+which classes of supplementary records have which type, and what MeSH calls them; a file that has UMLS's
+semantic types (until 2016) gives these instead. Parents are the descriptors above in the
 tree, for supplementary records the headings mapped to; CAS and UNII numbers are the same concept.
 """
 
@@ -47,17 +48,27 @@ class _Record:
     """A record as far as it has been read."""
 
     line: int
-    type: str | None = None
     identifier: str = ""
     trees: list[str] = field(default_factory=list)
+    semantic_types: list[str] = field(default_factory=list)
+    supplement: str = ""
     names: list[Name] = field(default_factory=list)
     definition: str | None = None
     links: list[tuple[Link, str]] = field(default_factory=list)
 
     def entry(self) -> Entry:
         """What is known by now; names and links are let go of."""
-        type = self.type or _type_of_branches(self.trees)
-        entry = Entry(self.identifier, type, tuple(self.names), self.definition, tuple(dict.fromkeys(self.links)))
+        rules = _rules()
+        type = rules["classes"].get(self.supplement) or _type_of_branches(self.trees)
+        named = rules["class_names"].get(self.supplement)
+        own = self.semantic_types or (
+            [named] if named else [rules["categories"].get(tree[:1], "") for tree in self.trees]
+        )
+        own = list(dict.fromkeys(filter(None, own)))
+        if type is None and own:
+            type = ""
+        links = tuple(dict.fromkeys(self.links))
+        entry = Entry(self.identifier, type, tuple(self.names), self.definition, links, semantic_types=tuple(own))
         self.names, self.links = [], []
         return entry
 
@@ -88,7 +99,7 @@ class _Target:
         self._text = []
         if tag in _RECORDS:
             supplement = attributes.get("SCRClass", "1") if tag == "SupplementalRecord" else ""
-            self._record = _Record(self.line, _rules()["classes"].get(supplement))
+            self._record = _Record(self.line, supplement=supplement)
         elif tag == "Concept":
             self._preferred_concept = attributes.get("PreferredConceptYN") == "Y"
         elif tag == "Term":
@@ -124,14 +135,21 @@ class _Target:
             case "DescriptorReferredTo", "DescriptorUI":
                 if "HeadingMappedTo" in self._path:
                     record.links.append((Link.PARENT, f"MESH:{text.removeprefix('*')}"))
-            case "Concept", "ScopeNote":
-                if self._preferred_concept:
-                    record.definition = " ".join(text.split())
-            case (("Concept" | "RegistryNumberList"), "RegistryNumber"):
-                if self._preferred_concept and (other := _registered(text)):
-                    record.links.append((Link.SAME, other))
             case "Term", "String":
                 record.names.append(Name(text, self._kind()))
+            case _ if self._preferred_concept:
+                self._take_of_concept(parent, tag, text)
+
+    def _take_of_concept(self, parent: str, tag: str, text: str) -> None:
+        record = self._record
+        match parent, tag:
+            case "Concept", "ScopeNote":
+                record.definition = " ".join(text.split())
+            case (("Concept" | "RegistryNumberList"), "RegistryNumber"):
+                if other := _registered(text):
+                    record.links.append((Link.SAME, other))
+            case "SemanticType", "SemanticTypeName":
+                record.semantic_types.append(" ".join(text.split()))
 
     def _kind(self) -> Kind:
         if not self._preferred_concept:

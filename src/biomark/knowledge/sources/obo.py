@@ -4,7 +4,8 @@ Synonyms keep their scope: EXACT, or EXACT of a type for abbreviations or acrony
 NARROW are `Kind.RELATED`, BROAD is `Kind.BROAD`. `alt_id` is a former identifier, `xref` and
 `skos:exactMatch` are the same concept elsewhere, `is_a` and `skos:broadMatch` its parents; an
 `xref` that a `skos` statement calls narrower or related is none. Obsolete terms are left out; an
-obsolete identifier with one `replaced_by` is a former identifier of that.
+obsolete identifier with one `replaced_by` is a former identifier of that. The `namespace` of a term, or
+of the whole file, is its semantic type: `biological_process`, but not `chebi_ontology` of a `CHEBI` term.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from biomark.formats import Reject
-from biomark.identifiers import canonical
+from biomark.identifiers import canonical, namespace
 from biomark.knowledge.entries import Description, Entry, Kind, Link, Name
 from biomark.knowledge.sources.base import NAMES, Format, Source, head_lines, other_identifier
 from biomark.spans import Rejected
@@ -39,10 +40,17 @@ _MATCHES = {
 
 @dataclass(slots=True)
 class _Term:
-    """A stanza as far as it has been read; `abbreviations` are the header's types of synonyms that are such."""
+    """A stanza as far as it has been read.
+
+    Attributes:
+        line: of the file.
+        abbreviations: the header's types of synonyms that are such.
+        namespace: the header's, or the term's own.
+    """
 
     line: int
     abbreviations: set[str]
+    namespace: str = ""
     identifier: str | None = None
     names: list[Name] = field(default_factory=list)
     definition: str | None = None
@@ -67,11 +75,10 @@ class _Term:
                 self.definition = _plain(_quoted(value)[0]) or None
             case "alt_id" | "is_a":
                 self.links[canonical(_first(value))] = Link.FORMER if tag == "alt_id" else Link.PARENT
-            case "xref":
-                self._match(value, "xref")
-            case "property_value":
-                property, _, rest = value.partition(" ")
-                self._match(rest.strip(' "').partition('"')[0], property.rpartition(":")[2])
+            case "xref" | "property_value":
+                self._reference(tag, value)
+            case "namespace":
+                self.namespace = _plain(value)
             case "is_obsolete":
                 self.obsolete = value.startswith("true")
             case "replaced_by":
@@ -82,7 +89,8 @@ class _Term:
         if self.identifier is None:
             return
         if not self.obsolete:
-            yield Entry(self.identifier, None, tuple(self.names), self.definition, self._links())
+            own = _semantic_types(self.namespace, self.identifier)
+            yield Entry(self.identifier, None, tuple(self.names), self.definition, self._links(), semantic_types=own)
         elif len(set(self.replacements)) == 1:
             yield Entry(self.replacements[0], links=((Link.FORMER, self.identifier),))
         self.names, self.links = [], {}
@@ -106,6 +114,13 @@ class _Term:
             raise ValueError("the name is empty")
         self.names.append(Name(text, kind))
 
+    def _reference(self, tag: str, value: str) -> None:
+        if tag == "xref":
+            self._match(value, tag)
+        else:
+            property, _, rest = value.partition(" ")
+            self._match(rest.strip(' "').partition('"')[0], property.rpartition(":")[2])
+
     def _match(self, reference: str, match: str) -> None:
         """Take in what another identifier is to the term: an `xref`, or a property of `skos`."""
         other = other_identifier(_first(reference)) if match in _MATCHES else None
@@ -122,6 +137,7 @@ def read(source: Source, reject: Reject) -> Iterator[Entry]:
     """Entries of an OBO file; see the module."""
     file = source.file()
     abbreviations: set[str] = set()
+    own = ""
     term: _Term | None = None
     header = True
     for line in file.lines(reject):
@@ -131,11 +147,12 @@ def read(source: Source, reject: Reject) -> Iterator[Entry]:
         elif text.startswith("["):
             header = False
             yield from _finished(term, source, reject)
-            term = _Term(line.number, abbreviations) if text == "[Term]" else None
+            term = _Term(line.number, abbreviations, own) if text == "[Term]" else None
         elif not text or text.startswith("!"):
             continue
         elif header:
             abbreviations |= _abbreviation_types(text)
+            own = _value(text, "default-namespace") or own
         elif term is not None:
             tag, colon, value = text.partition(":")
             try:
@@ -181,6 +198,18 @@ def _abbreviation_types(line: str) -> set[str]:
     """The type that a `synonymtypedef` of the header defines, if it is one for abbreviations."""
     tag, _, value = line.partition(":")
     return {value.split()[0]} if tag == "synonymtypedef" and value.strip() and _ABBREVIATION.search(value) else set()
+
+
+def _value(line: str, tag: str) -> str:
+    """The value of a line of the header, if it has a tag."""
+    named, _, value = line.partition(":")
+    return _plain(value) if named == tag else ""
+
+
+def _semantic_types(name: str, identifier: str) -> tuple[str, ...]:
+    """What a namespace of OBO tells of a term's type: nothing if it only names the ontology."""
+    words = name.replace("|", " ").replace("_", " ").strip().removesuffix("ontology").strip()
+    return (words,) if words and words.casefold() != namespace(identifier).casefold() else ()
 
 
 def _quoted(value: str) -> tuple[str, str]:

@@ -1,9 +1,9 @@
 """Tables of the user's own: TSV or CSV whose first line names the columns.
 
 Read are `id` or `identifier`; `name`, `label` or `term`, without which there is nothing to read;
-and, where they are there, `type`, `synonyms` (joined by `|`), `definition` and `kind` (of the name:
-preferred, exact, abbreviation, mention, related or broad). All others are passed over. A concept
-without an identifier has one of its type and name.
+and, where they are there, `type`, `semantic_type` (in words of its own, several joined by `|`), `synonyms`
+(joined by `|`), `definition` and `kind` (of the name: preferred, exact, abbreviation, mention, related or
+broad). All others are passed over. A concept without an identifier has one of its type and name.
 """
 
 from __future__ import annotations
@@ -53,9 +53,13 @@ def _entry(row: Row) -> Entry:
     if kind not in Kind.__members__:
         raise ValueError(f"the kind of a name is one of {', '.join(k.name.lower() for k in Kind)}, not {kind.lower()}")
     type = canonical_type(row["type"]) if row["type"] else None
-    synonyms = (synonym.strip() for synonym in row["synonyms"].split("|"))
-    names = (Name(name, Kind[kind]), *(Name(synonym) for synonym in synonyms if synonym))
-    return Entry(_identifier(row, type), type, names, row["definition"] or None)
+    names = (Name(name, Kind[kind]), *map(Name, _listed(row["synonyms"])))
+    own = tuple(dict.fromkeys(_listed(row["semantic_type"])))
+    return Entry(_identifier(row, type), type, names, row["definition"] or None, semantic_types=own)
+
+
+def _listed(field: str) -> list[str]:
+    return [value for piece in field.split("|") if (value := piece.strip())]
 
 
 def _identifier(row: Row, type: str | None) -> str:

@@ -1,8 +1,7 @@
 """UMLS: `MRSTY.RRF`, `MRCONSO.RRF` and `MRDEF.RRF` of a Metathesaurus folder (`META`).
 
 The files are read one after the other: semantic types first, then the English names that are not
-suppressed, then definitions. Concepts without a semantic type of `umls.toml` are left out and
-counted.
+suppressed, then definitions. Concepts without a semantic type of `umls.toml` have none of biomark's types.
 """
 
 from __future__ import annotations
@@ -23,6 +22,8 @@ from biomark.knowledge.entries import Description, Entry, Kind, Link, Name
 from biomark.knowledge.sources.base import NAMES, Format, Source, head_lines, other_identifier
 
 _TYPES, _NAMES, _DEFINITIONS = "MRSTY.RRF", "MRCONSO.RRF", "MRDEF.RRF"
+# CUI TUI STN STY ATUI CVF
+_TUI, _STY = 1, 3
 # CUI LAT TS LUI STT SUI ISPREF AUI SAUI SCUI SDUI SAB TTY CODE STR SRL SUPPRESS CVF
 _LAT, _TS, _STT, _ISPREF, _SAB, _TTY, _CODE, _STR, _SUPPRESS = 1, 2, 4, 6, 11, 12, 13, 14, 16
 _PREFERRED_FORM = ("P", "PF", "Y")  # of TS, STT and ISPREF
@@ -30,7 +31,6 @@ _PREFERRED_FORM = ("P", "PF", "Y")  # of TS, STT and ISPREF
 _NO_CODE = re.compile(r"MTHU?\d+|NOCODE|U\d+")
 _CUI = re.compile(r"C\d{7}")
 _LICENCE = "UMLS Metathesaurus License, https://uts.nlm.nih.gov/uts/assets/LicenseAgreement.pdf"
-_UNTYPED = "concepts whose semantic types are none of biomark's"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,23 +101,23 @@ class _Concept:
 def read(source: Source, reject: Reject) -> Iterator[Entry]:
     """Entries of a Metathesaurus folder; see the module."""
     concepts = _Concepts()
-    yield from _semantic_types(source, _needed(source, _TYPES), reject, concepts)
+    yield from _semantic_types(_needed(source, _TYPES), reject, concepts)
     vocabularies: set[str] = set()
     yield from _names(_needed(source, _NAMES), reject, concepts, vocabularies)
     if definitions := _part(source.path, _DEFINITIONS):
         yield from _definitions(source.file(definitions), reject, concepts, vocabularies)
 
 
-def _semantic_types(source: Source, file: File, reject: Reject, concepts: _Concepts) -> Iterator[Entry]:
-    """A type for each concept, from MRSTY; its rows are sorted by concept."""
+def _semantic_types(file: File, reject: Reject, concepts: _Concepts) -> Iterator[Entry]:
+    """The types of each concept, from MRSTY; its rows are sorted by concept."""
     order = {semantic_type: place for place, semantic_type in enumerate(rules().types)}
-    for cui, group in groupby(_rows(file, reject, columns=2), key=lambda fields: fields[0]):
-        known = [fields[1] for fields in group if fields[1] in order]
-        if known:
-            concepts.add(cui)
-            yield Entry(f"UMLS:{cui}", rules().types[min(known, key=order.__getitem__)])
-        else:
-            source.left_out[_UNTYPED] += 1
+    for cui, group in groupby(_rows(file, reject, columns=4), key=lambda fields: fields[0]):
+        rows = list(group)
+        known = [fields[_TUI] for fields in rows if fields[_TUI] in order]
+        type = rules().types[min(known, key=order.__getitem__)] if known else ""
+        own = dict.fromkeys(name for fields in rows if (name := fields[_STY].strip()))
+        concepts.add(cui)
+        yield Entry(f"UMLS:{cui}", type, semantic_types=tuple(own))
 
 
 def _names(file: File, reject: Reject, concepts: _Concepts, vocabularies: set[str]) -> Iterator[Entry]:
