@@ -236,7 +236,10 @@ def test_findings_without_figures_are_not_run() -> None:
     assert judge(Claim("It helps", "helps", models=("nobody", "a")), figures) is None
     waits = judge(Claim("It helps", "helps", models=("later", "a")), figures)
     assert waits is not None
-    assert waits.sentence() == "**It helps: not run.** It needs a model of yours: --model openai:NAME or hf:NAME."
+    assert waits.sentence() == (
+        "**It helps: not run.** Not all of its models have been run: later. "
+        "One that only you can name needs --model openai:NAME or hf:NAME."
+    )
     empty = Sheet(figures.experiment, {**figures.data, "cells": []})
     nothing = judge(Claim("It helps", "helps", models=("b", "a")), empty)
     assert nothing is not None
@@ -460,7 +463,7 @@ def test_a_prompted_model_has_the_ontology_of_its_row(tmp_path: Path, monkeypatc
     row = next(model for model in rows.experiments["icl"].scales["small"].models if model == "lm-dirag")
     model = replace(rows.models[row], method="prompted", model="openai:any", train=(), knowledge=("terms.tsv",))
     place = Place(tmp_path, say=lambda message: None, server=ServerOptions(base_url="http://localhost:9/v1"))
-    (asked,) = models.prompted(place._recognizer(Build(model, ("disease",), 1.0, 0, 1)))
+    (asked,) = models.prompted(place._recognizer(Build(model, ("disease",), 1.0, 0, 1), ""))
     assert asked.ontology is not None
     assert asked.options.ontology == "two-step"
     assert asked.ontology.of_answer("sleep", "Her sleep.") == ("sleep semantic type is Organism Function.",)

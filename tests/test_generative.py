@@ -21,7 +21,14 @@ from biomark.errors import ModelError, UsageError
 from biomark.marks import Aligned
 from biomark.prompts import Style
 from biomark.recognizers import Annotated
-from biomark.recognizers.generative import FreeGeneration, GenerativeRecognizer, MarkDecoding, Window, halves
+from biomark.recognizers.generative import (
+    FreeGeneration,
+    GenerativeRecognizer,
+    MarkDecoding,
+    Window,
+    answering_of,
+    halves,
+)
 from biomark.spans import Document, Entity, Rejected, Span
 
 TEXT = "Fever and İ 😀 cough. The IL2 gene, again: IL2!\nFever <mark> or ### Response: not."
@@ -290,13 +297,14 @@ def test_asking_a_tagging_model_like_a_generative_one_is_refused() -> None:
 
 # Several answers
 
+SHORT = Style("short")
 NOTES = ["Fever and cough again.", "The IL2 gene, again: IL2!"]
 
 
 def votes(
     answering: MarkDecoding | FreeGeneration, vocabulary: Vocabulary, **settings: object
 ) -> list[tuple[Entity, ...]]:
-    recognizer = GenerativeRecognizer(answering, vocabulary, ["disease"], form="short", **settings)  # type: ignore[arg-type]
+    recognizer = GenerativeRecognizer(answering, vocabulary, ["disease"], style=SHORT, **settings)  # type: ignore[arg-type]
     found = list(recognizer.annotate([Document(str(n), text) for n, text in enumerate(NOTES)]))
     return [annotated.document.entities for annotated in found]
 
@@ -311,9 +319,7 @@ def test_a_mention_has_the_share_of_the_drawn_answers_that_have_it(
     assert answering.counts["answers"] == 4 * len(NOTES)
     single = MarkDecoding(decoder, vocabulary)
     for text, entities in zip(NOTES, found, strict=True):
-        prompt = tuple(
-            vocabulary.prompt(prompts.prompt(prompts.instruction("disease", form="short"), text, form="short"))
-        )
+        prompt = tuple(vocabulary.prompt(prompts.prompt(prompts.instruction("disease", SHORT), text, form="short")))
         window = Window(text, "disease", prompt)
         (answers,) = single.drawn([window], [sampling.chances(text, "disease")])
         counts = Counter(entity.spans for answer in answers if answer for entity in answer.entities)
@@ -359,3 +365,16 @@ def test_each_draw_has_a_chance_of_its_own() -> None:
     }
     assert len(keys) == 24
     assert Chance.of(1.0, 1, "\ud800").noise(2, 3).shape == (3,)
+
+
+@pytest.mark.parametrize("shape", ["mark", "tanl", "dice"])
+def test_several_answers_of_a_tuned_model_have_its_shape(
+    vocabulary: Vocabulary, model: PreTrainedModel, shape: str
+) -> None:
+    answering = answering_of(model, vocabulary, Style("short", shape), sampling=Sampling(3, 1.0, seed=3))
+    windows = [Window(text, "disease", tuple(vocabulary.prompt(text))) for text in NOTES]
+    found = answering.answer(windows)
+    assert isinstance(answering, MarkDecoding) == (shape == "mark")
+    assert answering.counts["answers"] == 6
+    assert all(e.score in (1 / 3, 2 / 3, 1) for answer in found if answer for e in answer.entities)
+    assert found == answering.answer(windows)

@@ -561,3 +561,17 @@ def test_dice_is_read_as_tokenizers_of_words_write_it(answer: str, expected: lis
     found = SHAPES["dice"].decode(answer, text, ("disease",))
     assert [entity.mention(text).lower() for entity in found.entities] == expected
     assert not found.rejected
+
+
+def test_dice_with_blanks_before_signs_has_each_type_of_a_users_own_words() -> None:
+    text = "Frail, with asthma."
+    shape = shape_named("dice", {"frailty": ("signs of frailty", "any sign"), "disease": ("disease", "")})
+    answer = (
+        "entity type is signs of frailty . any sign . entity is frail . entity type is disease . entity is asthma ."
+    )
+    found = shape.decode(answer, text, ("frailty", "disease"))
+    assert [(entity.type, entity.mention(text)) for entity in found.entities] == [
+        ("frailty", "Frail"),
+        ("disease", "asthma"),
+    ]
+    assert not found.rejected

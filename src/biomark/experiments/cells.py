@@ -440,8 +440,7 @@ class Place:
             return models.load(model.model, store=store, prompting=prompting)
         name = f"{models.HUGGING_FACE}{self.model_folder(build)}" if model.method == "gguf" else model.model
         options = PromptOptions(**{"demonstrations": tuple(self._train_files(build)), **model.prompt})
-        generate = options.shape != "mark"
-        asking = models.Asking(decoding="generate" if generate else "marks", batch=4)
+        asking = models.Asking(decoding="marks" if options.shape == "mark" else "generate", batch=4)
         local = name.startswith(models.HUGGING_FACE)
         return models.load(name, asking if local else None, store, models.Prompting(options, self.server))
 

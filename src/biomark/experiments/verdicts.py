@@ -61,9 +61,10 @@ class Finding:
 
 def judge(claim: Claim, sheet: Sheet) -> Finding | None:
     """What the figures show of a finding; None if it is about models that have no part in them."""
-    if not set(claim.models) <= sheet.models.keys():
+    if absent := [model for model in claim.models if model not in sheet.models]:
         if set(claim.models) <= {*sheet.setting.models}:
-            return Finding(claim, NOT_RUN, "It needs a model of yours: --model openai:NAME or hf:NAME.")
+            more = "One that only you can name needs --model openai:NAME or hf:NAME."
+            return Finding(claim, NOT_RUN, f"Not all of its models have been run: {' and '.join(absent)}. {more}")
         return None
     tests = [test for test in sheet.tests if _is_about(claim, test, sheet)]
     ran = [test for test in tests if all(_has_cells(sheet, model, test) for model in claim.models)]

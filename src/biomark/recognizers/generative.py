@@ -96,10 +96,7 @@ class MarkDecoding:
         return self._decoder.longest
 
     def answer(self, windows: Sequence[Window]) -> list[marks.Aligned | None]:
-        """See `Answering`; a mention's score is the probability that just it is marked, given what is before it.
-
-        Of several answers, it is the share of them that have it.
-        """
+        """See `Answering`; scores are probabilities of just this mark after what is before it, or shares of answers."""
         chances = [self._sampling.chances(w.text, w.type) if self._sampling else [None] for w in windows]
         return [_one(answers, voted=self._sampling is not None) for answers in self.drawn(windows, chances)]
 
@@ -227,13 +224,8 @@ class FreeGeneration:
         device = self._model.device
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(chance.key)
-            yield {
-                "do_sample": True,
-                "temperature": chance.temperature,
-                "top_k": 0,
-                "top_p": 1.0,
-                "num_return_sequences": self._sampling.samples,
-            }
+            settings = {"temperature": chance.temperature, "top_k": 0, "top_p": 1.0}
+            yield {"do_sample": True, "num_return_sequences": self._sampling.samples, **settings}
 
     def _most(self, window: Window) -> int:
         """How many tokens an answer may have."""
