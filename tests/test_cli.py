@@ -383,7 +383,7 @@ def test_brat_makes_its_folder(biomark: Biomark) -> None:
     [
         (b'{"id": "j", "text": "asthma"}\n', (), ["j"]),
         (ABSTRACT.encode(), (), ["7"]),
-        (gzip.compress(ABSTRACT.encode()), (), ["7"]),
+        (gzip.compress(ABSTRACT.encode(), mtime=0), (), ["7"]),
         (ABSTRACT.encode("utf-16"), (), ["7"]),
         ("Ménière".encode("latin-1"), ("--encoding", "latin-1"), ["standard input"]),
         (b"asthma\n\nzileuton\n", ("--lines",), ["1", "3"]),
