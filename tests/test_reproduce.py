@@ -693,11 +693,13 @@ KELOTH = ("table1", "table2", "table3", "table4", "figure3", "figure4", "signifi
 @pytest.mark.parametrize("name", KELOTH)
 def test_training_and_test_text_have_one_tokenisation_at_the_papers_scale(name: str) -> None:
     setting = book().experiments[name].scales["paper"]
-    untokenised = {"nlm_chem:test", "nlm_gene:test"}  # as in the paper's release
-    assert all(test.partition(":")[0].endswith("_iob") for test in setting.tests if test not in untokenised)
+    untokenised = {"nlm_chem", "nlm_gene"}  # as in the paper's release
+    # BC2GM's sentences are training and test text as they are: its IOB files split some of them again.
+    alike = {"ncbi_disease_iob", "bc5cdr_disease_iob", "bc5cdr_chemical_iob", "bc2gm"}
+    assert {test.partition(":")[0] for test in setting.tests} <= alike | untokenised
     for model in (book().models[name] for name in setting.models):
         assert model.train, "no row depends on what a recipe says"
-        assert all(split.partition(":")[0].endswith("_iob") for split in (*model.train, *model.devel)), model.name
+        assert {split.partition(":")[0] for split in (*model.train, *model.devel)} <= alike, model.name
     trained = [book().models[name] for name in setting.models if book().models[name].method == "generative"]
     assert all(model.decoding == ("marks" if model.weights else "generate") for model in trained)
 
