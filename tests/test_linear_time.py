@@ -40,7 +40,7 @@ READERS: dict[str, Callable[[str], object]] = {
     **{shape: decoder(shape) for shape in SHAPES},
     "thoughts": without_thoughts,
     "yes or no": yes_or_no,
-    "terms": _listed,
+    "terms": lambda answer: _listed(answer, "a moss grew"),
     "sentences of a list": _lines,
     "composite mentions": lambda text: list(readings(text)),
     "abbreviations": abbreviations,
