@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from biomark.chat import USER, Message, Reply, Request
+from biomark.chat.server import Server
+from biomark.settings import ServerOptions
 
 
 @dataclass
@@ -143,3 +148,23 @@ def scripted(say: Callable[[dict[str, Any], int], Says]) -> Iterator[Scripted]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def asked(text: str = "a", **settings: Any) -> Request:
+    """A request of one message."""
+    return Request((Message(USER, text),), 50, **settings)
+
+
+def ask(server: Server, requests: Sequence[Request]) -> list[Reply | Exception]:
+    """The replies to requests that are open at once."""
+
+    async def run() -> list[Any]:
+        async with server.session() as session:
+            return await asyncio.gather(*map(session, requests), return_exceptions=True)
+
+    return asyncio.run(run())
+
+
+def client(url: str, **settings: Any) -> Server:
+    """What asks the server at an address."""
+    return Server("m", ServerOptions(base_url=url, **settings))

@@ -9,7 +9,7 @@ import sqlite3
 import stat
 import threading
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -35,7 +35,8 @@ from biomark.chat.templates import PLAIN_STOPS, ChatTemplate, plain
 from biomark.errors import ChatError, UsageError
 from biomark.settings import ServerOptions
 from conftest import HANG
-from scripted import Says, answer, failure, scripted, stream
+from scripted import Says, answer, ask, asked, failure, scripted, stream
+from scripted import client as server
 
 SECRET = "sk-secret-0123456789"
 
@@ -47,24 +48,6 @@ def _quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
     monkeypatch.delenv("BIOMARK_API_KEY", raising=False)
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
-
-
-def asked(text: str, **settings: Any) -> Request:
-    return Request((Message(USER, text),), 50, **settings)
-
-
-def ask(server: Server, requests: Sequence[Request]) -> list[Reply | Exception]:
-    """The replies to requests that are asked at once."""
-
-    async def run() -> list[Any]:
-        async with server.session() as session:
-            return await asyncio.gather(*map(session, requests), return_exceptions=True)
-
-    return asyncio.run(run())
-
-
-def server(url: str, **settings: Any) -> Server:
-    return Server("m", ServerOptions(base_url=url, **settings))
 
 
 def echo(request: dict[str, Any], number: int) -> Says:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 import zlib
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,11 +17,10 @@ from biomark.chat import server as server_module
 from biomark.chat.address import is_here
 from biomark.chat.answers import said_of
 from biomark.chat.cache import Cache, Kept
-from biomark.chat.server import Server
 from biomark.errors import ChatError, UsageError
-from biomark.settings import ServerOptions
 from oracle import Biomark, away, found_in, write_texts
-from scripted import Says, answer, failure, scripted, stream
+from scripted import Says, answer, ask, asked, failure, scripted, stream
+from scripted import client as server
 
 __all__ = ["away"]
 
@@ -36,22 +33,6 @@ def _quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.delenv("BIOMARK_API_KEY", raising=False)
-
-
-def asked(text: str = "a", **settings: Any) -> Request:
-    return Request((Message(USER, text),), 50, **settings)
-
-
-def ask(server: Server, requests: Sequence[Request]) -> list[Reply | Exception]:
-    async def run() -> list[Any]:
-        async with server.session() as session:
-            return await asyncio.gather(*map(session, requests), return_exceptions=True)
-
-    return asyncio.run(run())
-
-
-def server(url: str, **settings: Any) -> Server:
-    return Server("m", ServerOptions(base_url=url, **settings))
 
 
 def message(reason: str | None = "stop", **message: Any) -> Says:

@@ -238,7 +238,7 @@ def test_findings_without_figures_are_not_run() -> None:
     assert waits is not None
     assert waits.sentence() == (
         "**It helps: not run.** Not all of its models have been run: later. "
-        "One that only you can name needs --model openai:NAME or hf:NAME."
+        "Name a prompted model with --model openai:NAME or hf:NAME."
     )
     empty = Sheet(figures.experiment, {**figures.data, "cells": []})
     nothing = judge(Claim("It helps", "helps", models=("b", "a")), empty)

@@ -180,8 +180,7 @@ class Page:
             case "list" | "plan":
                 return self.listed(items, plan=form == "plan")
             case "inline":
-                line = joined(items, ", ")
-                return [[*line, Piece(".")] if self.layout.stops and self.chance.random() < LIST_STOP else line]
+                return [self.on_one_line(items, ", ")]
         return [self.sentence(item) for item in items]
 
     def items(self, symbol: str, number: int) -> list[Line]:
@@ -216,12 +215,17 @@ class Page:
         items = [self.sentence(item) if self.chance.random() < 0.5 else item for item in items]
         if style in ("comma", "semicolon"):
             items = [without_stop(item) for item in items]
-            line = joined(items, ", " if style == "comma" else self.chance.choice(["; ", " ; ", " / ", " | "]))
-            return [[*line, Piece(".")] if self.layout.stops and self.chance.random() < LIST_STOP else line]
+            between = ", " if style == "comma" else self.chance.choice(["; ", " ; ", " / ", " | "])
+            return [self.on_one_line(items, between)]
         after = self.chance.choice([". ", ") ", ".", ") "])
         signs = [f"{n}{after}" if style == "number" else self.layout.bullet for n in range(1, len(items) + 1)]
         signs = [""] * len(items) if style == "bare" else signs
         return [[Piece(sign), *item] if sign else item for sign, item in zip(signs, items, strict=True)]
+
+    def on_one_line(self, items: list[Line], between: str) -> Line:
+        """Items as one line, with a full stop behind it in some of the notes whose sentences have one."""
+        line = joined(items, between)
+        return [*line, Piece(".")] if self.layout.stops and self.chance.random() < LIST_STOP else line
 
     def laboratory(self, symbol: str, number: int) -> list[Line]:
         """Laboratory values: lines of panels, a table in one of the usual layouts, or some of both."""

@@ -6,7 +6,6 @@ along. Such a file is read once, and kept in the user's cache as a folder of tra
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import io
 import json
@@ -23,6 +22,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 
 from biomark.corpora import cache_folder
 from biomark.errors import MissingExtraError, ModelError
+from biomark.files import file_sum
 from biomark.screen import visible
 
 if TYPE_CHECKING:
@@ -152,8 +152,7 @@ def _checked_sum(path: Path) -> str:
 @lru_cache(maxsize=16)
 def _file_sum(path: Path, size: int, changed: int) -> str:
     """The sha256 of a file as long as its size and time stay the same, for models are asked for several times."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sum(path)
 
 
 def _require_libraries() -> None:

@@ -27,6 +27,7 @@ from typing import IO
 
 from biomark.corpora import Corpus, CorpusFile
 from biomark.errors import CorpusError
+from biomark.files import file_sum
 
 Progress = Callable[[str, int, int | None], None]
 """Is called with the address, the bytes that are there and the bytes in all (None: not known)."""
@@ -271,8 +272,7 @@ def _difference(path: Path, file: CorpusFile) -> str | None:
     """How a file's checksum differs from the catalogue's, if that has one."""
     if not file.sha256:
         return None
-    with path.open("rb") as handle:
-        found = hashlib.file_digest(handle, "sha256").hexdigest()
+    found = file_sum(path)
     return None if found == file.sha256 else f"its sha256 is {found}, the catalogue's {file.sha256}"
 
 

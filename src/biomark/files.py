@@ -5,6 +5,7 @@ One process at a time has a `.part`: it is locked, and neither a link nor a seco
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from contextlib import suppress
@@ -22,6 +23,16 @@ except ImportError:  # pragma: no cover - Windows, which has no such locks
 PART = ".part"
 RUN = ".json"  # what the name of a `.part` that a later run may take up has beside it, with what run it is of
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+def file_sum(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class Part:

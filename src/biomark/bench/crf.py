@@ -20,7 +20,7 @@ from biomark.spans import Document, Entity, Span, flat
 
 CARD = "crf.json"
 SETTINGS = {"c1": 0.1, "c2": 0.01, "max_iterations": 80, "feature.minfreq": 2}
-"""Of L-BFGS: weights of both norms, passes at most, and how often a feature has to occur."""
+"""Settings of L-BFGS: the weights of both norms, the most passes, and how often a feature has to occur."""
 AROUND = 2  # words on each side whose features a word has
 _WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s]|_")
 _OUTSIDE, _BEGIN, _INSIDE = "O", "B", "I"

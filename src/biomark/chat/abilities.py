@@ -1,4 +1,4 @@
-"""What servers can do: they ignore without a word what they cannot, so that each is asked something short first."""
+"""Abilities of servers, found by a short request: a server ignores what it does not support, without an error."""
 
 from __future__ import annotations
 

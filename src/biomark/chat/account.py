@@ -20,7 +20,7 @@ class Prices:
     written: float = 0.0
 
     def cost(self, read: int, written: int) -> float:
-        """Of some tokens."""
+        """The price of so many tokens, in the currency of the prices."""
         return (read * self.read + written * self.written) / 1e6
 
 

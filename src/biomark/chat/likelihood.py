@@ -1,4 +1,4 @@
-"""How likely a model found the tokens of its answer, where it tells."""
+"""The probabilities of an answer's tokens, where a server returns them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Tokens:
 
 
 def rows_of(choice: Mapping[str, Any], text: str) -> Rows | None:
-    """The tokens of a server's answer; None if it does not tell them, or they do not make up its text."""
+    """The tokens of a server's answer; None if the server returned none, or they do not make up its text."""
     said = listed(choice)
     pieces = [_bytes(row) for row in said]
     logprobs = [row.get("logprob") for row in said]

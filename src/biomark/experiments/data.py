@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from biomark import corpora
+from biomark import corpora, files
 from biomark.errors import CorpusError, UsageError
 from biomark.knowledge.building import build as build_store
 from biomark.knowledge.sources import open_source
@@ -175,10 +175,8 @@ def data_files(split: str) -> list[tuple[str, Path]]:
     return [(name, corpora.locate(corpus, one) / name) for one in splits for name in corpus.splits[one].files]
 
 
-@lru_cache(maxsize=256)
-def file_sum(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+file_sum = lru_cache(maxsize=256)(files.file_sum)
+"""The SHA-256 of a file that stays as it is while experiments run."""
 
 
 def source_path(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 from collections.abc import Iterable, Mapping
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from biomark.errors import FormatError
+from biomark.files import file_sum
 from biomark.machine import cores, versions
 
 
@@ -93,7 +93,7 @@ def provenance(files: Iterable[Path], *libraries: str) -> dict[str, object]:
     """Versions, and the SHA-256 of each file."""
     return {
         "versions": versions(*libraries),
-        "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
+        "files": {path.name: file_sum(path) for path in files},
     }
 
 

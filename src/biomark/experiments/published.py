@@ -68,7 +68,7 @@ class Change:
     fraction: float = 0.0
 
     def points(self) -> str:
-        """For people."""
+        """The range in words, for pages."""
         return " to ".join(f"{points:+.1f}" for points in self.range) + " points"
 
 

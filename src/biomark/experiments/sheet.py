@@ -24,7 +24,7 @@ NAMES = {
 _DIFFERENCES = ("contrasts", "pairs")
 
 Cell = Mapping[str, Any]
-"""What `scores.json` says of a model on a test set."""
+"""The scores of a model on a test set, as the JSON file has them."""
 
 
 def short(test: str) -> str:
@@ -52,7 +52,7 @@ class Sheet:
 
     @property
     def setting(self) -> Setting:
-        """Of this scale."""
+        """The experiment's models and test sets at this scale."""
         return self.experiment.scales[self.scale]
 
     def title(self, model: str) -> str:

@@ -44,13 +44,13 @@ class Finding:
     answers: tuple[Answer, ...] = ()
 
     def sentence(self) -> str:
-        """For a page."""
+        """The finding as a sentence of a page."""
         published = f" The paper: {self.claim.published}." if self.claim.published else ""
         detail = f" {self.detail}" if self.detail else ""
         return f"**{self.claim.text}: {self.verdict}.**{published}{detail}"
 
     def as_json(self) -> dict[str, str]:
-        """For programs."""
+        """The finding as the JSON file has it."""
         return {
             "claim": self.claim.text,
             "published": self.claim.published,
@@ -63,7 +63,7 @@ def judge(claim: Claim, sheet: Sheet) -> Finding | None:
     """What the figures show of a finding; None if it is about models that have no part in them."""
     if absent := [model for model in claim.models if model not in sheet.models]:
         if set(claim.models) <= {*sheet.setting.models}:
-            more = "One that only you can name needs --model openai:NAME or hf:NAME."
+            more = "Name a prompted model with --model openai:NAME or hf:NAME."
             return Finding(claim, NOT_RUN, f"Not all of its models have been run: {' and '.join(absent)}. {more}")
         return None
     tests = [test for test in sheet.tests if _is_about(claim, test, sheet)]
