@@ -15,7 +15,7 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from biomark.training.tagging import BEST, CHECKPOINT, GUIDELINES, begin_with, load_trained
+from biomark.tagging.training.trainer import BEST, CHECKPOINT, GUIDELINES, begin_with, load_trained
 
 
 def part(text: str) -> tuple[Path, float]:

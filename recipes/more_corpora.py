@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from biomark.corpora import read_corpus
-from biomark.sentences import split
 from biomark.spans import Document
+from biomark.text.sentences import split
 
 HELD_OUT = (
     "ncbi_disease:test bc5cdr:test bc2gm:test nlm_gene:test nlm_chem:test s800:test linnaeus:test bioid:held_out "

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from biomark.decoding.vocabulary import Vocabulary
 from biomark.embedding.exported import Exported
+from biomark.generative.decoding.vocabulary import Vocabulary
 from terms import TERMS, TermRecognizer
 
 # Slow machines are no failures; in continuous integration the generated examples are always the same.

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from biomark.chat import Ask, Reply, Request
-from biomark.chat import server as server_module
-from biomark.chat.account import Account
+from biomark.prompted.chat import Ask, Reply, Request
+from biomark.prompted.chat import server as server_module
+from biomark.prompted.chat.account import Account
 from biomark.recognizers import Annotated
 from biomark.shapes import SHAPES
 from biomark.spans import Document, Entity

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from biomark.chat import USER, Message, Reply, Request
-from biomark.chat.server import Server
-from biomark.settings import ServerOptions
+from biomark.prompted.chat import USER, Message, Reply, Request
+from biomark.prompted.chat.server import Server
+from biomark.prompted.settings import ServerOptions
 
 
 @dataclass

@@ -2,8 +2,8 @@
 
 import pytest
 
-from biomark.alignment import occurrences, similar
 from biomark.marks import align
+from biomark.marks.alignment import occurrences, similar
 from biomark.shapes import SHAPES
 from unfaithful import KINDS, TYPES, case
 

@@ -11,7 +11,7 @@ import pytest
 
 import biomark
 from biomark import corpora, formats, models
-from biomark.annotate import Job, input_named, plan, run, size
+from biomark.annotation import Job, input_named, plan, run, size
 from biomark.corpora import corpus_named
 from biomark.errors import CorpusError, FormatError, UsageError
 from biomark.spans import Document, Rejected

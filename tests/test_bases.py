@@ -17,14 +17,16 @@ from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 
-from biomark import bases
 from biomark.errors import MissingExtraError, ModelError
+from biomark.runtime import bases
 from conftest import HANG, Outcome
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from biomark.training import causal, network, runs  # noqa: E402
+from biomark.generative.training import model as causal  # noqa: E402
+from biomark.tagging.training import network  # noqa: E402
+from biomark.training import runs  # noqa: E402
 from biomark.training.recipe import GenerativeRecipe  # noqa: E402
 
 torch.set_num_threads(1)
@@ -170,7 +172,7 @@ def test_another_file_under_the_same_name_is_another_model(toy: Path, tmp_path: 
 READ = """
 import sys
 from pathlib import Path
-from biomark import bases
+from biomark.runtime import bases
 print(bases.unpacked(Path(sys.argv[1]), tell=lambda line: print("told")))
 """
 

@@ -14,14 +14,14 @@ from llguidance import LLMatcher
 from tokenizers import Tokenizer
 
 from biomark import evaluation, formats
-from biomark.bench import spacy_ner
-from biomark.bench.engine import grammar, tokenizer_of
-from biomark.bench.robustness import AS_IT_IS, NOTES, Row, baselines, facts, robustness, writings
-from biomark.decoding.vocabulary import Vocabulary
 from biomark.errors import ModelError, UsageError
-from biomark.perturbation import PERTURBATIONS
+from biomark.generative.decoding.vocabulary import Vocabulary
+from biomark.lab.bench import spacy_ner
+from biomark.lab.bench.engine import grammar, tokenizer_of
+from biomark.lab.bench.robustness import AS_IT_IS, NOTES, Row, baselines, facts, robustness, writings
 from biomark.recognizers import Annotated
 from biomark.spans import Document, Entity, Passage, Span
+from biomark.text.perturbation import PERTURBATIONS
 from conftest import Outcome, TermRecognizer
 
 SENTENCES = "1|t|Fever and cough were seen after aspirin\n1|a|No asthma. BRCA1 and fever, twice: fever.\n"

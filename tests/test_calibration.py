@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from biomark.calibration import Calibrator, Candidate, candidates, entities
-from biomark.evaluation.calibration import Judged, calibration
+from biomark.evaluation.reliability import Judged, calibration
 from biomark.spans import Entity, Span
-from biomark.tagging import BEGIN, INSIDE, OUTSIDE, Floats, decode_tags
-from biomark.words import WordReader, Words
+from biomark.tagging.calibration import Calibrator, Candidate, candidates, entities
+from biomark.tagging.text import BEGIN, INSIDE, OUTSIDE, Floats, decode_tags
+from biomark.tagging.words import WordReader, Words
 
 TEXT = "Severe asthma was rare. Asthma and asthma, too; no severe asthmatic."
 
@@ -116,7 +116,7 @@ def test_candidates_are_words_of_their_text(word_pieces: Tokenizer, parts: list[
 
 def test_learnt_calibrators_make_probabilities_of_overconfident_scores() -> None:
     pytest.importorskip("torch")
-    from biomark.training.calibration import fit
+    from biomark.tagging.training.calibrate import fit
 
     chance = random.Random(5)
     examples = []

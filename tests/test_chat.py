@@ -25,15 +25,15 @@ from tokenizers.models import WordLevel
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
-from biomark.chat import ASSISTANT, SYSTEM, USER, Message, Reply, Request, Unanswered
-from biomark.chat import server as server_module
-from biomark.chat.account import Account, Budget, Prices, parse_budget
-from biomark.chat.answers import Malformed, kept_of, lines_of, read_stream, without_thoughts
-from biomark.chat.cache import Cache, Kept, key_of
-from biomark.chat.server import Server
-from biomark.chat.templates import PLAIN_STOPS, ChatTemplate, plain
 from biomark.errors import ChatError, UsageError
-from biomark.settings import ServerOptions
+from biomark.prompted.chat import ASSISTANT, SYSTEM, USER, Message, Reply, Request, Unanswered
+from biomark.prompted.chat import server as server_module
+from biomark.prompted.chat.account import Account, Budget, Prices, parse_budget
+from biomark.prompted.chat.answers import Malformed, kept_of, lines_of, read_stream, without_thoughts
+from biomark.prompted.chat.cache import Cache, Kept, key_of
+from biomark.prompted.chat.server import Server
+from biomark.prompted.chat.templates import PLAIN_STOPS, ChatTemplate, plain
+from biomark.prompted.settings import ServerOptions
 from conftest import HANG
 from scripted import Says, answer, ask, asked, failure, scripted, stream
 from scripted import client as server

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from biomark.chat import SYSTEM, USER, Message, Reply, Request, Unanswered
-from biomark.chat import limits as limits_module
-from biomark.chat import server as server_module
-from biomark.chat.address import is_here
-from biomark.chat.answers import said_of
-from biomark.chat.cache import Cache, Kept
 from biomark.errors import ChatError, UsageError
+from biomark.prompted.chat import SYSTEM, USER, Message, Reply, Request, Unanswered
+from biomark.prompted.chat import limits as limits_module
+from biomark.prompted.chat import server as server_module
+from biomark.prompted.chat.address import is_here
+from biomark.prompted.chat.answers import said_of
+from biomark.prompted.chat.cache import Cache, Kept
 from oracle import Biomark, away, found_in, write_texts
 from scripted import Says, answer, ask, asked, failure, scripted, stream
 from scripted import client as server

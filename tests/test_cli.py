@@ -21,8 +21,8 @@ from biomark import formats, models
 from biomark.cli import app
 from biomark.corpora import corpus_named
 from biomark.errors import UsageError
-from biomark.recognizers.tagging import load_onnx
 from biomark.spans import Document
+from biomark.tagging.recognizer import load_onnx
 from conftest import HANG, ROOT, Outcome, TermRecognizer
 
 Biomark = Callable[..., Outcome]

@@ -12,9 +12,9 @@ import pytest
 
 from biomark import corpora as catalogue
 from biomark.corpora import CorpusFile, corpus_named, corpus_types, parse_split, read_split
+from biomark.corpora.fetching import download, fetch
 from biomark.entity_types import entity_types
 from biomark.errors import CorpusError, UsageError
-from biomark.fetching import download, fetch
 
 ALL_SPLITS = [f"{name}:{split}" for name, corpus in catalogue.catalogue().items() for split in corpus.splits]
 

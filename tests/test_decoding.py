@@ -15,18 +15,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from biomark import marks
-from biomark.decoding.grammar import Grammar
-from biomark.decoding.prefix import longest_of, worth_keeping
-from biomark.decoding.vocabulary import Vocabulary
 from biomark.errors import ModelError
+from biomark.generative.decoding.grammar import Grammar
+from biomark.generative.decoding.prefix import longest_of, worth_keeping
+from biomark.generative.decoding.vocabulary import Vocabulary
 from biomark.spans import Span
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from biomark.decoding.choice import Chance, choose  # noqa: E402
-from biomark.decoding.engine import Answer, Decoder, Question, greedy, groups  # noqa: E402
-from biomark.training import packing  # noqa: E402
+from biomark.generative.decoding.choice import Chance, choose  # noqa: E402
+from biomark.generative.decoding.engine import Answer, Decoder, Question, greedy, groups  # noqa: E402
+from biomark.generative.training import packing  # noqa: E402
 
 torch.set_num_threads(1)  # networks this small only wait for each other's threads
 

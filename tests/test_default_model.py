@@ -14,8 +14,8 @@ import pytest
 import biomark as package
 from biomark import evaluation, models
 from biomark.corpora import read_split
-from biomark.recognizers.tagging import WEIGHTS
 from biomark.spans import Document
+from biomark.tagging.recognizer import WEIGHTS
 from conftest import ROOT, Outcome
 
 CARD = models.folder_of("default") / "README.md"

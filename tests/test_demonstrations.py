@@ -8,9 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from biomark.corpora import corpus_types, read_split
+from biomark.demonstrations import (
+    Sampler,
+    Style,
+    demonstrations,
+    from_corpora,
+    instruction,
+    parse_guideline_text,
+    prompt,
+)
 from biomark.errors import UsageError
 from biomark.marks import CLOSE, OPEN
-from biomark.prompts import Sampler, Style, demonstrations, from_corpora, instruction, parse_guideline_text, prompt
 from biomark.shapes import SHAPES
 from biomark.spans import Document, Entity, Span
 

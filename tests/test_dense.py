@@ -16,8 +16,8 @@ from biomark.knowledge.keys import Keys
 from biomark.knowledge.neighbours import Neighbours
 from biomark.knowledge.store import Store
 from biomark.spans import Document, Entity, Span
-from biomark.training.augmentation import Listed, Pools, read_pools
-from biomark.training.dense import EACH, LEAST, Near, Sentence, phrases, sentences_of
+from biomark.tagging.training.augmentation import Listed, Pools, read_pools
+from biomark.tagging.training.dense import EACH, LEAST, Near, Sentence, phrases, sentences_of
 from knowledge_cases import Terms, entry
 
 ENTRIES: list[Entry] = [

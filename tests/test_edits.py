@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biomark.edits import Edit, edited, without
 from biomark.errors import SpanError
 from biomark.spans import Document, Entity, Passage, Span
+from biomark.text.edits import Edit, edited, without
 
 TEXT = "TNF-α in asthma.\n\nIt was high."
 DOCUMENT = Document(

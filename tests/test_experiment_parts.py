@@ -13,25 +13,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from biomark import evaluation
-from biomark.bench import crf
 from biomark.cli.common import print_out
 from biomark.cli.scoring import _terminal_table
 from biomark.errors import ModelError, UsageError
-from biomark.experiments import file_name, outcome, published, redraw
-from biomark.experiments.cells import Build
-from biomark.experiments.data import BySentence, sentence_documents
-from biomark.experiments.facts import holm, sample_of
-from biomark.experiments.figures import Point, intervals, lines, stacks
-from biomark.experiments.pages import page
-from biomark.experiments.rows import Claim, Experiment, Setting, book
-from biomark.experiments.runner import Job
-from biomark.experiments.scoring import grid_runs, spread
-from biomark.experiments.sheet import Sheet
-from biomark.experiments.verdicts import judge
-from biomark.experiments.weights import gguf_file
-from biomark.sentences import with_sentences
-from biomark.settings import ServerOptions
+from biomark.lab.bench import crf
+from biomark.lab.experiments import file_name, outcome, published, redraw
+from biomark.lab.experiments.data import BySentence, sentence_documents
+from biomark.lab.experiments.facts import holm, sample_of
+from biomark.lab.experiments.pages import page
+from biomark.lab.experiments.runner import Job
+from biomark.lab.experiments.scoring import grid_runs, spread
+from biomark.lab.experiments.sheet import Sheet
+from biomark.lab.experiments.specs import Claim, Experiment, Setting, book
+from biomark.lab.experiments.svg import Point, intervals, lines, stacks
+from biomark.lab.experiments.verdicts import judge
+from biomark.lab.experiments.weights import gguf_file
+from biomark.lab.experiments.workspace import Build
+from biomark.prompted.settings import ServerOptions
 from biomark.spans import Document, Entity, Passage, Span
+from biomark.text.sentences import with_sentences
 from conftest import ROOT, TERMS, TermRecognizer
 
 SENTENCES = (
@@ -420,7 +420,7 @@ def test_rows_like_others_take_what_they_do_not_say() -> None:
 
 
 def test_a_model_of_the_users_is_one_more_row_or_is_prompted(tmp_path: Path) -> None:
-    from biomark.experiments.cells import Place
+    from biomark.lab.experiments.workspace import Place
 
     place = Place(tmp_path, say=lambda message: None)
     rows = book()
@@ -436,7 +436,7 @@ def test_a_model_of_the_users_is_one_more_row_or_is_prompted(tmp_path: Path) -> 
 
 def test_a_model_of_a_server_is_asked_there(tmp_path: Path) -> None:
     from biomark import models
-    from biomark.experiments.cells import Place
+    from biomark.lab.experiments.workspace import Place
 
     rows = book()
     server = ServerOptions(base_url="http://localhost:9/v1")
@@ -453,12 +453,12 @@ def test_a_model_of_a_server_is_asked_there(tmp_path: Path) -> None:
 
 def test_a_prompted_model_has_the_ontology_of_its_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from biomark import models
-    from biomark.experiments.cells import Place
+    from biomark.lab.experiments.workspace import Place
 
     (tmp_path / "terms.tsv").write_text("name\tsemantic_type\nsleep\tOrganism Function\n")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("biomark.experiments.data.source_path", lambda source: source)
-    monkeypatch.setattr("biomark.experiments.data.source_sum", lambda source: "sum")
+    monkeypatch.setattr("biomark.lab.experiments.data.source_path", lambda source: source)
+    monkeypatch.setattr("biomark.lab.experiments.data.source_sum", lambda source: "sum")
     rows = book()
     row = next(model for model in rows.experiments["icl"].scales["small"].models if model == "lm-dirag")
     model = replace(rows.models[row], method="prompted", model="openai:any", train=(), knowledge=("terms.tsv",))

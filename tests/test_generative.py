@@ -13,15 +13,13 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
-from biomark import models, prompts
-from biomark.decoding.choice import Chance, Sampling
-from biomark.decoding.engine import Decoder
-from biomark.decoding.vocabulary import Vocabulary
+from biomark import demonstrations, models
+from biomark.demonstrations import Style
 from biomark.errors import ModelError, UsageError
-from biomark.marks import Aligned
-from biomark.prompts import Style
-from biomark.recognizers import Annotated
-from biomark.recognizers.generative import (
+from biomark.generative.decoding.choice import Chance, Sampling
+from biomark.generative.decoding.engine import Decoder
+from biomark.generative.decoding.vocabulary import Vocabulary
+from biomark.generative.recognizer import (
     FreeGeneration,
     GenerativeRecognizer,
     MarkDecoding,
@@ -29,6 +27,8 @@ from biomark.recognizers.generative import (
     answering_of,
     halves,
 )
+from biomark.marks import Aligned
+from biomark.recognizers import Annotated
 from biomark.spans import Document, Entity, Rejected, Span
 
 TEXT = "Fever and İ 😀 cough. The IL2 gene, again: IL2!\nFever <mark> or ### Response: not."
@@ -319,7 +319,9 @@ def test_a_mention_has_the_share_of_the_drawn_answers_that_have_it(
     assert answering.counts["answers"] == 4 * len(NOTES)
     single = MarkDecoding(decoder, vocabulary)
     for text, entities in zip(NOTES, found, strict=True):
-        prompt = tuple(vocabulary.prompt(prompts.prompt(prompts.instruction("disease", SHORT), text, form="short")))
+        prompt = tuple(
+            vocabulary.prompt(demonstrations.prompt(demonstrations.instruction("disease", SHORT), text, form="short"))
+        )
         window = Window(text, "disease", prompt)
         (answers,) = single.drawn([window], [sampling.chances(text, "disease")])
         counts = Counter(entity.spans for answer in answers if answer for entity in answer.entities)

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from biomark.decoding.grammar import Grammar
-from biomark.decoding.vocabulary import Vocabulary
 from biomark.errors import ModelError
+from biomark.generative.decoding.grammar import Grammar
+from biomark.generative.decoding.vocabulary import Vocabulary
 from biomark.marks import CLOSE, OPEN, decode, encode
 from biomark.spans import Entity, Span
 from conftest import TAGGED_TEXT

@@ -20,8 +20,9 @@ from test_vaner import documents, fail, quiet, save
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from biomark.training import grid, tagging  # noqa: E402
-from biomark.training.network import CharacterEncoder  # noqa: E402
+from biomark.tagging.training import grid  # noqa: E402
+from biomark.tagging.training import trainer as tagging  # noqa: E402
+from biomark.tagging.training.network import CharacterEncoder  # noqa: E402
 
 torch.set_num_threads(1)
 

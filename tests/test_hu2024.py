@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from biomark.errors import CorpusError, FormatError, UsageError
-from biomark.experiments import Outcome, Table, reproduce
-from biomark.experiments.hu2024 import PUBLISHED, Answer, by_tags, read_answers, run, score
+from biomark.lab.experiments import Outcome, Table, reproduce
+from biomark.lab.experiments.hu2024 import PUBLISHED, Answer, by_tags, read_answers, run, score
 from biomark.spans import Document, Entity, Span
 
 NAMES = ("problem", "treatment", "test")
@@ -93,7 +93,7 @@ def test_the_published_figures_and_both_routes_agree(corpora):
 
 def test_the_command_prints_tables_or_json(biomark, monkeypatch, tmp_path):
     outcome = Outcome("T", "What.", (Table("One", ("a", "b"), (("1", "2"),)),), ("Mind this.",), {"x": 1})
-    monkeypatch.setattr("biomark.experiments.hu2024.run", lambda scale: outcome)
+    monkeypatch.setattr("biomark.lab.experiments.hu2024.run", lambda scale: outcome)
     shown = biomark("reproduce", "hu2024", "-o", tmp_path / "new")
     assert shown.status == 0
     assert "One" in shown.out

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from biomark import formats, interrupts, models
-from biomark.interrupts import Interrupted, uninterrupted
+from biomark import formats, models
+from biomark.runtime import interrupts
+from biomark.runtime.interrupts import Interrupted, uninterrupted
 from conftest import Outcome, TermRecognizer
 
 Biomark = Callable[..., Outcome]

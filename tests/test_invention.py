@@ -16,14 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import toy_writer
-from biomark.chat import Ask, Message, Reply, Request, Unanswered
-from biomark.chat.account import Account
 from biomark.errors import UsageError
 from biomark.formats import read
-from biomark.invention import Inventor, rouge_l
 from biomark.marks import unmarked
-from biomark.retrieval import Example, examples
-from biomark.settings import InventionOptions
+from biomark.prompted.chat import Ask, Message, Reply, Request, Unanswered
+from biomark.prompted.chat.account import Account
+from biomark.prompted.invention import Inventor, rouge_l
+from biomark.prompted.retrieval import Example, examples
+from biomark.prompted.settings import InventionOptions
 from biomark.shapes import SHAPES
 from biomark.shapes.span import SPAN
 from biomark.spans import Document, Entity, Rejected, Span

@@ -24,8 +24,8 @@ from biomark.knowledge.store import Store
 from biomark.recognizers import Annotated
 from biomark.recognizers.combined import CombinedRecognizer
 from biomark.recognizers.dictionary import DictionaryRecognizer
-from biomark.sentences import split
 from biomark.spans import Document, Entity, Passage, Span
+from biomark.text.sentences import split
 from conftest import TermRecognizer
 from knowledge_cases import Terms, entry
 

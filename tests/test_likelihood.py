@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biomark.chat import USER, Message, Reply, Request
-from biomark.chat.cache import Cache, Kept
-from biomark.chat.likelihood import Tokens, rows_of
-from biomark.chat.server import Server
-from biomark.settings import ServerOptions
+from biomark.prompted.chat import USER, Message, Reply, Request
+from biomark.prompted.chat.cache import Cache, Kept
+from biomark.prompted.chat.likelihood import Tokens, rows_of
+from biomark.prompted.chat.server import Server
+from biomark.prompted.settings import ServerOptions
 from biomark.spans import Span
 from oracle import Biomark, away, write_texts
 from scripted import Says, answer, scripted, stream, tokens

@@ -7,16 +7,16 @@ from collections.abc import Callable
 
 import pytest
 
-from biomark.abbreviations import abbreviations
-from biomark.alignment import occurrences, similar
-from biomark.chat.answers import without_thoughts
-from biomark.invention import _lines
 from biomark.knowledge.composites import readings
 from biomark.knowledge.forms import form
 from biomark.marks import OPEN
-from biomark.prompting import _listed, yes_or_no
-from biomark.sentences import split
+from biomark.marks.alignment import occurrences, similar
+from biomark.prompted.chat.answers import without_thoughts
+from biomark.prompted.invention import _lines
+from biomark.prompted.prompts import _listed, yes_or_no
 from biomark.shapes import SHAPES
+from biomark.text.abbreviations import abbreviations
+from biomark.text.sentences import split
 
 TEXT = "Asthma [see <b>] was treated with aspirin (ASA) & zileuton in 1,25-dihydroxyvitamin D3 | patients."
 # Each begins what a pattern looks for, and never ends it

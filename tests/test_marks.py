@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from biomark.alignment import placements
 from biomark.marks import Aligned, align, decode, encode
+from biomark.marks.alignment import placements
 from biomark.spans import Entity, Rejected, Span, flat
 
 # Small alphabets make repeated words, and tags beside marks, likely.

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from biomark import models
+from biomark.generative.recognizer import GenerativeRecognizer
+from biomark.generative.training.compact import load_compact, save_compact
 from biomark.recognizers import Recognizer
-from biomark.recognizers.generative import GenerativeRecognizer
-from biomark.sentences import split
 from biomark.spans import Document
-from biomark.training.compact import load_compact, save_compact
+from biomark.text.sentences import split
 from conftest import ROOT, Outcome
 
 TEXTS = [

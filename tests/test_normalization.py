@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from biomark import formats
-from biomark.abbreviations import abbreviations
 from biomark.errors import UsageError
 from biomark.evaluation.identifiers import candidates, identifiers
 from biomark.knowledge import fuzzy
@@ -26,9 +25,10 @@ from biomark.knowledge.normalization import Normalizer, parse_namespaces
 from biomark.knowledge.reranking import FEATURES, Example, Weights, learn, packaged
 from biomark.knowledge.store import Store
 from biomark.recognizers import Annotated
-from biomark.recognizers.given import GivenRecognizer
+from biomark.recognizers.existing import GivenRecognizer
 from biomark.recognizers.normalizing import NormalizingRecognizer
 from biomark.spans import Document, Entity, Infons, Span
+from biomark.text.abbreviations import abbreviations
 from conftest import Outcome
 from knowledge_cases import Terms
 

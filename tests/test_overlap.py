@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from biomark import formats
+from biomark.corpora.overlap import DEFAULTS, Index, letters_of, pubmed_id
+from biomark.corpora.settings import OverlapOptions
 from biomark.errors import UsageError
-from biomark.overlap import DEFAULTS, Index, letters_of, pubmed_id
-from biomark.settings import OverlapOptions
 from biomark.spans import Document, Entity, Span
 from conftest import Outcome
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biomark import perturbation
-from biomark.greek import NAMES, spelled_out
-from biomark.perturbation import COLUMNS, PERTURBATIONS, Perturbation
 from biomark.spans import Document, Entity, Passage, Span
+from biomark.text import perturbation
+from biomark.text.greek import NAMES, spelled_out
+from biomark.text.perturbation import COLUMNS, PERTURBATIONS, Perturbation
 
 
 def document(text: str, *mentions: str) -> Document:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from biomark.privacy import NO_REPORTS
+from biomark.runtime.privacy import NO_REPORTS
 from conftest import HANG, ROOT
 
 ANNOTATES = """

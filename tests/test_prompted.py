@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from biomark.chat import ASSISTANT, Message, Reply, Request, Unanswered, estimate
 from biomark.entity_types import entity_types
-from biomark.recognizers.prompted import PromptedRecognizer, windows
-from biomark.sentences import with_sentences
-from biomark.settings import PromptOptions
+from biomark.prompted.chat import ASSISTANT, Message, Reply, Request, Unanswered, estimate
+from biomark.prompted.recognizer import PromptedRecognizer, windows
+from biomark.prompted.settings import PromptOptions
 from biomark.shapes import SHAPES, Decoded
 from biomark.spans import Document, Entity, Span
+from biomark.text.sentences import with_sentences
 from oracle import DOCUMENTS, TEXTS, TYPES, Oracle, expected, knows, mentions, truth
 
 

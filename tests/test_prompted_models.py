@@ -10,13 +10,13 @@ import pytest
 import torch
 
 import toy_writer
-from biomark.chat import Reply, Unanswered
-from biomark.prompting import Prompter
-from biomark.recognizers.in_process import _reply
-from biomark.sentences import split
-from biomark.settings import PromptOptions
+from biomark.prompted.chat import Reply, Unanswered
+from biomark.prompted.chat.in_process import _reply
+from biomark.prompted.prompts import Prompter
+from biomark.prompted.settings import PromptOptions
 from biomark.shapes import SHAPES
 from biomark.spans import Document
+from biomark.text.sentences import split
 from oracle import TEXTS, Biomark, away, expected, found_in, truth, write_texts
 from serving import served
 

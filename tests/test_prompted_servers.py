@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from biomark.retrieval import CHOOSERS
+from biomark.prompted.retrieval import CHOOSERS
 from biomark.shapes import SHAPES
 from biomark.spans import Document
 from conftest import HANG

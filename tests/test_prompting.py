@@ -12,23 +12,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from biomark import prompts, retrieval
-from biomark.chat import ASSISTANT, SYSTEM, USER, Request, Unanswered
-from biomark.chat.templates import plain
+from biomark import demonstrations
 from biomark.embedding import Vectors
 from biomark.errors import UsageError
 from biomark.formats import raise_rejected
 from biomark.knowledge.building import build
 from biomark.knowledge.entries import Entry, Name
 from biomark.knowledge.store import Store
-from biomark.prompting import HINTS, Ontology, Prompter, readable, wordings
-from biomark.recognizers import prompted
-from biomark.recognizers.prompted import PromptedRecognizer
-from biomark.retrieval import Example
-from biomark.sentences import with_sentences
-from biomark.settings import PromptOptions
+from biomark.prompted import recognizer as prompted
+from biomark.prompted import retrieval
+from biomark.prompted.chat import ASSISTANT, SYSTEM, USER, Request, Unanswered
+from biomark.prompted.chat.templates import plain
+from biomark.prompted.prompts import HINTS, Ontology, Prompter, readable, wordings
+from biomark.prompted.recognizer import PromptedRecognizer
+from biomark.prompted.retrieval import Example
+from biomark.prompted.settings import PromptOptions
 from biomark.shapes import SHAPES, shape_named
 from biomark.spans import Document, Entity, Span
+from biomark.text.sentences import with_sentences
 from conftest import TermRecognizer
 from knowledge_cases import Terms
 from oracle import DOCUMENTS, TYPES, Oracle, expected, knows, mentions, said, text_of, truth
@@ -65,7 +66,7 @@ def test_the_paper_s_own_prompt_has_no_system_message() -> None:
     assert [m.role for m in (shown, answer, asked)] == ["user", "assistant", "user"]
     assert answer.content == "<mark>Asthma</mark> passes."
     assert shown.content == asked.content.replace("Gout.", "Asthma passes.")
-    assert asked.content == prompts.prompt(prompts.instruction("disease"), "Gout.")
+    assert asked.content == demonstrations.prompt(demonstrations.instruction("disease"), "Gout.")
 
 
 def test_parts_are_switched_on_one_by_one() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biomark.reading import View, view
+from biomark.text.reading import View, view
 
 COMMON = frozenset(
     "the patient has asthma and was given with chest pain history of present illness induced dependent carcinoma over "

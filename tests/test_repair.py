@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biomark.repair import repaired
-from biomark.repair.abbreviated import with_short_forms
-from biomark.repair.borders import with_borders
-from biomark.repair.types import with_one_type
 from biomark.spans import Document, Entity, Passage, Span
+from biomark.tagging.repair import repaired
+from biomark.tagging.repair.abbreviated import with_short_forms
+from biomark.tagging.repair.borders import with_borders
+from biomark.tagging.repair.types import with_one_type
 
 
 def mentions(text: str, *found: tuple[str, str] | tuple[str, str, float]) -> list[Entity]:

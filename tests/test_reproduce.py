@@ -16,12 +16,13 @@ from typing import Any
 
 import pytest
 
-from biomark import evaluation, experiments, formats
+from biomark import evaluation, formats
 from biomark.errors import CorpusError, UsageError
-from biomark.experiments import Options, data
-from biomark.experiments.cells import Build, Place, Reading
-from biomark.experiments.rows import Book, book, read_book
 from biomark.knowledge.store import Store
+from biomark.lab import experiments
+from biomark.lab.experiments import Options, data
+from biomark.lab.experiments.specs import Book, book, read_book
+from biomark.lab.experiments.workspace import Build, Place, Reading
 from biomark.spans import Document
 from biomark.training.recipe import load_recipe
 from conftest import HANG, ROOT, Outcome
@@ -401,7 +402,7 @@ def test_a_page_has_scores_differences_and_findings(first: experiments.Outcome, 
 def test_what_is_done_is_not_done_again(
     home: Path, rows: Book, first: experiments.Outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from biomark.experiments.cells import Place
+    from biomark.lab.experiments.workspace import Place
 
     def never(*_: object) -> None:
         raise AssertionError("a cell was done again")
@@ -429,8 +430,8 @@ def test_two_runs_with_one_seed_agree(home: Path, rows: Book, first: experiments
 def test_a_killed_run_goes_on(home: Path, rows: Book, first: experiments.Outcome, tmp_path: Path) -> None:
     work = tmp_path / "work"
     script = (
-        "import os, signal, sys, torch; from pathlib import Path; from biomark.experiments import *;"
-        "from biomark.experiments.rows import read_book; torch.set_num_threads(1); home = Path(sys.argv[1]);"
+        "import os, signal, sys, torch; from pathlib import Path; from biomark.lab.experiments import *;"
+        "from biomark.lab.experiments.specs import read_book; torch.set_num_threads(1); home = Path(sys.argv[1]);"
         # In the middle of the encoder's training: the first of three passes is in its checkpoint
         "kill = lambda line: line.startswith('epoch 2:') and os.kill(os.getpid(), signal.SIGKILL);"
         "reproduce('first', 'small', Options(Path(sys.argv[2]), recipes=home / 'recipes', say=kill),"
@@ -715,7 +716,7 @@ def test_the_medium_scale_is_about_a_small_language_model(name: str) -> None:
 
 
 def test_every_experiment_has_its_scales_and_recipes_that_are_there() -> None:
-    from biomark.experiments.rows import TRAINED
+    from biomark.lab.experiments.specs import TRAINED
 
     assert tuple(book().experiments) == (
         "models", "table1", "table2", "table3", "table4", "figure3", "figure4", "significance", "vaner", "icl",

@@ -22,7 +22,7 @@ from transformers import AutoTokenizer, BertModel
 from biomark import embedding
 from biomark.embedding import Vectors
 from biomark.errors import FormatError, ModelError, UsageError
-from biomark.retrieval import CHOOSERS, MOST, Example, chooser, examples, of_types
+from biomark.prompted.retrieval import CHOOSERS, MOST, Example, chooser, examples, of_types
 from biomark.spans import Entity, Rejected, Span
 from conftest import Outcome, pooling
 

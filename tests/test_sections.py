@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 import biomark
 from biomark import models
 from biomark.errors import UsageError
-from biomark.sections import leave_out
 from biomark.spans import Document, Entity, Infons, Passage, Span
+from biomark.text.sections import leave_out
 from conftest import Outcome, TermRecognizer
 
 BODY = "Asthma is common.\n\n"

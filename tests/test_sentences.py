@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biomark import sentences as module
 from biomark.errors import MissingExtraError, UsageError
 from biomark.formats import read
-from biomark.sentences import split, split_by_spacy, splitter_named, with_sentences
 from biomark.spans import Document, Passage, Span
+from biomark.text import sentences as module
+from biomark.text.sentences import split, split_by_spacy, splitter_named, with_sentences
 
 CASES = [
     ["Two patients had fever.", "Both recovered."],

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from biomark.alignment import folded
 from biomark.errors import UsageError
 from biomark.marks import type_named
+from biomark.marks.alignment import folded
 from biomark.shapes import SHAPES, shape_named
 from biomark.spans import Entity, Span, flat
 

@@ -17,9 +17,9 @@ from tokenizers.models import BPE
 from biomark.entity_types import canonical
 from biomark.errors import UsageError
 from biomark.formats import read
-from biomark.recognizers.tagging import TaggingRecognizer
 from biomark.spans import Document, Entity, Passage, Span, flat, whole_text
-from biomark.tagging import (
+from biomark.tagging.recognizer import TaggingRecognizer
+from biomark.tagging.text import (
     TAGS,
     Batch,
     Floats,
@@ -31,7 +31,7 @@ from biomark.tagging import (
     read_document,
     viterbi,
 )
-from biomark.words import CHARACTERS, PIECES_A_WORD, Frame, WordReader, instruction
+from biomark.tagging.words import CHARACTERS, PIECES_A_WORD, Frame, WordReader, instruction
 
 ODD_TEXT = st.text(st.sampled_from("aBé1αİ-(/). \n\t😀ß中\u0301\u2028\x00"), max_size=60)
 
@@ -156,7 +156,7 @@ def test_any_text_can_be_read(kind: str, request: pytest.FixtureRequest, text: s
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=12), st.integers(8, 40), st.sampled_from([0.0, 0.5, 1.0]))
 @settings(max_examples=60)
 def test_windows_read_every_word_once(word_pieces: Tokenizer, lengths: list[int], largest: int, share: float) -> None:
-    from biomark.tagging import sentence_ends, windows
+    from biomark.tagging.text import sentence_ends, windows
 
     text = " ".join("fever " * (n - 1) + "end." for n in lengths)
     ends = list(itertools.accumulate(len("fever " * (n - 1) + "end.") + 1 for n in lengths))

@@ -14,26 +14,27 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from biomark import formats, machine, models
+from biomark import formats, models
 from biomark.errors import ModelError, UsageError
-from biomark.recognizers.tagging import CARD, WEIGHTS, TaggingRecognizer, load_onnx
+from biomark.runtime import machine
 from biomark.spans import Document, Entity, Passage, Span
-from biomark.tagging import collate, read_document
-from biomark.training.augmentation import recased
+from biomark.tagging.recognizer import CARD, WEIGHTS, TaggingRecognizer, load_onnx
+from biomark.tagging.text import collate, read_document
+from biomark.tagging.training.augmentation import recased
+from biomark.tagging.words import WordReader
 from biomark.training.recipe import TaggingRecipe, load_recipe
-from biomark.words import WordReader
 from conftest import Outcome
 from toy_corpus import CHEMICALS, DISEASES, documents
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from biomark.training import tagging as trainer  # noqa: E402
-from biomark.training.examples import LENGTH_STEP, Example, Examples, has_mention  # noqa: E402
-from biomark.training.export import export  # noqa: E402
-from biomark.training.network import make_network  # noqa: E402
+from biomark.tagging.training import trainer  # noqa: E402
+from biomark.tagging.training.examples import LENGTH_STEP, Example, Examples, has_mention  # noqa: E402
+from biomark.tagging.training.export import export  # noqa: E402
+from biomark.tagging.training.network import make_network  # noqa: E402
+from biomark.tagging.training.trainer import BEST, CHECKPOINT, load_trained  # noqa: E402
 from biomark.training.scoring import read_devel, strict_scores  # noqa: E402
-from biomark.training.tagging import BEST, CHECKPOINT, load_trained  # noqa: E402
 
 torch.set_num_threads(1)  # networks this small only wait for each other's threads
 
@@ -524,7 +525,7 @@ def test_the_command_line_trains_and_exports(home: Path, tmp_path: Path, biomark
 def test_calibrated_scores_and_the_least_one_are_those_of_the_card(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("biomark.training.calibration._FEWEST", 20)
+    monkeypatch.setattr("biomark.tagging.training.calibrate._FEWEST", 20)
     folder = export(run, tmp_path / "small", calibrated=fail)
     card = json.loads((folder / CARD).read_text("utf-8"))
     assert set(card["calibration"]) == {"disease", "chemical"}

@@ -17,13 +17,15 @@ import pytest
 from safetensors.torch import load_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from biomark import formats, prompts
+from biomark import demonstrations, formats
 from biomark import models as library
+from biomark.demonstrations import Demonstration
 from biomark.errors import MissingExtraError, ModelError, UsageError
+from biomark.generative.training.checks import check
 from biomark.marks import Aligned
-from biomark.prompts import Demonstration
 from biomark.spans import Document, Entity, Rejected, Span
-from biomark.training.checks import check, check_splits, check_tagging
+from biomark.tagging.training.checks import check as check_tagging
+from biomark.training.checks import check_splits
 from biomark.training.recipe import GenerativeRecipe, TaggingRecipe, load_recipe
 from conftest import HANG, ROOT, Outcome
 from toy_corpus import CHEMICALS, CLAUSES, DISEASES, documents
@@ -32,12 +34,15 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
-from biomark.decoding.vocabulary import Vocabulary  # noqa: E402
-from biomark.recognizers.generative import GenerativeRecognizer, Window  # noqa: E402
-from biomark.training import causal, generative, merging, runs, scoring  # noqa: E402
-from biomark.training.answers import AnswerTrainer, Rows, answer_loss  # noqa: E402
-from biomark.training.export import export_generative  # noqa: E402
-from biomark.training.packing import IGNORED, Example, collate, pack, tokenise  # noqa: E402
+from biomark.generative.decoding.vocabulary import Vocabulary  # noqa: E402
+from biomark.generative.recognizer import GenerativeRecognizer, Window  # noqa: E402
+from biomark.generative.training import merging  # noqa: E402
+from biomark.generative.training import model as causal  # noqa: E402
+from biomark.generative.training import trainer as generative  # noqa: E402
+from biomark.generative.training.export import export  # noqa: E402
+from biomark.generative.training.loss import AnswerTrainer, Rows, answer_loss  # noqa: E402
+from biomark.generative.training.packing import IGNORED, Example, collate, pack, tokenise  # noqa: E402
+from biomark.training import runs, scoring  # noqa: E402
 
 torch.set_num_threads(1)  # networks this small only wait for each other's threads
 
@@ -133,7 +138,7 @@ def train(recipe: GenerativeRecipe, folder: Path, *, resume: bool = False) -> Pa
 
 def examples_of(recipe: GenerativeRecipe, vocabulary: Vocabulary, count: int) -> list[Example]:
     found = []
-    for demonstration in generative.demonstrations("ncbi_disease:train", recipe, fail):
+    for demonstration in generative.read_demonstrations("ncbi_disease:train", recipe, fail):
         example = tokenise(demonstration, vocabulary, form=recipe.prompt, longest=recipe.row_tokens)
         assert isinstance(example, Example)
         found.append(example)
@@ -282,7 +287,9 @@ def test_each_method_tunes_its_own_part_and_comes_back(home: Path, recipe: Gener
 def test_a_model_overfits_a_few_demonstrations(home: Path, recipe: GenerativeRecipe, tmp_path: Path) -> None:
     gold = documents("disease", DISEASES, 5, 5)
     formats.write(gold, tmp_path / "gold.pubtator")
-    made = prompts.write(prompts.demonstrations(gold, ["disease"], prompts.Style("short")), tmp_path / "demos.json")
+    made = demonstrations.write(
+        demonstrations.demonstrations(gold, ["disease"], demonstrations.Style("short")), tmp_path / "demos.json"
+    )
     assert made["with"] >= 8
     few = replace(
         recipe,
@@ -310,8 +317,8 @@ def test_a_model_learns_to_answer_in_another_shape(
 ) -> None:
     gold = documents("disease", DISEASES, 2, 5)
     formats.write(gold, tmp_path / "gold.pubtator")
-    style = prompts.Style("short", shape, guideline_text={"disease": "Any."})
-    prompts.write(prompts.demonstrations(gold, ["disease"], style), tmp_path / "demos.json")
+    style = demonstrations.Style("short", shape, guideline_text={"disease": "Any."})
+    demonstrations.write(demonstrations.demonstrations(gold, ["disease"], style), tmp_path / "demos.json")
     few = replace(
         recipe,
         train=(str(tmp_path / "demos.json"),),
@@ -338,7 +345,7 @@ def test_the_users_own_sentence_is_learnt_saved_and_asked_with(
     home: Path, recipe: GenerativeRecipe, tmp_path: Path
 ) -> None:
     recipe = replace(recipe, examples=2, epochs=1, guideline_text={"disease": "Classes too."})
-    made = {d.instruction for name in recipe.train for d in generative.demonstrations(name, recipe, fail)}
+    made = {d.instruction for name in recipe.train for d in generative.read_demonstrations(name, recipe, fail)}
     assert made == {"Mark disease Classes too.", "Mark chemical"}
     train(recipe, tmp_path / "run")
     _, vocabulary, saved = causal.load_trained(tmp_path / "run")
@@ -362,9 +369,12 @@ def test_demonstrations_with_another_instruction_are_told(recipe: GenerativeReci
     file = str(tmp_path / "demos.json")
     recipe = replace(recipe, train=(file,), devel=("ncbi_disease:devel",), types=("disease",))
     _, vocabulary = causal.prepare_model(recipe)
-    prompts.write(prompts.demonstrations(gold, ["disease"], recipe.style), Path(file))
+    demonstrations.write(demonstrations.demonstrations(gold, ["disease"], recipe.style), Path(file))
     generative.read_data(recipe, vocabulary, fail)
-    prompts.write(prompts.demonstrations(gold, ["disease"], prompts.Style("short", guideline_text="All.")), Path(file))
+    demonstrations.write(
+        demonstrations.demonstrations(gold, ["disease"], demonstrations.Style("short", guideline_text="All.")),
+        Path(file),
+    )
     told: list[Rejected] = []
     data = generative.read_data(recipe, vocabulary, told.append)
     assert len(data.examples) == data.train[file]["demonstrations"] > 0  # learnt all the same
@@ -373,8 +383,8 @@ def test_demonstrations_with_another_instruction_are_told(recipe: GenerativeReci
     assert "'Mark disease All.'" in one.reason
     with pytest.raises(UsageError, match="an instruction that the recipe does not ask with, such as 'Mark disease All"):
         generative.read_data(replace(recipe, shape="tanl"), vocabulary, fail)
-    wrong = [replace(d, instruction="Bracket disease") for d in prompts.read(Path(file))]
-    prompts.write([*wrong, replace(wrong[0], output=wrong[0].input)], Path(file))
+    wrong = [replace(d, instruction="Bracket disease") for d in demonstrations.read(Path(file))]
+    demonstrations.write([*wrong, replace(wrong[0], output=wrong[0].input)], Path(file))
     told.clear()
     data = generative.read_data(replace(recipe, shape="tanl"), vocabulary, told.append)
     assert len(data.examples) == 1  # marks are no answer of this shape
@@ -488,7 +498,7 @@ def test_checkpoints_without_scores_are_scored(
 KILLED = """
 import os, signal
 from biomark.cli import main
-from biomark.training import generative
+from biomark.generative.training import trainer as generative  # noqa: E402
 
 score, calls = generative.strict_scores, []
 
@@ -580,7 +590,7 @@ def test_models_are_shown_merged_and_loaded(
     facts = json.loads(biomark("models", "show", "mine").out)
     assert facts["types"] == ["disease", "chemical"]
     run = facts["run"]
-    made = list(generative.demonstrations("ncbi_disease:train", recipe, fail))
+    made = list(generative.read_demonstrations("ncbi_disease:train", recipe, fail))
     assert run["train"]["ncbi_disease:train"]["demonstrations"] == len(made)
     assert re.fullmatch(r"[0-9a-f]{64}", run["train"]["bc5cdr_chemical:train"]["sha256"])
     assert run["devel"]["ncbi_disease:devel"]["documents"] == 3
@@ -663,7 +673,7 @@ def test_an_exported_adapter_answers_as_before(home: Path, recipe: GenerativeRec
     )
     train(sure, tmp_path / "base")
     tuned = replace(sure, model=str(tmp_path / "base"), method="lora", epochs=4, save_steps=0, learning_rate=1e-3)
-    folders = (train(tuned, tmp_path / "run"), export_generative(tmp_path / "run", tmp_path / "small"))
+    folders = (train(tuned, tmp_path / "run"), export(tmp_path / "run", tmp_path / "small"))
     assert {value.ndim for value in load_file(tmp_path / "small" / causal.ADAPTER_WEIGHTS).values()} == {2}
     answers = [[a.document.entities for a in library.load(str(folder)).annotate(gold)] for folder in folders]
     found = [[[entity.extent for entity in entities] for entities in documents] for documents in answers]
@@ -673,7 +683,7 @@ def test_an_exported_adapter_answers_as_before(home: Path, recipe: GenerativeRec
 
 
 def test_a_tuned_model_is_a_base_for_the_next_one(recipe: GenerativeRecipe, whole: Path, tmp_path: Path) -> None:
-    export_generative(whole, tmp_path / "small")
+    export(whole, tmp_path / "small")
     ids = torch.tensor([[5, 6, 7, 8]])
     logits = []
     for folder, precise in ((whole, True), (tmp_path / "small", False)):
@@ -801,10 +811,11 @@ def test_documents_in_json_are_no_demonstrations(
 ) -> None:
     documents = list(formats.read(home / "corpora" / "ncbi_disease" / "train.pubtator"))
     formats.write(documents, tmp_path / name, "bioc_json" if "bioc" in name else "jsonl")
-    found = list(generative.demonstrations(str(tmp_path / name), recipe, fail))
-    prompts.write(found, tmp_path / "demos.jsonl")
-    assert found == list(generative.demonstrations(str(tmp_path / "demos.jsonl"), recipe, fail))
-    assert [d.output for d in found] == [d.output for d in generative.demonstrations(recipe.train[0], recipe, fail)]
+    found = list(generative.read_demonstrations(str(tmp_path / name), recipe, fail))
+    demonstrations.write(found, tmp_path / "demos.jsonl")
+    assert found == list(generative.read_demonstrations(str(tmp_path / "demos.jsonl"), recipe, fail))
+    learnt = generative.read_demonstrations(recipe.train[0], recipe, fail)
+    assert [d.output for d in found] == [d.output for d in learnt]
 
 
 def test_a_finished_run_without_its_checkpoints(
@@ -830,14 +841,14 @@ def test_demonstrations_that_are_too_long_are_rejected_not_cut(recipe: Generativ
     rejected: list[object] = []
     data = generative.read_data(replace(recipe, row_tokens=36), vocabulary, rejected.append)
     assert rejected
-    made = [d for name in recipe.train for d in generative.demonstrations(name, recipe, fail)]
+    made = [d for name in recipe.train for d in generative.read_demonstrations(name, recipe, fail)]
     assert len(data.examples) + len(rejected) == len(made)
     assert all(len(example.ids) <= 36 for example in data.examples)
     with pytest.raises(UsageError, match="no demonstration that can be used"):
         generative.read_data(replace(recipe, row_tokens=2), vocabulary, rejected.append)
 
 
-@pytest.mark.parametrize("shape", prompts.TUNED)
+@pytest.mark.parametrize("shape", demonstrations.TUNED)
 @pytest.mark.parametrize(("share", "left"), [(1.0, 21), (0.5, 10), (0.0, 0)])
 def test_a_share_of_the_demonstrations_without_mentions_is_learnt_from(
     recipe: GenerativeRecipe, shape: str, share: float, left: int
@@ -845,7 +856,7 @@ def test_a_share_of_the_demonstrations_without_mentions_is_learnt_from(
     texts = [Document(str(n), f"Fever {n} came.") for n in range(63)]
     fever = (Entity((Span(0, 5),), "disease"),)
     annotated = [replace(d, entities=fever) if n % 3 else d for n, d in enumerate(texts)]
-    made = list(prompts.demonstrations(annotated, ["disease"], prompts.Style("short", shape)))
+    made = list(demonstrations.demonstrations(annotated, ["disease"], demonstrations.Style("short", shape)))
     assert len(made) == 63
     changed = replace(recipe, without_mentions=share)
     found = generative.chosen(made, changed)
@@ -871,7 +882,7 @@ def test_recipes_are_sound(path: Path) -> None:
     check(recipe)
     for name in recipe.train:
         for made in generative.with_types(recipe).types:
-            assert prompts.instruction(made, recipe.style), name
+            assert demonstrations.instruction(made, recipe.style), name
 
 
 @pytest.mark.parametrize(
@@ -942,8 +953,8 @@ import torch.distributed as dist
 from pathlib import Path
 from torch.distributed.fsdp import fully_shard
 from transformers import AutoModelForCausalLM
-from biomark.training.answers import answer_loss
-from biomark.training.causal import head_of
+from biomark.generative.training.loss import answer_loss
+from biomark.generative.training.model import head_of
 
 dist.init_process_group("gloo")
 torch.set_num_threads(1)

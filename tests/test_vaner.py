@@ -21,25 +21,25 @@ from biomark import formats, models
 from biomark.errors import ModelError, UsageError
 from biomark.knowledge.building import build
 from biomark.knowledge.sources import open_source
-from biomark.recognizers.tagging import TaggingRecognizer
 from biomark.spans import Document, Entity, Passage, Span
-from biomark.tagging import BEGIN, OUTSIDE, Batch, collate, decode_tags, read_document
-from biomark.training.checks import check_tagging
+from biomark.tagging.recognizer import TaggingRecognizer
+from biomark.tagging.text import BEGIN, OUTSIDE, Batch, collate, decode_tags, read_document
+from biomark.tagging.training.checks import check
+from biomark.tagging.words import WordReader, instruction
 from biomark.training.recipe import TaggingRecipe, load_recipe, saved_recipe
 from biomark.training.scoring import read_devel
-from biomark.words import WordReader, instruction
 from conftest import Outcome
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
-from biomark.training import tagging as trainer  # noqa: E402
-from biomark.training.augmentation import SEPARATORS, Listed, Pools, as_list, mentions_of, read_pools, swapped  # noqa: E402
-from biomark.training.examples import UNLABELLED, Example, Examples, LeftOut, list_passage, read_passages  # noqa: E402
-from biomark.training.export import export  # noqa: E402
-from biomark.training.merging import merge  # noqa: E402
-from biomark.training.network import Network, is_decoder, load_encoder, make_network, sees_what_follows  # noqa: E402
+from biomark.generative.training.merging import merge  # noqa: E402
+from biomark.tagging.training import trainer  # noqa: E402
+from biomark.tagging.training.augmentation import SEPARATORS, Listed, Pools, as_list, mentions_of, read_pools, swapped  # noqa: E402
+from biomark.tagging.training.examples import UNLABELLED, Example, Examples, LeftOut, list_passage, read_passages  # noqa: E402
+from biomark.tagging.training.export import export  # noqa: E402
+from biomark.tagging.training.network import Network, is_decoder, load_encoder, make_network, sees_what_follows  # noqa: E402
 
 torch.set_num_threads(1)  # networks this small only wait for each other's threads
 
@@ -227,7 +227,7 @@ def test_adapters_may_sit_on_some_layers_alone(home: Path, recipe: TaggingRecipe
 
 
 def test_a_model_that_keeps_its_mask_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("biomark.training.network.sees_what_follows", lambda encoder: False)
+    monkeypatch.setattr("biomark.tagging.training.network.sees_what_follows", lambda encoder: False)
     with pytest.raises(ModelError, match="LlamaModel keeps its causal mask; choose Llama, Qwen"):
         load_encoder(str(home / "llama"))
     load_encoder(str(home / "bert"))
@@ -610,7 +610,7 @@ def test_what_splits_to_leave_out_share_is_not_learnt_from(home: Path, recipe: T
     found = json.loads((folder / "left_out.json").read_text())
     assert found == {names[0]: {"of": 3, "documents": ["copy"], "sentences": 1}}
     with pytest.raises(UsageError, match="leave_out names nowhere:test: neither a file nor a corpus"):
-        check_tagging(replace(more, leave_out=("nowhere:test",)))
+        check(replace(more, leave_out=("nowhere:test",)))
 
 
 def test_names_of_an_epoch_depend_on_the_seed_alone(home: Path) -> None:
@@ -726,7 +726,7 @@ def test_recipes_of_earlier_editions_are_read(tmp_path: Path) -> None:
     for line in ("", 'method = "tagging"\n', 'task = "tagging"\nmethod = "full"\n'):
         (tmp_path / "recipe.toml").write_text(line + body)
         assert load_recipe(tmp_path / "recipe.toml") == expected
-    check_tagging(expected)
+    check(expected)
     saved = {"name": "old", "encoder": "x", "train": ["ncbi_disease:train"], "devel": ["ncbi_disease:devel"]}
     (tmp_path / "recipe.json").write_text(json.dumps({**saved, "types": ["disease"], "epochs": 10}))
     assert saved_recipe(tmp_path) == expected

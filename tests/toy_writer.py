@@ -15,9 +15,9 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from biomark.chat import Message
-from biomark.invention import Inventor
-from biomark.retrieval import examples
+from biomark.prompted.chat import Message
+from biomark.prompted.invention import Inventor
+from biomark.prompted.retrieval import examples
 from biomark.shapes.span import SPAN
 from biomark.spans import Document, Entity, Span
 

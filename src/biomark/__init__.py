@@ -6,17 +6,17 @@
 
 `read` and `write` know the formats of the field. Models are loaded when they are first used, so that
 importing this package is fast. It also switches off what other libraries would report to their makers:
-see `biomark.privacy`.
+see `biomark.runtime.privacy`.
 """
 
 __version__ = "0.1.0"
 
-from biomark.privacy import report_nothing
+from biomark.runtime.privacy import report_nothing
 
 report_nothing()  # before any of the imports below can import what reports
 
 # The function takes the name of its module here; `from biomark.annotate import ...` works all the same.
-from biomark.annotate import annotate
+from biomark.annotation import annotate
 from biomark.errors import BiomarkError
 from biomark.formats import read, write
 from biomark.spans import Document, Entity, Passage, Rejected, Span

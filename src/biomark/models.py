@@ -21,26 +21,26 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from biomark.chat import Chat
-from biomark.chat.rehearsal import Rehearsal
-from biomark.decoding.choice import Sampling
 from biomark.errors import MissingExtraError, ModelError, UsageError
 from biomark.formats import Reject, raise_rejected
+from biomark.generative.decoding.choice import Sampling
 from biomark.knowledge.normalization import Normalizer, parse_namespaces
 from biomark.knowledge.store import Store
+from biomark.prompted.chat import Chat
+from biomark.prompted.chat.rehearsal import Rehearsal
+from biomark.prompted.settings import PromptOptions, ServerOptions
 from biomark.recognizers import Recognizer
 from biomark.recognizers.combined import CombinedRecognizer
 from biomark.recognizers.dictionary import DictionaryRecognizer
-from biomark.recognizers.given import GivenRecognizer
+from biomark.recognizers.existing import GivenRecognizer
 from biomark.recognizers.normalizing import NormalizingRecognizer
-from biomark.recognizers.tagging import CARD, WEIGHTS, check_guideline, load_onnx
 from biomark.recognizers.voting import SURE
-from biomark.settings import PromptOptions, ServerOptions
 from biomark.shapes import MARK
+from biomark.tagging.recognizer import CARD, WEIGHTS, check_guideline, load_onnx
 from biomark.training.recipe import RECIPE, RUN, SCORES, saved_values, task_of
 
 if TYPE_CHECKING:
-    from biomark.recognizers.prompted import PromptedRecognizer
+    from biomark.prompted.recognizer import PromptedRecognizer
 
 DEFAULT = "default"
 PACKAGED = {DEFAULT: "default_model", "nano": "nano_model"}
@@ -64,7 +64,7 @@ class Asking:
     """How a generative model is asked.
 
     Attributes:
-        decoding: `marks`: answers are faithful (see `biomark.decoding`); `generate`: the model writes
+        decoding: `marks`: answers are faithful (see `biomark.generative.decoding`); `generate`: the model writes
             what it likes, and what can be placed in the text is taken, as in the paper. A model that was tuned to
             answer in another shape than marks is always asked so.
         drafter: a model that proposes mentions, so that answers come faster; None: none. It changes no answer.
@@ -215,8 +215,8 @@ def load_chat(name: str, asking: Asking, prompting: Prompting) -> Chat:
         UsageError: if it is no such name, or the options do not suit it.
         MissingExtraError: if it needs a library that is not installed.
     """
-    from biomark.chat.server import Server, account_of, template_of
-    from biomark.chat.templates import completion
+    from biomark.prompted.chat.server import Server, account_of, template_of
+    from biomark.prompted.chat.templates import completion
 
     kind, _, model = name.partition(":")
     if not name.startswith(PROMPTED) or not model:
@@ -236,8 +236,8 @@ def load_chat(name: str, asking: Asking, prompting: Prompting) -> Chat:
 
 
 def _load_prompted(name: str, asking: Asking, store: Path | None, prompting: Prompting) -> Recognizer:
-    from biomark.recognizers.prompted import PromptedRecognizer
-    from biomark.retrieval import examples
+    from biomark.prompted.recognizer import PromptedRecognizer
+    from biomark.prompted.retrieval import examples
 
     options = prompting.prompts
     return PromptedRecognizer(
@@ -262,11 +262,11 @@ def _in_process(name: str, asking: Asking, prompting: Prompting) -> Chat:
         import torch
         from transformers import AutoTokenizer
 
-        from biomark.bases import weights_folder
-        from biomark.chat.server import cache_file
-        from biomark.decoding.engine import Decoder
-        from biomark.recognizers.in_process import InProcess
-        from biomark.training.causal import load_base
+        from biomark.generative.decoding.engine import Decoder
+        from biomark.generative.training.model import load_base
+        from biomark.prompted.chat.in_process import InProcess
+        from biomark.prompted.chat.server import cache_file
+        from biomark.runtime.bases import weights_folder
     except ImportError as error:
         raise MissingExtraError(error.name or "torch", "train") from error
     on_gpu = torch.cuda.is_available()
@@ -280,7 +280,7 @@ def _in_process(name: str, asking: Asking, prompting: Prompting) -> Chat:
 
 def prompted(recognizer: Recognizer) -> tuple[PromptedRecognizer, ...]:
     """The prompted ones among several models together."""
-    from biomark.recognizers.prompted import PromptedRecognizer
+    from biomark.prompted.recognizer import PromptedRecognizer
 
     if isinstance(recognizer, CombinedRecognizer):
         return tuple(found for part in recognizer.both for found in prompted(part))
@@ -306,8 +306,8 @@ def _load_folder(folder: Path, guideline: str, asking: Asking) -> Recognizer:
             return _load_generative(folder, asking)
         if (folder / WEIGHTS).is_file():
             return load_onnx(folder, guideline=guideline)
-        from biomark.training.examples import named_corpora
-        from biomark.training.tagging import load_trained, recipe_of, recognizer_of
+        from biomark.tagging.training.examples import named_corpora
+        from biomark.tagging.training.trainer import load_trained, recipe_of, recognizer_of
     except ImportError as error:
         raise MissingExtraError(error.name or "torch", "train") from error
     recipe = recipe_of(folder)
@@ -351,8 +351,8 @@ def is_generative(folder: Path) -> bool:
 
 
 def _load_generative(folder: Path, asking: Asking) -> Recognizer:
-    from biomark.recognizers.generative import GenerativeRecognizer, answering_of
-    from biomark.training.causal import load_trained
+    from biomark.generative.recognizer import GenerativeRecognizer, answering_of
+    from biomark.generative.training.model import load_trained
 
     if asking.decoding not in DECODINGS:
         raise UsageError(f"decoding is {asking.decoding!r}; there are {', '.join(DECODINGS)}")

@@ -15,8 +15,8 @@ from numbers import Real
 from typing import Any
 
 from biomark.errors import SpanError
+from biomark.runtime.values import NO_INFONS, Infons, filled, infons_of, of_form, put, text_of, tuple_of, whole
 from biomark.screen import visible
-from biomark.values import NO_INFONS, Infons, filled, infons_of, of_form, put, text_of, tuple_of, whole
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 
 from biomark.evaluation import Kind, evaluate
 from biomark.evaluation.mistakes import form, is_abbreviation, sentence_of, surface_forms
-from biomark.sentences import with_sentences
+from biomark.text.sentences import with_sentences
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from biomark import formats
 from biomark.errors import UsageError
 from biomark.evaluation import evaluate
-from biomark.evaluation.calibration import Judged, calibration
+from biomark.evaluation.reliability import Judged, calibration
 from biomark.spans import Entity
 from conftest import Outcome
 

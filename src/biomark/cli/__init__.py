@@ -23,7 +23,7 @@ from biomark.cli.data import demonstrations, invent
 from biomark.cli.models import export, train
 from biomark.cli.scoring import compare, evaluate, reproduce
 from biomark.errors import BiomarkError
-from biomark.interrupts import Interrupted, handled
+from biomark.runtime.interrupts import Interrupted, handled
 
 
 class _Command(TyperCommand):

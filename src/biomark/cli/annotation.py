@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from biomark import completion
+from biomark.cli import completion
 from biomark.cli.common import (
     GENERATIVE,
     LLM,
@@ -36,15 +36,15 @@ from biomark.cli.common import (
     write_record,
 )
 from biomark.errors import UsageError
-from biomark.interrupts import check, keeping
-from biomark.options import from_options, typer_options
-from biomark.settings import PromptOptions, ServerOptions
+from biomark.prompted.settings import PromptOptions, ServerOptions
+from biomark.runtime.interrupts import check, keeping
+from biomark.runtime.options import from_options, typer_options
 from biomark.spans import Document, Rejected
 
 if TYPE_CHECKING:
-    from biomark.annotate import Resuming
-    from biomark.jobs import Job
-    from biomark.recognizers.prompted import PromptedRecognizer
+    from biomark.annotation import Resuming
+    from biomark.annotation.jobs import Job
+    from biomark.prompted.recognizer import PromptedRecognizer
 
 # Options on which what is found does not depend.
 _HOW = frozenset(
@@ -151,8 +151,8 @@ def annotate(
         echo(context.get_help())
         raise typer.Exit(2)
     from biomark import models
-    from biomark.annotate import Resuming
-    from biomark.jobs import input_named, plan
+    from biomark.annotation import Resuming
+    from biomark.annotation.jobs import input_named, plan
 
     from_, encoding = reading(from_, encoding, lines=lines)
     output = None if output == "-" else output
@@ -183,8 +183,8 @@ def annotate(
         lost = recognizer.left_out
 
     def work(job: Job) -> Counter[str]:
-        from biomark.annotate import run, size
-        from biomark.progress import progress_bar
+        from biomark.annotation import run, size
+        from biomark.runtime.progress import progress_bar
 
         shown = (sys.stderr.isatty() and not screen if progress is None else progress) and not dry_run
         with progress_bar(str(job.output or "annotating"), sum(map(size, job.inputs)), shown=shown) as step:
@@ -230,9 +230,8 @@ def _options(parameters: Mapping[str, Any], model: str) -> dict[str, str]:
 
 def _to_do(jobs: Sequence[Job], resuming: Resuming) -> tuple[Job, ...]:
     """The jobs that an earlier run of the same command has not done; none of them overwrites what it may not."""
-    from biomark import journal
-    from biomark.annotate import facts_of
-    from biomark.jobs import check_outputs
+    from biomark.annotation import facts_of, journal
+    from biomark.annotation.jobs import check_outputs
 
     facts = {job.output: facts_of(job, resuming.options) for job in jobs if job.output is not None}
     check_outputs(jobs, facts, overwrite=resuming.anew)
@@ -244,7 +243,7 @@ def _to_do(jobs: Sequence[Job], resuming: Resuming) -> tuple[Job, ...]:
 
 def _forget(jobs: Sequence[Job]) -> None:
     """Remove what says which outputs of a batch are whole, now that all are."""
-    from biomark import journal
+    from biomark.annotation import journal
 
     for job in jobs:
         if job.batch and job.output is not None:
@@ -284,7 +283,7 @@ def convert(
 ) -> None:
     """Convert a corpus from one format to another; into FOLDER/ with --to, each file of a folder by itself."""
     from biomark import formats
-    from biomark.jobs import check_outputs, input_named, plan
+    from biomark.annotation.jobs import check_outputs, input_named, plan
 
     rejects = Rejects()
     from_, encoding = reading(from_, encoding, lines=lines)
@@ -306,8 +305,8 @@ def convert(
 def _converted(job: Job, rejects: Rejects, *, shown: bool) -> Counter[str]:
     """Convert a job's inputs; gives what could not be written."""
     from biomark import formats
-    from biomark.jobs import Reader, size
-    from biomark.progress import progress_bar
+    from biomark.annotation.jobs import Reader, size
+    from biomark.runtime.progress import progress_bar
 
     reader = Reader(job, rejects)
     documents = iter(reader)

@@ -12,7 +12,7 @@ from biomark.cli.common import Rejects, needs_extra, print_json, print_out, say
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from biomark.bench.robustness import Rows
+    from biomark.lab.bench.robustness import Rows
 
 app = typer.Typer(help="Benchmarks beside what you would otherwise run.", no_args_is_help=True)
 
@@ -30,7 +30,7 @@ def bench_annotate(
 ) -> None:
     """Sentences per second and F1 beside a transformers pipeline with an fp32 model of the same size, and spaCy."""
     from biomark import corpora
-    from biomark.bench import annotate as bench
+    from biomark.lab.bench import annotate as bench
 
     rejects = Rejects()
     documents = list(corpora.read_corpus(corpus, reject=rejects))
@@ -55,7 +55,7 @@ def bench_decoding(
     """Mark decoding beside generate, prompt lookup and a general grammar engine."""
     from biomark import corpora
 
-    bench = needs_extra("biomark.bench.decoding", "bench")
+    bench = needs_extra("biomark.lab.bench.decoding", "bench")
     rejects = Rejects()
     documents = list(corpora.read_corpus(corpus, reject=rejects))
     sizes = batch or [1, 16]
@@ -75,7 +75,7 @@ def bench_training(
     corpus: Annotated[list[str] | None, typer.Option(help="Repeatable; else those of the paper.")] = None,
 ) -> None:
     """Tokens a second of tuning with packed rows beside Alpaca's way."""
-    bench = needs_extra("biomark.bench.training", "train")
+    bench = needs_extra("biomark.lab.bench.training", "train")
     rejects = Rejects()
     names = corpus or bench.CORPORA
     settings = {"row_tokens": row_tokens, "checkpointing": checkpointing, "reject": rejects}
@@ -92,7 +92,7 @@ def bench_knowledge(
     rounds: Annotated[int, typer.Option(min=1, help="How often each runs; the best counts.")] = 3,
 ) -> None:
     """Finding generated terms in sentences beside an Aho-Corasick automaton."""
-    from biomark.bench import knowledge as bench
+    from biomark.lab.bench import knowledge as bench
 
     found = bench.knowledge(terms=terms, sentences=sentences, rounds=rounds)
     print_json(found)
@@ -111,9 +111,9 @@ def bench_normalization(
 ) -> None:
     """Identifiers for gold mentions beside a plain look-up and nearest names; accuracy and speed."""
     from biomark import corpora
-    from biomark.bench import normalization as bench
     from biomark.embedding.exported import export as export_encoder
     from biomark.knowledge.sources import open_source
+    from biomark.lab.bench import normalization as bench
 
     rejects = Rejects()
     documents = list(corpora.read_corpus(corpus, reject=rejects))
@@ -135,8 +135,8 @@ def bench_retrieval(
     drafter: Annotated[str, typer.Option(help="Finds mentions for entity-knn.")] = "default",
 ) -> None:
     """The share of a sentence's mentions that its demonstrations show, by how they are chosen."""
-    from biomark import retrieval
-    from biomark.bench import retrieval as bench
+    from biomark.lab.bench import retrieval as bench
+    from biomark.prompted import retrieval
 
     rejects = Rejects()
     asked = list(retrieval.examples([corpus], reject=rejects))
@@ -165,7 +165,7 @@ def bench_robustness(
 ) -> None:
     """F1 on texts as they are, in capitals, with other signs, Greek letters, PDF noise or emoji, and on notes."""
     from biomark import corpora, models
-    from biomark.bench import robustness as bench
+    from biomark.lab.bench import robustness as bench
 
     rejects = Rejects()
     read = list(corpora.read_corpus(corpus, reject=rejects))[: documents or None]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from biomark import completion
+from biomark.cli import completion
 from biomark.errors import FormatError, MissingExtraError, UsageError
 from biomark.screen import visible
 from biomark.spans import Rejected

@@ -26,14 +26,15 @@ from biomark.cli.common import (
     tell_lost,
     write_record,
 )
+from biomark.corpora.settings import OverlapOptions
 from biomark.entity_types import parse_types
-from biomark.options import from_options, typer_options
-from biomark.settings import InventionOptions, OverlapOptions, ServerOptions
+from biomark.prompted.settings import InventionOptions, ServerOptions
+from biomark.runtime.options import from_options, typer_options
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from biomark.overlap import Kept
+    from biomark.corpora.overlap import Kept
 
 
 def demonstrations(
@@ -55,15 +56,15 @@ def demonstrations(
     sentences: Annotated[str, typer.Option(help="What splits texts into sentences: biomark, spacy.")] = "biomark",
 ) -> None:
     """Make instruction demonstrations of annotated corpora: instruction, input, output."""
-    from biomark import prompts
+    from biomark import demonstrations
 
     check_output(output, corpora)
     rejects, lost = Rejects(), Counter[str]()
     wanted = parse_types(types) if types else None
-    texts = prompts.parse_guideline_text(guideline_text) if guideline_text else ""
-    style = prompts.Style(shape=shape, guidelines=guidelines, guideline_text=texts, sentences=sentences)
-    found = prompts.from_corpora(corpora, wanted, style, fraction=fraction, seed=seed, reject=rejects, lost=lost)
-    written = prompts.write(found, output)
+    texts = demonstrations.parse_guideline_text(guideline_text) if guideline_text else ""
+    style = demonstrations.Style(shape=shape, guidelines=guidelines, guideline_text=texts, sentences=sentences)
+    found = demonstrations.from_corpora(corpora, wanted, style, fraction=fraction, seed=seed, reject=rejects, lost=lost)
+    written = demonstrations.write(found, output)
     say(f"{output}: {written.total()} demonstrations, {written['without']} of them without a mention")
     tell_lost(lost)
     rejects.exit()
@@ -85,10 +86,11 @@ def invent(
     **settings: Any,
 ) -> None:
     """Have a language model write new annotated sentences from a few, for types with few annotations."""
-    from biomark import formats, models, retrieval
-    from biomark.chat.rehearsal import shown
-    from biomark.invention import Inventor
-    from biomark.progress import progress_bar
+    from biomark import formats, models
+    from biomark.prompted import retrieval
+    from biomark.prompted.chat.rehearsal import shown
+    from biomark.prompted.invention import Inventor
+    from biomark.runtime.progress import progress_bar
 
     check_record(record)
     check_output(output, seeds)
@@ -175,13 +177,14 @@ def corpora_fetch(
     progress: Progress = None,
 ) -> None:
     """Download a corpus, or copy it from a local folder, and check its files."""
-    from biomark import corpora, fetching
-    from biomark.progress import download_bar
+    from biomark import corpora
+    from biomark.corpora import fetching
+    from biomark.runtime.progress import download_bar
 
     corpus = corpora.corpus_named(name)
     shown = sys.stderr.isatty() if progress is None else progress
     with download_bar(shown=shown) as step:
-        found = fetching.fetch(corpus, to or corpora.cache_folder(), source=from_, progress=step)
+        found = fetching.fetch(corpus, to or corpora.kept_corpora(), source=from_, progress=step)
     for file in found:
         say(f"{file.path}: {file.how}" + (f", but {file.difference}" if file.difference else ""))
     if any(file.difference for file in found):
@@ -200,7 +203,7 @@ def corpora_overlap(
 ) -> None:
     """Find the sentences and documents that corpora share, so that no model learns from what it is scored on."""
     from biomark import corpora
-    from biomark.overlap import Index, facts
+    from biomark.corpora.overlap import Index, facts
 
     if output is not None:
         check_output(output, [*train, *with_])

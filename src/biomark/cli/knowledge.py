@@ -41,7 +41,7 @@ def knowledge_build(
     from biomark.embedding.exported import export as export_encoder
     from biomark.knowledge.building import build
     from biomark.knowledge.sources import open_source
-    from biomark.progress import progress_bar
+    from biomark.runtime.progress import progress_bar
 
     check_output(output, sources)
     rejects = Rejects()

@@ -29,11 +29,11 @@ def train(
     rejects = Rejects()
     if grid:
         settings = load_grid(recipe, set_ or [])
-        trainer = needs_extra("biomark.training.grid", "train")
+        trainer = needs_extra("biomark.tagging.training.grid", "train")
         found = trainer.train_grid(settings, folder, reject=rejects, resume=resume, progress=say)
         print_out(trainer.grid_table(found))
     else:
-        trainer = needs_extra(f"biomark.training.{plan.task}", "train")
+        trainer = needs_extra(f"biomark.{plan.task}.training.trainer", "train")
         trainer.train(plan, folder, reject=rejects, resume=resume, progress=say)
     if "TORCHELASTIC_RUN_ID" not in os.environ:  # torchrun takes any status but 0 for a crash
         rejects.exit()
@@ -52,7 +52,6 @@ def export(
     from biomark import models
 
     rejects = Rejects()
-    exporter = needs_extra("biomark.training.export", "train")
     run = models.folder_of(str(model))
     check_output(output, [str(run)])
     if models.is_generative(run):
@@ -60,8 +59,9 @@ def export(
             raise UsageError(
                 "--fp32 is for tagging models; the run's folder has the 32-bit weights of a generative one"
             )
-        folder = exporter.export_generative(run, output)
+        folder = needs_extra("biomark.generative.training.export", "train").export(run, output)
     else:
+        exporter = needs_extra("biomark.tagging.training.export", "train")
         folder = exporter.export(run, output, int8=not fp32, calibrated=rejects if calibrate else None)
     say(f"{folder}: {models.describe(str(folder))['megabytes']} MB of weights")
     rejects.exit()
@@ -102,5 +102,5 @@ def models_merge(
     """Fold an adapter into its base model: a folder with all weights, faster, and at home in other software."""
     from biomark import models
 
-    merging = needs_extra("biomark.training.merging", "train")
+    merging = needs_extra("biomark.generative.training.merging", "train")
     say(f"the merged model is in {merging.merge(models.folder_of(str(model)), output)}")

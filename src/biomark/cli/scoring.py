@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from biomark.experiments import outcome
+    from biomark.lab.experiments import outcome
 
 _GOLD = "The gold file or folder, or a split of the catalogue such as ncbi_disease:test."
 _ScoredTypes = Annotated[str | None, typer.Option("--types", help="Types to score (A,B); else those of gold.")]
@@ -142,7 +142,7 @@ def reproduce(
     json_: Json = False,
 ) -> None:
     """Make a table or figure of a paper again; a run that was stopped goes on."""
-    from biomark import experiments
+    from biomark.lab import experiments
 
     if redraw:
         for page in experiments.redraw(redraw):

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from biomark.bases import weights_folder
-from biomark.corpora import cache_folder
 from biomark.errors import MissingExtraError, ModelError
+from biomark.runtime.bases import weights_folder
+from biomark.runtime.files import cache_folder
 
 if TYPE_CHECKING:
     import torch
@@ -105,7 +105,7 @@ def load(name: str = MODEL) -> Encoder:
     Args:
         name: of sentence-transformers or another encoder: a folder, a Hugging Face name, or `package:NAME`
             (see
-            `biomark.bases.weights_folder`).
+            `biomark.runtime.bases.weights_folder`).
 
     Raises:
         ModelError: if there is no such model, or its vectors are made in a way that is not known here.
@@ -115,7 +115,7 @@ def load(name: str = MODEL) -> Encoder:
         import torch
         from transformers import AutoModel, AutoTokenizer
 
-        from biomark.quiet import quietly
+        from biomark.runtime.quiet import quietly
     except ImportError as error:
         raise MissingExtraError(error.name or "transformers", "train") from error
     folder = weights_folder(name)
@@ -185,7 +185,7 @@ def cached(embedder: Embedder, texts: Sequence[str], folder: Path | None = None)
     Args:
         folder: None: `embeddings` beside the corpora of the user's cache.
     """
-    folder = folder or cache_folder().parent / "embeddings"
+    folder = folder or cache_folder() / "embeddings"
     path = folder / f"{_checksum(embedder, texts)}.npy"
     with suppress(OSError, ValueError, EOFError):
         kept: Vectors = np.load(path, allow_pickle=False)

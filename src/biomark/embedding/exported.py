@@ -100,7 +100,7 @@ def session(model: bytes | Path) -> onnxruntime.InferenceSession:
     """
     import onnxruntime
 
-    onnxruntime.disable_telemetry_events()  # those that Windows collects; `biomark.privacy` has switched off the rest
+    onnxruntime.disable_telemetry_events()  # of Windows; `biomark.runtime.privacy` has switched off the rest
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

@@ -6,7 +6,6 @@ a signature that says what was scored. docs/evaluation.md explains each score by
 
 from __future__ import annotations
 
-from biomark.evaluation.calibration import Calibration
 from biomark.evaluation.comparison import Comparison, Difference, Differences, compare
 from biomark.evaluation.comparison_report import write_comparison
 from biomark.evaluation.counts import Counts, Tally, gather
@@ -15,6 +14,7 @@ from biomark.evaluation.inputs import read_predicted
 from biomark.evaluation.mistakes import Kind, Mistake, surface_forms
 from biomark.evaluation.output import comparison_json, comparison_table, evaluation_json, evaluation_table
 from biomark.evaluation.pairs import Gold, Pair
+from biomark.evaluation.reliability import Calibration
 from biomark.evaluation.report import write_report
 from biomark.evaluation.scores import (
     Evaluation,

@@ -13,8 +13,8 @@ from biomark.entity_types import label
 from biomark.evaluation.mistakes import Mistake, form, sentence_of, shown
 from biomark.formats.display import shortened
 from biomark.screen import visible
-from biomark.sentences import with_sentences
 from biomark.spans import Document, Entity, Span
+from biomark.text.sentences import with_sentences
 
 LONGEST = 600  # code points of a sentence that is shown whole
 _AROUND = 200  # code points on both sides of an error in a longer one

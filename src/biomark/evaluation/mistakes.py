@@ -109,7 +109,7 @@ def sentence_of(mistake: Mistake, document: Document) -> Span:
 
     Args:
         mistake: the error.
-        document: its document with sentences (`biomark.sentences.with_sentences`).
+        document: its document with sentences (`biomark.text.sentences.with_sentences`).
     """
     start = min(mention.start for mention in mistake.mentions)
     end = max(mention.end for mention in mistake.mentions)

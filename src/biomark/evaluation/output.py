@@ -13,11 +13,11 @@ from rich.console import Group
 from rich.table import Table
 
 from biomark.entity_types import label
-from biomark.evaluation.calibration import Calibration
 from biomark.evaluation.comparison import LETTERS, Comparison, Difference, Differences
 from biomark.evaluation.counts import SCHEMES
 from biomark.evaluation.identifiers import Accuracy
 from biomark.evaluation.mistakes import count_kinds
+from biomark.evaluation.reliability import Calibration
 from biomark.evaluation.scores import Evaluation, IdentifierScores, Score, Scores
 from biomark.evaluation.semeval import SchemaCounts
 from biomark.screen import visible

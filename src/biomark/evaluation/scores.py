@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from biomark.evaluation.calibration import Calibration, calibration, curve, judged
 from biomark.evaluation.counts import SCHEMES, Counts, Tally, gather
 from biomark.evaluation.identifiers import LEVELS, Accuracy, IdentifierTally, gather_identifiers
 from biomark.evaluation.mistakes import Mistake
 from biomark.evaluation.pairs import Gold, Pair
+from biomark.evaluation.reliability import Calibration, calibration, curve, judged
 from biomark.evaluation.semeval import SchemaCounts
 from biomark.evaluation.significance import RESAMPLES, SEED, bootstrap_intervals, precision_recall_f1
 from biomark.spans import Document

@@ -16,10 +16,10 @@ from pathlib import Path, PurePath
 from typing import IO
 
 from biomark.errors import FormatError
-from biomark.files import PART, RUN, Part
 from biomark.formats.encodings import BUFFER, Rewound, Utf8
 from biomark.formats.identifiers import decoded, file_stem
-from biomark.interrupts import uninterrupted
+from biomark.runtime.files import PART, RUN, Part
+from biomark.runtime.interrupts import uninterrupted
 from biomark.screen import visible
 from biomark.spans import Document, Rejected
 

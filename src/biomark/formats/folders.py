@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from biomark.files import PART, RUN
 from biomark.formats import brat, i2b2
 from biomark.formats.bc2gm import sentences_beside
+from biomark.runtime.files import PART, RUN
 
 _BESIDE_TEXT = (".ann", ".a1", ".a2")
 _SETTINGS = ("annotation.conf", "visual.conf", "tools.conf", "kb_shortcuts.conf")  # brat's

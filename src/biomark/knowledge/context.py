@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from biomark.abbreviations import abbreviations
 from biomark.spans import Document
+from biomark.text.abbreviations import abbreviations
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from biomark.greek import spelled_out
+from biomark.text.greek import spelled_out
 
 _MARKS = r"[\u0300-\u036f]*"
 # One Greek letter, a run of other letters with their accents, or a run of digits.

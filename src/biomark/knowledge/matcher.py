@@ -18,8 +18,8 @@ from biomark.errors import UsageError
 from biomark.knowledge.caution import Caution
 from biomark.knowledge.forms import SMALL, Word, bag, words
 from biomark.knowledge.store import Store, Term
-from biomark.sentences import split
 from biomark.spans import Span
+from biomark.text.sentences import split
 
 # Entries; an entry of the first kind takes about 200 bytes, one of the second about 2 kB.
 _STEPS, _FOUND = 1 << 16, 1 << 12
@@ -104,7 +104,7 @@ class Matcher:
 
         Args:
             text: any text.
-            sentences: its sentences; None: by `biomark.sentences`.
+            sentences: its sentences; None: by `biomark.text.sentences`.
         """
         found = [
             Match(match.span.shift(sentence.start), match.type, match.terms)

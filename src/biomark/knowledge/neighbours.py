@@ -22,7 +22,7 @@ from biomark.embedding.exported import Exported, ExportedEncoder
 from biomark.errors import KnowledgeError
 from biomark.knowledge.entries import Kind
 from biomark.knowledge.store import Store
-from biomark.machine import cores
+from biomark.runtime.machine import cores
 
 LAST_KIND = Kind.MENTION
 """Names of kinds after this one (related, broad) give no identifier by themselves."""

@@ -31,8 +31,8 @@ from biomark.knowledge.lookup import Found, Lookup, Near, Sure
 from biomark.knowledge.neighbours import Neighbours, probability
 from biomark.knowledge.reranking import FEATURES, NOTHING_NEAR, Vector, Weights, packaged
 from biomark.knowledge.store import Store
-from biomark.sentences import with_sentences
 from biomark.spans import Document, Entity
+from biomark.text.sentences import with_sentences
 
 ABBREVIATION, COMPOSITE_STEP, FUZZY, EMBEDDING = "abbreviation", "composite", "fuzzy", "embedding"
 # How often the first candidate of a step is right, on the development splits (docs/experiments.md).

@@ -1,7 +1,7 @@
 """Which of several identifiers a mention most likely has: a conditional logit model with few weights.
 
 The candidates of a mention, and one that says "none of them", share the probability in proportion to
-exp(weights · features). `reranker.json` holds the weights; `python -m biomark.bench.reranker` learns them.
+exp(weights · features). `reranker.json` holds the weights; `python -m biomark.lab.bench.reranker` learns them.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from biomark.errors import UsageError
 from biomark.knowledge.matcher import Match, Matcher
 from biomark.knowledge.store import Store
 from biomark.recognizers import Annotated
-from biomark.sentences import with_sentences
 from biomark.spans import Document, Entity, Infons
+from biomark.text.sentences import with_sentences
 
 CANDIDATES = 5
 

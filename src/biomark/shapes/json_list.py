@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from biomark.alignment import occurrences, similar
 from biomark.entity_types import label
 from biomark.marks import type_named
+from biomark.marks.alignment import occurrences, similar
 from biomark.shapes import loose_json
 from biomark.shapes.base import Decoded, Encoded, of_types, text_alone
 from biomark.spans import Entity, Rejected, Span

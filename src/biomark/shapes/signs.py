@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from biomark import marks
-from biomark.alignment import words
 from biomark.marks import Signs
+from biomark.marks.alignment import words
 from biomark.shapes.base import Decoded, Encoded, only, stops_outside, text_alone
 from biomark.spans import Entity, Rejected, Span
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from biomark.alignment import bounded, occurrences, similar
+from biomark.marks.alignment import bounded, occurrences, similar
 from biomark.shapes.base import Decoded, Encoded, of_types, only, stops_outside, text_alone
 from biomark.spans import Entity, Rejected, Span, flat
 

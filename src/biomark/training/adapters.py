@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from biomark.errors import MissingExtraError, ModelError
-from biomark.quiet import quietly
+from biomark.runtime.quiet import quietly
 
 if TYPE_CHECKING:
     from peft import LoraConfig, PeftConfig

@@ -10,10 +10,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from biomark import prompts
+from biomark import demonstrations
 from biomark.errors import ModelError, UsageError
-from biomark.sentences import OWN
 from biomark.shapes import MARK
+from biomark.text.sentences import OWN
 
 # What a run's folder calls the recipe, the scores on the development splits (a checkpoint a row), and
 # what else is to be known of the run: versions, data, sizes.
@@ -68,7 +68,7 @@ class TaggingRecipe:
         gradient_checkpointing: compute activations twice and keep few of them.
         instruction: the network reads before the words which type to tag, and says the tags of that type alone.
             Every window is an example for each type that its corpus annotates.
-        wording: of the instruction, one of `biomark.words.WORDINGS`: `biomark`, or `vaner`, that of VANER's authors.
+        wording: of the instruction, one of `biomark.tagging.words.WORDINGS`: `biomark`, or `vaner` of its authors.
         corpus_name: share of the examples whose instruction names the corpus too, whose guideline it then follows.
             With 1 (VANER) development splits are scored under their own names; with 0 none is ever named (VANER_adapt).
             In use a corpus is named by `--model MODEL@CORPUS`.
@@ -84,7 +84,7 @@ class TaggingRecipe:
         dbr: how lists for dense recognition of biomedical entities (DBR, Bian et al. 2024) are made, of which each
             training sentence (and type, with `instruction`) gets one as an example more: `random`, names drawn from
             the whole store, or `near`, names near the sentence's own phrases, as VANER's authors make them (see
-            `biomark.training.dense`). A name is labelled for the types that it has in the store.
+            `biomark.tagging.training.dense`). A name is labelled for the types that it has in the store.
         dbr_terms: of `random`, so many names of the store: half of them of one of the types, or of the type that is
             asked for, the others of any other. Of `near`, at most so many of that type.
         dbr_others: of `near`, at most so many names of other types.
@@ -98,7 +98,7 @@ class TaggingRecipe:
         choose: what decides which epoch is kept: `f1`, the highest mean strict F1 over the development splits,
             or `loss`, the lowest mean loss there.
         leave_out: splits or files, typically all that the model is scored on: what they share with the training
-            splits (`biomark.overlap`) is not learnt from. Test splits may stand here.
+            splits (`biomark.corpora.overlap`) is not learnt from. Test splits may stand here.
     """
 
     name: str
@@ -160,15 +160,15 @@ class GenerativeRecipe:
         name: what the model is called; also the run's folder under `runs/`.
         model: a Hugging Face name, a folder (such as that of another run), `package:NAME` for the `model`
             folder inside an installed Python package or for its only GGUF file, `package:NAME/PATH` for another
-            folder or file of it, or a GGUF file (see `biomark.bases`). An encoder such as BERT becomes a decoder with a
-            causal mask.
+            folder or file of it, or a GGUF file (see `biomark.runtime.bases`). An encoder such as BERT becomes a
+            decoder with a causal mask.
         train: corpora with their split, such as `ncbi_disease:train`, files of annotated documents, or
             files (.json, .jsonl, also .gz) that `biomark demonstrations` wrote.
         devel: splits or files of documents, on which the best checkpoint is chosen.
         method: what is tuned: `full`, all weights; `lora`, adapters of low rank; `qlora`, the same beside
             weights in 4 bits; `llama-adapter`, prompts inside the attention of the last layers.
         types: entity types to learn; empty: all that the corpora annotate.
-        prompt: the wording, one of `biomark.prompts.FORMS`.
+        prompt: the wording, one of `biomark.demonstrations.FORMS`.
         shape: how answers show mentions: `mark`, the paper's way and the one that mark decoding is for; `tanl` or
             `dice`, which the model writes freely, in use too (see `biomark.shapes`).
         guidelines: append to the instruction what to mark.
@@ -214,7 +214,7 @@ class GenerativeRecipe:
     prompt: str = "alpaca"
     shape: str = MARK.name
     guidelines: bool = False
-    guideline_text: prompts.GuidelineText = ""
+    guideline_text: demonstrations.GuidelineText = ""
     sentences: str = OWN
     prompt_attention: str = "causal"
     marks: str = "text"
@@ -244,9 +244,9 @@ class GenerativeRecipe:
     task: str = "generative"
 
     @property
-    def style(self) -> prompts.Style:
+    def style(self) -> demonstrations.Style:
         """How the model is asked, and answers."""
-        return prompts.Style(self.prompt, self.shape, self.guidelines, self.guideline_text, self.sentences)
+        return demonstrations.Style(self.prompt, self.shape, self.guidelines, self.guideline_text, self.sentences)
 
 
 METHODS: Mapping[str, tuple[str, ...]] = {
@@ -371,7 +371,7 @@ def _recipe(kind: type[AnyRecipe], path: Path, values: dict[str, object]) -> Any
         if get_origin(hint) is tuple:
             wrong = not isinstance(value, list) or not all(isinstance(v, get_args(hint)[0]) for v in value)
             values[key] = tuple(value) if isinstance(value, list) else value
-        elif hint == prompts.GuidelineText:
+        elif hint == demonstrations.GuidelineText:
             each = value.values() if isinstance(value, dict) else [value]
             wrong = not all(isinstance(text, str) for text in each)
         elif get_origin(hint) is Mapping:

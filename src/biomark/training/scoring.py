@@ -14,8 +14,8 @@ from biomark.entity_types import with_canonical_types
 from biomark.errors import UsageError
 from biomark.formats import Reject
 from biomark.recognizers import Recognizer
-from biomark.sentences import OWN, with_sentences
 from biomark.spans import Document, Entity
+from biomark.text.sentences import OWN, with_sentences
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def read_devel(
         sentences: how many sentences to take of each split, chosen at random, as documents of their own,
             in their order; 0: all documents as they are.
         seed: of the choice.
-        split_by: what splits texts into these sentences; one of `biomark.sentences.SPLITTERS`.
+        split_by: what splits texts into these sentences; one of `biomark.text.sentences.SPLITTERS`.
         reject: is called with what cannot be read.
 
     Raises:

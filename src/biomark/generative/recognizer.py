@@ -1,0 +1,449 @@
+"""Mentions from the answers of a causal language model: the sentence again, with marks (Keloth et al. 2024).
+
+A window (a sentence, or a part of one that is too long) is asked about once for each entity type.
+`MarkDecoding` gives faithful answers and is the product; `FreeGeneration` lets the model write what it
+likes, as in the paper, and aligns that with the window afterwards. Models that were tuned to answer in
+another shape than marks are asked in this way alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from math import prod
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from biomark import demonstrations, marks
+from biomark.demonstrations import Style
+from biomark.errors import BiomarkError, UsageError
+from biomark.generative.decoding.choice import Chance, Sampling
+from biomark.generative.decoding.engine import Decoder, Question
+from biomark.generative.decoding.grammar import Grammar
+from biomark.generative.decoding.vocabulary import Vocabulary
+from biomark.recognizers import Annotated, Recognizer, in_groups
+from biomark.recognizers.voting import vote
+from biomark.shapes import MARK, shape_named
+from biomark.spans import Document, Entity, Rejected, Span, halves
+from biomark.text.sentences import splitter_named, with_sentences
+
+if TYPE_CHECKING:
+    from transformers import LogitsProcessorList, PreTrainedModel
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What is asked at once.
+
+    Attributes:
+        text: a sentence, or a part of one.
+        type: what to look for.
+        prompt: the ids of the whole prompt.
+        draft: mentions that are expected, with offsets in `text`.
+    """
+
+    text: str
+    type: str
+    prompt: tuple[int, ...]
+    draft: tuple[Span, ...] = ()
+
+
+class Answering(Protocol):
+    """Gets answers from a model.
+
+    Attributes:
+        counts: what it has done so far: `answers`, `unfaithful` ones, `tokens` computed, padding apart, and
+            `least`: the tokens of prompts and answers.
+    """
+
+    counts: Counter[str]
+
+    def longest(self) -> int | None:
+        """Tokens that prompt and answer may have together; None: any number."""
+        ...
+
+    def answer(self, windows: Sequence[Window]) -> list[marks.Aligned | None]:
+        """The mentions of each window, with offsets in it; None where prompt and answer became too long."""
+        ...
+
+
+class MarkDecoding:
+    """Answers under the mark grammar, by draft and verify; see `biomark.generative.decoding`.
+
+    Args:
+        decoder: of the model.
+        vocabulary: of the model.
+        whole_words: see `Grammar`.
+        sampling: draws several answers to each question under the grammar; None: the likeliest answer alone.
+    """
+
+    def __init__(
+        self, decoder: Decoder, vocabulary: Vocabulary, *, whole_words: bool = True, sampling: Sampling | None = None
+    ) -> None:
+        self._whole_words = whole_words
+        self._sampling = sampling
+        self.counts: Counter[str] = Counter()
+        self._decoder = decoder
+        self._vocabulary = vocabulary
+
+    def longest(self) -> int | None:
+        """See `Answering`."""
+        return self._decoder.longest
+
+    def answer(self, windows: Sequence[Window]) -> list[marks.Aligned | None]:
+        """See `Answering`; scores are probabilities of just this mark after what is before it, or shares of answers."""
+        chances = [self._sampling.chances(w.text, w.type) if self._sampling else [None] for w in windows]
+        return [_one(answers, voted=self._sampling is not None) for answers in self.drawn(windows, chances)]
+
+    def drawn(
+        self, windows: Sequence[Window], chances: Sequence[Sequence[Chance | None]]
+    ) -> list[list[marks.Aligned | None]]:
+        """For each window an answer by each of its chances; by none, the likeliest one."""
+        found: list[list[marks.Aligned | None]] = [[] for _ in windows]
+        for n in range(max(map(len, chances), default=0)):
+            rows = [row for row, own in enumerate(chances) if n < len(own)]
+            asked = [_drafted(windows[row], found[row]) for row in rows]
+            for row, answer in zip(rows, self._once(asked, [chances[row][n] for row in rows]), strict=True):
+                found[row].append(answer)
+        return found
+
+    def _once(self, windows: Sequence[Window], chances: Sequence[Chance | None]) -> list[marks.Aligned | None]:
+        grammars = [Grammar(w.text, self._vocabulary, whole_words=self._whole_words) for w in windows]
+        questions = [
+            Question(window.prompt, grammar, window.draft, chance)
+            for window, grammar, chance in zip(windows, grammars, chances, strict=True)
+        ]
+        found: list[marks.Aligned | None] = []
+        for window, answer in zip(windows, self._decoder.answer(questions), strict=True):
+            if answer is None:
+                found.append(None)
+                continue
+            least = len(window.prompt) + len(answer.tokens)
+            self.counts += Counter(answers=1, tokens=answer.computed, passes=answer.passes, least=least)
+            scores = answer.probabilities
+            entities = [
+                Entity((mark.span,), window.type, score=min(1.0, prod(scores[mark.first : mark.last + 1])))
+                for mark in answer.marks
+            ]
+            found.append(marks.Aligned(tuple(entities)))
+        return found
+
+
+def _drafted(window: Window, before: Sequence[marks.Aligned | None]) -> Window:
+    """A window with the last answer as its draft: answers to one question are mostly alike."""
+    last = before[-1] if before else None
+    return window if last is None else replace(window, draft=tuple(entity.spans[0] for entity in last.entities))
+
+
+def _one(answers: Sequence[marks.Aligned | None], *, voted: bool) -> marks.Aligned | None:
+    """The only answer, or what several vote for; None if there was no room for one of them."""
+    whole = [answer for answer in answers if answer is not None]
+    if len(whole) < len(answers):
+        return None
+    return marks.Aligned(*vote(whole)) if voted else whole[0]
+
+
+class FreeGeneration:
+    """Generation without a grammar (`generate` of transformers); answers are aligned with their window.
+
+    Args:
+        model: a causal language model.
+        vocabulary: its.
+        full_prompts: whether the model was tuned to see a prompt in full; see `GenerativeRecipe.prompt_attention`.
+        lookup: tokens that prompt lookup drafts at once; 0: none. With it, windows are asked one by one.
+        sampling: draws several answers to each question, asked one by one; None: the likeliest tokens alone.
+        shape: of the answers; one of `biomark.demonstrations.TUNED`.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        vocabulary: Vocabulary,
+        *,
+        full_prompts: bool = False,
+        lookup: int = 0,
+        sampling: Sampling | None = None,
+        shape: str = MARK.name,
+    ) -> None:
+        self._sampling = sampling
+        self.counts: Counter[str] = Counter()
+        self._model = model
+        self._vocabulary = vocabulary
+        self._full_prompts = full_prompts
+        self._lookup = lookup
+        self._shape = None if shape == MARK.name else shape_named(shape)
+
+    def longest(self) -> int | None:
+        """See `Answering`."""
+        positions = getattr(self._model.config, "max_position_embeddings", None)
+        return int(positions) if positions else None
+
+    def answer(self, windows: Sequence[Window]) -> list[marks.Aligned | None]:
+        """See `Answering`; mentions have no score, or of several answers the share of them that have it."""
+        if (self._lookup or self._sampling) and len(windows) > 1:
+            return [found for window in windows for found in self.answer([window])]
+        width = max(len(window.prompt) for window in windows)
+        ids = torch.full((len(windows), width), self._vocabulary.end, device=self._model.device)
+        mask = torch.zeros_like(ids)
+        for row, window in enumerate(windows):
+            ids[row, width - len(window.prompt) :] = torch.tensor(window.prompt)
+            mask[row, width - len(window.prompt) :] = 1
+        room = (self.longest() or 1_000_000) - width
+        wanted = max(map(self._most, windows))
+        if room < 1:
+            return [None] * len(windows)
+        with self._show_prompts(width), self._drawing(windows[0]) as how:
+            said = self._model.generate(  # type: ignore[operator]
+                input_ids=ids,
+                attention_mask=mask,
+                max_new_tokens=min(wanted, room),
+                num_beams=1,
+                use_cache=True,
+                eos_token_id=self._vocabulary.end,
+                pad_token_id=self._vocabulary.end,
+                prompt_lookup_num_tokens=self._lookup or None,
+                logits_processor=self.processors(windows, width),
+                **how,
+            )
+        if self._sampling is not None:
+            return [_one([self._read(windows[0], row[width:].tolist()) for row in said], voted=True)]
+        return [self._read(window, said[row, width:].tolist()) for row, window in enumerate(windows)]
+
+    @contextmanager
+    def _drawing(self, window: Window) -> Iterator[dict[str, object]]:
+        """How tokens are chosen; where they are drawn, by numbers that depend on the window and the seed alone."""
+        if self._sampling is None:
+            yield {"do_sample": False}
+            return
+        (chance, *_) = self._sampling.chances(window.text, window.type)
+        device = self._model.device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(chance.key)
+            settings = {"temperature": chance.temperature, "top_k": 0, "top_p": 1.0}
+            yield {"do_sample": True, "num_return_sequences": self._sampling.samples, **settings}
+
+    def _most(self, window: Window) -> int:
+        """How many tokens an answer may have."""
+        most = 2 * len(self._vocabulary.answer(window.text, ())) + 32
+        if self._shape is None:
+            return most
+        return most + len(self._vocabulary.answer(self._shape.encode(window.text, (), (window.type,)).text, ()))
+
+    def _show_prompts(self, width: int) -> AbstractContextManager[object]:
+        """Let the tokens of prompts (`width`, with padding) see all of their prompt in the model's first pass."""
+
+        def hook(_: nn.Module, args: tuple[Tensor, ...], settings: dict[str, Any]) -> Any:
+            cache, mask = settings.get("past_key_values"), settings.get("attention_mask")
+            if cache is not None and cache.get_seq_length():
+                return None
+            mask = torch.ones_like(settings["input_ids"]) if mask is None else mask
+            places = torch.arange(mask.shape[1], device=mask.device)
+            seen = places <= places[:, None].clamp(min=width - 1)
+            return args, {**settings, "attention_mask": mask[:, None, None, :].bool() & seen}
+
+        if not self._full_prompts:
+            return nullcontext()
+        handle = self._model.register_forward_pre_hook(hook, with_kwargs=True)
+        return closing(SimpleNamespace(close=handle.remove))
+
+    def processors(self, windows: Sequence[Window], width: int) -> LogitsProcessorList | None:
+        """What changes the logits, prompts being `width` tokens long: nothing, here."""
+        return None
+
+    def _read(self, window: Window, tokens: list[int]) -> marks.Aligned:
+        ended = self._vocabulary.end in tokens
+        if ended:
+            tokens = tokens[: tokens.index(self._vocabulary.end) + 1]
+        answer = self._vocabulary.text(tokens)
+        if self._shape is None:
+            faithful = Grammar(window.text, self._vocabulary).accepts(tokens)
+            found = marks.align(answer, window.text, window.type)
+        else:
+            decoded = self._shape.decode(answer, window.text, (window.type,))
+            cut = () if ended else (Rejected(f"the answer was cut off at {len(tokens)} tokens", raw=answer),)
+            faithful = decoded.faithful and ended
+            found = marks.Aligned(decoded.entities, (*decoded.rejected, *cut))
+        least = len(window.prompt) + len(tokens)
+        self.counts += Counter(answers=1, unfaithful=not faithful, tokens=least, least=least)
+        return found
+
+
+def answering_of(
+    model: PreTrainedModel,
+    vocabulary: Vocabulary,
+    style: Style,
+    *,
+    free: bool = False,
+    full_prompts: bool = False,
+    whole_words: bool = True,
+    sampling: Sampling | None = None,
+) -> Answering:
+    """How a model is asked that was tuned on a shape: marks under their grammar, all else freely.
+
+    Args:
+        model: a causal language model.
+        vocabulary: its.
+        style: what it was tuned on.
+        free: let it write marks freely, too.
+        full_prompts: see `FreeGeneration`.
+        whole_words: see `Grammar`.
+        sampling: draws several answers to each question; None: the likeliest answer alone.
+    """
+    if free or style.shape != MARK.name:
+        return FreeGeneration(model, vocabulary, full_prompts=full_prompts, sampling=sampling, shape=style.shape)
+    decoder = Decoder(model, vocabulary, full_prompts=full_prompts)
+    return MarkDecoding(decoder, vocabulary, whole_words=whole_words, sampling=sampling)
+
+
+@dataclass(slots=True)
+class _Under:
+    """A document under way, its windows' places, and what was found so far."""
+
+    document: Document
+    entities: list[Entity]
+    rejected: list[Rejected]
+
+
+class GenerativeRecognizer:
+    """Asks a causal language model for the mentions of each type in each sentence.
+
+    Args:
+        answering: how it is asked.
+        vocabulary: of the model.
+        types: that the model was tuned on, under biomark's names; None: not known.
+        style: how the model was tuned to be asked; None: as the paper has it. `answering` reads its shape.
+        batch: windows asked at the same time.
+        drafter: proposes mentions of the types that it knows; good ones make mark decoding faster, and none
+            changes an answer.
+        sure: the lowest score of mentions where nothing else is asked for.
+        characters_at_once: how much text is read before its windows are sorted by length into batches.
+    """
+
+    def __init__(
+        self,
+        answering: Answering,
+        vocabulary: Vocabulary,
+        types: Sequence[str] | None,
+        *,
+        style: Style | None = None,
+        batch: int = 16,
+        drafter: Recognizer | None = None,
+        sure: float = 0.0,
+        characters_at_once: int = 20_000,
+    ) -> None:
+        self.answering = answering
+        self._vocabulary = vocabulary
+        self._types = tuple(types) if types is not None else None
+        self._style = style or Style()
+        splitter_named(self._style.sentences)  # an error here, not in the middle of a file
+        self._batch = batch
+        self._drafter = drafter
+        self._sure = sure
+        self._characters_at_once = characters_at_once
+
+    @property
+    def types(self) -> tuple[str, ...] | None:
+        """The types that the model was tuned on; it can be asked for others, with what success it may."""
+        return self._types
+
+    def annotate(
+        self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
+    ) -> Iterator[Annotated]:
+        """See `biomark.recognizers.Recognizer`; any type may be asked for; a mention lies within a sentence."""
+        wanted = self._types if types is None else tuple(types)
+        if wanted is None:
+            raise UsageError("this model does not say which types it knows; say --types disease,chemical")
+        return self._stream(documents, wanted, self._sure if min_score is None else min_score)
+
+    def _stream(self, documents: Iterable[Document], types: Sequence[str], least: float) -> Iterator[Annotated]:
+        instructions = {t: demonstrations.instruction(t, self._style) for t in types}
+        for group in in_groups(documents, self._characters_at_once):
+            clean = [replace(d, entities=(), alternatives=(), relations=()) for d in group]
+            drafts = self._drafts(clean, types)
+            found = [_Under(document, [], []) for document in clean]
+            tasks = [
+                (number, span, type)
+                for number, document in enumerate(clean)
+                for span in with_sentences(document, self._style.sentences).sentences
+                for type in types
+            ]
+            self._ask(tasks, found, drafts, instructions)
+            for under in found:
+                kept = [e for e in under.entities if e.score is None or e.score >= least]
+                kept.sort(key=lambda e: (e.start, e.end, types.index(e.type)))
+                yield Annotated(replace(under.document, entities=tuple(kept)), tuple(under.rejected))
+
+    def _drafts(self, documents: Sequence[Document], types: Sequence[str]) -> list[tuple[Entity, ...]]:
+        if self._drafter is None:
+            return [()] * len(documents)
+        known = [type for type in types if self._drafter.types is None or type in self._drafter.types]
+        return [found.document.entities for found in self._drafter.annotate(documents, known)]
+
+    def _ask(
+        self,
+        tasks: list[tuple[int, Span, str]],
+        found: Sequence[_Under],
+        drafts: Sequence[tuple[Entity, ...]],
+        instructions: dict[str, str],
+    ) -> None:
+        """Ask in batches of like length, longest first; what is too long is asked in two parts."""
+        waiting: list[tuple[int, Span, Window]] = []
+        while tasks:
+            number, span, type = tasks.pop()
+            under = found[number]
+            try:
+                window = self._window(under.document, span, type, drafts[number], instructions[type])
+            except Exception as error:  # whatever a tokenizer raises on odd text must not stop the rest
+                under.rejected.append(self._rejected(under.document, span, f"cannot be read: {error}"))
+                continue
+            if self._fits(window) or len(span) == 1:
+                waiting.append((number, span, window))
+            else:
+                tasks += [(number, part, type) for part in halves(under.document.text, span)]
+        waiting.sort(key=lambda item: -len(item[2].prompt))
+        for first in range(0, len(waiting), self._batch):
+            batch = waiting[first : first + self._batch]
+            for (number, span, window), answer in zip(batch, self._answers([w for *_, w in batch]), strict=True):
+                under = found[number]
+                if answer is None and len(span) > 1:
+                    tasks += [(number, part, window.type) for part in halves(under.document.text, span)]
+                elif answer is None:
+                    under.rejected.append(self._rejected(under.document, span, "the model has no room for an answer"))
+                else:
+                    under.entities += [entity.shift(span.start) for entity in answer.entities]
+                    under.rejected += [self._rejected(under.document, span, r.reason, r.raw) for r in answer.rejected]
+        if tasks:
+            self._ask(tasks, found, drafts, instructions)
+
+    def _answers(self, windows: list[Window]) -> list[marks.Aligned | None]:
+        """Answers to a batch; if one window spoils it, each is asked alone, and that one is rejected."""
+        try:
+            return self.answering.answer(windows)
+        except (BiomarkError, ValueError, IndexError) as error:
+            if len(windows) == 1:
+                reason = f"{windows[0].type}: no answer: {error}"
+                return [marks.Aligned((), (Rejected(reason, raw=windows[0].text),))]
+            return [answer for window in windows for answer in self._answers([window])]
+
+    def _window(self, document: Document, span: Span, type: str, draft: Sequence[Entity], instruction: str) -> Window:
+        text = span.of(document.text)
+        prompt = self._vocabulary.prompt(demonstrations.prompt(instruction, text, form=self._style.form))
+        inside = [
+            entity.extent.shift(-span.start) for entity in draft if entity.type == type and span.contains(entity.extent)
+        ]
+        return Window(text, type, tuple(prompt), tuple(sorted(inside)))
+
+    def _fits(self, window: Window) -> bool:
+        """Whether there is room for an answer with a mark at every fourth token."""
+        longest = self.answering.longest()
+        if longest is None or len(window.prompt) * 3 < longest:
+            return True
+        return len(window.prompt) + 1.5 * len(self._vocabulary.answer(window.text, ())) + 8 <= longest
+
+    def _rejected(self, document: Document, span: Span, reason: str, raw: str = "") -> Rejected:
+        return Rejected(reason, raw=raw or span.of(document.text), document_id=document.id, window=span)

@@ -1,0 +1,1 @@
+"""Tuning of causal language models; needs the extra `train`."""

@@ -1,0 +1,74 @@
+"""Folds an adapter into the weights of its base model, generative or tagging."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from biomark.errors import ModelError, UsageError
+from biomark.generative.training.model import TOKENIZER, TOKENIZER_SETTINGS, load_base
+from biomark.runtime.machine import versions
+from biomark.runtime.quiet import quietly
+from biomark.tagging.training.network import ADAPTER
+from biomark.tagging.training.trainer import BEST, load_trained
+from biomark.training.recipe import RECIPE, RUN, SCORES, TaggingRecipe, saved_recipe
+from biomark.training.runs import LIBRARIES, write
+
+
+def merge(run: Path, folder: Path) -> Path:
+    """Write a model that holds all its weights and annotates as a base model with its LoRA adapter does.
+
+    An adapter that was tuned beside weights in 4 bits (`qlora`) goes into the base model's own weights, in
+    bfloat16. These are not quite those that it was tuned beside, so scores may change a little.
+
+    Args:
+        run: folder of a training run by `lora` or `qlora`.
+        folder: is made; must not hold a model.
+
+    Returns:
+        `folder`, with weights, tokenizer, and the run's recipe, scores and facts.
+
+    Raises:
+        UsageError: if there is nothing that can be merged, or `folder` is not empty.
+        ModelError: if a file is missing, or the base model is.
+    """
+    if not (run / RECIPE).is_file():
+        raise ModelError(f"{run}: {RECIPE} is missing; is this the folder of a training run?")
+    recipe = saved_recipe(run)
+    if not (run / ADAPTER).is_file():
+        raise UsageError(f"{run}: holds no adapter, so there is nothing to merge")
+    if recipe.method == "llama-adapter":
+        raise UsageError(f"{run}: prompts of llama-adapter are no weights of the base model and cannot be merged")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder}: is there already; name a new folder")
+    if isinstance(recipe, TaggingRecipe):
+        return _merge_tagging(run, folder)
+    import peft
+
+    dtype = torch.bfloat16 if recipe.method == "qlora" else getattr(torch, recipe.weights)
+    base, _ = load_base(recipe.model, added=recipe.marks == "tokens", dtype=dtype, whole=True)
+    with quietly():
+        merged = peft.PeftModel.from_pretrained(base, str(run)).merge_and_unload(safe_merge=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        merged.save_pretrained(folder)
+    for name in (RECIPE, SCORES, TOKENIZER, TOKENIZER_SETTINGS):
+        shutil.copyfile(run / name, folder / name)
+    facts = json.loads((run / RUN).read_text("utf-8"))
+    write(folder / RUN, {**facts, "merged": {"from": str(run), "dtype": str(dtype), "versions": versions(*LIBRARIES)}})
+    return folder
+
+
+def _merge_tagging(run: Path, folder: Path) -> Path:
+    network, _, _ = load_trained(run, quantised=False)
+    with quietly():
+        network.encoder = network.encoder.merge_and_unload(safe_merge=True)  # type: ignore[operator]
+        folder.mkdir(parents=True, exist_ok=True)
+        network.encoder.config.save_pretrained(folder)  # type: ignore[operator,union-attr]
+    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, folder / BEST)
+    for name in (RECIPE, SCORES, TOKENIZER):
+        shutil.copyfile(run / name, folder / name)
+    return folder

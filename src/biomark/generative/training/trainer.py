@@ -1,0 +1,436 @@
+"""Tunes a causal language model on demonstrations (BioNER-LLaMA, Keloth et al. 2024, section 2.3).
+
+`train` reads demonstrations, packs them, and lets `transformers.Trainer` do the rest. After each checkpoint
+the model marks the development splits; the one with the highest mean strict F1 is kept. A run that was
+stopped, wherever that was, goes on with `resume` to the same weights and scores.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import logging
+import os
+import random
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState  # type: ignore[import-untyped]
+from torch import nn
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
+
+from biomark import corpora, demonstrations, formats
+from biomark.demonstrations import Demonstration
+from biomark.entity_types import distinct
+from biomark.errors import UsageError
+from biomark.formats import Reject
+from biomark.generative.decoding.vocabulary import Vocabulary
+from biomark.generative.recognizer import GenerativeRecognizer, answering_of
+from biomark.generative.training.checks import check
+from biomark.generative.training.loss import AnswerTrainer, Rows
+from biomark.generative.training.model import plain, prepare_model, save_tokenizer, set_weights, with_weights
+from biomark.generative.training.packing import Example, collate, pack, tokenise
+from biomark.runtime.machine import multiplies_bf16, versions
+from biomark.runtime.quiet import quietly
+from biomark.shapes import MARK
+from biomark.spans import Rejected
+from biomark.training.recipe import GenerativeRecipe
+from biomark.training.runs import CHECKPOINTS, LIBRARIES, Checkpoint, Run, check_run, save_recipe
+from biomark.training.scoring import Devel, read_devel, shown, strict_scores
+
+log = logging.getLogger(__name__)
+
+_PATIENCE = 6 * 3600  # seconds that processes wait for the one that scores
+_UNCHANGED = ("train", "devel", "processes")  # what may not change between a run's beginning and its resumption
+
+Say = Callable[[str], None]
+
+
+def train(
+    recipe: GenerativeRecipe, folder: Path, *, reject: Reject, resume: bool = False, progress: Say = log.info
+) -> Path:
+    """Train by a recipe; see `biomark.tagging.training.trainer.train`.
+
+    Under `torchrun` every process calls this; the first one alone writes and speaks.
+    """
+    check(recipe)
+    _check_processes(recipe)
+    recipe = with_types(recipe)
+    demonstrations.check(recipe.style, recipe.types or None)
+    run = Run(folder)
+    settings = arguments(recipe, folder / CHECKPOINTS)  # from here on the processes know each other
+    main = settings.process_index == 0
+    if not main:
+        progress = reject = _silent
+    check_run(folder, recipe, resume=resume, checkpoint="checkpoint", there=bool(run.checkpoints() or run.scores()))
+    PartialState().wait_for_everyone()
+    torch.manual_seed(recipe.seed)
+    model, vocabulary = prepare_model(recipe, tell=progress)
+    data = read_data(recipe, vocabulary, reject)
+    progress(f"{len(data.examples)} demonstrations, {data.tokens} tokens, in {len(data.rows)} rows")
+    for split in data.devel:
+        if split.lost:
+            progress(f"{split.name}: {split.lost} mentions cross the end of a sentence and are not scored")
+    if main:
+        folder.mkdir(parents=True, exist_ok=True)
+        run.note(_facts(recipe, model, data, settings.world_size), same=_UNCHANGED if resume else ())
+        save_recipe(folder, recipe)
+        save_tokenizer(vocabulary, folder)
+    scoring = Scoring(run, recipe, vocabulary, data.devel, progress)
+    with quietly():
+        trainer = _trainer(recipe, model, vocabulary, data, settings)
+        trainer.add_callback(Progress(progress))
+        trainer.add_callback(scoring)
+        _go_on(trainer, model, scoring, resume=resume)
+    progress(f"the model is in {folder}; use it with --model {folder}")
+    if settings.world_size > 1:
+        # A process that leaves while another one still frees what they shared leaves that one waiting for ever.
+        del trainer, model, scoring
+        gc.collect()
+        PartialState().wait_for_everyone()
+        PartialState().destroy_process_group()
+    return folder
+
+
+def _go_on(trainer: Trainer, model: nn.Module, scoring: Scoring, *, resume: bool) -> None:
+    """Score what has no score yet, and train what is left."""
+    if not resume:
+        trainer.train()
+        return
+    checkpoints = scoring.run.checkpoints()
+    if not checkpoints:
+        raise UsageError(f"{scoring.run.folder}: there is no checkpoint to resume from, and all scores are there")
+    for checkpoint in scoring.run.unscored() if trainer.args.process_index == 0 else ():
+        if not scoring.sharded:
+            set_weights(model, checkpoint.folder)
+        scoring.score(model, checkpoint)
+    PartialState().wait_for_everyone()
+    if not checkpoints[-1].last:
+        trainer.train(resume_from_checkpoint=str(checkpoints[-1].folder))
+
+
+def _silent(_: object) -> None:
+    """What the first process says is enough."""
+
+
+def _processes() -> int:
+    """How many `torchrun` started."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def _check_processes(recipe: GenerativeRecipe) -> None:
+    if recipe.negatives and _processes() > 1:
+        raise UsageError(f"recipe {recipe.name}: negatives is for one process; say --set negatives=0")
+    if recipe.fsdp and not (_processes() > 1 and torch.cuda.is_available()):
+        raise UsageError(
+            f"recipe {recipe.name}: fsdp shards over several GPUs: torchrun --nproc-per-node GPUS -m biomark train "
+            "…; or say --set fsdp=false"
+        )
+
+
+def with_types(recipe: GenerativeRecipe) -> GenerativeRecipe:
+    """The recipe with the types that its corpora annotate, if it names none."""
+    if recipe.types:
+        return recipe
+    known = (type for name in recipe.train if not _is_demonstrations(name) for type in corpora.corpus_types(name))
+    return replace(recipe, types=distinct(known))
+
+
+# Data
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What is learnt and scored.
+
+    Attributes:
+        train: for each name in the recipe how many demonstrations it has, and their sha256.
+        examples: those that are used, in random order.
+        rows: the same in rows.
+        devel: what checkpoints are scored on.
+    """
+
+    train: Mapping[str, Mapping[str, object]]
+    examples: Sequence[Example]
+    rows: Sequence[list[Example]]
+    devel: Sequence[Devel]
+
+    @property
+    def tokens(self) -> int:
+        """Of all examples."""
+        return sum(len(example.ids) for example in self.examples)
+
+
+def read_data(recipe: GenerativeRecipe, vocabulary: Vocabulary, reject: Reject) -> Data:
+    """Read and pack what a recipe names.
+
+    Raises:
+        UsageError: if nothing is left to learn from, or a development split has none of the types.
+    """
+    devel = read_devel(
+        recipe.devel,
+        recipe.types,
+        sentences=recipe.devel_sentences,
+        seed=recipe.seed,
+        split_by=recipe.sentences,
+        reject=reject,
+    )
+    read = {name: list(read_demonstrations(name, recipe, reject)) for name in recipe.train}
+    asked = {demonstrations.instruction(type, recipe.style): type for type in recipe.types}
+    for name, found in read.items():
+        _check_instructions(name, found, asked, recipe, reject)
+    examples: list[Example] = []
+    for demonstration in chosen((d for found in read.values() for d in found), recipe):
+        example = tokenise(
+            demonstration,
+            vocabulary,
+            form=recipe.prompt,
+            longest=recipe.row_tokens,
+            shape=recipe.shape,
+            type=asked.get(demonstration.instruction, ""),
+        )
+        if isinstance(example, Rejected):
+            reject(example)
+        else:
+            examples.append(example)
+    if not examples:
+        raise UsageError(f"recipe {recipe.name}: train has no demonstration that can be used")
+    rows = pack(examples, recipe.row_tokens, seed=recipe.seed) if recipe.packing else [[e] for e in examples]
+    train = {name: {"demonstrations": len(found), "sha256": _digest(found)} for name, found in read.items()}
+    return Data(train, examples, rows, devel)
+
+
+def read_demonstrations(name: str, recipe: GenerativeRecipe, reject: Reject) -> Iterator[Demonstration]:
+    """What one name in a recipe's `train` stands for: a corpus, or a file of demonstrations."""
+    if _is_demonstrations(name):
+        return demonstrations.read(Path(name))
+    return demonstrations.from_corpora([name], recipe.types or None, recipe.style, reject=reject)
+
+
+def _check_instructions(
+    name: str, found: Sequence[Demonstration], asked: Mapping[str, str], recipe: GenerativeRecipe, reject: Reject
+) -> None:
+    """Whether demonstrations have the instructions that the model will be asked with; those of a file may not.
+
+    Raises:
+        UsageError: if their answers cannot be read for that, since their type is not known.
+    """
+    others = [demonstration for demonstration in found if demonstration.instruction not in asked]
+    if not others or (recipe.shape == MARK.name and not asked):
+        return
+    reason = (
+        f"{len(others)} demonstrations have an instruction that the recipe does not ask with, such as "
+        f"{others[0].instruction!r}; its types, prompt, shape, guidelines and guideline_text make the instructions"
+    )
+    if recipe.shape != MARK.name:
+        raise UsageError(f"recipe {recipe.name}: {name}: {reason}")
+    reject(Rejected(f"{reason}; they are learnt as they are, and in use the model is asked otherwise", source=name))
+
+
+def _is_demonstrations(name: str) -> bool:
+    """Whether it is a file that begins with a demonstration; documents may be written as JSON as well."""
+    if not name.endswith((".json", ".jsonl", ".json.gz", ".jsonl.gz")) or not Path(name).is_file():
+        return False
+    return re.match(rb'\s*\[?\s*\{\s*"instruction"\s*:', formats.Source(Path(name)).head()) is not None
+
+
+def chosen(demonstrations: Iterable[Demonstration], recipe: GenerativeRecipe) -> list[Demonstration]:
+    """As many as the recipe wants, with and without mentions, chosen at random, in random order."""
+    found = list(demonstrations)
+    random.Random(recipe.seed).shuffle(found)
+    empty = [number for number, d in enumerate(found) if d.empty]
+    dropped = set(empty[round(recipe.without_mentions * len(empty)) :])
+    return [d for number, d in enumerate(found) if number not in dropped][: recipe.examples or None]
+
+
+def _digest(demonstrations: Iterable[Demonstration]) -> str:
+    found = hashlib.sha256()
+    for d in demonstrations:
+        found.update(json.dumps([d.instruction, d.input, d.output], ensure_ascii=False).encode() + b"\n")
+    return found.hexdigest()
+
+
+def _facts(recipe: GenerativeRecipe, model: nn.Module, data: Data, processes: int) -> dict[str, object]:
+    """What is to be known of a run beside its recipe."""
+    inner = plain(model)
+    return {
+        "model": recipe.model,
+        "architecture": type(inner).__name__,
+        "parameters": inner.num_parameters(),
+        "tuned_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "train": data.train,
+        "devel": {d.name: {"documents": len(d.documents), "types": d.types, "sha256": d.digest()} for d in data.devel},
+        "examples": len(data.examples),
+        "tokens": data.tokens,
+        "rows": len(data.rows),
+        "processes": processes,
+        "versions": versions(*LIBRARIES),
+    }
+
+
+# Training
+
+
+def _trainer(
+    recipe: GenerativeRecipe, model: nn.Module, vocabulary: Vocabulary, data: Data, settings: TrainingArguments
+) -> Trainer:
+    trainer = AnswerTrainer(
+        model=model,
+        args=settings,
+        train_dataset=Rows(data.rows),
+        data_collator=lambda rows: collate(
+            rows,
+            vocabulary.end,
+            length=recipe.row_tokens if recipe.packing else None,
+            full_prompts=recipe.prompt_attention == "full",
+        ),
+        negatives=recipe.negatives,
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def arguments(recipe: GenerativeRecipe, folder: Path) -> TrainingArguments:
+    """What a recipe says to `transformers.Trainer`."""
+    cuda = torch.cuda.is_available()
+    settings = TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=recipe.epochs,
+        per_device_train_batch_size=recipe.rows,
+        gradient_accumulation_steps=recipe.accumulate,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=recipe.warmup,
+        weight_decay=recipe.weight_decay,
+        optim="adamw_torch_fused",
+        bf16=multiplies_bf16() or recipe.weights == "bfloat16",
+        use_cpu=not cuda,
+        # Sharded, activations are computed anew where weights are gathered anyway.
+        activation_checkpointing=recipe.gradient_checkpointing and not recipe.fsdp,
+        activation_checkpointing_kwargs={"use_reentrant": False},
+        fsdp=True if recipe.fsdp else None,  # type: ignore[arg-type]
+        fsdp_config={"activation_checkpointing": recipe.gradient_checkpointing} if recipe.fsdp else None,
+        ddp_backend="gloo" if _processes() > 1 and not cuda else None,
+        ddp_find_unused_parameters=False,
+        ddp_timeout=_PATIENCE,
+        save_strategy="steps" if recipe.save_steps else "epoch",
+        save_steps=recipe.save_steps or 500,
+        logging_steps=20,
+        seed=recipe.seed,
+        data_seed=recipe.seed,
+        report_to="none",
+        remove_unused_columns=False,
+        dataloader_pin_memory=cuda,
+        disable_tqdm=True,
+        log_level_replica="error",
+    )
+    # Of several GPUs one process takes one; else transformers splits rows over threads, and hooks do not follow.
+    settings._n_gpu = min(settings.n_gpu, 1)
+    return settings
+
+
+class Progress(TrainerCallback):
+    """Says how it goes."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+        """A line for each log."""
+        if logs and "loss" in logs:
+            self._say(
+                f"epoch {logs['epoch']:.2f} step {state.global_step}/{state.max_steps} loss {float(logs['loss']):.4f} "
+                f"learning rate {float(logs['learning_rate']):.2e}"
+            )
+
+
+# Scoring
+
+
+class Scoring(TrainerCallback):
+    """Scores every checkpoint when it is written, on the first process, while the others wait.
+
+    Scores are those of the model as it will be used: of the weights that were saved, without the
+    autocast of training on a CPU. A sharded model cannot answer alone; there the first process loads
+    the checkpoint for itself, in bfloat16.
+
+    Args:
+        run: where scores and the best model go.
+        recipe: of the run.
+        vocabulary: of the model.
+        devel: what to score on.
+        say: is called with a line a checkpoint.
+    """
+
+    def __init__(
+        self, run: Run, recipe: GenerativeRecipe, vocabulary: Vocabulary, devel: Sequence[Devel], say: Say
+    ) -> None:
+        self.run = run
+        self.sharded = recipe.fsdp
+        self._recipe = recipe
+        self._vocabulary = vocabulary
+        self._devel = devel
+        self._say = say
+
+    def on_save(self, args: TrainingArguments, state: Any, control: Any, **given: Any) -> None:
+        """Score what was just saved."""
+        if args.process_index == 0:
+            (checkpoint,) = (c for c in self.run.checkpoints() if c.step == state.global_step)
+            self.score(given["model"], checkpoint)
+        PartialState().wait_for_everyone()
+
+    def score(self, model: nn.Module, checkpoint: Checkpoint) -> None:
+        """Score a checkpoint, and keep its model if it is the best so far.
+
+        Args:
+            model: with the checkpoint's weights; not looked at if it is sharded.
+            checkpoint: in `run`.
+        """
+        begin = time.perf_counter()
+        if self.sharded:
+            found = with_weights(self._recipe, checkpoint.folder, dtype=torch.bfloat16).to("cuda")  # type: ignore[arg-type]
+            scores = self._scores(found)
+        else:
+            with _as_used(model, bf16=self._recipe.weights == "bfloat16") as found:
+                scores = self._scores(found)
+        best = self.run.add(checkpoint, scores, self._recipe.model)
+        self._say(
+            f"epoch {checkpoint.epoch:.2f} step {checkpoint.step}: {shown(scores)}{' (best)' if best else ''}, "
+            f"scored in {time.perf_counter() - begin:.0f} s"
+        )
+
+    def _scores(self, model: PreTrainedModel) -> dict[str, dict[str, float]]:
+        return strict_scores(recognizer_of(model, self._vocabulary, self._recipe), self._devel)
+
+
+@contextmanager
+def _as_used(model: nn.Module, *, bf16: bool) -> Iterator[PreTrainedModel]:
+    """The model under training without what accelerate wraps around it; on a GPU, or for `bf16`, with autocast."""
+    inner = plain(model)
+    wrapped = inner.__dict__.pop("forward", None)
+    training = inner.training
+    device = inner.device.type
+    try:
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=bf16 or device == "cuda"):
+            yield inner
+    finally:
+        inner.train(training)
+        if wrapped is not None:
+            inner.__dict__["forward"] = wrapped
+
+
+def recognizer_of(
+    model: PreTrainedModel, vocabulary: Vocabulary, recipe: GenerativeRecipe, *, batch: int = 16
+) -> GenerativeRecognizer:
+    """A recognizer that asks the model, tuned by a recipe: with mark decoding, or freely for other shapes."""
+    full = recipe.prompt_attention == "full"
+    answering = answering_of(model, vocabulary, recipe.style, full_prompts=full, whole_words=recipe.whole_words)
+    return GenerativeRecognizer(answering, vocabulary, recipe.types or None, style=recipe.style, batch=batch)

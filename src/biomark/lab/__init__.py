@@ -1,0 +1,1 @@
+"""Experiments and benchmarks: what `biomark reproduce` and `biomark bench` run; nothing else imports it."""

@@ -1,0 +1,137 @@
+"""A tagging model beside the token-classification pipeline of transformers, and a spaCy NER."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from biomark import evaluation, models
+from biomark.entity_types import with_canonical_types
+from biomark.errors import MissingExtraError, UsageError
+from biomark.formats import Reject, raise_rejected
+from biomark.lab.bench import Contestant, machine, measure, spacy_ner
+from biomark.recognizers import Recognizer
+from biomark.spans import Document
+from biomark.text.sentences import with_sentences
+
+
+def annotate(
+    documents: Sequence[Document],
+    *,
+    model: str = models.DEFAULT,
+    rounds: int = 3,
+    weights: Path | None = None,
+    spacy: Path | None = None,
+    reject: Reject = raise_rejected,
+    progress: Callable[[str], None] = lambda message: None,
+) -> dict[str, object]:
+    """Sentences per second and strict F1 of a model, beside `transformers`' token-classification pipeline and spaCy.
+
+    The pipeline runs the same architecture in fp32 on the same sentences, with its default batch
+    size and with 8 and 32; the ratio is to the fastest of them. The network's own additions to the
+    encoder (characters of words) are left out of the pipeline's model, which makes it faster, if anything; its
+    answers mean nothing without them, so that it has no F1. spaCy's NER is trained for the types that the documents
+    have, on those corpora of the model that annotate all of these; the model itself finds all of its types.
+
+    Args:
+        documents: what to annotate; the pipeline gets their sentences one by one.
+        model: ours.
+        rounds: how often each runs.
+        weights: the folder of the training run whose encoder the pipeline takes. None: the
+            pretrained encoder that the model was made from; equally large, equally fast.
+        spacy: the folder of a spaCy pipeline to compare with; one is trained and kept there if there is none.
+            None: without spaCy.
+        reject: is called with what cannot be read in the corpora that spaCy learns from.
+        progress: is called with a line for each of its epochs.
+
+    Raises:
+        UsageError: if there is no sentence, or the model is no tagging model.
+        MissingExtraError: if transformers is not installed, or spaCy, where it is wanted.
+    """
+    split = [with_sentences(document) for document in documents]
+    sentences = [sentence.of(document.text) for document in split for sentence in document.sentences]
+    if not sentences:
+        raise UsageError("there is no sentence to annotate; name a file or split that has documents")
+    recognizer = models.load(model)
+    alone = [Document(str(n), sentence) for n, sentence in enumerate(sentences)]
+    contestants = [
+        Contestant("biomark, documents", lambda: _run(recognizer, split)),
+        Contestant("biomark, single sentences", lambda: _run(recognizer, alone)),
+        *_pipelines(sentences, model, weights),
+    ]
+    types = tuple(dict.fromkeys(e.type for d in map(with_canonical_types, documents) for e in d.entities))
+    f1 = {"biomark": _strict(split, recognizer, types)}
+    if spacy:
+        pipeline = _spacy(spacy, model, types, reject, progress)
+        contestants.append(Contestant("spaCy tok2vec NER", lambda: _run(pipeline, documents)))
+        f1["spaCy tok2vec NER"] = _strict(documents, pipeline, types)
+    seconds = measure(contestants, rounds)
+    rates = {name: round(len(sentences) / best, 1) for name, best in seconds.items()}
+    best = max(rate for name, rate in rates.items() if name.startswith("transformers"))
+    return {
+        "bench": "annotate",
+        "documents": len(split),
+        "sentences": len(sentences),
+        "sentences_per_second": rates,
+        "strict_f1": f1,
+        "types": types,
+        "ratio": round(rates["biomark, documents"] / best, 2),
+        "ratio_single_sentences": round(rates["biomark, single sentences"] / best, 2),
+        "rounds": rounds,
+        **machine("onnxruntime", "transformers", "torch", *(["spacy"] if spacy else [])),
+    }
+
+
+def _run(recognizer: Recognizer, documents: Sequence[Document]) -> None:
+    for _ in recognizer.annotate(documents):
+        pass
+
+
+def _strict(documents: Sequence[Document], recognizer: Recognizer, types: Sequence[str]) -> float:
+    predicted = (annotated.document for annotated in recognizer.annotate(documents))
+    return round(evaluation.evaluate(documents, predicted, types=types).overall.strict.f1, 4)
+
+
+def _spacy(
+    folder: Path, model: str, types: Sequence[str], reject: Reject, progress: Callable[[str], None]
+) -> Recognizer:
+    if folder.exists():
+        return spacy_ner.SpacyRecognizer(folder)
+    names = models.describe(model).get("train")
+    return spacy_ner.train(names if isinstance(names, list) else [], types, folder, reject=reject, progress=progress)
+
+
+def _pipelines(sentences: Sequence[str], model: str, weights: Path | None) -> list[Contestant]:
+    try:
+        import torch
+        import transformers
+        from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
+
+        from biomark.runtime.bases import weights_folder
+        from biomark.tagging.training.trainer import load_trained
+    except ImportError as error:
+        raise MissingExtraError(error.name or "transformers", "train") from error
+    facts = models.describe(model)
+    if "encoder" not in facts:
+        raise UsageError(f"{model} is no tagging model; this compares one with a pipeline of its size")
+    encoder = weights_folder(str(facts["encoder"]))
+    types = facts["types"]
+    labels = ["O", *(f"{tag}-{type}" for type in (types if isinstance(types, list) else []) for tag in "BI")]
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    network = AutoModelForTokenClassification.from_pretrained(
+        encoder, num_labels=len(labels), dtype=torch.float32
+    ).eval()
+    if weights:
+        network.base_model.load_state_dict(load_trained(weights)[0].encoder.state_dict())
+    tokenizer = AutoTokenizer.from_pretrained(encoder)
+    tag = pipeline("token-classification", model=network, tokenizer=tokenizer, aggregation_strategy="simple")
+
+    def run(size: int) -> None:
+        for _ in tag(list(sentences), batch_size=size):
+            pass
+
+    return [
+        Contestant(f"transformers pipeline fp32, batch size {size}", lambda size=size: run(size))  # type: ignore[misc]
+        for size in (1, 8, 32)
+    ]

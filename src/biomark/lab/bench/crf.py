@@ -1,0 +1,200 @@
+"""A conditional random field over words: the baseline that needs no network.
+
+Features are the usual ones of the field: the word, its shape, its beginnings and ends, and those of its neighbours
+(Leaman & Gonzalez 2008, BANNER). A model is for the types that it was trained on, one field each.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from biomark.errors import MissingExtraError, ModelError
+from biomark.recognizers import Annotated, types_wanted
+from biomark.spans import Document, Entity, Span, flat
+from biomark.text.sentences import with_sentences
+
+CARD = "crf.json"
+SETTINGS = {"c1": 0.1, "c2": 0.01, "max_iterations": 80, "feature.minfreq": 2}
+"""Settings of L-BFGS: the weights of both norms, the most passes, and how often a feature has to occur."""
+AROUND = 2  # words on each side whose features a word has
+_WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s]|_")
+_OUTSIDE, _BEGIN, _INSIDE = "O", "B", "I"
+
+
+def train(
+    documents: Iterable[Document],
+    types: Sequence[str],
+    folder: Path,
+    *,
+    progress: Callable[[str], None] = lambda message: None,
+) -> Path:
+    """Train a field for each type.
+
+    Args:
+        documents: with all mentions of `types`, under biomark's names.
+        types: what to learn.
+        folder: is made; the fields are kept there.
+        progress: is called with a line for each field.
+
+    Raises:
+        MissingExtraError: if python-crfsuite is not installed.
+    """
+    crfsuite = _crfsuite()
+    sentences = [_Sentence.of(d, span) for d in map(with_sentences, documents) for span in d.sentences]
+    read = [(sentence, features(sentence.words)) for sentence in sentences]
+    folder.mkdir(parents=True, exist_ok=True)
+    for type in types:
+        trainer = crfsuite.Trainer(algorithm="lbfgs", params=SETTINGS, verbose=False)
+        for sentence, rows in read:
+            trainer.append(rows, sentence.tags(type))
+        trainer.train(str(folder / _file(type)))
+        progress(f"{type}: a field over {len(read)} sentences is trained")
+    (folder / CARD).write_text(json.dumps({"types": list(types)}) + "\n", "utf-8")
+    return folder
+
+
+class CrfRecognizer:
+    """Tags the words of each sentence.
+
+    Args:
+        folder: that `train` filled.
+
+    Raises:
+        ModelError: if it is none.
+        MissingExtraError: if python-crfsuite is not installed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not (folder / CARD).is_file():
+            raise ModelError(f"{folder}: {CARD} is missing; is this the folder of a conditional random field?")
+        self._types = tuple(map(str, json.loads((folder / CARD).read_text("utf-8"))["types"]))
+        self._taggers = {type: _crfsuite().Tagger() for type in self._types}
+        for type, tagger in self._taggers.items():
+            tagger.open(str(folder / _file(type)))
+
+    @property
+    def types(self) -> tuple[str, ...] | None:
+        """The types that it was trained on."""
+        return self._types
+
+    def annotate(
+        self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
+    ) -> Iterator[Annotated]:
+        """See `biomark.recognizers.Recognizer`; a mention's score is the least probability of a tag of its words."""
+        wanted = types_wanted(types, self._types)
+        for document in documents:
+            clean = replace(document, entities=(), alternatives=(), relations=())
+            found = [
+                entity
+                for span in with_sentences(clean).sentences
+                for entity in self._mentions(_Sentence.of(clean, span), wanted)
+                if (entity.score or 0.0) >= (min_score or 0.0)
+            ]
+            found.sort(key=lambda e: (e.start, e.end, wanted.index(e.type)))
+            yield Annotated(replace(clean, entities=tuple(found)))
+
+    def _mentions(self, sentence: _Sentence, types: Sequence[str]) -> Iterator[Entity]:
+        if not sentence.words:
+            return
+        rows = features(sentence.words)
+        for type in types:
+            tagger = self._taggers[type]
+            tags = tagger.tag(rows)
+            sure = [tagger.marginal(tag, place) for place, tag in enumerate(tags)]
+            for first, last in _runs(tags):
+                span = Span(sentence.places[first].start, sentence.places[last - 1].end)
+                yield Entity((span,), type, score=min(1.0, *sure[first:last]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Sentence:
+    """Words with their places in the document, and the mentions of all types that lie inside."""
+
+    words: tuple[str, ...]
+    places: tuple[Span, ...]
+    entities: tuple[Entity, ...]
+
+    @classmethod
+    def of(cls, document: Document, span: Span) -> _Sentence:
+        """The sentence of a document at a place."""
+        found = list(_WORD.finditer(span.of(document.text)))
+        places = tuple(Span(*match.span()).shift(span.start) for match in found)
+        inside = tuple(entity for entity in document.entities if span.contains(entity.extent))
+        return cls(tuple(match[0] for match in found), places, inside)
+
+    def tags(self, type: str) -> list[str]:
+        """The BIO tags of a type; a word that is partly in a mention is in it."""
+        tags = [_OUTSIDE] * len(self.places)
+        for entity in flat(e for e in self.entities if e.type == type):
+            tag = _BEGIN
+            for number, place in enumerate(self.places):
+                if place.overlaps(entity.extent):
+                    tags[number], tag = tag, _INSIDE
+        return tags
+
+
+def features(words: Sequence[str]) -> list[list[str]]:
+    """What a field sees of each word of a sentence."""
+    own = [_own(word) for word in words]
+    rows = []
+    for place in range(len(words)):
+        row = ["bias"]
+        for step in range(-AROUND, AROUND + 1):
+            if 0 <= place + step < len(words):
+                kept = own[place + step] if abs(step) < AROUND else own[place + step][:2]
+                row += [f"{step}:{feature}" for feature in kept]
+            else:
+                row.append(f"{step}:edge")
+        for step in (-1, 0):
+            if 0 <= place + step < len(words) - 1:
+                row.append(f"{step}:pair={words[place + step].lower()}|{words[place + step + 1].lower()}")
+        rows.append(row)
+    return rows
+
+
+def _own(word: str) -> list[str]:
+    lower = word.lower()
+    found = [f"word={lower}", f"shape={_shape(word)}"]
+    found += [f"begins={lower[:size]}" for size in (2, 3, 4) if len(word) > size]
+    found += [f"ends={lower[-size:]}" for size in (2, 3, 4) if len(word) > size]
+    if word.isupper():
+        found.append(f"capitals={min(len(word), 6)}")
+    return found
+
+
+def _shape(word: str) -> str:
+    """`Aa` of a capitalised word, `A` of an abbreviation, `0` of a number; signs stand for themselves."""
+    kinds = ("0" if c.isdigit() else "A" if c.isupper() else "a" if c.isalpha() else c for c in word)
+    shape = ""
+    for kind in kinds:
+        if not shape.endswith(kind):
+            shape += kind
+    return shape[:8]
+
+
+def _runs(tags: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """First word and last word plus one of each mention; an I without its B begins one."""
+    start = None
+    for place, tag in enumerate([*tags, _OUTSIDE]):
+        if start is not None and tag != _INSIDE:
+            yield start, place
+            start = None
+        if start is None and tag != _OUTSIDE:
+            start = place
+
+
+def _file(type: str) -> str:
+    return f"{type}.crfsuite"
+
+
+def _crfsuite() -> Any:
+    try:
+        import pycrfsuite
+    except ImportError as error:
+        raise MissingExtraError("python-crfsuite", "bench") from error
+    return pycrfsuite

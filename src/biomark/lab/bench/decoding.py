@@ -1,0 +1,288 @@
+"""Mark decoding beside other ways to get the same answers from the same model."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import LogitsProcessor, LogitsProcessorList, PreTrainedModel
+
+from biomark import demonstrations, models
+from biomark.errors import UsageError
+from biomark.generative.decoding.engine import Decoder
+from biomark.generative.decoding.grammar import Grammar
+from biomark.generative.decoding.vocabulary import Vocabulary
+from biomark.generative.recognizer import Answering, FreeGeneration, GenerativeRecognizer, MarkDecoding, Window
+from biomark.generative.training.model import load_trained
+from biomark.lab.bench import Contestant, machine, measure
+from biomark.lab.bench.engine import GrammarProcessor, tokenizer_of
+from biomark.lab.bench.shapes import random_llama
+from biomark.recognizers import Annotated, Recognizer
+from biomark.shapes import MARK
+from biomark.spans import Document, Span
+from biomark.text.sentences import with_sentences
+
+LOOKUP = 10  # tokens that `generate` drafts with prompt lookup; the value in its documentation
+DISAGREE = 0.1  # share of mentions that the drafter of a scripted model misses
+
+Script = Mapping[str, tuple[int, ...]]
+"""The answer to each source, end token included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The model that is asked, and the drafter.
+
+    Attributes:
+        script: what a model that was never trained is made to say; empty for a trained one.
+    """
+
+    model: PreTrainedModel
+    vocabulary: Vocabulary
+    style: demonstrations.Style
+    full_prompts: bool
+    drafter: Recognizer
+    script: Script
+
+
+def decoding(
+    documents: Sequence[Document],
+    *,
+    model: str = "nano",
+    shape: str = "",
+    type: str = "disease",
+    batches: Sequence[int] = (1, 16),
+    limit: int = 0,
+    rounds: int = 1,
+) -> dict[str, object]:
+    """Sentences per second, and tokens computed per sentence, of ways to ask one model about one type.
+
+    (a) `generate`, greedy; (b) `generate` with prompt lookup (for batch size 1 alone, as transformers
+    has it); (c) `generate` under a general grammar engine; (d) draft and verify with the source as draft;
+    (e) the same with a drafter: the default model, whose time is counted.
+
+    With `shape`, a randomly initialised Llama of that shape is asked instead. It computes all that a trained
+    one would, and is made to say the gold answer, so that marks are as frequent as in the corpus; its
+    drafter agrees on nine mentions of ten, and takes no time.
+
+    Args:
+        documents: what to annotate, sentence by sentence; with `shape`, the gold mentions.
+        model: a generative model.
+        shape: one of `biomark.lab.bench.shapes.SHAPES`.
+        type: of the mentions.
+        batches: sentences asked at the same time.
+        limit: how many sentences; 0: all.
+        rounds: how often each runs; the best counts.
+    """
+    alone = _sentences(documents)[: limit or None]
+    subject = _scripted(shape, alone, type) if shape else _trained(model)
+    meter = Meter(subject.model)
+    results: dict[str, dict[str, dict[str, float]]] = {}
+    for batch in batches:
+        rows: dict[str, dict[str, float]] = {}
+        contestants = []
+        for name, (answering, drafter) in _ways(subject).items():
+            if batch > 1 and name.startswith("b "):
+                continue
+            recognizer = GenerativeRecognizer(
+                answering,
+                subject.vocabulary,
+                [type],
+                style=subject.style,
+                batch=batch,
+                drafter=drafter,
+            )
+            rows[name] = {}
+            contestants.append(_contestant(name, recognizer, alone, meter, rows[name]))
+        for name, seconds in measure(contestants, rounds).items():
+            rows[name] = {"sentences_per_second": round(len(alone) / seconds, 2), **rows[name]}
+        ours = rows[contestants[-1].name]["sentences_per_second"]
+        for row in rows.values():
+            row["e_is_faster"] = round(ours / row["sentences_per_second"], 2)
+        results[f"batch {batch}"] = rows
+    return {
+        "bench": "decoding",
+        "model": shape or model,
+        "parameters": sum(weight.numel() for weight in subject.model.parameters()),
+        "dtype": str(subject.model.dtype).removeprefix("torch."),
+        "device": torch.cuda.get_device_name() if subject.model.device.type == "cuda" else "cpu",
+        "sentences": len(alone),
+        "rounds": rounds,
+        **results,
+        **machine("torch", "transformers", "llguidance", "onnxruntime"),
+    }
+
+
+def _sentences(documents: Iterable[Document]) -> list[Document]:
+    """Every sentence as a document, with the mentions that lie in it."""
+    found = []
+    for document in map(with_sentences, documents):
+        for number, span in enumerate(document.sentences):
+            inside = tuple(e.shift(-span.start) for e in document.entities if span.contains(e.extent))
+            found.append(Document(f"{document.id} {number}", span.of(document.text), entities=inside))
+    return found
+
+
+def _trained(name: str) -> Subject:
+    model, vocabulary, recipe = load_trained(models.folder_of(name))
+    if recipe.shape != MARK.name:
+        raise UsageError(f"{name}: answers in the shape {recipe.shape}; what is measured here are ways to write marks")
+    full = recipe.prompt_attention == "full"
+    return Subject(model, vocabulary, recipe.style, full, models.load(models.DEFAULT), {})
+
+
+def _scripted(shape: str, documents: Sequence[Document], type: str) -> Subject:
+    asked = demonstrations.instruction(type)
+    model, vocabulary = random_llama(shape, [demonstrations.prompt(asked, document.text) for document in documents])
+    script = {}
+    for document in documents:
+        grammar = Grammar(document.text, vocabulary, whole_words=True)
+        gold = sorted({entity.extent for entity in document.entities if entity.type == type})
+        script[document.text] = tuple(grammar.draft(grammar.start, _apart(gold)))
+    return Subject(model, vocabulary, demonstrations.Style(), False, Forgetful(documents), script)
+
+
+def _apart(spans: Iterable[Span]) -> list[Span]:
+    found: list[Span] = []
+    for span in spans:
+        if not found or span.start >= found[-1].end:
+            found.append(span)
+    return found
+
+
+def _ways(subject: Subject) -> dict[str, tuple[Answering, Recognizer | None]]:
+    model, vocabulary = subject.model, subject.vocabulary
+    settings: dict[str, Any] = {"full_prompts": subject.full_prompts, "script": subject.script}
+    return {
+        "a generate": (Generation(model, vocabulary, **settings), None),
+        "b generate, prompt lookup": (Generation(model, vocabulary, lookup=LOOKUP, **settings), None),
+        "c generate, llguidance": (Generation(model, vocabulary, constrained=True, **settings), None),
+        "d marks": (MarkDecoding(ScriptedDecoder(model, vocabulary, **settings), vocabulary), None),
+        "e marks, drafter": (MarkDecoding(ScriptedDecoder(model, vocabulary, **settings), vocabulary), subject.drafter),
+    }
+
+
+class Forgetful:
+    """A drafter that knows the gold mentions but for a share of them."""
+
+    def __init__(self, documents: Sequence[Document]) -> None:
+        chance = random.Random(1)
+        self._known = {
+            document.id: tuple(e for e in document.entities if chance.random() >= DISAGREE) for document in documents
+        }
+
+    @property
+    def types(self) -> None:
+        """See `Recognizer`."""
+        return
+
+    def annotate(
+        self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
+    ) -> Iterator[Annotated]:
+        """See `Recognizer`."""
+        for document in documents:
+            yield Annotated(replace(document, entities=self._known[document.id]))
+
+
+class Generation(FreeGeneration):
+    """`generate`, as it is or under a grammar of llguidance, and made to keep to a script if there is one."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        vocabulary: Vocabulary,
+        *,
+        full_prompts: bool,
+        script: Script,
+        lookup: int = 0,
+        constrained: bool = False,
+    ) -> None:
+        super().__init__(model, vocabulary, full_prompts=full_prompts, lookup=lookup)
+        self._script = script
+        rows = len(model.get_output_embeddings().weight)  # type: ignore[no-untyped-call]
+        self._engine = tokenizer_of(vocabulary, rows) if constrained else None
+
+    def processors(self, windows: Sequence[Window], width: int) -> LogitsProcessorList:
+        """The grammar of each window, and its script."""
+        found = LogitsProcessorList()
+        if self._engine is not None:
+            sources = [window.text for window in windows]
+            found.append(GrammarProcessor(self._vocabulary, self._engine, sources, width))
+        if self._script:
+            found.append(ScriptProcessor([self._script[window.text] for window in windows], width))
+        return found
+
+
+class ScriptProcessor(LogitsProcessor):
+    """Lets nothing be said but the next token of each row's script."""
+
+    def __init__(self, answers: Sequence[tuple[int, ...]], width: int) -> None:
+        self._answers = answers
+        self._width = width
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """See `transformers.LogitsProcessor`."""
+        said = input_ids.shape[1] - self._width
+        forced = torch.full_like(scores, float("-inf"))
+        for row, answer in enumerate(self._answers):
+            forced[row, answer[min(said, len(answer) - 1)]] = 0
+        return forced
+
+
+class ScriptedDecoder(Decoder):
+    """Computes all that a decoder computes, and then says what is in the script, if there is one."""
+
+    def __init__(self, model: PreTrainedModel, vocabulary: Vocabulary, *, full_prompts: bool, script: Script) -> None:
+        super().__init__(model, vocabulary, full_prompts=full_prompts)
+        self._script = script
+
+    def _choose(self, asked: Sequence[Any]) -> Any:
+        choices = super()._choose(asked)
+        if self._script:
+            at = 0
+            for row, look in asked:
+                answer = self._script[row.question.grammar.source]
+                for n, ids in enumerate(look.allowed):
+                    if len(ids) > 1:
+                        place = len(row.tokens) + n
+                        wanted = answer[place] if place < len(answer) else ids[0]
+                        choices.tokens[at] = wanted if wanted in ids else ids[0]
+                        at += 1
+        return choices
+
+
+class Meter:
+    """Counts what a model computes: `passes`, and `tokens` of their inputs, padding included."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.counts: Counter[str] = Counter()
+        model.register_forward_pre_hook(self._count, with_kwargs=True)
+
+    def _count(self, model: nn.Module, args: tuple[object, ...], settings: dict[str, object]) -> None:
+        ids = settings.get("input_ids", args[0] if args else None)
+        self.counts += Counter(passes=1, tokens=ids.numel() if isinstance(ids, Tensor) else 0)
+
+
+def _contestant(
+    name: str, recognizer: GenerativeRecognizer, documents: Sequence[Document], meter: Meter, row: dict[str, float]
+) -> Contestant:
+    def run() -> None:
+        meter.counts.clear()
+        recognizer.answering.counts.clear()
+        for _ in recognizer.annotate(documents):
+            pass
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        own, answers = recognizer.answering.counts, len(documents)
+        row["passes"] = round(meter.counts["passes"] / answers, 2)
+        row["tokens"] = round(meter.counts["tokens"] / answers, 1)
+        row["least_tokens"] = round(own["least"] / answers, 1)
+        row["tokens_of_least"] = round(own["tokens"] / max(own["least"], 1), 2)
+        row["unfaithful"] = own["unfaithful"]
+
+    return Contestant(name, run)

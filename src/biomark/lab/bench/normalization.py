@@ -1,0 +1,209 @@
+"""Identifiers for the gold mentions of a corpus, beside what users would otherwise run.
+
+All contestants have the same names and give identifiers in the same namespaces: a plain look-up in lower case,
+rapidfuzz, and the nearest name by TF-IDF of character trigrams (scikit-learn; scispacy's candidate generator does
+the same, but makes no index on Python 3.11). They see a mention alone; ours sees its document.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from biomark.embedding.exported import Exported
+from biomark.entity_types import canonical as canonical_type
+from biomark.errors import MissingExtraError, UsageError
+from biomark.evaluation.identifiers import Ids, candidates, identifiers
+from biomark.formats import Reject
+from biomark.identifiers import namespace
+from biomark.knowledge.building import TermSource, build
+from biomark.knowledge.normalization import EMBEDDING, EMBEDDING_THRESHOLD, THRESHOLD, Normalizer
+from biomark.knowledge.store import Store
+from biomark.lab.bench import machine
+from biomark.lab.bench.knowledge import Terms, generate
+from biomark.spans import Document, Entity
+
+_BATCH = 256
+
+Names = dict[str, str]
+"""Lower-cased names → the identifier that is theirs most often."""
+Answer = Callable[[Sequence[str]], Sequence[str | None]]
+"""Different lower-cased mentions → an identifier for each, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A gold mention."""
+
+    text: str
+    type: str
+    gold: Ids
+
+
+def normalization(
+    documents: Sequence[Document],
+    sources: Sequence[TermSource],
+    *,
+    terms: int = 0,
+    rounds: int = 3,
+    others: Sequence[str] = ("lower case",),
+    encoder: Exported | None = None,
+    reject: Reject,
+) -> dict[str, object]:
+    """Accuracy on the gold mentions whose identifiers the store has, and mentions per second on one core.
+
+    The accuracy of ours is that of its first candidate, however unlikely; `answered` counts only what is likely
+    enough. Texts that are repeated are looked up once by every contestant.
+
+    Args:
+        documents: with mentions that have identifiers.
+        sources: what the store is built of.
+        terms: how many generated names the store has beside them.
+        rounds: how often ours runs, each time anew; the best counts.
+        others: those of `CONTESTANTS` that run beside ours.
+        encoder: gives the store vectors of its names, whose neighbours are the last step of ours.
+        reject: is told what of the sources cannot be used.
+
+    Raises:
+        UsageError: if there is no such contestant.
+        MissingExtraError: if a contestant is not installed.
+    """
+    if unknown := [name for name in others if name not in CONTESTANTS]:
+        raise UsageError(f"no contestant {', '.join(unknown)}; there are {', '.join(CONTESTANTS)}")
+    generated = [Terms(generate(terms, 0)[0])] if terms else []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "bench.store"
+        build([*sources, *generated], path, reject=reject, encoder=encoder)
+        begin = time.perf_counter()
+        with Store(path) as store:
+            Normalizer(store).candidates("fever", "disease")
+            opening = time.perf_counter() - begin
+            runs = [_run(store, documents) for _ in range(rounds)]
+            seconds, ours = min(runs, key=lambda run: run[0])
+            mentions = [mention for document in documents for mention in _mentions(document)]
+            held = [bool(m.gold) and all(store.has(identifier) for identifier in m.gold) for m in mentions]
+            pairs = [(m, e) for m, e, is_held in zip(mentions, ours, held, strict=True) if is_held]
+            rows: dict[str, object] = {
+                "biomark": _scores(pairs) | {"mentions_per_second": round(len(mentions) / seconds, 1)}
+            }
+            rows |= {name: _other(CONTESTANTS[name], store, mentions, held) for name in others}
+    return {
+        "bench": "normalization",
+        "mentions": len(mentions),
+        "with_identifiers": sum(bool(mention.gold) for mention in mentions),
+        "held": len(pairs),
+        "generated_terms": terms,
+        "opening_seconds": round(opening, 3),
+        "contestants": rows,
+        **machine("rapidfuzz", "scikit-learn"),
+    }
+
+
+def _run(store: Store, documents: Sequence[Document]) -> tuple[float, list[Entity]]:
+    begin = time.perf_counter()
+    normalizer = Normalizer(store, namespaces=store.namespaces, threshold=0)
+    found = [entity for document in documents for entity in normalizer.normalize(document).entities]
+    return time.perf_counter() - begin, found
+
+
+def _mentions(document: Document) -> Iterable[Mention]:
+    for entity in document.entities:
+        type = canonical_type(entity.type)
+        yield Mention(entity.mention(document.text), type, identifiers(replace(entity, type=type)))
+
+
+def _scores(pairs: Sequence[tuple[Mention, Entity]]) -> dict[str, object]:
+    """Accuracy of our answers, and the share that was answered, for each type."""
+    found: dict[str, object] = {}
+    for type in sorted({mention.type for mention, _ in pairs}):
+        mine = [(m, replace(e, type=type)) for m, e in pairs if m.type == type]
+        first = [m.gold == identifiers(e) for m, e in mine]
+        sure = [_is_sure(e) for _, e in mine]
+        five = [right or m.gold in candidates(e) for right, (m, e) in zip(first, mine, strict=True)]
+        found[type] = {
+            "mentions": len(mine),
+            "accuracy_at_1": round(sum(first) / len(mine), 4),
+            "accuracy_at_5": round(sum(five) / len(mine), 4),
+            "answered": round(sum(sure) / len(mine), 4),
+            "right": round(sum(a and b for a, b in zip(first, sure, strict=True)) / len(mine), 4),
+        }
+    return found
+
+
+def _is_sure(entity: Entity) -> bool:
+    """Whether an answer is likely enough to be given."""
+    least = EMBEDDING_THRESHOLD if entity.infons.get("normalized") == EMBEDDING else THRESHOLD
+    return float(entity.infons.get("identifier_score", 0)) >= least
+
+
+def _other(make: Callable[[Names], Answer], store: Store, mentions: Sequence[Mention], held: Sequence[bool]) -> object:
+    """The scores of another contestant; the time for making its index is not counted."""
+    found: dict[str, object] = {}
+    seconds = 0.0
+    for type in sorted({mention.type for mention in mentions}):
+        answer = make(_names(store, type))
+        texts = list(dict.fromkeys(mention.text.lower() for mention in mentions if mention.type == type))
+        begin = time.perf_counter()
+        answers = dict(zip(texts, answer(texts), strict=True))
+        seconds += time.perf_counter() - begin
+        mine = [m for m, is_held in zip(mentions, held, strict=True) if is_held and m.type == type]
+        right = sum(m.gold == {answers[m.text.lower()]} for m in mine)
+        found[type] = {"mentions": len(mine), "accuracy_at_1": round(right / len(mine), 4) if mine else 0.0}
+    return found | {"mentions_per_second": round(len(mentions) / seconds, 1)}
+
+
+def _names(store: Store, type: str) -> Names:
+    wanted = store.namespaces.get(type, ())
+    counts: dict[str, Counter[str]] = {}
+    for term in store.all_terms(type):
+        own = term.concept.identifier
+        known = (own,) if not wanted or namespace(own) in wanted else store.linked(own)
+        for identifier in known:
+            if not wanted or namespace(identifier) in wanted:
+                counts.setdefault(term.text.lower(), Counter())[identifier] += term.count
+    return {text: found.most_common(1)[0][0] for text, found in counts.items()}
+
+
+def _lower_case(names: Names) -> Answer:
+    return lambda texts: [names.get(text) for text in texts]
+
+
+def _rapidfuzz(names: Names) -> Answer:
+    try:
+        from rapidfuzz import fuzz, process
+    except ImportError as error:
+        raise MissingExtraError("rapidfuzz", "bench") from error
+    known = list(names)
+    return lambda texts: [names[process.extractOne(text, known, scorer=fuzz.ratio)[0]] for text in texts]
+
+
+def _tfidf(names: Names) -> Answer:
+    try:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+    except ImportError as error:
+        raise MissingExtraError("scikit-learn", "bench") from error
+    known = list(names)
+    vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 3))
+    vectors = vectorizer.fit_transform(known).T.tocsr()
+
+    def answer(texts: Sequence[str]) -> Sequence[str | None]:
+        found: list[str | None] = []
+        for start in range(0, len(texts), _BATCH):
+            alike = vectorizer.transform(texts[start : start + _BATCH]) @ vectors
+            found += [names[known[place]] for place in np.asarray(alike.argmax(axis=1)).ravel().tolist()]
+        return found
+
+    return answer
+
+
+CONTESTANTS: dict[str, Callable[[Names], Answer]] = {
+    "lower case": _lower_case,
+    "rapidfuzz": _rapidfuzz,
+    "tf-idf": _tfidf,
+}

@@ -1,0 +1,91 @@
+"""Learns the weights of normalisation: `python -m biomark.lab.bench.reranker -o src/biomark/knowledge/reranker.json`.
+
+The training splits are parted into folds; a store is built of the ontologies and all folds but one, and the
+mentions of that one which no sure step answers are the examples.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from biomark import corpora, formats
+from biomark.identifiers import COMPOSITE, canonical
+from biomark.knowledge.building import build
+from biomark.knowledge.normalization import FUZZY, Normalizer
+from biomark.knowledge.reranking import Example, learn
+from biomark.knowledge.sources import open_source
+from biomark.knowledge.store import Store
+from biomark.spans import Document, Rejected
+
+CORPORA = ("ncbi_disease:train", "bc5cdr:train")
+FOLDS = 4
+
+_Mention = tuple[str, frozenset[str]]
+
+
+def learn_from(splits: Sequence[str], ontologies: Sequence[str], folds: int = FOLDS) -> dict[str, float]:
+    """The weights that the splits of annotated corpora teach, by feature.
+
+    Args:
+        splits: annotated corpora with identifiers, as `biomark.corpora.read_corpus` takes them.
+        ontologies: sources of terms, for all stores.
+        folds: how many parts.
+    """
+    found: list[tuple[_Mention, Example]] = []
+    documents = [list(corpora.read_corpus(split, reject=_pass_over)) for split in splits]
+    with tempfile.TemporaryDirectory() as folder:
+        for fold in range(folds):
+            store = Path(folder) / f"{fold}.db"
+            files = [Path(folder) / f"{fold}-{number}.jsonl" for number in range(len(splits))]
+            for file, all_of_it in zip(files, documents, strict=True):
+                formats.write((d for place, d in enumerate(all_of_it) if place % folds != fold), file, "jsonl")
+            sources = [open_source(name) for name in (*ontologies, *map(str, files))]
+            build(sources, store, reject=_pass_over)
+            with Store(store) as terms:
+                held_out = (d for all_of_it in documents for d in all_of_it[fold::folds])
+                found += examples(Normalizer(terms), held_out)
+    counts = Counter(mention for mention, _ in found)
+    # A mention that stands there a hundred times is no hundred examples
+    return learn([replace(e, weight=1 / math.sqrt(counts[mention])) for mention, e in found]).as_json()
+
+
+def examples(normalizer: Normalizer, documents: Iterable[Document]) -> Iterator[tuple[_Mention, Example]]:
+    """The mentions that are left to the step `fuzzy`."""
+    for document in documents:
+        for entity, text, type, context in normalizer.contexts(document):
+            if context is None or not entity.ids:
+                continue
+            answers = normalizer.candidates(text, type, context)
+            if answers and answers[-1].step != FUZZY:
+                continue
+            identifiers, features = normalizer.compared(text, type, context)
+            gold = frozenset(canonical(id, type) for id in entity.ids)
+            right = next((row for row, id in enumerate(identifiers) if {*id.split(COMPOSITE)} == gold), None)
+            if identifiers:
+                yield (text, gold), Example(features, right)
+
+
+def _pass_over(rejected: Rejected) -> None:
+    """What cannot be read teaches nothing; `biomark knowledge build` tells it."""
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("ontologies", nargs="*", help="sources of terms that all stores have")
+    parser.add_argument("-c", "--corpus", action="append", help=f"repeatable; else {' and '.join(CORPORA)}")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the file to write")
+    asked = parser.parse_args()
+    weights = learn_from(asked.corpus or CORPORA, asked.ontologies)
+    asked.output.write_text(json.dumps(weights, indent=2) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

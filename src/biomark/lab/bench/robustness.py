@@ -1,0 +1,198 @@
+"""Strict F1 on a corpus as it is and in other writing, and on clinical notes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from biomark import corpora, evaluation
+from biomark.entity_types import with_canonical_types
+from biomark.errors import UsageError
+from biomark.formats import Reject, raise_rejected
+from biomark.lab.bench import crf, machine, spacy_ner
+from biomark.recognizers import Recognizer
+from biomark.spans import Document, Entity
+from biomark.text.perturbation import PERTURBATIONS
+
+AS_IT_IS, NOTES = "as it is", "notes"
+BASELINES = ("crf", "spacy")
+"""What can be trained to compare with: a conditional random field, and spaCy's default NER."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """How a recognizer does on a text in one writing.
+
+    Attributes:
+        precision: strict, over all types that are scored.
+        recall: the same.
+        f1: the same.
+        changed: how many gold mentions this writing changes.
+        found: the share of these that is found, with the right type and spans; 0 if there are none.
+        found_before: the share of these that is found in the text as it is.
+    """
+
+    precision: float
+    recall: float
+    f1: float
+    changed: int = 0
+    found: float = 0.0
+    found_before: float = 0.0
+
+
+Rows = Mapping[str, Mapping[str, Row]]
+"""By recognizer and writing."""
+
+
+def robustness(
+    documents: Sequence[Document],
+    types: Sequence[str],
+    recognizers: Mapping[str, Recognizer],
+    *,
+    notes: Sequence[Document] = (),
+    seed: int = 0,
+    reject: Reject = raise_rejected,
+    progress: Callable[[str], None] = lambda message: None,
+) -> Rows:
+    """Strict F1 of recognizers on documents in each writing of `biomark.text.perturbation`, and on notes.
+
+    Each is scored for those types alone that it knows.
+
+    Args:
+        documents: with gold mentions, each with an id of its own.
+        types: that they annotate.
+        recognizers: by name.
+        notes: other documents with gold mentions, of all types that occur in them; read as they are.
+        seed: of what is random in the writings, together with a document's id.
+        reject: is called with what a recognizer cannot use.
+        progress: is called with a line for each recognizer and writing.
+
+    Raises:
+        UsageError: if there is no document, or a recognizer knows none of the types.
+    """
+    if not documents:
+        raise UsageError("there is no document to annotate; name a file or split that has some")
+    gold, others = list(map(with_canonical_types, documents)), list(map(with_canonical_types, notes))
+    in_notes = tuple(dict.fromkeys(entity.type for document in others for entity in document.entities))
+    texts = {AS_IT_IS: gold, **writings(gold, seed), **({NOTES: others} if others else {})}
+    rows: dict[str, dict[str, Row]] = {}
+    for name, recognizer in recognizers.items():
+        before: _Answers | None = None
+        rows[name] = {}
+        for writing, changed in texts.items():
+            known = _known(name, recognizer, in_notes if writing == NOTES else types)
+            answers = _Answers(changed, recognizer, known, reject)
+            row = answers.row(None if writing == NOTES else before)
+            before = before or answers
+            rows[name][writing] = row
+            progress(f"{name}, {writing}: F1 {row.f1:.3f}")
+    return rows
+
+
+def facts(rows: Rows, documents: Sequence[Document], types: Sequence[str], *, seed: int) -> dict[str, object]:
+    """What was measured on what, as JSON can hold it; under `strict` the fields of `Row` by recognizer and writing."""
+    gold = [entity for document in map(with_canonical_types, documents) for entity in document.entities]
+    return {
+        "bench": "robustness",
+        "documents": len(documents),
+        "mentions": sum(entity.type in types for entity in gold),
+        "types": list(types),
+        "seed": seed,
+        "strict": {name: {writing: asdict(row) for writing, row in its.items()} for name, its in rows.items()},
+        **machine("onnxruntime"),
+    }
+
+
+def writings(documents: Sequence[Document], seed: int = 0) -> dict[str, list[Document]]:
+    """Documents in each writing, by its name, the same for the same seed."""
+    return {
+        name: [change(document, random.Random(f"{seed} {name} {document.id}")) for document in documents]
+        for name, change in PERTURBATIONS.items()
+    }
+
+
+def baselines(
+    names: Sequence[str],
+    train: Sequence[str],
+    types: Sequence[str],
+    folder: Path,
+    *,
+    reject: Reject,
+    progress: Callable[[str], None] = lambda message: None,
+) -> dict[str, Recognizer]:
+    """Baselines by name, each trained in a folder of its own if it is not there yet.
+
+    Args:
+        names: some of `BASELINES`.
+        train: files or splits that annotate all of the types.
+        types: to learn.
+        folder: where the folders are.
+        reject: is called with what cannot be read in the corpora.
+        progress: is called with lines about the training.
+
+    Raises:
+        UsageError: if a name is unknown.
+        MissingExtraError: if a library is not installed.
+    """
+    found: dict[str, Recognizer] = {}
+    for name in names:
+        place = folder / name
+        if name == "crf":
+            if not (place / crf.CARD).is_file():
+                documents = (d for corpus in train for d in corpora.read_corpus(corpus, reject=reject))
+                crf.train(map(with_canonical_types, documents), types, place, progress=progress)
+            found[name] = crf.CrfRecognizer(place)
+        elif name == "spacy":
+            if not place.is_dir():
+                spacy_ner.train(train, types, place, reject=reject, progress=progress)
+            found[name] = spacy_ner.SpacyRecognizer(place)
+        else:
+            raise UsageError(f"no baseline {name!r}; there are {', '.join(BASELINES)}")
+    return found
+
+
+class _Answers:
+    """What a recognizer finds in documents, beside what there is."""
+
+    def __init__(self, gold: Sequence[Document], recognizer: Recognizer, types: Sequence[str], reject: Reject) -> None:
+        self._gold, self._types = gold, types
+        self._predicted: list[Document] = []
+        for annotated in recognizer.annotate(gold, types):
+            for rejected in annotated.rejected:
+                reject(rejected)
+            self._predicted.append(annotated.document)
+        self._found = [{(e.type, e.spans) for e in document.entities} for document in self._predicted]
+
+    def row(self, before: _Answers | None = None) -> Row:
+        """The scores; `before` are the answers to the same documents as they were."""
+        strict = evaluation.evaluate(self._gold, self._predicted, types=self._types).overall.strict
+        pairs = list(self._changed(before)) if before else []
+        found = sum(self._has(n, new) for n, _, new in pairs)
+        found_before = sum(before._has(n, old) for n, old, _ in pairs) if before else 0
+        return Row(
+            precision=round(strict.precision, 4),
+            recall=round(strict.recall, 4),
+            f1=round(strict.f1, 4),
+            changed=len(pairs),
+            found=round(found / max(1, len(pairs)), 4),
+            found_before=round(found_before / max(1, len(pairs)), 4),
+        )
+
+    def _has(self, document: int, entity: Entity) -> bool:
+        return (entity.type, entity.spans) in self._found[document]
+
+    def _changed(self, before: _Answers) -> Iterator[tuple[int, Entity, Entity]]:
+        """Gold mentions that are written otherwise now, old and new, with the place of their document."""
+        for n, (was, now) in enumerate(zip(before._gold, self._gold, strict=True)):
+            for old, new in zip(was.entities, now.entities, strict=True):
+                if old.type in self._types and old.mention(was.text) != new.mention(now.text):
+                    yield n, old, new
+
+
+def _known(name: str, recognizer: Recognizer, types: Sequence[str]) -> tuple[str, ...]:
+    known = tuple(type for type in types if recognizer.types is None or type in recognizer.types)
+    if not known:
+        raise UsageError(f"{name} knows none of {', '.join(types) or 'no types'}; it knows {recognizer.types}")
+    return known

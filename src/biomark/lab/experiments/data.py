@@ -1,0 +1,240 @@
+"""What experiments read: sentences drawn from splits, and checksums of it all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+from biomark import corpora
+from biomark.errors import CorpusError, UsageError
+from biomark.knowledge.building import build as build_store
+from biomark.knowledge.sources import open_source
+from biomark.recognizers import Annotated, Recognizer
+from biomark.runtime import files
+from biomark.spans import Document, Rejected, Span
+from biomark.text.sentences import with_sentences
+
+DRAW = 0  # the seed of what is drawn of development and test splits, the same for all cells
+
+
+class BySentence:
+    """Gives another recognizer single sentences, and puts together what it finds.
+
+    Args:
+        inner: the other one.
+    """
+
+    def __init__(self, inner: Recognizer) -> None:
+        self._inner = inner
+
+    @property
+    def types(self) -> tuple[str, ...] | None:
+        """Those of the other one."""
+        return self._inner.types
+
+    def annotate(
+        self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
+    ) -> Iterator[Annotated]:
+        """See `biomark.recognizers.Recognizer`; a mention lies within a sentence."""
+        waiting: deque[Document] = deque()
+
+        def parts() -> Iterator[Document]:
+            for document in map(with_sentences, documents):
+                waiting.append(document)
+                for number, span in enumerate(document.sentences):
+                    yield Document(f"{document.id}:{number}", span.of(document.text))
+
+        def finished(pieces: list[Annotated]) -> Iterator[Annotated]:
+            """Documents whose sentences are all there; some have none."""
+            while waiting and len(pieces) == len(waiting[0].sentences):
+                yield _joined(waiting.popleft(), pieces)
+                pieces.clear()
+
+        pieces: list[Annotated] = []
+        for piece in self._inner.annotate(parts(), types, min_score=min_score):
+            yield from finished(pieces)
+            pieces.append(piece)
+            yield from finished(pieces)
+        yield from finished(pieces)
+
+
+def _joined(document: Document, pieces: Sequence[Annotated]) -> Annotated:
+    """A document with what was found in its sentences."""
+    places = list(zip(document.sentences, pieces, strict=True))
+    entities = tuple(entity.shift(span.start) for span, piece in places for entity in piece.document.entities)
+    rejected = tuple(
+        replace(one, document_id=document.id, window=span) for span, piece in places for one in piece.rejected
+    )
+    return Annotated(replace(document, entities=entities, alternatives=(), relations=()), rejected)
+
+
+def sentence_documents(documents: Sequence[Document]) -> Iterator[Document]:
+    """Each sentence as a document; mentions that cross the end of one are left out."""
+    for document in map(with_sentences, documents):
+        for number, span in enumerate(document.sentences):
+            part = document.slice(span)
+            whole = (Span(0, len(part.text)),)
+            yield Document(f"{document.id}:{number}", part.text, sentences=whole, entities=part.entities)
+
+
+def read_documents(name: str) -> tuple[Document, ...]:
+    """The documents of a split, with sentences; what cannot be read is kept for `rejects`."""
+    return _read(name)[0]
+
+
+def rejects(name: str) -> tuple[str, ...]:
+    """What of a split could not be read, and why, without its text."""
+    return _read(name)[1]
+
+
+@lru_cache(maxsize=8)
+def _read(name: str) -> tuple[tuple[Document, ...], tuple[str, ...]]:
+    rejected: list[Rejected] = []
+    documents = tuple(with_sentences(document) for document in corpora.read_split(name, reject=rejected.append))
+    return documents, tuple(str(replace(one, raw="", source=name)) for one in rejected)
+
+
+@lru_cache(maxsize=64)
+def count_sentences(name: str) -> int:
+    """How many sentences a split has."""
+    return sum(len(document.sentences) for document in read_documents(name))
+
+
+def draw(name: str, sentences: int, fraction: float, seed: int) -> list[Document]:
+    """Sentences of a split, each a document, in their order; see `biomark.lab.experiments.workspace.Place.drawn`."""
+    every = list(sentence_documents(read_documents(name)))
+    places = list(range(len(every)))
+    random.Random(f"{seed} {name}").shuffle(places)
+    wanted = min(sentences or len(every), len(every))
+    return [every[place] for place in sorted(places[: max(1, round(wanted * fraction))])]
+
+
+def draw_facts(sentences: int, fraction: float, seed: int, repeats: int) -> list[float]:
+    """All that decides a draw, for checksums; nothing where all of a split is taken as it is."""
+    if not sentences and fraction == 1 and repeats == 1:
+        return []
+    return [sentences, fraction, seed, *([repeats] if repeats > 1 else [])]
+
+
+def splits_of_types(names: Sequence[str], types: Sequence[str]) -> list[str]:
+    """Those splits that annotate one of the types; no types: all."""
+    found = [name for name in names if not types or set(types).intersection(corpora.parse_split(name)[0].types)]
+    if names and not found:
+        raise UsageError(f"none of {', '.join(names)} annotates {', '.join(types)}")
+    return found
+
+
+def types_of(names: Sequence[str]) -> tuple[str, ...]:
+    """The types that some splits annotate, each once."""
+    return tuple(dict.fromkeys(type for name in names for type in corpora.corpus_types(name)))
+
+
+def test_documents(name: str, sentences: int) -> tuple[Document, ...]:
+    """Whole documents drawn from a split until they have so many sentences; 0: all of them."""
+    documents = read_documents(name)
+    if not sentences:
+        return documents
+    order = list(range(len(documents)))
+    random.Random(f"{DRAW} {name}").shuffle(order)
+    chosen: list[int] = []
+    count = 0
+    for place in order:
+        if count >= sentences:
+            break
+        chosen.append(place)
+        count += len(documents[place].sentences)
+    return tuple(documents[place] for place in sorted(chosen))
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a file of JSON; it is there as a whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    part.replace(path)
+
+
+@lru_cache(maxsize=256)
+def data_sum(split: str) -> str:
+    """The checksum of a split's files."""
+    return checksum([[name, file_sum(path)] for name, path in data_files(split)])
+
+
+def data_files(split: str) -> list[tuple[str, Path]]:
+    """The files of one split or several (`bc2gm:train+devel`), by their names in the catalogue.
+
+    Raises:
+        CorpusError: if one is not there.
+    """
+    corpus, splits = corpora.parse_split(split)
+    return [(name, corpora.locate(corpus, one) / name) for one in splits for name in corpus.splits[one].files]
+
+
+file_sum = lru_cache(maxsize=256)(files.file_sum)
+"""The SHA-256 of a file that stays as it is while experiments run."""
+
+
+def source_path(name: str) -> str:
+    """A source of knowledge: a split, or a file in the first corpora folder that has it."""
+    if ":" in name:
+        return name
+    if path := _held(name):
+        return str(path)
+    raise CorpusError(f"{name} is in none of {', '.join(map(str, corpora.corpus_folders()))}; put it into one of them")
+
+
+def sums_of(sources: Sequence[str]) -> list[object]:
+    """Each source of knowledge with its checksum."""
+    return [[source, source_sum(source)] for source in sources]
+
+
+def knowledge_store(path: Path, sources: Sequence[str], own: Sequence[str], say: Callable[[str], None]) -> Path:
+    """A knowledge store of some sources, built if it is not there.
+
+    Args:
+        path: of the store.
+        sources: see `source_path`.
+        own: files or splits of annotated sentences, whose mentions are in it, too.
+        say: is called with a line about what is done.
+    """
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        say(f"a knowledge store of {', '.join((*sources, *(['the sentences to learn from'] if own else [])))}")
+        files = [*map(source_path, sources), *own]
+        build_store([open_source(file) for file in files], path, reject=lambda rejected: None)
+    return path
+
+
+def missing_sources(names: Iterable[str]) -> tuple[str, ...]:
+    """The files among some sources of knowledge that no corpora folder has."""
+    return tuple(name for name in dict.fromkeys(names) if ":" not in name and _held(name) is None)
+
+
+def source_sum(name: str) -> str:
+    """The checksum of a source of knowledge; "" of a file that is not there."""
+    if ":" in name:
+        return data_sum(name)
+    path = _held(name)
+    return file_sum(path) if path else ""
+
+
+def recipe_folder() -> Path:
+    """The folder with recipes: that of the checkout that biomark is installed from, else of the working folder."""
+    beside = Path(corpora.__file__).resolve().parent.parent.parent / "recipes"
+    return beside if beside.is_dir() else Path("recipes")
+
+
+def _held(name: str) -> Path | None:
+    return next((folder / name for folder in corpora.corpus_folders() if (folder / name).is_file()), None)
+
+
+def checksum(value: object) -> str:
+    """A checksum that names what decides something."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,210 @@
+"""What comes of an experiment's cells: all that its page shows, as its JSON file holds it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+from biomark import evaluation
+from biomark.evaluation import Mistake
+from biomark.evaluation.counts import SCHEMES
+from biomark.evaluation.mistakes import sentence_of
+from biomark.lab.experiments.data import test_documents
+from biomark.lab.experiments.findings import Figures, difference, f1_of, p_values
+from biomark.lab.experiments.runner import Job
+from biomark.lab.experiments.sheet import Sheet
+from biomark.lab.experiments.specs import TRAINED, Model
+from biomark.lab.experiments.verdicts import judge
+from biomark.lab.experiments.workspace import Result
+from biomark.spans import Entity
+from biomark.text.sentences import with_sentences
+
+SAMPLE = 100  # errors of each model on each test set that are listed
+_PAIRED = ("helps", "does not help", "matches")  # claims that compare two models
+
+
+def gather(job: Job, results: Sequence[Result], seconds: float) -> dict[str, Any]:
+    """All figures of an experiment.
+
+    Args:
+        job: the experiment.
+        results: of its test cells, as far as they are there.
+        seconds: that this run took.
+    """
+    data: dict[str, Any] = {
+        **job.facts(),
+        "seconds": {**job.seconds(), "this run": round(seconds, 1)},
+        # Reasons may quote the texts of corpora, which are not to be published with the page.
+        "cells": [{k: v for k, v in result.facts.items() if k != "reasons"} for result in results],
+        **_LAYOUTS[job.experiment.layout](job, Figures(results)),
+    }
+    for model in job.models:
+        data["models"][model.name] |= _made(model, job)
+    sheet = Sheet(job.experiment, data)
+    findings = [finding for claim in job.experiment.claims if (finding := judge(claim, sheet))]
+    return {**data, "findings": [finding.as_json() for finding in findings]}
+
+
+def _made(model: Model, job: Job) -> dict[str, object]:
+    """What a model was made of, and how long that took."""
+    readings = [reading for reading in job.readings if reading.build.model.name == model.name]
+    builds = list(dict.fromkeys(reading.build for reading in readings))
+    trained = model.method in TRAINED
+    most = max(builds, key=lambda build: build.fraction, default=None)
+    minutes = sum(job.place.build_facts(build).get("seconds", 0.0) for build in builds) / 60
+    names = dict.fromkeys(name for build in builds for name in job.place.train_names(build)) if trained else ()
+    made = {"passes": job.place.passes(most) if most else 0, "train": list(names)}
+    return {
+        "tests": list(dict.fromkeys(reading.test for reading in readings)),
+        **made,
+        **({"trained": len(builds), "minutes": round(minutes)} if trained else {}),
+    }
+
+
+# Differences between models
+
+
+def _scores(job: Job, found: Figures) -> dict[str, object]:
+    return {"contrasts": [_contrast(found, a, b, test) for a, b in _pairs_of(job) for test in found.tests((a, b))]}
+
+
+def _pairs_of(job: Job) -> dict[tuple[str, str], None]:
+    """The pairs of models that are compared: those that the experiment lists, and those that claims are about."""
+    listed = dict.fromkeys(job.experiment.contrasts)
+    for claim in job.experiment.claims:
+        if claim.kind in _PAIRED:
+            better, than = claim.models
+            if (better, than) not in listed:
+                listed[than, better] = None
+    return listed
+
+
+def _contrast(found: Figures, a: str, b: str, test: str) -> dict[str, object]:
+    one, other = found.of(a, test), found.of(b, test)
+    p = p_values(one[0], other[0])
+    each: dict[str, object] = {s: {**difference(one, other, s).as_json(), "p": round(p[s], 6)} for s in SCHEMES}
+    return {"a": a, "b": b, "test": test, **each}
+
+
+def _pairs(job: Job, found: Figures) -> dict[str, object]:
+    rows: list[dict[str, Any]] = []
+    for test in job.setting.tests:
+        names = [model.name for model in job.models if found.of(model.name, test)]
+        tested: list[dict[str, Any]] = [_contrast(found, a, b, test) for a, b in combinations(names, 2)]
+        for scheme in SCHEMES:
+            for row, adjusted in zip(tested, holm([row[scheme]["p"] for row in tested]), strict=True):
+                row[scheme]["adjusted"] = round(adjusted, 6)
+        rows += tested
+    return {"pairs": rows}
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down adjustment of p-values that belong together."""
+    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
+    adjusted, least = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(order):
+        least = max(least, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = least
+    return adjusted
+
+
+def _scores_and_pairs(job: Job, found: Figures) -> dict[str, object]:
+    return {**_scores(job, found), **_pairs(job, found)}
+
+
+# The curve of data
+
+
+def _curve(job: Job, found: Figures) -> dict[str, object]:
+    fractions, curve = job.setting.fractions, []
+    for scheme in SCHEMES:
+        for model in job.models:
+            for test in job.setting.tests:
+                points = {f: f1_of(results, scheme) for f in fractions if (results := found.of(model.name, test, f))}
+                each = {
+                    f"{f:g}": {"f1": round(one.value, 6), "low": round(one.low, 6), "high": round(one.high, 6)}
+                    for f, one in points.items()
+                }
+                if each:
+                    curve.append({"model": model.name, "test": test, "scheme": scheme, "fractions": each})
+    return {"curve": curve, "contrasts": list(_shares(job, found))}
+
+
+def _shares(job: Job, found: Figures) -> Iterator[dict[str, object]]:
+    """What a share of the data costs each model, and how models differ with the same share."""
+    names = [model.name for model in job.models]
+    fractions = job.setting.fractions
+    costs = [(name, name, (fraction, fractions[-1])) for name in names for fraction in fractions[:-1]]
+    between = [(a, b, (fraction, fraction)) for a, b in _pairs_of(job) for fraction in fractions]
+    for a, b, shares in costs + between:
+        for test in job.setting.tests:
+            one, other = found.of(a, test, shares[0]), found.of(b, test, shares[1])
+            if one and other:
+                each: dict[str, object] = {s: difference(one, other, s).as_json() for s in SCHEMES}
+                yield {"a": a, "b": b, "test": test, "a_fraction": shares[0], "b_fraction": shares[1], **each}
+
+
+# Errors
+
+
+def _errors(job: Job, found: Figures) -> dict[str, object]:
+    listed = [
+        {"model": model.name, **_listed(test, mistake)}
+        for model in job.models
+        for test in job.setting.tests
+        for result in found.of(model.name, test)[:1]
+        for mistake in sample_of(mistakes_of(result))
+    ]
+    return {"sample": listed}
+
+
+def mistakes_of(result: Result) -> tuple[Mistake, ...]:
+    """All errors of a model on a test set, in the order of the documents."""
+    gold = test_documents(result.reading.test, result.reading.sentences)
+    return evaluation.evaluate(gold, result.predictions(), types=tuple(result.facts["types"])).mistakes
+
+
+def sample_of(mistakes: Sequence[Mistake]) -> list[Mistake]:
+    """Errors drawn with a fixed seed, in their order."""
+    places = random.Random(0).sample(range(len(mistakes)), min(SAMPLE, len(mistakes)))
+    return [mistakes[place] for place in sorted(places)]
+
+
+def sampled_errors(results: Iterable[Result]) -> Iterator[dict[str, object]]:
+    """The samples of errors with their sentences, for a folder of the user's: the text is the corpora's."""
+    for result in results:
+        for mistake in sample_of(mistakes_of(result)):
+            text = mistake.document.text
+            mentions = {
+                side: mention.mention(text) if mention else None
+                for side, mention in (("gold_text", mistake.gold), ("predicted_text", mistake.predicted))
+            }
+            sentence = sentence_of(mistake, with_sentences(mistake.document)).of(text)
+            model, test = result.reading.build.model.name, result.reading.test
+            yield {"model": model, **_listed(test, mistake), **mentions, "sentence": sentence}
+
+
+def _listed(test: str, mistake: Mistake) -> dict[str, object]:
+    return {
+        "test": test,
+        "document": mistake.document.id,
+        "kind": str(mistake.kind),
+        "gold": _offsets(mistake.gold),
+        "predicted": _offsets(mistake.predicted),
+    }
+
+
+def _offsets(entity: Entity | None) -> str:
+    return ", ".join(f"{span.start}–{span.end}" for span in entity.spans) if entity else ""
+
+
+_LAYOUTS: Mapping[str, Callable[[Job, Figures], dict[str, object]]] = {
+    "scores": _scores,
+    "errors": _errors,
+    "curve": _curve,
+    "pairs": _pairs,
+    "scores and pairs": _scores_and_pairs,
+}
+"""What each layout of `experiments.toml` shows beside scores."""

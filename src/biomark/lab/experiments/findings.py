@@ -1,0 +1,125 @@
+"""Figures of results and their differences, with 95 % intervals by bootstrap over documents, and seeds if several.
+
+Differences are paired: the documents that are drawn are the same for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biomark import evaluation, formats
+from biomark.evaluation.counts import SCHEMES
+from biomark.evaluation.significance import LEVEL, RESAMPLES, SEED, permutation_p_values, precision_recall_f1
+from biomark.lab.experiments.data import test_documents
+from biomark.lab.experiments.workspace import PREDICTED, Result
+
+Counted = NDArray[np.int64]  # (documents, schemes, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure, or a difference of two, with the ends of its interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 where the interval lies above or below 0, else 0."""
+        return int(self.low > 0) - int(self.high < 0)
+
+    def points(self) -> str:
+        """For people, in points."""
+        return f"{100 * self.value:+.1f} points [{100 * self.low:+.1f}, {100 * self.high:+.1f}]"
+
+    def as_json(self) -> dict[str, float]:
+        """Rounded."""
+        return {"value": round(self.value, 6), "low": round(self.low, 6), "high": round(self.high, 6)}
+
+
+@lru_cache(maxsize=256)
+def _counts(folder: Path, test: str, sentences: int, types: tuple[str, ...]) -> Counted:
+    gold = evaluation.Gold(test_documents(test, sentences), types=types)
+    tally = evaluation.gather(gold.pair(formats.read(folder / PREDICTED)), types)
+    return tally.table()[:, 0]
+
+
+def counts(result: Result) -> Counted:
+    """The counts of each document, of all types together; documents in the order of their ids."""
+    reading = result.reading
+    return _counts(result.folder, reading.test, reading.sentences, tuple(result.facts["types"]))
+
+
+def f1_of(results: Sequence[Result], scheme: str = "strict") -> Estimate:
+    """The mean F1 of a model over its seeds."""
+    return _estimate(_drawn([results], scheme)[0])
+
+
+def difference(a: Sequence[Result], b: Sequence[Result], scheme: str = "strict") -> Estimate:
+    """How much better the second model is on a test set: F1, the mean over seeds."""
+    drawn = _drawn([a, b], scheme)
+    return _estimate(drawn[1] - drawn[0])
+
+
+def p_values(a: Result, b: Result) -> dict[str, float]:
+    """The p-value of the permutation test under each scheme, as `biomark compare` gives it."""
+    return dict(zip(SCHEMES, permutation_p_values(counts(a), counts(b)).tolist(), strict=True))
+
+
+def _drawn(groups: Sequence[Sequence[Result]], scheme: str) -> list[NDArray[np.float64]]:
+    """For each group (1 + draws,) mean F1: as it is, then of documents and seeds drawn with replacement, alike for all.
+
+    Args:
+        groups: results on one test set; those of a group differ in their seeds.
+    """
+    column = SCHEMES.index(scheme)
+    tables = [np.stack([counts(result)[:, column] for result in group]) for group in groups]  # (seeds, documents, 4)
+    generator = np.random.default_rng(SEED)
+    documents = tables[0].shape[1]
+    means = [[float(precision_recall_f1(table.sum(axis=1))[:, 2].mean())] for table in tables]
+    for _ in range(RESAMPLES):
+        weights = generator.multinomial(documents, np.full(documents, 1 / documents))
+        seeds = generator.random(max(len(table) for table in tables))
+        for mean, table in zip(means, tables, strict=True):
+            chosen = (seeds[: len(table)] * len(table)).astype(np.int64)
+            sums = np.einsum("d,sdc->sc", weights, table)
+            mean.append(float(precision_recall_f1(sums)[chosen, 2].mean()))
+    return [np.asarray(mean) for mean in means]
+
+
+def _estimate(drawn: NDArray[np.float64]) -> Estimate:
+    low, high = np.quantile(drawn[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Estimate(float(drawn[0]), float(low), float(high))
+
+
+class Figures:
+    """The results of an experiment, looked up.
+
+    Args:
+        results: all of them.
+    """
+
+    def __init__(self, results: Sequence[Result]) -> None:
+        self._results = results
+
+    def of(self, model: str, test: str, fraction: float = 1.0) -> list[Result]:
+        """The results of a model on a test set, a seed each."""
+        return [
+            result
+            for result in self._results
+            if result.reading.build.model.name == model
+            and result.reading.test == test
+            and result.reading.build.fraction == fraction
+        ]
+
+    def tests(self, models: Sequence[str]) -> list[str]:
+        """The test sets that all of some models have read."""
+        every = dict.fromkeys(result.reading.test for result in self._results)
+        return [test for test in every if all(self.of(model, test) for model in models)]

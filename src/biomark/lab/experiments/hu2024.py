@@ -1,0 +1,328 @@
+"""Hu et al. 2024: GPT-3.5 and GPT-4 prompted for clinical entities, five settings of the prompt.
+
+The authors released what both models answered. The answers are decoded, aligned and scored here as
+those of any prompted model are, and once more by a second route that shares no code with the first
+but the scorer: answer → BIO tags of the corpus's tokens → mentions.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from difflib import SequenceMatcher
+from html.parser import HTMLParser
+from pathlib import Path
+
+from biomark import evaluation
+from biomark.corpora import corpus_named, locate, read_split
+from biomark.errors import CorpusError, FormatError
+from biomark.evaluation import Evaluation, Score
+from biomark.formats.conll import Token, tagged_document
+from biomark.lab.experiments.outcome import Outcome, Table, provenance
+from biomark.shapes.span import SPAN
+from biomark.spans import Document
+
+CORPORA = ("mtsamples", "vaers")
+MODELS = ("GPT-3.5", "GPT-4")
+# The names of the released folders, and what their prompts hold.
+SETTINGS: Mapping[str, str] = {
+    "baseline": "task and format",
+    "baseline_definition_guideline": "+ definitions and guidelines",
+    "baseline_definition_guideline_erroranalysis": "+ hints from errors",
+    "baseline_definition_guideline_erroranalysis_1shot": "+ 1 example",
+    "baseline_definition_guideline_erroranalysis_5shot": "+ 5 examples",
+}
+_FIRST, *_, _LAST = SETTINGS
+
+PUBLISHED: Mapping[tuple[str, str, str], float] = {
+    ("mtsamples", "GPT-3.5", _FIRST): 0.634,
+    ("mtsamples", "GPT-3.5", _LAST): 0.794,
+    ("mtsamples", "GPT-4", _FIRST): 0.804,
+    ("mtsamples", "GPT-4", _LAST): 0.861,
+    ("vaers", "GPT-3.5", _FIRST): 0.301,
+    ("vaers", "GPT-3.5", _LAST): 0.676,
+    ("vaers", "GPT-4", _FIRST): 0.593,
+    ("vaers", "GPT-4", _LAST): 0.736,
+}
+"""Relaxed F1 by corpus, model and setting, as the abstract of the paper gives it (doi 10.1093/jamia/ocad259)."""
+
+_ABOUT = """\
+Hu Y, Chen Q, Du J, et al. Improving large language models for clinical named entity recognition via prompt
+engineering. J Am Med Inform Assoc 2024;31:1812-1820. The authors released every answer of both models to the test
+sentences of both corpora, under five prompts that grow from the task and the format alone to five examples. Made by
+`biomark reproduce hu2024` from these recorded answers: the shape `span`, its alignment, and the scores of
+`biomark evaluate`. *Partial* is what the paper calls relaxed: a mention counts if it overlaps one of its type."""
+
+_NOTES = (
+    "*Published* is the relaxed F1 of the paper's abstract, which has the first and the last setting; "
+    "the paper's other figures were not at hand.",
+    "*By tags* is the partial F1 by the second route: an HTML parser reads the answer, its words are matched with the "
+    "tokens of the corpus, which get BIO tags, and these go to the same scorer.",
+    "*Changed* is the share of answers that are not the text with tags, *reworded* of those that differ in more than "
+    "white space; *rejected* counts the mentions without a certain place in the text or of a class never asked for.",
+    "The scorer that the authors released counts mentions that only touch as overlapping, and gives a token the tag "
+    "of the nearest word, at the same or an earlier place of the answer, that is a part of it or has it as a part; "
+    "ours does neither.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model answered under one setting to the sentence of a document."""
+
+    document_id: str
+    setting: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The figures of one model under one setting."""
+
+    corpus: str
+    model: str
+    setting: str
+    spans: Evaluation
+    tags: Evaluation
+    answers: int
+    changed: int
+    reworded: int
+    rejected: Mapping[str, int]
+
+    @property
+    def published(self) -> float | None:
+        """The paper's relaxed F1, where it is known."""
+        return PUBLISHED.get((self.corpus, self.model, self.setting))
+
+
+def run(scale: str) -> Outcome:
+    """Score the recorded answers of both models to both corpora.
+
+    Args:
+        scale: all answers are scored at any scale.
+
+    Raises:
+        CorpusError: if the corpora or the answers are not there.
+        FormatError: if a file of answers is none.
+    """
+    rows = [row for corpus in CORPORA for model in MODELS for row in _rows(corpus, model)]
+    files = [_file(corpus, model) for corpus in CORPORA for model in MODELS]
+    gold = [locate(c, "test") / c.splits["test"].file for c in map(corpus_named, CORPORA)]
+    return Outcome(
+        title="Prompted GPT-3.5 and GPT-4 on clinical text (Hu et al. 2024)",
+        about=_ABOUT,
+        tables=tuple(_table(corpus, [row for row in rows if row.corpus == corpus]) for corpus in CORPORA),
+        notes=(_agreement(rows), *_NOTES),
+        data={**provenance([*gold, *files], "numpy"), "rows": [_data(row) for row in rows]},
+    )
+
+
+def _agreement(rows: Sequence[Row]) -> str:
+    known = [(abs(row.spans.overall.partial.f1 - row.published), row) for row in rows if row.published is not None]
+    most, row = max(known, key=lambda difference: difference[0])
+    where = f"{row.corpus}, {row.model}, {SETTINGS[row.setting]}"
+    pairs = [
+        (getattr(row.spans.overall, scheme).f1, getattr(row.tags.overall, scheme).f1)
+        for row in rows
+        for scheme in ("strict", "partial")
+    ]
+    routes = max(abs(one - other) for one, other in pairs)
+    return (
+        f"The largest difference from a published figure is {most:.3f} ({where}). The strict and partial F1 of both "
+        f"routes differ by {routes:.3f} at most, in {sum(abs(a - b) > 1e-9 for a, b in pairs)} of {len(pairs)} pairs."
+    )
+
+
+def _file(corpus: str, model: str) -> Path:
+    """The recorded answers, which lie beside the corpus."""
+    row = corpus_named(corpus)
+    test = locate(row, "test") / row.splits["test"].file
+    path = test.with_name(f"{test.name.removesuffix('.jsonl')}.{model}.outputs.jsonl")
+    if not path.is_file():
+        raise CorpusError(
+            f"{path} is not there: the answers of the release ({row.homepage}), a line each with id, setting and output"
+        )
+    return path
+
+
+def read_answers(path: Path) -> list[Answer]:
+    """The answers of a file.
+
+    Raises:
+        FormatError: if a line is none; the message says which.
+    """
+    answers = []
+    for number, line in enumerate(path.read_text("utf-8").split("\n"), 1):
+        try:
+            row = json.loads(line) if line else None
+            if row:
+                answers.append(Answer(str(row["id"]), str(row["setting"]), str(row["output"])))
+        except (ValueError, TypeError, KeyError) as error:
+            raise FormatError(f"{path}:{number}: no recorded answer with id, setting and output: {error!r}") from error
+    return answers
+
+
+def _rows(corpus: str, model: str) -> Iterable[Row]:
+    gold = {document.id: document for document in read_split(f"{corpus}:test")}
+    answers = read_answers(_file(corpus, model))
+    for setting in SETTINGS:
+        chosen = [(gold[a.document_id], a.text) for a in answers if a.setting == setting and a.document_id in gold]
+        yield score(corpus, model, setting, tuple(gold.values()), chosen)
+
+
+def score(
+    corpus: str, model: str, setting: str, gold: Sequence[Document], answers: Sequence[tuple[Document, str]]
+) -> Row:
+    """The figures of the answers to some documents, by both routes."""
+    names = corpus_named(corpus).names
+    decoded = [(document, SPAN.decode(answer, document.text, tuple(names))) for document, answer in answers]
+    reasons = [rejected.reason for _, found in decoded for rejected in found.rejected]
+    found = [renamed(replace(document, entities=d.entities), names) for document, d in decoded]
+    tagged = [renamed(by_tags(document, answer, names), names) for document, answer in answers]
+    return Row(
+        corpus,
+        model,
+        setting,
+        spans=evaluation.evaluate(gold, found, corpus=f"{corpus}:test"),
+        tags=evaluation.evaluate(gold, tagged, corpus=f"{corpus}:test"),
+        answers=len(answers),
+        changed=sum(not d.faithful for _, d in decoded),
+        reworded=sum(_squeezed(_Words.text(answer)) != _squeezed(document.text) for document, answer in answers),
+        rejected={reason: reasons.count(reason) for reason in sorted(set(reasons))},
+    )
+
+
+def renamed(document: Document, names: Mapping[str, str]) -> Document:
+    """The document with biomark's names for the types of the corpus."""
+    return replace(document, entities=tuple(replace(e, type=names[e.type]) for e in document.entities))
+
+
+class _Words(HTMLParser):
+    """The words of an answer with the class and the number of the outermost span around each."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.words: list[tuple[str, str, int]] = []
+        self.pieces: list[str] = []
+        self._open: list[str] = []
+        self._number = 0
+
+    @classmethod
+    def of(cls, answer: str) -> list[tuple[str, str, int]]:
+        """Each word, its class ("" outside of spans), and which span it is in."""
+        parser = cls()
+        parser.feed(answer)
+        parser.close()
+        return parser.words
+
+    @classmethod
+    def text(cls, answer: str) -> str:
+        """The answer without its tags."""
+        parser = cls()
+        parser.feed(answer)
+        parser.close()
+        return "".join(parser.pieces)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Open a span."""
+        if tag == "span":
+            self._number += not self._open
+            self._open.append(dict(attrs).get("class") or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        """Close the last one."""
+        if tag == "span" and self._open:
+            self._open.pop()
+
+    def handle_data(self, data: str) -> None:
+        """Take the words of a stretch without tags."""
+        self.pieces.append(data)
+        type = self._open[0] if self._open else ""
+        self.words += [(word, type, self._number) for word in _split(data)]
+
+
+def by_tags(document: Document, answer: str, names: Iterable[str]) -> Document:
+    """The document with the mentions of the BIO tags that an answer gives to its tokens.
+
+    Args:
+        document: its text is its tokens, joined by blanks.
+        answer: the text as HTML.
+        names: the classes that count.
+    """
+    tokens = document.text.split(" ")
+    pieces = [(piece, index) for index, token in enumerate(tokens) for piece in _split(token)]
+    words = _Words.of(answer)
+    matcher = SequenceMatcher(None, [word for word, *_ in words], [piece for piece, _ in pieces], autojunk=False)
+    spans: dict[int, tuple[str, int]] = {}
+    for _, ours, our_end, theirs, their_end in matcher.get_opcodes():
+        if our_end - ours == their_end - theirs:  # the same words, or as many others: misprints
+            for (_, type, number), (_, index) in zip(words[ours:our_end], pieces[theirs:their_end], strict=True):
+                if type in names:
+                    spans.setdefault(index, (type, number))
+    for index in range(1, len(tokens) - 1):  # a token left out in the middle of a span
+        before = spans.get(index - 1)
+        if before and index not in spans and before == spans.get(index + 1):
+            spans[index] = before
+    tags = []
+    for index in range(len(tokens)):
+        type, _ = spans.get(index, ("", 0))
+        begins = spans.get(index) != spans.get(index - 1)
+        tags.append(f"{'B' if begins else 'I'}-{type}" if type else "O")
+    return tagged_document(document.id, [[Token(token, tag) for token, tag in zip(tokens, tags, strict=True)]])
+
+
+def _split(text: str) -> list[str]:
+    """Words and signs in lower case."""
+    return re.findall(r"\w+|[^\w\s]", text.lower())
+
+
+def _squeezed(text: str) -> str:
+    return "".join(text.split())
+
+
+def _table(corpus: str, rows: Sequence[Row]) -> Table:
+    header = (
+        "model",
+        "prompt",
+        *(f"{scheme} {figure}" for scheme in ("strict", "partial") for figure in ("P", "R", "F1")),
+    )
+    lines = []
+    for row in rows:
+        scores = [f"{x:.3f}" for s in (row.spans.overall.strict, row.spans.overall.partial) for x in _figures(s)]
+        published = "" if row.published is None else f"{row.published:.3f}"
+        shares = (f"{count / max(row.answers, 1):.1%}" for count in (row.changed, row.reworded))
+        tags = f"{row.tags.overall.partial.f1:.3f}"
+        rejected = str(sum(row.rejected.values()))
+        lines.append((row.model, SETTINGS[row.setting], *scores, published, tags, *shares, rejected))
+    more = ("published", "by tags", "changed", "reworded", "rejected")
+    return Table(corpus_named(corpus).title, (*header, *more), tuple(lines))
+
+
+def _figures(score: Score) -> tuple[float, float, float]:
+    return score.precision, score.recall, score.f1
+
+
+def _data(row: Row) -> dict[str, object]:
+    routes = {
+        route: {scheme: _score(getattr(found.overall, scheme)) for scheme in ("strict", "partial")}
+        for route, found in (("spans", row.spans), ("tags", row.tags))
+    }
+    return {
+        "corpus": row.corpus,
+        "model": row.model,
+        "setting": row.setting,
+        **routes,
+        "published_relaxed_f1": row.published,
+        "answers": row.answers,
+        "changed": row.changed,
+        "reworded": row.reworded,
+        "rejected": dict(row.rejected),
+        "signature": row.spans.signature,
+    }
+
+
+def _score(score: Score) -> dict[str, object]:
+    figures = {name: round(getattr(score, name), 4) for name in ("precision", "recall", "f1", "low", "high")}
+    return {**figures, **asdict(score.counts)}

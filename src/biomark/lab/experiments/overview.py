@@ -1,0 +1,89 @@
+"""One page with one table: what the papers found, and what was found here at each size."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from biomark.lab.experiments.outcome import Table
+from biomark.lab.experiments.sheet import Sheet
+from biomark.lab.experiments.specs import Book, Claim, Experiment
+from biomark.lab.experiments.verdicts import MARGIN, NOT_RUN, judge
+
+NAME = "overview.md"
+SIZES: Mapping[str, str] = {
+    "small": "small models, part of the data",
+    "medium": "a small language model, the papers' data",
+}
+"""The scales that are summed up. The papers' own has not been run: it needs their GPUs."""
+
+_ABOUT = f"""\
+# What the papers found, and what was found here
+
+Each finding of the papers that can be judged by rule, with the papers' figures, and what our figures show of it. Made
+by `biomark reproduce --redraw docs/results` from the JSON files beside the pages, which have the figures of all tables.
+
+Our models are far smaller than the papers', so a verdict is about these models: it neither confirms nor refutes what
+the papers found with theirs. *Found here too* means that the 95 % interval of the difference lies on the papers' side
+of 0, and *the contrary was found here* that it lies on the other side. *Not shown here* means that the interval has
+room for both, which is no evidence of equality. That two models match, or that something does not help, counts as found
+only where the interval leaves no room for more than {100 * MARGIN:.0f} points, and that less data costs as much as in
+the paper only where it lies within {100 * MARGIN:.0f} points of the paper's range. *In part* means: on some test sets.
+*Not run* means that there are no figures at this size. Nothing has been run at the papers' own size.
+"""
+
+
+def overview(folder: Path, book: Book) -> Path:
+    """Write the page.
+
+    Args:
+        folder: with the JSON files of pages.
+        book: all experiments.
+
+    Returns:
+        The page.
+    """
+    rows = [row for experiment in book.experiments.values() for row in _rows(experiment, folder)]
+    header = ("page", "what the paper found", "the paper's figures", *SIZES.values())
+    table = Table("Findings", header, tuple(rows))
+    path = folder / NAME
+    path.write_text(f"{_ABOUT}\n{table.markdown()}\n", "utf-8")
+    return path
+
+
+def _rows(experiment: Experiment, folder: Path) -> list[tuple[str, ...]]:
+    """A row for each finding, whichever models it is judged by at each size."""
+    sheets = {scale: _sheet(experiment, scale, folder) for scale in SIZES if scale in experiment.scales}
+    found = []
+    for text in dict.fromkeys(claim.text for claim in experiment.claims):
+        claims = [claim for claim in experiment.claims if claim.text == text]
+        cells = [_cell(experiment, claims, scale, sheets.get(scale)) for scale in SIZES]
+        published = next((claim.published for claim in claims if claim.published), "")
+        found.append((_links(experiment.name, sheets), text, published, *cells))
+    return found
+
+
+def _sheet(experiment: Experiment, scale: str, folder: Path) -> Sheet | None:
+    from biomark.lab.experiments import file_name
+
+    path = folder / f"{file_name(experiment.name, scale)}.json"
+    return Sheet(experiment, json.loads(path.read_text("utf-8"))) if path.is_file() else None
+
+
+def _links(name: str, sheets: Mapping[str, Sheet | None]) -> str:
+    from biomark.lab.experiments import file_name
+
+    files = {scale: file_name(name, scale) for scale, sheet in sheets.items() if sheet}
+    return ", ".join(f"[{file}]({file}.md)" for file in files.values()) or name
+
+
+def _cell(experiment: Experiment, claims: Sequence[Claim], scale: str, sheet: Sheet | None) -> str:
+    setting = experiment.scales.get(scale)
+    about = [claim for claim in claims if setting and {*claim.models} <= {*setting.models}]
+    if not about:
+        return "no such models"
+    if sheet is None:
+        return NOT_RUN
+    findings = [finding for claim in about if (finding := judge(claim, sheet))]
+    return "<br>".join(f"**{one.verdict}**" + (f". {one.detail}" if one.detail else "") for one in findings)

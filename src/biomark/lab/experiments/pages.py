@@ -1,0 +1,403 @@
+"""An experiment's figures as a page in the layout of the paper, the published figures beside ours.
+
+A page is made of its JSON file alone (`biomark.lab.experiments.facts`), so that it can be drawn again without a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from biomark.evaluation.counts import SCHEMES
+from biomark.lab.experiments import svg
+from biomark.lab.experiments.facts import SAMPLE
+from biomark.lab.experiments.findings import Estimate
+from biomark.lab.experiments.outcome import Outcome, Table
+from biomark.lab.experiments.published import Row
+from biomark.lab.experiments.sheet import Cell, Sheet, short
+from biomark.lab.experiments.specs import TRAINED, Experiment
+from biomark.lab.experiments.svg import Point
+from biomark.lab.experiments.verdicts import MARGIN, judge
+
+KINDS = ("missing", "wrong", "boundary")
+_FIGURES = ("precision", "recall", "f1")
+_WIDE = 3  # test sets beyond which a table has F1 alone
+_EMPTY = "not run"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a layout makes of figures: tables, and pictures by their titles."""
+
+    tables: tuple[Table, ...]
+    figures: Mapping[str, str]
+
+
+def page(experiment: Experiment, data: Mapping[str, Any]) -> Outcome:
+    """The page of an experiment.
+
+    Args:
+        experiment: its row.
+        data: see `biomark.lab.experiments.facts.gather`; or its JSON file, as it was read.
+    """
+    sheet = Sheet(experiment, data)
+    part = LAYOUTS[experiment.layout](sheet)
+    findings = [finding for claim in experiment.claims if (finding := judge(claim, sheet))]
+    about = f"{experiment.source}. {experiment.about}\n\n{_made(sheet)}"
+    tables = (*part.tables, _test_table(sheet), _model_table(sheet))
+    notes = (*experiment.notes, *_restrictions(sheet), *(_RULES if findings else ()))
+    # Verdicts follow from the figures: a file of before gets those of today's rules.
+    facts = {**data, "findings": [finding.as_json() for finding in findings]}
+    said = tuple(finding.sentence() for finding in findings)
+    return Outcome(experiment.title, about, tables, notes, facts, part.figures, said)
+
+
+def _made(sheet: Sheet) -> str:
+    command = f"`biomark reproduce {sheet.experiment.name} --scale {sheet.scale}`"
+    if not sheet.all_cells:
+        return f"Not run yet; {command} runs it."
+    hardware, seconds = sheet.data["hardware"], sheet.data["seconds"]
+    gpus = f", {hardware['gpus']}" if hardware.get("gpus") else ", no GPU"
+    return (
+        f"Made by {command} on {hardware['processor']}, {hardware['cores']} cores{gpus}: "
+        f"{seconds['training'] / 60:.0f} minutes of training, {seconds['reading'] / 60:.0f} of reading."
+    )
+
+
+_RULES = (
+    "A difference counts as shown where its 95 % interval lies on one side of 0. That two models match, or that "
+    f"something does not help, counts as shown only where the interval leaves no room for more than {100 * MARGIN:.0f} "
+    "points; a difference that is not significant shows neither.",
+)
+
+
+# Scores
+
+
+def _scores(sheet: Sheet) -> Part:
+    table = _wide if len(sheet.tests) > _WIDE else _narrow
+    tables = [table(sheet, scheme) for scheme in SCHEMES]
+    tables += [_row_by_row(sheet, scheme) for scheme in SCHEMES if _beside(sheet, scheme)]
+    tables += [made for make in (_spreads, _differences) if (made := make(sheet)).rows]
+    panels: dict[str, dict[str, Point]] = {short(test): {} for test in sheet.tests}
+    for model in sheet.models:
+        for test in sheet.tests:
+            for cell in sheet.cells(model, test)[:1]:
+                strict = cell["strict"]
+                panels[short(test)][sheet.title(model)] = Point(0.0, strict["f1"], strict["low"], strict["high"])
+    picture = svg.intervals(panels, label="strict F1 in percent, 95 % intervals")
+    return Part(tuple(tables), {f"{sheet.experiment.title}: strict F1": picture})
+
+
+def _narrow(sheet: Sheet, scheme: str) -> Table:
+    header = ("model", *(f"{short(test)} {figure}" for test in sheet.tests for figure in ("P", "R", "F1")))
+    rows: list[tuple[str, ...]] = []
+    for model in sheet.models:
+        cells = [cell for test in sheet.tests for cell in _three(sheet, model, test, scheme)]
+        rows.append((sheet.title(model), *cells))
+    for row in _published(sheet, scheme):
+        known = [row.figures(scheme, test) or ("",) * 3 for test in sheet.tests]
+        rows.append((f"*{row.model}, published*", *(_three_digits(one) for each in known for one in each)))
+    return Table(f"{scheme.capitalize()} match", header, tuple(rows))
+
+
+def _three(sheet: Sheet, model: str, test: str, scheme: str) -> tuple[str, ...]:
+    cell = next(iter(sheet.cells(model, test)), None)
+    if cell is None:
+        return (_EMPTY,) * 3 if sheet.meant(model, test) else ("",) * 3
+    return (*(f"{cell[scheme][figure]:.3f}" for figure in _FIGURES[:2]), _f1(cell, scheme))
+
+
+def _wide(sheet: Sheet, scheme: str) -> Table:
+    rows = []
+    for model in sheet.models:
+        rows.append((sheet.title(model), *(_three(sheet, model, test, scheme)[2] for test in sheet.tests)))
+    return Table(f"{scheme.capitalize()} match, F1", ("model", *map(short, sheet.tests)), tuple(rows))
+
+
+def _published(sheet: Sheet, scheme: str) -> list[Row]:
+    """The paper's rows that have figures on these test sets."""
+    rows = sheet.experiment.published.figures if sheet.experiment.published else ()
+    return [row for row in rows if any(row.figures(scheme, test) for test in sheet.tests)]
+
+
+def _three_digits(figure: float | str) -> str:
+    return f"{figure:.3f}" if isinstance(figure, float) else figure
+
+
+def _beside(sheet: Sheet, scheme: str) -> list[Row]:
+    return _published(sheet, scheme) if sheet.setting.beside else []
+
+
+def _row_by_row(sheet: Sheet, scheme: str) -> Table:
+    """What the paper found, and what was found here by the model that stands for the paper's."""
+    header = ["the paper's model", "here"]
+    for test in sheet.tests:
+        header += [f"{short(test)}, paper", "here", "difference in points"]
+    rows = []
+    for row in _beside(sheet, scheme):
+        model = sheet.setting.beside.get(row.model, "")
+        cells = [
+            f"*{row.model}*",
+            sheet.title(model) if model in sheet.models else _EMPTY if model else "no counterpart",
+        ]
+        for test in sheet.tests:
+            theirs = row.figures(scheme, test)
+            ours = next((cell[scheme]["f1"] for cell in sheet.cells(model, test)), None)
+            cells += [
+                f"{theirs.f1:.3f}" if theirs else "",
+                (_EMPTY if model else "") if ours is None else f"{ours:.3f}",
+            ]
+            cells.append(f"{100 * (ours - theirs.f1):+.1f}" if theirs and ours is not None else "")
+        rows.append(tuple(cells))
+    return Table(f"The paper's rows and ours, {scheme} F1", tuple(header), tuple(rows))
+
+
+def _spreads(sheet: Sheet) -> Table:
+    """Of models that are the best of a grid: how all settings do on the test sets."""
+    rows = []
+    for cell in sheet.all_cells:
+        for scheme in SCHEMES if "grid" in cell else ():
+            spread = cell["grid"][scheme]
+            values = (f"{spread[name]:.3f}" for name in ("minimum", "median", "maximum"))
+            chosen = f"{cell[scheme]['f1']:.3f}"
+            settings = str(cell["grid"]["settings"])
+            rows.append((sheet.title(cell["model"]), short(cell["test"]), scheme, settings, *values, chosen))
+    header = ("model", "test set", "match", "settings", "minimum", "median", "maximum", "lowest validation loss")
+    return Table("F1 on the test sets over the settings of the grid", header, tuple(rows))
+
+
+def _differences(sheet: Sheet) -> Table:
+    rows = []
+    for row in sheet.data.get("contrasts", ()):
+        cells = [cell for s in SCHEMES for cell in (_estimate(row[s]).points(), f"{row[s]['p']:.4f}")]
+        rows.append((short(row["test"]), sheet.title(row["a"]), sheet.title(row["b"]), *cells))
+    header = ("test set", "first", "second", "strict F1", "p", "partial F1", "p")
+    return Table("Differences, the second model's F1 minus the first one's", header, tuple(rows))
+
+
+def _f1(cell: Cell, scheme: str) -> str:
+    return _with_interval(*(cell[scheme][end] for end in ("f1", "low", "high")))
+
+
+def _with_interval(value: float, low: float, high: float) -> str:
+    return f"**{value:.3f}** ({low:.3f}–{high:.3f})"
+
+
+def _estimate(facts: Mapping[str, float]) -> Estimate:
+    return Estimate(facts["value"], facts["low"], facts["high"])
+
+
+# Errors
+
+
+def _errors(sheet: Sheet) -> Part:
+    rows, shares = [], {}
+    for model in sheet.models:
+        for test in sheet.tests:
+            for cell in sheet.cells(model, test)[:1]:
+                errors = cell["errors"]
+                total = sum(errors.values())
+                each = {kind: errors[kind] / max(total, 1) for kind in KINDS}
+                told = (f"{errors[kind]} ({share:.0%})" for kind, share in each.items())
+                rows.append((sheet.title(model), short(test), str(total), *told))
+                percent = {kind: round(100 * share) for kind, share in each.items()}
+                shares[f"{sheet.title(model)}: {short(test)}"] = percent
+    for one in sheet.experiment.published.counts if sheet.experiment.published else ():
+        shares[f"{one.model}, published: {short(one.set)}"] = dict(one.errors)
+    counted = Table("All errors", ("model", "test set", "errors", *KINDS), tuple(rows))
+    picture = svg.stacks(shares, label="Errors by class, in percent")
+    return Part((_sampled(sheet), counted), {"Errors by class": picture})
+
+
+def _sampled(sheet: Sheet) -> Table:
+    rows = []
+    for model in sheet.models:
+        for test in sheet.tests:
+            drawn = [row["kind"] for row in sheet.data["sample"] if (row["model"], row["test"]) == (model, test)]
+            if drawn:
+                counts = (str(drawn.count(kind)) for kind in KINDS)
+                rows.append((sheet.title(model), short(test), str(len(drawn)), *counts))
+    for one in sheet.experiment.published.counts if sheet.experiment.published else ():
+        counts = (str(one.errors[kind]) for kind in KINDS)
+        rows.append((f"*{one.model}, published*", short(one.set), str(sum(one.errors.values())), *counts))
+    return Table("Sampled errors", ("model", "test set", "sampled", *KINDS), tuple(rows))
+
+
+# The curve of data
+
+
+def _curve(sheet: Sheet) -> Part:
+    tables = [_curve_table(sheet, scheme) for scheme in SCHEMES]
+    tables += [made for made in (_costs(sheet), _changes(sheet)) if made.rows]
+    panels: dict[str, dict[str, list[Point]]] = {short(test): {} for test in sheet.tests}
+    for row in sheet.data["curve"]:
+        if row["scheme"] == "strict":
+            points = [Point(float(f), p["f1"], p["low"], p["high"]) for f, p in row["fractions"].items()]
+            panels[short(row["test"])][sheet.title(row["model"])] = points
+    picture = svg.lines(panels, x_label="percent of the training sentences", y_label="strict F1 in percent")
+    return Part(tuple(tables), {"F1 by the share of the training sentences": picture})
+
+
+def _curve_table(sheet: Sheet, scheme: str) -> Table:
+    known = {(row["model"], row["test"]): row["fractions"] for row in sheet.data["curve"] if row["scheme"] == scheme}
+    rows = []
+    for model in sheet.models:
+        for test in sheet.tests:
+            points = [known.get((model, test), {}).get(f"{fraction:g}") for fraction in sheet.fractions]
+            cells = (_with_interval(p["f1"], p["low"], p["high"]) if p else _EMPTY for p in points)
+            rows.append((sheet.title(model), short(test), *cells))
+    header = ("model", "test set", *(f"{fraction:.0%}" for fraction in sheet.fractions))
+    return Table(f"{scheme.capitalize()} F1, the mean of {len(sheet.data['seeds'])} seeds", header, tuple(rows))
+
+
+def _costs(sheet: Sheet) -> Table:
+    """What a share of the data costs a model, and how two models differ with the same share."""
+    rows = []
+    for row in sheet.data["contrasts"]:
+        part, same = f"{row['a_fraction']:.0%}", row["a"] == row["b"]
+        of = f"{sheet.title(row['b'])}, {row['b_fraction']:.0%} of the data"
+        than = f"{'' if same else sheet.title(row['a']) + ', '}{part}{' of the data' if same else ''}"
+        rows.append((short(row["test"]), of, than, *(_estimate(row[scheme]).points() for scheme in SCHEMES)))
+    header = ("test set", "F1 of", "minus F1 of", "strict", "partial")
+    return Table("Differences", header, tuple(rows))
+
+
+def _changes(sheet: Sheet) -> Table:
+    rows = []
+    for one in sheet.experiment.published.changes if sheet.experiment.published else ():
+        sets = ", ".join(map(short, one.sets)) or "all three"
+        rows.append((one.what, f"{one.fraction:.0%}" if one.fraction else "", sets, one.points()))
+    return Table(
+        "Published differences in strict F1", ("what", "share of the data", "test sets", "difference"), tuple(rows)
+    )
+
+
+# Pairs
+
+
+def _pairs(sheet: Sheet) -> Part:
+    tables = []
+    for test in sheet.tests:
+        rows = []
+        for row in sheet.data["pairs"]:
+            if row["test"] == test:
+                each = [row[scheme] for scheme in SCHEMES]
+                cells = [cell for one in each for cell in _tested(one)]
+                rows.append((sheet.title(row["a"]), sheet.title(row["b"]), *cells))
+        header = ("first", "second", "strict F1", "p", "adjusted", "partial F1", "p", "adjusted")
+        tables.append(Table(f"{short(test)}: the second model's F1 minus the first one's", header, tuple(rows)))
+    return Part(tuple(tables), {})
+
+
+def _tested(facts: Mapping[str, float]) -> tuple[str, str, str]:
+    return _estimate(facts).points(), f"{facts['p']:.4f}", f"{facts['adjusted']:.4f}"
+
+
+def _scores_and_pairs(sheet: Sheet) -> Part:
+    scores, pairs = _scores(sheet), _pairs(sheet)
+    return Part(scores.tables + pairs.tables, scores.figures)
+
+
+# What was run
+
+
+def _test_table(sheet: Sheet) -> Table:
+    rows = []
+    for test in sheet.tests:
+        cell = next((cell for cell in sheet.all_cells if cell["test"] == test), None)
+        if cell:
+            numbers = (f"{cell[name]:,}" for name in ("documents", "sentences", "mentions"))
+            rows.append((short(test), ", ".join(cell["types"]), *numbers))
+    return Table("Test sets", ("test set", "type", "documents", "sentences", "mentions"), tuple(rows))
+
+
+def _model_table(sheet: Sheet) -> Table:
+    rows = []
+    for name, facts in sheet.models.items():
+        speed = [c["sentences"] / max(c["seconds"], 1e-3) for c in sheet.all_cells if c["model"] == name]
+        trained = facts["method"] in TRAINED
+        made = f"{facts['trained']}, {facts['minutes']} min" if trained and speed else ""
+        rate = _rate(sum(speed) / len(speed)) if speed else _EMPTY
+        passes = str(facts["passes"]) if facts["passes"] > 1 else ""
+        kind = facts["recipe"] or facts["method"]
+        rows.append((facts["title"], kind, _taught(facts) if trained else facts["model"], passes, made, rate))
+    header = ("model", "recipe or kind", "tuned on, or weights", "passes", "models, their training", "sentences/s read")
+    return Table("Models", header, tuple(rows))
+
+
+def _rate(sentences: float) -> str:
+    """Sentences a second, as far as they were measured."""
+    return f"{sentences:.0f}" if sentences >= 10 else f"{sentences:.1f}"
+
+
+def _taught(facts: Mapping[str, Any]) -> str:
+    each = f"{facts['sentences']:,} sentences of each of " if facts["sentences"] else ""
+    return ("one of " if facts["single"] else "") + each + ", ".join(facts["train"])
+
+
+def _drawn(models: Iterable[Mapping[str, Any]]) -> str:
+    """How many sentences some models have of each corpus, where they have not all."""
+    return " or ".join(f"{count:,}" for count in sorted({one["sentences"] for one in models if one["sentences"]}))
+
+
+def _restrictions(sheet: Sheet) -> list[str]:
+    said, data = [], sheet.data
+    if data["test_sentences"]:
+        said.append(
+            f"Of each test set whole documents were drawn (seed 0) until they had {data['test_sentences']:,} sentences "
+            "or all were drawn."
+        )
+    models = sheet.models.values()
+    if counts := _drawn(one for one in models if one["method"] in TRAINED):
+        said.append(
+            f"Models that were tuned for this page learnt from {counts} sentences of each corpus, drawn at random; the "
+            "epoch was chosen on sentences drawn of the development splits."
+        )
+    if counts := _drawn(one for one in models if one["method"] not in TRAINED):
+        said.append(f"Demonstrations were chosen among {counts} sentences of each corpus, drawn at random.")
+    if sheet.setting.repeats:
+        each = ", ".join(f"{f:.0%}: {times}" for f, times in zip(sheet.fractions, data["repeats"], strict=True))
+        said.append(f"So often a pass has the sentences of each share, for steps enough: {each}.")
+    said += _odd(sheet)
+    seeds = data["seeds"]
+    return [
+        *said,
+        f"Seeds of drawing and training: {', '.join(map(str, seeds))}. Intervals are 95 %, by bootstrap over documents"
+        + (" and seeds." if len(seeds) > 1 else "."),
+    ]
+
+
+def _odd(sheet: Sheet) -> list[str]:
+    """What is different on pages whose answers were thrown away before today's rules."""
+    said = []
+    if any(row.get("interval") == "unpaired" for row in sheet.data.get("contrasts", ())):
+        said.append(
+            "The answers of this run were not kept. Differences that it did not compute itself have an interval that "
+            "follows from those of both figures as if they were independent (Zou & Donner 2008), which is usually "
+            "wider than that of paired answers."
+        )
+    drawn = [(row["model"], row["test"]) for row in sheet.data.get("sample", ())]
+    short_of = [cell for cell in sheet.all_cells if 0 < drawn.count((cell["model"], cell["test"])) < _due(cell)]
+    if short_of:
+        said.append(
+            f"This run drew {SAMPLE} errors of each model over all test sets; since then {SAMPLE} of each test set are "
+            "drawn, as in the paper. The table of all errors and the picture do not depend on it."
+        )
+    return said
+
+
+def _due(cell: Cell) -> int:
+    errors: Mapping[str, int] = cell["errors"]
+    return min(SAMPLE, sum(errors.values()))
+
+
+LAYOUTS: Mapping[str, Callable[[Sheet], Part]] = {
+    "scores": _scores,
+    "errors": _errors,
+    "curve": _curve,
+    "pairs": _pairs,
+    "scores and pairs": _scores_and_pairs,
+}
+"""What makes the tables of each layout of `experiments.toml`."""

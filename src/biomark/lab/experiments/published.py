@@ -1,0 +1,132 @@
+"""What the papers report: `published.toml`, read and checked."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+from biomark.errors import UsageError
+from biomark.evaluation.counts import SCHEMES
+
+_ROUNDED = 0.0015  # figures of three digits: F1 may lie so far from what precision and recall give
+
+
+class Figures(NamedTuple):
+    """Precision, recall and F1, in [0, 1]."""
+
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A model's row in a table.
+
+    Attributes:
+        model: as the paper calls it, with what tells its rows apart.
+        strict, partial: figures by corpus (its name in the catalogue); empty: the paper has none.
+    """
+
+    model: str
+    strict: Mapping[str, Figures] = field(default_factory=dict)
+    partial: Mapping[str, Figures] = field(default_factory=dict)
+
+    def figures(self, scheme: str, test: str) -> Figures | None:
+        """The figures on a test set; tokenised or not, it is the same corpus."""
+        figures: Mapping[str, Figures] = getattr(self, scheme)
+        return figures.get(corpus_of(test))
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Sampled errors of a model on a corpus by their class."""
+
+    model: str
+    set: str
+    errors: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How F1 differs between two things.
+
+    Attributes:
+        what: both, in words.
+        range: in points: one number, or the smallest and the largest over corpora or shares.
+        sets: the corpora; empty: all of the paper's.
+        fraction: the share of the training data; 0: several.
+    """
+
+    what: str
+    range: tuple[float, ...]
+    sets: tuple[str, ...] = ()
+    fraction: float = 0.0
+
+    def points(self) -> str:
+        """The range in words, for pages."""
+        return " to ".join(f"{points:+.1f}" for points in self.range) + " points"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a paper reports in a table or figure.
+
+    Attributes:
+        source: paper and table.
+        figures, counts, changes: its content, of whichever kind.
+    """
+
+    source: str
+    figures: tuple[Row, ...] = ()
+    counts: tuple[Counts, ...] = ()
+    changes: tuple[Change, ...] = ()
+
+
+@cache
+def reports() -> Mapping[str, Report]:
+    """All tables and figures by name."""
+    return read_reports(files("biomark.lab.experiments").joinpath("published.toml").read_text("utf-8"))
+
+
+def read_reports(text: str) -> dict[str, Report]:
+    """The content of a file like `published.toml`.
+
+    Raises:
+        UsageError: if a row has a setting that there is not, or figures that do not belong together.
+    """
+    found = {}
+    for name, table in tomllib.loads(text).items():
+        try:
+            found[name] = Report(
+                table["source"],
+                tuple(_row(row) for row in table.get("figures", ())),
+                tuple(Counts(**row) for row in table.get("counts", ())),
+                tuple(Change(**_frozen(row)) for row in table.get("changes", ())),
+            )
+        except (KeyError, TypeError) as error:
+            raise UsageError(f"published figures {name}: {error}") from error
+    return found
+
+
+def _row(values: Mapping[str, Any]) -> Row:
+    schemes: dict[str, dict[str, Figures]] = {
+        scheme: {set: Figures(*each) for set, each in values.get(scheme, {}).items()} for scheme in SCHEMES
+    }
+    for set, (precision, recall, f1) in (pair for figures in schemes.values() for pair in figures.items()):
+        if abs(2 * precision * recall / (precision + recall) - f1) > _ROUNDED:
+            raise UsageError(f"published figures of {values['model']} on {set}: F1 does not follow from the others")
+    return Row(**{**values, **schemes})
+
+
+def _frozen(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+
+
+def corpus_of(test: str) -> str:
+    """The corpus of a split, the same for its tokenised version."""
+    return test.partition(":")[0].removesuffix("_iob")

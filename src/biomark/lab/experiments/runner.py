@@ -1,0 +1,267 @@
+"""From an experiment's row to its cells: which there are, what they cost, and how they are done in turn."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+
+from biomark import corpora
+from biomark.errors import CorpusError, UsageError
+from biomark.lab.experiments.data import count_sentences, missing_sources, rejects, test_documents, write_json
+from biomark.lab.experiments.outcome import machine
+from biomark.lab.experiments.specs import TRAINED, Book, Experiment, Hardware, Model, Setting
+from biomark.lab.experiments.workspace import Build, Place, Reading, Result
+from biomark.models import PROMPTED
+from biomark.runtime.machine import versions
+
+GIVEN = "given"  # the row of a model that the command line names
+_READ_RATE = 20.0  # sentences a second, where nothing is known of a model
+_CHATS = ("gguf", "prompted")
+_LIBRARIES = ("numpy", "torch", "transformers", "tokenizers", "peft", "python-crfsuite", "onnxruntime")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A cell to be done.
+
+    Attributes:
+        cell: a model or a test set.
+        label: for people.
+        seconds: that it takes, as estimated.
+        done: whether it is there.
+    """
+
+    cell: Build | Reading
+    label: str
+    seconds: float
+    done: bool
+
+
+class Job:
+    """An experiment at a scale, in a folder of cells.
+
+    Args:
+        book: with all rows.
+        experiment: the one.
+        scale: one of those that it has.
+        place: of the cells.
+        model: a model of the user's own: one more row beside the experiment's, or, where models are prompted, the
+            one that is prompted. "": none, and rows that need one are left out.
+        only: the rows whose cells are done; empty: all.
+
+    Raises:
+        UsageError: if the experiment has no such scale or row.
+    """
+
+    def __init__(
+        self,
+        book: Book,
+        experiment: Experiment,
+        scale: str,
+        place: Place,
+        model: str = "",
+        only: Sequence[str] = (),
+    ) -> None:
+        if scale not in experiment.scales:
+            raise UsageError(f"{experiment.name} has no scale {scale!r}; there are {', '.join(experiment.scales)}")
+        self.experiment = experiment
+        self.scale = scale
+        self.setting: Setting = experiment.scales[scale]
+        self.hardware: Hardware = book.hardware[scale]
+        self.place = place
+        self._sources = book.sources
+        self.models = _models([book.models[name] for name in self.setting.models], model)
+        self.readings = tuple(self._readings())
+        self._only = tuple(only)
+        names = [row.name for row in self.models]
+        if unknown := [name for name in only if name not in names]:
+            raise UsageError(f"{experiment.name} has no row {', '.join(unknown)}; there are {', '.join(names)}")
+
+    def _readings(self) -> Iterator[Reading]:
+        setting = self.setting
+        for model in self.models:
+            trained = model.method in TRAINED
+            tests = [t for t in setting.tests if not model.types or {*model.types}.issuperset(corpora.corpus_types(t))]
+            for seed in setting.seeds if trained else setting.seeds[:1]:
+                for fraction, repeats in setting.shares() if trained else [(1.0, 1)]:
+                    for test in tests:
+                        types = corpora.corpus_types(test) if model.single else ()
+                        build = Build(model, types, fraction, seed, repeats)
+                        yield Reading(build, test, setting.test_sentences)
+
+    def tasks(self) -> list[Task]:
+        """The cells to be done, in this order: each model, then what it reads."""
+        by_build: dict[Build, list[Reading]] = {}
+        for reading in self.readings:
+            if self._only and reading.build.model.name not in self._only:
+                continue
+            by_build.setdefault(reading.build, []).append(reading)
+        found: list[Task] = []
+        known: set[object] = set()
+        for build, readings in by_build.items():
+            done = [self.place.result(reading) is not None for reading in readings]
+            folder = self.place.model_folder(build)
+            if build.model.method in (*TRAINED, "gguf") and folder not in known:
+                known.add(folder)
+                made = all(done) or self.place.built(build)
+                found.append(Task(build, f"make {build.label}", 0.0 if made else self._build_seconds(build), made))
+            for reading, one in zip(readings, done, strict=True):
+                label = f"{build.label} reads {reading.test}"
+                found.append(Task(reading, label, 0.0 if one else self._read_seconds(reading), one))
+        return found
+
+    def _build_seconds(self, build: Build) -> float:
+        model = build.model
+        if model.method == "gguf":
+            return 30.0
+        sentences = 0.0
+        for name in self.place.train_names(build):
+            every = count_sentences(name)
+            sentences += min(model.sentences or every, every) * build.fraction
+        rate = model.train_rate or self.hardware.flops * max(model.gpus, 1) / max(
+            6 * model.parameters * model.tokens, 1
+        )
+        return self.place.passes(build) * sentences / max(rate, 1e-9)
+
+    def _read_seconds(self, reading: Reading) -> float:
+        model = reading.build.model
+        sentences = sum(len(document.sentences) for document in test_documents(reading.test, reading.sentences))
+        computed = self.hardware.flops / (2 * model.parameters * model.tokens) if model.parameters else _READ_RATE
+        times = 1 + self.place.settings(reading.build) if model.grid else 1  # all settings read the test sets
+        return times * sentences / (model.read_rate or computed)
+
+    def plan(self) -> list[str]:
+        """What there is to do, what it costs and needs, a line each."""
+        tasks = self.tasks()
+        left = [task for task in tasks if not task.done]
+        needs = f"; about {_span(sum(task.seconds for task in left))} on {self.hardware.name}" if left else ""
+        head = f"{self.experiment.name} --scale {self.scale}: {len(tasks)} cells, {len(tasks) - len(left)} done{needs}"
+        lines = [f"  {task.label}: {'done' if task.done else 'about ' + _span(task.seconds)}" for task in tasks]
+        names = {model.name for model in self.models}
+        memory = [f"  {m.title}: {_needs(m)}" for m in self.models if m.memory and m.weights not in names]
+        gpu = " and GPU" if any(model.gpus for model in self.models if model.parameters) else ""
+        throughput = (
+            [f"  estimated as 6 (training) or 2 × parameters × tokens ÷ {self.hardware.flops:.1e} a second{gpu}"]
+            if self.hardware.flops
+            else []
+        )
+        missing = [f"  not there: {self._told(name)}" for name in _missing(tasks)]
+        return [head, *lines, *memory, *throughput, *missing]
+
+    def _told(self, file: str) -> str:
+        where = self._sources.get(file)
+        return f"{file}{f' ({where})' if where else ''}"
+
+    def run(self) -> list[Result]:
+        """Do all cells that are not there; after each one, what is known so far is written.
+
+        Raises:
+            CorpusError: if a source of knowledge is not there.
+        """
+        tasks = self.tasks()
+        if missing := _missing(tasks):
+            folders = ", ".join(map(str, corpora.corpus_folders()))
+            raise CorpusError(f"{', '.join(map(self._told, missing))}: in none of {folders}; put it into one of them")
+        left = [task for task in tasks if not task.done]
+        say, begin, estimated = self.place.say, time.perf_counter(), 0.0
+        for name in self._splits() if left else ():
+            if told := rejects(name):
+                say(f"left out of {name}: {len(told)}, such as {told[0]}")
+        for number, task in enumerate(tasks, 1):
+            if task.done:
+                continue
+            rest = sum(one.seconds for one in left) - estimated
+            # What was estimated is corrected by what the cells so far have really taken.
+            pace = (time.perf_counter() - begin) / estimated if estimated > 30 else 1.0
+            say(f"cell {number} of {len(tasks)}: {task.label}; about {_span(rest * pace)} left")
+            if isinstance(task.cell, Build):
+                self.place.build(task.cell)
+            else:
+                found = self.place.read(task.cell)
+                say(f"  strict F1 {found.figure('strict'):.4f}, partial F1 {found.figure('partial'):.4f}")
+            estimated += task.seconds
+            self._write()
+        return self.results()
+
+    def results(self) -> list[Result]:
+        """Those test cells that are done."""
+        found = [self.place.result(reading) for reading in self.readings]
+        return [result for result in found if result is not None]
+
+    def facts(self) -> dict[str, object]:
+        """The setting, and what the figures were computed with."""
+        names = self._splits()
+        return {
+            "experiment": self.experiment.name,
+            "scale": self.scale,
+            "models": {model.name: _shown(model) for model in self.models},
+            "tests": list(self.setting.tests),
+            "test_sentences": self.setting.test_sentences,
+            "fractions": list(self.setting.fractions),
+            "repeats": [repeats for _, repeats in self.setting.shares()],
+            "seeds": list(self.setting.seeds),
+            "versions": versions(*_LIBRARIES),
+            "hardware": machine(),
+            "files": self.place.files(names),
+            "rejected": {name: len(told) for name in names if (told := rejects(name))},
+        }
+
+    def _splits(self) -> list[str]:
+        return sorted({name for reading in self.readings for name in self.place.splits(reading)})
+
+    def seconds(self) -> Mapping[str, float]:
+        """What the cells took, all together: making models, and reading."""
+        builds = {self.place.model_folder(reading.build): reading.build for reading in self.readings}
+        made = sum(self.place.build_facts(build).get("seconds", 0.0) for build in builds.values())
+        return {"training": round(made, 1), "reading": round(sum(r.facts["seconds"] for r in self.results()), 1)}
+
+    def _write(self) -> None:
+        cells = [dict(result.facts) for result in self.results()]
+        path = self.place.folder / f"{self.experiment.name}-{self.scale}.json"
+        write_json(path, {**self.facts(), "seconds": self.seconds(), "cells": cells})
+
+
+def _missing(tasks: Sequence[Task]) -> tuple[str, ...]:
+    """The files of knowledge that what is left to do needs and that no corpora folder has."""
+    builds = [task.cell if isinstance(task.cell, Build) else task.cell.build for task in tasks if not task.done]
+    return missing_sources(chain.from_iterable(build.model.knowledge for build in builds))
+
+
+def _needs(model: Model) -> str:
+    gpus = f"{model.gpus} GPU{'s' if model.gpus > 1 else ''} for training; " if model.gpus else ""
+    return gpus + model.memory
+
+
+def _models(models: Sequence[Model], given: str) -> tuple[Model, ...]:
+    """The rows with the user's own model."""
+    waiting = [model for model in models if model.method in _CHATS and not model.model]
+    chats = [model for model in models if model.method in _CHATS]
+    if given and (not waiting or given.startswith(PROMPTED)) and chats:
+        filled = waiting or chats
+        return tuple(
+            replace(model, method="prompted", model=given, title=f"{model.title} ({given})" if waiting else model.title)
+            if model in filled
+            else model
+            for model in models
+        )
+    there = tuple(model for model in models if model not in waiting)
+    return (*there, Model(GIVEN, given, "ready", model=given)) if given else there
+
+
+def _shown(model: Model) -> dict[str, object]:
+    """What a reader should know of a model's row."""
+    said = (
+        "title", "method", "model", "recipe", "single", "sentences", "devel_sentences", "by_sentence", "decoding",
+    )  # fmt: skip
+    return {name: getattr(model, name) for name in said} | {"change": dict(model.change), "prompt": dict(model.prompt)}
+
+
+def _span(seconds: float) -> str:
+    """A time for people."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,99 @@
+"""An experiment's figures as its JSON file holds them, looked up; pages and verdicts are made of nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from biomark.lab.experiments.findings import Estimate
+from biomark.lab.experiments.published import corpus_of
+from biomark.lab.experiments.specs import Experiment, Setting
+
+NAMES = {
+    "ncbi_disease": "NCBI-disease",
+    "bc5cdr_chemical": "BC5CDR-chemical",
+    "bc5cdr_disease": "BC5CDR-disease",
+    "bc2gm": "BC2GM",
+    "nlm_chem": "NLM-Chem",
+    "nlm_gene": "NLM-Gene",
+    "s800": "S800",
+    "linnaeus": "LINNAEUS",
+    "bioid": "BioID",
+    "tmvar3": "tmVar3",
+}
+_DIFFERENCES = ("contrasts", "pairs")
+
+Cell = Mapping[str, Any]
+"""The scores of a model on a test set, as the JSON file has them."""
+
+
+def short(test: str) -> str:
+    """What a test set is called on pages."""
+    corpus = corpus_of(test)
+    return NAMES.get(corpus, corpus) + (" (tokenised)" if test.startswith(f"{corpus}_iob") else "")
+
+
+class Sheet:
+    """The figures of an experiment at a scale.
+
+    Args:
+        experiment: its row.
+        data: what `biomark.lab.experiments.facts.gather` makes of its results, or the JSON file that was made of that.
+    """
+
+    def __init__(self, experiment: Experiment, data: Mapping[str, Any]) -> None:
+        self.experiment = experiment
+        self.data = data
+        self.scale: str = data["scale"]
+        self.tests: Sequence[str] = data["tests"]
+        self.fractions: Sequence[float] = data["fractions"]
+        self.models: Mapping[str, Mapping[str, Any]] = data["models"]
+        self.all_cells: Sequence[Cell] = data["cells"]
+
+    @property
+    def setting(self) -> Setting:
+        """The experiment's models and test sets at this scale."""
+        return self.experiment.scales[self.scale]
+
+    def title(self, model: str) -> str:
+        """What a model is called on pages."""
+        return str(self.models[model]["title"])
+
+    def cells(self, model: str, test: str, fraction: float = 1.0) -> list[Cell]:
+        """The cells of a model on a test set, a seed each."""
+        wanted = (model, test, fraction)
+        return [cell for cell in self.all_cells if (cell["model"], cell["test"], cell["fraction"]) == wanted]
+
+    def meant(self, model: str, test: str) -> bool:
+        """Whether a model is to read a test set; some do not know its type."""
+        return test in self.models[model]["tests"]
+
+    def f1(self, model: str, test: str, fraction: float = 1.0) -> float | None:
+        """The mean strict F1 over seeds, in [0, 1]; None where there is none."""
+        cells = self.cells(model, test, fraction)
+        return sum(cell["strict"]["f1"] for cell in cells) / len(cells) if cells else None
+
+    def type_of(self, test: str) -> str:
+        """The type that a test set is about; "" of those with several, or where nothing has been run."""
+        found: Sequence[str] = next((cell["types"] for cell in self.all_cells if cell["test"] == test), [])
+        return found[0] if len(found) == 1 else ""
+
+    def difference(
+        self, first: str, second: str, test: str, shares: tuple[float, float] = (1.0, 1.0), scheme: str = "strict"
+    ) -> Estimate | None:
+        """How much better the second model is than the first one, each tuned on a share of its data."""
+        for row in self.differences():
+            of = (row.get("a_fraction", 1.0), row.get("b_fraction", 1.0))
+            if row["test"] != test:
+                continue
+            estimate = Estimate(*(row[scheme][end] for end in ("value", "low", "high")))
+            if (row["a"], row["b"], of) == (first, second, shares):
+                return estimate
+            if (row["b"], row["a"], (of[1], of[0])) == (first, second, shares):
+                return Estimate(-estimate.value, -estimate.high, -estimate.low)
+        return None
+
+    def differences(self) -> Iterator[Mapping[str, Any]]:
+        """All differences that were computed."""
+        for name in _DIFFERENCES:
+            yield from self.data.get(name, ())

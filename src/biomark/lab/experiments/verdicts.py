@@ -1,0 +1,229 @@
+"""What was found here of what the papers found: verdicts by rule, in words that claim no more than the figures show.
+
+A difference is shown where its 95 % interval lies on one side of 0. That there is none cannot be seen in a wide
+interval: that two models match, or that something does not help, is shown only where the interval leaves no room for
+more than `MARGIN`; likewise that less data costs as much as in the paper. Whatever is neither shown nor contradicted is
+"not shown".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from biomark.lab.experiments.findings import Estimate
+from biomark.lab.experiments.sheet import Sheet, short
+from biomark.lab.experiments.specs import Claim
+
+MARGIN = 0.02  # F1; what two models may differ by and still match
+_LEAST = 0.1  # strict F1 of the better one of two models, below which their difference says nothing
+_NORMAL = 1.96  # standard deviations of a 95 % interval
+
+FOUND, CONTRARY, OPEN = "found here too", "the contrary was found here", "not shown here"
+_PARTLY, _PARTLY_CONTRARY = "found here in part, the rest is not shown", "the contrary was found here in part"
+_BOTH, _WEAK, NOT_RUN = "found here in part, and the contrary in part", "cannot be judged here", "not run"
+
+Answer = bool | None
+"""Whether a figure shows the finding or its contrary; None: neither."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found here of what a paper found.
+
+    Attributes:
+        claim: the finding.
+        verdict: in words.
+        detail: the figures, a sentence or several.
+        answers: of each figure.
+    """
+
+    claim: Claim
+    verdict: str
+    detail: str
+    answers: tuple[Answer, ...] = ()
+
+    def sentence(self) -> str:
+        """The finding as a sentence of a page."""
+        published = f" The paper: {self.claim.published}." if self.claim.published else ""
+        detail = f" {self.detail}" if self.detail else ""
+        return f"**{self.claim.text}: {self.verdict}.**{published}{detail}"
+
+    def as_json(self) -> dict[str, str]:
+        """The finding as the JSON file has it."""
+        return {
+            "claim": self.claim.text,
+            "published": self.claim.published,
+            "verdict": self.verdict,
+            "detail": self.detail,
+        }
+
+
+def judge(claim: Claim, sheet: Sheet) -> Finding | None:
+    """What the figures show of a finding; None if it is about models that have no part in them."""
+    if absent := [model for model in claim.models if model not in sheet.models]:
+        if set(claim.models) <= {*sheet.setting.models}:
+            more = "Name a prompted model with --model openai:NAME or hf:NAME."
+            return Finding(claim, NOT_RUN, f"Not all of its models have been run: {' and '.join(absent)}. {more}")
+        return None
+    tests = [test for test in sheet.tests if _is_about(claim, test, sheet)]
+    ran = [test for test in tests if all(_has_cells(sheet, model, test) for model in claim.models)]
+    if not ran:
+        missing = [model for model in claim.models if not any(_has_cells(sheet, model, test) for test in sheet.tests)]
+        names = " and ".join(sheet.title(model) for model in missing or claim.models)
+        return Finding(claim, NOT_RUN, f"Not all of what it is judged by has been run: {names}.")
+    return _JUDGES[claim.kind](claim, sheet, ran)
+
+
+def verdict_of(answers: Sequence[Answer]) -> str:
+    """One verdict of several answers."""
+    yes, no = (sum(answer is one for answer in answers) for one in (True, False))
+    if not answers:
+        return _WEAK
+    if yes and no:
+        return _BOTH
+    if yes:
+        return FOUND if yes == len(answers) else _PARTLY
+    if no:
+        return CONTRARY if no == len(answers) else _PARTLY_CONTRARY
+    return OPEN
+
+
+def _is_about(claim: Claim, test: str, sheet: Sheet) -> bool:
+    return (not claim.tests or test in claim.tests) and (not claim.types or sheet.type_of(test) in claim.types)
+
+
+def _has_cells(sheet: Sheet, model: str, test: str) -> bool:
+    return any(sheet.cells(model, test, fraction) for fraction in sheet.fractions)
+
+
+# Two models
+
+
+def _compared(claim: Claim, sheet: Sheet, tests: Sequence[str]) -> Finding:
+    better, than = claim.models
+    answers: list[Answer] = []
+    told, weak = [], []
+    for test in tests:
+        for fraction in claim.fractions:
+            name = f"{short(test)}{'' if fraction == 1 else f', {fraction:.0%} of the data'}"
+            both = [sheet.f1(model, test, fraction) for model in (better, than)]
+            estimate = sheet.difference(than, better, test, (fraction, fraction))
+            if None in both or estimate is None:
+                continue
+            if max(one for one in both if one is not None) < _LEAST:
+                weak.append(name)
+                continue
+            answer, word = _WORDS[claim.kind](estimate)
+            answers.append(answer)
+            told.append(f"{name} {estimate.points()}, {word}")
+    head = f"Strict F1 of *{sheet.title(better)}* minus that of *{sheet.title(than)}*: "
+    detail = head + "; ".join(told) + "." if told else ""
+    if weak:
+        detail += (
+            f"{' ' if detail else ''}Not judged, since both are below {100 * _LEAST:.0f} points: {', '.join(weak)}."
+        )
+    return Finding(claim, verdict_of(answers), detail, tuple(answers))
+
+
+def _helps(estimate: Estimate) -> tuple[Answer, str]:
+    return {1: (True, "higher"), -1: (False, "lower"), 0: (None, "not shown either way")}[estimate.sign]
+
+
+def _does_not_help(estimate: Estimate) -> tuple[Answer, str]:
+    if estimate.sign > 0:
+        return False, "higher"
+    if estimate.high <= MARGIN:
+        return True, f"no gain of more than {100 * MARGIN:.0f} points"
+    return None, "not shown either way"
+
+
+def _matches(estimate: Estimate) -> tuple[Answer, str]:
+    if estimate.low >= -MARGIN and estimate.high <= MARGIN:
+        return True, f"within {100 * MARGIN:.0f} points"
+    if estimate.sign:
+        return False, "higher" if estimate.sign > 0 else "lower"
+    return None, "a difference is not shown, nor that there is none"
+
+
+_WORDS: Mapping[str, Callable[[Estimate], tuple[Answer, str]]] = {
+    "helps": _helps,
+    "does not help": _does_not_help,
+    "matches": _matches,
+}
+
+
+# Less data
+
+
+def _costs(claim: Claim, sheet: Sheet, tests: Sequence[str]) -> Finding:
+    (model,), (least, most) = claim.models, claim.range
+    answers: list[Answer] = []
+    told = []
+    for test in tests:
+        for fraction in claim.fractions:
+            estimate = sheet.difference(model, model, test, (fraction, 1.0))
+            if estimate is None:
+                continue
+            answer, word = _lost(estimate, least, most)
+            answers.append(answer)
+            told.append(f"{short(test)} {estimate.points().removeprefix('+')}, {word}")
+    shares = " or ".join(f"{fraction:.0%}" for fraction in claim.fractions)
+    detail = f"With {shares} of the data *{sheet.title(model)}* loses: {'; '.join(told)}." if told else ""
+    return Finding(claim, verdict_of(answers), detail, tuple(answers))
+
+
+def _lost(estimate: Estimate, least: float, most: float) -> tuple[Answer, str]:
+    low, high, room = 100 * estimate.low, 100 * estimate.high, 100 * MARGIN
+    if high < least or low > most:
+        return False, "less than in the paper" if high < least else "more than in the paper"
+    if least - room <= low and high <= most + room:
+        return True, f"within {room:.0f} points of the paper's range"
+    return None, "not shown either way"
+
+
+# Classes of errors
+
+
+def _most_frequent(claim: Claim, sheet: Sheet, tests: Sequence[str]) -> Finding:
+    (model,) = claim.models
+    counted = {test: errors for test in tests if sum((errors := _errors(sheet, model, test)).values())}
+    if not counted:
+        return Finding(claim, _WEAK, "There are no errors.")
+    kinds = dict.fromkeys(kind for errors in counted.values() for kind in (claim.errors, *errors))
+    shares = {kind: sum(_share(errors, kind) for errors in counted.values()) / len(counted) for kind in kinds}
+    rival = max((kind for kind in shares if kind != claim.errors), key=lambda kind: shares[kind])
+    lead = shares[claim.errors] - shares[rival]
+    room = _NORMAL * sum(_variance(errors, claim.errors, rival) for errors in counted.values()) ** 0.5 / len(counted)
+    answer: Answer = True if lead > room else False if lead < -room else None
+    each = ", ".join(f"{kind} {share:.0%}" for kind, share in shares.items() if share)
+    names = ", ".join(short(test) for test in counted)
+    weight = " (each with the same weight)" if len(counted) > 1 else ""
+    close = "" if answer is not None else f", and {claim.errors} and {rival} are too close to tell apart"
+    detail = f"Of the errors of *{sheet.title(model)}* in {names}{weight}: {each}{close}."
+    return Finding(claim, verdict_of([answer]), detail, (answer,))
+
+
+def _errors(sheet: Sheet, model: str, test: str) -> Mapping[str, int]:
+    cells = sheet.cells(model, test)
+    errors: Mapping[str, int] = cells[0]["errors"] if cells else {}
+    return errors
+
+
+def _share(errors: Mapping[str, int], kind: str) -> float:
+    return errors.get(kind, 0) / sum(errors.values())
+
+
+def _variance(errors: Mapping[str, int], one: str, other: str) -> float:
+    """Of the difference of two shares of the same errors."""
+    a, b = _share(errors, one), _share(errors, other)
+    return (a + b - (a - b) ** 2) / sum(errors.values())
+
+
+_JUDGES: Mapping[str, Callable[[Claim, Sheet, Sequence[str]], Finding]] = {
+    "helps": _compared,
+    "does not help": _compared,
+    "matches": _compared,
+    "costs": _costs,
+    "most frequent": _most_frequent,
+}

@@ -1,0 +1,231 @@
+"""A causal language model in this process as a chat model: the prompts of servers, no server.
+
+Where the answer repeats a text with marks, it is decoded under the mark grammar (see `biomark.generative.decoding`), so
+that any model's answer is faithful, whether it was tuned for this or not. Everything else is generated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, closing, nullcontext
+from dataclasses import asdict
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from biomark.generative.decoding.choice import Chance
+from biomark.generative.decoding.engine import Decoder
+from biomark.generative.decoding.vocabulary import Vocabulary
+from biomark.generative.recognizer import MarkDecoding, Window
+from biomark.marks import encode
+from biomark.prompted.chat import Ask, Message, Reply, Request, Unanswered, estimate
+from biomark.prompted.chat.account import Account
+from biomark.prompted.chat.answers import without_thoughts
+from biomark.prompted.chat.cache import Cache, Kept, key_of
+from biomark.prompted.chat.templates import PLAIN_STOPS, ChatTemplate, ended, plain
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+class InProcess:
+    """A model in this process; requests that wait are answered in batches.
+
+    Args:
+        model: a causal language model; is put in evaluation mode.
+        vocabulary: of the model.
+        tokenizer: for its chat template; a model without one gets a plain prompt.
+        batch: requests answered at once.
+        decoder: for answers with marks; None: they are generated like others.
+        cache: keeps answers, so that a run that was killed goes on where it was; None: nothing is kept.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        vocabulary: Vocabulary,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        batch: int = 16,
+        decoder: Decoder | None = None,
+        cache: Path | None = None,
+    ) -> None:
+        self.account = Account()
+        self._cache = cache
+        self.concurrency = batch
+        self._model = model.eval()  # type: ignore[no-untyped-call]
+        self._vocabulary = vocabulary
+        self._template = ChatTemplate(tokenizer) if getattr(tokenizer, "chat_template", None) else None
+        self._marking = MarkDecoding(decoder, vocabulary) if decoder else None
+        positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+        self._longest = int(positions) if positions else None
+
+    def facts(self) -> Mapping[str, object]:
+        """See `biomark.prompted.chat.Chat`."""
+        name, decoding = self._model.name_or_path, "marks" if self._marking else "generate"
+        return {"model": name, "decoding": decoding, "chat_template": self._template is not None}
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Ask]:
+        """See `biomark.prompted.chat.Chat`."""
+        waiting = _Waiting(self._answer, self.concurrency)
+        with closing(Cache(self._cache)) if self._cache else nullcontext() as cache:
+            yield partial(self._kept, waiting.ask, cache, _weights_of(self._model)) if cache else waiting.ask
+
+    async def _kept(self, ask: Ask, cache: Cache, weights: object, request: Request) -> Reply:
+        """The answer that is kept, else the model's."""
+        key = key_of({**self.facts(), "weights": weights, "biomark": version("biomark"), **asdict(request)})
+        if (kept := cache.get(key)) is not None and any(text.strip() for text in kept.texts):
+            self.account.save(kept.read, kept.written)
+            return Reply(kept.texts, kept.finished, kept.scores)
+        reply = await ask(request)
+        written = sum(map(estimate, reply.texts))
+        cache.put(key, Kept(reply.texts, reply.finished, request.tokens(), written, scores=reply.scores))
+        return reply
+
+    def _answer(self, requests: Sequence[Request]) -> list[Reply | Unanswered]:
+        """The answers to some requests, of which none spoils the others."""
+        try:
+            prompts = [self._prompt(request.messages) for request in requests]
+            if self._marking is not None and requests[0].source is not None:
+                return self._mark(self._marking, requests, prompts)
+            return self._generate(requests, prompts)
+        except Exception as error:  # whatever a model or its template raises must not stop the rest
+            if len(requests) > 1:
+                return [reply for request in requests for reply in self._answer([request])]
+            return [Unanswered(f"the model in this process gives no answer: {error}")]
+
+    def _mark(
+        self, marking: MarkDecoding, requests: Sequence[Request], prompts: Sequence[list[int]]
+    ) -> list[Reply | Unanswered]:
+        asked = [Window(r.source or "", "", tuple(ids)) for r, ids in zip(requests, prompts, strict=True)]
+        replies: list[Reply | Unanswered] = []
+        fits = [self._longest is None or len(ids) < self._longest for ids in prompts]
+        rows = [row for row, fit in enumerate(fits) if fit]
+        answers = iter(marking.drawn([asked[row] for row in rows], [_chances(requests[row]) for row in rows]))
+        for window, fit in zip(asked, fits, strict=True):
+            found = [answer for answer in (next(answers) if fit else ()) if answer is not None]
+            if not found:
+                replies.append(Unanswered("the prompt leaves no room for an answer; take fewer --shots", too_long=True))
+                continue
+            texts = tuple(encode(window.text, answer.entities).text for answer in found)
+            self._pay(len(window.prompt), len(texts) * len(self._vocabulary.answer(window.text, ())))
+            scores = tuple(entity.score or 0.0 for entity in found[0].entities)
+            replies.append(Reply(texts, scores=scores if len(found) == 1 else None))
+        return replies
+
+    def _generate(self, requests: Sequence[Request], prompts: Sequence[list[int]]) -> list[Reply | Unanswered]:
+        """Answers by `generate` of transformers; of requests for several answers, one after the other."""
+        replies: list[Reply | Unanswered] = []
+        for request, prompt in zip(requests, prompts, strict=True):
+            room = (self._longest or 1_000_000) - len(prompt)
+            if room < 1:
+                replies.append(Unanswered("the prompt leaves no room for an answer; take fewer --shots", too_long=True))
+                continue
+            sampling = {"do_sample": True, "temperature": request.temperature} if request.temperature else {}
+            with torch.inference_mode():
+                ids = torch.tensor([prompt], device=self._model.device)
+                said = self._model.generate(
+                    input_ids=ids,
+                    attention_mask=torch.ones_like(ids),
+                    max_new_tokens=min(request.max_tokens, room),
+                    num_return_sequences=request.answers,
+                    pad_token_id=self._vocabulary.end,
+                    **(sampling or {"do_sample": False}),
+                )
+            rows = [self._said(row[len(prompt) :].tolist(), request.stops) for row in said]
+            self._pay(len(prompt), sum(len(row) for row in said) - len(prompt) * len(said))
+            replies.append(_reply(rows))
+        return replies
+
+    def _said(self, ids: list[int], stops: Sequence[str]) -> tuple[str, bool]:
+        """The text of an answer, and whether it ended by itself."""
+        ends = self._model.generation_config.eos_token_id
+        finished = not {self._vocabulary.end, *(ends if isinstance(ends, list) else [ends])}.isdisjoint(ids)
+        text = self._vocabulary.text(ids)
+        if self._template is None:
+            text, found = ended(text, PLAIN_STOPS)
+            text, finished = text.strip("\n"), finished or found
+        text = without_thoughts(text)
+        text, found = ended(text.lstrip("\n") if stops else text, stops)
+        return text, finished or found
+
+    def _pay(self, read: int, written: int) -> None:
+        self.account.pay(read, written, estimated=False)
+
+    def _prompt(self, messages: Sequence[Message]) -> list[int]:
+        """The ids of a conversation, up to where the answer begins; nothing that is said in it is a special token."""
+        if self._template is None:
+            return self._vocabulary.prompt(plain(messages).text)
+        conversation = self._template(messages)
+        ids = self._special(conversation.around[0])
+        for message, after in zip(conversation.messages, conversation.around[1:], strict=True):
+            ids += self._vocabulary.answer(message.content, ()) + self._special(after)
+        return ids
+
+    def _special(self, text: str) -> list[int]:
+        return list(self._vocabulary.full.encode(text, add_special_tokens=False).ids)
+
+
+def _chances(request: Request) -> list[Chance | None]:
+    """What draws the answers to a request under the grammar; None: the likeliest one."""
+    if not request.temperature:
+        return [None] * request.answers
+    said = [message.content for message in request.messages]
+    return [Chance.of(request.temperature, request.sample + n, *said) for n in range(request.answers)]
+
+
+def _reply(rows: Sequence[tuple[str, bool]]) -> Reply | Unanswered:
+    """The answers that are not empty, of texts and whether they ended by themselves."""
+    texts = tuple(text for text, _ in rows if text.strip())
+    if not texts:
+        return Unanswered("the model's answer is empty, or it only thought; raise --max-tokens for thinkers")
+    return Reply(texts, all(finished for _, finished in rows))
+
+
+def _weights_of(model: PreTrainedModel) -> object:
+    """What tells a model from others under its name, be it that it was tuned on since."""
+    folder = Path(model.name_or_path or "")
+    if not folder.is_dir():
+        return str(getattr(model.config, "_commit_hash", None))
+    files = sorted(file for file in folder.iterdir() if file.is_file())
+    return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+
+
+class _Waiting:
+    """Requests that wait for their turn: those that came while a batch was answered make the next one."""
+
+    def __init__(self, answer: Callable[[Sequence[Request]], list[Reply | Unanswered]], batch: int) -> None:
+        self._answer = answer
+        self._batch = batch
+        self._waiting: list[tuple[Request, asyncio.Future[Reply]]] = []
+        self._turn: asyncio.Task[None] | None = None
+
+    async def ask(self, request: Request) -> Reply:
+        """The answer to a request."""
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._waiting.append((request, future))
+        if self._turn is None or self._turn.done():
+            self._turn = asyncio.create_task(self._work())
+        return await future
+
+    async def _work(self) -> None:
+        await asyncio.sleep(0)  # let others come
+        while self._waiting:
+            # Those that are answered in one way, the longest first
+            self._waiting.sort(key=lambda pair: (pair[0].source is None, -pair[0].tokens()))
+            kind = self._waiting[0][0].source is None
+            batch = [pair for pair in self._waiting if (pair[0].source is None) == kind][: self._batch]
+            del self._waiting[: len(batch)]
+            replies = await asyncio.to_thread(self._answer, [request for request, _ in batch])
+            for (_, future), reply in zip(batch, replies, strict=True):
+                if future.done():  # nobody waits any more
+                    continue
+                if isinstance(reply, Unanswered):
+                    future.set_exception(reply)
+                else:
+                    future.set_result(reply)

@@ -1,0 +1,367 @@
+"""Prompts for chat models: parts that are switched on one by one (Hu et al. 2024), demonstrations, an ontology.
+
+A prompt is a system message (task, definitions, guidelines, hints, and what the shape says of the answer),
+demonstrations as turns of user and assistant, and the text; for some shapes all of it is one message.
+DiRAG (Monajatipoor et al. 2024) puts what an ontology knows of the text's terms before the text.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from math import isfinite
+from pathlib import Path
+
+from biomark.entity_types import entity_types, label
+from biomark.errors import UsageError
+from biomark.formats import Source
+from biomark.knowledge.caution import Caution
+from biomark.knowledge.forms import form
+from biomark.knowledge.matcher import Matcher
+from biomark.knowledge.store import Store, Term
+from biomark.marks import Signs
+from biomark.prompted.chat import ASSISTANT, SYSTEM, USER, Message
+from biomark.prompted.chat.templates import without_system
+from biomark.prompted.retrieval import BY_COSINE, BY_EMBEDDING, CHOOSERS, MOST, Chooser, Example
+from biomark.prompted.settings import PromptOptions
+from biomark.shapes import Shape, shape_named
+from biomark.spans import Entity
+
+PARTS = ("task", "definition", "guideline", "hints")
+ONE_STEP, TWO_STEP = "one-step", "two-step"
+YES_NO, SECOND_ROUND = "yes-no", "second-round"
+_VERIFIED = (SECOND_ROUND, YES_NO)
+_TERMS = 32  # that are told of a text, at most
+
+HINTS: Mapping[str, str] = {
+    "": (
+        "Mark every mention, also one that was mentioned before. Mark a long form and its abbreviation in brackets as "
+        "two mentions. Leave articles, and punctuation at the edges, out of a mention. A mention counts whether it is "
+        "affirmed, denied or only suspected."
+    ),
+    "disease": "Mark diseases of animals and tumours too; of `breast and ovarian cancer` mark the whole phrase.",
+    "chemical": "Do not mark proteins, antibodies, buffers, or dosages and units beside a drug's name.",
+    "problem": "Mark findings that are abnormal, not those that are normal; mark each of several problems on its own.",
+    "treatment": "Do not mark doses, routes and times, or the places and people that give a treatment.",
+    "test": "Mark the test, not its value or finding; vital signs such as blood pressure are tests.",
+    "gene": "Mark proteins too; do not mark the species, the mutation, or the cell beside a gene's name.",
+}
+"""What analyses of errors taught (Hu et al. 2024, error-analysis-based instructions): for all types, and for some."""
+
+
+def check(options: PromptOptions) -> None:
+    """Look for what cannot work in settings.
+
+    Raises:
+        UsageError: if there is any such thing.
+    """
+    shape_named(options.shape)
+    _known("--parts", options.parts, PARTS)
+    _known("--verify", options.verify, _VERIFIED)
+    _known("--ontology", [options.ontology] if options.ontology else [], (ONE_STEP, TWO_STEP))
+    _known("--choose", [options.choose], CHOOSERS)
+    if not 0 <= options.shots <= MOST:
+        raise UsageError(f"--shots lies from 0 to {MOST}, not at {options.shots}")
+    if options.samples < 1 or options.max_tokens < 0 or options.window < 0:
+        raise UsageError("--samples is at least 1; --max-tokens and --window are at least 0")
+    if not (isfinite(options.heat) and options.heat >= 0) or (options.samples > 1 and not options.heat):
+        raise UsageError("--temperature is at least 0, and above 0 for several --samples: else all are the same")
+    if options.diversity and options.choose not in BY_COSINE:
+        raise UsageError(f"--diversity is for --choose {', '.join(BY_COSINE)}, not for {options.choose}")
+    if options.embedder and options.choose not in BY_EMBEDDING:
+        raise UsageError(f"--embedder is for --choose {' or '.join(BY_EMBEDDING)}, not for {options.choose}")
+    if not 0 <= options.diversity < 1:
+        raise UsageError(f"--diversity lies from 0 to below 1, not at {options.diversity}")
+    if options.definitions and not options.ontology:
+        raise UsageError("--definitions are those of the ontology's terms; add --ontology one-step or two-step")
+
+
+def _known(name: str, given: Iterable[str], known: Iterable[str]) -> None:
+    if unknown := [value for value in given if value not in known]:
+        raise UsageError(f"{name}: there is no {', '.join(unknown)}; there are {', '.join(known)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What prompts say of a type; empty where there is nothing to say."""
+
+    label: str = ""
+    definition: str = ""
+    guideline: str = ""
+    hints: str = ""
+
+
+def wordings(types: Sequence[str], file: Path | None = None) -> dict[str, Wording]:
+    """What prompts say of some types.
+
+    Args:
+        types: biomark's names or the user's own.
+        file: a TOML file whose tables, named like types, replace what biomark says.
+
+    Raises:
+        UsageError: if the file is something else.
+    """
+    known = entity_types()
+    found = {}
+    own = _tables(file) if file else {}
+    for type in types:
+        row = known.get(type)
+        wording = Wording(label(type), row.definition, row.guideline) if row else Wording(label(type))
+        found[type] = replace(wording, **{"hints": HINTS.get(type, ""), **own.get(type, {})})
+    return found
+
+
+def _tables(file: Path) -> Mapping[str, Mapping[str, str]]:
+    try:
+        tables = tomllib.loads(Source(file).text())
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{file}: is no TOML: {error}") from error
+    names = [f.name for f in fields(Wording)]
+    for type, row in tables.items():
+        if not isinstance(row, dict) or any(key not in names or not isinstance(row[key], str) for key in row):
+            raise UsageError(f"{file}: [{type}] takes texts named {', '.join(names)}, and nothing else")
+    return tables
+
+
+class Prompter:
+    """Writes the prompts about some types.
+
+    Args:
+        types: that are asked about together.
+        options: how.
+        chooser: of demonstrations; None: there are none.
+        ontology: what is told of the texts of demonstrations; None: nothing.
+
+    Raises:
+        UsageError: if the wordings cannot be read.
+    """
+
+    def __init__(
+        self,
+        types: Sequence[str],
+        options: PromptOptions,
+        chooser: Chooser | None = None,
+        ontology: Ontology | None = None,
+    ) -> None:
+        self.types = tuple(types)
+        self._options = options
+        self._chooser = chooser
+        self._ontology = ontology if options.ontology == ONE_STEP else None
+        self._wordings = wordings(types, options.wording)
+        said = {type: (wording.label, wording.definition) for type, wording in self._wordings.items()}
+        self.shape = shape_named(options.shape, said)
+        self._labels = _joined([wording.label for wording in self._wordings.values()])
+
+    def messages(self, text: str, document_id: str, known: Sequence[str] = (), around: str = "") -> tuple[Message, ...]:
+        """The prompt about a text.
+
+        Args:
+            text: such as a sentence.
+            document_id: its document, from which no demonstration is taken.
+            known: sentences that an ontology says of it.
+            around: what the text was cut from; no demonstration is one of its sentences.
+        """
+        chosen = self._chooser.choose(text, document_id, self._options.shots, around) if self._chooser else ()
+        told = (self._ontology.of_text(example.text) if self._ontology else () for example in chosen)
+        asked = [self._question(example.text, known) for example, known in zip(chosen, told, strict=True)]
+        answers = [self.shape.encode(example.text, example.entities, self.types).text for example in chosen]
+        last = self._question(text, known)
+        system = self._system()
+        if self.shape.one_message:
+            shown = [_gone_on(question[0].content, answer) for question, answer in zip(asked, answers, strict=True)]
+            whole = "\n\n".join((system, *shown, last[0].content))
+            return (Message(USER, whole, begun=True),)
+        turns = [Message(SYSTEM, system)] if system else []
+        for question, answer in zip(asked, answers, strict=True):
+            turns += [*question, Message(ASSISTANT, answer)]
+        return self._spoken((*turns, *last))
+
+    def second_round(self, before: Sequence[Message], text: str, entities: Iterable[Entity]) -> tuple[Message, ...]:
+        """Ask for what was missed (Ji 2023, VicunaNER)."""
+        answer = self.shape.encode(text, entities, self.types).text
+        more = (
+            f"Some {self._labels} may have been missed. Answer once more about the same text and in the same form, "
+            "with the mentions of the last answer and with those that it missed."
+        )
+        return (*before, Message(ASSISTANT, answer), Message(USER, more))
+
+    def yes_no(self, text: str, mention: str, type: str) -> tuple[Message, ...]:
+        """Ask whether a mention is one (Wang et al. 2023, GPT-NER)."""
+        wording = self._wordings[type]
+        sections = [f"### Task\nSay whether a mention in a text is a {wording.label}. Answer with yes or no."]
+        sections += [section for part in ("definition", "guideline") if (section := self._section(part, [type]))]
+        question = f'Is "{mention}" in this text a {wording.label}? Answer with yes or no.'
+        return self._spoken((Message(SYSTEM, "\n\n".join(sections)), Message(USER, f"### Text\n{text}\n\n{question}")))
+
+    def new_sentences(self, shown: Sequence[str], signs: Signs, count: int) -> tuple[Message, ...]:
+        """Ask for sentences like some that are marked (Wang et al. 2023, Self-Instruct)."""
+        around = [(wording.label, signs.around(type)) for type, wording in self._wordings.items()]
+        ask = "".join(f" Put {before} and {after} around each {name}." for name, (before, after) in around)
+        sections = [
+            f"### Task\nWrite {count} new sentences that mention {self._labels}, as different as possible from the "
+            "examples and from each other: about other matters, in other words, with other mentions.",
+            *(self._section(part, self.types) for part in ("definition", "guideline")),
+            f"### Answer\nA numbered list, one sentence a line and nothing else.{ask}",
+        ]
+        examples = "\n".join(f"{n}. {text}" for n, text in enumerate(shown, 1))
+        question = f"### Examples\n{examples}\n\nWrite {count} new sentences."
+        return self._spoken((Message(SYSTEM, "\n\n".join(filter(None, sections))), Message(USER, question)))
+
+    def candidates(self, text: str) -> tuple[Message, ...]:
+        """Ask for the medical terms of a text, of whatever type: the first step of DiRAG (Monajatipoor et al. 2024)."""
+        task = (
+            "### Task\nList all words and phrases in the text that may be medical terms, of whatever type, each on a "
+            "line of its own, as the text writes them, and nothing else. If there are none, write: none"
+        )
+        return self._spoken((Message(SYSTEM, task), Message(USER, f"### Text\n{text}")))
+
+    def _system(self) -> str:
+        """What comes before all questions; nothing where the shape's question is the whole prompt."""
+        request = self.shape.request(self.types)
+        if not request:
+            return ""
+        sections = [self._section(part, self.types) for part in PARTS if part in self._options.parts]
+        return "\n\n".join([*filter(None, sections), f"### Answer\n{request}"])
+
+    def _section(self, part: str, types: Sequence[str]) -> str:
+        """A part of the prompt, empty where it is switched off or has nothing to say."""
+        if part not in self._options.parts:
+            return ""
+        if part == "task":
+            return f"### Task\nFind all {self._labels} that are mentioned in the text."
+        said = [(self._wordings[type].label, getattr(self._wordings[type], part)) for type in types]
+        lines = [f"{name}: {text}" for name, text in said if text]
+        if part == "hints":
+            lines.insert(0, HINTS[""])
+        return "\n".join([f"### {_HEADINGS[part]}", *lines]) if lines else ""
+
+    def _question(self, text: str, known: Sequence[str]) -> tuple[Message, ...]:
+        """What asks about a text, with what an ontology says of it before all else."""
+        first, *others = self.shape.question(text, self.types)
+        said = (_known_before(known) + first, *others)
+        return tuple(Message(ASSISTANT if n % 2 else USER, part) for n, part in enumerate(said))
+
+    def _spoken(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+        if not self._options.no_system or messages[0].role != SYSTEM:
+            return messages
+        return without_system(messages)
+
+
+_HEADINGS = {"definition": "Definitions", "guideline": "Annotation guideline", "hints": "Hints"}
+
+
+def _gone_on(question: str, answer: str) -> str:
+    """An example whose answer goes on with its question."""
+    return question + ("" if question.endswith("\n") else " ") + answer
+
+
+def _known_before(known: Sequence[str]) -> str:
+    return "\n".join(("### Knowledge", *known)) + "\n\n" if known else ""
+
+
+def _joined(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]])) + " entities"
+
+
+def readable(
+    pool: Iterable[Example], shape: Shape, groups: Sequence[Sequence[str]], lost: Counter[str]
+) -> tuple[Example, ...]:
+    """The examples whose answers read back as they were written: what a model is shown must not mislead it.
+
+    Args:
+        pool: annotated sentences.
+        shape: of the answers.
+        groups: the types that are asked about together.
+        lost: counts examples that are left out, and mentions that their answers cannot hold.
+    """
+    kept = []
+    for example in pool:
+        asked = [types for types in groups if set(types) <= set(example.types)]
+        if all(_reads_back(example, shape, types, lost) for types in asked):
+            kept.append(example)
+        else:
+            lost["demonstrations whose answer does not read back"] += 1
+    return tuple(kept)
+
+
+def _reads_back(example: Example, shape: Shape, types: Sequence[str], lost: Counter[str]) -> bool:
+    encoded = shape.encode(example.text, example.entities, types)
+    decoded = shape.decode(encoded.text, example.text, types)
+    meant = Counter((e.spans, e.type) for e in example.entities if e.type in types)
+    meant -= Counter((e.spans, e.type) for e in encoded.left_out)
+    if encoded.left_out:
+        lost[f"mentions that answers of the shape {shape.name} cannot hold"] += len(encoded.left_out)
+    return not decoded.rejected and Counter((e.spans, e.type) for e in decoded.entities) == Counter(set(meant))
+
+
+class Ontology:
+    """What a term store says of terms, as sentences: `X semantic type is Y.`
+
+    Y is what the term's own source calls its type (`Sign or Symptom`), whether biomark has a name for that type or
+    not; where the source has no word for it, biomark's.
+
+    Args:
+        store: is not closed.
+        definitions: say the definitions of the concepts as well.
+    """
+
+    def __init__(self, store: Store, *, definitions: bool = False) -> None:
+        self._store = store
+        self._matcher = Matcher(store, others=True)
+        self._definitions = definitions
+
+    def of_text(self, text: str) -> tuple[str, ...]:
+        """Of the terms that are found in a text by their names: DiRAG in one step."""
+        return self._said((match.span.of(text), match.terms[0]) for match in self._matcher.find(text))
+
+    def of_answer(self, answer: str, text: str) -> tuple[str, ...]:
+        """Of the terms that a model listed, those that are in the text and in the store: steps 2 and 3 of DiRAG."""
+        return self._said((name, term) for name in _listed(answer, text) for term in self._named(name))
+
+    def _named(self, name: str) -> Sequence[Term]:
+        """The names that are the same but for case; else those with its normalised form, such as its singular."""
+        forms = dict.fromkeys((form(name), form(name.casefold())))
+        terms = [term for one in forms for term in self._store.by_form(one)]
+        exact = [term for term in terms if term.text.casefold() == name.casefold()]
+        return exact or [term for term in terms if term.caution is not Caution.NEVER]
+
+    def _said(self, found: Iterable[tuple[str, Term]]) -> tuple[str, ...]:
+        sentences: dict[str, None] = {}
+        for name, term in found:
+            concept = term.concept
+            kinds = concept.semantic_types or (label(concept.type),)
+            *others, last = (f"{name} semantic type is {kind}." for kind in kinds)
+            if self._definitions and concept.definition:
+                last = f"{last} {concept.definition}"
+            sentences |= dict.fromkeys([*others, last])
+        return tuple(sentences)[:_TERMS]
+
+
+def yes_or_no(answer: str) -> bool | None:
+    """What a model says to a question; None: neither."""
+    words = answer.casefold().replace("*", " ").split()
+    first = words[0].strip(".,!:;\"'") if words else ""
+    return {"yes": True, "no": False}.get(first)
+
+
+_BULLET = re.compile(r"^\s*+(?:[-*•]|\d++[.)])\s++")
+
+
+_COMMAS = re.compile(r"[,;]\s")
+
+
+def _listed(answer: str, text: str) -> list[str]:
+    """The terms of a text that a model lists, on a line each or apart by commas, each once."""
+    folded = text.casefold()
+    found: dict[str, None] = {}
+    for line in answer.split("\n"):
+        whole = _BULLET.sub("", line)
+        for names in ([whole], _COMMAS.split(whole)):
+            there = [name for one in names if (name := one.strip().strip("\"'`.,;")) and name.casefold() in folded]
+            found |= dict.fromkeys(there)
+            if there:
+                break
+    return list(found)

@@ -1,0 +1,1 @@
+"""Training of tagging models; needs the extra `train`."""

@@ -1,0 +1,125 @@
+"""Scores of an exported model → probabilities, and the least score that serves best; on the development splits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from biomark.evaluation.pairs import Gold
+from biomark.evaluation.reliability import Judged, calibration, judged
+from biomark.formats import Reject
+from biomark.spans import Document
+from biomark.tagging.calibration import Calibrator, Candidate, entities, features
+from biomark.tagging.recognizer import CARD, load_onnx
+from biomark.tagging.training.examples import devel_name
+from biomark.training.recipe import TaggingRecipe
+from biomark.training.scoring import Devel, read_devel
+
+_FEWEST = 50  # candidates of a type from which something can be learnt
+_STEPS = 50
+_RIDGE = 0.1
+_LEAST = tuple(step / 20 for step in range(19))
+_ABOUT_AS_GOOD = 0.003  # of F1
+
+Considered = Sequence[tuple[Document, Sequence[Candidate]]]
+
+
+def calibrate(folder: Path, recipe: TaggingRecipe, reject: Reject) -> None:
+    """Add to an exported model's card how its scores become probabilities, and choose its least score.
+
+    What makes them (`biomark.tagging.calibration`) is learnt for each type from the candidates on the development
+    splits that annotate the type; the least score is the lowest whose mean strict F1 over these splits is within 0.3
+    points of the best.
+
+    Args:
+        folder: of the exported model; its `model.json` is written anew.
+        recipe: of the model.
+        reject: is called with what cannot be read in the splits.
+
+    Raises:
+        CorpusError: if a development split is not there.
+    """
+    card = json.loads((folder / CARD).read_text("utf-8"))
+    found: list[tuple[Devel, Considered]] = []
+    for split in read_devel(recipe.devel, recipe.types, reject=reject):
+        model = load_onnx(folder, guideline=devel_name(recipe, split.name))
+        considered = model.considered(split.documents, split.types)
+        found.append((split, [(annotated.document, some) for annotated, some in considered]))
+    calibrators = learn(found, recipe.types)
+    splits: dict[str, tuple[list[Judged], int]] = {}
+    for split, some in found:
+        scored = (replace(d, entities=tuple(entities(them, calibrators.get, 0.0))) for d, them in some)
+        splits[split.name] = judged(Gold(split.documents, types=split.types).pair(scored))
+    means = {least: sum(_f1(*split, least) for split in splits.values()) / len(splits) for least in _LEAST}
+    # What is left out nobody gets back: of limits that do about as well the lowest, which finds more.
+    least = min(least for least, mean in means.items() if mean >= max(means.values()) - _ABOUT_AS_GOOD)
+    whole = calibration([m for mentions, _ in splits.values() for m in mentions], sum(g for _, g in splits.values()))
+    card |= {
+        "min_score": least,
+        "calibration": {type: [round(v, 4) for v in asdict(made).values()] for type, made in calibrators.items()},
+        "devel": {name: _facts(*split, least) for name, split in splits.items()},
+        "calibration_error": round(whole.error, 4),
+        "curve": [{key: round(value, 4) for key, value in asdict(point).items()} for point in whole.curve],
+    }
+    (folder / CARD).write_text(json.dumps(card, indent=2) + "\n", "utf-8")
+
+
+def learn(found: Iterable[tuple[Devel, Considered]], types: Sequence[str]) -> dict[str, Calibrator]:
+    """A calibrator for each type of which there is enough to learn from; see `fit`."""
+    examples: dict[str, list[tuple[Candidate, bool]]] = {type: [] for type in types}
+    for split, considered in found:
+        by_id = {document.id: some for document, some in considered}
+        scored = (replace(d, entities=tuple(candidate.entity for candidate in some)) for d, some in considered)
+        for pair in Gold(split.documents, types=split.types).pair(scored):
+            _, wrong = pair.unmatched()
+            wrongs = {(mention.spans, mention.type) for mention in wrong}
+            for candidate in by_id.get(pair.document.id, ()):
+                right = (candidate.entity.spans, candidate.entity.type) not in wrongs
+                examples[candidate.entity.type].append((candidate, right))
+    made = {type: fit(some) for type, some in examples.items()}
+    return {type: calibrator for type, calibrator in made.items() if calibrator}
+
+
+def fit(examples: Sequence[tuple[Candidate, bool]]) -> Calibrator | None:
+    """The calibrator under which what was right is most likely (Newton's method, a weak ridge towards 0).
+
+    None with fewer than 50 examples, or where higher scores are no more often right.
+    """
+    if len(examples) < _FEWEST:
+        return None
+    rows = np.array([features(candidate) for candidate, _ in examples])
+    right = np.array([is_right for _, is_right in examples], dtype=np.float64)
+    weights: npt.NDArray[np.float64] = np.zeros(
+        rows.shape[1]
+    )  # from where, unlike from sure scores, no step leads astray
+    for _ in range(_STEPS):
+        chance = 1 / (1 + np.exp(-rows @ weights))
+        gradient = rows.T @ (chance - right) + _RIDGE * weights
+        curvature = (rows.T * (chance * (1 - chance))) @ rows + _RIDGE * np.eye(len(weights))
+        step = np.linalg.solve(curvature, gradient)
+        weights = weights - step
+        if np.abs(step).max() < 1e-8:
+            break
+    return Calibrator(*map(float, weights)) if weights[0] > 0 else None
+
+
+def _f1(mentions: Sequence[Judged], gold: int, least: float) -> float:
+    kept = [mention for mention in mentions if mention.score >= least]
+    return 2 * sum(mention.right for mention in kept) / max(len(kept) + gold, 1)
+
+
+def _facts(mentions: Sequence[Judged], gold: int, least: float) -> dict[str, float]:
+    kept = [mention for mention in mentions if mention.score >= least]
+    right = sum(mention.right for mention in kept)
+    values = {
+        "precision": right / max(len(kept), 1),
+        "recall": right / max(gold, 1),
+        "f1": _f1(mentions, gold, least),
+        "calibration_error": calibration(mentions, gold).error,
+    }
+    return {name: round(value, 4) for name, value in values.items()}

@@ -1,0 +1,408 @@
+"""What tagging models learn from: corpora → passages → the windows of an epoch → batches."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from biomark import corpora
+from biomark.corpora.overlap import Index
+from biomark.entity_types import with_canonical_types
+from biomark.errors import UsageError
+from biomark.formats import Reject
+from biomark.spans import Document, Entity, Span, whole_text
+from biomark.tagging.text import (
+    OUTSIDE,
+    Window,
+    encode_tags,
+    sentence_ends,
+    windows,
+)
+from biomark.tagging.training.augmentation import (
+    SEPARATORS,
+    Listed,
+    Pools,
+    as_list,
+    mentions_of,
+    read_pools,
+    recased,
+    swapped,
+)
+from biomark.tagging.training.dense import Near, Sentence, sentences_of
+from biomark.tagging.words import Frame, Ints, WordReader, Words
+from biomark.text.sentences import with_sentences
+from biomark.training.recipe import TaggingRecipe
+from biomark.training.scoring import Devel
+
+UNLABELLED = -100  # what cross entropy leaves out
+# Batches come in few shapes, because the CPU's matrix library prepares itself anew for each one.
+LENGTH_STEP = 8
+# Shares of `max_pieces` that a document's windows may have in an epoch; 0: every sentence alone.
+WINDOW_SHARES = (0.0, 0.0, 0.5, 1.0)
+LEAST_ROOM = 16  # word pieces that an instruction has to leave in a window
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What training needs of one passage: words, where sentences end, and (W, types) tags or UNLABELLED."""
+
+    words: Words
+    ends: tuple[int, ...]
+    tags: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A window, (W, heads) the tags of all words of its passage, and the corpus whose guideline they follow."""
+
+    window: Window
+    tags: Ints
+    corpus: str = ""
+
+    @property
+    def labels(self) -> Ints:
+        """(words of the window, heads)."""
+        return self.tags[self.window.start : self.window.end]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A document to learn from.
+
+    Attributes:
+        document: with biomark's names of types; None where no epoch changes it.
+        corpus: the name of its corpus.
+        known: for each type of the recipe whether the corpus annotates it.
+        passages: of the document as it is.
+        sentences: what lists of names near them are made of, if there are to be such lists.
+    """
+
+    document: Document | None
+    corpus: str
+    known: tuple[bool, ...]
+    passages: tuple[Passage, ...]
+    sentences: tuple[Sentence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What a training split shares with splits to leave out, and is not learnt from.
+
+    Attributes:
+        of: the number of the split's documents.
+        documents: the ids of those that are left out whole.
+        sentences: the number of sentences that are left out of others.
+    """
+
+    of: int
+    documents: tuple[str, ...]
+    sentences: int
+
+
+class Examples:
+    """The examples of a recipe, epoch by epoch.
+
+    Args:
+        recipe: what to learn, and how.
+        reader: of the network's tokenizer.
+        reject: is called with what cannot be read in the corpora.
+        progress: is called with a line for each corpus of which something is left out.
+
+    Attributes:
+        sources: the documents.
+        left_out: what was left out of each corpus because splits of the recipe's `leave_out` share it.
+
+    Raises:
+        UsageError: if no corpus annotates a type, an instruction leaves no room, or the store has nothing to offer.
+    """
+
+    def __init__(
+        self,
+        recipe: TaggingRecipe,
+        reader: WordReader,
+        reject: Reject,
+        progress: Callable[[str], None] = lambda message: None,
+    ) -> None:
+        self._recipe = recipe
+        self._reader = reader
+        self._progress = progress
+        self.left_out: dict[str, LeftOut] = {}
+        others = {name: corpora.read_corpus(name, reject=reject) for name in recipe.leave_out}
+        self._others = Index(others) if others else None
+        self._kept: dict[str, Sequence[Document]] = {}  # of the splits above, which may be learnt from several times
+        self.frames = Frames(recipe, reader)
+        self.sources: list[Source] = []
+        self._draws = bool(recipe.dbr_terms or recipe.dbr_others or recipe.swap)
+        self._near: Near | None = None
+        if self._draws:  # now rather than after an hour
+            read_pools(Path(recipe.knowledge), recipe.types, "", size=1)
+        self._mentions: dict[str, tuple[Listed, ...]] = {}
+        learnt: set[str] = set()
+        for name in recipe.train:
+            annotated = corpora.corpus_types(name, recipe.types)
+            learnt.update(annotated)
+            self._add(name, tuple(type in annotated for type in recipe.types), reject)
+        self._kept.clear()
+        if recipe.dbr == "near":
+            wanted = (p for source in self.sources for sentence in source.sentences for p in sentence.phrases)
+            self._near = Near(Path(recipe.knowledge), wanted)
+            progress(f"names of {recipe.knowledge} near {len(self._near):,} phrases of the training sentences")
+        if orphans := [type for type in recipe.types if type not in learnt]:
+            raise UsageError(
+                f"recipe {recipe.name}: no corpus in train annotates {', '.join(orphans)}; "
+                f"they annotate {', '.join(sorted(learnt)) or 'nothing'}"
+            )
+
+    def _add(self, name: str, known: tuple[bool, ...], reject: Reject) -> None:
+        recipe = self._recipe
+        documents = self._read(name, reject)
+        corpus = corpus_name(name)
+        types = [type for type, is_known in zip(recipe.types, known, strict=True) if is_known]
+        if recipe.dbr_mentions:
+            self._mentions[corpus] = (*self._mentions.get(corpus, ()), *mentions_of(documents, types))
+        for document in documents:
+            passages = read_passages(document, recipe.types, known, self._reader)
+            sentences = sentences_of(document, types) if recipe.dbr == "near" else ()
+            changeable = document if recipe.swap or recipe.noise else None
+            self.sources.append(Source(changeable, corpus, known, passages, sentences))
+
+    def _read(self, name: str, reject: Reject) -> Sequence[Document]:
+        """The documents of a training split without what the splits to leave out share with it."""
+        read = corpora.read_corpus(name, reject=reject)
+        documents = [with_canonical_types(document, names=self._recipe.types) for document in read]
+        if self._others is None:
+            return documents
+        if name in self._kept:
+            return self._kept[name]
+        kept = self._others.compare(documents, name)
+        sentences = sum(map(len, kept.sentences.values()))
+        self.left_out[name] = LeftOut(len(documents), kept.left_out, sentences)
+        if kept.overlaps:
+            self._progress(
+                f"{name}: {len(kept.left_out)} of {len(documents)} documents are left out, and {sentences} sentences "
+                f"of others, which are shared with {', '.join(overlap.other for overlap in kept.overlaps)}"
+            )
+        self._kept[name] = kept.documents
+        return kept.documents
+
+    def epoch(self, number: int) -> list[list[Example]]:
+        """An epoch's batches: windows of random sizes, of like length together, in random order."""
+        steps, more = self._recipe.epoch_steps, number
+        batches = last = self._pass(number)
+        while last and len(batches) < steps:
+            more += self._recipe.epochs
+            last = self._pass(more)
+            batches = [*batches, *last]
+        return batches[: steps or None]
+
+    def _pass(self, number: int) -> list[list[Example]]:
+        """The batches of a pass over the training data, each pass with other windows, lists and names."""
+        recipe = self._recipe
+        chance = random.Random(recipe.seed * 1000 + number)
+        extra = random.Random(f"{recipe.seed} {number} extra")
+        pools = read_pools(Path(recipe.knowledge), recipe.types, f"{recipe.seed} {number}") if self._draws else None
+        examples: list[Example] = []
+        for source in self.sources:
+            if extra.random() >= recipe.shares.get(source.corpus, 1):
+                continue
+            share = chance.choice(WINDOW_SHARES)
+            passages = source.passages
+            changed = source.document
+            if pools and changed and extra.random() < recipe.swap:
+                changed = swapped(changed, pools, extra)
+            if changed and extra.random() < recipe.noise:
+                changed = recased(changed, extra)
+            if changed is not source.document and changed:
+                passages = read_passages(changed, recipe.types, source.known, self._reader)
+            for passage in passages:
+                found = self.frames.examples(passage, source, share, extra)
+                if recipe.negatives < 1:
+                    found = (e for e in found if has_mention(e) or extra.random() < recipe.negatives)
+                examples += found
+            if recipe.dbr_terms or recipe.dbr_others or recipe.dbr_mentions:
+                examples += self._lists(source, pools, extra)
+        chance.shuffle(examples)
+        return batched(examples, recipe, chance)
+
+    @staticmethod
+    def of(devel: Sequence[Devel], recipe: TaggingRecipe, reader: WordReader) -> Iterator[list[list[Example]]]:
+        """The batches of each development split, read as in use."""
+        frames = Frames(recipe, reader)
+        for split in devel:
+            known = tuple(type in split.types for type in recipe.types)
+            examples: list[Example] = []
+            for document in split.documents:
+                passages = read_passages(document, recipe.types, known, reader)
+                source = Source(None, split.name, known, passages)
+                for column in frames.asked(source):
+                    for passage in passages:
+                        examples += frames.windows(passage, column, devel_name(recipe, split.name), 1.0)
+            yield batched(examples, recipe, random.Random(0))
+
+    def _lists(self, source: Source, pools: Pools | None, chance: random.Random) -> Iterator[Example]:
+        """Dense recognition of biomedical entities (DBR): a list of names for each sentence, and type if asked."""
+        recipe = self._recipe
+        sentences = source.sentences or [None] * sum(len(passage.ends) for passage in source.passages)
+        for sentence in sentences:
+            for column in self.frames.asked(source):
+                if chance.random() >= recipe.dbr_share:
+                    continue
+                names = self._drawn(source, sentence, pools, column, chance)
+                if names:
+                    separator = " " if sentence else chance.choice(SEPARATORS)
+                    passage = list_passage(names, recipe.types, self._reader, separator)
+                    yield from self.frames.windows(passage, column, "", 1.0)
+
+    def _drawn(
+        self, source: Source, sentence: Sentence | None, pools: Pools | None, column: int | None, chance: random.Random
+    ) -> list[Listed]:
+        recipe = self._recipe
+
+        def asked(pools: Pools) -> str:
+            return chance.choice(tuple(pools.own)) if column is None else recipe.types[column]
+
+        if self._near and pools and sentence:
+            most, others = recipe.dbr_terms, recipe.dbr_others
+            return self._near.draw(sentence, asked(pools), pools, most=most, others=others, chance=chance)
+        names: list[Listed] = []
+        if pools and recipe.dbr_terms and (type := asked(pools)) in pools.own:
+            names += pools.draw(type, recipe.dbr_terms, chance)
+        mentions = self._mentions.get(source.corpus, ())
+        names += chance.sample(mentions, min(recipe.dbr_mentions, len(mentions)))
+        chance.shuffle(names)
+        return names
+
+
+class Frames:
+    """How a recipe's network is asked: with all heads at once, or a type at a time.
+
+    Args:
+        recipe: of the network.
+        reader: of its tokenizer.
+
+    Raises:
+        UsageError: if an instruction leaves too little room for words.
+    """
+
+    def __init__(self, recipe: TaggingRecipe, reader: WordReader) -> None:
+        self._recipe = recipe
+        self._reader = reader
+        self._known: dict[tuple[int | None, str], Frame] = {}
+        for column in range(len(recipe.types)) if recipe.instruction else (None,):
+            for name in ("", *named_corpora(recipe)):
+                room = recipe.max_pieces - len(self._frame(column, name))
+                if room < LEAST_ROOM:
+                    raise UsageError(
+                        f"recipe {recipe.name}: max_pieces is {recipe.max_pieces}, of which the instruction leaves "
+                        f"{max(room, 0)} for words; say at least {recipe.max_pieces - room + LEAST_ROOM}"
+                    )
+
+    def asked(self, source: Source) -> tuple[int | None, ...]:
+        """The types that a window of a source is read for, by their places in the recipe; None: all in one go."""
+        if not self._recipe.instruction:
+            return (None,)
+        return tuple(column for column, known in enumerate(source.known) if known)
+
+    def examples(self, passage: Passage, source: Source, share: float, chance: random.Random) -> Iterator[Example]:
+        """The examples of a passage; see `biomark.tagging.text.windows` for `share`."""
+        for column in self.asked(source):
+            named = self._recipe.corpus_name and chance.random() < self._recipe.corpus_name
+            for example in self.windows(passage, column, source.corpus if named else "", share):
+                yield replace(example, corpus=source.corpus)
+
+    def windows(self, passage: Passage, column: int | None, corpus: str, share: float) -> Iterator[Example]:
+        """The windows over a passage in one frame, with the tags of a type, or of all."""
+        tags = passage.tags if column is None else passage.tags[:, column : column + 1]
+        frame = self._frame(column, corpus)
+        for window in windows(passage.words, passage.ends, self._recipe.max_pieces, frame, share=share):
+            yield Example(window, tags)
+
+    def _frame(self, column: int | None, corpus: str) -> Frame:
+        key = (column, corpus)
+        if key not in self._known:
+            self._known[key] = self._reader.frame("" if column is None else self._recipe.types[column], corpus)
+        return self._known[key]
+
+
+def guidelines_of(recipe: TaggingRecipe) -> dict[str, tuple[str, ...]]:
+    """The types that each corpus of a recipe annotates; empty if the recipe does not tell guidelines apart."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name in recipe.train if recipe.corpus_heads else ():
+        corpus = corpus_name(name)
+        found[corpus] = tuple(dict.fromkeys((*found.get(corpus, ()), *corpora.corpus_types(name, recipe.types))))
+    return found
+
+
+def named_corpora(recipe: TaggingRecipe) -> tuple[str, ...]:
+    """The corpora that a recipe's instructions name, and that may be named in use; none if they name no corpora."""
+    named = recipe.instruction and recipe.corpus_name
+    return tuple(dict.fromkeys(map(corpus_name, recipe.train))) if named else ()
+
+
+def devel_name(recipe: TaggingRecipe, split: str) -> str:
+    """What instructions call the corpus of a development split: its name where the model is never asked without one."""
+    name = corpus_name(split)
+    return name if recipe.corpus_name == 1 and name in named_corpora(recipe) else ""
+
+
+def has_mention(example: Example) -> bool:
+    """Whether a window has a mention of any type."""
+    return bool((example.labels > OUTSIDE).any())
+
+
+def corpus_name(name: str) -> str:
+    """What an instruction calls a corpus: its name in the catalogue, or a file's without its endings."""
+    found = name.partition(":")[0]
+    return found if found in corpora.catalogue() else Path(name).name.partition(".")[0]
+
+
+def read_passages(
+    document: Document, types: Sequence[str], known: Sequence[bool], reader: WordReader
+) -> tuple[Passage, ...]:
+    """The passages of a document that have words, with the tags of the types that are known in it."""
+    document = with_sentences(document)
+    parts = whole_text(document)
+    out = []
+    for part, words in zip(parts, reader.words(document.text, parts), strict=True):
+        tags = np.full((len(words), len(types)), UNLABELLED, dtype=np.int64)
+        for n, type in enumerate(types):
+            if known[n]:
+                inside = [e for e in document.entities if e.type == type and part.contains(e.extent)]
+                tags[:, n] = encode_tags(inside, words)
+        if len(words):
+            out.append(Passage(words, tuple(sentence_ends(document, part, words)), tags))
+    return tuple(out)
+
+
+def list_passage(names: Sequence[Listed], types: Sequence[str], reader: WordReader, separator: str) -> Passage:
+    """The passage that lists names; each is labelled for its types, and for no other one that is known of it."""
+    text, spans = as_list(names, separator)
+    (words,) = reader.words(text, [Span(0, len(text))])
+    first = np.searchsorted(words.starts, [span.start for span in spans], side="left")
+    last = np.searchsorted(words.starts, [span.end for span in spans], side="left")
+    tags = np.zeros((len(words), len(types)), dtype=np.int64)
+    for n, type in enumerate(types):
+        tags[:, n] = encode_tags(
+            [Entity((span,), type) for span, name in zip(spans, names, strict=True) if type in name.types], words
+        )
+        for begin, end, name in zip(first, last, names, strict=True):
+            if name.known is not None and type not in name.known:
+                tags[begin:end, n] = UNLABELLED
+    return Passage(words, (*map(int, first[1:]), len(words)), tags)
+
+
+def batched(examples: Sequence[Example], recipe: TaggingRecipe, chance: random.Random) -> list[list[Example]]:
+    """Examples of like length together, as many as the recipe says, in random order."""
+    by_length: dict[int, list[Example]] = {}
+    for example in examples:
+        by_length.setdefault(-(-example.window.length // LENGTH_STEP), []).append(example)
+    batches = []
+    for steps, alike in by_length.items():
+        size = recipe.batch_windows or max(recipe.batch_pieces // (steps * LENGTH_STEP), 1)
+        batches += [alike[n : n + size] for n in range(0, len(alike), size)]
+    chance.shuffle(batches)
+    return batches

@@ -1,0 +1,128 @@
+"""A trained tagging model → a small folder with its network as ONNX, which runs without torch."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from biomark.embedding.exported import quantise, without_remarks
+from biomark.errors import UsageError
+from biomark.formats import Reject
+from biomark.spans import Document
+from biomark.tagging.recognizer import CARD, PREFERENCE, TOKENIZER, WEIGHTS
+from biomark.tagging.text import Batch, collate, read_document
+from biomark.tagging.training.calibrate import calibrate
+from biomark.tagging.training.examples import guidelines_of, named_corpora
+from biomark.tagging.training.network import ADAPTER, Network, is_decoder
+from biomark.tagging.training.trainer import best_epoch, load_trained
+from biomark.tagging.words import WordReader
+from biomark.training.recipe import SCORES
+
+# Two documents of one's own shape: the exporter follows the network over a batch of real windows.
+_EXAMPLES = (
+    "Aspirin (acetylsalicylic acid) inhibits COX-1.",
+    "Fever, cough and β-thalassaemia were seen in two patients.",
+)
+
+
+def export(run: Path, folder: Path, *, int8: bool = True, calibrated: Reject | None = None) -> Path:
+    """Write the folder that `biomark.tagging.recognizer.load_onnx` reads.
+
+    Args:
+        run: folder of a training run.
+        folder: is made if it is not there; files of the same names are replaced.
+        int8: quantise the weights (one scale a column) and compute the matrix products in 8 bits;
+            else 32 bits throughout.
+        calibrated: make scores probabilities and choose the least score, on the development splits of the recipe;
+            is called with what cannot be read in them. None: scores and the least one stay what they are.
+
+    Returns:
+        `folder`.
+
+    Raises:
+        ModelError: if `run` is not the folder of a training run.
+        UsageError: if it holds an adapter, or a language model.
+        CorpusError: if a development split is not there to calibrate on.
+    """
+    if (run / ADAPTER).is_file():
+        raise UsageError(f"{run}: holds an adapter; fold it in first: biomark models merge {run} -o FOLDER")
+    network, reader, recipe = load_trained(run)
+    if is_decoder(network.encoder.config):  # type: ignore[arg-type]
+        raise UsageError(
+            f"{run}: is a language model without its mask ({recipe.encoder}), too large for a folder that runs without "
+            f"torch; export is for encoders such as PubMedBERT. Use it as it is: --model {run}"
+        )
+    network.without_silent_corpora()
+    guidelines = [corpus for corpus in guidelines_of(recipe) if corpus not in recipe.teach_only]
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        plain = Path(temporary) / "plain.onnx"
+        _write_onnx(network, reader, plain)
+        if int8:
+            # The convolution over characters is small, and lost more by rounding than all the rest
+            # (docs/experiments.md). Without filters no weights have this shape.
+            quantise(plain, folder / WEIGHTS, exact=(3 * recipe.character_size, recipe.character_filters))
+        else:
+            (folder / WEIGHTS).write_bytes(plain.read_bytes())
+    reader.tokenizer.save(str(folder / TOKENIZER))
+    scores = json.loads((run / SCORES).read_text("utf-8"))
+    best = best_epoch(scores, recipe)
+    card = {
+        "name": recipe.name,
+        "types": recipe.types,
+        "default_types": recipe.default_types or recipe.types,
+        "guidelines": guidelines,
+        "max_pieces": recipe.max_pieces,
+        "min_score": recipe.min_score,
+        "instruction": recipe.instruction,
+        "wording": recipe.wording,
+        "corpora": named_corpora(recipe),
+        "precision": "int8" if int8 else "fp32",
+        "encoder": recipe.encoder,
+        "train": recipe.train,
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "epoch": best + 1,
+        "devel_fp32": scores[best],
+        "biomark": version("biomark"),
+        "torch": torch.__version__,
+    }
+    (folder / CARD).write_text(json.dumps(card, indent=2) + "\n", "utf-8")
+    if calibrated is not None:
+        calibrate(folder, recipe, calibrated)
+    return folder
+
+
+def _write_onnx(network: Network, reader: WordReader, path: Path) -> None:
+    documents = [Document(str(n), text) for n, text in enumerate(_EXAMPLES)]
+    windows = [window for d in documents for window in read_document(d, reader, 64).windows]
+    batch = collate(windows)
+    arrays = [torch.from_numpy(array) for array in batch]
+    shapes = [dict.fromkeys(range(array.ndim), torch.export.Dim.AUTO) for array in _sizes(batch)]
+    names = list(Batch._fields)
+    if network.corpora:
+        arrays.append(torch.zeros(network.corpora))
+        shapes.append({})
+        names.append(PREFERENCE)
+    with without_remarks():
+        program = torch.onnx.export(
+            network.eval(),
+            tuple(arrays),
+            dynamo=True,
+            verbose=False,
+            input_names=names,
+            output_names=["logits"],
+            dynamic_shapes=tuple(shapes),
+        )
+    if program is None:  # pragma: no cover - only where torch.onnx.export is told to write the file itself
+        raise RuntimeError("torch.onnx.export gave no program")
+    program.save(str(path))
+
+
+def _sizes(batch: Batch) -> list[np.ndarray[tuple[int, ...], np.dtype[np.int64]]]:
+    """The arrays with only those axes that vary: a word always has the same number of characters."""
+    return [array[:, 0] if name == "characters" else array for name, array in batch._asdict().items()]

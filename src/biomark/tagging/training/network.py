@@ -1,0 +1,323 @@
+"""The tagging network: an encoder, which may also see the characters of words, and BIO heads.
+
+A decoder-only language model is an encoder here: its causal mask is replaced by a full one (VANER, Bian et al. 2024).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+from biomark.errors import ModelError
+from biomark.runtime.bases import weights_folder
+from biomark.runtime.quiet import quietly
+from biomark.tagging.text import TAGS
+from biomark.tagging.words import ALPHABET
+from biomark.training.adapters import four_bits, lora, prepared, require_peft, with_adapter
+from biomark.training.recipe import TaggingRecipe
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+CONFIG = "config.json"  # as transformers' save_pretrained calls it
+ADAPTER = "adapter_config.json"  # as peft's does
+
+Guidelines = Mapping[str, Sequence[str]]
+"""The types that each corpus annotates, by the corpus' name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a network is made of, beside its encoder.
+
+    Attributes:
+        heads: how many types it speaks of at once.
+        character_size, character_filters: see `TaggingRecipe`.
+        dropout: before the heads.
+        guidelines: for each corpus whose guideline it knows, the types for which the guideline may be followed in use:
+            those that the corpus annotates, or none for a corpus that only teaches; empty: it knows of no corpora.
+    """
+
+    heads: int
+    character_size: int
+    character_filters: int
+    dropout: float
+    guidelines: tuple[tuple[bool, ...], ...] = ()
+
+
+class CharacterEncoder(nn.Module):
+    """Words' characters → vectors: an embedding, a convolution of width 3, the maximum over places."""
+
+    def __init__(self, size: int, filters: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(ALPHABET, size, padding_idx=0)
+        self.convolution = nn.Linear(3 * size, filters)
+        nn.init.normal_(self.embedding.weight, std=0.3)
+
+    def forward(self, characters: Tensor) -> Tensor:
+        """(W, C) ids → (W, filters)."""
+        embedded = self.embedding(characters)  # (W, C, E)
+        triples = torch.cat((embedded[:, :-2], embedded[:, 1:-1], embedded[:, 2:]), dim=-1)  # (W, C - 2, 3E)
+        return torch.relu(self.convolution(triples)).amax(dim=1)
+
+
+class Network(nn.Module):
+    """The encoder reads word pieces plus their word's characters; heads read both again, for each word.
+
+    The characters enter the encoder through a projection that begins at zero, so that training
+    begins at the pretrained encoder. Without filters for them there are pieces alone.
+
+    With guidelines each corpus has heads of its own, which are added to the common ones, and a gate reads at a window's
+    first piece whose guideline it would follow. A type's probabilities are then those by the guidelines of the corpora
+    that annotate it, weighed by the gate (a mixture of experts, Jacobs et al. 1991).
+    """
+
+    def __init__(self, encoder: nn.Module, hidden: int, shape: Shape) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.characters: CharacterEncoder | None = None
+        self.into_encoder: nn.Linear | None = None
+        if shape.character_filters:
+            self.characters = CharacterEncoder(shape.character_size, shape.character_filters)
+            self.into_encoder = nn.Linear(shape.character_filters, hidden)
+            nn.init.zeros_(self.into_encoder.weight)
+            nn.init.zeros_(self.into_encoder.bias)
+        self.dropout = nn.Dropout(shape.dropout)
+        self.heads = nn.Linear(hidden + shape.character_filters, shape.heads * TAGS)
+        self.types = shape.heads
+        self.corpora = len(shape.guidelines)
+        if self.corpora:
+            self.own_heads = nn.Linear(hidden + shape.character_filters, self.corpora * shape.heads * TAGS)
+            nn.init.zeros_(self.own_heads.weight)
+            nn.init.zeros_(self.own_heads.bias)
+            self.gate = nn.Linear(hidden, self.corpora)
+            annotated = torch.tensor(shape.guidelines, dtype=torch.float32)  # (C, types)
+            self.register_buffer("annotated", annotated.log(), persistent=False)  # 0, or minus infinity
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        word_of_piece: Tensor,
+        characters: Tensor,
+        first_piece: Tensor,
+        preference: Tensor | None = None,
+    ) -> Tensor:
+        """The arrays of `biomark.tagging.text.Batch` → logits (W, heads, 3).
+
+        Args:
+            preference: (corpora,) is added to the gate's logits, so that a guideline can be asked for; None: zeros.
+        """
+        words, first = self._read((input_ids, attention_mask, word_of_piece, characters, first_piece))
+        if not self.corpora:
+            return self._common(words)
+        gate = self.gate(first.to(self.gate.weight.dtype))  # (B, C)
+        trust = (gate if preference is None else gate + preference)[..., None] + self.annotated  # (B, C, types)
+        trust = trust.log_softmax(dim=1)[first_piece // input_ids.shape[1]]  # (W, C, types)
+        by_guideline = (self._common(words)[:, None] + self._own(words)).log_softmax(dim=-1)  # (W, C, types, 3)
+        mixed: Tensor = (by_guideline + trust[..., None]).logsumexp(dim=1)
+        return mixed
+
+    def guided(self, batch: Sequence[Tensor], corpus: Tensor) -> tuple[Tensor, Tensor]:
+        """What training looks at.
+
+        Args:
+            batch: the arrays of `biomark.tagging.text.Batch`.
+            corpus: (B,) int64; the corpus whose guideline holds in each window, or -1: the common heads alone.
+
+        Returns:
+            Logits (W, heads, 3) by these guidelines, and the gate's logits (B, corpora).
+        """
+        words, first = self._read(batch)
+        of_word = corpus[batch[-1] // batch[0].shape[1]]  # (W,)
+        own = self._own(words)[torch.arange(len(words), device=words.device), of_word.clamp(min=0)]  # (W, types, 3)
+        logits = self._common(words) + own * (of_word >= 0)[:, None, None]
+        return logits, self.gate(first.to(self.gate.weight.dtype))
+
+    def _read(self, batch: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """The words as the heads see them (W, H + filters), and each window's first piece (B, H)."""
+        input_ids, attention_mask, word_of_piece, characters, first_piece = batch
+        embedded = self.encoder.get_input_embeddings()(input_ids)  # type: ignore[operator]
+        described = None
+        if self.characters is not None and self.into_encoder is not None:
+            described = self.characters(characters)  # (1 + W, F); row 0 stands for frames and padding
+            embedded = embedded + self.into_encoder(described)[word_of_piece]
+        hidden = self.encoder(inputs_embeds=embedded, attention_mask=attention_mask).last_hidden_state  # (B, T, H)
+        words = hidden.flatten(0, 1)[first_piece]
+        if described is not None:
+            words = torch.cat((words, described[1:]), dim=-1)
+        return self.dropout(words.to(self.heads.weight.dtype)), hidden[:, 0]
+
+    def _common(self, words: Tensor) -> Tensor:
+        logits: Tensor = self.heads(words)
+        return logits.view(-1, self.types, TAGS)
+
+    def _own(self, words: Tensor) -> Tensor:
+        """What each corpus adds to the common logits, (W, corpora, types, 3)."""
+        own: Tensor = self.own_heads(words)
+        return own.view(-1, self.corpora, self.types, TAGS)
+
+    def without_silent_corpora(self) -> None:
+        """Drop the heads of corpora that only teach: what the network answers stays the same, at less cost."""
+        if not self.corpora:
+            return
+        annotated = self.get_buffer("annotated")
+        kept = annotated.isfinite().any(dim=1).nonzero().flatten()
+        own, size = self.own_heads, self.types * TAGS
+        rows = (kept[:, None] * size + torch.arange(size)).flatten()
+        self.own_heads = nn.Linear(own.in_features, len(rows))
+        self.gate, gate = nn.Linear(self.gate.in_features, len(kept)), self.gate
+        with torch.no_grad():
+            for new, old, index in ((self.own_heads, own, rows), (self.gate, gate, kept)):
+                new.weight.copy_(old.weight[index])
+                new.bias.copy_(old.bias[index])
+        self.register_buffer("annotated", annotated[kept], persistent=False)
+        self.corpora = len(kept)
+
+    def tuned(self) -> dict[str, nn.Parameter]:
+        """What training changes, by name: everything, or an adapter and what is not pretrained."""
+        return {name: value for name, value in self.named_parameters() if value.requires_grad}
+
+    def set_tuned(self, values: dict[str, Tensor]) -> None:
+        """Put values in the place of all that training changes.
+
+        Raises:
+            KeyError: if one is missing.
+        """
+        with torch.no_grad():
+            for name, parameter in self.tuned().items():
+                parameter.copy_(values[name])
+
+
+def make_network(recipe: TaggingRecipe, guidelines: Guidelines | None = None) -> tuple[Network, Tokenizer]:
+    """The network that training begins with, those parts of it trainable that the recipe tunes, and its tokenizer.
+
+    Args:
+        recipe: what it is to be.
+        guidelines: those that it is to tell apart.
+
+    Raises:
+        ModelError: see `load_encoder`; or `lora_modules` names no layer of the encoder.
+        MissingExtraError: if a library for the method is not installed.
+    """
+    quantised = recipe.method == "qlora"
+    dtype = getattr(torch, recipe.weights)
+    encoder, hidden, tokenizer = load_encoder(recipe.encoder, dtype=dtype, quantised=quantised, mask=recipe.mask)
+    if recipe.gradient_checkpointing:
+        encoder.activation_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+    if recipe.method != "full":
+        require_peft()
+        encoder = prepared(encoder) if quantised else encoder
+        config = lora(
+            "FEATURE_EXTRACTION",
+            rank=recipe.rank,
+            alpha=recipe.alpha,
+            dropout=recipe.lora_dropout,
+            new_tokens=None,
+            modules=recipe.lora_modules,
+        )
+        encoder = with_adapter(encoder, config)
+    return Network(encoder, hidden, shape_of(recipe, guidelines)), tokenizer
+
+
+def shape_of(recipe: TaggingRecipe, guidelines: Guidelines | None = None) -> Shape:
+    """What a recipe says of the network beside its encoder."""
+    heads = 1 if recipe.instruction else len(recipe.types)
+    known = tuple(
+        tuple(type in annotated and corpus not in recipe.teach_only for type in recipe.types)
+        for corpus, annotated in (guidelines or {}).items()
+    )
+    return Shape(heads, recipe.character_size, recipe.character_filters, recipe.dropout, known)
+
+
+def load_encoder(
+    name: str, *, dtype: torch.dtype = torch.float32, quantised: bool = False, mask: str = "full"
+) -> tuple[nn.Module, int, Tokenizer]:
+    """A pretrained encoder, its hidden size and its tokenizer.
+
+    Args:
+        name: see `TaggingRecipe.encoder`.
+        dtype: of the weights.
+        quantised: load the weights of linear layers in four bits (see `biomark.training.adapters`).
+        mask: see `TaggingRecipe.mask`.
+
+    Raises:
+        ModelError: if there is no such encoder, its tokenizer is not a fast one, it is a decoder whose mask
+            cannot be taken off, or one without a causal mask that is to keep it.
+        MissingExtraError: if bitsandbytes is not installed for `quantised`.
+    """
+    folder = weights_folder(name)
+    if (Path(folder) / ADAPTER).is_file():
+        raise ModelError(f"encoder {name}: is an adapter; fold it in first: biomark models merge {name} -o FOLDER")
+    settings: dict[str, Any] = {"dtype": dtype, **(four_bits() if quantised else {})}
+    try:
+        with quietly():
+            config = AutoConfig.from_pretrained(folder)
+            decoder = _prepare(config, mask)
+            encoder = AutoModel.from_pretrained(folder, config=config, **settings)
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"encoder {name}: cannot be loaded: {error}") from error
+    if not tokenizer.is_fast:
+        raise ModelError(f"encoder {name}: its tokenizer gives no offsets; choose one with a fast tokenizer")
+    if mask == "causal" and not decoder:
+        raise ModelError(f"encoder {name}: {type(encoder).__name__} has no causal mask to keep; leave out mask")
+    if decoder and mask == "full" and not sees_what_follows(encoder):
+        raise ModelError(
+            f"encoder {name}: {type(encoder).__name__} keeps its causal mask; choose Llama, Qwen, Mistral or an encoder"
+        )
+    return _without_pooler(encoder), _hidden(config), tokenizer.backend_tokenizer
+
+
+def build_encoder(folder: Path, *, dtype: torch.dtype = torch.float32) -> tuple[nn.Module, int]:
+    """An encoder of the architecture that a folder's `config.json` describes, and its hidden size."""
+    config = AutoConfig.from_pretrained(folder)
+    encoder = AutoModel.from_config(config, dtype=dtype)  # type: ignore[no-untyped-call]
+    return _without_pooler(encoder), _hidden(config)
+
+
+def is_decoder(config: PreTrainedConfig) -> bool:
+    """Whether a model was made to read from left to right alone."""
+    kind = config.model_type
+    return kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+
+def sees_what_follows(encoder: nn.Module) -> bool:
+    """Whether the last token reaches the hidden state of the first one."""
+    device = next(encoder.parameters()).device
+    ids = torch.tensor([[3, 4, 5, 6], [3, 4, 5, 7]], device=device)
+    training = encoder.training
+    encoder.eval()
+    with torch.no_grad():  # in inference mode a model in four bits could not be tuned any more
+        first = encoder(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[:, 0]
+    encoder.train(training)
+    return not torch.equal(first[0], first[1])
+
+
+def _prepare(config: PreTrainedConfig, mask: str) -> bool:
+    """Make a model's configuration that of an encoder, with a mask or without; returns whether it was a decoder."""
+    decoder = is_decoder(config)
+    if decoder:
+        config.is_causal = mask == "causal"
+        config.use_cache = False
+    elif hasattr(config, "attention_probs_dropout_prob"):
+        config.attention_probs_dropout_prob = 0.0  # costs a sixth of the time on a CPU
+    return decoder
+
+
+def _hidden(config: PreTrainedConfig) -> int:
+    return int(config.get_text_config().hidden_size)
+
+
+def _without_pooler(encoder: nn.Module) -> nn.Module:
+    """Without the layer for the first token alone, which tagging does not use."""
+    if hasattr(encoder, "pooler"):
+        encoder.pooler = None  # type: ignore[assignment]
+    return encoder

@@ -1,0 +1,445 @@
+"""The trainer of tagging models: corpora → windows → network → the best epoch's weights.
+
+A corpus gives loss only to the heads of the types that it annotates. What is kept is the moving
+average of the weights, at the epoch whose mean strict F1 over the development splits is highest.
+Every epoch ends in a checkpoint, from which `resume` continues as if nothing had happened: all
+that is random depends on the seed and the epoch alone.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from transformers import PreTrainedConfig
+
+from biomark.errors import ModelError, UsageError
+from biomark.formats import Reject
+from biomark.runtime.machine import multiplies_bf16
+from biomark.tagging.recognizer import TOKENIZER, TaggingRecognizer
+from biomark.tagging.text import Batch, Floats, collate
+from biomark.tagging.training.checks import check
+from biomark.tagging.training.examples import LENGTH_STEP, UNLABELLED, Example, Examples, devel_name, guidelines_of
+from biomark.tagging.training.network import ADAPTER, CONFIG, Network, build_encoder, make_network, shape_of
+from biomark.tagging.words import WordReader
+from biomark.training.recipe import RECIPE, SCORES, TaggingRecipe, saved_recipe
+from biomark.training.runs import check_run, save_recipe, write
+from biomark.training.scoring import Devel, mean_f1, read_devel, shown, strict_scores
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT, BEST, GUIDELINES = "checkpoint.pt", "model.safetensors", "guidelines.json"
+LEFT_OUT = "left_out.json"  # what was not learnt from, by training split
+NO_CORPUS = -1  # of lists of names
+# What the gate's loss counts, and how far from certain it is to be of whose guideline a window follows.
+GATE_WEIGHT, GATE_SMOOTHING = 0.1, 0.1
+WORDS_STEP = 256  # as `LENGTH_STEP`, for the words of a batch
+
+# Precision, recall, F1 and loss on each development split, by its name.
+Scores = Mapping[str, Mapping[str, float]]
+# What a row of the heads or of the gate is about: type, corpus.
+Row = tuple[str, str]
+
+
+def train(
+    recipe: TaggingRecipe,
+    folder: Path,
+    *,
+    reject: Reject,
+    resume: bool = False,
+    progress: Callable[[str], None] = log.info,
+) -> Path:
+    """Train by a recipe.
+
+    Args:
+        recipe: what to do.
+        folder: of the run; checkpoints and the model are kept there.
+        reject: is called with what cannot be read in the corpora.
+        resume: go on from the checkpoint in `folder`.
+        progress: is called with a line about every so many steps.
+
+    Returns:
+        The folder, with the best weights, the tokenizer, the recipe and the scores.
+
+    Raises:
+        UsageError: if a head has no corpus to learn from, or there is nothing to resume.
+    """
+    check(recipe)
+    there = any((folder / name).exists() for name in ((CHECKPOINT,) if resume else (CHECKPOINT, SCORES)))
+    check_run(folder, recipe, resume=resume, checkpoint=CHECKPOINT, there=there)
+    torch.manual_seed(recipe.seed)
+    guidelines = guidelines_of(recipe)
+    network, tokenizer = make_network(recipe, guidelines)
+    if recipe.start:
+        begin_with(network, recipe, tuple(guidelines), Path(recipe.start))
+    config: PreTrainedConfig = network.encoder.config  # type: ignore[assignment]
+    positions = getattr(config, "max_position_embeddings", None)
+    if isinstance(positions, int) and recipe.max_pieces > positions:
+        raise UsageError(f"recipe {recipe.name}: max_pieces is {recipe.max_pieces}, but the encoder reads {positions}")
+    reader = WordReader(tokenizer, wording=recipe.wording if recipe.instruction else "")
+    if recipe.masked_words and reader.mask is None:
+        raise UsageError(f"recipe {recipe.name}: the tokenizer has no token to mask words with; say masked_words = 0")
+    examples = Examples(recipe, reader, reject, progress)
+    devel = read_devel(recipe.devel, recipe.types, reject=reject)
+    run = Run(recipe, network, reader, folder, progress, tuple(guidelines))
+    if resume:
+        run.load()
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / TOKENIZER))
+    config.save_pretrained(folder)
+    if recipe.method != "full":
+        network.encoder.peft_config["default"].save_pretrained(folder)  # type: ignore[union-attr,index]
+    save_recipe(folder, recipe)
+    if guidelines:
+        write(folder / GUIDELINES, guidelines)
+    if recipe.leave_out:
+        write(folder / LEFT_OUT, {name: asdict(found) for name, found in examples.left_out.items()})
+    while run.epoch < recipe.epochs:
+        run.run_epoch(examples, devel)
+    progress(f"the model is in {folder}; use it with --model {folder}")
+    return folder
+
+
+class Run:
+    """One training run and its state: network, averaged weights, optimiser, epoch, scores."""
+
+    def __init__(
+        self,
+        recipe: TaggingRecipe,
+        network: Network,
+        reader: WordReader,
+        folder: Path,
+        progress: Callable[[str], None],
+        guidelines: Sequence[str] = (),
+    ) -> None:
+        self.recipe = recipe
+        self.device = _device()
+        self.network = network.to(self.device)
+        self.average = {name: value.detach().clone() for name, value in network.tuned().items()}
+        self.optimiser = torch.optim.AdamW(_groups(network, recipe), fused=True)
+        self.peaks = [float(group["lr"]) for group in self.optimiser.param_groups]
+        self.reader = reader
+        self.folder = folder
+        self.progress = progress
+        self.guidelines = {corpus: n for n, corpus in enumerate(guidelines)}
+        self.epoch = 0
+        self.step = 0
+        self.scores: list[Scores] = []
+
+    def run_epoch(self, examples: Examples, devel: Sequence[Devel]) -> None:
+        """One pass over the training data, then scores and a checkpoint."""
+        batches = examples.epoch(self.epoch)
+        if self.recipe.method == "qlora":
+            self.network.state_dict()  # on a CPU bitsandbytes packs weights for use, and unpacks them when asked for
+        total = len(batches) * self.recipe.epochs  # the number differs a little from epoch to epoch
+        torch.manual_seed(self.recipe.seed * 1000 + self.epoch)
+        self.network.train()
+        begin, pieces, losses = time.perf_counter(), 0, []
+        for number, batch in enumerate(batches, 1):
+            progress = self.epoch / self.recipe.epochs + number / total
+            losses.append(self._step(batch, progress))
+            pieces += sum(example.window.length for example in batch)
+            if number % 100 == 0 or number == len(batches):
+                rate = pieces / (time.perf_counter() - begin)
+                loss = sum(losses[-100:]) / len(losses[-100:])
+                self.progress(
+                    f"epoch {self.epoch + 1}/{self.recipe.epochs} step {number}/{len(batches)} "
+                    f"loss {loss:.4f} {rate:.0f} pieces/s"
+                )
+        self.epoch += 1
+        self._score(devel)
+        self._save()
+
+    def _step(self, batch: Sequence[Example], progress: float) -> float:
+        warm = progress / self.recipe.warmup if self.recipe.warmup else 1.0
+        share = min(warm, (1 - progress) / (1 - self.recipe.warmup))
+        for group, peak in zip(self.optimiser.param_groups, self.peaks, strict=True):
+            group["lr"] = peak * max(share, 0.0)
+        loss = self._loss(batch)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.tuned().values(), 1.0)
+        self.optimiser.step()
+        self.step += 1
+        decay = min(self.recipe.average, self.step / (self.step + 10))
+        with torch.no_grad():
+            for name, value in self.network.tuned().items():
+                self.average[name].lerp_(value, 1 - decay)
+        return float(loss.detach())
+
+    def _loss(self, batch: Sequence[Example]) -> Tensor:
+        arrays, tags = self._arrays(batch)
+        with _autocast(self.device, bf16=_in_bf16(self.recipe)):
+            if not self.guidelines:
+                logits, trust = self.network(*arrays), None
+            else:
+                places = [self.guidelines.get(example.corpus, NO_CORPUS) for example in batch]
+                corpus = torch.tensor(places, device=self.device)
+                logits, trust = self.network.guided(arrays, corpus)
+        loss = nn.functional.cross_entropy(logits.float().flatten(0, 1), tags.flatten(), ignore_index=UNLABELLED)
+        if trust is not None and (corpus != NO_CORPUS).any():
+            loss = loss + GATE_WEIGHT * nn.functional.cross_entropy(
+                trust.float(), corpus, ignore_index=NO_CORPUS, label_smoothing=GATE_SMOOTHING
+            )
+        return loss
+
+    def _arrays(self, batch: Sequence[Example]) -> tuple[list[Tensor], Tensor]:
+        """What the network reads, some words hidden, and the (W, heads) tags; words padded to a multiple."""
+        read = collate([example.window for example in batch], multiple=LENGTH_STEP)
+        tags = np.concatenate([example.labels for example in batch])
+        if self.recipe.masked_words and self.reader.mask is not None:
+            hidden = torch.rand(len(read.characters)).numpy() < self.recipe.masked_words
+            hidden[0] = False
+            read = read._replace(input_ids=np.where(hidden[read.word_of_piece], self.reader.mask, read.input_ids))
+        more = -len(tags) % WORDS_STEP
+        padded = read._replace(
+            characters=np.pad(read.characters, ((0, more), (0, 0))), first_piece=np.pad(read.first_piece, (0, more))
+        )
+        tags = np.pad(tags, ((0, more), (0, 0)), constant_values=UNLABELLED)
+        return [torch.from_numpy(a).to(self.device) for a in padded], torch.from_numpy(tags).to(self.device)
+
+    def _score(self, devel: Sequence[Devel]) -> None:
+        kept = {name: value.detach().clone() for name, value in self.network.tuned().items()}
+        self.network.set_tuned(self.average)
+        found: dict[str, dict[str, float]] = {}
+        for split in devel:
+            corpus = devel_name(self.recipe, split.name)
+            recognizer = recognizer_of(
+                self.network, self.reader, self.recipe, bf16=_in_bf16(self.recipe), corpus=corpus
+            )
+            found |= strict_scores(recognizer, [split])
+        losses = devel_losses(self.network, self.reader, self.recipe, devel)
+        self.scores.append({name: {**score, "loss": losses[name]} for name, score in found.items()})
+        best = best_epoch(self.scores, self.recipe) == len(self.scores) - 1
+        self.progress(
+            f"epoch {self.epoch}: {shown(self.scores[-1])}  loss {mean_loss(self.scores[-1]):.4f}"
+            f"{' (best)' if best else ''}"
+        )
+        if best:
+            save_file({name: value.contiguous() for name, value in self.average.items()}, self.folder / BEST)
+        write(self.folder / SCORES, self.scores)
+        self.network.set_tuned(kept)
+
+    def _save(self) -> None:
+        state = {
+            "network": self.network.tuned(),
+            "average": self.average,
+            "optimiser": self.optimiser.state_dict(),
+            "epoch": self.epoch,
+            "step": self.step,
+            "scores": self.scores,
+        }
+        part = self.folder / (CHECKPOINT + ".part")
+        torch.save(state, part)
+        part.replace(self.folder / CHECKPOINT)
+
+    def load(self) -> None:
+        """Take up the run where its checkpoint left it."""
+        state = torch.load(self.folder / CHECKPOINT, map_location=self.device, weights_only=True)
+        self.network.set_tuned(state["network"])
+        self.average = state["average"]
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.epoch, self.step, self.scores = state["epoch"], state["step"], state["scores"]
+
+
+def mean_loss(scores: Scores) -> float:
+    """The mean loss over the development splits, cross entropy a word and type."""
+    return sum(score["loss"] for score in scores.values()) / len(scores)
+
+
+def best_epoch(scores: Sequence[Scores], recipe: TaggingRecipe) -> int:
+    """The epoch, counted from 0, whose weights are kept; of equally good ones the last."""
+    value = mean_f1 if recipe.choose == "f1" else lambda found: -mean_loss(found)
+    return max(range(len(scores)), key=lambda epoch: (value(scores[epoch]), epoch))
+
+
+def devel_losses(
+    network: Network, reader: WordReader, recipe: TaggingRecipe, devel: Sequence[Devel]
+) -> dict[str, float]:
+    """The mean cross entropy a word and type on each split, by its name, as the network is used."""
+    network.eval()
+    device = next(network.parameters()).device
+    examples = Examples.of(devel, recipe, reader)
+    found = {}
+    for split, its in zip(devel, examples, strict=True):
+        total, count = 0.0, 0
+        for batch in its:
+            read = collate([example.window for example in batch])
+            tags = torch.from_numpy(np.concatenate([example.labels for example in batch])).to(device)
+            with torch.inference_mode(), _autocast(device, bf16=_in_bf16(recipe)):
+                logits = network(*(torch.from_numpy(a).to(device) for a in read))
+            loss = nn.functional.cross_entropy(
+                logits.float().flatten(0, 1), tags.flatten(), ignore_index=UNLABELLED, reduction="sum"
+            )
+            total, count = total + float(loss), count + int((tags != UNLABELLED).sum())
+        found[split.name] = total / max(count, 1)
+    return found
+
+
+def recognizer_of(
+    network: Network, reader: WordReader, recipe: TaggingRecipe, *, bf16: bool = False, corpus: str = ""
+) -> TaggingRecognizer:
+    """A recognizer that runs the network in torch, on a GPU if there is one.
+
+    Args:
+        network: is moved there.
+        reader: of its tokenizer.
+        recipe: by which it was trained.
+        bf16: multiply matrices in bfloat16; on a GPU, and where the weights are kept so, always.
+        corpus: that instructions name, one of `named_corpora`; empty: none.
+    """
+    device = _device()
+    network.to(device).eval()
+    bf16 = bf16 or device.type == "cuda" or recipe.weights == "bfloat16"
+
+    def forward(batch: Batch) -> Floats:
+        with torch.inference_mode(), _autocast(device, bf16=bf16):
+            result: Floats = network(*(torch.from_numpy(a).to(device) for a in batch)).float().cpu().numpy()
+        return result
+
+    return TaggingRecognizer(
+        reader.naming(corpus),
+        forward,
+        recipe.types,
+        default_types=recipe.default_types,
+        min_score=recipe.min_score,
+        max_pieces=recipe.max_pieces,
+        batch_pieces=2048,
+    )
+
+
+def load_trained(folder: Path, *, quantised: bool = True) -> tuple[Network, WordReader, TaggingRecipe]:
+    """The network of a run's folder, with its reader and recipe.
+
+    Args:
+        folder: of the run, or one that `biomark models merge` wrote.
+        quantised: whether the base model of `qlora` has the four bits it was tuned in.
+
+    Raises:
+        ModelError: if a file is missing, or an adapter's base model is.
+        MissingExtraError: if it needs a library that is not installed.
+    """
+    recipe = recipe_of(folder)
+    if (folder / ADAPTER).is_file():
+        try:
+            network, _ = make_network(recipe if quantised else replace(recipe, method="lora"))
+        except ModelError as error:
+            raise ModelError(f"{folder}: holds an adapter for {recipe.encoder}, which it needs. {error}") from error
+    else:
+        encoder, hidden = build_encoder(folder, dtype=getattr(torch, recipe.weights))
+        guidelines = json.loads((folder / GUIDELINES).read_text("utf-8")) if recipe.corpus_heads else None
+        network = Network(encoder, hidden, shape_of(recipe, guidelines))
+    try:
+        network.set_tuned(load_file(folder / BEST))
+    except KeyError as error:
+        raise ModelError(f"{folder / BEST}: lacks {error}") from error
+    tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+    return network.eval(), WordReader(tokenizer, wording=recipe.wording if recipe.instruction else ""), recipe
+
+
+def recipe_of(folder: Path) -> TaggingRecipe:
+    """What a run was trained by.
+
+    Raises:
+        ModelError: if a file of the run is missing, or it is none of a tagging model.
+    """
+    for name in (BEST, RECIPE, TOKENIZER, CONFIG):
+        if not (folder / name).is_file():
+            raise ModelError(f"{folder}: {name} is missing; is this the folder of a training run?")
+    recipe = saved_recipe(folder)
+    if not isinstance(recipe, TaggingRecipe):
+        raise ModelError(f"{folder}: is a generative model, not a tagging one")
+    if recipe.corpus_heads and not (folder / GUIDELINES).is_file():
+        raise ModelError(f"{folder}: {GUIDELINES} is missing; is this the folder of a training run?")
+    return recipe
+
+
+def begin_with(network: Network, recipe: TaggingRecipe, corpora: Sequence[str], folder: Path) -> None:
+    """Take over the weights of another run as far as they fit, those of heads by the names of types and corpora.
+
+    Args:
+        network: that they are put into.
+        recipe: of the network.
+        corpora: whose guidelines it knows.
+        folder: of the other run.
+
+    Raises:
+        ModelError: if the folder has no weights, or none that fit.
+    """
+    before = recipe_of(folder)
+    path = folder / GUIDELINES
+    there = _rows(before, tuple(json.loads(path.read_text("utf-8"))) if before.corpus_heads else ())
+    here = _rows(recipe, tuple(corpora))
+    found, own = load_file(folder / BEST), network.tuned()
+    fitting = {}
+    for name in own.keys() & found.keys():
+        part = name.partition(".")[0]
+        if part in here:
+            fitted = _with_rows(own[name], here[part], found[name], there[part])
+        else:
+            fitted = found[name] if own[name].shape == found[name].shape else None
+        if fitted is not None:
+            fitting[name] = fitted
+    if not fitting:
+        raise ModelError(f"start {folder}: none of its weights fit; is it a model with the same encoder?")
+    network.set_tuned({**own, **fitting})
+
+
+def _with_rows(
+    own: torch.Tensor, labels: Sequence[Row], given: torch.Tensor, given_labels: Sequence[Row]
+) -> torch.Tensor | None:
+    """The tensor with those rows that another one has of the same labels; none if their sizes differ."""
+    result = own.detach().clone()
+    rows, others = result.view(len(labels), -1), given.view(len(given_labels), -1)
+    if rows.shape[1] != others.shape[1]:
+        return None
+    for label in set(labels).intersection(given_labels):
+        rows[labels.index(label)] = others[given_labels.index(label)]
+    return result
+
+
+def _rows(recipe: TaggingRecipe, corpora: Sequence[str]) -> dict[str, list[Row]]:
+    """What the rows of a network's heads and gate are about: type and corpus."""
+    types = [""] if recipe.instruction else recipe.types
+    return {
+        "heads": [(type, "") for type in types],
+        "own_heads": [(type, corpus) for corpus in corpora for type in types],
+        "gate": [("", corpus) for corpus in corpora],
+    }
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _in_bf16(recipe: TaggingRecipe) -> bool:
+    """Whether training multiplies matrices in bfloat16."""
+    return recipe.weights == "bfloat16" or multiplies_bf16()
+
+
+def _autocast(device: torch.device, *, bf16: bool) -> torch.autocast:
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16)
+
+
+def _groups(network: Network, recipe: TaggingRecipe) -> list[dict[str, object]]:
+    """Parameters by learning rate and by whether their weights decay."""
+    groups: dict[tuple[bool, bool], list[Tensor]] = {}
+    for name, parameter in network.tuned().items():
+        groups.setdefault((name.startswith("encoder."), parameter.dim() > 1), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": recipe.learning_rate if pretrained else recipe.head_learning_rate,
+            "weight_decay": recipe.weight_decay if decays else 0.0,
+        }
+        for (pretrained, decays), parameters in groups.items()
+    ]
