@@ -109,13 +109,33 @@ class TestAbbreviations:
             ("moss fever (XQ)", []),
             ("(MF) alone", []),
             ("fever. Moss (fever) MF", []),
+            ("MF: moss fever; RMF = red moss fever", [("MF", "moss fever"), ("RMF", "red moss fever")]),
+            ("Abbreviations: MF: moss fever.\nXQ: red moss fever", [("MF", "moss fever")]),
+            ("PMH: XTN, DM2.\nPlan: moss fever pills", []),
+            ("MF: fever", []),
         ],
     )
     def test_examples(self, text: str, expected: list[tuple[str, str]]) -> None:
         assert [(a.short.of(text), a.long.of(text)) for a in abbreviations(text)] == expected
 
     @given(
-        st.lists(st.sampled_from(["moss fever (MF)", "(", ")", "[MF]", "İ é", "MF (moss fever)", ";", "ß (SS)", "\n"]))
+        st.lists(
+            st.sampled_from(
+                [
+                    "moss fever (MF)",
+                    "(",
+                    ")",
+                    "[MF]",
+                    "İ é",
+                    "MF (moss fever)",
+                    ";",
+                    "ß (SS)",
+                    "\n",
+                    "MF: moss fever;",
+                    "HSS: ss",
+                ]
+            )
+        )
     )
     def test_offsets_hold_in_any_text(self, pieces: list[str]) -> None:
         text = " ".join(pieces)
@@ -132,6 +152,7 @@ class TestAbbreviations:
         assert len(abbreviations("moss fever (MF) and " * 5000)) == 5000
         assert abbreviations("(" * 20_000 + "a" * 20_000) == ()
         assert abbreviations("ab (cd) " * 200_000) == ()
+        assert abbreviations("AB:" * 200_000) == abbreviations("AB: \t" * 100_000) == ()
 
 
 class TestComposites:

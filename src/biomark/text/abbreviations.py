@@ -2,7 +2,8 @@
 
 The algorithm of Schwartz and Hearst (2003, Pacific Symposium on Biocomputing 8, 451-462): what stands in
 parentheses and what stands before them are a short and a long form, in either order, if the
-characters of the short form occur in the long one from right to left, and its first one begins a word.
+characters of the short form occur in the long one from right to left, and its first one begins a word. Lists of
+abbreviations (`CF: cystic fibrosis; MI = myocardial infarction`) are read as well, which the paper leaves out.
 """
 
 from __future__ import annotations
@@ -18,6 +19,12 @@ _SENTENCE_END = re.compile(r"[.;:!?]\s|[()\[\]]|\n\s*\n")
 _WORD = re.compile(r"\S+")
 # What may follow a short form inside its parentheses: (CF; see below), (CF, also mucoviscidosis)
 _REST = re.compile(r"\s*[;,]\s.*|\s+or\s.*", re.DOTALL)
+# An entry of a list of abbreviations, up to the end of its line or the next entry.
+_ENTRY = re.compile(
+    r"(?:^|(?<=[\n;,.])[ \t]{0,9})(?:abbreviations?:[ \t]{0,9})?(\w[\w-]{1,9})[ \t]{0,9}[:=]"
+    r"[ \t]{0,9}([^\n:=;,.()]{4,100})(?=[\n;,.]|$)",
+    re.IGNORECASE,
+)
 _SHORT_CHARACTERS = 10
 _SHORT_WORDS = 2
 
@@ -36,10 +43,21 @@ def abbreviations(text: str) -> tuple[Abbreviation, ...]:
     Args:
         text: any number of sentences.
     """
-    return tuple(_found(text))
+    return tuple(sorted([*_in_brackets(text), *_listed(text)], key=lambda definition: definition.short.start))
 
 
-def _found(text: str) -> Iterator[Abbreviation]:
+def _listed(text: str) -> Iterator[Abbreviation]:
+    """The entries of lists: a short form with two capitals at least, and the whole phrase behind its sign."""
+    for entry in _ENTRY.finditer(text):
+        short, phrase = entry[1], Span(entry.start(2), _end_of_words(text, entry.end(2)))
+        if sum(character.isupper() for character in short) < 2:
+            continue
+        long = _long_form(text, short, phrase.start, phrase.end)
+        if long == phrase:
+            yield Abbreviation(Span(entry.start(1), entry.end(1)), long)
+
+
+def _in_brackets(text: str) -> Iterator[Abbreviation]:
     for bracket in _BRACKETS.finditer(text):
         inside = _trimmed(text, bracket.start(1), bracket.end(1))
         if inside is None:
