@@ -3,6 +3,7 @@
 # make quick          those of them that take no more than two minutes together
 # make test-corpora   the tests that read real corpora
 # make check          format, lint, types and import layers
+# make docs           the documentation site, in site/
 # make clean          remove the environment and what tools leave behind
 #
 # The environment is .venv; it is installed again only when pyproject.toml or constraints.txt change.
@@ -16,7 +17,7 @@ TESTS := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist wor
 # Where the real corpora are: make test-corpora BIOMARK_CORPORA=FOLDER
 BIOMARK_CORPORA ?= ../shared/corpora
 
-.PHONY: demo test quick test-corpora check format clean
+.PHONY: demo test quick test-corpora check docs format clean
 
 demo: $(VENV)/light.stamp
 	$(BIN)/biomark annotate examples/abstracts.pubtator --to terminal
@@ -38,12 +39,15 @@ check: $(VENV)/full.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(VENV)/docs.stamp
+	$(BIN)/mkdocs build --strict --quiet
+
 format: $(VENV)/full.stamp
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -61,3 +65,7 @@ $(VENV)/full.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) "$$(grep '^torch==' constraints.txt)"
 	$(PIP) --editable '.[train,qlora,gguf,bench,test]'
 	touch $(VENV)/light.stamp $@
+
+$(VENV)/docs.stamp: $(VENV)/light.stamp
+	$(PIP) --editable '.[docs]'
+	touch $@

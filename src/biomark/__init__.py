@@ -15,7 +15,6 @@ from biomark.runtime.privacy import report_nothing
 
 report_nothing()  # before any of the imports below can import what reports
 
-# The function takes the name of its module here; `from biomark.annotate import ...` works all the same.
 from biomark.annotation import annotate
 from biomark.errors import BiomarkError
 from biomark.formats import read, write
