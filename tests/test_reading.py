@@ -53,6 +53,9 @@ def slices(text: str, part: str) -> str:
         ("car-\ncinoma", "carcinoma"),
         ("nickel-\ninduced", "nickel-induced"),
         ("xeno-graft; a xeno-\ngraft", "xeno-graft; a xeno-graft"),
+        ("PMH: HTN", "Past medical history: HTN"),
+        ("He came. Pshx : none; Dx: gout", "He came. Past surgical history : none; Diagnosis: gout"),
+        ("PMH, HTN; the PMHX; XPMH: no; CDx: no", "PMH, HTN; the PMHX; XPMH: no; CDx: no"),
         ("plain text stays", "plain text stays"),
         ("", ""),
     ],
@@ -87,6 +90,8 @@ def test_lines_in_capitals_are_in_lower_case(text: str, expected: str) -> None:
         ("with <b>gout</b> now", "gout", "gout"),
         ("IFN-&gamma; rose", "IFN-gamma;"[:-1], "IFN-&gamma;"),
         ("a 😀fever", "fever", "fever"),
+        ("PMH: gout", "gout", "gout"),
+        ("PMH: gout", "history", "PMH"),
     ],
 )
 def test_offsets_are_the_originals(text: str, part: str, original: str) -> None:
