@@ -363,7 +363,7 @@ class GenerativeRecognizer:
     def _stream(self, documents: Iterable[Document], types: Sequence[str], least: float) -> Iterator[Annotated]:
         instructions = {t: demonstrations.instruction(t, self._style) for t in types}
         for group in in_groups(documents, self._characters_at_once):
-            clean = [replace(d, entities=(), alternatives=(), relations=()) for d in group]
+            clean = [document.bare() for document in group]
             drafts = self._drafts(clean, types)
             found = [_Under(document, [], []) for document in clean]
             tasks = [

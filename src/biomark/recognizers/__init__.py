@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from biomark.errors import UsageError
 from biomark.spans import Document, Rejected
 
 
@@ -42,18 +41,6 @@ class Recognizer(Protocol):
             UsageError: if it does not know a type.
         """
         ...
-
-
-def types_wanted(types: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:
-    """The types to look for: those that were asked for, or all that are known.
-
-    Raises:
-        UsageError: if one is not known.
-    """
-    wanted = tuple(known if types is None else types)
-    if unknown := [type for type in wanted if type not in known]:
-        raise UsageError(f"this model does not know {', '.join(unknown)}; it knows {', '.join(known)}")
-    return wanted
 
 
 def in_groups(documents: Iterable[Document], characters: int) -> Iterator[list[Document]]:

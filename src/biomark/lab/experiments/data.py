@@ -71,7 +71,7 @@ def _joined(document: Document, pieces: Sequence[Annotated]) -> Annotated:
     rejected = tuple(
         replace(one, document_id=document.id, window=span) for span, piece in places for one in piece.rejected
     )
-    return Annotated(replace(document, entities=entities, alternatives=(), relations=()), rejected)
+    return Annotated(replace(document.bare(), entities=entities), rejected)
 
 
 def sentence_documents(documents: Sequence[Document]) -> Iterator[Document]:
