@@ -43,6 +43,11 @@ class Recognizer(Protocol):
         ...
 
 
+def types_known(recognizer: Recognizer, types: Sequence[str]) -> tuple[str, ...]:
+    """Those of the types that a recognizer knows; all of them if it takes any."""
+    return tuple(type for type in types if recognizer.types is None or type in recognizer.types)
+
+
 def in_groups(documents: Iterable[Document], characters: int) -> Iterator[list[Document]]:
     """Documents in a row of about `characters` code points together."""
     group: list[Document] = []
@@ -63,7 +68,7 @@ def mentions_of(recognizer: Recognizer, types: Sequence[str]) -> Callable[[str],
     Args:
         types: that are looked for; those that the recognizer does not know are left out.
     """
-    known = [type for type in types if recognizer.types is None or type in recognizer.types]
+    known = types_known(recognizer, types)
 
     def find(text: str) -> list[str]:
         (found,) = recognizer.annotate([Document("", text)], known) if known else (Annotated(Document("", text)),)

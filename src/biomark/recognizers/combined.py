@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import accumulate, tee
 
 from biomark.entity_types import types_wanted
-from biomark.recognizers import Annotated, Recognizer
+from biomark.recognizers import Annotated, Recognizer, types_known
 from biomark.spans import Document, Entity
 
 
@@ -54,7 +54,7 @@ def _asked(
 ) -> Iterator[Annotated]:
     """What a recognizer finds of the types that it knows."""
     if types is not None and recognizer.types is not None:
-        types = [type for type in types if type in recognizer.types]
+        types = types_known(recognizer, types)
         if not types:
             return (Annotated(document.bare()) for document in documents)
     return recognizer.annotate(documents, types, min_score=min_score)
