@@ -57,7 +57,7 @@ def test_spacy_learns_what_it_is_given(tmp_path: Path) -> None:
         found = [annotated.document for annotated in recognizer.annotate(documents, ["disease"])]
         assert [d.id for d in found] == [d.id for d in documents]
         assert evaluation.evaluate(documents, found).overall.strict.f1 == 1.0
-        with pytest.raises(UsageError, match="does not know gene"):
+        with pytest.raises(UsageError, match="unknown type 'gene'"):
             list(recognizer.annotate(documents, ["gene"]))
     with pytest.raises(UsageError, match="annotates all of disease, gene"):
         spacy_ner.train(corpus, ["disease", "gene"], tmp_path / "none", reject=told.append)

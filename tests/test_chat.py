@@ -34,6 +34,7 @@ from biomark.prompted.chat.cache import Cache, Kept, key_of
 from biomark.prompted.chat.server import Server
 from biomark.prompted.chat.templates import PLAIN_STOPS, ChatTemplate, plain
 from biomark.prompted.settings import ServerOptions
+from biomark.spans import Entity, Span
 from conftest import HANG
 from scripted import Says, answer, ask, asked, failure, scripted, stream
 from scripted import client as server
@@ -407,19 +408,28 @@ def test_keys_tell_requests_apart(facts: dict[str, Any]) -> None:
     assert key_of(facts) != key_of({**facts, "one": "more", "and": "another"})
 
 
+MENTIONS = st.builds(
+    lambda start, size, type, score: Entity((Span(start, start + size),), type, score=score),
+    st.integers(0, 99),
+    st.integers(1, 9),
+    st.text(),
+    st.none() | st.floats(0, 1),
+)
+
+
 @settings(max_examples=25)
 @given(
-    texts=st.lists(st.text(), min_size=1),
+    texts=st.lists(st.text()),
     finished=st.booleans(),
     read=st.integers(0, 2**40),
-    scores=st.none() | st.lists(st.floats(0, 1)).map(tuple),
+    entities=st.none() | st.lists(st.lists(MENTIONS).map(tuple)).map(tuple),
 )
 def test_what_is_kept_comes_back(
-    texts: list[str], finished: bool, read: int, scores: tuple[float, ...] | None, tmp_path_factory: Any
+    texts: list[str], finished: bool, read: int, entities: tuple[tuple[Entity, ...], ...] | None, tmp_path_factory: Any
 ) -> None:
     cache = Cache(tmp_path_factory.mktemp("kept") / "a.sqlite")
     try:
-        kept = Kept(tuple(texts), finished, read, 3, scores=scores)
+        kept = Kept(tuple(texts), finished, read, 3, entities=entities)
         cache.put(b"key", Kept(("",), True, 0, 0))
         cache.put(b"key", kept)
         assert cache.get(b"key") == kept

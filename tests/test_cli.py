@@ -130,7 +130,7 @@ def test_without_anything_in_a_terminal_help_is_shown(biomark: Biomark) -> None:
     [
         (("in.pubtator", "--to", "pubtater"), "no format 'pubtater' to write; there are pubtator,"),
         (("in.pubtator", "--from", "words"), "no format 'words' to read; there are pubtator,"),
-        (("in.pubtator", "--types", "desease"), "does not know desease; it finds disease, chemical, gene"),
+        (("in.pubtator", "--types", "desease"), "unknown type 'desease'; choose from disease, chemical, gene"),
         (("in.pubtator", "--types", ","), "--types names no type"),
         (("in.pubtator", "--model", "huge"), "no model 'huge'"),
         (("gone.pubtator",), "gone.pubtator: there is no such file or folder"),

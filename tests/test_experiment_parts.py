@@ -18,6 +18,7 @@ from biomark.cli.scoring import _terminal_table
 from biomark.errors import ModelError, UsageError
 from biomark.lab.bench import crf
 from biomark.lab.experiments import file_name, outcome, published, redraw
+from biomark.lab.experiments.cells import Build
 from biomark.lab.experiments.data import BySentence, sentence_documents
 from biomark.lab.experiments.facts import holm, sample_of
 from biomark.lab.experiments.pages import page
@@ -28,7 +29,6 @@ from biomark.lab.experiments.specs import Claim, Experiment, Setting, book
 from biomark.lab.experiments.svg import Point, intervals, lines, stacks
 from biomark.lab.experiments.verdicts import judge
 from biomark.lab.experiments.weights import gguf_file
-from biomark.lab.experiments.workspace import Build
 from biomark.prompted.settings import ServerOptions
 from biomark.spans import Document, Entity, Passage, Span
 from biomark.text.sentences import with_sentences
@@ -90,7 +90,7 @@ def test_mentions_of_a_field_begin_and_end_at_words(field: crf.CrfRecognizer, se
 
 
 def test_a_field_says_what_it_cannot_do(field: crf.CrfRecognizer, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="does not know gene; it knows disease, chemical"):
+    with pytest.raises(UsageError, match="unknown type 'gene'; choose from disease, chemical"):
         list(field.annotate([Document("1", "x")], ["gene"]))
     with pytest.raises(ModelError, match="is this the folder of a conditional random field"):
         crf.CrfRecognizer(tmp_path)
@@ -478,3 +478,21 @@ def test_no_table_in_the_terminal_is_cut(monkeypatch: pytest.MonkeyPatch, capsys
     assert "figure" in said
     assert "NCBI-disease" in said
     assert not {"*", "…"} & set(said)
+
+
+def test_each_method_of_the_rows_has_one_implementation() -> None:
+    from biomark.lab.experiments import methods
+    from biomark.lab.experiments.specs import METHODS, TRAINED
+
+    assert tuple(methods.METHODS) == METHODS
+    made = [name for name, method in methods.METHODS.items() if method.made]
+    assert made == [*TRAINED, "gguf"]
+
+
+def test_the_recipes_of_a_checkout_are_there_in_any_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from biomark.lab.experiments.data import recipe_folder
+
+    monkeypatch.chdir(tmp_path)
+    assert recipe_folder() == ROOT / "recipes"

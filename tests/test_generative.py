@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -293,6 +294,19 @@ def test_errors_of_the_model_are_rejects(vocabulary: Vocabulary) -> None:
 def test_asking_a_tagging_model_like_a_generative_one_is_refused() -> None:
     with pytest.raises(UsageError, match="generative"):
         models.load("default", models.Asking(drafter="default"))
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"decoding": "marcs"}, "unknown decoding 'marcs'; choose from marks, generate"),
+        ({"decoding": ""}, "unknown decoding ''; choose from marks, generate"),
+        ({"batch": 0}, "a batch holds at least 1 window, not 0"),
+    ],
+)
+def test_odd_settings_of_asking_are_refused(values: dict[str, Any], reason: str) -> None:
+    with pytest.raises(UsageError, match=reason):
+        models.Asking(**values)
 
 
 # Several answers

@@ -18,7 +18,7 @@ from biomark.prompted.chat.cache import Cache, Kept
 from biomark.prompted.chat.likelihood import Tokens, rows_of
 from biomark.prompted.chat.server import Server
 from biomark.prompted.settings import ServerOptions
-from biomark.spans import Span
+from biomark.spans import Entity, Span
 from oracle import Biomark, away, write_texts
 from scripted import Says, answer, scripted, stream, tokens
 
@@ -153,7 +153,7 @@ def test_what_is_kept_comes_back(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "a.sqlite")
     for kept in (
         Kept(("abc",), True, 1, 2, tokens=((2, -0.25), (1, -1e-9))),
-        Kept(("abc",), True, 1, 2, scores=(0.5,)),
+        Kept((), True, 1, 2, entities=((Entity((Span(0, 3),), "Großes", score=0.5),), ())),
         Kept(("abc",), True, 1, 2),
     ):
         cache.put(b"k", kept)

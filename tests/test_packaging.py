@@ -38,6 +38,8 @@ NEED_TORCH = (
     "biomark.generative.decoding.engine",
     "biomark.generative.decoding.head",
     "biomark.generative.decoding.limits",
+    "biomark.generative.decoding.passes",
+    "biomark.generative.decoding.probe",
     "biomark.generative.recognizer",
     "biomark.prompted.chat.in_process",
     "biomark.runtime.quiet",

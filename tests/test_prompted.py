@@ -192,3 +192,28 @@ def test_of_several_answers_a_mention_has_the_share_that_says_so() -> None:
     (found,) = recognizer.annotate([document], TYPES, min_score=0.2)
     assert [(e.type, e.score) for e in found.document.entities] == [("chemical", 0.25), ("disease", 0.75)]
     assert (chat.asked[0].answers, chat.asked[0].temperature) == (4, 0.7)
+
+
+@pytest.mark.parametrize("verify", [(), ("second-round",)])
+def test_entities_of_a_reply_are_taken_as_they_are(verify: tuple[str, ...]) -> None:
+    text = "İ <mark>asthma</mark> 😀"  # marks of the source: nothing is read from a text
+    first, second = Span(8, 14), Span(0, 1)
+
+    def say(request: Request) -> Reply:
+        assert (request.source, request.type) == (text, "disease")
+        span, score = (first, 0.25) if len(request.messages) == 2 else (second, 0.5)
+        return Reply((), entities=((Entity((span,), request.type, score=score),),))
+
+    recognizer = PromptedRecognizer(Oracle(say), PromptOptions(shape="mark", verify=verify))
+    (found,) = recognizer.annotate([Document("d", text)], ["disease"])
+    both = [(second, 0.5)] if verify else []
+    assert [(e.extent, e.score) for e in found.document.entities] == [*both, (first, 0.25)]
+    assert (recognizer.counts["answers"], recognizer.counts["unfaithful"], found.rejected) == (1, 0, ())
+
+
+def test_entities_of_several_answers_are_votes() -> None:
+    one, other = Entity((Span(0, 6),), "disease", score=0.9), Entity((Span(8, 12),), "disease", score=0.1)
+    chat = Oracle(lambda request: Reply((), entities=((one,), (one, other), (one,), ())))
+    recognizer = PromptedRecognizer(chat, PromptOptions(shape="mark", samples=4))
+    (found,) = recognizer.annotate([Document("d", "Asthma, gout.")], ["disease"], min_score=0.0)
+    assert [(e.extent, e.score) for e in found.document.entities] == [(Span(0, 6), 0.75), (Span(8, 12), 0.25)]

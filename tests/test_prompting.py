@@ -19,8 +19,7 @@ from biomark.formats import raise_rejected
 from biomark.knowledge.building import build
 from biomark.knowledge.entries import Entry, Name
 from biomark.knowledge.store import Store
-from biomark.prompted import recognizer as prompted
-from biomark.prompted import retrieval
+from biomark.prompted import prompters, retrieval
 from biomark.prompted.chat import ASSISTANT, SYSTEM, USER, Request, Unanswered
 from biomark.prompted.chat.templates import plain
 from biomark.prompted.prompts import HINTS, Ontology, Prompter, readable, wordings
@@ -48,7 +47,7 @@ def test_demonstrations_by_mentions_look_at_the_types_that_are_asked_about(monke
         finders.append(mentions)
         return retrieval.chooser("tfidf", pool)
 
-    monkeypatch.setattr(prompted, "chooser", noted)
+    monkeypatch.setattr(prompters, "chooser", noted)
     options = PromptOptions(choose="entity-knn", shots=1)
     for types in (["gene"], ["gene", "disease"], ["frailty"]):
         pool = [Example("Aspirin.", (), "p", tuple(types))]

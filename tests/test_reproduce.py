@@ -21,8 +21,9 @@ from biomark.errors import CorpusError, UsageError
 from biomark.knowledge.store import Store
 from biomark.lab import experiments
 from biomark.lab.experiments import Options, data
+from biomark.lab.experiments.cells import Build, Reading
 from biomark.lab.experiments.specs import Book, book, read_book
-from biomark.lab.experiments.workspace import Build, Place, Reading
+from biomark.lab.experiments.workspace import Place
 from biomark.spans import Document
 from biomark.training.recipe import load_recipe
 from conftest import HANG, ROOT, Outcome
@@ -301,7 +302,7 @@ def first(home: Path, rows: Book) -> experiments.Outcome:
 
 def test_a_share_may_be_repeated(home: Path) -> None:
     place = Place(home / "work", say=lambda line: None)
-    once, thrice = (list(formats.read(place.drawn("ncbi_disease:train", 10, 0.5, 1, n))) for n in (1, 3))
+    once, thrice = (list(formats.read(place.supplies.drawn("ncbi_disease:train", 10, 0.5, 1, n))) for n in (1, 3))
     assert len(once) == 5
     assert len({document.id for document in thrice}) == 15
     assert [d.text for d in thrice] == 3 * [d.text for d in once]
@@ -340,7 +341,7 @@ def test_arms_of_the_experiment_on_lists_learn_from_the_same_in_equally_many_ste
     place = Place(Path("unused"), say=lambda line: None)
     for scale, setting in book().experiments["vaner"].scales.items():
         arms = [Build(models[name]) for name in setting.models]
-        assert len({tuple(place.train_names(arm)) for arm in arms}) == 1, scale
+        assert len({tuple(place.supplies.train_names(arm)) for arm in arms}) == 1, scale
         assert len({arm.model.sentences for arm in arms}) == 1, scale
         assert len({(arm.model.change["epoch_steps"], place.passes(arm)) for arm in arms}) == 1, scale
         assert arms[0].model.change["epoch_steps"] > 0

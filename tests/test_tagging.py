@@ -29,6 +29,7 @@ from biomark.tagging.text import (
     encode_tags,
     log_softmax,
     read_document,
+    span_score,
     viterbi,
 )
 from biomark.tagging.words import CHARACTERS, PIECES_A_WORD, Frame, WordReader, instruction
@@ -211,6 +212,22 @@ def test_tags_and_mentions_are_each_others_inverse(word_pieces: Tokenizer, data:
     assert all(e.score is not None and e.score > 0.99 for e in found)
 
 
+def test_a_score_is_the_least_of_begin_inside_and_not_inside_for_the_word_behind() -> None:
+    probabilities = np.array([[0.05, 0.9, 0.05], [0.1, 0.1, 0.8], [0.25, 0.05, 0.7], [0.6, 0.0, 0.4]])
+    with np.errstate(divide="ignore"):
+        logs = np.log(probabilities).astype(np.float32)
+    assert span_score(logs, 0, 1) == pytest.approx(1 - 0.8)  # the second word is most likely inside
+    assert span_score(logs, 0, 2) == pytest.approx(1 - 0.7)
+    assert span_score(logs, 0, 3) == pytest.approx(1 - 0.4)  # less than begin (0.9), 0.8 and 0.7
+    assert span_score(logs, 0, 4) == pytest.approx(0.4)  # nothing is behind; the last inside is the least
+    assert span_score(logs[:3], 0, 3) == pytest.approx(0.7)
+    assert span_score(logs, 1, 2) == pytest.approx(0.1)  # its begin
+    sure = np.log(np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]) + 1e-9)  # rounds to a little more than 1
+    assert span_score(sure, 0, 1) == pytest.approx(1.0)
+    assert span_score(sure, 0, 1) <= 1.0
+    assert span_score(logs, 3, 4) == 0.0  # a begin that is impossible
+
+
 @given(st.integers(1, 6), st.integers(0, 2**32 - 1))
 def test_viterbi_finds_the_best_allowed_path(length: int, seed: int) -> None:
     scores = log_softmax(np.random.default_rng(seed).normal(size=(length, 2, TAGS)).astype(np.float32))
@@ -308,7 +325,7 @@ def test_a_document_that_cannot_be_split_is_handed_back(word_pieces: Tokenizer) 
 
 
 def test_unknown_types_are_refused(word_pieces: Tokenizer) -> None:
-    with pytest.raises(UsageError, match="does not know mood; it knows gene"):
+    with pytest.raises(UsageError, match="unknown type 'mood'; choose from gene"):
         capitals(WordReader(word_pieces)).annotate([], ["mood"])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -53,6 +53,24 @@ def label(name: str) -> str:
     """What prompts call a type; a name of the user's own with blanks for underscores."""
     entity_type = entity_types().get(name)
     return entity_type.label if entity_type else name.replace("_", " ")
+
+
+def types_wanted(types: Iterable[str] | None, known: Sequence[str]) -> tuple[str, ...]:
+    """The types to look for.
+
+    Args:
+        types: the wanted ones; None: all that are known.
+        known: those to choose from.
+
+    Raises:
+        UsageError: if a wanted type is not known.
+    """
+    wanted = tuple(known if types is None else types)
+    if unknown := [type for type in wanted if type not in known]:
+        s = "s" if len(unknown) > 1 else ""
+        choice = f"choose from {', '.join(known)}" if known else "there is none to choose from"
+        raise UsageError(f"unknown type{s} {', '.join(map(repr, unknown))}; {choice}")
+    return wanted
 
 
 def parse_types(names: str) -> tuple[str, ...]:

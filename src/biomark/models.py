@@ -70,12 +70,21 @@ class Asking:
         drafter: a model that proposes mentions, so that answers come faster; None: none. It changes no answer.
         batch: windows asked at the same time.
         sampling: draws several answers to each question, whose votes are the scores; None: the likeliest answer alone.
+
+    Raises:
+        UsageError: if the decoding is unknown, or the batch is empty.
     """
 
     decoding: str = "marks"
     drafter: str | None = None
     batch: int = 16
     sampling: Sampling | None = None
+
+    def __post_init__(self) -> None:
+        if self.decoding not in DECODINGS:
+            raise UsageError(f"unknown decoding {self.decoding!r}; choose from {', '.join(DECODINGS)}")
+        if self.batch < 1:
+            raise UsageError(f"a batch holds at least 1 window, not {self.batch}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,10 +262,6 @@ def _in_process(name: str, asking: Asking, prompting: Prompting) -> Chat:
     options = prompting.prompts
     if asking.drafter is not None:
         raise UsageError("--drafter is for tuned models, not for hf:NAME")
-    if asking.decoding not in DECODINGS:
-        raise UsageError(f"decoding is {asking.decoding!r}; there are {', '.join(DECODINGS)}")
-    if asking.batch < 1:
-        raise UsageError(f"a batch holds at least 1 window, not {asking.batch}")
     marks = asking.decoding == "marks" and options.shape == "mark"
     try:
         import torch
@@ -354,10 +359,6 @@ def _load_generative(folder: Path, asking: Asking) -> Recognizer:
     from biomark.generative.recognizer import GenerativeRecognizer, answering_of
     from biomark.generative.training.model import load_trained
 
-    if asking.decoding not in DECODINGS:
-        raise UsageError(f"decoding is {asking.decoding!r}; there are {', '.join(DECODINGS)}")
-    if asking.batch < 1:
-        raise UsageError(f"a batch holds at least 1 window, not {asking.batch}")
     if asking.drafter is not None and asking.decoding != "marks":
         raise UsageError("a drafter serves mark decoding alone; leave out --drafter or --decoding generate")
     model, vocabulary, recipe = load_trained(folder)

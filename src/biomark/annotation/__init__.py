@@ -20,7 +20,7 @@ from biomark import formats
 from biomark.annotation.items import Item, documents
 from biomark.annotation.jobs import Input, Job, Reader, input_named, is_device, name_of, plan, size
 from biomark.annotation.journal import Journal
-from biomark.entity_types import one_of, parse_types
+from biomark.entity_types import one_of, parse_types, types_wanted
 from biomark.errors import UsageError
 from biomark.formats import Reject, Sink, Source
 from biomark.formats.outgoing import writable
@@ -88,9 +88,7 @@ def annotated(
     """The documents with the mentions that the recognizer finds; see `annotate`."""
     wanted = _wanted(types)
     if wanted is not None and recognizer.types is not None:
-        wanted = tuple(one_of(type, recognizer.types) for type in wanted)
-    if recognizer.types is not None and (unknown := [t for t in wanted or () if t not in recognizer.types]):
-        raise UsageError(f"the model does not know {', '.join(unknown)}; it finds {', '.join(recognizer.types)}")
+        wanted = types_wanted((one_of(type, recognizer.types) for type in wanted), recognizer.types)
     if min_score is not None and not (isinstance(min_score, Real) and 0.0 <= min_score <= 1.0):
         raise UsageError(f"a score lies in [0, 1], so does --min-score, unlike {min_score!r:.80}")
 

@@ -86,6 +86,11 @@ class Model:
     memory: str = ""
     gpus: int = 1
 
+    @property
+    def trained(self) -> bool:
+        """Whether it learns here from sentences, so that shares of them and seeds matter."""
+        return self.method in TRAINED
+
 
 @dataclass(frozen=True, slots=True)
 class Hardware:

@@ -21,7 +21,6 @@ from biomark.generative.decoding.choice import Chance
 from biomark.generative.decoding.engine import Decoder
 from biomark.generative.decoding.vocabulary import Vocabulary
 from biomark.generative.recognizer import MarkDecoding, Window
-from biomark.marks import encode
 from biomark.prompted.chat import Ask, Message, Reply, Request, Unanswered, estimate
 from biomark.prompted.chat.account import Account
 from biomark.prompted.chat.answers import without_thoughts
@@ -79,12 +78,13 @@ class InProcess:
     async def _kept(self, ask: Ask, cache: Cache, weights: object, request: Request) -> Reply:
         """The answer that is kept, else the model's."""
         key = key_of({**self.facts(), "weights": weights, "biomark": version("biomark"), **asdict(request)})
-        if (kept := cache.get(key)) is not None and any(text.strip() for text in kept.texts):
+        kept = cache.get(key)
+        if kept is not None and (kept.entities is not None or any(text.strip() for text in kept.texts)):
             self.account.save(kept.read, kept.written)
-            return Reply(kept.texts, kept.finished, kept.scores)
+            return Reply(kept.texts, kept.finished, kept.entities)
         reply = await ask(request)
-        written = sum(map(estimate, reply.texts))
-        cache.put(key, Kept(reply.texts, reply.finished, request.tokens(), written, scores=reply.scores))
+        written = sum(map(estimate, reply.texts)) + estimate(request.source or "") * len(reply.entities or ())
+        cache.put(key, Kept(reply.texts, reply.finished, request.tokens(), written, entities=reply.entities))
         return reply
 
     def _answer(self, requests: Sequence[Request]) -> list[Reply | Unanswered]:
@@ -102,7 +102,7 @@ class InProcess:
     def _mark(
         self, marking: MarkDecoding, requests: Sequence[Request], prompts: Sequence[list[int]]
     ) -> list[Reply | Unanswered]:
-        asked = [Window(r.source or "", "", tuple(ids)) for r, ids in zip(requests, prompts, strict=True)]
+        asked = [Window(r.source or "", r.type, tuple(ids)) for r, ids in zip(requests, prompts, strict=True)]
         replies: list[Reply | Unanswered] = []
         fits = [self._longest is None or len(ids) < self._longest for ids in prompts]
         rows = [row for row, fit in enumerate(fits) if fit]
@@ -112,10 +112,8 @@ class InProcess:
             if not found:
                 replies.append(Unanswered("the prompt leaves no room for an answer; take fewer --shots", too_long=True))
                 continue
-            texts = tuple(encode(window.text, answer.entities).text for answer in found)
-            self._pay(len(window.prompt), len(texts) * len(self._vocabulary.answer(window.text, ())))
-            scores = tuple(entity.score or 0.0 for entity in found[0].entities)
-            replies.append(Reply(texts, scores=scores if len(found) == 1 else None))
+            self._pay(len(window.prompt), len(found) * len(self._vocabulary.answer(window.text, ())))
+            replies.append(Reply((), entities=tuple(answer.entities for answer in found)))
         return replies
 
     def _generate(self, requests: Sequence[Request], prompts: Sequence[list[int]]) -> list[Reply | Unanswered]:
