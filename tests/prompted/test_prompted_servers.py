@@ -21,7 +21,7 @@ import pytest
 from biomark.prompted.retrieval import CHOOSERS
 from biomark.shapes import SHAPES
 from biomark.spans import Document
-from conftest import HANG
+from conftest import HANG, ROOT
 from oracle import Biomark, away, expected, found_in, text_of, true_answer, write_texts
 from scripted import Says, answer, failure, scripted, stream
 from toy_writer import tokenizer_of
@@ -158,7 +158,7 @@ def test_a_server_votes(biomark: Biomark, away: Path) -> None:
 def test_nothing_is_sent_without_an_address(
     biomark: Biomark, away: Path, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seeds = Path(__file__).parents[1] / "examples" / "frailty.jsonl"
+    seeds = ROOT / "examples" / "frailty.jsonl"
     with scripted(lambda request, number: answer("x")) as there:
         monkeypatch.setenv("OPENAI_BASE_URL", there.url)
         done = biomark(command, seeds, "--model", "openai:m", "--types", "frailty", "-o", "out.jsonl")
@@ -170,12 +170,12 @@ def test_nothing_is_sent_without_an_address(
 
 def test_the_five_lines_of_the_readme(biomark: Biomark, away: Path) -> None:
     """What a user of Ollama or vLLM is told to type, but for the port."""
-    readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    readme = (ROOT / "README.md").read_text("utf-8")
     block = next(part for part in readme.split("```") if "export URL=" in part)
     lines = [line.partition("#")[0].strip() for line in block.strip().splitlines()]
     assert len(lines) == 5
     commands = [shlex.split(line) for line in lines if line.startswith("biomark ")]
-    note = Path(__file__).parents[1] / "examples" / "note.txt"
+    note = ROOT / "examples" / "note.txt"
     with scripted(lambda request, number: answer(true_response(request))) as there:
         told = []
         for _, *arguments in commands:

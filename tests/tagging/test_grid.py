@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import median
 
 import pytest
+from test_vaner import documents, fail, quiet, save
 from tokenizers import Tokenizer
 
 from biomark import formats, models
@@ -15,7 +16,6 @@ from biomark.errors import UsageError
 from biomark.spans import Document
 from biomark.training.recipe import TaggingRecipe, load_grid, load_recipe
 from conftest import ROOT, Outcome
-from test_vaner import documents, fail, quiet, save
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")

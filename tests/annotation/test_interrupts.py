@@ -16,12 +16,12 @@ import pytest
 from biomark import formats, models
 from biomark.runtime import interrupts
 from biomark.runtime.interrupts import Interrupted, uninterrupted
-from conftest import Outcome, TermRecognizer
+from conftest import ROOT, Outcome, TermRecognizer
 
 Biomark = Callable[..., Outcome]
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the system has other signals")
-PROGRAM = [sys.executable, "-W", "error", str(Path(__file__).with_name("waiting.py"))]
+PROGRAM = [sys.executable, "-W", "error", str(ROOT / "tests" / "waiting.py")]
 NAMES = ("asthma", "Aspirin", "zileuton", "TNF-α", "ALOX5")
 
 
@@ -226,7 +226,7 @@ def test_a_batch_goes_on_where_it_was(biomark: Biomark) -> None:
     broken.write_text("a last one")
     program = Path(PROGRAM[-1]).read_text().replace("number == WAIT_AFTER", "'zileuton' in found.document.text")
     Path("third.py").write_text(program)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(Path(__file__).parent), *sys.path))}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT / "tests"), *sys.path))}
     run = [sys.executable, "third.py", "0", *command]
     process = subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
     assert process.stdout is not None

@@ -27,11 +27,11 @@ from biomark.prompted.settings import InventionOptions
 from biomark.shapes import SHAPES
 from biomark.shapes.span import SPAN
 from biomark.spans import Document, Entity, Rejected, Span
-from conftest import Outcome
+from conftest import ROOT, Outcome
 from scripted import Says, answer, scripted
 from serving import served
 
-SEEDS = Path(__file__).parents[1] / "examples" / "frailty.jsonl"
+SEEDS = ROOT / "examples" / "frailty.jsonl"
 TYPES = ("frailty",)
 WANTED = InventionOptions(count=4)
 

@@ -16,6 +16,7 @@ from biomark.knowledge.sources import FORMATS, open_source
 from biomark.knowledge.sources.base import other_identifier
 from biomark.knowledge.sources.rows import split
 from biomark.spans import Rejected
+from conftest import ROOT
 from knowledge_cases import read, write
 
 OBO = r"""format-version: 1.2
@@ -324,5 +325,5 @@ class TestReal:
 
 
 def test_each_format_is_named_in_the_documentation() -> None:
-    text = (Path(__file__).parent.parent / "docs" / "knowledge.md").read_text("utf-8")
+    text = (ROOT / "docs" / "knowledge.md").read_text("utf-8")
     assert all(f"| `{name}` |" in text for name in FORMATS)
