@@ -17,8 +17,20 @@ report_nothing()  # before any of the imports below can import what reports
 
 # The function takes the name of its module here; `from biomark.annotate import ...` works all the same.
 from biomark.annotate import annotate
+from biomark.bridges.tables import to_table
 from biomark.errors import BiomarkError
 from biomark.formats import read, write
 from biomark.spans import Document, Entity, Passage, Rejected, Span
 
-__all__ = ["BiomarkError", "Document", "Entity", "Passage", "Rejected", "Span", "annotate", "read", "write"]
+__all__ = [
+    "BiomarkError",
+    "Document",
+    "Entity",
+    "Passage",
+    "Rejected",
+    "Span",
+    "annotate",
+    "read",
+    "to_table",
+    "write",
+]
