@@ -18,6 +18,7 @@ report_nothing()  # before any of the imports below can import what reports
 # The function takes the name of its module here; `from biomark.annotate import ...` works all the same.
 from biomark.annotate import annotate
 from biomark.bridges.tables import to_table
+from biomark.bridges.transformers import pipeline
 from biomark.errors import BiomarkError
 from biomark.formats import read, write
 from biomark.spans import Document, Entity, Passage, Rejected, Span
@@ -30,6 +31,7 @@ __all__ = [
     "Rejected",
     "Span",
     "annotate",
+    "pipeline",
     "read",
     "to_table",
     "write",
