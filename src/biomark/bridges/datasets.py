@@ -52,7 +52,7 @@ def _document(id: str, row: Mapping[str, Any], reject: Reject) -> Document:
         except (SpanError, KeyError, TypeError, ValueError) as error:
             reject(Rejected(f"a mention cannot be read: {error}", raw=str(values), document_id=id))
     relations = [
-        Relation(r["type"], (("arg1", r["arg1_id"]), ("arg2", r["arg2_id"])), {"id": r["id"]})
+        Relation(r["type"], (("arg1", r["arg1_id"]), ("arg2", r["arg2_id"])), Infons({"id": r["id"]}))
         for r in row.get("relations") or ()
     ]
     kept = {infon: json.dumps(row[key], ensure_ascii=False) for key, infon in _KEPT.items() if row.get(key)}
@@ -86,7 +86,7 @@ def _entity(values: Mapping[str, Any], text: str) -> Entity:
     if (told := list(values["text"])) and sorted(told) != sorted(words) and told != [" ".join(words)]:
         raise SpanError(f"at {spans[0].start}-{spans[-1].end} the text has {words!r:.200}, not {told!r:.200}")
     ids = tuple(":".join(filter(None, (n.get("db_name"), n["db_id"]))) for n in values.get("normalized") or ())
-    return Entity(spans, values["type"], ids, infons={"id": values["id"]})
+    return Entity(spans, values["type"], ids, infons=Infons({"id": values["id"]}))
 
 
 def to_bigbio(documents: Iterable[Document], *, lost: Counter[str] | None = None) -> Dataset:
@@ -223,19 +223,7 @@ def to_tokens(documents: Iterable[Document], *, lost: Counter[str] | None = None
     """
     datasets = _datasets()
     counts: Counter[str] = Counter() if lost is None else lost
-    documents = list(documents)
-    for document in documents:
-        count_losses(document, counts, holds=("sentence offsets", "mentions", GAPS))
-    rows = [
-        {
-            "document_id": document.id,
-            "tokens": [span.of(document.text) for span, _ in sentence],
-            "offsets": [[span.start, span.end] for span, _ in sentence],
-            "ner_tags": [tag for _, tag in sentence],
-        }
-        for document in documents
-        for sentence in tokens_and_tags(with_sentences(document), counts)
-    ]
+    rows = [row for document in documents for row in _token_rows(document, counts)]
     types = sorted({tag[2:] for row in rows for tag in row["ner_tags"] if tag != "O"})
     names = ["O", *(f"{letter}-{type}" for type in types for letter in "BI")]
     string, many = datasets.Value("string"), datasets.List
@@ -248,6 +236,17 @@ def to_tokens(documents: Iterable[Document], *, lost: Counter[str] | None = None
         }
     )
     return datasets.Dataset.from_list(rows, features=features)
+
+
+def _token_rows(document: Document, lost: Counter[str]) -> Iterator[dict[str, Any]]:
+    count_losses(document, lost, holds=("sentence offsets", "mentions", GAPS))
+    for sentence in tokens_and_tags(with_sentences(document), lost):
+        yield {
+            "document_id": document.id,
+            "tokens": [span.of(document.text) for span, _ in sentence],
+            "offsets": [[span.start, span.end] for span, _ in sentence],
+            "ner_tags": [tag for _, tag in sentence],
+        }
 
 
 def from_tokens(
