@@ -20,6 +20,10 @@ HEAVY = (
     "transformers",
     "spacy",
     "pandas",
+    "polars",
+    "pyarrow",
+    "datasets",
+    "mcp",
     "ray",
     "scipy",
     "sklearn",
@@ -47,6 +51,7 @@ NEED_TORCH = (
     "biomark.generative.training",
     "biomark.training",
 )
+NEED_THEIR_TOOL = ("biomark.bridges.mcp", "biomark.bridges.spacy")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 
@@ -128,11 +133,17 @@ for name in {HEAVY}:
     sys.modules[name] = None
 import importlib, pkgutil, biomark
 for module in pkgutil.walk_packages(biomark.__path__, "biomark."):
-    if not module.name.startswith({NEED_TORCH}) and module.name != "biomark.__main__":
+    if not module.name.startswith({(*NEED_TORCH, *NEED_THEIR_TOOL)}) and module.name != "biomark.__main__":
         importlib.import_module(module.name)
         print(module.name)
 """
     assert "biomark.formats.html" in python(code, installed).split()
+
+
+def test_the_wheel_tells_spacy_of_its_component(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    (name,) = (n for n in archive.namelist() if n.endswith(".dist-info/entry_points.txt"))
+    assert "[spacy_factories]\nbiomark = biomark.bridges.spacy:make_component\n" in archive.read(name).decode()
 
 
 def test_the_version_is_told_once() -> None:

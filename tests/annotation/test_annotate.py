@@ -237,7 +237,7 @@ def test_which_format_and_which_file(
         (["a.pubtator"], ".", None, "is input and output at once"),
         (["a.pubtator", "sub/a.pubtator"], "out/", None, "2 inputs would go into out/a.pubtator"),
         (["a.pubtator"], "b.txt", None, "plain text holds no mentions"),
-        (["a.pubtator"], "b.csv", None, r"b.csv: no format has this name; there are pubtator \(.pubtator"),
+        (["a.pubtator"], "b.xlsx", None, r"b.xlsx: no format has this name; there are pubtator \(.pubtator"),
         (["a.pubtator"], "b.docx", None, "b.docx: no format has this name.* html .* --to FORMAT"),
         (["a.pubtator"], "link.pubtator", None, "is input and output at once"),
         (["gone.pubtator", "gone.txt"], "b.jsonl", None, "gone.pubtator: there is no such file or folder"),

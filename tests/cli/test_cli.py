@@ -135,7 +135,7 @@ def test_without_anything_in_a_terminal_help_is_shown(biomark: Biomark) -> None:
         (("in.pubtator", "--model", "huge"), "no model 'huge'"),
         (("gone.pubtator",), "gone.pubtator: there is no such file or folder"),
         (("gone.txt", "gone.pubtator", "-o", "out.pubtator"), "gone.txt: there is no such file"),
-        (("in.pubtator", "-o", "out.csv"), "out.csv: no format has this name; there are pubtator (.pubtator"),
+        (("in.pubtator", "-o", "out.xlsx"), "out.xlsx: no format has this name; there are pubtator (.pubtator"),
         (("in.pubtator", "-o", "note.txt", "--to", "jsonl"), "note.txt: is there already"),
         (("in.pubtator", "--encoding", "utf-9"), "no encoding 'utf-9'; write for instance --encoding latin-1"),
         (("in.pubtator", "--encoding", "base64"), "no encoding 'base64'"),

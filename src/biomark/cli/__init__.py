@@ -20,6 +20,7 @@ from biomark.cli import bench, data, knowledge, models
 from biomark.cli.annotation import annotate, convert
 from biomark.cli.common import echo, say
 from biomark.cli.data import demonstrations, invent
+from biomark.cli.mcp import mcp
 from biomark.cli.models import export, train
 from biomark.cli.scoring import compare, evaluate, reproduce
 from biomark.errors import BiomarkError
@@ -61,7 +62,7 @@ def _root(
     pass
 
 
-for command in (annotate, convert, demonstrations, invent, evaluate, compare, train, export, reproduce):
+for command in (annotate, convert, demonstrations, invent, evaluate, compare, train, export, reproduce, mcp):
     app.command(cls=_Command)(command)
 for name, group in (("corpora", data.app), ("models", models.app), ("knowledge", knowledge.app), ("bench", bench.app)):
     for registered in group.registered_commands:

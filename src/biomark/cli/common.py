@@ -47,7 +47,7 @@ _READ = (
     "pubtator, bioc_xml, bioc_json, brat, i2b2, conll, bc2gm, jsonl, doccano, prodigy, langextract, bern2, "
     "pubannotation, json, medline_xml, jats_xml, marked, lines, text"
 )
-_WRITTEN = "pubtator, bioc_xml, bioc_json, brat, i2b2, conll, bc2gm, jsonl, text, html, terminal"
+_WRITTEN = "pubtator, bioc_xml, bioc_json, brat, i2b2, conll, bc2gm, jsonl, text, csv, tsv, parquet, html, terminal"
 From = Annotated[
     str | None,
     typer.Option(

@@ -34,6 +34,7 @@ from biomark.formats import (
     prodigy,
     pubannotation,
     pubtator,
+    tables,
     terminal,
     text,
 )
@@ -64,6 +65,9 @@ FORMATS: dict[str, Format] = {
         marked.FORMAT,
         lines.FORMAT,
         text.FORMAT,
+        tables.CSV,
+        tables.TSV,
+        tables.PARQUET,
         html.FORMAT,
         terminal.FORMAT,
     )
@@ -269,7 +273,7 @@ def _names(*, writing: bool) -> str:
 
 
 def _how_to_write() -> str:
-    """Which names speak for which formats; tables and texts of word processors are none of them."""
+    """Which names speak for which formats; files of word processors are none of them."""
     able = [format for format in FORMATS.values() if format.write is not None]
     names = [f"{f.name} ({' '.join(dict.fromkeys(suffix.lower() for suffix in f.suffixes))})" for f in able]
     return f"there are {', '.join(names)}; --to FORMAT writes one of these under any name"

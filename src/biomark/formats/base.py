@@ -260,6 +260,11 @@ class Sink:
         self._stream = stream
         self._suffix = suffix
 
+    @property
+    def is_terminal(self) -> bool:
+        """Whether people see what is written as it is written."""
+        return self.path is None and (self._stream or sys.stdout.buffer).isatty()
+
     @contextmanager
     def open(self, path: Path | None = None, *, styled: bool = False) -> Iterator[IO[str]]:
         """Text to write to, in UTF-8 with `\\n` ends; compressed if the name ends in `.gz`.
