@@ -43,9 +43,9 @@ class Recognizer(Protocol):
         ...
 
 
-def types_known(recognizer: Recognizer, types: Sequence[str]) -> tuple[str, ...]:
+def types_known(recognizer: Recognizer, types: Sequence[str]) -> list[str]:
     """Those of the types that a recognizer knows; all of them if it takes any."""
-    return tuple(type for type in types if recognizer.types is None or type in recognizer.types)
+    return [type for type in types if recognizer.types is None or type in recognizer.types]
 
 
 def in_groups(documents: Iterable[Document], characters: int) -> Iterator[list[Document]]:

@@ -192,7 +192,7 @@ class _Answers:
 
 
 def _known(name: str, recognizer: Recognizer, types: Sequence[str]) -> tuple[str, ...]:
-    known = types_known(recognizer, types)
+    known = tuple(types_known(recognizer, types))
     if not known:
         raise UsageError(f"{name} knows none of {', '.join(types) or 'no types'}; it knows {recognizer.types}")
     return known
