@@ -22,6 +22,7 @@ from biomark.cli.common import echo, say
 from biomark.cli.data import demonstrations, invent
 from biomark.cli.models import export, train
 from biomark.cli.scoring import compare, evaluate, reproduce
+from biomark.cli.serve import serve
 from biomark.errors import BiomarkError
 from biomark.runtime.interrupts import Interrupted, handled
 
@@ -61,7 +62,7 @@ def _root(
     pass
 
 
-for command in (annotate, convert, demonstrations, invent, evaluate, compare, train, export, reproduce):
+for command in (annotate, convert, serve, demonstrations, invent, evaluate, compare, train, export, reproduce):
     app.command(cls=_Command)(command)
 for name, group in (("corpora", data.app), ("models", models.app), ("knowledge", knowledge.app), ("bench", bench.app)):
     for registered in group.registered_commands:
