@@ -69,8 +69,16 @@ def unreadable(rejects: Sequence[Rejected], what: str) -> Problem:
         what: the part of the request.
     """
     values = [reject_values(rejected) for rejected in rejects]
-    first = {key: value for key, value in values[0].items() if key != "reason"}
-    return Problem(422, f"{what} holds no document that can be read: {rejects[0].reason}", rejects=values, **first)
+    first, window = rejects[0], rejects[0].window
+    return Problem(
+        422,
+        f"{what} holds no document that can be read: {first.reason}",
+        document=first.document_id,
+        line=first.line,
+        start=window.start if window else None,
+        end=window.end if window else None,
+        rejects=values,
+    )
 
 
 def add_handlers(app: FastAPI) -> None:

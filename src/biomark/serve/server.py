@@ -16,6 +16,7 @@ from biomark.errors import UsageError
 from biomark.serve.app import Model, Service
 from biomark.serve.settings import ServeOptions
 
+_BACKLOG = 2048  # connections that wait to be accepted
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -33,9 +34,12 @@ def load(
     Raises:
         UsageError, ModelError, KnowledgeError, MissingExtraError: as `biomark.models.load`.
     """
+    takes_store = {name: models.DICTIONARY in models.TOGETHER.split(name) for name in names}
+    if store is not None and not any(takes_store.values()):
+        raise UsageError(f"--store is for --model dictionary or default+dictionary; not for {', '.join(names)}")
     found: dict[str, Model] = {}
     for name in names:
-        recognizer = models.load(name, store=store if models.DICTIONARY in models.TOGETHER.split(name) else None)
+        recognizer = models.load(name, store=store if takes_store[name] else None)
         wanted = normalize is not None or bool(identifiers)
         found[name] = Model(recognizer, models.normalizing(recognizer, normalize, identifiers) if wanted else None)
     return found
@@ -50,8 +54,8 @@ def serve(service: Service, options: ServeOptions, say: Callable[[str], None]) -
     Raises:
         UsageError: if the address cannot be listened at.
     """
-    listening = _listening(options)
-    host, port = listening.getsockname()[:2]
+    opened = listening(options.host, options.port)
+    host, port = opened.getsockname()[:2]
     server = _Server(
         uvicorn.Config(
             service.asgi,
@@ -65,25 +69,29 @@ def serve(service: Service, options: ServeOptions, say: Callable[[str], None]) -
     )
     say(f"biomark is served at http://{f'[{host}]' if ':' in host else host}:{port}/ (Ctrl-C or SIGTERM ends it)")
     try:
-        server.run(sockets=[listening])
+        server.run(sockets=[opened])
     finally:
-        listening.close()
+        opened.close()
         service.worker.close()
     say(f"ended; {service.asgi.answered:,} of {service.asgi.accepted:,} accepted requests were answered")
 
 
-_BACKLOG = 2048
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that listens.
 
+    Args:
+        host: a name or an address.
+        port: 0: any free one.
 
-def _listening(options: ServeOptions) -> socket.socket:
+    Raises:
+        UsageError: if it cannot.
+    """
     try:
-        family, *_, address = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server((str(address[0]), int(address[1])), family=family, backlog=_BACKLOG)
     except OSError as error:
         reason = error.strerror or error
-        raise UsageError(
-            f"cannot listen at {options.host}, port {options.port}: {reason}; see --host, --port"
-        ) from error
+        raise UsageError(f"cannot listen at {host}, port {port}: {reason}; see --host and --port") from error
 
 
 class _Server(uvicorn.Server):
