@@ -73,7 +73,8 @@ def test_many_clients_share_batches_and_each_gets_the_answer_of_its_own() -> Non
         first = pool.submit(address.post, {"text": "first"})
         assert recognizer.begun.acquire(timeout=HANG)
         asked = [pool.submit(address.post, {"texts": texts(client)}) for client in range(CLIENTS - 1)]
-        until(address, f"biomark_open_requests {CLIENTS:.1f}")
+        waiting = sum(len(texts(client)) for client in range(CLIENTS - 1))
+        until(address, f"biomark_waiting_documents {waiting:.1f}")
         recognizer.let_go.release(1000)
         replies = [one.result() for one in asked]
         assert first.result().status == 200
@@ -100,7 +101,7 @@ def test_requests_with_other_options_are_in_batches_of_their_own() -> None:
         first = pool.submit(address.post, {"text": "first"})
         assert recognizer.begun.acquire(timeout=HANG)
         asked = [pool.submit(address.post, {"text": f"asthma {n % 3}", **kinds[n % 3]}) for n in range(6)]
-        until(address, "biomark_open_requests 7.0")
+        until(address, "biomark_waiting_documents 6.0")
         recognizer.let_go.release(1000)
         found = [len(one.result().json["documents"][0]["entities"]) for one in asked]
         assert first.result().status == 200
@@ -115,13 +116,13 @@ def test_a_short_request_does_not_wait_for_the_whole_of_a_long_one() -> None:
         slow = pool.submit(address.post, {"texts": long})
         assert recognizer.begun.acquire(timeout=HANG)
         quick = pool.submit(address.post, {"text": "asthma"})
-        until(address, "biomark_open_requests 2.0")
+        until(address, "biomark_waiting_documents 4.0")
         recognizer.let_go.release(3)
         assert quick.result().status == 200
         assert not slow.done()
         recognizer.let_go.release(1000)
         assert [document["text"] for document in slow.result().json["documents"]] == long
-    assert ["asthma"] in recognizer.batches or ["asthma", long[1]] in recognizer.batches
+    assert recognizer.batches == [[long[0]], [long[1]], ["asthma", long[2]], [long[3]]]
 
 
 def test_a_request_that_makes_the_model_fail_fails_alone(caplog: pytest.LogCaptureFixture) -> None:
@@ -130,12 +131,12 @@ def test_a_request_that_makes_the_model_fail_fails_alone(caplog: pytest.LogCaptu
         first = pool.submit(address.post, {"text": "first"})
         assert recognizer.begun.acquire(timeout=HANG)
         asked = [pool.submit(address.post, {"text": text}) for text in ("asthma", "FAILING", "zileuton")]
-        until(address, "biomark_open_requests 4.0")
+        until(address, "biomark_waiting_documents 3.0")
         recognizer.let_go.release(1000)
         assert [one.result().status for one in (first, *asked)] == [200, 200, 500, 200]
         assert address.post({"text": "asthma"}).status == 200
     (record,) = (record for record in caplog.records if record.levelno == logging.ERROR)
-    told = r"a request to /v1/annotate failed: ValueError at test_serve_load\.py:\d+ < .*"
+    told = r"a request to /v1/annotate failed: ValueError at tests/test_serve_load\.py:\d+ < annotation/.*"
     assert re.fullmatch(told, record.getMessage())
     assert record.exc_info is None
 
@@ -161,8 +162,13 @@ def test_what_takes_too_long_is_given_up() -> None:
         assert (first.status, second.status) == (504, 504)
         assert "no answer within 0.2 s" in second.json["detail"]
         with socket.create_connection((address.host, address.port), timeout=HANG) as slow:
-            head = "POST /v1/annotate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
-            slow.sendall(head.encode())
+            lines = (
+                "POST /v1/annotate HTTP/1.1",
+                "Host: localhost",
+                "Content-Type: application/json",
+                "Content-Length: 9",
+            )
+            slow.sendall("\r\n".join((*lines, "", "{")).encode())
             assert slow.recv(100).startswith(b"HTTP/1.1 408 ")
         recognizer.let_go.release(1000)
     assert recognizer.batches == [["first"]]
@@ -175,11 +181,11 @@ def test_what_a_client_that_is_gone_asked_for_is_not_begun() -> None:
         assert recognizer.begun.acquire(timeout=HANG)
         gone = http.client.HTTPConnection(address.host, address.port, timeout=HANG)
         gone.request("POST", "/v1/annotate", json.dumps({"text": "gone"}), {"Content-Type": "application/json"})
-        until(address, "biomark_open_requests 2.0")
+        until(address, "biomark_waiting_documents 1.0")
         gone.close()
         until(address, "biomark_open_requests 1.0")
         last = pool.submit(address.post, {"text": "last"})
-        until(address, "biomark_open_requests 2.0")
+        until(address, "biomark_waiting_documents 1.0")
         recognizer.let_go.release(1000)
         assert (first.result().status, last.result().status) == (200, 200)
         assert '{path="/v1/annotate",status="499"} 1.0' in address.get("/metrics").body.decode()
@@ -258,7 +264,7 @@ def test_no_text_of_a_request_is_left_anywhere(tmp_path: Path) -> None:
         run.send_signal(signal.SIGTERM)
         assert run.wait(timeout=HANG) == 0
     told = (tmp_path / "err").read_text()
-    assert "a request to /v1/annotate failed: ValueError at slow_service.py" in told
+    assert "a request to /v1/annotate failed: ValueError at tests/slow_service.py" in told
     assert "Traceback" not in told
     assert MARKER not in told
     assert MARKER.encode() not in metrics

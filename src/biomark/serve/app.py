@@ -239,6 +239,7 @@ class Service:
         return State(status="ready")
 
     async def _metrics(self) -> Response:
+        self.metrics.waiting.set(self.worker.waiting)
         return Response(self.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -193,5 +193,6 @@ def _too_large(limit: int) -> Problem:
 
 
 def _kind_and_place(error: Exception) -> str:
-    frames = traceback.extract_tb(error.__traceback__)[-3:]
-    return " < ".join([type(error).__name__, *(f"{Path(f.filename).name}:{f.lineno}" for f in reversed(frames))])
+    frames = reversed(traceback.extract_tb(error.__traceback__)[-3:])
+    places = (f"{'/'.join(Path(frame.filename).parts[-2:])}:{frame.lineno}" for frame in frames)
+    return f"{type(error).__name__} at {' < '.join(places)}"

@@ -39,6 +39,7 @@ class Metrics:
             buckets=_SECONDS,
         )
         self.open = Gauge("biomark_open_requests", "Requests that are being answered", registry=self._registry)
+        self.waiting = Gauge("biomark_waiting_documents", "Documents that wait for a batch", registry=self._registry)
         self.documents = Counter("biomark_documents", "Documents that were annotated", registry=self._registry)
         self.characters = Counter("biomark_characters", "Characters of these", registry=self._registry)
         self.mentions = Counter("biomark_mentions", "Mentions that were found", registry=self._registry)

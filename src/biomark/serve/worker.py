@@ -45,14 +45,15 @@ class Job:
 
     def next(self) -> Document | None:
         """The next document to annotate; None if there is none, or nobody waits for it any more."""
-        if self._begun == len(self.documents) or self._answer.cancelled():
+        if not self.waiting:
             return None
         self._begun += 1
         return self.documents[self._begun - 1]
 
-    def is_over(self) -> bool:
-        """Whether no document is left to be annotated."""
-        return self._begun == len(self.documents) or self._answer.cancelled()
+    @property
+    def waiting(self) -> int:
+        """How many documents are still to be annotated."""
+        return 0 if self._answer.cancelled() else len(self.documents) - self._begun
 
     def add(self, found: Annotated) -> None:
         """Take the next document that was annotated."""
@@ -90,6 +91,12 @@ class Worker:
         """Whether it takes jobs."""
         return self._thread.is_alive() and not self._closing
 
+    @property
+    def waiting(self) -> int:
+        """How many documents have not been begun."""
+        with self._changed:
+            return sum(job.waiting for job in self._jobs)
+
     def submit(self, job: Job) -> None:
         """Annotate the documents of a job, of which there must be one."""
         with self._changed:
@@ -112,7 +119,7 @@ class Worker:
         """The next documents, with their jobs; none if the thread is to end."""
         with self._changed:
             while True:
-                self._jobs = deque(job for job in self._jobs if not job.is_over())
+                self._jobs = deque(job for job in self._jobs if job.waiting)
                 if self._jobs:
                     taken = self._taken(self._jobs[0].key)
                     if taken:
