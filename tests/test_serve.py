@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,11 +22,12 @@ from biomark.knowledge.normalization import Normalizer
 from biomark.knowledge.store import Store
 from biomark.recognizers.normalizing import NormalizingRecognizer
 from biomark.serve.app import Model, Service
+from biomark.serve.examples import PROBLEMS as PROBLEM_STATUSES
 from biomark.serve.outputs import form_of
 from biomark.serve.problems import Problem
 from biomark.serve.settings import ServeOptions, token_of
 from biomark.spans import Document
-from conftest import Outcome, TermRecognizer
+from conftest import ROOT, Outcome, TermRecognizer
 from knowledge_cases import Terms, entry
 from service import Address, served, service
 
@@ -449,3 +452,38 @@ def test_evaluation_of_the_service_is_the_librarys(address: Address) -> None:
     found = address.post({"gold": values, "predicted": values, "types": ["disease"]}, "/v1/evaluate").json
     expected = evaluation.evaluation_json(evaluation.evaluate(gold, gold, types=("disease",), corpus="gold"))
     assert {key: value for key, value in found.items() if key != "rejects"} == expected
+
+
+def documented() -> list[tuple[str, str, dict[str, str]]]:
+    """Address, body and headers of each curl command of docs/serve.md."""
+    blocks = re.findall(
+        r"^```\n(curl .*?)^```", (ROOT / "docs" / "serve.md").read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+    found = []
+    for block in blocks:
+        words = shlex.split(block)
+        pairs = list(itertools.pairwise(words))
+        headers = dict(value.split(": ") for option, value in pairs if option == "-H")
+        (body,) = (value for option, value in pairs if option == "-d")
+        found.append((words[2].partition(":8765")[2], body, headers))
+    return found
+
+
+@pytest.mark.parametrize(("path", "body", "headers"), documented())
+def test_what_the_page_on_the_service_shows_runs(
+    address: Address, path: str, body: str, headers: dict[str, str]
+) -> None:
+    reply = address.ask("POST", path, body=body.encode(), headers=headers)
+    assert reply.status == 200
+    assert "asthma" in reply.body.decode() or reply.json["errors"]["boundary"] == 1
+
+
+def test_the_page_on_the_service_names_all_limits_and_statuses() -> None:
+    page = (ROOT / "docs" / "serve.md").read_text("utf-8")
+    for status in PROBLEM_STATUSES:
+        assert f"\n| {status} | " in page
+    options = ServeOptions()
+    limits = ("max_body", "max_documents", "max_characters", "time_limit", "queue")
+    for name in limits:
+        assert re.search(rf"\n\| `--{name.replace('_', '-')}` \| .* \| {getattr(options, name):,g} \|\n", page), name
+    assert len(documented()) == 4

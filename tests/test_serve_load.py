@@ -10,7 +10,7 @@ import signal
 import socket
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from biomark.recognizers import Annotated
 from biomark.serve.app import Model, Service
 from biomark.serve.worker import AT_ONCE
 from biomark.spans import Document
-from conftest import HANG, TermRecognizer
+from conftest import HANG, Outcome, TermRecognizer
 from service import Address, command, served, service
 
 CLIENTS = 64
@@ -270,3 +270,14 @@ def test_no_text_of_a_request_is_left_anywhere(tmp_path: Path) -> None:
     assert MARKER.encode() not in metrics
     assert [file.name for file in home.rglob("*") if file.is_file() and MARKER.encode() in file.read_bytes()] == []
     assert not [file for file in home.rglob(f"*{MARKER}*")]
+
+
+def test_the_benchmark_counts_right_answers(biomark: Callable[..., Outcome], tmp_path: Path) -> None:
+    file = tmp_path / "notes.pubtator"
+    file.write_text("1|t|Gout and asthma.\n1|a|Aspirin.\n\n2|t|Fever.\n2|a|No cough.\n")
+    done = biomark("bench", "serve", file, "--clients", "2", "--seconds", "1")
+    found = json.loads(done.out)
+    assert (found["bench"], found["clients"], found["wrong"]) == ("serve", 2, 0)
+    assert found["statuses"] == {"200": found["answers"]}
+    assert found["answers"] >= 2
+    assert len(found["resident_mib"]) == 3
