@@ -485,5 +485,5 @@ def test_the_page_on_the_service_names_all_limits_and_statuses() -> None:
     options = ServeOptions()
     limits = ("max_body", "max_documents", "max_characters", "time_limit", "queue")
     for name in limits:
-        assert re.search(rf"\n\| `--{name.replace('_', '-')}` \| .* \| {getattr(options, name):,g} \|\n", page), name
+        assert re.search(rf"\n\| `--{name.replace('_', '-')}` \| .* \| {getattr(options, name):,.0f} \|\n", page), name
     assert len(documented()) == 4

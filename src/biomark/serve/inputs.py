@@ -145,8 +145,8 @@ def _read(content: str, format: str | None, reject: Reject) -> Iterator[Document
     try:
         found = format or formats.guess_format(source).name
     except FormatError:
-        names = ", ".join(_READABLE)
-        raise Problem(422, f"content begins as no format does; give its format, one of {names}") from None
+        reject(Rejected(f"content begins as no format does; give its format, one of {', '.join(_READABLE)}"))
+        return
     try:
         yield from formats.read(source, found, reject=reject)
     except (FormatError, UsageError) as error:
