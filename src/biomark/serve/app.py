@@ -125,7 +125,7 @@ class Service:
         others = {
             media_type: {"schema": {"type": "string"}} for form, media_type in MEDIA_TYPES.items() if form != "json"
         }
-        ok = {200: {"model": AnnotateAnswer, "content": others}}
+        ok: dict[int | str, dict[str, Any]] = {200: {"model": AnnotateAnswer, "content": others}}
         api.post("/v1/annotate", summary="Find mentions", tags=["work"], responses={**PROBLEMS, **ok})(self._annotate)
         api.post("/v1/evaluate", summary="Score mentions", tags=["work"], response_model=dict[str, Any], **asked)(
             self._evaluate

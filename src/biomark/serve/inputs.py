@@ -104,8 +104,8 @@ def documents_of(given: Input, options: ServeOptions, reject: Reject, what: str 
     room = options.max_characters
     for document in _stream(given, counted):
         if len(found) == options.max_documents:
-            more = {"document": document.id}
-            raise Problem(413, f"{what} has more than {options.max_documents:,} documents; send them in parts", **more)
+            detail = f"{what} has more than {options.max_documents:,} documents; send them in parts"
+            raise Problem(413, detail, document=document.id)
         if len(document.text) > room:
             detail = (
                 f"the documents of {what} have more than {options.max_characters:,} characters, from offset {room:,} "
