@@ -1,4 +1,5 @@
 # make demo           the light package and the examples, marked in the terminal
+# make serve          the service and its page, on this machine: http://127.0.0.1:8765
 # make test           the tests, with everything that training needs; no corpora, no network
 # make quick          those of them that take no more than two minutes together
 # make test-corpora   the tests that read real corpora
@@ -17,10 +18,14 @@ TESTS := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist wor
 # Where the real corpora are: make test-corpora BIOMARK_CORPORA=FOLDER
 BIOMARK_CORPORA ?= ../shared/corpora
 
-.PHONY: demo test quick test-corpora check docs format clean
+.PHONY: demo serve test quick test-corpora check docs format clean
 
 demo: $(VENV)/light.stamp
 	$(BIN)/biomark annotate examples/abstracts.pubtator --to terminal
+
+# SERVE="--port 9000" gives it options
+serve: $(VENV)/serve.stamp
+	$(BIN)/biomark serve $(SERVE)
 
 test: $(VENV)/full.stamp
 	$(TESTS) $(PYTEST)
@@ -60,11 +65,15 @@ $(VENV)/light.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable .
 	touch $@
 
+$(VENV)/serve.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable '.[serve]'
+	touch $(VENV)/light.stamp $@
+
 # torch goes first and by its exact version, so that no other requirement chooses one of its builds.
 $(VENV)/full.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) "$$(grep '^torch==' constraints.txt)"
 	$(PIP) --editable '.[train,qlora,gguf,bench,test]'
-	touch $(VENV)/light.stamp $@
+	touch $(VENV)/light.stamp $(VENV)/serve.stamp $@
 
 $(VENV)/docs.stamp: $(VENV)/light.stamp
 	$(PIP) --editable '.[docs]'

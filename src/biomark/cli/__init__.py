@@ -23,6 +23,7 @@ from biomark.cli.data import demonstrations, invent
 from biomark.cli.mcp import mcp
 from biomark.cli.models import export, train
 from biomark.cli.scoring import compare, evaluate, reproduce
+from biomark.cli.serve import serve
 from biomark.errors import BiomarkError
 from biomark.runtime.interrupts import Interrupted, handled
 
@@ -62,7 +63,7 @@ def _root(
     pass
 
 
-for command in (annotate, convert, demonstrations, invent, evaluate, compare, train, export, reproduce, mcp):
+for command in (annotate, convert, serve, demonstrations, invent, evaluate, compare, train, export, reproduce, mcp):
     app.command(cls=_Command)(command)
 for name, group in (("corpora", data.app), ("models", models.app), ("knowledge", knowledge.app), ("bench", bench.app)):
     for registered in group.registered_commands:

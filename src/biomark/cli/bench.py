@@ -41,6 +41,25 @@ def bench_annotate(
     rejects.exit()
 
 
+@app.command("serve")
+def bench_serve(
+    corpus: Annotated[str, typer.Argument(help="A file, or a split of the catalogue.")] = "ncbi_disease:devel",
+    *,
+    model: Annotated[str, typer.Option(help="The model that is served.")] = "default",
+    clients: Annotated[int, typer.Option(min=1, help="Clients that ask at the same time.")] = 64,
+    seconds: Annotated[float, typer.Option(min=0, help="Seconds for which they ask.")] = 60.0,
+) -> None:
+    """The service under load beside annotate on the same texts: throughput, waiting times, answers, memory."""
+    from biomark import corpora
+    from biomark.lab.bench import serve as bench
+
+    needs_extra("biomark.serve.server", "serve")
+    rejects = Rejects()
+    documents = list(corpora.read_corpus(corpus, reject=rejects))
+    print_json(bench.serve(documents, model=model, clients=clients, seconds=seconds))
+    rejects.exit()
+
+
 @app.command("decoding")
 def bench_decoding(
     corpus: Annotated[str, typer.Argument(help="A file, or a split of the catalogue.")] = "ncbi_disease:test",
