@@ -292,7 +292,9 @@ class Sink:
                 part = self._part(
                     target.resolve() if os.path.islink(target) else target
                 )  # or it would replace the link
-                stream = gzip.GzipFile("", "wb", fileobj=part.file) if target.suffix.lower() == ".gz" else part.file
+                # No time of writing in it, so that the same documents are the same bytes
+                packed = target.suffix.lower() == ".gz"
+                stream = gzip.GzipFile("", "wb", fileobj=part.file, mtime=0) if packed else part.file
                 text = io.TextIOWrapper(stream, encoding="utf-8", newline="\n")
             yield text
             with uninterrupted():
