@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from biomark import formats
-from biomark.annotation import Resuming, annotated, facts_of, is_device
+from biomark.annotation import Resuming, annotated, facts_of
 from biomark.annotation.index import Index, Verdict
-from biomark.annotation.jobs import Job, Reader, name_of
+from biomark.annotation.jobs import Job, Reader, is_device, name_of
 from biomark.annotation.journal import Journal, difference
 from biomark.annotation.rejects import line_of
 from biomark.errors import FormatError, UsageError
@@ -50,7 +50,7 @@ class Place:
     """Up to where the inputs are read.
 
     Attributes:
-        input: the number of the input that was read last, from 0.
+        input: the number of the input that was read last, from 0; how many there are, once all are read.
         taken: how many of its documents were read.
     """
 
@@ -272,8 +272,13 @@ class _Run:
 
     def whole(self) -> Manifest:
         """Do what is not done."""
-        if self._manifest.whole:
-            return self._manifest
+        if not self._manifest.whole:
+            self._go_on()
+        for path in self._plan.folder.glob(f"{_INDEX}*"):
+            path.unlink()
+        return self._manifest
+
+    def _go_on(self) -> None:
         with ExitStack() as stack:
             stack.enter_context(keeping(self._kept))
             index = Index(self._plan.folder / _INDEX, self._plan.job)
@@ -294,9 +299,6 @@ class _Run:
                 shard = self._shard(chain((first,), islice(documents, self._plan.size - 1)), reject)
                 self._save(self._known(stream, rejects, (*self._manifest.shards, shard)))
             self._save(replace(self._known(stream, rejects, self._manifest.shards), whole=True))
-        for path in self._plan.folder.glob(f"{_INDEX}*"):
-            path.unlink()
-        return self._manifest
 
     def _known(self, stream: _Stream, rejects: IO[bytes], shards: tuple[Shard, ...]) -> Manifest:
         rejects.flush()
@@ -402,6 +404,7 @@ class _Stream:
                     self.place = Place(number, place + 1)
                     yield replace(document, infons=Infons({**document.infons, FILE: name_of(given)}))
                 self._skipping = place + 1 < skipped
+        self.place = Place(len(self._job.inputs))  # what was rejected behind the last document is not rejected again
 
     def _rejected(self, rejected: Rejected) -> None:
         if not self._skipping:

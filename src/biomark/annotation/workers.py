@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
+from typing import Any
 
 from biomark.errors import BiomarkError
 from biomark.recognizers import Annotated, Recognizer, in_groups
@@ -75,6 +76,9 @@ class ParallelRecognizer:
         shared: whether the recognizer that this process has loaded may be used in forked ones: it holds no threads,
             no open database, no GPU.
 
+    Attributes:
+        died: how many processes have, and were replaced.
+
     Raises:
         UsageError: as `load`.
     """
@@ -94,6 +98,11 @@ class ParallelRecognizer:
     def types(self) -> tuple[str, ...] | None:
         """See `biomark.recognizers.Recognizer`."""
         return self._types
+
+    @property
+    def processes(self) -> list[int]:
+        """The ids of the processes that there are now."""
+        return [worker.process.pid for worker in self._workers if worker.process.pid is not None]
 
     def __enter__(self) -> ParallelRecognizer:
         return self
@@ -188,7 +197,8 @@ class ParallelRecognizer:
             again.extend(others)
 
     def _started(self) -> _Worker:
-        context = multiprocessing.get_context("fork" if self._forks else "spawn")
+        # The context's own type does not have what every context has
+        context: Any = multiprocessing.get_context("fork" if self._forks else "spawn")
         ours, theirs = context.Pipe()
         arguments = (theirs, self._load, self._shared, self._count, self._forks)
         process = context.Process(target=_work, args=arguments, daemon=True)

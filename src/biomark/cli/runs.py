@@ -88,13 +88,14 @@ def in_processes(load: Callable[[], Recognizer], model: str, workers: int, *, sh
 def _is_light(name: str) -> bool:
     """Whether a model, or all of several together, take one core and little memory: no torch, no server."""
     from biomark import models
+    from biomark.tagging.recognizer import WEIGHTS
 
     parts = [name] if Path(name).is_dir() else models.TOGETHER.split(name)
     if any(part.startswith(models.PROMPTED) for part in parts):
         return False
     named = [part for part in parts if part not in (models.DICTIONARY, models.GIVEN)]
     folders = [models.folder_of(part if Path(part).is_dir() else part.partition("@")[0]) for part in named]
-    return all((folder / models.WEIGHTS).is_file() for folder in folders)
+    return all((folder / WEIGHTS).is_file() for folder in folders)
 
 
 def run_job(

@@ -15,6 +15,7 @@ from typing import IO
 
 from biomark.errors import FormatError, UsageError
 from biomark.formats import (
+    archive,
     bc2gm,
     bern2,
     bioc_json,
@@ -31,6 +32,7 @@ from biomark.formats import (
     lines,
     marked,
     medline_xml,
+    parquet,
     prodigy,
     pubannotation,
     pubtator,
@@ -59,6 +61,8 @@ FORMATS: dict[str, Format] = {
         bern2.FORMAT,
         pubannotation.FORMAT,
         json_list.FORMAT,
+        parquet.FORMAT,
+        archive.FORMAT,
         medline_xml.FORMAT,
         jats_xml.FORMAT,
         marked.FORMAT,

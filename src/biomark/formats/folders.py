@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from biomark.formats import brat, i2b2
+from biomark.formats import brat, i2b2, parquet
 from biomark.formats.bc2gm import sentences_beside
 from biomark.runtime.files import PART, REJECTS, RUN
 
@@ -35,6 +35,8 @@ def files_of(folder: Path, unreadable: Callable[[OSError], None]) -> list[Path]:
 def _left_out(path: Path, there: set[str]) -> bool:
     if path.name.startswith(".") or path.name.endswith((PART, PART + RUN, PART + REJECTS)) or path.name in _SETTINGS:
         return True
+    if path.name.endswith(parquet.MENTIONS):
+        return path.name.removesuffix(parquet.MENTIONS) + parquet.SUFFIX in there
     if path.suffix in _BESIDE_TEXT:
         return path.with_suffix(".txt").name in there
     if path.suffix == i2b2.SUFFIX:

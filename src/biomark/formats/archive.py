@@ -1,0 +1,96 @@
+"""Archives of files (tar, also compressed, and zip), as PubMed Central's and BioC's are given out; for input only.
+
+Each file is read in its own format, one after the other and without unpacking the archive onto the disk. The name of a
+file is `ARCHIVE/NAME`; a document that has no id of its own is called after it.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import IO
+
+from biomark.errors import FormatError
+from biomark.formats.base import BROKEN_GZIP, Format, Reject, Source
+from biomark.formats.encodings import Rewound
+from biomark.spans import Document
+
+_ZIP = (".zip",)
+_TAR = (".tar", ".tgz", ".tar.bz2", ".tar.xz")
+_BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, OSError, RuntimeError, NotImplementedError, *BROKEN_GZIP)
+
+
+def read(source: Source, reject: Reject) -> Iterator[Document]:
+    """The documents of all files in an archive; what is in no format that biomark reads is rejected by name."""
+    if source.path is None:
+        raise FormatError(f"{source.name}: an archive is read from a file, not from a stream")
+    members = _of_zip(source) if source.path.name.lower().endswith(_ZIP) else _of_tar(source)
+    try:
+        for name, stream in members:
+            yield from _member(source, name, stream, reject)
+    except _BROKEN as error:
+        source.reject(reject, f"the archive breaks off: {error}; what follows is not read")
+
+
+def _member(source: Source, name: str, stream: IO[bytes], reject: Reject) -> Iterator[Document]:
+    """The documents of one file."""
+    part = _Member(source, name, stream)
+    try:
+        format = _format_of(part, name)
+        if format.name == FORMAT.name or format.read is None:
+            raise FormatError(f"{part.name}: is an archive itself; unpack it first")
+        yield from format.read(part, reject)
+    except FormatError as error:
+        part.reject(reject, f"is not read: {str(error).removeprefix(f'{part.name}: ')}")
+
+
+def _format_of(part: Source, name: str) -> Format:
+    from biomark import formats  # which has this module among its formats
+
+    try:
+        return formats.guess_format(part)
+    except FormatError:
+        if name.lower().endswith((".txt", ".text")):
+            return formats.FORMATS["text"]
+        raise
+
+
+class _Member(Source):
+    """A file in an archive: a stream with a name."""
+
+    def __init__(self, archive: Source, name: str, stream: IO[bytes]) -> None:
+        super().__init__(None, stream, encoding=archive.encoding)
+        self.name = f"{archive.name}/{name}"
+        self._stem = PurePosixPath(name).name.partition(".")[0] or name
+
+    def own_id(self, stem: str) -> str:
+        """See `Source.own_id`."""
+        return self._stem
+
+
+def _of_tar(source: Source) -> Iterator[tuple[str, IO[bytes]]]:
+    with tarfile.open(str(source.path), "r|*") as archive:
+        for member in archive:
+            stream = archive.extractfile(member) if member.isfile() and not _hidden(member.name) else None
+            if stream is not None:
+                # tarfile takes such streams to be seekable, which they are not
+                yield member.name, io.BufferedReader(Rewound(b"", stream))
+
+
+def _of_zip(source: Source) -> Iterator[tuple[str, IO[bytes]]]:
+    with zipfile.ZipFile(str(source.path)) as archive:
+        for member in archive.infolist():
+            if not member.is_dir() and not _hidden(member.filename):
+                with archive.open(member) as stream:
+                    yield member.filename, stream
+
+
+def _hidden(name: str) -> bool:
+    return any(part.startswith(".") and part != "." for part in PurePosixPath(name).parts)
+
+
+FORMAT = Format("archive", (*_TAR, *_ZIP), read)
