@@ -95,7 +95,7 @@ def test_tables_that_do_not_belong_together_are_refused(tmp_path: Path, pq: obje
     with pytest.raises(FormatError, match="are not beside it"):
         list(formats.read(path))
     for way in (lambda: list(formats.read(io.BytesIO(whole))), lambda: formats.write([], Sink(None), "parquet")):
-        with pytest.raises(FormatError, match="not from a stream|not into a stream"):
+        with pytest.raises(FormatError, match=r"not (from|into) a stream"):
             way()
 
 
@@ -141,10 +141,10 @@ def test_files_in_archives_are_read_each_in_its_format(tmp_path: Path, name: str
 @pytest.mark.parametrize("name", ["a.tgz", "a.zip"])
 def test_an_archive_that_breaks_off_is_rejected(tmp_path: Path, name: str) -> None:
     path = archive(tmp_path / name)
-    path.write_bytes(path.read_bytes()[:-200])
+    path.write_bytes(path.read_bytes()[:-40])
     rejects: list[Rejected] = []
     list(formats.read(path, reject=rejects.append))
-    assert any("the archive breaks off" in r.reason or "breaks off" in r.reason for r in rejects)
+    assert any("the archive breaks off" in r.reason for r in rejects)
 
 
 def test_archives_in_archives_are_refused_by_name(tmp_path: Path) -> None:

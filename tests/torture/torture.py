@@ -290,7 +290,7 @@ def cut_gzip(options: argparse.Namespace) -> dict[str, object]:
     """A compressed file of PubMed that ends anywhere: what is whole before is read, and the end is rejected."""
     whole = gzip.compress(_pubmed(*(_article(n, f"asthma {n * 7919}") for n in range(2_000))), mtime=0)
     before, bad = 0, []
-    points = range(1, len(whole), max(1, len(whole) // 100))
+    points = range(1, len(whole), max(1, len(whole) // 40))
     for size in points:
         Path("cut.xml.gz").write_bytes(whole[:size])
         try:

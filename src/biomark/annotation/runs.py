@@ -191,6 +191,8 @@ def run_into_folder(
     _check(plan)
     lock = Part(plan.folder / "run", _LOCK)
     try:
+        if Manifest.of(plan.folder / MANIFEST) is None and any(p.name not in _FIRST for p in plan.folder.iterdir()):
+            raise UsageError(f"{plan.folder}: holds files, but no run of biomark; name another folder")
         return _Run(plan, recognizer, resuming, watch).whole()
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -210,9 +212,6 @@ def _check(plan: Plan) -> None:
         raise UsageError(f"--shard: a shard holds at least 1 document, not {plan.size}")
     if plan.folder.exists() and not plan.folder.is_dir():
         raise UsageError(f"{plan.folder}: is no folder; --run names one")
-    begun = plan.folder.is_dir() and Manifest.of(plan.folder / MANIFEST) is not None
-    if plan.folder.is_dir() and not begun and any(path.name not in _FIRST for path in plan.folder.iterdir()):
-        raise UsageError(f"{plan.folder}: holds files, but no run of biomark; name another folder")
     folder = plan.folder.resolve()
     for given in plan.job.inputs:
         path = given.path if isinstance(given, Source) else given

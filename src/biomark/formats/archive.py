@@ -6,13 +6,16 @@ file is `ARCHIVE/NAME`; a document that has no id of its own is called after it.
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import IO
+from typing import IO, cast
 
 from biomark.errors import FormatError
 from biomark.formats.base import BROKEN_GZIP, Format, Reject, Source
@@ -21,7 +24,10 @@ from biomark.spans import Document
 
 _ZIP = (".zip",)
 _TAR = (".tar", ".tgz", ".tar.bz2", ".tar.xz")
-_BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, OSError, RuntimeError, NotImplementedError, *BROKEN_GZIP)
+_BROKEN = (
+    *BROKEN_GZIP, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, RuntimeError,
+    NotImplementedError,
+)  # fmt: skip
 
 
 def read(source: Source, reject: Reject) -> Iterator[Document]:
@@ -41,8 +47,8 @@ def _member(source: Source, name: str, stream: IO[bytes], reject: Reject) -> Ite
     part = _Member(source, name, stream)
     try:
         format = _format_of(part, name)
-        if format.name == FORMAT.name or format.read is None:
-            raise FormatError(f"{part.name}: is an archive itself; unpack it first")
+        if format.read is None:  # pragma: no cover - guess_format looks at it
+            raise FormatError(f"{part.name}: {format.name} cannot be read")
         yield from format.read(part, reject)
     except FormatError as error:
         part.reject(reject, f"is not read: {str(error).removeprefix(f'{part.name}: ')}")
@@ -51,6 +57,8 @@ def _member(source: Source, name: str, stream: IO[bytes], reject: Reject) -> Ite
 def _format_of(part: Source, name: str) -> Format:
     from biomark import formats  # which has this module among its formats
 
+    if name.lower().endswith((*_TAR, *_ZIP, ".tar.gz")):
+        raise FormatError(f"{part.name}: is an archive itself; unpack it first")
     try:
         return formats.guess_format(part)
     except FormatError:
@@ -73,12 +81,24 @@ class _Member(Source):
 
 
 def _of_tar(source: Source) -> Iterator[tuple[str, IO[bytes]]]:
-    with tarfile.open(str(source.path), "r|*") as archive:
+    # tarfile takes a compressed file that breaks off for a whole one; the modules of compression do not
+    with _unpacked(str(source.path)) as raw, tarfile.open(fileobj=raw, mode="r|") as archive:
         for member in archive:
             stream = archive.extractfile(member) if member.isfile() and not _hidden(member.name) else None
             if stream is not None:
                 # tarfile takes such streams to be seekable, which they are not
                 yield member.name, io.BufferedReader(Rewound(b"", stream))
+        while raw.read(1 << 16):  # up to the checksum at the end
+            pass
+
+
+def _unpacked(path: str) -> IO[bytes]:
+    with open(path, "rb") as file:
+        head = file.read(6)
+    for mark, module in ((b"\x1f\x8b", gzip), (b"BZh", bz2), (b"\xfd7zXZ", lzma)):
+        if head.startswith(mark):
+            return cast(IO[bytes], module.open(path, "rb"))
+    return open(path, "rb")
 
 
 def _of_zip(source: Source) -> Iterator[tuple[str, IO[bytes]]]:
