@@ -374,3 +374,14 @@ def test_a_run_in_python_needs_no_options() -> None:
     assert (manifest.documents, seen) == (7, [1, 2, 3, 4, 5, 6, 7])
     with pytest.raises(UsageError, match="at least 1 document"):
         run_into_folder(Plan(Path("out"), job, size=0), TermRecognizer())
+
+
+def test_the_benchmark_runs_and_counts(biomark: Biomark) -> None:
+    Path("in.jsonl").write_text('{"id": "1", "text": "Asthma. Aspirin helped."}\n')
+    arguments = ("--model", "given", "--workers", "1", "--documents", "3", "--size", "5", "--size", "7")
+    done = biomark("bench", "scale", "in.jsonl", *arguments)
+    assert done.status == 0, done.err
+    found = json.loads(done.out)
+    assert found["documents a second by workers"].keys() == {"1"}
+    assert found["MiB at most by documents"].keys() == {"5", "7"}
+    assert all(20 < mib < 2_000 for mib in found["MiB at most by documents"].values())
