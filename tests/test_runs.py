@@ -166,7 +166,7 @@ def test_what_cannot_be_a_run_is_refused(biomark: Biomark) -> None:
         (("a.jsonl", "--run", "full"), "full: holds files, but no run of biomark"),
         (("a.jsonl", "--run", "a.jsonl"), "a.jsonl: is no folder"),
         (("-", "--run", "out"), "so they must be files"),
-        (("full", "--run", "full"), "full: holds files, but no run of biomark"),
+        (("full", "--run", "full"), "full/letter.txt: lies in the folder of the run, full"),
         (("a.jsonl", "--run", "out", "-o", "x.jsonl"), "--run FOLDER is the output"),
         (("a.jsonl", "--shard", "3"), "are for a run into a folder"),
         (("no*thing", "--run", "out"), "no*thing: no file has such a name"),
