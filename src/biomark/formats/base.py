@@ -26,7 +26,7 @@ from biomark.spans import Document, Rejected
 Reject = Callable[[Rejected], None]
 
 BROKEN_GZIP = (EOFError, zlib.error, gzip.BadGzipFile)
-_MOST = 1 << 28  # bytes of a line or of a text, uncompressed: 256 MiB; what is longer is no document
+_MOST = 1 << 26  # bytes of a line or of a text, uncompressed: 64 MiB; what is longer is no document
 _GZIP = b"\x1f\x8b\x08"
 
 
