@@ -13,7 +13,7 @@ from format_cases import parsed, written
 
 from biomark import formats
 from biomark.errors import FormatError
-from biomark.formats import base, xml_stream
+from biomark.formats import base, json_stream, xml_stream
 from biomark.spans import Document, Entity, Passage, Rejected, Span
 
 STREAMED = ("pubtator", "bioc_xml", "bioc_json", "conll", "bc2gm", "jsonl")
@@ -328,7 +328,7 @@ def test_a_record_that_no_document_has_is_rejected(
 
 
 def test_a_line_or_a_text_that_no_document_has_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "_MOST", 1 << 20)
+    monkeypatch.setattr(base, "MOST", 1 << 20)
     rejects: list[Rejected] = []
     path = tmp_path / "a.jsonl"
     path.write_text('{"id": "a", "text": "asthma"}\n' + "x" * (2 << 20))
@@ -339,3 +339,11 @@ def test_a_line_or_a_text_that_no_document_has_is_rejected(tmp_path: Path, monke
     (tmp_path / "a.txt").write_text("x" * (2 << 20))
     with pytest.raises(FormatError, match="the text is longer than 1 MiB; split it"):
         list(formats.read(tmp_path / "a.txt"))
+    monkeypatch.setattr(json_stream, "MOST", 1 << 20)
+    path = tmp_path / "a.json"
+    long = '{"id": "b", "text": "' + "x" * (3 << 20) + '"}'
+    path.write_text(f'[{{"id": "a", "text": "asthma"}},\n{long},\n{{"id": "c", "text": "x"}}]')
+    rejects.clear()
+    assert [document.id for document in formats.read(path, reject=rejects.append)] == ["a", "c"]
+    assert [rejected.line for rejected in rejects] == [2]
+    assert "a value is longer than 1 MiB" in rejects[0].reason

@@ -26,7 +26,7 @@ from biomark.spans import Document, Rejected
 Reject = Callable[[Rejected], None]
 
 BROKEN_GZIP = (EOFError, zlib.error, gzip.BadGzipFile)
-_MOST = 1 << 26  # bytes of a line or of a text, uncompressed: 64 MiB; what is longer is no document
+MOST = 1 << 26  # bytes of a line or of a text, uncompressed: 64 MiB; what is longer is no document
 _GZIP = b"\x1f\x8b\x08"
 
 
@@ -203,10 +203,10 @@ class Source:
         with self.open() as handle:
             number = 0
             try:
-                for number, raw in enumerate(iter(lambda: handle.readline(_MOST + 1), b""), 1):
+                for number, raw in enumerate(iter(lambda: handle.readline(MOST + 1), b""), 1):
                     self.line = number
-                    if len(raw) > _MOST:
-                        reason = f"the line is longer than {_MOST >> 20} MiB; what follows is not read"
+                    if len(raw) > MOST:
+                        reason = f"the line is longer than {MOST >> 20} MiB; what follows is not read"
                         self.reject(reject, reason, line=number)
                         return
                     yield _line(number, self.without_mark(raw) if number == 1 else raw, self._foreign())
@@ -230,11 +230,11 @@ class Source:
         """
         with self.open() as handle:
             try:
-                raw = self.without_mark(handle.read(_MOST + 1))
+                raw = self.without_mark(handle.read(MOST + 1))
             except BROKEN_GZIP as error:
                 raise FormatError(f"{self.name}: the compressed file breaks off: {error}") from error
-        if len(raw) > _MOST:
-            raise FormatError(f"{self.name}: the text is longer than {_MOST >> 20} MiB; split it")
+        if len(raw) > MOST:
+            raise FormatError(f"{self.name}: the text is longer than {MOST >> 20} MiB; split it")
         try:
             return raw.decode()
         except UnicodeDecodeError as error:
