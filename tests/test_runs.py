@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gzip
 import json
@@ -102,6 +103,27 @@ def test_a_run_that_is_killed_again_and_again_comes_to_its_end() -> None:
         ends += 1
     assert ends > 2
     assert content(Path("out")) == content(Path("whole"))
+
+
+def test_a_run_that_is_begun_anew_has_nothing_of_the_one_before() -> None:
+    a_run("whole", "pubtator", 3)
+    wanted = content(Path("whole"))
+
+    def anew() -> None:
+        (job,) = plan(inputs_named(["a.jsonl", "b.pubtator"]), None, from_=None, to="pubtator", screen=False)
+        run_into_folder(Plan(Path("out"), job, size=3), TermRecognizer(), resuming=Resuming(anew=True))
+
+    for at in range(0, 120, 17):
+        a_run("out", "jsonl", 1)
+        assert killed(anew, at)
+        with contextlib.suppress(UsageError):  # it was killed before it had begun
+            a_run("out", "pubtator", 3)
+        begun = Manifest.of(Path("out/manifest.json"))
+        assert begun is not None
+        if begun.facts["output format"] == "jsonl":
+            anew()
+        assert content(Path("out")) == wanted, at
+        shutil.rmtree("out")
 
 
 @pytest.mark.parametrize(

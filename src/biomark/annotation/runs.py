@@ -33,7 +33,7 @@ from biomark.errors import FormatError, UsageError
 from biomark.formats import Reject, Sink, Source
 from biomark.formats.outgoing import writable
 from biomark.recognizers import Recognizer
-from biomark.runtime.files import Part, file_sum, replace_file
+from biomark.runtime.files import PART, Part, file_sum, replace_file
 from biomark.runtime.interrupts import check, keeping
 from biomark.runtime.progress import Pace
 from biomark.spans import Document, Infons, Rejected
@@ -241,9 +241,11 @@ class _Run:
         if there is not None and there.facts != self._facts and not resuming.anew:
             raise UsageError(difference(self._path, there.facts, self._facts))
         if there is None or resuming.anew:
-            self._clear()
+            self._shards.mkdir(parents=True, exist_ok=True)
+            self._forget_index()  # before the manifest, whose inputs it must be of
             there = Manifest(self._facts)
             self._save(there)
+        self._tidy(there, anew=resuming.anew)
         for shard in there.shards:
             if missing := [name for name in shard.files if not (self._shards / name).is_file()]:
                 raise UsageError(
@@ -255,14 +257,22 @@ class _Run:
             resuming.report(f"{self._plan.folder}: all {there.documents:,} documents are done")
         return there
 
-    def _clear(self) -> None:
-        """Remove what an earlier run wrote, and nothing else."""
+    def _tidy(self, manifest: Manifest, *, anew: bool) -> None:
+        """Remove shards that the manifest does not know, but for what is finished of the next one; nothing else."""
+        known = {name for shard in manifest.shards for name in shard.files}
+        begun = f"{self._output(len(manifest.shards)).name}{PART}"
         for path in self._shards.glob("*"):
-            if _SHARD.match(path.name) and path.is_file():
+            stale = path.name not in known and (anew or not path.name.startswith(begun))
+            if stale and _SHARD.match(path.name) and path.is_file():
                 path.unlink()
-        for path in (self._path, self._plan.folder / REJECTS, *self._plan.folder.glob(f"{_INDEX}*")):
-            path.unlink(missing_ok=True)
-        self._shards.mkdir(parents=True, exist_ok=True)
+
+    def _forget_index(self) -> None:
+        for path in self._plan.folder.glob(f"{_INDEX}*"):
+            path.unlink()
+
+    def _output(self, number: int) -> Path:
+        format = formats.format_named(self._plan.job.format, writing=True)
+        return self._shards / f"{number:05}{next(iter(format.suffixes), '')}"
 
     def _save(self, manifest: Manifest) -> None:
         self._manifest = manifest
@@ -273,8 +283,7 @@ class _Run:
         """Do what is not done."""
         if not self._manifest.whole:
             self._go_on()
-        for path in self._plan.folder.glob(f"{_INDEX}*"):
-            path.unlink()
+        self._forget_index()
         return self._manifest
 
     def _go_on(self) -> None:
@@ -330,11 +339,11 @@ class _Run:
         """Annotate and write one shard; what was rejected in finding mentions is rejected at its end."""
         plan = self._plan
         format = formats.format_named(plan.job.format, writing=True)
-        output = self._shards / f"{len(self._manifest.shards):05}{next(iter(format.suffixes), '')}"
+        output = self._output(len(self._manifest.shards))
         lost = Counter[str]()
         inputs = writable(documents, format, Sink(output), lost, reject)
         rejected: list[Rejected] = []
-        with Journal(output, self._facts) as journal, keeping(self._kept):
+        with Journal(output, self._facts, anew=True) as journal, keeping(self._kept):
             mentions = sum(len(document.entities) for document in journal.documents())
             for _ in journal.skip(inputs):
                 self._count.kept += 1
