@@ -3,6 +3,7 @@
 # make test           the tests, with everything that training needs; no corpora, no network
 # make quick          those of them that take no more than two minutes together
 # make test-corpora   the tests that read real corpora
+# make torture        runs that are killed, full disks, broken files, dead workers: half an hour
 # make check          format, lint, types and import layers
 # make docs           the documentation site, in site/
 # make clean          remove the environment and what tools leave behind
@@ -18,7 +19,7 @@ TESTS := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist wor
 # Where the real corpora are: make test-corpora BIOMARK_CORPORA=FOLDER
 BIOMARK_CORPORA ?= ../shared/corpora
 
-.PHONY: demo serve test quick test-corpora check docs format clean
+.PHONY: demo serve test quick test-corpora torture check docs format clean
 
 demo: $(VENV)/light.stamp
 	$(BIN)/biomark annotate examples/abstracts.pubtator --to terminal
@@ -37,6 +38,9 @@ test-corpora: $(VENV)/full.stamp
 	@test -d '$(BIOMARK_CORPORA)' || \
 	  { echo "There are no corpora in $(BIOMARK_CORPORA); name their folder: make test-corpora BIOMARK_CORPORA=FOLDER"; exit 2; }
 	BIOMARK_CORPORA='$(abspath $(BIOMARK_CORPORA))' $(TESTS) -m 'corpora and not slow' $(PYTEST)
+
+torture: $(VENV)/full.stamp
+	$(BIN)/python tests/torture/torture.py $(TORTURE)
 
 check: $(VENV)/full.stamp
 	$(BIN)/ruff format --check .

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from format_cases import ANY_TEXT, documents
 from hypothesis import given
 
 from biomark import formats
-from biomark.errors import MissingExtraError, UsageError
 from biomark.formats.tables import COLUMNS, guarded, rows, without_guard
 from biomark.spans import Document, Entity, Passage, Span
 from conftest import Outcome
@@ -83,45 +80,6 @@ def test_all_rows_can_be_read_back(format: str, document: Document) -> None:
         assert (int(cell[2]), int(cell[3])) == (row.start, row.end)
         assert (float(cell[6]) if cell[6] else None) == row.score
     assert bool(document.entities) != ("documents without mentions (they have no row)" in lost)
-
-
-@given(document=documents())
-def test_parquet_holds_the_values_as_they_are(document: Document) -> None:
-    parquet = pytest.importorskip("pyarrow.parquet")
-    out = io.BytesIO()
-    formats.write(document, out, "parquet")
-    table = parquet.read_table(io.BytesIO(out.getvalue()))
-    assert tuple(table.column_names) == COLUMNS
-    found: list[dict[str, Any]] = table.to_pylist()
-    assert [tuple({**row, "identifiers": tuple(row["identifiers"])}.values()) for row in found] == [
-        tuple(getattr(row, name) for name in COLUMNS) for row in rows(document)
-    ]
-
-
-def test_parquet_is_written_in_pieces(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    parquet = pytest.importorskip("pyarrow.parquet")
-    monkeypatch.setattr("biomark.formats.tables._ROWS_AT_ONCE", 2)
-    formats.write(NOTE, tmp_path / "out.parquet")
-    assert parquet.ParquetFile(tmp_path / "out.parquet").num_row_groups == 2
-    assert parquet.read_table(tmp_path / "out.parquet").column("start").to_pylist() == [0, 6, 12]
-
-
-def test_parquet_without_pyarrow_names_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(MissingExtraError, match=r"\[tables\]"):
-        formats.write(NOTE, tmp_path / "out.parquet")
-    assert not list(tmp_path.iterdir())
-
-
-def test_parquet_is_not_written_onto_a_terminal() -> None:
-    pytest.importorskip("pyarrow")
-
-    class Terminal(io.BytesIO):
-        def isatty(self) -> bool:
-            return True
-
-    with pytest.raises(UsageError, match="name a file with -o"):
-        formats.write(NOTE, Terminal(), "parquet")
 
 
 def test_the_command_line_writes_tables(biomark: Callable[..., Outcome], tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from biomark import formats
 from biomark.annotation.items import Item, documents
-from biomark.annotation.jobs import Input, Job, Reader, input_named, is_device, name_of, plan, size
+from biomark.annotation.jobs import Input, Job, Reader, input_named, inputs_named, is_device, name_of, plan, size
 from biomark.annotation.journal import Journal
 from biomark.entity_types import one_of, parse_types, types_wanted
 from biomark.errors import UsageError
@@ -191,15 +191,14 @@ def run(
     # What the format cannot hold is rejected before it is annotated: a run that goes on meets the same documents.
     format = formats.format_named(job.format, writing=True)
     inputs = writable(iter(reader), format, Sink(job.output), lost, reject)
-    rejected = 0
+    rejected: list[Rejected] = []  # in finding the mentions of the next document
 
-    def counted(one: Rejected) -> None:
-        nonlocal rejected
-        rejected += 1
+    def noted(one: Rejected) -> None:
+        rejected.append(one)
         reject(one)
 
     def find() -> Iterator[Document]:
-        for document in annotated(inputs, recognizer, types=types, min_score=min_score, skip=skip, reject=counted):
+        for document in annotated(inputs, recognizer, types=types, min_score=min_score, skip=skip, reject=noted):
             check()
             yield document
             progress(reader.position())
@@ -213,7 +212,7 @@ def run(
             progress(reader.position())
         for document in find():
             journal.add(document, rejected)
-            rejected = 0
+            rejected.clear()
         if reader.failed and not journal.finished:  # a reject says why
             return Counter()
         return lost + journal.finish(job.format, batch=resuming.several)
@@ -254,6 +253,7 @@ __all__ = [
     "annotated",
     "facts_of",
     "input_named",
+    "inputs_named",
     "plan",
     "run",
     "size",

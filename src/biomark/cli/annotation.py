@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,20 +36,24 @@ from biomark.cli.common import (
     tell_lost,
     write_record,
 )
+from biomark.cli.runs import SHARD, JsonProgress, RunFolder, ShardSize, Workers, check_run, in_processes, run_job
 from biomark.errors import UsageError
 from biomark.prompted.settings import PromptOptions, ServerOptions
 from biomark.runtime.interrupts import check, keeping
 from biomark.runtime.options import from_options, typer_options
+from biomark.runtime.progress import progress_bar
 from biomark.spans import Document, Rejected
 
 if TYPE_CHECKING:
     from biomark.annotation import Resuming
     from biomark.annotation.jobs import Job
+    from biomark.formats import Reject
+    from biomark.models import Prompting
     from biomark.prompted.recognizer import PromptedRecognizer
 
 # Options on which what is found does not depend.
 _HOW = frozenset(
-    "inputs output progress overwrite record dry_run batch drafter lines "
+    "inputs output run_folder workers json_progress shard progress overwrite record dry_run batch drafter lines "
     "concurrency timeout retries price_in price_out budget cache stream".split()
 )
 
@@ -67,6 +72,7 @@ def annotate(
             "--output", "-o", metavar="OUT", help="A file, whose name speaks for the format; FOLDER/: a file per input."
         ),
     ] = None,
+    run_folder: RunFolder = None,
     to: To = None,
     types: Annotated[
         str | None,
@@ -137,6 +143,9 @@ def annotate(
     record: Annotated[
         Path | None, typer.Option(help="Write how the model was asked, and what it cost.", rich_help_panel=LLM)
     ] = None,
+    shard: ShardSize = SHARD,
+    workers: Workers = 1,
+    json_progress: JsonProgress = False,
     **settings: Any,
 ) -> None:
     """Find mentions in texts and write them down, or show them.
@@ -146,56 +155,57 @@ def annotate(
     Without -o, mentions are shown in the terminal; a pipe gets the input's format (jsonl for plain text).
 
     A run that is interrupted keeps what is finished in OUT.part; the same command goes on from there.
+
+    For millions of documents, --run FOLDER writes shards and a manifest into a folder instead of one file.
     """
-    if not inputs and sys.stdin.isatty():
-        echo(context.get_help())
-        raise typer.Exit(2)
+    _help_without(inputs, context)
     from biomark import models
-    from biomark.annotation import Resuming
-    from biomark.annotation.jobs import input_named, plan
+    from biomark.annotation import Resuming, inputs_named, plan, run, size
+    from biomark.annotation.runs import Plan
 
     from_, encoding = reading(from_, encoding, lines=lines)
     output = None if output == "-" else output
+    check_run(run_folder, output, dry_run=dry_run, shard=shard, json_progress=json_progress)
     screen = output is None and sys.stdout.isatty()
     rejects, lost = Rejects(), Counter[str]()
     check_record(record)
+    unread: list[Rejected] = []
     jobs = planned = plan(
-        [*map(input_named, inputs or ["-"])],
+        inputs_named(inputs or ["-"]),
         output,
         from_=from_,
-        to=to,
+        to=to or (None if run_folder is None else "jsonl"),
         screen=screen,
         encoding=encoding,
-        reject=rejects,
+        reject=rejects if run_folder is None else unread.append,
     )
     resuming = Resuming(several=len(jobs) > 1, anew=overwrite, report=say)
     if dry_run:
         jobs = tuple(replace(job, output=Path(os.devnull), format="jsonl") for job in jobs)
-    elif output is not None:
+    elif run_folder is not None or output is not None:
         resuming = replace(resuming, options=_options(context.params, model))
-        jobs = _to_do(jobs, resuming)
-    prompts, server = from_options(PromptOptions, settings), from_options(ServerOptions, settings)
-    prompting = models.Prompting(prompts, server, echo if dry_run else None, rejects)
-    recognizer = models.load(model, models.Asking(decoding, drafter, batch), store, prompting)
+        jobs = jobs if run_folder is not None else _to_do(jobs, resuming)
+    prompting = _prompting(settings, rejects, dry_run=dry_run)
+    load = partial(models.load, model, models.Asking(decoding, drafter, batch), store, prompting)
+    recognizer = load() if workers == 1 else in_processes(load, model, workers, shared=store is None)
     prompted = models.prompted(recognizer)
     if normalize is not None or identifiers or min_identifier_score is not None:
         recognizer = models.normalizing(recognizer, normalize, identifiers or [], min_identifier_score)
         lost = recognizer.left_out
 
     def work(job: Job) -> Counter[str]:
-        from biomark.annotation import run, size
-        from biomark.runtime.progress import progress_bar
-
+        if run_folder is not None:
+            its = Plan(run_folder, job, types, min_score, skip, shard, tuple(unread))
+            return run_job(its, recognizer, resuming, rejects, progress=progress, json_progress=json_progress)
         shown = (sys.stderr.isatty() and not screen if progress is None else progress) and not dry_run
         with progress_bar(str(job.output or "annotating"), sum(map(size, job.inputs)), shown=shown) as step:
-            reject = _nothing if dry_run else rejects
             return run(
                 job,
                 recognizer,
                 types=types,
                 min_score=min_score,
                 skip=skip,
-                reject=reject,
+                reject=_nothing if dry_run else rejects,
                 progress=step,
                 resuming=resuming,
             )
@@ -207,6 +217,21 @@ def annotate(
     _forget(planned)
     tell_lost(lost)
     rejects.exit()
+
+
+def _help_without(inputs: list[str] | None, context: typer.Context) -> None:
+    """Show the help where there is nothing to read."""
+    if not inputs and sys.stdin.isatty():
+        echo(context.get_help())
+        raise typer.Exit(2)
+
+
+def _prompting(settings: Mapping[str, Any], reject: Reject, *, dry_run: bool) -> Prompting:
+    """How prompted models are asked."""
+    from biomark import models
+
+    prompts, server = from_options(PromptOptions, settings), from_options(ServerOptions, settings)
+    return models.Prompting(prompts, server, echo if dry_run else None, reject)
 
 
 def _options(parameters: Mapping[str, Any], model: str) -> dict[str, str]:
@@ -306,7 +331,6 @@ def _converted(job: Job, rejects: Rejects, *, shown: bool) -> Counter[str]:
     """Convert a job's inputs; gives what could not be written."""
     from biomark import formats
     from biomark.annotation.jobs import Reader, size
-    from biomark.runtime.progress import progress_bar
 
     reader = Reader(job, rejects)
     documents = iter(reader)

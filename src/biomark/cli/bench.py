@@ -166,6 +166,28 @@ def bench_retrieval(
     rejects.exit()
 
 
+@app.command("scale")
+def bench_scale(
+    corpus: Annotated[str, typer.Argument(help="A file, or a split of the catalogue, that is repeated.")],
+    *,
+    model: Annotated[str, typer.Option(help="Finds the mentions.")] = "default",
+    workers: Annotated[list[int] | None, typer.Option(min=1, help="Processes; repeatable; else 1 and 2.")] = None,
+    documents: Annotated[int, typer.Option(min=1, help="How many, for the speed.")] = 400,
+    size: Annotated[
+        list[int] | None, typer.Option(min=1, help="Short documents, for memory; repeatable; else 10,000 and 100,000.")
+    ] = None,
+) -> None:
+    """Documents a second of runs into a folder, by processes, and their memory, by the number of documents."""
+    from biomark import corpora
+    from biomark.lab.bench import scale as bench
+
+    rejects = Rejects()
+    read = list(corpora.read_corpus(corpus, reject=rejects))
+    counts, sizes = workers or [1, 2], size or [10_000, 100_000]
+    print_json(bench.scale(read, model=model, workers=counts, count=documents, sizes=sizes))
+    rejects.exit()
+
+
 @app.command("robustness")
 def bench_robustness(
     corpus: Annotated[str, typer.Argument(help="A file, or a split of the catalogue.")] = "bc5cdr:devel",

@@ -45,9 +45,9 @@ class Rejects:
 
 _READ = (
     "pubtator, bioc_xml, bioc_json, brat, i2b2, conll, bc2gm, jsonl, doccano, prodigy, langextract, bern2, "
-    "pubannotation, json, medline_xml, jats_xml, marked, lines, text"
+    "pubannotation, json, parquet, archive, medline_xml, jats_xml, marked, lines, text"
 )
-_WRITTEN = "pubtator, bioc_xml, bioc_json, brat, i2b2, conll, bc2gm, jsonl, text, csv, tsv, parquet, html, terminal"
+_WRITTEN = "pubtator, bioc_xml, bioc_json, brat, i2b2, conll, bc2gm, jsonl, parquet, text, csv, tsv, html, terminal"
 From = Annotated[
     str | None,
     typer.Option(

@@ -15,6 +15,7 @@ from typing import IO
 
 from biomark.errors import FormatError, UsageError
 from biomark.formats import (
+    archive,
     bc2gm,
     bern2,
     bioc_json,
@@ -31,6 +32,7 @@ from biomark.formats import (
     lines,
     marked,
     medline_xml,
+    parquet,
     prodigy,
     pubannotation,
     pubtator,
@@ -60,6 +62,8 @@ FORMATS: dict[str, Format] = {
         bern2.FORMAT,
         pubannotation.FORMAT,
         json_list.FORMAT,
+        parquet.FORMAT,
+        archive.FORMAT,
         medline_xml.FORMAT,
         jats_xml.FORMAT,
         marked.FORMAT,
@@ -67,7 +71,6 @@ FORMATS: dict[str, Format] = {
         text.FORMAT,
         tables.CSV,
         tables.TSV,
-        tables.PARQUET,
         html.FORMAT,
         terminal.FORMAT,
     )
@@ -119,7 +122,11 @@ def format_named(name: str, *, writing: bool = False) -> Format:
 
 
 def read(
-    path: str | Path | IO[bytes] | Source, format: str | None = None, *, reject: Reject = raise_rejected
+    path: str | Path | IO[bytes] | Source,
+    format: str | None = None,
+    *,
+    reject: Reject = raise_rejected,
+    repeated: bool = False,
 ) -> Iterator[Document]:
     """The documents of a file or folder, one at a time.
 
@@ -131,6 +138,7 @@ def read(
         format: its format's name, of a folder that of its files; None: guessed from names and first bytes.
         reject: is called with whatever cannot be read; the reader then goes on. By default the
             first such thing raises `FormatError`.
+        repeated: whether a second document with an id is given as well; else it is rejected.
 
     Raises:
         FormatError: if nothing can be read at all, or on the first reject (see `reject`).
@@ -148,7 +156,8 @@ def read(
         reject(rejected)
 
     documents = 0
-    for document in _unique(_read(source, format, counted), source, counted):
+    every = _read(source, format, counted)
+    for document in every if repeated else _unique(every, source, counted):
         documents += 1
         yield document
     if not documents and not rejects:

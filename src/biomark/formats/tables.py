@@ -1,35 +1,31 @@
-"""Tables with a row for each mention, for spreadsheets and data frames: CSV, TSV and Parquet. Output only.
+"""Tables with a row for each mention, for spreadsheets and data frames: CSV and TSV. Output only.
 
 A spreadsheet runs a cell that begins with a sign such as `=` as a formula, whoever wrote the text. CSV and TSV
 therefore write an apostrophe before such a cell, and before one that begins with an apostrophe; `without_guard` takes
-it off again. Parquet has typed columns and holds every value as it is.
+it off again.
 """
 
 from __future__ import annotations
 
 import csv
-import io
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import partial
-from itertools import islice
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
-from biomark.errors import MissingExtraError, UsageError
 from biomark.formats.base import Format, Sink
 from biomark.formats.losses import GAPS, add, count_losses
 from biomark.spans import Document
 
 if TYPE_CHECKING:
-    import pyarrow
+    pass
 
 GUARD = "'"
 SEPARATOR = "|"
 _FORMULAS = tuple("=+-@\t\r\n＝＋－＠" + GUARD)
 _HOLDS = ("passages", "mentions", "identifiers", "scores", GAPS)
-_ROWS_AT_ONCE = 10_000  # rows of Parquet that are in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,46 +107,5 @@ def _write_text(documents: Iterable[Document], sink: Sink, lost: Counter[str], *
             writer.writerow((document, passage, row.start, row.end, text, type, row.score, identifiers))
 
 
-def _write_parquet(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None:
-    with sink.open() as out:
-        from pyarrow.parquet import ParquetWriter
-
-        found = _counted(documents, lost)
-        with ParquetWriter(cast(io.TextIOWrapper, out).buffer, arrow_table(()).schema) as writer:
-            while some := list(islice(found, _ROWS_AT_ONCE)):
-                writer.write_table(arrow_table(some))
-
-
-def arrow_table(found: Iterable[Row]) -> pyarrow.Table:
-    """Rows as a table of Arrow, in which identifiers are lists.
-
-    Raises:
-        MissingExtraError: if pyarrow is not installed.
-    """
-    arrow = _arrow()
-    kinds = {"start": arrow.int64(), "end": arrow.int64(), "score": arrow.float64()}
-    kinds["identifiers"] = arrow.list_(arrow.string())
-    schema = arrow.schema([(name, kinds.get(name, arrow.string())) for name in COLUMNS])
-    table: pyarrow.Table = arrow.Table.from_pylist([asdict(row) for row in found], schema=schema)
-    return table
-
-
-def _arrow() -> Any:
-    try:
-        import pyarrow
-    except ImportError as error:
-        raise MissingExtraError("pyarrow", "tables") from error
-    return pyarrow
-
-
-def _refuses(document: Document, sink: Sink) -> str | None:
-    """Nothing; but without pyarrow, and on a terminal, no document is annotated in vain."""
-    _arrow()
-    if sink.is_terminal:
-        raise UsageError("Parquet is for programs, not for a terminal; name a file with -o, or use --to csv")
-    return None
-
-
 CSV = Format("csv", (".csv",), write=partial(_write_text, dialect="excel"))
 TSV = Format("tsv", (".tsv",), write=partial(_write_text, dialect="excel-tab"))
-PARQUET = Format("parquet", (".parquet",), write=_write_parquet, refuses=_refuses)
