@@ -7,6 +7,7 @@ moved to the top by the page itself. Output only.
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from html import escape
@@ -45,6 +46,18 @@ def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None
         out.write(tail.replace("/* types */", page.rules()).replace("<!-- legend -->", page.legend()))
     for what in [what for what, count in lost.items() if not count]:
         del lost[what]
+
+
+def page(documents: Iterable[Document] = (), *, api: str = "") -> str:
+    """The page as one text.
+
+    Args:
+        documents: what it shows at first.
+        api: the base of the service's addresses, relative to the page's own (`v1`); empty for a file that asks none.
+    """
+    stream = io.BytesIO()
+    write(documents, Sink(None, stream), Counter())
+    return stream.getvalue().decode()
 
 
 class _Page:
