@@ -52,8 +52,8 @@ def line(values: Mapping[str, object]) -> str:
 
 
 @cache
-def script() -> str:
-    """All modules as one, each behind those that it imports."""
+def script(first: str = "main.js") -> str:
+    """A module and all that it imports as one script, each behind those that it imports itself."""
     order: dict[str, str] = {}
 
     def add(name: str) -> None:
@@ -66,7 +66,7 @@ def script() -> str:
         del order[name]
         order[name] = _EXPORT.sub("", _IMPORT.sub("", text))
 
-    add("main.js")
+    add(first)
     return "\n".join(order.values())
 
 

@@ -89,7 +89,7 @@ function readIds(infons) {
   for (const [key, value] of Object.entries(infons)) {
     if (!ID_KEYS.includes(key.toLowerCase().replace(/[ _]/g, ""))) continue;
     const listed = value.startsWith("[") ? JSON.parse(value).map(String) : splitIds(value);
-    for (const id of listed) if (!ids.includes(id)) ids.push(id);
+    ids.push(...(ids.length ? listed.filter((id) => !ids.includes(id)) : listed));
   }
   if (ids.length && ids.join("|") === left.identifier) delete left.identifier;
   return [ids, left];

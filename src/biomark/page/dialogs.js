@@ -17,11 +17,12 @@ const FORMATS = {
   bioc_json: ["BioC JSON", "passages, scores and corrections", (documents) => new Blob([biocJson(documents)])],
   pubtator: ["PubTator", "titles and abstracts, a mention a line", (documents) => new Blob([pubtator(documents)])],
   brat: ["brat", "a folder of texts and annotations, as ZIP; to train on", (documents) => zip(brat(documents))],
-  csv: ["Table (CSV)", "a row a mention, for a spreadsheet", (documents) => new Blob(["\ufeff", csv(documents)])],
+  csv: ["Table (CSV)", "a row a mention, for a spreadsheet", (documents) => new Blob([csv(documents)])],
   demonstrations: ["Demonstrations", "sentences with instructions, for language models", (documents, types, label) => new Blob([demonstrations(documents, types, label)])],
 };
 const ENDINGS = { jsonl: ".jsonl", bioc_json: ".bioc.json", pubtator: ".pubtator", brat: ".zip", csv: ".csv", demonstrations: ".demos.json" };
-const SUFFIXES = [[/\.(jsonl|ndjson)$/i, "jsonl"], [/\.pubtator$/i, "pubtator"], [/\.nxml$/i, "jats_xml"], [/\.xml$/i, "bioc_xml"], [/\.json$/i, "bioc_json"], [/\.(conll|bio|iob2?)$/i, "conll"]];
+// Of other files the service looks at the first lines.
+const SUFFIXES = [[/\.txt$/i, "text"], [/\.(jsonl|ndjson)$/i, "jsonl"], [/\.pubtator$/i, "pubtator"], [/\.nxml$/i, "jats_xml"], [/\.(conll|bio|iob2?)$/i, "conll"]];
 const KEYS = [
   ["n, p", "next, previous mention"], ["→, ←", "next, previous word"], ["Shift →, ←", "move the end by a word"], ["Alt →, ←", "move the beginning by a word"],
   ["with Ctrl", "by a character"], ["1 to 9", "give the type with this number"], ["Delete", "drop the mention"], ["a", "apply to all equal mentions, or not"],
@@ -58,6 +59,7 @@ export class AddForm {
     this.ownRow = make("div", { hidden: true }, make("label", { for: "own-types" }, "Types, in your own words"), this.own);
     this.token = make("input", { id: "token", type: "password", autocomplete: "off" });
     this.tokenRow = make("div", { hidden: true }, make("label", { for: "token" }, "Token of the service"), this.token);
+    this.keep = make("input", { type: "checkbox", autocomplete: "off" });
     this.go = make("button", { type: "submit", class: "main" }, present ? "Find mentions" : "Add");
     const examples = Object.entries(EXAMPLES).map(([name, text]) => button(name, () => { this.text.value = text; this.text.focus(); }, { class: "link" }));
     this.element = make("form", { class: "add", onsubmit: (event) => { event.preventDefault(); this.#paste(); } },
@@ -65,6 +67,7 @@ export class AddForm {
       make("p", { class: "soft" }, "Examples: ", ...examples.flatMap((one, n) => (n ? [", ", one] : [one]))),
       present ? make("div", { class: "fields" }, make("div", {}, make("label", { for: "model" }, "Model"), this.model), this.ownRow, this.tokenRow) : null,
       make("div", { class: "row" }, this.go, button("Choose files", () => this.file.click()), this.file, make("span", { class: "soft" }, "or drop them anywhere on the page")),
+      present ? make("label", { class: "check" }, this.keep, "Keep the mentions that files hold (JSON Lines, PubTator), and look for no others") : null,
       this.message);
     if (present) this.#load();
   }
@@ -74,9 +77,9 @@ export class AddForm {
     for (const file of files) {
       const content = await file.text();
       await this.#take(file.name, async () => {
-        if (!this.app.service.present) return { documents: readFile(file.name, content), rejects: [] };
-        const format = SUFFIXES.find(([suffix]) => suffix.test(file.name))?.[1] ?? (/^\s*[^|\t\n]*\|t\|/.test(content) ? "pubtator" : "text");
-        const answer = await this.app.service.annotate(this.#request({ content, format }));
+        if (!this.app.service.present || this.keep.checked) return { documents: readFile(file.name, content), rejects: [] };
+        const format = SUFFIXES.find(([suffix]) => suffix.test(file.name))?.[1];
+        const answer = await this.app.service.annotate(this.#request({ content, ...(format ? { format } : {}) }));
         const name = file.name.replace(/\.\w+$/, "");
         return format === "text" && answer.documents.length === 1 ? { ...answer, documents: [{ ...answer.documents[0], id: name }] } : answer;
       });

@@ -1,7 +1,7 @@
 // The page's beginning: makes its parts and joins them.
 
 import { App, held } from "./app.js";
-import { add, AddForm, compare, help, takeAway } from "./dialogs.js";
+import { add, AddForm, compare, exported, help, takeAway } from "./dialogs.js";
 import { make } from "./dom.js";
 import { Hands } from "./hands.js";
 import { Inspector } from "./inspector.js";
@@ -26,7 +26,7 @@ async function begin() {
   fold();
   await app.restore();
   document.documentElement.dataset.ready = "true";
-  return app;
+  return { app, exported: (format, choice) => exported(app, format, choice) };
 }
 
 /** What is said and shown of the app's state outside of the panels. */
@@ -90,4 +90,5 @@ async function receive(app, start, files) {
   if (start.message.textContent) part("said").textContent = start.message.textContent;
 }
 
+// For scripts, and for people at the console: the app, and what it gives away.
 globalThis.biomark = begin();

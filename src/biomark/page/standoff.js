@@ -168,10 +168,10 @@ export function csv(documents) {
   const rows = [["document", "passage", "start", "end", "text", "type", "score", "identifiers"]];
   for (const document of documents)
     for (const { spans, text, type, score, ids = [] } of document.entities) {
-      const passage = (document.passages ?? []).find((p) => p.start <= spans[0][0] && spans[0][0] < p.end)?.kind ?? "";
-      const offsets = [spans.map(([start]) => start).join(";"), spans.map(([, end]) => end).join(";")];
-      const texts = [document.id, passage, text, type, ids.join("|")].map((value) => value.replace(/^(?=[=+\-@\t\r'])/, "'"));
-      rows.push([texts[0], texts[1], ...offsets, texts[2], texts[3], score === undefined ? "" : pythonNumber(score), texts[4]]);
+      const [start, end] = [spans[0][0], spans.at(-1)[1]];
+      const passage = (document.passages ?? []).find((p) => p.start <= start && start < p.end)?.kind ?? "";
+      const texts = [document.id, passage, text, type, ids.join("|")].map((value) => value.replace(/^(?=[=+\-@\t\r\n＝＋－＠'])/, "'"));
+      rows.push([texts[0], texts[1], `${start}`, `${end}`, texts[2], texts[3], score === undefined ? "" : pythonNumber(score), texts[4]]);
     }
   return rows.map((row) => `${row.map((cell) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell)).join(",")}\r\n`).join("");
 }
