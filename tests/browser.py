@@ -33,7 +33,7 @@ def chromium(**options: Any) -> Iterator[Any]:
 
 
 class Opened:
-    """A page of biomark in the browser: `page` is Playwright's, `problems` what went wrong, `requests` all addresses."""
+    """A page of biomark in the browser: `page` is Playwright's, `problems` what went wrong in it."""
 
     def __init__(self, context: Any) -> None:
         self.page = context.new_page()

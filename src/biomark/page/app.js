@@ -19,6 +19,7 @@ export class App extends EventTarget {
   reference = null; // { name, documents: Map by id } to compare with
   who = "";
   #types = [];
+  #shown = new WeakMap(); // the mentions of documents that are shown, until types or score change
 
   constructor(settings, documents, service) {
     super();
@@ -83,7 +84,11 @@ export class App extends EventTarget {
 
   /** The mentions of a document that are shown. */
   shown(document) {
-    return document.entities.filter((e) => !this.hidden.has(this.types.canonical(e.type)) && (e.score === null || e.score >= this.least));
+    if (!this.#shown.has(document)) {
+      const entities = document.entities.filter((e) => !this.hidden.has(this.types.canonical(e.type)) && (e.score === null || e.score >= this.least));
+      this.#shown.set(document, entities);
+    }
+    return this.#shown.get(document);
   }
 
   /** How many mentions of each type there are, shown or not. */
@@ -97,6 +102,7 @@ export class App extends EventTarget {
   /** Change what is shown: `least`, or whether a type is hidden. */
   filter(change) {
     if ("least" in change) this.least = change.least;
+    this.#shown = new WeakMap();
     if ("type" in change) this.hidden[change.shown ? "delete" : "add"](change.type);
     this.#tell("filter");
   }

@@ -9,7 +9,8 @@ const BY = "corrected by";
 const AT = "corrected at";
 const HOW = "correction";
 const BEFORE = "before";
-export const DROPPED = "dropped mentions";
+const DROPPED = "dropped mentions";
+const forms = new WeakMap();
 
 /** Who corrected a mention, when and how; null if nobody did. */
 export function correctionOf({ infons }) {
@@ -46,11 +47,9 @@ export function withChanged(document, mention, { spans = mention.spans, type = m
 
 /** The mentions of all documents with the same words and type, as [index, mention]. */
 export function equalMentions(documents, index, mention) {
-  const words = formOf(wordsOf(documents[index], mention.spans));
+  const words = formOf(documents[index], mention);
   return documents.flatMap((document, n) =>
-    document.entities
-      .filter((e) => e.type === mention.type && formOf(wordsOf(document, e.spans)) === words)
-      .map((e) => [n, e]),
+    document.entities.filter((e) => e.type === mention.type && formOf(document, e) === words).map((e) => [n, e]),
   );
 }
 
@@ -62,9 +61,10 @@ export function occurrences(documents, words) {
   return documents.flatMap((document, n) => Array.from(document.text.matchAll(exact), (m) => [n, [m.index, m.index + m[0].length]]));
 }
 
-/** Words without regard to case and white space. */
-function formOf(words) {
-  return words.toLowerCase().trim().replace(/\s+/gu, " ");
+/** A mention's words without regard to case and white space. */
+function formOf(document, mention) {
+  if (!forms.has(mention)) forms.set(mention, wordsOf(document, mention.spans).toLowerCase().trim().replace(/\s+/gu, " "));
+  return forms.get(mention);
 }
 
 function signed(how, by) {

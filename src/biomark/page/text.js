@@ -15,6 +15,9 @@ export class TextView {
   #blocks = null;
   #elements = [];
   #signs = []; // of what each block shows, so that only blocks that change are made anew
+  #entities = null; // that the lanes are of
+  #lanes = new Map();
+  #inside = []; // the mentions of each block
 
   constructor(types) {
     this.types = types;
@@ -25,10 +28,9 @@ export class TextView {
   /** Show mentions. `marks` is a Map of mentions to the class of their difference; `target` is what is selected. */
   show(document, entities, { target = null, marks = null } = {}) {
     if (!this.#blocks) this.#build(document);
-    const shown = layered(entities);
-    this.hidden = entities.length - shown.length;
-    const lanes = lanesOf(shown);
-    byBlock(this.#blocks, shown).forEach((inside, n) => {
+    if (entities !== this.#entities) this.#lay(entities);
+    const lanes = this.#lanes;
+    this.#inside.forEach((inside, n) => {
       const block = this.#blocks[n];
       const current = target && inside.includes(target.mention) ? target.mention : null;
       const signs = [...inside.flatMap((e) => [e, lanes.get(e), marks?.get(e)]), current];
@@ -50,6 +52,14 @@ export class TextView {
 
   get blocks() {
     return this.#blocks;
+  }
+
+  #lay(entities) {
+    const shown = layered(entities);
+    this.hidden = entities.length - shown.length;
+    this.#entities = entities;
+    this.#lanes = lanesOf(shown);
+    this.#inside = byBlock(this.#blocks, shown);
   }
 
   #build(document) {
