@@ -151,7 +151,7 @@ export function add(app) {
 }
 
 /** What the page gives away, as a Blob and a name. */
-export function exported(app, format, { all = true, asShown = true } = {}) {
+export function exported(app, format, { all = true, asShown = false } = {}) {
   const index = app.target?.index ?? 0;
   const chosen = all ? app.documents : app.documents.slice(index, index + 1);
   const documents = chosen.map((document) => jsonOf(asShown ? { ...document, entities: app.shown(document) } : document));
