@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from conftest import HANG
+
 # What Chromium would otherwise ask of its maker's servers
 _QUIET = (
     "--no-sandbox --disable-background-networking --disable-component-update --disable-sync --no-first-run "
@@ -18,18 +20,25 @@ _QUIET = (
 
 
 @contextmanager
-def chromium(**options: Any) -> Iterator[Any]:
-    """A window of Debian's Chromium as Playwright's `BrowserContext`; skips where one of them is not there."""
+def chromium() -> Iterator[Any]:
+    """Debian's Chromium as Playwright's `Browser`; skips where one of them is not there."""
     playwright = pytest.importorskip("playwright.sync_api")
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
         pytest.skip("there is no Chromium")
     with playwright.sync_playwright() as run:
         browser = run.chromium.launch(executable_path=program, args=_QUIET)
-        context = browser.new_context(**options)
-        context.set_default_timeout(30_000)
-        yield context
+        yield browser
         browser.close()
+
+
+@contextmanager
+def window(browser: Any, **options: Any) -> Iterator[Any]:
+    """A window that remembers nothing of others, as Playwright's `BrowserContext`."""
+    context = browser.new_context(**options)
+    context.set_default_timeout(1000 * HANG)
+    yield context
+    context.close()
 
 
 class Opened:
@@ -48,7 +57,3 @@ class Opened:
         self.page.goto(address.as_uri() if isinstance(address, Path) else address)
         self.page.wait_for_selector("html[data-ready]")
         return self.page
-
-    def modules(self, code: str, argument: object = None) -> Any:
-        """What a function of the page's own modules gives, in a page that holds them as they are."""
-        return self.page.evaluate(code, argument)

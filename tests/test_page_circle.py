@@ -9,7 +9,7 @@ import pytest
 
 from biomark import formats, models
 from biomark.spans import Document
-from browser import Opened, chromium
+from browser import Opened, chromium, window
 from toy_corpus import DISEASES, documents
 
 torch = pytest.importorskip("torch")
@@ -60,7 +60,7 @@ def test_what_is_corrected_on_the_page_is_learned(tmp_path: Path, recipe: Path) 
     # A model has found none of the mentions; a person marks each name once, and all equal ones with it
     given = [Document(d.id, d.text) for d in documents("symptom", DISEASES, 95, 1, clauses=3)]
     formats.write(given, tmp_path / "page.html")
-    with chromium() as context:
+    with chromium() as browser, window(browser) as context:
         page = Opened(context).go(tmp_path / "page.html")
         for name in DISEASES:
             index, start = next((n, d.text.index(name)) for n, d in enumerate(given) if name in d.text)

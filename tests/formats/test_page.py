@@ -8,8 +8,10 @@ import re
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, ClassVar
 
 import pytest
 from format_cases import documents as any_documents
@@ -23,7 +25,7 @@ from biomark.page import frame, part, script
 from biomark.prompts import demonstrations
 from biomark.screen import visible
 from biomark.spans import Document, Entity, Passage, Relation, Span
-from browser import Opened, chromium
+from browser import Opened, chromium, window
 
 TITLE = "Zileuton lowers 😀 leukotriene B4 in asthma"
 REST = "Asthma and ALOX5: severe asthma of mice (ALOX5 again). Breast and ovarian cancer followed."
@@ -57,37 +59,37 @@ def example() -> Document:
 
 
 @pytest.fixture(scope="module")
-def window() -> Iterator[Any]:
-    with chromium(viewport={"width": 1280, "height": 900}) as context:
-        yield context
+def browser() -> Iterator[Any]:
+    with chromium() as found:
+        yield found
 
 
 Open = Callable[..., Opened]
 
 
 @pytest.fixture
-def show(window: Any, tmp_path: Path) -> Iterator[Open]:
+def show(browser: Any, tmp_path: Path) -> Iterator[Open]:
     """Opens a page of documents; nothing may go wrong in it, and nothing but the file may be asked for."""
     opened: list[Opened] = []
 
     def open_(*documents: Document) -> Opened:
         path = tmp_path / "page.html"
         formats.write(documents, path)
-        opened.append(Opened(window))
+        opened.append(Opened(context))
         opened[-1].go(path)
         return opened[-1]
 
-    yield open_
+    with window(browser, viewport={"width": 1280, "height": 900}) as context:
+        yield open_
     for one in opened:
-        one.page.close()
         assert one.problems == []
         assert [address for address in one.requests if not address.startswith(("file:", "data:", "blob:"))] == []
 
 
 @pytest.fixture(scope="module")
-def modules(window: Any) -> Iterator[Any]:
+def modules(browser: Any) -> Iterator[Any]:
     """The page's functions, as `m` of the window."""
-    page = window.new_page()
+    page = browser.new_page()
     names = (
         "Offsets, visible, documentOf, jsonOf, jsonLines, pubtator, biocJson, brat, csv, demonstrations, differences"
     )
@@ -389,8 +391,17 @@ def test_one_action_for_all_equal_mentions_is_one_step(show: Open) -> None:
 
 def test_the_mouse_marks_and_moves_edges(show: Open) -> None:
     page = show(example()).page
-    word = page.locator("p > span", has_text="lowers").first.bounding_box()
-    page.mouse.dblclick(word["x"] + 20, word["y"] + word["height"] / 2)
+    word = page.locator("p > span", has_text="lowers").first.evaluate("""(span) => {
+      const range = new Range();
+      range.setStart(span.firstChild, 1);
+      range.setEnd(span.firstChild, 7);
+      const { left, right, top, height } = range.getBoundingClientRect();
+      return [left, right, top + height / 2];
+    }""")
+    page.mouse.move(word[0] + 1, word[2])
+    page.mouse.down()
+    page.mouse.move(word[1] + 1, word[2], steps=3)
+    page.mouse.up()
     page.locator("#inspector h2", has_text="lowers").wait_for()
     page.locator("#inspector .chip", has_text="treatment").click()
     assert ("lowers", "treatment") in kinds(page)
@@ -489,17 +500,103 @@ def test_documents_are_compared_with_a_file(show: Open, tmp_path: Path) -> None:
     assert page.locator(".counts .kind").all_text_contents() == ["2 wrong"]
 
 
+# With a service
+
+
+class _Service(BaseHTTPRequestHandler):
+    """Finds every "gout"; the model "any" takes types in a user's own words."""
+
+    asked: ClassVar[list[dict[str, Any]]] = []
+
+    def do_GET(self) -> None:
+        if self.path == "/":
+            return self._answer(html.page(api="v1").encode(), "text/html; charset=utf-8")
+        models = [{"name": "plain", "types": ["disease"]}, {"name": "any", "types": None}]
+        return self._answer(json.dumps({"models": models}).encode())
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.asked.append(asked)
+        if "content" in asked and asked["content"].startswith("bad"):
+            return self._answer(b'{"title": "Unreadable", "detail": "line 1 holds no document"}', status=422)
+        given = asked.get("documents") or [{"id": "n", "text": asked["content"]}]
+        type = (asked.get("types") or ["disease"])[0]
+        for document in given:
+            places = [m.span() for m in re.finditer("gout", document["text"])]
+            document["entities"] = [{"spans": [place], "text": "gout", "type": type, "score": 0.5} for place in places]
+        return self._answer(json.dumps({"model": "plain", "documents": given, "rejects": []}).encode())
+
+    def _answer(self, body: bytes, kind: str = "application/json", status: int = 200) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing is logged."""
+
+
+@pytest.fixture
+def service() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Service)
+    Thread(target=server.serve_forever, daemon=True).start()
+    _Service.asked.clear()
+    yield f"http://127.0.0.1:{server.server_address[1]}/"
+    server.shutdown()
+    server.server_close()
+
+
+def test_texts_and_files_go_to_the_service_and_nowhere_else(browser: Any, service: str, tmp_path: Path) -> None:
+    with window(browser) as context:
+        opened = Opened(context)
+        page = opened.go(service)
+        page.locator("#start option").first.wait_for(state="attached")
+        page.locator("#start button", has_text="A clinical note").click()
+        page.locator("#start textarea").fill("😀 gout and gout")
+        page.locator("#start button[type=submit]").click()
+        page.locator("article").wait_for()
+        assert kinds(page) == [("gout", "disease")] * 2
+        assert state(page)[0]["entities"][0]["spans"] == [[2, 6]]
+
+        page.locator("#add").click()
+        page.locator("dialog option").first.wait_for(state="attached")
+        page.locator("dialog select").select_option("any")
+        page.locator("dialog input[placeholder^=such]").fill("joint trouble")
+        for name, content in (("note-7.txt", "gout"), ("bad.xyz", "bad")):
+            (tmp_path / name).write_text(content)
+        page.locator("dialog input[type=file]").set_input_files(tmp_path / "bad.xyz")
+        page.locator("dialog .message", has_text="bad.xyz: line 1 holds no document").wait_for()
+        page.locator("dialog input[type=file]").set_input_files(tmp_path / "note-7.txt")
+        page.locator("article").nth(1).wait_for()
+        assert [(d["id"], [e["type"] for e in d["entities"]]) for d in state(page)] == [
+            ("text 1", ["disease", "disease"]),
+            ("note-7", ["joint trouble"]),
+        ]
+        assert _Service.asked[-1] == {"content": "gout", "format": "text", "model": "any", "types": ["joint trouble"]}
+
+        page.locator("#compare").click()
+        page.locator("dialog button", has_text="Model any").click()
+        page.locator(".counts").nth(1).wait_for()
+        assert page.locator(".counts").nth(0).text_content() == "No differences"
+        page.reload()
+        page.wait_for_selector("html[data-ready]")
+        assert [d["id"] for d in state(page)] == ["text 1", "note-7"]
+        assert [address for address in opened.requests if not address.startswith((service, "data:", "blob:"))] == []
+        assert all("422" in problem for problem in opened.problems)
+
+
 # For all people, on all screens
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1000, 2000])
-def test_nothing_keeps_anybody_out(scheme: str, width: int, tmp_path: Path) -> None:
+def test_nothing_keeps_anybody_out(browser: Any, scheme: str, width: int, tmp_path: Path) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     path = tmp_path / "page.html"
     formats.write([example()], path)
     options = {"viewport": {"width": width, "height": 800}, "color_scheme": scheme, "reduced_motion": "reduce"}
-    with chromium(bypass_csp=True, **options) as context:
+    with window(browser, bypass_csp=True, **options) as context:
         page = Opened(context).go(path)
         page.locator(".editable").first.focus()
         press(page, "n")

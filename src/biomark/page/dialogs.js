@@ -51,21 +51,21 @@ export class AddForm {
     this.app = app;
     this.done = done;
     const { present } = app.service;
-    this.text = make("textarea", { id: "paste", rows: "7", dir: "auto", placeholder: present ? "Paste a text" : "Paste a text to mark by hand" });
+    this.text = make("textarea", { rows: "7", dir: "auto", placeholder: present ? "Paste a text" : "Paste a text to mark by hand" });
     this.file = make("input", { type: "file", multiple: true, class: "hidden", tabindex: "-1", "aria-label": "Files", onchange: () => this.files(this.file.files) });
     this.message = make("p", { role: "status", class: "message" });
-    this.model = make("select", { id: "model", onchange: () => this.#types() });
-    this.own = make("input", { id: "own-types", placeholder: "such as frailty, medical device", autocomplete: "off" });
-    this.ownRow = make("div", { hidden: true }, make("label", { for: "own-types" }, "Types, in your own words"), this.own);
-    this.token = make("input", { id: "token", type: "password", autocomplete: "off" });
-    this.tokenRow = make("div", { hidden: true }, make("label", { for: "token" }, "Token of the service"), this.token);
+    this.model = make("select", { onchange: () => this.#types() });
+    this.own = make("input", { placeholder: "such as frailty, medical device", autocomplete: "off" });
+    this.ownRow = make("label", { hidden: true }, "Types, in your own words", this.own);
+    this.token = make("input", { type: "password", autocomplete: "off" });
+    this.tokenRow = make("label", { hidden: true }, "Token of the service", this.token);
     this.keep = make("input", { type: "checkbox", autocomplete: "off" });
     this.go = make("button", { type: "submit", class: "main" }, present ? "Find mentions" : "Add");
     const examples = Object.entries(EXAMPLES).map(([name, text]) => button(name, () => { this.text.value = text; this.text.focus(); }, { class: "link" }));
     this.element = make("form", { class: "add", onsubmit: (event) => { event.preventDefault(); this.#paste(); } },
-      make("label", { for: "paste" }, "Text"), this.text,
+      make("label", {}, "Text", this.text),
       make("p", { class: "soft" }, "Examples: ", ...examples.flatMap((one, n) => (n ? [", ", one] : [one]))),
-      present ? make("div", { class: "fields" }, make("div", {}, make("label", { for: "model" }, "Model"), this.model), this.ownRow, this.tokenRow) : null,
+      present ? make("div", { class: "fields" }, make("label", {}, "Model", this.model), this.ownRow, this.tokenRow) : null,
       make("div", { class: "row" }, this.go, button("Choose files", () => this.file.click()), this.file, make("span", { class: "soft" }, "or drop them anywhere on the page")),
       present ? make("label", { class: "check" }, this.keep, "Keep the mentions that files hold (JSON Lines, PubTator), and look for no others") : null,
       this.message);
