@@ -83,6 +83,6 @@ def test_what_is_corrected_on_the_page_is_learned(tmp_path: Path, recipe: Path) 
     corrected = [Document.from_dict(json.loads(line)) for line in lines]
     assert [[e.spans for e in d.entities] for d in corrected] == [[e.spans for e in d.entities] for d in expected]
 
-    run = train(load_recipe(recipe), tmp_path / "run", progress=lambda _: None)
+    run = train(load_recipe(recipe), tmp_path / "run", reject=formats.raise_rejected, progress=lambda _: None)
     (found,) = models.load(str(run)).annotate([Document("new", "Zinc may cause dry cough.")])
     assert [(e.mention(found.document.text), e.type) for e in found.document.entities] == [("dry cough", "symptom")]
