@@ -109,7 +109,7 @@ def test_the_wheel_holds_all_data_and_licences_and_nothing_else(wheel: Path) -> 
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert ours <= names
-    assert {"biomark/py.typed", "biomark/entity_types.toml", "biomark/formats/page.html"} <= names
+    assert {"biomark/py.typed", "biomark/entity_types.toml", "biomark/page/page.html"} <= names
     rest = names - ours
     assert all(re.match(r"biomark-[^/]+\.dist-info/", name) for name in rest)
     assert {"LICENSE", "NOTICE"} <= {Path(name).name for name in rest}
