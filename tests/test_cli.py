@@ -412,9 +412,9 @@ def test_the_help_lists_what_there_is(biomark: Biomark, monkeypatch: pytest.Monk
     known = load_onnx(models.folder_of("default")).types
     assert f"Some of {', '.join(known or ())} (of the default model)" in shown
     assert "<bool>" not in shown
-    assert "--overwrite" in shown.partition("Prompted language models")[0]
-    panel = shown.partition("Generative models")[2].partition("Prompted language models")[0]
-    assert all(option in panel for option in ("--decoding", "--drafter", "--batch"))
+    general, _, panel = shown.partition("Language models (openai:NAME")
+    assert "--overwrite" in general
+    assert all(option in panel for option in ("--base-url", "--shape", "--demonstrations", "--shots", "--set"))
     for command in (("convert",), ("corpora", "list"), ("knowledge", "build")):
         assert "<bool>" not in biomark(*command, "--help").out
 

@@ -161,8 +161,8 @@ def test_the_command_line_shows_the_grid_and_exports_its_model(
     [
         ("", r"has no table \[grid\] with a list of values"),
         ("[grid]\nepochs = 3\n", r"has no table \[grid\] with a list of values"),
-        ("[grid]\nspeed = [1]\n", "there is no setting 'speed'"),
-        ("[grid]\nepochs = [1, 'two']\n", "epochs = 'two' is not of the type"),
+        ("[grid]\nspeed = [1]\n", "unknown setting 'speed'"),
+        ("[grid]\nepochs = [1, 'two']\n", "epochs must be a whole number, got 'two'"),
         ("[grid]\ntypes = [['disease']]\n", "types cannot vary in a grid"),
         ("[grid]\nepochs = [3, 0]\n", "epochs must be at least 1"),
     ],

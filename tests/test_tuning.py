@@ -826,7 +826,7 @@ def test_a_finished_run_without_its_checkpoints(
     with pytest.raises(UsageError, match="no checkpoint to resume from"):
         train(replace(recipe, save_steps=3), folder, resume=True)
     (folder / "recipe.json").write_text('{"task": "generative", "model": "x", "flux": 1}')
-    with pytest.raises(ModelError, match=r"recipe\.json: was saved by another version of biomark: flux is unknown"):
+    with pytest.raises(ModelError, match=r"recipe\.json: unknown setting .flux.+ saved by another version of biomark"):
         causal.load_trained(folder)
     (folder / "recipe.json").write_text("{")
     with pytest.raises(ModelError, match=r"recipe\.json: cannot be read"):
@@ -898,7 +898,7 @@ def test_a_recipe_has_one_guideline_text_or_one_for_each_type(tmp_path: Path, li
     path = tmp_path / "recipe.toml"
     path.write_text(f'name = "a"\nmodel = "b"\ntrain = []\ndevel = []\n{line}\n')
     if expected is None:
-        with pytest.raises(UsageError, match=r"guideline_text = .* is not of the type"):
+        with pytest.raises(UsageError, match="guideline_text must be a text in quotes"):
             load_recipe(path)
         return
     recipe = load_recipe(path, ["shape=tanl"])

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
 
 from biomark.errors import UsageError
+from biomark.runtime.toml import packaged
 from biomark.spans import Document
 
 
@@ -26,8 +25,7 @@ class EntityType:
 @cache
 def entity_types() -> dict[str, EntityType]:
     """All types by name."""
-    rows = tomllib.loads(files("biomark").joinpath("entity_types.toml").read_text("utf-8"))
-    return {name: EntityType(name, **{**row, "aliases": tuple(row["aliases"])}) for name, row in rows.items()}
+    return packaged("biomark", "entity_types.toml", dict[str, EntityType], named=True)
 
 
 def canonical(name: str) -> str:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from biomark.errors import MissingExtraError, ModelError, UsageError
 from biomark.formats import Reject, raise_rejected
 from biomark.generative.decoding.choice import Sampling
+from biomark.generative.settings import Asking
 from biomark.knowledge.normalization import Normalizer, parse_namespaces
 from biomark.knowledge.store import Store
 from biomark.prompted.chat import Chat
@@ -57,25 +58,6 @@ _MOST_KEPT = 3
 _KEPT: dict[tuple[object, ...], Recognizer] = {}
 _LOCK = Lock()
 _WEIGHTS = (WEIGHTS, "model*.safetensors", "adapter_model.safetensors")
-
-
-@dataclass(frozen=True, slots=True)
-class Asking:
-    """How a generative model is asked.
-
-    Attributes:
-        decoding: `marks`: answers are faithful (see `biomark.generative.decoding`); `generate`: the model writes
-            what it likes, and what can be placed in the text is taken, as in the paper. A model that was tuned to
-            answer in another shape than marks is always asked so.
-        drafter: a model that proposes mentions, so that answers come faster; None: none. It changes no answer.
-        batch: windows asked at the same time.
-        sampling: draws several answers to each question, whose votes are the scores; None: the likeliest answer alone.
-    """
-
-    decoding: str = "marks"
-    drafter: str | None = None
-    batch: int = 16
-    sampling: Sampling | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,15 +135,16 @@ def load(
             f"{name} writes no answers; --samples, --temperature and --seed are for generative and prompted models. "
             "A tagging model reads a text once, and its mentions have scores"
         )
-    if generative:
-        asking = replace(asking, sampling=asking.sampling or prompting.sampling(name))
+    sampling = prompting.sampling(name) if generative else None
 
     def load_part(part: str) -> Recognizer:
         if part in prompted:
             return _load_prompted(part, asking, store, prompting)
         if part == GIVEN:
             return GivenRecognizer()
-        return _dictionary(store) if part == DICTIONARY else _load_folder(*_folder_and_guideline(part), asking)
+        return (
+            _dictionary(store) if part == DICTIONARY else _load_folder(*_folder_and_guideline(part), asking, sampling)
+        )
 
     found = [load_part(part) for part in parts]
     return reduce(CombinedRecognizer, found)
@@ -299,11 +282,11 @@ def _folder_and_guideline(name: str) -> tuple[Path, str]:
     return (folder_of(model), guideline) if model and not Path(name).is_dir() else (folder_of(name), "")
 
 
-def _load_folder(folder: Path, guideline: str, asking: Asking) -> Recognizer:
+def _load_folder(folder: Path, guideline: str, asking: Asking, sampling: Sampling | None) -> Recognizer:
     try:
         if is_generative(folder):
             check_guideline(folder, guideline, ())
-            return _load_generative(folder, asking)
+            return _load_generative(folder, asking, sampling)
         if (folder / WEIGHTS).is_file():
             return load_onnx(folder, guideline=guideline)
         from biomark.tagging.training.examples import named_corpora
@@ -350,7 +333,7 @@ def is_generative(folder: Path) -> bool:
     return recipe.is_file() and task_of(saved_values(recipe)) == "generative"
 
 
-def _load_generative(folder: Path, asking: Asking) -> Recognizer:
+def _load_generative(folder: Path, asking: Asking, sampling: Sampling | None) -> Recognizer:
     from biomark.generative.recognizer import GenerativeRecognizer, answering_of
     from biomark.generative.training.model import load_trained
 
@@ -370,7 +353,7 @@ def _load_generative(folder: Path, asking: Asking) -> Recognizer:
         free=asking.decoding == "generate",
         full_prompts=recipe.prompt_attention == "full",
         whole_words=recipe.whole_words,
-        sampling=asking.sampling,
+        sampling=sampling,
     )
     return GenerativeRecognizer(
         answering,
@@ -379,7 +362,7 @@ def _load_generative(folder: Path, asking: Asking) -> Recognizer:
         style=recipe.style,
         batch=asking.batch,
         drafter=load(asking.drafter) if asking.drafter is not None else None,
-        sure=SURE if asking.sampling else 0.0,
+        sure=SURE if sampling else 0.0,
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -17,11 +18,12 @@ from typer.core import TyperCommand
 
 from biomark import __version__
 from biomark.cli import bench, data, knowledge, models
-from biomark.cli.annotation import annotate, convert
+from biomark.cli.annotation import Annotate, convert
 from biomark.cli.common import echo, say
-from biomark.cli.data import demonstrations, invent
+from biomark.cli.data import Invent, demonstrations
 from biomark.cli.models import export, train
-from biomark.cli.scoring import compare, evaluate, reproduce
+from biomark.cli.scoring import Evaluate, Reproduce, compare
+from biomark.cli.settings import settings
 from biomark.errors import BiomarkError
 from biomark.runtime.interrupts import Interrupted, handled
 
@@ -37,8 +39,20 @@ class _Command(TyperCommand):
         return found  # type: ignore[return-value]
 
 
+def _run(command: object, **options: object) -> None:
+    """Run a command of many options, which is a dataclass of them; other commands are functions and have run.
+
+    Args:
+        command: the dataclass; None: a function has run.
+        options: of `biomark` itself, which typer hands over as well.
+    """
+    if callable(command):
+        command()
+
+
 app = typer.Typer(
     name="biomark",
+    result_callback=_run,
     help="Find mentions of diseases, chemicals, genes and other types in biomedical text.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -61,8 +75,20 @@ def _root(
     pass
 
 
-for command in (annotate, convert, demonstrations, invent, evaluate, compare, train, export, reproduce):
-    app.command(cls=_Command)(command)
+_COMMANDS: dict[str, Callable[..., object]] = {
+    "annotate": Annotate,
+    "convert": convert,
+    "demonstrations": demonstrations,
+    "invent": Invent,
+    "settings": settings,
+    "evaluate": Evaluate,
+    "compare": compare,
+    "train": train,
+    "export": export,
+    "reproduce": Reproduce,
+}
+for command_name, command in _COMMANDS.items():
+    app.command(command_name, cls=_Command)(command)
 for name, group in (("corpora", data.app), ("models", models.app), ("knowledge", knowledge.app), ("bench", bench.app)):
     for registered in group.registered_commands:
         registered.cls = _Command

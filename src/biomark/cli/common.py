@@ -75,10 +75,7 @@ Encoding = Annotated[
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")]
 STORES = "Term stores and identifiers"
-GENERATIVE = "Generative models (a folder of your own, nano, hf:NAME)"
-LLM = "Prompted language models (openai:NAME, hf:NAME)"
-SERVERS = "Servers of language models (openai:NAME)"
-Progress = Annotated[bool | None, typer.Option("--progress/--no-progress", help="Else in a terminal only.")]
+Progress = Annotated[bool | None, typer.Option("--progress/--no-progress", help="Default: only in a terminal.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 

@@ -8,10 +8,9 @@ DiRAG (Monajatipoor et al. 2024) puts what an ontology knows of the text's terms
 from __future__ import annotations
 
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from biomark.prompted.chat import ASSISTANT, SYSTEM, USER, Message
 from biomark.prompted.chat.templates import without_system
 from biomark.prompted.retrieval import BY_COSINE, BY_EMBEDDING, CHOOSERS, MOST, Chooser, Example
 from biomark.prompted.settings import PromptOptions
+from biomark.runtime.toml import converted, parse_toml
 from biomark.shapes import Shape, shape_named
 from biomark.spans import Entity
 
@@ -115,14 +115,9 @@ def wordings(types: Sequence[str], file: Path | None = None) -> dict[str, Wordin
 
 
 def _tables(file: Path) -> Mapping[str, Mapping[str, str]]:
-    try:
-        tables = tomllib.loads(Source(file).text())
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{file}: is no TOML: {error}") from error
-    names = [f.name for f in fields(Wording)]
-    for type, row in tables.items():
-        if not isinstance(row, dict) or any(key not in names or not isinstance(row[key], str) for key in row):
-            raise UsageError(f"{file}: [{type}] takes texts named {', '.join(names)}, and nothing else")
+    """What a user's file has for each type; a text that is empty there replaces biomark's, too."""
+    tables = parse_toml(Source(file).text(), str(file))
+    converted(tables, dict[str, Wording], str(file))
     return tables
 
 
