@@ -61,12 +61,12 @@ def parse_types(names: str) -> tuple[str, ...]:
     """
     types = distinct(canonical(name.strip()) for name in names.split(",") if name.strip())
     if not types:
-        raise UsageError("--types names no type; write for instance --types disease,chemical")
+        raise UsageError("`types` names no type; name some, for instance `types=disease,chemical`")
     return types
 
 
 def parse_type_map(pairs: list[str]) -> dict[str, str]:
-    """The `A=B` pairs of `--type-map`.
+    """The `A=B` pairs of a map of types.
 
     Raises:
         UsageError: if one is not of that form.
@@ -75,7 +75,7 @@ def parse_type_map(pairs: list[str]) -> dict[str, str]:
     for pair in pairs:
         name, equals, other = pair.partition("=")
         if not (name and equals and other):
-            raise UsageError(f"--type-map takes A=B, not {pair!r}")
+            raise UsageError(f"`type_map` takes A=B, not {pair!r}")
         type_map[name] = other
     return type_map
 

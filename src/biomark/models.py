@@ -90,7 +90,7 @@ class Prompting:
         """
         prompts = self.prompts
         if prompts.samples == 1 and (prompts.temperature is not None or prompts.seed):
-            raise UsageError(f"{name} gives its likeliest answer; --temperature and --seed are for several --samples")
+            raise UsageError(f"{name} gives its likeliest answer; `temperature` and `seed` are for several `samples`")
         return Sampling(prompts.samples, prompts.heat, prompts.seed) if prompts.samples != 1 else None
 
 
@@ -122,17 +122,19 @@ def load(
     parts = [name] if Path(name).is_dir() else TOGETHER.split(name)
     prompted = [part for part in parts if part.startswith(PROMPTED)]
     if store is not None and DICTIONARY not in parts and not (prompted and prompting.prompts.ontology):
-        raise UsageError(f"--store is for --model dictionary, default+dictionary or --ontology; not for {name}")
+        raise UsageError(
+            f"`store` is for the models dictionary and default+dictionary, and for `ontology`; not for {name}"
+        )
     if not prompting.plain and not prompted:
-        raise UsageError(f"{name} is not prompted; options of prompts and servers are for openai:NAME and hf:NAME")
+        raise UsageError(f"{name} is not prompted; settings of prompts and servers are for openai:NAME and hf:NAME")
     local = [part for part in prompted if part.startswith(HUGGING_FACE)]
     folders = [part for part in parts if part not in (DICTIONARY, GIVEN) and part not in prompted]
     generative = any(is_generative(_folder_and_guideline(part)[0]) for part in folders)
     if asking != Asking() and not local and not generative:
-        raise UsageError(f"{name} is not generative; --decoding, --drafter and --batch are for generative models")
+        raise UsageError(f"{name} is not generative; `decoding`, `drafter` and `batch` are for generative models")
     if prompting.prompts != PromptOptions() and not prompted and not generative:
         raise UsageError(
-            f"{name} writes no answers; --samples, --temperature and --seed are for generative and prompted models. "
+            f"{name} writes no answers; `samples`, `temperature` and `seed` are for generative and prompted models. "
             "A tagging model reads a text once, and its mentions have scores"
         )
     sampling = prompting.sampling(name) if generative else None
@@ -207,7 +209,7 @@ def load_chat(name: str, asking: Asking, prompting: Prompting) -> Chat:
         raise UsageError(f"{name} names no language model that can be prompted; write for instance {wanted}")
     server = prompting.server
     if kind == "hf" and replace(server, cache="") != ServerOptions():
-        raise UsageError(f"{name} runs in this process; of the options of servers it takes --cache alone")
+        raise UsageError(f"{name} runs in this process; of the settings of servers it takes `cache` alone")
     if prompting.show is not None:
         template = template_of(server)
         return Rehearsal(
@@ -235,7 +237,7 @@ def _load_prompted(name: str, asking: Asking, store: Path | None, prompting: Pro
 def _in_process(name: str, asking: Asking, prompting: Prompting) -> Chat:
     options = prompting.prompts
     if asking.drafter is not None:
-        raise UsageError("--drafter is for tuned models, not for hf:NAME")
+        raise UsageError("`drafter` is for tuned models, not for hf:NAME")
     if asking.decoding not in DECODINGS:
         raise UsageError(f"decoding is {asking.decoding!r}; there are {', '.join(DECODINGS)}")
     if asking.batch < 1:
@@ -272,7 +274,7 @@ def prompted(recognizer: Recognizer) -> tuple[PromptedRecognizer, ...]:
 
 def _dictionary(store: Path | None) -> Recognizer:
     if store is None:
-        raise UsageError("dictionary needs a term store: --store STORE; biomark knowledge build makes one")
+        raise UsageError("dictionary needs a term store (`store`); biomark knowledge build makes one")
     return DictionaryRecognizer(Store(store))
 
 
@@ -319,7 +321,7 @@ def normalizing(
     """
     if store is None:
         raise UsageError(
-            "--identifiers and --min-identifier-score go with --normalize STORE, which gives mentions identifiers"
+            "`identifiers` and `min_identifier_score` need a term store (`normalize`), which gives mentions identifiers"
         )
     terms = Store(store)
     wanted = parse_namespaces(namespaces, terms.types, held=terms.has_namespace)
@@ -342,7 +344,7 @@ def _load_generative(folder: Path, asking: Asking, sampling: Sampling | None) ->
     if asking.batch < 1:
         raise UsageError(f"a batch holds at least 1 window, not {asking.batch}")
     if asking.drafter is not None and asking.decoding != "marks":
-        raise UsageError("a drafter serves mark decoding alone; leave out --drafter or --decoding generate")
+        raise UsageError("a drafter serves mark decoding alone; leave out `drafter` or `decoding=generate`")
     model, vocabulary, recipe = load_trained(folder)
     if asking.drafter is not None and recipe.shape != MARK.name:
         raise UsageError(f"{folder}: answers in the shape {recipe.shape}, not in marks, so nothing can be drafted")
@@ -426,3 +428,20 @@ def describe(name: str) -> Mapping[str, object]:
     if weights := [file for pattern in _WEIGHTS for file in folder.glob(pattern)]:
         facts["megabytes"] = round(sum(file.stat().st_size for file in weights) / 1e6, 1)
     return {**facts, "folder": str(folder)}
+
+
+__all__ = [
+    "Asking",
+    "Prompting",
+    "asks_server",
+    "checksum",
+    "describe",
+    "folder_of",
+    "is_generative",
+    "kept",
+    "load",
+    "load_chat",
+    "names",
+    "normalizing",
+    "prompted",
+]

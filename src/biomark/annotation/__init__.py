@@ -92,7 +92,7 @@ def annotated(
     if recognizer.types is not None and (unknown := [t for t in wanted or () if t not in recognizer.types]):
         raise UsageError(f"the model does not know {', '.join(unknown)}; it finds {', '.join(recognizer.types)}")
     if min_score is not None and not (isinstance(min_score, Real) and 0.0 <= min_score <= 1.0):
-        raise UsageError(f"a score lies in [0, 1], so does --min-score, unlike {min_score!r:.80}")
+        raise UsageError(f"`min_score` must be in [0, 1], got {min_score!r:.80}")
 
     names = _names(skip)
     left_out: deque[tuple[Document, LeftOut | None]] = deque()  # of the documents that are under way
@@ -130,7 +130,7 @@ def _names(skip: str | Sequence[str]) -> tuple[str, ...]:
     """
     names = tuple(name.strip() for name in (skip.split(",") if isinstance(skip, str) else skip)) if skip else ()
     if not all(names):
-        raise UsageError("--skip takes names of parts, parted by commas, such as references,table")
+        raise UsageError("`skip` takes names of parts with commas between them, such as references,table")
     return names
 
 

@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -19,7 +19,7 @@ from typer.core import TyperCommand
 from biomark import __version__
 from biomark.cli import bench, data, knowledge, models
 from biomark.cli.annotation import Annotate, convert
-from biomark.cli.common import echo, say
+from biomark.cli.common import echo, say, use_options
 from biomark.cli.data import Invent, demonstrations
 from biomark.cli.models import export, train
 from biomark.cli.scoring import Evaluate, Reproduce, compare
@@ -28,8 +28,18 @@ from biomark.errors import BiomarkError
 from biomark.runtime.interrupts import Interrupted, handled
 
 
+def options_of(command: TyperCommand) -> dict[str, str]:
+    """The options of a command in their long spelling, by the name of the field that each sets."""
+    options = (parameter for parameter in command.params if parameter.param_type_name == "option")
+    return {str(option.name).strip("_"): max(option.opts, key=len) for option in options}
+
+
 class _Command(TyperCommand):
-    """A command whose help shows switches without the type that they do not take."""
+    """A command whose help shows switches without the type that they do not take, and whose messages name options."""
+
+    def invoke(self, ctx: Any) -> Any:
+        use_options(options_of(self))
+        return super().invoke(ctx)
 
     def get_params(self, ctx: typer.Context) -> list[object]:  # type: ignore[override]
         found = super().get_params(ctx)

@@ -320,7 +320,7 @@ def locate(corpus: Corpus, split: str) -> Path:
 def _how_to_fetch(corpus: Corpus) -> str:
     """The command that brings the files of a corpus; a corpus without addresses is copied from a folder."""
     has_addresses = any(file.url for file in corpus.files.values())
-    return f"biomark corpora fetch {corpus.name}" + ("" if has_addresses else " --from FOLDER")
+    return f"biomark corpora fetch {corpus.name}" + ("" if has_addresses else ", from a local folder")
 
 
 def _absent(split: Split, folder: Path) -> list[str]:

@@ -59,29 +59,31 @@ def check(options: PromptOptions) -> None:
         UsageError: if there is any such thing.
     """
     shape_named(options.shape)
-    _known("--parts", options.parts, PARTS)
-    _known("--verify", options.verify, _VERIFIED)
-    _known("--ontology", [options.ontology] if options.ontology else [], (ONE_STEP, TWO_STEP))
-    _known("--choose", [options.choose], CHOOSERS)
+    _known("parts", options.parts, PARTS)
+    _known("verify", options.verify, _VERIFIED)
+    _known("ontology", [options.ontology] if options.ontology else [], (ONE_STEP, TWO_STEP))
+    _known("choose", [options.choose], CHOOSERS)
     if not 0 <= options.shots <= MOST:
-        raise UsageError(f"--shots lies from 0 to {MOST}, not at {options.shots}")
+        raise UsageError(f"`shots` must be from 0 to {MOST}, got {options.shots}")
     if options.samples < 1 or options.max_tokens < 0 or options.window < 0:
-        raise UsageError("--samples is at least 1; --max-tokens and --window are at least 0")
+        raise UsageError("`samples` must be at least 1, `max_tokens` and `window` at least 0")
     if not (isfinite(options.heat) and options.heat >= 0) or (options.samples > 1 and not options.heat):
-        raise UsageError("--temperature is at least 0, and above 0 for several --samples: else all are the same")
+        raise UsageError(
+            "`temperature` must be at least 0, and above 0 for several `samples`; otherwise all are the same"
+        )
     if options.diversity and options.choose not in BY_COSINE:
-        raise UsageError(f"--diversity is for --choose {', '.join(BY_COSINE)}, not for {options.choose}")
+        raise UsageError(f"`diversity` is for the choosers {', '.join(BY_COSINE)}, not for {options.choose}")
     if options.embedder and options.choose not in BY_EMBEDDING:
-        raise UsageError(f"--embedder is for --choose {' or '.join(BY_EMBEDDING)}, not for {options.choose}")
+        raise UsageError(f"`embedder` is for the choosers {' and '.join(BY_EMBEDDING)}, not for {options.choose}")
     if not 0 <= options.diversity < 1:
-        raise UsageError(f"--diversity lies from 0 to below 1, not at {options.diversity}")
+        raise UsageError(f"`diversity` must be in [0, 1), got {options.diversity}")
     if options.definitions and not options.ontology:
-        raise UsageError("--definitions are those of the ontology's terms; add --ontology one-step or two-step")
+        raise UsageError("`definitions` are those of the ontology's terms; set `ontology=two-step` or one-step")
 
 
 def _known(name: str, given: Iterable[str], known: Iterable[str]) -> None:
     if unknown := [value for value in given if value not in known]:
-        raise UsageError(f"{name}: there is no {', '.join(unknown)}; there are {', '.join(known)}")
+        raise UsageError(f"`{name}`: unknown {', '.join(unknown)}; choose from {', '.join(known)}")
 
 
 @dataclass(frozen=True, slots=True)

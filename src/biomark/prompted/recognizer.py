@@ -83,7 +83,7 @@ class PromptedRecognizer:
         self.counts: Counter[str] = Counter()
         self.lost: Counter[str] = Counter()
         if self.options.ontology and store is None:
-            raise UsageError("--ontology needs a term store: --store STORE; biomark knowledge build makes one")
+            raise UsageError("`ontology` needs a term store (`store`); biomark knowledge build makes one")
         self.ontology = (
             Ontology(store, definitions=self.options.definitions) if store and self.options.ontology else None
         )
@@ -113,7 +113,9 @@ class PromptedRecognizer:
             ChatError: if the server refuses the first request, or cannot be reached.
         """
         if not types:
-            raise UsageError("a prompted model finds whatever it is asked for; say --types disease,chemical")
+            raise UsageError(
+                "a prompted model has no types of its own; name some, for instance `types=disease,chemical`"
+            )
         least = min_score if min_score is not None else SURE if self.options.samples > 1 else 0.0
         prompters = self._prompters_of(tuple(types))
         return self._stream(documents, _Asking(self, prompters, tuple(types), least))
@@ -165,7 +167,7 @@ class PromptedRecognizer:
             known = " or ".join(sorted({", ".join(example.types) for example in self._pool})) or "nothing"
             raise UsageError(
                 f"no corpus of the demonstrations annotates {', '.join(types)} (all of them), but {known}; ask for "
-                "other --types, or in a --shape that asks about one type at a time"
+                "other `types`, or choose a `shape` that asks about one type at a time"
             )
         kinds = frozenset(example.types for example in usable)
         if kinds not in made:
@@ -254,7 +256,7 @@ class _Asking:
         if not reply.finished:
             if len(text) > _CUT:
                 return found, False
-            cut = Rejected(f"the answer was cut off at {request.max_tokens} tokens; raise --max-tokens")
+            cut = Rejected(f"the answer was cut off at {request.max_tokens} tokens; raise `max_tokens`")
             found = replace(found, rejected=(*found.rejected, cut))
         if SECOND_ROUND in options.verify:
             again = replace(request, messages=prompter.second_round(messages, text, found.entities), answers=1)

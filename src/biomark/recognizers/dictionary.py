@@ -43,7 +43,7 @@ class DictionaryRecognizer:
         """See `biomark.recognizers.Recognizer`; a mention lies within a sentence."""
         wanted = self.types if types is None else tuple(types)
         if not wanted:
-            raise UsageError(f"{self._store.path} has names of none of biomark's types; build it with --type TYPE")
+            raise UsageError(f"{self._store.path} has names of none of biomark's types; build it with a type (`type`)")
         if unknown := [type for type in wanted if type not in self.types]:
             raise UsageError(f"{self._store.path} has no {', '.join(unknown)}; it has {', '.join(self.types)}")
         return self._stream(documents, Matcher(self._store, wanted, any_order=self._any_order), min_score or 0.0)

@@ -135,8 +135,8 @@ def _typed(text: str, hint: Any) -> Any:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text
-    if get_origin(hint) is tuple and not isinstance(value, list):
-        return [part.strip() for part in text.split(",") if part.strip()]
+    if get_origin(hint) is tuple:
+        return value if isinstance(value, list) else [part.strip() for part in text.split(",") if part.strip()]
     texts = {str, Path} & {hint, *get_args(hint)}
     return text if texts and not isinstance(value, (str, dict)) else value
 

@@ -71,7 +71,7 @@ class TaggingRecipe:
         wording: of the instruction, one of `biomark.tagging.words.WORDINGS`: `biomark`, or `vaner` of its authors.
         corpus_name: share of the examples whose instruction names the corpus too, whose guideline it then follows.
             With 1 (VANER) development splits are scored under their own names; with 0 none is ever named (VANER_adapt).
-            In use a corpus is named by `--model MODEL@CORPUS`.
+            In use a corpus is named as MODEL@CORPUS.
         corpus_heads: each corpus has heads of its own, and a gate says by the window whose guideline to follow, so that
             corpora which annotate a type differently do not blur each other.
         shares: by the name of a corpus (without a split) the share of its documents that an epoch reads, others in
