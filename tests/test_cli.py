@@ -323,7 +323,7 @@ def test_nothing_is_overwritten_unless_it_is_asked_for(biomark: Biomark, command
     before = sorted(Path().rglob("*"))
     done = biomark(*command)
     assert (done.status, done.out) == (2, "")
-    assert f"{there}: is there already; name another output, or replace it with --overwrite" in done.err
+    assert f"{there}: is there already; name another output, or replace it (--overwrite)" in done.err
     assert Path(there).read_text() == CORRECTED
     assert sorted(Path().rglob("*")) == before
     assert biomark(*command, "--overwrite").status == 0

@@ -251,7 +251,7 @@ def test_few_seeds_and_bad_options(seeds: tuple[Example, ...]) -> None:
     with pytest.raises(UsageError, match="only 4 sentences"):
         Inventor([*seeds[:4], Example("Nothing here.", (), "x", TYPES)], TYPES)
     for options in ({"count": 0}, {"alike": 0.0}, {"alike": 1.1}, {"shots": 0}, {"sentences": 0}, {"max_tokens": -1}):
-        with pytest.raises(UsageError, match="--"):
+        with pytest.raises(UsageError, match="must be "):
             Inventor(seeds, TYPES, InventionOptions(**options))  # type: ignore[arg-type]
 
 

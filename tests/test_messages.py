@@ -60,8 +60,8 @@ def test_every_option_is_named_for_its_field(name: str, command: Any) -> None:
 @pytest.mark.parametrize(
     ("command", "message", "expected"),
     [
-        ("annotate", "name the `input format`, one of", "name the --from, one of"),
-        ("annotate", "needs the `output format`", "needs the --to"),
+        ("annotate", "name the format (`input format`), one of", "name the format (--from), one of"),
+        ("annotate", "name the format (`output format`)", "name the format (--to)"),
         ("corpora fetch", "copy them (`source`)", "copy them (--from)"),
         ("annotate", "raise `max_tokens`", "raise `max_tokens`"),
         ("annotate", "set `ontology=two-step` or", "set --set ontology=two-step or"),

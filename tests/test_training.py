@@ -146,7 +146,7 @@ def test_a_killed_run_resumes_to_the_same_weights(home: Path, recipe: TaggingRec
 def test_a_run_is_not_overwritten_and_not_resumed_by_another_recipe(
     home: Path, recipe: TaggingRecipe, run: Path
 ) -> None:
-    with pytest.raises(UsageError, match="--resume"):
+    with pytest.raises(UsageError, match=r"resume it \(`resume`\)"):
         trainer.train(recipe, run, reject=fail)
     with pytest.raises(UsageError, match="another recipe"):
         trainer.train(replace(recipe, seed=2), run, reject=fail, resume=True)

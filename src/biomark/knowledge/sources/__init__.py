@@ -74,7 +74,7 @@ def _guess(path: Path) -> Format:
         if found := next(by_bytes, None) or next(by_name, None):
             return found
     raise KnowledgeError(
-        f"{path}: no format of sources has this name; name the `input format`, one of {', '.join(FORMATS)}"
+        f"{path}: no format of sources has this name; name the format (`input format`), one of {', '.join(FORMATS)}"
     )
 
 
