@@ -48,7 +48,7 @@ def test_lists_become_tuples_and_whole_numbers_floats() -> None:
         ({"plan": 3}, "t.toml: plan must be a text in quotes, got 3"),
         ({"plants": "lily"}, "t.toml: plants must be a list, got 'lily'"),
         ({"plants": ["lily", 2]}, "t.toml: plants[1] must be a text in quotes, got 2"),
-        ({"prices": {"lily": "dear"}}, "t.toml: prices must be a number, got {'lily': 'dear'}"),
+        ({"prices": {"lily": "dear"}}, "t.toml: prices.* must be a number, got a text in quotes"),
         ({"open": 1}, "t.toml: open must be true or false, got 1"),
         ({"row": 1}, "t.toml: unknown setting 'row'; did you mean 'rows'?"),
         ({"zzz": 1}, "t.toml: unknown setting 'zzz'; choose from rows, size, plan, plants, prices, note, open"),
@@ -70,12 +70,28 @@ def test_wrong_values_are_named(values: object, message: str) -> None:
         ({"name": "Ulm", "gardens": {"a": {"sise": 1}}}, "t.toml: in [gardens.a]: unknown setting 'sise'"),
         ({"name": "Ulm", "others": [{"sise": 1}]}, "t.toml: in [others]: unknown setting 'sise'"),
         ({"name": "Ulm", "main": 3}, "t.toml: main must be a table, got 3"),
+        ({"name": "Ulm", "gardens": {"a": {"rows": "x"}}}, "t.toml: gardens.*.rows must be a whole number, got a text"),
     ],
 )
 def test_wrong_values_of_tables_in_tables_are_named(values: object, message: str) -> None:
     with pytest.raises(UsageError) as error:
         converted(values, Town, "t.toml")
     assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"a": {"rows": 1}, "İ": {"rows": "x"}}, "t.toml: İ.rows must be a whole number, got 'x'"),
+        ({"a": 3}, "t.toml: a must be a table, got 3"),
+        (3, "t.toml: the content must be a table, got 3"),
+    ],
+)
+def test_wrong_values_of_named_tables_are_named(values: Any, message: str) -> None:
+    with pytest.raises(UsageError) as error:
+        converted(values, dict[str, Garden], "t.toml")
+    assert str(error.value) == message
+    assert converted({"a": {"rows": 2}}, dict[str, Garden], "t.toml") == {"a": Garden(2)}
 
 
 @pytest.mark.parametrize(

@@ -94,10 +94,10 @@ def converted(values: object, kind: type[T], where: str) -> T:
     """
     for problem in _wrong_keys(values, kind):
         raise UsageError(f"{where}: {problem}")
-    try:
-        return msgspec.convert(values, kind, dec_hook=_hook)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"{where}: {_in_words(str(error), values)}") from error
+    if get_origin(kind) is dict and isinstance(values, dict):  # one by one, since msgspec does not name the key
+        inner = get_args(kind)[1]
+        return cast("T", {key: _convert(value, inner, where, key) for key, value in values.items()})
+    return _convert(values, kind, where, "")
 
 
 def changed(values: Mapping[str, Any], changes: Sequence[str], hints: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,25 +164,36 @@ def _wrong_keys(values: object, kind: Any, place: str = "") -> Iterator[str]:
             yield from _wrong_keys(value, arguments[0], place)
 
 
+def _convert(values: object, kind: type[T], where: str, place: str) -> T:
+    try:
+        return msgspec.convert(values, kind, dec_hook=_hook)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{where}: {_in_words(str(error), values, place)}") from error
+
+
 def _hook(kind: type, value: Any) -> Any:
     if kind is Path and isinstance(value, str):
         return Path(value)
     raise TypeError(f"Expected `str`, got `{type(value).__name__}`")
 
 
-def _in_words(message: str, values: object) -> str:
-    """A message of msgspec in plain words.
+def _in_words(message: str, values: object, table: str) -> str:
+    """A message of msgspec about the values of a table, in plain words.
 
     "Expected `int`, got `str` - at `$.epochs`" becomes "epochs must be a whole number, got 'two'".
     """
     place = _PLACE.search(message)
-    path = (place["path"] if place else "").replace("[...]", "")
+    path = place["path"] if place else ""
+    shown = ".".join(part for part in (table, path.replace("[...]", ".*").removeprefix(".")) if part)
     wrong = _WRONG.match(message)
     if not wrong:
-        return f"{path}: {message[: place.start()] if place else message}".removeprefix(": ")
+        return f"{shown}: {message[: place.start()] if place else message}".removeprefix(": ")
     kinds = [_KINDS.get(kind, kind) for kind in wrong["kind"].split(" | ") if kind != "null"]
-    value = _value_at(path, values)
-    return f"{path or 'the content'} must be {' or '.join(kinds)}{wrong['length'] or ''}, got {value!r:.80}"
+    if "[...]" in path:  # of a key that the message does not name
+        got = _KINDS.get(wrong["got"] or "array", str(wrong["got"]))
+    else:
+        got = f"{_value_at(path, values)!r:.80}"
+    return f"{shown or 'the content'} must be {' or '.join(kinds)}{wrong['length'] or ''}, got {got}"
 
 
 def _value_at(path: str, values: Any) -> object:
