@@ -323,7 +323,7 @@ def test_nothing_is_overwritten_unless_it_is_asked_for(biomark: Biomark, command
     before = sorted(Path().rglob("*"))
     done = biomark(*command)
     assert (done.status, done.out) == (2, "")
-    assert f"{there}: is there already; name another output, or replace it with --overwrite" in done.err
+    assert f"{there}: is there already; name another output, or replace it (--overwrite)" in done.err
     assert Path(there).read_text() == CORRECTED
     assert sorted(Path().rglob("*")) == before
     assert biomark(*command, "--overwrite").status == 0
@@ -412,9 +412,9 @@ def test_the_help_lists_what_there_is(biomark: Biomark, monkeypatch: pytest.Monk
     known = load_onnx(models.folder_of("default")).types
     assert f"Some of {', '.join(known or ())} (of the default model)" in shown
     assert "<bool>" not in shown
-    assert "--overwrite" in shown.partition("Prompted language models")[0]
-    panel = shown.partition("Generative models")[2].partition("Prompted language models")[0]
-    assert all(option in panel for option in ("--decoding", "--drafter", "--batch"))
+    general, _, panel = shown.partition("Language models (openai:NAME")
+    assert "--overwrite" in general
+    assert all(option in panel for option in ("--base-url", "--shape", "--demonstrations", "--set"))
     for command in (("convert",), ("corpora", "list"), ("knowledge", "build")):
         assert "<bool>" not in biomark(*command, "--help").out
 

@@ -361,7 +361,7 @@ def test_a_changed_file_is_fetched_again(server, tmp_path):
 
 
 def test_a_file_without_an_address_needs_a_folder(tmp_path):
-    with pytest.raises(CorpusError, match=r"no address gives a\.txt.*--from.*Ask its makers"):
+    with pytest.raises(CorpusError, match=r"no address has a\.txt.*`source`.*Ask its makers"):
         fetch(corpus_of({"a.txt": file(b"one", "")}), tmp_path)
 
 
@@ -392,12 +392,12 @@ def test_a_folder_of_pairs_is_a_split_and_is_copied_as_a_whole(biomark, tmp_path
         (folder / "concept" / "record-7.con").write_text(f'c="{word}" {place} {place}||t="problem"\n')
     monkeypatch.setenv("BIOMARK_CORPORA", str(tmp_path / "corpora"))
     with pytest.raises(
-        CorpusError, match=r"i2b2_2010:train is not there .*biomark corpora fetch i2b2_2010 --from FOLDER"
+        CorpusError, match=r"i2b2_2010:train is not there .*biomark corpora fetch i2b2_2010, from a local folder"
     ):
         read_split("i2b2_2010:train")
     missing = biomark("corpora", "fetch", "i2b2_2010")
     assert missing.status == 2
-    assert "no address gives i2b2_2010/train, i2b2_2010/test; take them from a folder with --from" in missing.err
+    assert "no address has i2b2_2010/train, i2b2_2010/test; copy them from a local folder (--from)" in missing.err
     for how in ("copied", "there"):
         done = biomark("corpora", "fetch", "i2b2_2010", "--from", tmp_path / "mine", "--to", tmp_path / "corpora")
         assert done.status == 0, done.err

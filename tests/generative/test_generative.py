@@ -107,7 +107,7 @@ def test_entities_that_came_along_are_replaced_and_low_scores_left_out(vocabular
     (out,) = recognizer.annotate([given_], ["disease"])
     assert found(out) == [("disease", "Fever")]
     assert not next(recognizer.annotate([given_], ["disease"], min_score=0.6)).document.entities
-    with pytest.raises(UsageError, match="--types"):
+    with pytest.raises(UsageError, match="`types=disease,chemical`"):
         recognizer.annotate([given_])
 
 
@@ -367,7 +367,7 @@ def test_free_answers_are_drawn_by_their_window_and_the_seed(vocabulary: Vocabul
 
 @pytest.mark.parametrize(("samples", "temperature"), [(1, 1.0), (2, 0.0), (2, -1.0), (2, float("nan")), (0, 1.0)])
 def test_several_answers_need_a_temperature(samples: int, temperature: float) -> None:
-    with pytest.raises(UsageError, match="--temperature above 0"):
+    with pytest.raises(UsageError, match="`temperature` above 0"):
         Sampling(samples, temperature)
 
 

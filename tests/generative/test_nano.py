@@ -91,13 +91,24 @@ def test_eight_bits_keep_each_number_to_half_a_step(tmp_path: Path) -> None:
 def test_on_the_command_line(biomark: Callable[..., Outcome], tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     note = ROOT / "examples" / "note.txt"
-    shown = biomark("annotate", note, "-o", out, "--model", "nano", "--drafter", "default", "--types", "disease")
+    shown = biomark("annotate", note, "-o", out, "--model", "nano", "--set", "drafter=default", "--types", "disease")
     assert shown.status == 0, shown
     (row,) = (json.loads(line) for line in out.read_text("utf-8").splitlines())
     assert row["text"] == note.read_text("utf-8").replace("\r\n", "\n")
 
 
-SAMPLED = ("--model", "nano", "--types", "disease", "--samples", "4", "--temperature", "1.5", "--min-score", "0.1")
+SAMPLED = (
+    "--model",
+    "nano",
+    "--types",
+    "disease",
+    "--set",
+    "samples=4",
+    "--set",
+    "temperature=1.5",
+    "--min-score",
+    "0.1",
+)
 
 
 def test_its_answers_vote(biomark: Callable[..., Outcome], tmp_path: Path) -> None:
@@ -105,9 +116,9 @@ def test_its_answers_vote(biomark: Callable[..., Outcome], tmp_path: Path) -> No
     runs = {}
     for name, more in {
         "a": (),
-        "again": ("--batch", "1"),
-        "other": ("--seed", "5"),
-        "free": ("--decoding", "generate"),
+        "again": ("--set", "batch=1"),
+        "other": ("--set", "seed=5"),
+        "free": ("--set", "decoding=generate"),
     }.items():
         out = tmp_path / f"{name}.jsonl"
         done = biomark("annotate", ROOT / "examples" / "note.txt", "-o", out, *SAMPLED, *more)
@@ -124,13 +135,13 @@ def test_its_answers_vote(biomark: Callable[..., Outcome], tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("--model", "default", "--samples", "3"), "default writes no answers; --samples"),
-        (("--model", "given", "--samples", "3"), "given writes no answers; --samples"),
-        (("--model", "default", "--temperature", "1"), "default writes no answers; --samples, --temperature"),
-        (("--model", "nano", "--samples", "3", "--temperature", "0"), "a --temperature above 0"),
-        (("--model", "nano", "--samples", "0"), "several --samples are drawn"),
-        (("--model", "nano", "--temperature", "0.5"), "--temperature and --seed are for several --samples"),
-        (("--model", "nano", "--samples", "3", "--shape", "json"), "nano is not prompted"),
+        (("--model", "default", "--set", "samples=3"), "default writes no answers; `samples`"),
+        (("--model", "given", "--set", "samples=3"), "given writes no answers; `samples`"),
+        (("--model", "default", "--set", "temperature=1"), "default writes no answers; `samples`, `temperature`"),
+        (("--model", "nano", "--set", "samples=3", "--set", "temperature=0"), "a `temperature` above 0"),
+        (("--model", "nano", "--set", "samples=0"), "several `samples` need"),
+        (("--model", "nano", "--set", "temperature=0.5"), "`temperature` and `seed` are for several `samples`"),
+        (("--model", "nano", "--set", "samples=3", "--shape", "json"), "nano is not prompted"),
     ],
 )
 def test_where_several_answers_make_no_sense(

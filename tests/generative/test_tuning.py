@@ -473,7 +473,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights_and_scores(
             patch.setattr(generative, "strict_scores", counted(scoring.strict_scores, 2))
         with pytest.raises(Killed):
             train(recipe, tmp_path / "run")
-    with pytest.raises(UsageError, match="--resume"):
+    with pytest.raises(UsageError, match=r"resume it \(`resume`\)"):
         train(recipe, tmp_path / "run")
     train(recipe, tmp_path / "run", resume=True)
     assert same(tmp_path / "run", whole)
@@ -585,7 +585,7 @@ def test_models_are_shown_merged_and_loaded(
     lines = done.err.splitlines()
     assert re.fullmatch(r"\d+ demonstrations, \d+ tokens, in \d+ rows", lines[0])
     assert re.fullmatch(r"epoch 1.00 step \d+: ncbi_disease:devel .* mean \d\.\d+ \(best\), scored in \d+ s", lines[1])
-    assert lines[2:] == ["the model is in runs/mine; use it with --model runs/mine"]
+    assert lines[2:] == ["the model is in runs/mine"]
 
     facts = json.loads(biomark("models", "show", "mine").out)
     assert facts["types"] == ["disease", "chemical"]
@@ -773,7 +773,7 @@ def test_a_run_is_not_overwritten_and_resumed_as_it_began_only(
     home: Path, recipe: GenerativeRecipe, whole: Path, tmp_path: Path
 ) -> None:
     recipe = replace(recipe, save_steps=3)
-    with pytest.raises(UsageError, match="there is a run already; say --resume"):
+    with pytest.raises(UsageError, match=r"holds a run already; resume it \(`resume`\)"):
         train(recipe, whole)
     with pytest.raises(UsageError, match="another recipe"):
         train(replace(recipe, seed=2), whole, resume=True)
@@ -826,7 +826,7 @@ def test_a_finished_run_without_its_checkpoints(
     with pytest.raises(UsageError, match="no checkpoint to resume from"):
         train(replace(recipe, save_steps=3), folder, resume=True)
     (folder / "recipe.json").write_text('{"task": "generative", "model": "x", "flux": 1}')
-    with pytest.raises(ModelError, match=r"recipe\.json: was saved by another version of biomark: flux is unknown"):
+    with pytest.raises(ModelError, match=r"recipe\.json: unknown setting .flux.+ saved by another version of biomark"):
         causal.load_trained(folder)
     (folder / "recipe.json").write_text("{")
     with pytest.raises(ModelError, match=r"recipe\.json: cannot be read"):
@@ -898,7 +898,7 @@ def test_a_recipe_has_one_guideline_text_or_one_for_each_type(tmp_path: Path, li
     path = tmp_path / "recipe.toml"
     path.write_text(f'name = "a"\nmodel = "b"\ntrain = []\ndevel = []\n{line}\n')
     if expected is None:
-        with pytest.raises(UsageError, match=r"guideline_text = .* is not of the type"):
+        with pytest.raises(UsageError, match="guideline_text must be a text in quotes"):
             load_recipe(path)
         return
     recipe = load_recipe(path, ["shape=tanl"])

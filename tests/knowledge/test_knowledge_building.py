@@ -89,7 +89,7 @@ def test_concepts_without_a_type(tmp_path: Path) -> None:
     source = Terms([entry("X:1", None, "widget"), entry("DOID:1", None, "fever"), entry("X:2", "tool", "gadget")])
     result, _ = built(tmp_path / "a.store", source)
     assert (result.concepts, len(result.notes)) == (2, 1)
-    assert "1 concepts were left out: nothing tells their type; say --type" in result.notes[0]
+    assert "1 concepts were left out: their type is unknown; name it (`type`)" in result.notes[0]
     result, _ = built(tmp_path / "b.store", source, type="thing")
     with closing(Store(tmp_path / "b.store")) as store:
         assert store.counts() == {"disease": (1, 1), "thing": (1, 1), "tool": (1, 1)}
@@ -148,7 +148,7 @@ def test_a_store_may_have_other_types_alone(tmp_path: Path) -> None:
     with closing(Store(path)) as store:
         assert store.types == ()
         assert Matcher(store).find("The femur.") == ()
-        with pytest.raises(UsageError, match="build it with --type"):
+        with pytest.raises(UsageError, match="build it with a type"):
             list(DictionaryRecognizer(store).annotate([]))
 
 

@@ -102,7 +102,7 @@ def test_terms_of_other_types_are_shown_and_not_annotated(biomark: Biomark) -> N
     rows = "X:1\tsneeze\t\tSign or Symptom|Organism Function\nX:2\thay fever\tdisease\tDisease or Syndrome\n"
     Path("d.tsv").write_text("id\tname\ttype\tsemantic_type\n" + rows)
     done = biomark("knowledge", "build", "d.tsv", "-o", "my.store")
-    assert "note: 1 concepts have none of biomark's types: prompts with --ontology are told of them" in done.err
+    assert "note: 1 concepts have none of biomark's types: prompts with an ontology use them" in done.err
     shown = json.loads(biomark("knowledge", "show", "my.store", "--json").out)
     assert shown["types"] == {"disease": {"concepts": 1, "names": 1}}
     assert shown["other_types"] == {"concepts": 1, "names": 1}
@@ -130,8 +130,8 @@ def test_the_default_model_and_a_dictionary(biomark: Biomark) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("annotate", "--model", "dictionary"), "--store STORE; biomark knowledge build"),
-        (("annotate", "--model", "default", "--store", "x.store"), "--store is for --model dictionary"),
+        (("annotate", "--model", "dictionary"), "(--store); biomark knowledge build"),
+        (("annotate", "--model", "default", "--store", "x.store"), "--store is for the models dictionary"),
         (("annotate", "--model", "dictionary", "--store", "x.store"), "x.store: no such store"),
         (("annotate", "--model", "dictionary", "--store", "b.tsv"), "b.tsv: is no store of terms"),
         (("annotate", "--model", "default+nothing"), "no model 'nothing'"),

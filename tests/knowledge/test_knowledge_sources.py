@@ -272,7 +272,9 @@ class TestCorpus:
             open_source("ncbi_disease:nowhere")
         with pytest.raises(UsageError, match="no format 'owl' of sources; there are obo, mesh"):
             open_source(str(tmp_path), "owl")
-        with pytest.raises(KnowledgeError, match="no format of sources goes with it; say --from with one of obo"):
+        with pytest.raises(
+            KnowledgeError, match=r"no format of sources has this name; name the format \(`input format`\), one of obo"
+        ):
             open_source(str(write(tmp_path / "prose.txt", "Moss grows on stones.\n")))
         title = "1|t|Brand, name, term\n1|a|x\n1\t4\t9\tBrand\tChemical\tD1\n"
         assert open_source(str(write(tmp_path / "titles.txt", title))).format is FORMATS["corpus"]

@@ -350,7 +350,7 @@ class TestSteps:
         }
         assert parse_namespaces([], types) == {}
         for wrong in ("", ",", "device=MESH", "disease=", "foo", "MESH,foo", "disease=DOID,foo"):
-            with pytest.raises(UsageError, match="--identifiers"):
+            with pytest.raises(UsageError, match="`identifiers`"):
                 parse_namespaces([wrong], types)
 
     def test_namespaces_of_the_store_alone(self, store: Store) -> None:
@@ -508,7 +508,7 @@ class TestCommandLine:
         gold = tmp_path / "gold.pubtator"
         gold.write_text(PUBTATOR, "utf-8")
         call = ("annotate", gold, "--model", "given")
-        assert "--normalize STORE" in biomark(*call, "--identifiers", "MESH").err
+        assert "(--normalize)" in biomark(*call, "--identifiers", "MESH").err
         assert biomark(*call, "--normalize", store_file, "--identifiers", "device=MESH").status == 2
         assert "no such store" in biomark(*call, "--normalize", tmp_path / "none.db").err
         unknown = biomark(*call, "--normalize", store_file, "--identifiers", "foo")

@@ -666,7 +666,7 @@ def test_a_file_that_the_catalogue_lacks_is_named_with_its_address(home: Path, t
         (('layout = "curve"', 'layout = "pie"'), "layout: 'pie' is none of scores, errors"),
         (('kind = "costs"', 'kind = "loses"'), "kind of claim: 'loses' is none of"),
         (("repeats = [2, 1]", "repeats = [2]"), "curve: repeats: one number for each of the fractions is needed"),
-        (('method = "crf"', 'method = "crf"\nsize = 3'), "row crf: no setting size; there are name, title"),
+        (('method = "crf"', 'method = "crf"\nsize = 3'), "in [models.crf]: unknown setting 'size'"),
         (('"ncbi_disease:train", "bc5cdr', '"ncbi_disease:training", "bc5cdr'), "name a split of ncbi_disease"),
         (('like = "encoder"', 'like = "nobody"'), "like: 'nobody' is none of"),
     ],

@@ -104,12 +104,12 @@ UNANSWERED = {
     "empty": (message(content=""), "the model's answer is empty"),
     "blank": (message(content=" \n"), "the model's answer is empty"),
     "no parts": (message(content=[]), "the model's answer is empty"),
-    "thoughts alone": (message(content="", reasoning_content="hm"), "thought and gave no answer; raise --max-tokens"),
+    "thoughts alone": (message(content="", reasoning_content="hm"), "thought and gave no answer; raise `max_tokens`"),
     "thoughts alone, otherwise named": (message(content=None, reasoning="hm"), "thought and gave no answer"),
     "parts of thoughts": (message(content=[{"type": "thinking", "thinking": "hm"}]), "thought and gave no answer"),
-    "thoughts in the text": (message(content="<think>hm</think>\n"), "it only thought; raise --max-tokens"),
-    "thoughts without an end": (message("length", content="<think>hm, asthma"), "it only thought; raise --max-tokens"),
-    "no room": (message("length", content=""), "wrote no answer in its 50 tokens (thinkers need more); raise"),
+    "thoughts in the text": (message(content="<think>hm</think>\n"), "it only thought; raise `max_tokens`"),
+    "thoughts without an end": (message("length", content="<think>hm, asthma"), "it only thought; raise `max_tokens`"),
+    "no room": (message("length", content=""), "wrote no answer in its 50 tokens (thinking takes more); raise"),
     "a tool call": (message("tool_calls", content=None, tool_calls=TOOL), "called a tool instead of answering"),
     "an old tool call": (message("function_call", content=None, function_call={"name": "f"}), "called a tool"),
     "a refusal": (message(content=None, refusal="I cannot\nhelp."), "the model refuses to answer: I cannot help."),
@@ -245,7 +245,7 @@ def test_azure_gets_its_version_and_its_key() -> None:
     assert there.paths == ["/v1/openai/deployments/d/chat/completions?api-version=2024-10-21"]
     assert there.headers[0]["api-key"] == KEY
     for query in ("key=1", "api-version=1&key=2", "x", "sig=%20"):
-        with pytest.raises(UsageError, match="base-url"):
+        with pytest.raises(UsageError, match="base_url"):
             server(f"http://localhost/v1?{query}")
 
 
@@ -346,7 +346,7 @@ def test_failed_attempts_that_may_be_billed_count_against_the_budget(says: Says,
     )
     if billed:
         assert len(there.asked) == 3
-        assert "not asked again, as failed attempts may be billed: raise --budget" in error.reason
+        assert "not asked again, as failed attempts may be billed: raise `budget`" in error.reason
         assert "3 failed attempts may be billed, up to 192 tokens" in str(model.account)
 
 

@@ -251,7 +251,7 @@ def test_few_seeds_and_bad_options(seeds: tuple[Example, ...]) -> None:
     with pytest.raises(UsageError, match="only 4 sentences"):
         Inventor([*seeds[:4], Example("Nothing here.", (), "x", TYPES)], TYPES)
     for options in ({"count": 0}, {"alike": 0.0}, {"alike": 1.1}, {"shots": 0}, {"sentences": 0}, {"max_tokens": -1}):
-        with pytest.raises(UsageError, match="--"):
+        with pytest.raises(UsageError, match="must be "):
             Inventor(seeds, TYPES, InventionOptions(**options))  # type: ignore[arg-type]
 
 
@@ -284,20 +284,20 @@ def test_a_budget_stops_and_a_higher_one_goes_on(biomark: Biomark, away: Path) -
     with scripted(writes) as there:
         command = (
             "invent", SEEDS, "-o", "new.jsonl", "--model", "openai:m", "--base-url", there.url, "--types", "frailty",
-            "--count", "12", "--sentences", "3", "--record", "record.json", "--concurrency", "1", "--budget",
+            "--count", "12", "--set", "sentences=3", "--record", "record.json", "--set", "concurrency=1", "--set",
         )  # fmt: skip
-        done = biomark(*command, "3000 tokens")
+        done = biomark(*command, "budget=3000 tokens")
         assert done.status == 1, done.err
         assert "stopped: not asked, as the budget is spent" in done.err
         paid = len(there.asked)
         some = [d.text for d in read(away / "new.jsonl")]
         assert 0 < len(some) < 12
-        assert biomark(*command, "10000000 tokens").status == 0
+        assert biomark(*command, "budget=10000000 tokens").status == 0
         assert set(some) < {d.text for d in read(away / "new.jsonl")}
         whole, asked = (away / "new.jsonl").read_bytes(), len(there.asked)
         assert asked > paid
         # All is there already
-        done = biomark(*command, "10000000 tokens")
+        done = biomark(*command, "budget=10000000 tokens")
         assert done.status == 0
         assert len(there.asked) == asked
         assert (away / "new.jsonl").read_bytes() == whole
@@ -317,7 +317,7 @@ def test_new_sentences_are_demonstrations(biomark: Biomark, away: Path) -> None:
     with scripted(writes) as there:
         done = biomark(
             "invent", SEEDS, "-o", "new.jsonl", "--model", "openai:m", "--base-url", there.url, "--types", "frailty",
-            "--count", "3", "--unverified",
+            "--count", "3", "--set", "unverified=true",
         )  # fmt: skip
     assert done.status == 0, done.err
     assert biomark("demonstrations", "new.jsonl", "-o", "demos.json").status == 0
@@ -366,7 +366,7 @@ def model(tmp_path_factory: pytest.TempPathFactory, seeds: tuple[Example, ...]) 
     return folder
 
 
-ASKED = ("--count", "2", "--sentences", "2", "--shots", "1", "--temperature", "0")
+ASKED = ("--count", "2", "--set", "sentences=2", "--set", "shots=1", "--set", "temperature=0")
 
 
 def told(file: Path) -> list[tuple[str, list[str]]]:

@@ -206,7 +206,7 @@ def test_without_them_there_is_no_score_and_votes_go_first(biomark: Biomark, awa
         return with_tokens(answer(*[said] * request.get("n", 1)), tokens(said))
 
     with scripted(say) as there:
-        assert biomark(*command, "--base-url", there.url, "--samples", "2").status == 0
+        assert biomark(*command, "--base-url", there.url, "--set", "samples=2").status == 0
         assert all("logprobs" not in request for request in there.asked)
     (entity,) = json.loads((away / "out.jsonl").read_text())["entities"]
     assert entity["score"] == 1.0
@@ -222,7 +222,7 @@ def test_a_second_round_has_scores_too(biomark: Biomark, away: Path) -> None:
     with scripted(say) as there:
         done = biomark(
             "annotate", source, "-o", "out.jsonl", "--model", "openai:m", "--types", "disease", "--base-url",
-            there.url, "--verify", "second-round",
+            there.url, "--set", "verify=second-round",
         )  # fmt: skip
     assert done.status == 0
     (entity,) = json.loads((away / "out.jsonl").read_text())["entities"]

@@ -22,7 +22,7 @@ SHOWN = {
     "He takes metformin for diabetes.": {"chemical": "metformin", "disease": "diabetes"},
     "Nothing else was noted.": {},
 }
-SHORT = ("--max-tokens", "90", "--timeout", "1800", "--concurrency", "1")
+SHORT = ("--set", "max_tokens=90", "--set", "timeout=1800", "--set", "concurrency=1")
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +50,8 @@ def annotated(biomark: Biomark, folder: Path, url: str, *options: str) -> tuple[
     source = write_texts(folder / "in.jsonl", TEXTS)
     done = biomark(
         "annotate", source, "-o", "out.jsonl", "--overwrite", "--model", "openai:smollm2", "--base-url", url,
-        "--types", "disease,chemical", "--record", "record.json", "--demonstrations", shown(folder), "--shots", "3",
-        "--choose", "first", *SHORT, *options,
+        "--types", "disease,chemical", "--record", "record.json", "--demonstrations", shown(folder), "--set", "shots=3",
+        "--set", "choose=first", *SHORT, *options,
     )  # fmt: skip
     assert done.status in (0, 1), done.err  # a model this small may write what has no place
     rows = [json.loads(line) for line in (folder / "out.jsonl").read_text("utf-8").splitlines()]
@@ -66,12 +66,12 @@ def annotated(biomark: Biomark, folder: Path, url: str, *options: str) -> tuple[
     "options",
     [
         ("--shape", "json"),
-        ("--shape", "json", "--stream"),
+        ("--shape", "json", "--set", "stream=true"),
         ("--shape", "dictionary"),
         ("--shape", "tanl"),
-        ("--shape", "dice", "--completions"),
-        ("--shape", "dice", "--completions", "--stream"),
-        ("--shape", "tanl", "--completions"),
+        ("--shape", "dice", "--set", "completions=true"),
+        ("--shape", "dice", "--set", "completions=true", "--set", "stream=true"),
+        ("--shape", "tanl", "--set", "completions=true"),
     ],
     ids=" ".join,
 )
@@ -87,7 +87,7 @@ def test_answers_obey_the_schema_where_the_server_obeys_one(biomark: Biomark, aw
     source = write_texts(away / "in.jsonl", TEXTS[:1])
     done = biomark(
         "annotate", source, "-o", "out.jsonl", "--model", "openai:smollm2", "--base-url", url, "--shape", "json",
-        "--types", "disease,chemical", "--parts", "", "--record", "record.json", *SHORT,
+        "--types", "disease,chemical", "--set", "parts=", "--record", "record.json", *SHORT,
     )  # fmt: skip
     assert done.status in (0, 1)
     assert "holds no whole JSON value" not in done.err or "cut off" in done.err
@@ -100,8 +100,8 @@ def test_several_answers_are_asked_for_one_by_one(biomark: Biomark, away: Path, 
     source = write_texts(away / "in.jsonl", TEXTS[:1])
     done = biomark(
         "annotate", source, "-o", "out.jsonl", "--model", "openai:smollm2", "--base-url", url, "--shape", "tanl",
-        "--types", "disease,chemical", "--samples", "2", "--min-score", "0.1", "--record", "record.json",
-        "--demonstrations", shown(away), "--shots", "3", *SHORT,
+        "--types", "disease,chemical", "--set", "samples=2", "--min-score", "0.1", "--record", "record.json",
+        "--demonstrations", shown(away), "--set", "shots=3", *SHORT,
     )  # fmt: skip
     assert done.status in (0, 1), done.err
     (record,) = json.loads((away / "record.json").read_text())
@@ -115,7 +115,7 @@ def test_an_ontology_is_asked_in_two_steps(biomark: Biomark, away: Path, url: st
     (away / "terms.tsv").write_text("name\ttype\tsemantic_type\nasthma\tdisease\tDisease or Syndrome\n")
     assert biomark("knowledge", "build", "terms.tsv", "-o", "terms.store").status == 0
     found, record = annotated(
-        biomark, away, url, "--shape", "tanl", "--ontology", "two-step", "--store", str(away / "terms.store")
+        biomark, away, url, "--shape", "tanl", "--set", "ontology=two-step", "--store", str(away / "terms.store")
     )
     assert all(0 < entity["score"] <= 1 for entity in found)
     assert record["usage"]["requests"] == 2 * len(TEXTS)

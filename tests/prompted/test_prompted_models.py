@@ -48,11 +48,20 @@ def real_server(chat_model: Path, tmp_path_factory: pytest.TempPathFactory) -> I
         yield url
 
 
-DISEASES = ("--types", "disease", "--shape", "mark", "--parts", "", "-o", "out.jsonl")
+DISEASES = ("--types", "disease", "--shape", "mark", "--set", "parts=", "-o", "out.jsonl")
 LEARNT_FOUND = [[m for m in found if m[0] == "disease"] for found in expected([Document("", t) for t in LEARNT])]
 
 
-@pytest.mark.parametrize("more", [(), ("--stream",)])
+@pytest.mark.parametrize(
+    "more",
+    [
+        (),
+        (
+            "--set",
+            "stream=true",
+        ),
+    ],
+)
 def test_a_real_server(biomark: Biomark, away: Path, chat_model: Path, real_server: str, more: tuple[str, ...]) -> None:
     source = write_texts(away / "in.jsonl", LEARNT)
     done = biomark("annotate", source, *DISEASES, "--model", f"openai:{chat_model}", "--base-url", real_server, *more)
@@ -62,14 +71,23 @@ def test_a_real_server(biomark: Biomark, away: Path, chat_model: Path, real_serv
     assert "estimates" not in done.err
 
 
-@pytest.mark.parametrize("more", [(), ("--stream",)])
+@pytest.mark.parametrize(
+    "more",
+    [
+        (),
+        (
+            "--set",
+            "stream=true",
+        ),
+    ],
+)
 def test_a_real_server_without_chat(
     biomark: Biomark, away: Path, chat_model: Path, real_server: str, more: tuple[str, ...]
 ) -> None:
     source = write_texts(away / "in.jsonl", LEARNT)
     done = biomark(
         "annotate", source, *DISEASES, "--model", f"openai:{chat_model}", "--base-url", real_server,
-        "--completions", "--template", chat_model, *more,
+        "--set", "completions=true", "--set", f"template={chat_model}", *more,
     )  # fmt: skip
     assert done.status == 0, done.err
     assert found_in(away / "out.jsonl") == LEARNT_FOUND
@@ -84,7 +102,8 @@ def test_a_real_server_is_asked_what_it_can_do(
     source = write_texts(away / "in.jsonl", LEARNT[:1])
     done = biomark(
         "annotate", source, "--types", "disease", "-o", "out.jsonl", "--model", f"openai:{chat_model}",
-        "--base-url", real_server, "--shape", "json", "--samples", "2", "--max-tokens", "16", "--record", "record.json",
+        "--base-url", real_server, "--shape", "json", "--set", "samples=2", "--set", "max_tokens=16",
+        "--record", "record.json",
     )  # fmt: skip
     assert done.status == 1
     (record,) = json.loads((away / "record.json").read_text())
@@ -95,7 +114,7 @@ def test_a_real_server_is_asked_what_it_can_do(
 @pytest.mark.parametrize("decoding", ["marks", "generate"])
 def test_the_same_model_in_this_process(biomark: Biomark, away: Path, chat_model: Path, decoding: str) -> None:
     source = write_texts(away / "in.jsonl", LEARNT)
-    done = biomark("annotate", source, *DISEASES, "--model", f"hf:{chat_model}", "--decoding", decoding)
+    done = biomark("annotate", source, *DISEASES, "--model", f"hf:{chat_model}", "--set", f"decoding={decoding}")
     assert done.status == 0, done.err
     assert found_in(away / "out.jsonl") == LEARNT_FOUND
     lines = (away / "out.jsonl").read_text("utf-8").splitlines()
@@ -108,13 +127,22 @@ def test_a_model_in_this_process_is_not_asked_twice(
     biomark: Biomark, away: Path, chat_model: Path, decoding: str
 ) -> None:
     source = write_texts(away / "in.jsonl", LEARNT)
-    command = ("annotate", source, *DISEASES, "--decoding", decoding, "--model", f"hf:{chat_model}", "--overwrite")
+    command = (
+        "annotate",
+        source,
+        *DISEASES,
+        "--set",
+        f"decoding={decoding}",
+        "--model",
+        f"hf:{chat_model}",
+        "--overwrite",
+    )
     assert "\n3 answers" in "\n" + biomark(*command).err
     once = (away / "out.jsonl").read_bytes()
     again = biomark(*command)
     assert "0 answers; 0 tokens read, 0 written; 3 more answers from the cache" in again.err
     assert (away / "out.jsonl").read_bytes() == once
-    assert "\n3 answers" in "\n" + biomark(*command, "--cache", "none").err
+    assert "\n3 answers" in "\n" + biomark(*command, "--set", "cache=none").err
     # Other weights under the same name are another model
     with (chat_model / "config.json").open("a") as file:
         file.write(" ")
@@ -150,13 +178,13 @@ def test_mark_decoding_makes_the_answer_of_any_model_faithful(biomark: Biomark, 
 def test_marks_of_several_answers_are_votes(biomark: Biomark, away: Path, chat_model: Path) -> None:
     """Answers under the mark grammar are drawn as well; a model that is sure of them says the same each time."""
     source = write_texts(away / "in.jsonl", LEARNT)
-    command = ("annotate", source, *DISEASES, "--model", f"hf:{chat_model}", "--samples", "3", "--overwrite")
+    command = ("annotate", source, *DISEASES, "--model", f"hf:{chat_model}", "--set", "samples=3", "--overwrite")
     done = biomark(*command)
     assert done.status == 0, done.err
     assert found_in(away / "out.jsonl") == LEARNT_FOUND
     rows = [json.loads(line) for line in (away / "out.jsonl").read_text("utf-8").splitlines()]
     assert {e["score"] for row in rows for e in row.get("entities", [])} <= {2 / 3, 1.0}
-    assert biomark(*command, "--cache", "none", "--temperature", "30", "--min-score", "0.1").status == 0
+    assert biomark(*command, "--set", "cache=none", "--set", "temperature=30", "--min-score", "0.1").status == 0
     hot = [json.loads(line) for line in (away / "out.jsonl").read_text("utf-8").splitlines()]
     assert {e["score"] for row in hot for e in row.get("entities", [])} & {1 / 3, 2 / 3}
 

@@ -57,7 +57,7 @@ def test_no_document_is_lost_or_wrong_whatever_the_server_does(
     with scripted(say) as there:
         done = biomark(
             "annotate", source, "-o", "out.jsonl", "--model", "openai:m", "--base-url", there.url,
-            "--types", "disease,chemical", "--retries", "30", "--record", "record.json", "--timeout", "1",
+            "--types", "disease,chemical", "--set", "retries=30", "--record", "record.json", "--set", "timeout=1",
         )  # fmt: skip
     assert done.status == 0, done.err
     assert found_in(away / "out.jsonl") == expected([Document("", text) for text in MANY])
@@ -119,7 +119,7 @@ def test_an_answer_is_verified_by_a_server(biomark: Biomark, away: Path) -> None
     with scripted(say) as there:
         done = biomark(
             "annotate", source, "-o", "out.jsonl", "--model", "openai:m", "--base-url", there.url,
-            "--types", "disease,chemical", "--verify", "second-round,yes-no", "--record", "record.json",
+            "--types", "disease,chemical", "--set", "verify=second-round,yes-no", "--record", "record.json",
         )  # fmt: skip
     assert done.status == 0, done.err
     assert found_in(away / "out.jsonl") == expected([Document("", text) for text in MANY])
@@ -142,7 +142,7 @@ def test_a_server_votes(biomark: Biomark, away: Path) -> None:
     with scripted(say) as there:
         command = (
             "annotate", source, "-o", "out.jsonl", "--model", "openai:m", "--base-url", there.url,
-            "--types", "disease,chemical", "--samples", "3",
+            "--types", "disease,chemical", "--set", "samples=3",
         )  # fmt: skip
         assert biomark(*command).status == 0
         assert found_in(away / "out.jsonl") == expected([Document("", text) for text in MANY], ("disease",))
@@ -207,9 +207,9 @@ def test_a_budget_stops_cleanly_and_a_higher_one_goes_on(biomark: Biomark, away:
     with scripted(lambda request, number: answer(true_response(request), read=300, written=100)) as there:
         command = (
             "annotate", source, "-o", "out.jsonl", "--model", "openai:m", "--base-url", there.url,
-            "--types", "disease,chemical", "--concurrency", "2", "--budget",
+            "--types", "disease,chemical", "--set", "concurrency=2", "--set",
         )  # fmt: skip
-        done = biomark(*command, "4000 tokens")
+        done = biomark(*command, "budget=4000 tokens")
         assert done.status == 1
         paid = len(there.asked)
         assert 5 <= paid <= 10
@@ -220,7 +220,7 @@ def test_a_budget_stops_cleanly_and_a_higher_one_goes_on(biomark: Biomark, away:
         assert kept[:2] == truths[:2]
         told = [line for line in done.err.splitlines() if "budget" in line]
         assert len(told) == sum(k != t for k, t in zip(kept, truths, strict=True)) > 3
-        done = biomark(*command, "100000 tokens", "--overwrite")
+        done = biomark(*command, "budget=100000 tokens", "--overwrite")
         assert done.status == 0
         assert found_in(away / "out.jsonl") == truths
         assert len(there.asked) == 24
@@ -231,7 +231,7 @@ def test_a_dry_run_shows_the_prompts_and_asks_nothing(biomark: Biomark, away: Pa
     source = write_texts(away / "in.jsonl", MANY[:2])
     done = biomark(
         "annotate", source, "-o", "out.jsonl", "--model", "openai:m", "--types", "disease", "--dry-run",
-        "--price-in", "1", "--price-out", "4",
+        "--set", "price_in=1", "--set", "price_out=4",
     )  # fmt: skip
     assert done.status == 0
     assert done.out.count("[user]\n### Text\n") == 4
@@ -242,13 +242,13 @@ def test_a_dry_run_shows_the_prompts_and_asks_nothing(biomark: Biomark, away: Pa
 
 
 def test_a_dry_run_shows_the_text_that_a_server_without_chat_goes_on_with(biomark: Biomark, away: Path) -> None:
-    start = ("annotate", "--model", "openai:m", "--types", "disease", "--dry-run", "--completions")
+    start = ("annotate", "--model", "openai:m", "--types", "disease", "--dry-run", "--set", "completions=true")
     done = biomark(*start, stdin=b"Asthma.")
     assert done.status == 0
     assert done.out.rstrip("\n").endswith("### Text\nAsthma.\n\n### Answer")
     assert "[user]" not in done.out
     tokenizer_of(["### Text"], 300).save_pretrained(away / "tokenizer")
-    done = biomark(*start, "--template", "tokenizer", stdin=b"Asthma.")
+    done = biomark(*start, "--set", "template=tokenizer", stdin=b"Asthma.")
     assert done.status == 0
     assert "<|im_start|>user\n### Text\nAsthma.<|im_end|>\n<|im_start|>assistant\n" in done.out
 
@@ -288,7 +288,7 @@ def test_a_killed_run_goes_on_and_pays_nothing_twice(away: Path) -> None:
     with scripted(say) as there:
         command = [
             sys.executable, "-m", "biomark", "annotate", str(source), "-o", "out.jsonl", "--model", "openai:m",
-            "--base-url", there.url, "--types", "disease,chemical", "--concurrency", "2",
+            "--base-url", there.url, "--types", "disease,chemical", "--set", "concurrency=2",
         ]  # fmt: skip
         run = subprocess.Popen(command, cwd=away, env={**os.environ}, stderr=subprocess.PIPE)
         while len(there.asked) < 10:  # eight are answered, and two are under way
@@ -307,13 +307,13 @@ def test_a_killed_run_goes_on_and_pays_nothing_twice(away: Path) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [("--model", "default", "--shape", "mark"), ("--model", "default", "--dry-run"), ("--model", "openai:"),
-     ("--model", "openai:m", "--base-url", "http://localhost/v1", "--decoding", "generate"),
+     ("--model", "openai:m", "--base-url", "http://localhost/v1", "--set", "decoding=generate"),
      ("--model", "openai:m", "--base-url", "http://localhost/v1", "--store", "s"),
-     ("--model", "openai:m", "--base-url", "http://localhost/v1", "--budget", "3"),
-     ("--model", "hf:m", "--drafter", "default"),
-     ("--model", "hf:m", "--base-url", "http://localhost/v1"), ("--model", "hf:m", "--budget", "9 tokens"),
-     ("--model", "hf:m", "--completions", "--dry-run"), ("--model", "hf:m", "--decoding", "x"),
-     ("--model", "hf:m", "--batch", "0")],
+     ("--model", "openai:m", "--base-url", "http://localhost/v1", "--set", "budget=3"),
+     ("--model", "hf:m", "--set", "drafter=default"),
+     ("--model", "hf:m", "--base-url", "http://localhost/v1"), ("--model", "hf:m", "--set", "budget=9 tokens"),
+     ("--model", "hf:m", "--set", "completions=true", "--dry-run"), ("--model", "hf:m", "--set", "decoding=x"),
+     ("--model", "hf:m", "--set", "batch=0")],
 )  # fmt: skip
 def test_options_that_do_not_suit_the_model(biomark: Biomark, away: Path, arguments: tuple[str, ...]) -> None:
     done = biomark("annotate", *arguments, "--types", "disease", stdin=b"Asthma.")
@@ -324,5 +324,5 @@ def test_options_that_do_not_suit_the_model(biomark: Biomark, away: Path, argume
 def test_help_lists_what_there_is(biomark: Biomark, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     shown = biomark("annotate", "--help").out
-    assert "Prompted language models" in shown
-    assert all(name in shown for name in (*SHAPES, *CHOOSERS, "--base-url", "--dry-run"))
+    assert all(name in shown for name in (*SHAPES, "--base-url", "--dry-run"))
+    assert all(name in biomark("settings").out for name in (*SHAPES, *CHOOSERS))

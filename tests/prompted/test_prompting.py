@@ -341,7 +341,7 @@ def test_options_that_make_no_sense(settings: dict[str, Any]) -> None:
 
 
 def test_types_must_be_named() -> None:
-    with pytest.raises(UsageError, match="--types"):
+    with pytest.raises(UsageError, match="`types=disease,chemical`"):
         PromptedRecognizer(Oracle(knows("span"))).annotate(DOCUMENTS)
 
 

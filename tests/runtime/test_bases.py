@@ -298,7 +298,7 @@ def test_libraries_that_are_not_there_are_named(toy: Path, monkeypatch: pytest.M
 
 
 def test_a_file_is_prompted(toy: Path, tmp_path: Path, biomark: Callable[..., Outcome]) -> None:
-    settings = ("--types", "disease", "--shape", "mark", "--to", "jsonl", "--cache", "none", "--model")
+    settings = ("--types", "disease", "--shape", "mark", "--to", "jsonl", "--set", "cache=none", "--model")
     text = b"No fever was seen."
     done = biomark("annotate", *settings, f"hf:{toy}", stdin=text)
     assert done.status == 0, done

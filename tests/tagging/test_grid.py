@@ -98,7 +98,7 @@ def test_a_plain_run_is_not_overwritten(home: Path, whole: grid.Grid, tmp_path: 
     for resume in (False, True):
         with pytest.raises(UsageError, match="holds a run that is no grid's"):
             grid.train_grid(settings, folder, reject=fail, resume=resume, progress=quiet)
-    with pytest.raises(UsageError, match="there is a run already"):
+    with pytest.raises(UsageError, match="holds a run already"):
         tagging.train(settings[0][1], folder, reject=fail, progress=quiet)
     assert (folder / tagging.BEST).read_bytes() == before
 
@@ -117,7 +117,7 @@ def test_a_grid_that_was_stopped_goes_on(home: Path, whole: grid.Grid) -> None:
 
     with pytest.raises(Killed):
         grid.train_grid(settings, home / "killed", reject=fail, progress=kill)
-    with pytest.raises(UsageError, match="there is a run already; say --resume"):
+    with pytest.raises(UsageError, match=r"holds a run already; resume it \(`resume`\)"):
         grid.train_grid(settings, home / "killed", reject=fail, progress=quiet)
     lines.clear()
     again = grid.train_grid(settings, home / "killed", reject=fail, resume=True, progress=lines.append)
@@ -161,8 +161,8 @@ def test_the_command_line_shows_the_grid_and_exports_its_model(
     [
         ("", r"has no table \[grid\] with a list of values"),
         ("[grid]\nepochs = 3\n", r"has no table \[grid\] with a list of values"),
-        ("[grid]\nspeed = [1]\n", "there is no setting 'speed'"),
-        ("[grid]\nepochs = [1, 'two']\n", "epochs = 'two' is not of the type"),
+        ("[grid]\nspeed = [1]\n", "unknown setting 'speed'"),
+        ("[grid]\nepochs = [1, 'two']\n", "epochs must be a whole number, got 'two'"),
         ("[grid]\ntypes = [['disease']]\n", "types cannot vary in a grid"),
         ("[grid]\nepochs = [3, 0]\n", "epochs must be at least 1"),
     ],

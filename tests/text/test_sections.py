@@ -106,7 +106,7 @@ def test_they_get_no_mentions_and_the_text_stays(skip: str | list[str], recogniz
 
 @pytest.mark.parametrize("skip", [",", "references,,table", ["references", ""]])
 def test_a_part_without_a_name_is_told(skip: str | list[str], recognizer: TermRecognizer) -> None:
-    with pytest.raises(UsageError, match="--skip"):
+    with pytest.raises(UsageError, match="`skip`"):
         biomark.annotate("asthma", model=recognizer, skip=skip)
 
 

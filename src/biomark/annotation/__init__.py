@@ -90,7 +90,7 @@ def annotated(
     if wanted is not None and recognizer.types is not None:
         wanted = types_wanted((one_of(type, recognizer.types) for type in wanted), recognizer.types)
     if min_score is not None and not (isinstance(min_score, Real) and 0.0 <= min_score <= 1.0):
-        raise UsageError(f"a score lies in [0, 1], so does --min-score, unlike {min_score!r:.80}")
+        raise UsageError(f"`min_score` must be in [0, 1], got {min_score!r:.80}")
 
     names = _names(skip)
     left_out: deque[tuple[Document, LeftOut | None]] = deque()  # of the documents that are under way
@@ -128,7 +128,7 @@ def _names(skip: str | Sequence[str]) -> tuple[str, ...]:
     """
     names = tuple(name.strip() for name in (skip.split(",") if isinstance(skip, str) else skip)) if skip else ()
     if not all(names):
-        raise UsageError("--skip takes names of parts, parted by commas, such as references,table")
+        raise UsageError("`skip` takes names of parts with commas between them, such as references,table")
     return names
 
 

@@ -218,7 +218,7 @@ def check_outputs(jobs: Iterable[Job], facts: Mapping[Path, Mapping[str, str]], 
         if there and FORMATS[job.format].files and job.output.is_dir():
             there = _of_documents(job, job.output, there)
         if there:
-            raise UsageError(f"{there[0]}: is there already; name another output, or replace it with --overwrite")
+            raise UsageError(f"{there[0]}: is there already; name another output, or replace it (`overwrite`)")
 
 
 def _of_documents(job: Job, folder: Path, there: list[Path]) -> list[Path]:
@@ -392,9 +392,7 @@ def _output_name(part: _Part, to: str, *, whole: bool = False) -> str:
 def _check(jobs: Sequence[Job], *, mentions: bool) -> None:
     for job in jobs:
         if mentions and job.format == "text":
-            raise UsageError(
-                f"{job.output or 'text'}: plain text holds no mentions; write for instance --to pubtator or jsonl"
-            )
+            raise UsageError(f"{job.output or 'text'}: plain text holds no mentions; choose for instance `to=pubtator`")
         if job.output is not None:
             _check_in_place(job.inputs, job.output, job.format)
     outputs = Counter(job.output for job in jobs)

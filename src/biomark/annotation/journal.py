@@ -131,7 +131,7 @@ class Journal:
                 instead = "no document" if document is None else f"{document.id!r}"
                 raise UsageError(
                     f"{self._part.path}: has document {kept.id!r} where the inputs now have {instead} or another text; "
-                    f"begin anew with --overwrite"
+                    "begin anew (`overwrite`)"
                 )
             yield document
 
@@ -291,7 +291,7 @@ def difference(path: Path, earlier: Mapping[str, str], now: Mapping[str, str]) -
         (
             f"{path}: holds what another run has finished, which differs from this one:",
             *lines,
-            "run that one again to go on with it, name another output, or add --overwrite to throw it away",
+            "run that one again to go on with it, name another output, or throw it away (`overwrite`)",
         )
     )
 

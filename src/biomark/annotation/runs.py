@@ -209,7 +209,7 @@ def _check(plan: Plan) -> None:
         UsageError: if not.
     """
     if plan.size < 1:
-        raise UsageError(f"--shard: a shard holds at least 1 document, not {plan.size}")
+        raise UsageError(f"`shard` must be at least 1 document, got {plan.size}")
     if plan.folder.exists() and not plan.folder.is_dir():
         raise UsageError(f"{plan.folder}: is no folder; --run names one")
     folder = plan.folder.resolve()

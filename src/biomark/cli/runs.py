@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from biomark.annotation.settings import RunOptions
 from biomark.cli.common import Rejects, print_json, say
 from biomark.errors import UsageError
 from biomark.runtime.progress import Pace, pace_bar
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from biomark.annotation.workers import ParallelRecognizer
     from biomark.recognizers import Recognizer
 
-SHARD = 10_000
-_EVERY = 10.0  # seconds between two lines of --json-progress
+_EVERY = 10.0  # seconds between two lines of JSON
 _PANEL = "Millions of documents"
 
 RunFolder = Annotated[
@@ -35,7 +35,6 @@ RunFolder = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
-ShardSize = Annotated[int, typer.Option("--shard", help="Documents a shard of --run.", min=1, rich_help_panel=_PANEL)]
 Workers = Annotated[
     int,
     typer.Option(
@@ -44,24 +43,18 @@ Workers = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
-JsonProgress = Annotated[
-    bool,
-    typer.Option(
-        "--json-progress",
-        help="With --run: how far it is, as a JSON object a line on standard output, every 10 seconds.",
-        rich_help_panel=_PANEL,
-    ),
-]
 
 
-def check_run(run: Path | None, output: str | None, *, dry_run: bool, shard: int, json_progress: bool) -> None:
+def check_run(run: Path | None, output: str | None, options: RunOptions, *, dry_run: bool) -> None:
     """Whether the options suit each other.
 
     Raises:
         UsageError: if not.
     """
-    if run is None and (json_progress or shard != SHARD):
-        raise UsageError("--shard and --json-progress are for a run into a folder: --run FOLDER")
+    if options.shard < 1:
+        raise UsageError(f"shard must be at least 1 document, got {options.shard}")
+    if run is None and options != RunOptions():
+        raise UsageError("shard and json_progress are settings of a run into a folder: --run FOLDER")
     if run is not None and (output is not None or dry_run):
         raise UsageError("--run FOLDER is the output; leave out -o and --dry-run")
 

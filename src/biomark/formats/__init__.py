@@ -106,7 +106,7 @@ def guess_format(path: Path | Source, *, writing: bool = False) -> Format:
     if writing:
         raise FormatError(f"{source.name}: no format has this name; {_how_to_write()}")
     what = "begins as no format does" if source.path is None else "no format goes with this name"
-    raise FormatError(f"{source.name}: {what}; say --from with one of {_names(writing=False)}")
+    raise FormatError(f"{source.name}: {what}; name the format (`input format`), one of {_names(writing=False)}")
 
 
 def format_named(name: str, *, writing: bool = False) -> Format:
@@ -249,7 +249,7 @@ def write(
     elif sink.path is not None:
         found = guess_format(sink.path, writing=True)
     else:
-        raise FormatError(f"say the format of a stream (--to): one of {_names(writing=True)}")
+        raise FormatError(f"a stream has no name; name the format (`output format`), one of {_names(writing=True)}")
     if found.write is None:  # pragma: no cover - format_named and guess_format look at it
         raise FormatError(f"{path}: {found.name} cannot be written")
     lost: Counter[str] = Counter()
@@ -285,7 +285,7 @@ def _how_to_write() -> str:
     """Which names speak for which formats; files of word processors are none of them."""
     able = [format for format in FORMATS.values() if format.write is not None]
     names = [f"{f.name} ({' '.join(dict.fromkeys(suffix.lower() for suffix in f.suffixes))})" for f in able]
-    return f"there are {', '.join(names)}; --to FORMAT writes one of these under any name"
+    return f"there are {', '.join(names)}; name the format for any other name (`output format`)"
 
 
 def _sniff(source: Source) -> Format | None:

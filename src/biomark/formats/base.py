@@ -248,7 +248,7 @@ class Source:
         """What to tell of bytes that the file's own encoding does not have; None if that is UTF-8."""
         if self._utf8 is None or not self.recoded:
             return None
-        return f"holds bytes that are not {self._utf8.encoding}; is that the file's encoding (--encoding)?"
+        return f"holds bytes that are not {self._utf8.encoding}; is that the file's encoding (`encoding`)?"
 
 
 class _Visible(io.TextIOWrapper):
@@ -343,7 +343,7 @@ class Format:
     """One format; a module of this package each.
 
     Attributes:
-        name: as `--from` and `--to` take it.
+        name: as the command line takes it.
         suffixes: the ends of file names that speak for it.
         read: yields documents, gives `reject` the rest; None if it is for output only.
         write: writes the stream, counts in `lost` what it cannot hold; None if for input only.
@@ -372,7 +372,7 @@ class Format:
 def not_utf8(error: UnicodeDecodeError) -> str:
     """What to tell of bytes that are not UTF-8."""
     byte = f"byte {error.start} (0x{error.object[error.start]:02x})"
-    return f"{byte} is not UTF-8; name the file's encoding (--encoding latin-1), or convert it with iconv"
+    return f"{byte} is not UTF-8; name the file's encoding (`encoding=latin-1`, say), or convert it with iconv"
 
 
 def _line(number: int, raw: bytes, foreign: str | None) -> Line:

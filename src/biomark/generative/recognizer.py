@@ -357,7 +357,7 @@ class GenerativeRecognizer:
         """See `biomark.recognizers.Recognizer`; any type may be asked for; a mention lies within a sentence."""
         wanted = self._types if types is None else tuple(types)
         if wanted is None:
-            raise UsageError("this model does not say which types it knows; say --types disease,chemical")
+            raise UsageError("the model does not list its types; name some, for instance `types=disease,chemical`")
         return self._stream(documents, wanted, self._sure if min_score is None else min_score)
 
     def _stream(self, documents: Iterable[Document], types: Sequence[str], least: float) -> Iterator[Annotated]:

@@ -315,8 +315,8 @@ def _elsewhere(mention: str, text: str, marked: Sequence[Span]) -> bool:
 
 def _check(options: InventionOptions) -> None:
     if min(options.count, options.sentences, options.shots) < 1 or options.max_tokens < 0:
-        raise UsageError("--count, --sentences and --shots are at least 1; --max-tokens is at least 0")
+        raise UsageError("`count`, `sentences` and `shots` must be at least 1, `max_tokens` at least 0")
     if not (isfinite(options.temperature) and options.temperature >= 0):
-        raise UsageError(f"--temperature is at least 0, not {options.temperature}")
+        raise UsageError(f"`temperature` must be at least 0, got {options.temperature}")
     if not 0 < options.alike <= 1:
-        raise UsageError(f"--alike lies above 0 and up to 1, not at {options.alike}")
+        raise UsageError(f"`alike` must be in (0, 1], got {options.alike}")

@@ -100,7 +100,7 @@ class PromptedRecognizer:
         check(self.options)
         self.counts: Counter[str] = Counter()
         if self.options.ontology and store is None:
-            raise UsageError("--ontology needs a term store: --store STORE; biomark knowledge build makes one")
+            raise UsageError("`ontology` needs a term store (`store`); biomark knowledge build makes one")
         self.ontology = (
             Ontology(store, definitions=self.options.definitions) if store and self.options.ontology else None
         )
@@ -127,7 +127,9 @@ class PromptedRecognizer:
             ChatError: if the server refuses the first request, or cannot be reached.
         """
         if not types:
-            raise UsageError("a prompted model finds whatever it is asked for; say --types disease,chemical")
+            raise UsageError(
+                "a prompted model has no types of its own; name some, for instance `types=disease,chemical`"
+            )
         least = min_score if min_score is not None else SURE if self.options.samples > 1 else 0.0
         return self._stream(documents, self._prompters.of(tuple(types)), least)
 

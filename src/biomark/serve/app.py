@@ -245,7 +245,4 @@ class Service:
 
 @cache
 def _page() -> str:
-    page = getattr(html, "page", None)
-    if page is None:
-        raise Problem(404, "this version has no page; the API is described in /openapi.json")
-    return str(page(api="v1"))
+    return html.page(api="v1")

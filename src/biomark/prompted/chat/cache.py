@@ -70,7 +70,9 @@ class Cache:
             path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(path, os.O_CREAT, 0o600))
         except OSError as error:
-            raise ChatError(f"{path}: cannot keep answers here ({error.strerror}); say --cache FILE") from error
+            raise ChatError(
+                f"{path}: cannot keep answers here ({error.strerror}); name another file (`cache`)"
+            ) from error
         self._database = sqlite3.connect(path, timeout=_WAIT, check_same_thread=False, isolation_level=None)
         try:
             self._database.execute("PRAGMA journal_mode = WAL")
@@ -78,7 +80,7 @@ class Cache:
             self._database.execute("SELECT key, texts, finished, read, written, scores FROM answer LIMIT 1").fetchall()
         except sqlite3.DatabaseError as error:
             self.close()
-            raise ChatError(f"{path}: is no cache of answers ({error}); say --cache FILE") from error
+            raise ChatError(f"{path}: is no cache of answers ({error}); name another file (`cache`)") from error
 
     def close(self) -> None:
         """Close the file."""
@@ -112,4 +114,6 @@ class Cache:
         try:
             return self._database.execute(statement, values).fetchall()
         except sqlite3.DatabaseError as error:
-            raise ChatError(f"{self._path}: the cache of answers fails ({error}); say --cache FILE") from error
+            raise ChatError(
+                f"{self._path}: the cache of answers fails ({error}); name another file (`cache`)"
+            ) from error

@@ -110,7 +110,7 @@ class InProcess:
         for window, fit in zip(asked, fits, strict=True):
             found = [answer for answer in (next(answers) if fit else ()) if answer is not None]
             if not found:
-                replies.append(Unanswered("the prompt leaves no room for an answer; take fewer --shots", too_long=True))
+                replies.append(Unanswered("the prompt leaves no room for an answer; take fewer `shots`", too_long=True))
                 continue
             self._pay(len(window.prompt), len(found) * len(self._vocabulary.answer(window.text, ())))
             replies.append(Reply((), entities=tuple(answer.entities for answer in found)))
@@ -122,7 +122,7 @@ class InProcess:
         for request, prompt in zip(requests, prompts, strict=True):
             room = (self._longest or 1_000_000) - len(prompt)
             if room < 1:
-                replies.append(Unanswered("the prompt leaves no room for an answer; take fewer --shots", too_long=True))
+                replies.append(Unanswered("the prompt leaves no room for an answer; take fewer `shots`", too_long=True))
                 continue
             sampling = {"do_sample": True, "temperature": request.temperature} if request.temperature else {}
             with torch.inference_mode():
@@ -181,7 +181,7 @@ def _reply(rows: Sequence[tuple[str, bool]]) -> Reply | Unanswered:
     """The answers that are not empty, of texts and whether they ended by themselves."""
     texts = tuple(text for text, _ in rows if text.strip())
     if not texts:
-        return Unanswered("the model's answer is empty, or it only thought; raise --max-tokens for thinkers")
+        return Unanswered("the model's answer is empty, or it only thought; raise `max_tokens` for thinking")
     return Reply(texts, all(finished for _, finished in rows))
 
 

@@ -57,7 +57,7 @@ def documents(into: str) -> list[Document]:
 
 
 def test_every_document_has_one_result(biomark: Biomark) -> None:
-    done = biomark("annotate", "a.jsonl", "b.*", "--run", "out", "--shard", "4")
+    done = biomark("annotate", "a.jsonl", "b.*", "--run", "out", "--set", "shard=4")
     assert done.status == 1
     assert "out: 9 documents in 3 shards" in done.err
     assert "out/rejects.jsonl: lists what was rejected, and why" in done.err
@@ -131,7 +131,7 @@ def test_a_run_that_is_begun_anew_has_nothing_of_the_one_before() -> None:
     [
         (("--types", "disease"), "--types: not given  →  now disease"),
         (("--to", "pubtator"), "output format: jsonl  →  now pubtator"),
-        (("--shard", "3"), "documents a shard: 10,000  →  now 3"),
+        (("--set", "shard=3"), "documents a shard: 10,000  →  now 3"),
         (("b.pubtator",), "inputs: a.jsonl  →  now a.jsonl, b.pubtator"),
     ],
 )
@@ -190,7 +190,7 @@ def test_what_cannot_be_a_run_is_refused(biomark: Biomark) -> None:
         (("-", "--run", "out"), "so they must be files"),
         (("full", "--run", "full"), "full/letter.txt: lies in the folder of the run, full"),
         (("a.jsonl", "--run", "out", "-o", "x.jsonl"), "--run FOLDER is the output"),
-        (("a.jsonl", "--shard", "3"), "are for a run into a folder"),
+        (("a.jsonl", "--set", "shard=3"), "are for a run into a folder"),
         (("no*thing", "--run", "out"), "no*thing: no file has such a name"),
         (("a.jsonl", "--run", "out", "--to", "odd"), "no format 'odd' to write"),
     ):
@@ -249,7 +249,7 @@ def test_later_versions_supersede_earlier_ones_and_deletions_hold(biomark: Bioma
         deleted(3, 5),
     )
     pubmed("pubmed26n0003.xml.gz", article(3, "asthma 3 is back"), article(2, "asthma 2 at last"), deleted(99))
-    done = biomark("annotate", "pubmed26n*.xml.gz", "--run", "out", "--shard", "2")
+    done = biomark("annotate", "pubmed26n*.xml.gz", "--run", "out", "--set", "shard=2")
     assert done.status == 0, done.err
     assert "passed over: 4 superseded and 2 deleted articles of PubMed" in done.err
     assert [(d.id, d.text) for d in documents("out")] == [
@@ -294,7 +294,7 @@ def test_broken_files_are_rejected_and_the_rest_goes_on(biomark: Biomark) -> Non
 
 
 def test_progress_as_json_lines(biomark: Biomark) -> None:
-    done = biomark("annotate", "a.jsonl", "--run", "out", "--json-progress")
+    done = biomark("annotate", "a.jsonl", "--run", "out", "--set", "json_progress=true")
     lines = [json.loads(line) for line in done.out.splitlines()]
     assert lines[-1] == {
         "doing": "done", "documents": 7, "total": 7, "rejected": 2, "per_second": 0.0, "seconds_left": 0.0,
