@@ -27,7 +27,7 @@ from conftest import HANG, Outcome, TermRecognizer
 from service import Address, command, served, service
 
 CLIENTS = 64
-SLOW = str(Path(__file__).parent / "slow_service.py")
+SLOW = str(Path(__file__).parent.parent / "slow_service.py")
 NAMES = ("asthma", "zileuton", "TNF-α", "ALOX5", "aspirin")
 
 
