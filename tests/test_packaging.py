@@ -160,7 +160,10 @@ def test_the_wheel_tells_spacy_of_its_component(wheel: Path) -> None:
 
 
 def test_the_version_is_told_once() -> None:
-    assert biomark.__version__ == PROJECT["version"]
+    version = PROJECT["version"]
+    assert biomark.__version__ == version
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
+    assert f"\n## [{version}] - " in (ROOT / "CHANGELOG.md").read_text("utf-8")
 
 
 def test_constraints_pin_direct_dependencies_exactly() -> None:

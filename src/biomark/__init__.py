@@ -9,7 +9,7 @@ importing this package is fast. It also switches off what other libraries would 
 see `biomark.runtime.privacy`.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 from biomark.runtime.privacy import report_nothing
 
