@@ -19,10 +19,10 @@ from biomark.knowledge import fuzzy
 from biomark.knowledge.building import build
 from biomark.knowledge.composites import readings
 from biomark.knowledge.context import DocumentContext
-from biomark.knowledge.entries import Entry, Kind, Link, Name
+from biomark.knowledge.entries import Entry, Link, Name, NameKind
 from biomark.knowledge.forms import form
 from biomark.knowledge.normalization import Normalizer, parse_namespaces
-from biomark.knowledge.reranking import FEATURES, Example, Weights, learn, packaged
+from biomark.knowledge.reranking import FEATURES, RankingExample, Weights, learn, packaged
 from biomark.knowledge.store import Store
 from biomark.recognizers import Annotated
 from biomark.recognizers.existing import GivenRecognizer
@@ -37,12 +37,12 @@ Biomark = Callable[..., Outcome]
 
 def seen(identifier: str, type: str, **counts: int) -> Entry:
     """An entry of an annotated corpus; `_` is a blank."""
-    names = (Name(text.replace("_", " "), Kind.MENTION, count) for text, count in counts.items())
+    names = (Name(text.replace("_", " "), NameKind.MENTION, count) for text, count in counts.items())
     return Entry(identifier, type, tuple(names))
 
 
 def concept(identifier: str, type: str, *names: str, **more: object) -> Entry:
-    kinds = [Kind.PREFERRED] + [Kind.EXACT] * len(names)
+    kinds = [NameKind.PREFERRED] + [NameKind.EXACT] * len(names)
     return Entry(identifier, type, tuple(map(Name, names, kinds)), **more)  # type: ignore[arg-type]
 
 
@@ -222,7 +222,7 @@ class TestReranking:
         for _ in range(200):
             features = rng.normal(size=(4, len(FEATURES)))
             right = int(features[:, 2].argmax())
-            examples.append(Example(features, right if features[right, 2] > 0.5 else None))
+            examples.append(RankingExample(features, right if features[right, 2] > 0.5 else None))
         weights = learn(examples)
         assert int(np.abs(weights.values).argmax()) == 2
         asked = np.zeros((2, len(FEATURES)))

@@ -82,22 +82,22 @@ class Style:
     guideline_text: GuidelineText = ""
     sentences: str = OWN
 
-    def guideline(self, type: str) -> str:
+    def guideline(self, entity_type: str) -> str:
         """What the instruction for a type says beyond what it asks for; empty: nothing.
 
         Raises:
             UsageError: if biomark's own sentence is wanted, and there is none for the type.
         """
         text = self.guideline_text
-        own = (text if isinstance(text, str) else text.get(type, "")).strip()
+        own = (text if isinstance(text, str) else text.get(entity_type, "")).strip()
         if own or not self.guidelines:
             return own
-        if type not in entity_types():
+        if entity_type not in entity_types():
             raise UsageError(
-                f"no guideline for the type {type!r}; there are some for {', '.join(entity_types())}; give your own "
-                "sentence: --guideline-text, or guideline_text in a recipe"
+                f"no guideline for the type {entity_type!r}; there are some for {', '.join(entity_types())}; "
+                "give your own sentence: --guideline-text, or guideline_text in a recipe"
             )
-        return entity_types()[type].guideline
+        return entity_types()[entity_type].guideline
 
 
 def parse_guideline_text(texts: Sequence[str]) -> GuidelineText:
@@ -131,7 +131,7 @@ def check(style: Style, types: Sequence[str] | None) -> None:
         raise UsageError(f"shape is {style.shape!r}; demonstrations are made in {', '.join(TUNED)}")
     splitter_named(style.sentences)
     texts = {} if isinstance(style.guideline_text, str) else style.guideline_text
-    if empty := [type for type, text in texts.items() if not text.strip()]:
+    if empty := [entity_type for entity_type, text in texts.items() if not text.strip()]:
         raise UsageError(f"the guideline text for {', '.join(empty)} is empty")
     if types is not None and (unknown := sorted(set(texts).difference(types))):
         raise UsageError(f"there is a guideline text for {', '.join(unknown)}, which is none of {', '.join(types)}")
@@ -196,11 +196,11 @@ class Sampler:
         return taken
 
 
-def instruction(type: str, style: Style | None = None) -> str:
+def instruction(entity_type: str, style: Style | None = None) -> str:
     """The instruction for one entity type.
 
     Args:
-        type: one of biomark's names or the user's own.
+        entity_type: one of biomark's names or the user's own.
         style: None: as the paper has it.
 
     Raises:
@@ -208,13 +208,13 @@ def instruction(type: str, style: Style | None = None) -> str:
     """
     style = style or Style()
     wording = FORMS[style.form].instructions.get(style.shape)
-    text = wording.format(label=label(type)) if wording else shape_named(style.shape).request((type,))
-    return f"{text} {guideline}" if (guideline := style.guideline(type)) else text
+    text = wording.format(label=label(entity_type)) if wording else shape_named(style.shape).request((entity_type,))
+    return f"{text} {guideline}" if (guideline := style.guideline(entity_type)) else text
 
 
-def prompt(instruction: str, input: str, *, form: str = "alpaca") -> str:
+def prompt(instruction: str, text: str, *, form: str = "alpaca") -> str:
     """The full prompt, up to where the model's response begins."""
-    return FORMS[form].template.format(instruction=instruction, input=input)
+    return FORMS[form].template.format(instruction=instruction, input=text)
 
 
 def demonstrations(
@@ -243,17 +243,17 @@ def demonstrations(
     style = style or Style()
     lost = Counter() if lost is None else lost
     shape = shape_named(style.shape)
-    instructions = {type: instruction(type, style) for type in types}
-    samplers = {type: Sampler(fraction, f"{seed} {type}") for type in types}
+    instructions = {entity_type: instruction(entity_type, style) for entity_type in types}
+    samplers = {entity_type: Sampler(fraction, f"{seed} {entity_type}") for entity_type in types}
     for document in (with_sentences(document, style.sentences) for document in documents):
         mentions = _by_sentence(document, types, lost)
         for index, sentence in enumerate(document.sentences):
-            for type in types:
-                if samplers[type].takes_next():
-                    input = sentence.of(document.text)
-                    answer = shape.encode(input, mentions.get((index, type), ()), (type,))
+            for entity_type in types:
+                if samplers[entity_type].takes_next():
+                    text = sentence.of(document.text)
+                    answer = shape.encode(text, mentions.get((index, entity_type), ()), (entity_type,))
                     _count(answer.left_out, shape, lost)
-                    yield Demonstration(instructions[type], input, answer.text, document.id, sentence)
+                    yield Demonstration(instructions[entity_type], text, answer.text, document.id, sentence)
 
 
 def from_corpora(
@@ -287,7 +287,7 @@ def from_corpora(
     Sampler(fraction, "")  # what is wrong here is refused before any corpus is looked for
     check(style, types)
     wanted = wanted_types(corpora, types)
-    check(style, types or distinct(type for annotated in wanted.values() for type in annotated))
+    check(style, types or distinct(entity_type for annotated in wanted.values() for entity_type in annotated))
     for corpus in corpora:
         yield from demonstrations(
             map(partial(with_canonical_types, names=wanted[corpus]), read_corpus(corpus, reject=reject)),

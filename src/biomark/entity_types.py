@@ -95,8 +95,8 @@ def with_canonical_types(
     folded = {spelling.casefold(): name for spelling, name in given.items()}
     known = {name.casefold(): name for name in names}
 
-    def name(type: str) -> str:
-        other = given.get(type, folded.get(type.casefold(), type))
+    def name(entity_type: str) -> str:
+        other = given.get(entity_type, folded.get(entity_type.casefold(), entity_type))
         own = other if given.get(other) == other else canonical(other)  # mapped to itself it is kept apart
         return known.setdefault(own.casefold(), own)
 

@@ -35,15 +35,15 @@ def namespaces() -> dict[str, Namespace]:
 
 
 @lru_cache(maxsize=1 << 16)
-def canonical(identifier: str, type: str | None = None) -> str:
+def canonical(identifier: str, entity_type: str | None = None) -> str:
     """biomark's spelling of one identifier: `D010300` and `MSH:D010300` are `MESH:D010300`.
 
     Args:
         identifier: of one concept; combined ones (`D008581+D012008`) are spelled part by part.
-        type: biomark's name of the mention's type, which tells a gene's bare number from a species'.
+        entity_type: biomark's name of the mention's type, which tells a gene's bare number from a species'.
     """
     if COMBINED in identifier:
-        return COMBINED.join(canonical(part, type) for part in identifier.split(COMBINED))
+        return COMBINED.join(canonical(part, entity_type) for part in identifier.split(COMBINED))
     identifier = identifier.strip()
     prefix, colon, local = identifier.partition(":")
     if colon and (name := _aliases().get(_key(_VERSION.sub("", prefix)))):
@@ -51,7 +51,7 @@ def canonical(identifier: str, type: str | None = None) -> str:
     for row in namespaces().values():
         if row.bare and re.fullmatch(row.bare, identifier):
             return f"{row.name}:{identifier.removeprefix('CVCL_').removeprefix('CVCL:')}"
-        if row.digits and row.digits == type and identifier.isdecimal():
+        if row.digits and row.digits == entity_type and identifier.isdecimal():
             return f"{row.name}:{identifier}"
     return identifier
 

@@ -92,7 +92,7 @@ class Entity:
             and type(self.infons) is Infons
             and (self.score is None or type(self.score) in (float, int))
             and all(type(span) is Span for span in self.spans)
-            and all(type(id) is str for id in self.ids)
+            and all(type(identifier) is str for identifier in self.ids)
         ):
             self._tidy()
         if not self.spans:
@@ -111,7 +111,7 @@ class Entity:
             self,
             spans=tuple_of(self.spans, Span, "the spans of an entity"),
             type=text_of(self.type, "the type of an entity"),
-            ids=tuple(text_of(id, "an identifier") for id in ids),
+            ids=tuple(text_of(identifier, "an identifier") for identifier in ids),
             score=self.score if self.score is None or type(self.score) is int else float(self.score),
             infons=infons_of(self.infons),
         )

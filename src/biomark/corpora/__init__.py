@@ -175,12 +175,12 @@ def read_split(name: str, *, reject: Reject = raise_rejected) -> Iterator[Docume
     return (document for split, folder in places for document in _documents(corpus, split, folder, reject))
 
 
-def read_corpus(corpus: str, format: str | None = None, *, reject: Reject = raise_rejected) -> Iterator[Document]:
+def read_corpus(corpus: str, format_name: str | None = None, *, reject: Reject = raise_rejected) -> Iterator[Document]:
     """The documents of a file, with types as it spells them, or of a split of the catalogue.
 
     Args:
         corpus: the path of a file or folder, which goes first, or such as `ncbi_disease:train`.
-        format: of a file; None: guessed.
+        format_name: of a file; None: guessed.
         reject: as for `biomark.formats.read`.
 
     Raises:
@@ -189,7 +189,7 @@ def read_corpus(corpus: str, format: str | None = None, *, reject: Reject = rais
         CorpusError: if the files of the split are not there.
     """
     if _is_file(corpus):
-        return formats.read(corpus, format, reject=reject)
+        return formats.read(corpus, format_name, reject=reject)
     return read_split(corpus, reject=reject)
 
 
@@ -216,7 +216,7 @@ def wanted_types(corpora: Iterable[str], types: Sequence[str] | None) -> dict[st
     wanted = {}
     for corpus in corpora:
         annotated = corpus_types(corpus, types or ())
-        wanted[corpus] = tuple(type for type in annotated if types is None or type in types)
+        wanted[corpus] = tuple(entity_type for entity_type in annotated if types is None or entity_type in types)
         if not wanted[corpus]:
             raise UsageError(f"{corpus} annotates {', '.join(annotated) or 'nothing'}, none of the types asked for")
     return wanted
@@ -260,7 +260,7 @@ def summary(name: str) -> list[tuple[str, str]]:
         UsageError: if there is no such corpus.
     """
     corpus = corpus_named(name)
-    spellings = ", ".join(f"{spelling} → {type}" for spelling, type in corpus.names.items())
+    spellings = ", ".join(f"{spelling} → {entity_type}" for spelling, entity_type in corpus.names.items())
     lines = [("corpus", corpus.name), ("title", corpus.title), ("types", spellings)]
     for split, facts in corpus.splits.items():
         place = folder_of(corpus, split) or f"not at hand: {_how_to_fetch(corpus)}"
@@ -352,8 +352,8 @@ def _documents(corpus: Corpus, split: Split, folder: Path, reject: Reject) -> It
         yield replace(document, entities=kept)
 
 
-def _tenth(id: str, article: int) -> int:
-    return zlib.crc32(id[: article or None].encode()) % 10
+def _tenth(document_id: str, article: int) -> int:
+    return zlib.crc32(document_id[: article or None].encode()) % 10
 
 
 def _members(documents: list[Document], tokenised: Path, *, inside: bool) -> Iterator[Document]:

@@ -129,7 +129,9 @@ def facts(kept: Mapping[str, Kept]) -> dict[str, object]:
     leave_out = {
         name: {
             "documents": result.left_out,
-            "sentences": {id: [_ends(span) for span in spans] for id, spans in result.sentences.items()},
+            "sentences": {
+                document_id: [_ends(span) for span in spans] for document_id, spans in result.sentences.items()
+            },
         }
         for name, result in kept.items()
     }
@@ -231,8 +233,8 @@ class Index:
         for place, document in enumerate(documents):
             sentences += self._of(document, split, place)
             number = pubmed_id(document)
-            for other, id in self._by_pubmed.get(number, ()):
-                yield place, other, SharedDocument(document.id, id, number)
+            for other, other_id in self._by_pubmed.get(number, ()):
+                yield place, other, SharedDocument(document.id, other_id, number)
         for begin in range(0, len(sentences), _CHUNK):
             chunk = sentences[begin : begin + _CHUNK]
             for n, m, similarity in self._alike(chunk):

@@ -51,7 +51,7 @@ def types_wanted(types: Sequence[str] | None, known: Sequence[str]) -> tuple[str
         UsageError: if one is not known.
     """
     wanted = tuple(known if types is None else types)
-    if unknown := [type for type in wanted if type not in known]:
+    if unknown := [entity_type for entity_type in wanted if entity_type not in known]:
         raise UsageError(f"this model does not know {', '.join(unknown)}; it knows {', '.join(known)}")
     return wanted
 
@@ -76,7 +76,7 @@ def mentions_of(recognizer: Recognizer, types: Sequence[str]) -> Callable[[str],
     Args:
         types: that are looked for; those that the recognizer does not know are left out.
     """
-    known = [type for type in types if recognizer.types is None or type in recognizer.types]
+    known = [entity_type for entity_type in types if recognizer.types is None or entity_type in recognizer.types]
 
     def find(text: str) -> list[str]:
         (found,) = recognizer.annotate([Document("", text)], known) if known else (Annotated(Document("", text)),)

@@ -34,13 +34,15 @@ class CombinedRecognizer:
         known = [recognizer.types for recognizer in self.both]
         if any(types is None for types in known):
             return None
-        return tuple(dict.fromkeys(type for types in known for type in types or ()))
+        return tuple(dict.fromkeys(entity_type for types in known for entity_type in types or ()))
 
     def annotate(
         self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
     ) -> Iterator[Annotated]:
         """See `biomark.recognizers.Recognizer`; documents wait in memory until both have read them."""
-        if self.types is not None and (unknown := [type for type in types or () if type not in self.types]):
+        if self.types is not None and (
+            unknown := [entity_type for entity_type in types or () if entity_type not in self.types]
+        ):
             raise UsageError(f"these models do not know {', '.join(unknown)}; they know {', '.join(self.types)}")
         streams = [
             _asked(recognizer, copies, types, min_score)
@@ -54,7 +56,7 @@ def _asked(
 ) -> Iterator[Annotated]:
     """What a recognizer finds of the types that it knows."""
     if types is not None and recognizer.types is not None:
-        types = [type for type in types if type in recognizer.types]
+        types = [entity_type for entity_type in types if entity_type in recognizer.types]
         if not types:
             return (Annotated(replace(document, entities=(), alternatives=(), relations=())) for document in documents)
     return recognizer.annotate(documents, types, min_score=min_score)
@@ -88,7 +90,9 @@ class _Places:
         for entity in sorted(entities, key=lambda e: e.start):
             self._rows.setdefault(entity.type, []).append(entity)
         # The furthest that any of the mentions up to each one reaches.
-        self._reach = {type: list(accumulate((e.end for e in row), max)) for type, row in self._rows.items()}
+        self._reach = {
+            entity_type: list(accumulate((e.end for e in row), max)) for entity_type, row in self._rows.items()
+        }
 
     def overlapping(self, entity: Entity) -> Iterator[Entity]:
         """The mentions of the same type that overlap this one."""

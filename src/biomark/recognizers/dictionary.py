@@ -44,7 +44,7 @@ class DictionaryRecognizer:
         wanted = self.types if types is None else tuple(types)
         if not wanted:
             raise UsageError(f"{self._store.path} has names of none of biomark's types; build it with --type TYPE")
-        if unknown := [type for type in wanted if type not in self.types]:
+        if unknown := [entity_type for entity_type in wanted if entity_type not in self.types]:
             raise UsageError(f"{self._store.path} has no {', '.join(unknown)}; it has {', '.join(self.types)}")
         return self._stream(documents, Matcher(self._store, wanted, any_order=self._any_order), min_score or 0.0)
 

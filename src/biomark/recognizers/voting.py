@@ -32,5 +32,5 @@ def vote(answers: Sequence[Read]) -> tuple[tuple[Entity, ...], tuple[Rejected, .
         votes.update({(entity.spans, entity.type) for entity in answer.entities})
     useful = [answer for answer in answers if answer.entities or not answer.rejected] or answers
     rejected = dict.fromkeys(reject for answer in useful for reject in answer.rejected)
-    entities = (Entity(spans, type, score=count / len(answers)) for (spans, type), count in votes.items())
+    entities = (Entity(spans, entity_type, score=count / len(answers)) for (spans, entity_type), count in votes.items())
     return tuple(entities), tuple(rejected)
