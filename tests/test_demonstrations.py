@@ -277,7 +277,7 @@ def test_the_command_splits_sentences_as_spacy_does(biomark, tmp_path):
         (["bc2gm:train", "--types", "disease"], "annotates gene"),
         (["bc2gm:train", "--fraction", "2"], "fraction"),
         (["bc2gm:train", "--shape", "span"], "shape is 'span'; demonstrations are made in mark, tanl, dice"),
-        (["bc2gm:train", "--sentences", "nltk"], "sentences is 'nltk'; there are biomark, spacy"),
+        (["bc2gm:train", "--sentences", "nltk"], "sentences must be one of biomark, spacy, got 'nltk'"),
         (["bc2gm:train", "--guideline-text", "disease=All."], "guideline text for disease, which is none of gene"),
         (["bc2gm:train", "--guideline-text", "gene="], "the guideline text for gene is empty"),
     ],

@@ -90,7 +90,7 @@ def test_mentions_of_a_field_begin_and_end_at_words(field: crf.CrfRecognizer, se
 
 
 def test_a_field_says_what_it_cannot_do(field: crf.CrfRecognizer, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="does not know gene; it knows disease, chemical"):
+    with pytest.raises(UsageError, match="does not know gene; choose from disease, chemical"):
         list(field.annotate([Document("1", "x")], ["gene"]))
     with pytest.raises(ModelError, match="is this the folder of a conditional random field"):
         crf.CrfRecognizer(tmp_path)

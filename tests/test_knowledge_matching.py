@@ -307,7 +307,7 @@ def test_two_recognizers_together(store_of: StoreOf, recognizer: TermRecognizer)
     ]
     (both,) = together.annotate([document], ["place"])
     assert [e.type for e in both.document.entities] == ["place"]
-    with pytest.raises(UsageError, match="do not know species; they know disease, chemical, gene, place"):
+    with pytest.raises(UsageError, match="do not know species; choose from disease, chemical, gene, place"):
         together.annotate([document], ["species"])
     broken = [Document("2", "BROKEN clinic"), document]
     first, second = together.annotate(broken)

@@ -476,7 +476,7 @@ class TestRecognizers:
         found: list[Annotated] = list(NormalizingRecognizer(GivenRecognizer(), Failing(store)).annotate(documents))
         assert [one.document.entities[0].ids for one in found] == [("MESH:D000001",), (), ("MESH:D000001",)]
         assert [str(reject) for one in found for reject in one.rejected] == [
-            "document 2: its mentions have no identifiers (RuntimeError: no luck)"
+            "document 2: the mentions could not be normalised (RuntimeError: no luck)"
         ]
 
 

@@ -308,7 +308,7 @@ def test_a_document_that_cannot_be_split_is_handed_back(word_pieces: Tokenizer) 
 
 
 def test_unknown_types_are_refused(word_pieces: Tokenizer) -> None:
-    with pytest.raises(UsageError, match="does not know mood; it knows gene"):
+    with pytest.raises(UsageError, match="does not know mood; choose from gene"):
         capitals(WordReader(word_pieces)).annotate([], ["mood"])
 
 

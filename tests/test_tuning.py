@@ -711,7 +711,7 @@ ORPHAN = {"train": ("ncbi_disease:train",), "types": ("gene",)}
         ({"prompt": "long"}, "prompt is 'long'; there are alpaca, short"),
         ({"shape": "json"}, "shape is 'json'; there are mark, tanl, dice"),
         ({"shape": "dice", "marks": "tokens"}, 'marks = "tokens" is for shape mark, not for dice'),
-        ({"sentences": "nltk"}, "sentences is 'nltk'; there are biomark, spacy"),
+        ({"sentences": "nltk"}, "sentences must be one of biomark, spacy, got 'nltk'"),
         ({"guideline_text": {"gene": "All."}}, "guideline text for gene, which is none of disease, chemical"),
         ({"guideline_text": {"gene": "All."}, "types": ()}, "guideline text for gene, which is none of disease"),
         ({"marks": "both"}, "marks is 'both'; there are text, tokens"),

@@ -302,7 +302,7 @@ def from_corpora(
 def _by_sentence(document: Document, types: Sequence[str], lost: Counter[str]) -> dict[tuple[int, str], list[Entity]]:
     """The mentions by sentence and type, with offsets in their sentence."""
     starts = [sentence.start for sentence in document.sentences]
-    found: dict[tuple[int, str], list[Entity]] = {}
+    mentions: dict[tuple[int, str], list[Entity]] = {}
     for entity in document.entities:
         if entity.type not in types:
             continue
@@ -310,8 +310,8 @@ def _by_sentence(document: Document, types: Sequence[str], lost: Counter[str]) -
         if index < 0 or not document.sentences[index].contains(entity.extent):
             lost["mentions that cross a sentence boundary"] += 1
         else:
-            found.setdefault((index, entity.type), []).append(entity.shift(-starts[index]))
-    return found
+            mentions.setdefault((index, entity.type), []).append(entity.shift(-starts[index]))
+    return mentions
 
 
 def _count(left_out: Iterable[Entity], shape: Shape, lost: Counter[str]) -> None:

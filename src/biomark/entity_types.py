@@ -43,10 +43,10 @@ def one_of(name: str, names: Iterable[str]) -> str:
 
 def distinct(names: Iterable[str]) -> tuple[str, ...]:
     """The names without those that differ from an earlier one in case alone."""
-    found: dict[str, str] = {}
+    unique: dict[str, str] = {}
     for name in names:
-        found.setdefault(name.casefold(), name)
-    return tuple(found.values())
+        unique.setdefault(name.casefold(), name)
+    return tuple(unique.values())
 
 
 def label(name: str) -> str:
@@ -91,14 +91,14 @@ def with_canonical_types(
         type_map: spelling in the file → name; goes first.
         names: spellings of a user's own types, which those of the document may differ from in case.
     """
-    given = type_map or {}
-    folded = {spelling.casefold(): name for spelling, name in given.items()}
-    known = {name.casefold(): name for name in names}
+    mapping = type_map or {}
+    folded = {spelling.casefold(): name for spelling, name in mapping.items()}
+    own_names = {name.casefold(): name for name in names}
 
     def name(entity_type: str) -> str:
-        other = given.get(entity_type, folded.get(entity_type.casefold(), entity_type))
-        own = other if given.get(other) == other else canonical(other)  # mapped to itself it is kept apart
-        return known.setdefault(own.casefold(), own)
+        other = mapping.get(entity_type, folded.get(entity_type.casefold(), entity_type))
+        own = other if mapping.get(other) == other else canonical(other)  # mapped to itself it is kept apart
+        return own_names.setdefault(own.casefold(), own)
 
     return replace(document, entities=tuple(replace(e, type=name(e.type)) for e in document.entities))
 

@@ -34,7 +34,7 @@ from biomark.runtime.options import from_options, typer_options
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from biomark.corpora.overlap import Kept
+    from biomark.corpora.overlap import Deduplicated
 
 
 def demonstrations(
@@ -224,7 +224,7 @@ def corpora_overlap(
     rejects.exit()
 
 
-def _overlap_table(kept: Mapping[str, Kept]) -> Table:
+def _overlap_table(kept: Mapping[str, Deduplicated]) -> Table:
     from rich.table import Table
 
     table = Table("corpus", "shares with", "documents", "sentences", "PubMed ids")

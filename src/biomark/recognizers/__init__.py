@@ -1,4 +1,4 @@
-"""What finds mentions: one protocol, and a module for each way of doing it."""
+"""Recognizers, which find mentions in documents: the protocol, and a module for each implementation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from biomark.spans import Document, Rejected
 
 @dataclass(frozen=True, slots=True)
 class Annotated:
-    """A document with the entities that a recognizer found, and what it could not place."""
+    """A document with the entities of a recognizer, and the parts of its answers that could not be placed."""
 
     document: Document
     rejected: tuple[Rejected, ...] = ()
@@ -23,41 +23,41 @@ class Recognizer(Protocol):
 
     @property
     def types(self) -> tuple[str, ...] | None:
-        """The types that it knows, under biomark's names; None if it takes any."""
+        """The types that the recognizer knows, under biomark's names; None if it accepts any type."""
         ...
 
     def annotate(
         self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
     ) -> Iterator[Annotated]:
-        """Annotate a stream: every document comes back once and in order, whatever happens to it.
+        """Annotate a stream; every document is returned once and in order, even if its annotation fails.
 
-        Entities that the documents bring along are replaced.
+        Existing entities of the documents are replaced.
 
         Args:
-            documents: any number; not held in memory.
-            types: the types to look for; None: all that the recognizer knows.
-            min_score: mentions with a lower score are left out; None: the recognizer's own choice.
+            documents: any number of documents, which are not held in memory.
+            types: the types to annotate; None: all that the recognizer knows.
+            min_score: the minimum score in [0, 1] of mentions; None: the recognizer's default.
 
         Raises:
-            UsageError: if it does not know a type.
+            UsageError: if the recognizer does not know a type.
         """
         ...
 
 
 def types_wanted(types: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:
-    """The types to look for: those that were asked for, or all that are known.
+    """Return the types to annotate: the requested ones, or all known types.
 
     Raises:
-        UsageError: if one is not known.
+        UsageError: if a requested type is not known.
     """
     wanted = tuple(known if types is None else types)
     if unknown := [entity_type for entity_type in wanted if entity_type not in known]:
-        raise UsageError(f"this model does not know {', '.join(unknown)}; it knows {', '.join(known)}")
+        raise UsageError(f"the model does not know {', '.join(unknown)}; choose from {', '.join(known)}")
     return wanted
 
 
 def in_groups(documents: Iterable[Document], characters: int) -> Iterator[list[Document]]:
-    """Documents in a row of about `characters` code points together."""
+    """Yield groups of consecutive documents with about `characters` code points in total."""
     group: list[Document] = []
     size = 0
     for document in documents:
@@ -71,15 +71,16 @@ def in_groups(documents: Iterable[Document], characters: int) -> Iterator[list[D
 
 
 def mentions_of(recognizer: Recognizer, types: Sequence[str]) -> Callable[[str], list[str]]:
-    """What finds mentions in a single text, as they are written there.
+    """Return a function that returns the mentions of a single text as strings.
 
     Args:
-        types: that are looked for; those that the recognizer does not know are left out.
+        recognizer: the recognizer to use.
+        types: the types to annotate; those that the recognizer does not know are ignored.
     """
     known = [entity_type for entity_type in types if recognizer.types is None or entity_type in recognizer.types]
 
     def find(text: str) -> list[str]:
-        (found,) = recognizer.annotate([Document("", text)], known) if known else (Annotated(Document("", text)),)
-        return [entity.mention(text) for entity in found.document.entities]
+        (annotated,) = recognizer.annotate([Document("", text)], known) if known else (Annotated(Document("", text)),)
+        return [entity.mention(text) for entity in annotated.document.entities]
 
     return find
