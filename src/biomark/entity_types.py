@@ -1,4 +1,4 @@
-"""Entity types: biomark's names, their spellings elsewhere, and what prompts say of them."""
+"""Entity types: biomark's names, their other spellings, and their labels, definitions and guidelines for prompts."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ class EntityType:
 
 @cache
 def entity_types() -> dict[str, EntityType]:
-    """All types by name."""
+    """Return all types by name."""
     rows = tomllib.loads(files("biomark").joinpath("entity_types.toml").read_text("utf-8"))
     return {name: EntityType(name, **{**row, "aliases": tuple(row["aliases"])}) for name, row in rows.items()}
 
 
 def canonical(name: str) -> str:
-    """biomark's name for a type as any corpus or format spells it; an unknown name stays as it is."""
+    """Return biomark's name for a type as any corpus or format spells it; unknown names are returned unchanged."""
     return _aliases().get(_key(name), name)
 
 
 def one_of(name: str, names: Iterable[str]) -> str:
-    """The one of `names` that is biomark's name of a type or differs from it in case alone; else biomark's name."""
+    """Return the member of `names` that equals biomark's name of a type except for case; otherwise biomark's name."""
     own = canonical(name)
     return {known.casefold(): known for known in names}.get(own.casefold(), own)
 
 
 def distinct(names: Iterable[str]) -> tuple[str, ...]:
-    """The names without those that differ from an earlier one in case alone."""
+    """Return the names without those that equal an earlier one except for case."""
     unique: dict[str, str] = {}
     for name in names:
         unique.setdefault(name.casefold(), name)
@@ -50,13 +50,13 @@ def distinct(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def label(name: str) -> str:
-    """What prompts call a type; a name of the user's own with blanks for underscores."""
+    """Return the name of a type in prompts; for a user's own type, its name with blanks in place of underscores."""
     entity_type = entity_types().get(name)
     return entity_type.label if entity_type else name.replace("_", " ")
 
 
 def parse_types(names: str) -> tuple[str, ...]:
-    """The types of a comma-separated list, under biomark's names, each once.
+    """Return the distinct types of a comma-separated list, under biomark's names.
 
     Raises:
         UsageError: if the list names none.
@@ -85,11 +85,12 @@ def parse_type_map(pairs: list[str]) -> dict[str, str]:
 def with_canonical_types(
     document: Document, type_map: Mapping[str, str] | None = None, names: Iterable[str] = ()
 ) -> Document:
-    """The document with biomark's names of its types.
+    """Return the document with biomark's names of entity types.
 
     Args:
-        type_map: spelling in the file → name; goes first.
-        names: spellings of a user's own types, which those of the document may differ from in case.
+        document: a document with any spelling of types.
+        type_map: spelling in the file → name; it takes precedence over biomark's aliases.
+        names: spellings of a user's own types, which replace spellings of the document that differ in case alone.
     """
     mapping = type_map or {}
     folded = {spelling.casefold(): name for spelling, name in mapping.items()}
@@ -97,7 +98,9 @@ def with_canonical_types(
 
     def name(entity_type: str) -> str:
         other = mapping.get(entity_type, folded.get(entity_type.casefold(), entity_type))
-        own = other if mapping.get(other) == other else canonical(other)  # mapped to itself it is kept apart
+        own = (
+            other if mapping.get(other) == other else canonical(other)
+        )  # a type that is mapped to itself stays distinct
         return own_names.setdefault(own.casefold(), own)
 
     return replace(document, entities=tuple(replace(e, type=name(e.type)) for e in document.entities))

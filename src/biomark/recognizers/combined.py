@@ -44,9 +44,7 @@ class CombinedRecognizer:
         if self.types is not None and (
             unknown := [entity_type for entity_type in types or () if entity_type not in self.types]
         ):
-            raise UsageError(
-                f"the models do not know {', '.join(unknown)}; choose from {', '.join(self.types)}"
-            )
+            raise UsageError(f"the models do not know {', '.join(unknown)}; choose from {', '.join(self.types)}")
         streams = [
             _asked(recognizer, copies, types, min_score)
             for recognizer, copies in zip(self.both, tee(documents), strict=True)
