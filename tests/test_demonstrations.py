@@ -278,7 +278,7 @@ def test_the_command_splits_sentences_as_spacy_does(biomark, tmp_path):
         (["bc2gm:train", "--fraction", "2"], "fraction"),
         (["bc2gm:train", "--shape", "span"], "shape must be one of mark, tanl, dice, got 'span'"),
         (["bc2gm:train", "--sentences", "nltk"], "sentences must be one of biomark, spacy, got 'nltk'"),
-        (["bc2gm:train", "--guideline-text", "disease=All."], "the guideline text is for disease, but the types are gene"),
+        (["bc2gm:train", "--guideline-text", "disease=All."], "text is for disease, but the types are gene"),
         (["bc2gm:train", "--guideline-text", "gene="], "the guideline text for gene is empty"),
     ],
 )

@@ -2,8 +2,7 @@
 
 Offsets are half-open intervals of Unicode code points: `text[span.start:span.end]` is the
 mention. Formats with other offsets (bytes, UTF-16 units, inclusive ends, no white space)
-convert them when they read and write. This module imports only the standard library and
-modules of biomark that do the same.
+convert them when they read and write. This module needs nothing beyond the standard library.
 """
 
 from __future__ import annotations
@@ -179,13 +178,7 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A part of a document.
-
-    Attributes:
-        span: the span of the passage.
-        kind: the kind of the passage, such as `title` or `abstract`.
-        infons: further facts in its file.
-    """
+    """A part of a document; its `kind` is for instance `title` or `abstract`."""
 
     span: Span
     kind: str
@@ -204,7 +197,6 @@ class Relation:
     Attributes:
         type: the type of the relation, such as `CID`.
         arguments: the role and the identifier of each argument; the role is "" if the format has none.
-        infons: further facts in its file.
     """
 
     type: str
@@ -252,8 +244,8 @@ class Document:
         if type(self.id) is not str or type(self.infons) is not Infons:
             put(self, id=text_of(self.id, "the id of a document"), infons=infons_of(self.infons))
         if not isinstance(self.text, str):
-            value = f"{self.text!r:.80} ({type(self.text).__name__})"
-            raise SpanError(f"document {self.id}: the text must be a str, got {value}")
+            got = f"{self.text!r:.80} ({type(self.text).__name__})"
+            raise SpanError(f"document {self.id}: the text must be a str, got {got}")
         for name, kind in _MEMBERS.items():
             members = getattr(self, name)
             if type(members) is not tuple or (members and not all(type(member) is kind for member in members)):
@@ -420,8 +412,7 @@ class Apart:
 def flat(entities: Iterable[Entity]) -> tuple[Entity, ...]:
     """Return the contiguous entities without overlaps, in text order; of overlapping ones the longest is kept.
 
-    Of equally long ones the first in the text is kept. The result has no discontinuous or nested
-    mentions, which marks and BIO tags cannot represent.
+    Of equally long ones the first is kept. Marks and BIO tags cannot represent the entities left out.
     """
     taken = Apart()
     ranked = sorted(entities, key=lambda e: (-len(e.extent), e.start, e.type))
