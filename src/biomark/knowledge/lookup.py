@@ -43,11 +43,11 @@ class SameNames:
 
     Attributes:
         step: the kind of equality (`exact`, `normalised`, `order` or `words`); empty if no name equals the text.
-        found: the identifiers with their weights, the likeliest first.
+        answers: the identifiers with their weights, the likeliest first.
     """
 
     step: str = ""
-    found: tuple[WeightedIdentifiers, ...] = ()
+    answers: tuple[WeightedIdentifiers, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,13 +153,13 @@ class Normalizer:
             entity_type: biomark's name of its type, or the user's own.
             context: the context of the mention in its document.
         """
-        answers = self._found(self._lookup, mention, entity_type, context)
+        answers = self._ranked_candidates(self._lookup, mention, entity_type, context)
         if self._is_likely(answers) or entity_type in self._asked or entity_type not in self._preferred:
             return answers
-        others = self._found(self._any, mention, entity_type, context)
+        others = self._ranked_candidates(self._any, mention, entity_type, context)
         return others if self._is_likely(others) else answers
 
-    def _found(self, lookup: Lookup, mention: str, entity_type: str, context: DocumentContext) -> tuple[Candidate, ...]:
+    def _ranked_candidates(self, lookup: Lookup, mention: str, entity_type: str, context: DocumentContext) -> tuple[Candidate, ...]:
         """Return the candidates for a mention in the namespaces of a lookup."""
         if sure := self._sure(lookup, mention, entity_type, context):
             return sure
@@ -217,7 +217,7 @@ class Normalizer:
         texts = (mention,) if long is None else (long, mention)
         for text in texts:
             sure = lookup.sure(text, entity_type)
-            if sure.found:
+            if sure.answers:
                 return _as_candidates(
                     _ranked(sure, entity_type, context), sure.step if text is mention else ABBREVIATION
                 )
@@ -279,16 +279,16 @@ def parse_namespaces(
 
 def _composite(lookup: Lookup, text: str, entity_type: str, context: DocumentContext) -> tuple[Candidate, ...]:
     for parts in readings(text):
-        answers = [lookup.sure(part, entity_type) for part in parts]
-        if all(answer.found for answer in answers):
-            best = chain.from_iterable(_ranked(answer, entity_type, context)[0].identifiers for answer in answers)
+        by_part = [lookup.sure(part, entity_type) for part in parts]
+        if all(same.answers for same in by_part):
+            best = chain.from_iterable(_ranked(same, entity_type, context)[0].identifiers for same in by_part)
             return (Candidate(tuple(dict.fromkeys(best)), RELIABILITY[COMPOSITE_STEP], COMPOSITE_STEP),)
     return ()
 
 
 def _ranked(sure: SameNames, entity_type: str, context: DocumentContext) -> Sequence[WeightedIdentifiers]:
     """Rank identifiers by their weights and the context of the mention."""
-    return _by_species(_known_first(sure.found, context.known.get(entity_type, frozenset())), context.taxa)
+    return _by_species(_known_first(sure.answers, context.known.get(entity_type, frozenset())), context.taxa)
 
 
 def _known_first(answers: Sequence[WeightedIdentifiers], known: frozenset[str]) -> Sequence[WeightedIdentifiers]:

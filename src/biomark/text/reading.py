@@ -217,7 +217,7 @@ def _letter(character: str) -> str:
 
 
 def _without_capitals(seen: View, known: Known) -> View:
-    """The view with its lines in capitals in lower case; abbreviations that stand alone keep theirs."""
+    """Return the view with its lines in capitals in lower case; lines of abbreviations alone keep their capitals."""
     if not _CAPITALS.search(seen.text):
         return seen
     text = list(seen.text)
