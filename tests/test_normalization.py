@@ -25,7 +25,7 @@ from biomark.knowledge.normalization import Normalizer, parse_namespaces
 from biomark.knowledge.reranking import FEATURES, RankingExample, Weights, learn, packaged
 from biomark.knowledge.store import Store
 from biomark.recognizers import Annotated
-from biomark.recognizers.existing import GivenRecognizer
+from biomark.recognizers.existing import ExistingRecognizer
 from biomark.recognizers.normalizing import NormalizingRecognizer
 from biomark.spans import Document, Entity, Infons, Span
 from biomark.text.abbreviations import abbreviations
@@ -458,9 +458,9 @@ class TestRecognizers:
         one = Entity((Span(0, 1),), "Disease", score=0.2)
         two = Entity((Span(2, 3),), "Chemical")
         given = Document("1", "a b", entities=(one, two))
-        (kept,) = GivenRecognizer().annotate([given], ["disease", "chemical"], min_score=0.5)
+        (kept,) = ExistingRecognizer().annotate([given], ["disease", "chemical"], min_score=0.5)
         assert [entity.type for entity in kept.document.entities] == ["chemical"]
-        (kept,) = GivenRecognizer().annotate([given], ["disease"])
+        (kept,) = ExistingRecognizer().annotate([given], ["disease"])
         assert [entity.type for entity in kept.document.entities] == ["disease"]
 
     def test_one_bad_document_does_not_stop_the_rest(self, store: Store) -> None:
@@ -473,7 +473,7 @@ class TestRecognizers:
         documents: Sequence[Document] = [
             document("Moss fever.", ("Moss fever", "disease"), id=id) for id in ("1", "2", "3")
         ]
-        found: list[Annotated] = list(NormalizingRecognizer(GivenRecognizer(), Failing(store)).annotate(documents))
+        found: list[Annotated] = list(NormalizingRecognizer(ExistingRecognizer(), Failing(store)).annotate(documents))
         assert [one.document.entities[0].ids for one in found] == [("MESH:D000001",), (), ("MESH:D000001",)]
         assert [str(reject) for one in found for reject in one.rejected] == [
             "document 2: the mentions could not be normalised (RuntimeError: no luck)"

@@ -159,7 +159,9 @@ class Normalizer:
         others = self._ranked_candidates(self._any, mention, entity_type, context)
         return others if self._is_likely(others) else answers
 
-    def _ranked_candidates(self, lookup: Lookup, mention: str, entity_type: str, context: DocumentContext) -> tuple[Candidate, ...]:
+    def _ranked_candidates(
+        self, lookup: Lookup, mention: str, entity_type: str, context: DocumentContext
+    ) -> tuple[Candidate, ...]:
         """Return the candidates for a mention in the namespaces of a lookup."""
         if sure := self._sure(lookup, mention, entity_type, context):
             return sure
