@@ -392,7 +392,7 @@ def test_a_folder_of_pairs_is_a_split_and_is_copied_as_a_whole(biomark, tmp_path
         (folder / "concept" / "record-7.con").write_text(f'c="{word}" {place} {place}||t="problem"\n')
     monkeypatch.setenv("BIOMARK_CORPORA", str(tmp_path / "corpora"))
     with pytest.raises(
-        CorpusError, match=r"i2b2_2010:train is not there .*biomark corpora fetch i2b2_2010 --from FOLDER"
+        CorpusError, match=r"i2b2_2010:train is not available .*biomark corpora fetch i2b2_2010 --from FOLDER"
     ):
         read_split("i2b2_2010:train")
     missing = biomark("corpora", "fetch", "i2b2_2010")

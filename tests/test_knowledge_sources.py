@@ -147,7 +147,7 @@ class TestTable:
     @pytest.mark.parametrize("delimiter", ["\t", ",", ";"])
     def test_all_columns(self, tmp_path: Path, delimiter: str) -> None:
         rows = [
-            ["Identifier", "Label", "Type", "Synonyms", "Definition", "NameKind", "notes"],
+            ["Identifier", "Label", "Type", "Synonyms", "Definition", "Kind", "notes"],
             ["MSH:D000001", "Moss Fever", "Disease", "MF| fever of moss |", "A fever.", "", "x"],
             ["X:2", "T", "device", "", "", "abbreviation", ""],
             ["X:3", "odd", "device", "", "", "nickname", ""],
@@ -277,7 +277,7 @@ class TestCorpus:
         assert open_source(str(write(tmp_path / "titles.txt", title))).format is FORMATS["corpus"]
         monkeypatch.setenv("BIOMARK_CORPORA", str(tmp_path))
         monkeypatch.setattr("biomark.corpora.corpus_folders", lambda: (tmp_path,))
-        with pytest.raises(CorpusError, match="ncbi_disease:train is not there"):
+        with pytest.raises(CorpusError, match="ncbi_disease:train is not available"):
             open_source("ncbi_disease:train")
 
 

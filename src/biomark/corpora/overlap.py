@@ -243,9 +243,9 @@ class Index:
         for begin in range(0, len(sentences), _CHUNK):
             chunk = sentences[begin : begin + _CHUNK]
             for n, m, similarity in self._alike(chunk):
-                own, other = chunk[n], self._sentences[m]
-                shared = SharedSentence(own.document, own.span, other.document, other.span, round(similarity, 3))
-                yield own.place, other.split, shared
+                own, match = chunk[n], self._sentences[m]
+                shared = SharedSentence(own.document, own.span, match.document, match.span, round(similarity, 3))
+                yield own.place, match.split, shared
 
     def _alike(self, chunk: Sequence[_IndexedSentence]) -> Iterator[tuple[int, int, float]]:
         """Yield the indices of similar sentences in the chunk and in `_sentences`, with their similarity."""
