@@ -137,7 +137,7 @@ def test_missing_files_are_named_with_the_folders(folder):
 
 @pytest.mark.parametrize("name", ["bc2gm", "bc2gm:", "bc2gm:tran", "bc2gm:train+", "nope:train", "bc4chemd:all"])
 def test_unknown_names_are_wrong_usage(name):
-    with pytest.raises(UsageError, match="there are"):
+    with pytest.raises(UsageError, match=r"choose from|has no splits"):
         parse_split(name)
 
 
@@ -340,7 +340,7 @@ def test_members_of_an_archive_come_under_the_catalogues_names(server, tmp_path,
         (b"no archive", "neither a zip nor a tar"),
         (zipped({"other.txt": b"one"}), "expected one file named a.txt, got 0"),
         (zipped({"x/a.txt": b"one", "y/a.txt": b"one"}), "expected one file named a.txt, got 2"),
-        (zipped({"a.txt": b"another"}), "not the catalogue's file: its sha256 is"),
+        (zipped({"a.txt": b"another"}), "differs from the catalogue's file .its sha256 is"),
         (zipped({"a.txt": b"one" * 999}).replace(b"oneone", b"twotwo", 1), "damaged: Bad CRC"),
         (tarred({"a.txt": "/etc/hostname"}), "expected one file named a.txt, got 0"),
     ],
@@ -377,7 +377,7 @@ def test_a_local_copy_says_how_it_differs(tmp_path):
     assert (to / "c/b.txt").read_bytes() == b"changed"
     (source / "b.txt").unlink()
     (to / "c/b.txt").unlink()
-    with pytest.raises(CorpusError, match=r"has no c/b\.txt"):
+    with pytest.raises(CorpusError, match=r"lacks c/b\.txt"):
         fetch(corpus, to, source=source)
 
 

@@ -711,7 +711,7 @@ ORPHAN = {"train": ("ncbi_disease:train",), "types": ("gene",)}
         ({"prompt": "long"}, "prompt is 'long'; there are alpaca, short"),
         ({"shape": "json"}, "shape is 'json'; there are mark, tanl, dice"),
         ({"shape": "dice", "marks": "tokens"}, 'marks = "tokens" is for shape mark, not for dice'),
-        ({"sentences": "nltk"}, "sentences must be one of biomark, spacy, got 'nltk'"),
+        ({"sentences": "nltk"}, "sentences is 'nltk'; there are biomark, spacy"),
         ({"guideline_text": {"gene": "All."}}, "guideline text is for gene, but the types are disease, chemical"),
         ({"guideline_text": {"gene": "All."}, "types": ()}, "guideline text is for gene, but the types are disease"),
         ({"marks": "both"}, "marks is 'both'; there are text, tokens"),

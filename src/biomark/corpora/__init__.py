@@ -150,9 +150,11 @@ def parse_split(name: str) -> tuple[Corpus, tuple[str, ...]]:
         parts = "held_out" in corpus.splits  # held_out is a part of train
         splits = tuple(n for n, split in corpus.splits.items() if n not in TESTS and bool(split.tenths) == parts)
     if not colon or not splits or any(split not in corpus.splits for split in splits):
+        if not corpus.splits:
+            raise UsageError(f"{name}: the catalogue has no splits of {corpus.name}; name a file instead")
         raise UsageError(
             f"{name}: name a split of {corpus.name}, such as {corpus.name}:train; "
-            f"choose from {', '.join(corpus.splits) or 'none'} (joined by +), or all for the data to learn from"
+            f"choose from {', '.join(corpus.splits)} (joined by +), or all for the data to learn from"
         )
     return corpus, splits
 
