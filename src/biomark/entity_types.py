@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
 
 from biomark.errors import UsageError
+from biomark.runtime.toml import packaged
 from biomark.spans import Document
 
 
@@ -26,8 +25,7 @@ class EntityType:
 @cache
 def entity_types() -> dict[str, EntityType]:
     """Return all types by name."""
-    rows = tomllib.loads(files("biomark").joinpath("entity_types.toml").read_text("utf-8"))
-    return {name: EntityType(name, **{**row, "aliases": tuple(row["aliases"])}) for name, row in rows.items()}
+    return packaged("biomark", "entity_types.toml", dict[str, EntityType], named=True)
 
 
 def canonical(name: str) -> str:
@@ -55,6 +53,24 @@ def label(name: str) -> str:
     return entity_type.label if entity_type else name.replace("_", " ")
 
 
+def types_wanted(types: Iterable[str] | None, known: Sequence[str]) -> tuple[str, ...]:
+    """Return the types to annotate: the requested types, or all known types.
+
+    Args:
+        types: the requested types; None: all known types.
+        known: the types to choose from.
+
+    Raises:
+        UsageError: if a requested type is not known.
+    """
+    wanted = tuple(known if types is None else types)
+    if unknown := [entity_type for entity_type in wanted if entity_type not in known]:
+        s = "s" if len(unknown) > 1 else ""
+        choice = f"choose from {', '.join(known)}" if known else "there is none to choose from"
+        raise UsageError(f"unknown type{s} {', '.join(map(repr, unknown))}; {choice}")
+    return wanted
+
+
 def parse_types(names: str) -> tuple[str, ...]:
     """Return the distinct types of a comma-separated list, under biomark's names.
 
@@ -63,21 +79,21 @@ def parse_types(names: str) -> tuple[str, ...]:
     """
     types = distinct(canonical(name.strip()) for name in names.split(",") if name.strip())
     if not types:
-        raise UsageError("--types names no type; write for instance --types disease,chemical")
+        raise UsageError("`types` names no type; name some, for instance `types=disease,chemical`")
     return types
 
 
 def parse_type_map(pairs: list[str]) -> dict[str, str]:
-    """The `A=B` pairs of `--type-map`.
+    """Return the `A=B` pairs of a type map as a dictionary.
 
     Raises:
-        UsageError: if one is not of that form.
+        UsageError: if a pair is not of that form.
     """
     type_map = {}
     for pair in pairs:
         name, equals, other = pair.partition("=")
         if not (name and equals and other):
-            raise UsageError(f"--type-map takes A=B, not {pair!r}")
+            raise UsageError(f"`type_map` takes A=B, not {pair!r}")
         type_map[name] = other
     return type_map
 

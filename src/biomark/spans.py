@@ -317,6 +317,10 @@ class Document:
                 infons=values.get("infons", {}),
             )
 
+    def bare(self) -> Document:
+        """Return the same document without mentions: no entities, alternatives or relations."""
+        return replace(self, entities=(), alternatives=(), relations=())
+
     def slice(self, window: Span) -> Document:
         """Return the part of the document inside `window`, with offsets from the start of the window.
 
@@ -342,13 +346,7 @@ class Document:
         )
 
 
-_MEMBERS: dict[str, type] = {
-    "passages": Passage,
-    "sentences": Span,
-    "entities": Entity,
-    "alternatives": Entity,
-    "relations": Relation,
-}
+_MEMBERS = {"passages": Passage, "sentences": Span, "entities": Entity, "alternatives": Entity, "relations": Relation}
 
 
 @dataclass(frozen=True, slots=True)

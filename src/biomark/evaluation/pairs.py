@@ -159,9 +159,9 @@ class Gold:
         if left_out := Counter(
             {entity_type: n for entity_type, n in predicted_types.items() if not self._is_scored(entity_type)}
         ):
-            tell(f"predicted types that are not scored (see --types): {_counted(left_out)}")
+            tell(f"predicted types that are not scored (see `types`): {_counted(left_out)}")
         if never := [entity_type for entity_type in self.types if entity_type not in predicted_types]:
-            tell(f"scored types that are never predicted (see --types): {', '.join(never)}")
+            tell(f"scored types that are never predicted (see `types`): {', '.join(never)}")
         _tell_merged("predicted mentions", predicted_count - distinct_count, tell)
 
     def digest(self) -> str:

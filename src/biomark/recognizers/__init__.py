@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from biomark.errors import UsageError
 from biomark.spans import Document, Rejected
 
 
@@ -44,16 +43,9 @@ class Recognizer(Protocol):
         ...
 
 
-def types_wanted(types: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:
-    """Return the types to annotate: the requested ones, or all known types.
-
-    Raises:
-        UsageError: if a requested type is not known.
-    """
-    wanted = tuple(known if types is None else types)
-    if unknown := [entity_type for entity_type in wanted if entity_type not in known]:
-        raise UsageError(f"the model does not know {', '.join(unknown)}; choose from {', '.join(known)}")
-    return wanted
+def types_known(recognizer: Recognizer, types: Sequence[str]) -> list[str]:
+    """Return those of the types that a recognizer knows; all of them if it accepts any type."""
+    return [entity_type for entity_type in types if recognizer.types is None or entity_type in recognizer.types]
 
 
 def in_groups(documents: Iterable[Document], characters: int) -> Iterator[list[Document]]:
@@ -77,7 +69,7 @@ def mentions_of(recognizer: Recognizer, types: Sequence[str]) -> Callable[[str],
         recognizer: the recognizer to use.
         types: the types to annotate; those that the recognizer does not know are ignored.
     """
-    known = [entity_type for entity_type in types if recognizer.types is None or entity_type in recognizer.types]
+    known = types_known(recognizer, types)
 
     def find(text: str) -> list[str]:
         (annotated,) = recognizer.annotate([Document("", text)], known) if known else (Annotated(Document("", text)),)

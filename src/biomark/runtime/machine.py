@@ -14,9 +14,23 @@ if TYPE_CHECKING:
     import torch
 
 
+_sharing = 1  # processes that share the cores
+
+
 def cores() -> int:
     """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    every = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, every // _sharing)
+
+
+def share_cores(processes: int) -> None:
+    """Have this process use no more than its share of the cores.
+
+    Args:
+        processes: how many compute at the same time.
+    """
+    global _sharing  # noqa: PLW0603 - a fact of the process
+    _sharing = processes
 
 
 @cache

@@ -36,7 +36,7 @@ def check_run(folder: Path, recipe: Recipe, *, resume: bool, checkpoint: str, th
     """
     if not resume:
         if there:
-            raise UsageError(f"{folder}: there is a run already; say --resume, or take another name or folder")
+            raise UsageError(f"{folder}: holds a run already; resume it (`resume`), or take another name or folder")
         return
     if not there or not (folder / RECIPE).is_file():
         raise UsageError(f"{folder}: there is no {checkpoint} to resume from")

@@ -90,7 +90,7 @@ def train(
         trainer.add_callback(Progress(progress))
         trainer.add_callback(scoring)
         _go_on(trainer, model, scoring, resume=resume)
-    progress(f"the model is in {folder}; use it with --model {folder}")
+    progress(f"the model is in {folder}")
     if settings.world_size > 1:
         # A process that leaves while another one still frees what they shared leaves that one waiting for ever.
         del trainer, model, scoring
@@ -128,11 +128,11 @@ def _processes() -> int:
 
 def _check_processes(recipe: GenerativeRecipe) -> None:
     if recipe.negatives and _processes() > 1:
-        raise UsageError(f"recipe {recipe.name}: negatives is for one process; say --set negatives=0")
+        raise UsageError(f"recipe {recipe.name}: negatives is for one process; set `negatives=0`")
     if recipe.fsdp and not (_processes() > 1 and torch.cuda.is_available()):
         raise UsageError(
             f"recipe {recipe.name}: fsdp shards over several GPUs: torchrun --nproc-per-node GPUS -m biomark train "
-            "…; or say --set fsdp=false"
+            "…; or set `fsdp=false`"
         )
 
 

@@ -73,7 +73,9 @@ def _guess(path: Path) -> SourceFormat:
         by_name = (candidate for candidate in FORMATS.values() if plain.endswith(candidate.suffixes))
         if match := next(by_bytes, None) or next(by_name, None):
             return match
-    raise KnowledgeError(f"{path}: no format of sources goes with it; say --from with one of {', '.join(FORMATS)}")
+    raise KnowledgeError(
+        f"{path}: cannot infer the format of this source; name the format (`input format`), one of {', '.join(FORMATS)}"
+    )
 
 
 __all__ = ["FORMATS", "OpenedSource", "SourceFormat", "open_source"]

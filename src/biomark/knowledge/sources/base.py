@@ -94,7 +94,7 @@ class SourceFormat:
     """A format of sources; each has a module of this package.
 
     Attributes:
-        name: the name for users, such as the value of `--from`.
+        name: the name by which users choose the format.
         read: yields entries, and calls a function with each part that cannot be used.
         describe: returns the metadata of a source, of which it reads only the beginning.
         sniff: returns whether the first 4,096 bytes of a file look like this format.

@@ -93,7 +93,7 @@ def train_grid(
     """
     plans = [_plan(setting, recipe) for setting, recipe in settings]
     if not resume and (there := sorted(folder.glob(f"{PREFIX}*"))):
-        raise UsageError(f"{there[0]}: there is a run already; say --resume, or take another name or folder")
+        raise UsageError(f"{there[0]}: holds a run already; resume it (`resume`), or take another name or folder")
     if (folder / SCORES).exists() and not (folder / RESULT).exists():
         raise UsageError(f"{folder}: holds a run that is no grid's; take another name or folder")
     rows = []
@@ -112,7 +112,7 @@ def train_grid(
     for name in (BEST, TOKENIZER, CONFIG, RECIPE, SCORES, ADAPTER, GUIDELINES):
         if (folder / found.chosen.folder / name).is_file():
             shutil.copyfile(folder / found.chosen.folder / name, folder / name)
-    progress(f"the model of {found.chosen.folder} is in {folder}; use it with --model {folder}")
+    progress(f"the model of {found.chosen.folder} is in {folder}")
     return found
 
 
