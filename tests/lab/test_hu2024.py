@@ -110,5 +110,5 @@ def test_what_is_not_there_is_told(biomark, monkeypatch, tmp_path):
     with pytest.raises(UsageError, match="small, medium or paper"):
         reproduce("hu2024", "large")
     monkeypatch.setattr("biomark.corpora.corpus_folders", lambda: (tmp_path,))
-    with pytest.raises(CorpusError, match="mtsamples:test is not there"):
+    with pytest.raises(CorpusError, match="mtsamples:test is not available"):
         run("paper")

@@ -26,7 +26,7 @@ from biomark.formats import Reject, Sink, Source
 from biomark.formats.outgoing import writable
 from biomark.runtime.interrupts import check
 from biomark.spans import Document, Rejected
-from biomark.text.sections import LeftOut, leave_out
+from biomark.text.sections import ReducedDocument, leave_out
 
 if TYPE_CHECKING:
     from biomark.recognizers import Recognizer
@@ -93,7 +93,7 @@ def annotated(
         raise UsageError(f"`min_score` must be in [0, 1], got {min_score!r:.80}")
 
     names = _names(skip)
-    left_out: deque[tuple[Document, LeftOut | None]] = deque()  # of the documents that are under way
+    left_out: deque[tuple[Document, ReducedDocument | None]] = deque()  # of the documents that are under way
 
     def stream() -> Iterator[Document]:
         read = _reduced(documents, names, left_out)
@@ -133,7 +133,7 @@ def _names(skip: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def _reduced(
-    documents: Iterable[Document], names: Sequence[str], left_out: deque[tuple[Document, LeftOut | None]]
+    documents: Iterable[Document], names: Sequence[str], left_out: deque[tuple[Document, ReducedDocument | None]]
 ) -> Iterator[Document]:
     """The documents without the parts to leave alone; each is put into `left_out` as it was."""
     for document in documents:

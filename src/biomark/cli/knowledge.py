@@ -58,7 +58,7 @@ def knowledge_build(
         built = build(
             opened,
             output,
-            type=type,
+            entity_type=type,
             reject=rejects,
             progress=bar(str(output), sum(source.size for source in opened), "thousand entries"),
             encoder=encoder,

@@ -19,7 +19,7 @@ from biomark import corpora, formats
 from biomark.identifiers import COMPOSITE, canonical
 from biomark.knowledge.building import build
 from biomark.knowledge.normalization import FUZZY, Normalizer
-from biomark.knowledge.reranking import Example, learn
+from biomark.knowledge.reranking import RankingExample, learn
 from biomark.knowledge.sources import open_source
 from biomark.knowledge.store import Store
 from biomark.spans import Document, Rejected
@@ -38,7 +38,7 @@ def learn_from(splits: Sequence[str], ontologies: Sequence[str], folds: int = FO
         ontologies: sources of terms, for all stores.
         folds: how many parts.
     """
-    found: list[tuple[_Mention, Example]] = []
+    found: list[tuple[_Mention, RankingExample]] = []
     documents = [list(corpora.read_corpus(split, reject=_pass_over)) for split in splits]
     with tempfile.TemporaryDirectory() as folder:
         for fold in range(folds):
@@ -56,7 +56,7 @@ def learn_from(splits: Sequence[str], ontologies: Sequence[str], folds: int = FO
     return learn([replace(e, weight=1 / math.sqrt(counts[mention])) for mention, e in found]).as_json()
 
 
-def examples(normalizer: Normalizer, documents: Iterable[Document]) -> Iterator[tuple[_Mention, Example]]:
+def examples(normalizer: Normalizer, documents: Iterable[Document]) -> Iterator[tuple[_Mention, RankingExample]]:
     """The mentions that are left to the step `fuzzy`."""
     for document in documents:
         for entity, text, type, context in normalizer.contexts(document):
@@ -69,7 +69,7 @@ def examples(normalizer: Normalizer, documents: Iterable[Document]) -> Iterator[
             gold = frozenset(canonical(id, type) for id in entity.ids)
             right = next((row for row, id in enumerate(identifiers) if {*id.split(COMPOSITE)} == gold), None)
             if identifiers:
-                yield (text, gold), Example(features, right)
+                yield (text, gold), RankingExample(features, right)
 
 
 def _pass_over(rejected: Rejected) -> None:
