@@ -325,7 +325,9 @@ def taught(vocabularies):
     )
     model = transformers.LlamaForCausalLM(config).double()
     examples = [
-        packing.Example((*q.prompt, *vocabulary.answer(q.grammar.source, q.draft), vocabulary.end), len(q.prompt))
+        packing.TokenisedDemonstration(
+            (*q.prompt, *vocabulary.answer(q.grammar.source, q.draft), vocabulary.end), len(q.prompt)
+        )
         for q in lessons(vocabulary)
     ]
     batch = packing.collate([[example] for example in examples], vocabulary.end)

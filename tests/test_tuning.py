@@ -35,13 +35,13 @@ transformers = pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
 from biomark.generative.decoding.vocabulary import Vocabulary  # noqa: E402
-from biomark.generative.recognizer import GenerativeRecognizer, Window  # noqa: E402
+from biomark.generative.recognizer import GenerativeRecognizer, WindowPrompt  # noqa: E402
 from biomark.generative.training import merging  # noqa: E402
 from biomark.generative.training import model as causal  # noqa: E402
 from biomark.generative.training import trainer as generative  # noqa: E402
 from biomark.generative.training.export import export  # noqa: E402
 from biomark.generative.training.loss import AnswerTrainer, Rows, answer_loss  # noqa: E402
-from biomark.generative.training.packing import IGNORED, Example, collate, pack, tokenise  # noqa: E402
+from biomark.generative.training.packing import IGNORED, TokenisedDemonstration, collate, pack, tokenise  # noqa: E402
 from biomark.training import runs, scoring  # noqa: E402
 
 torch.set_num_threads(1)  # networks this small only wait for each other's threads
@@ -136,16 +136,16 @@ def train(recipe: GenerativeRecipe, folder: Path, *, resume: bool = False) -> Pa
 # Losses
 
 
-def examples_of(recipe: GenerativeRecipe, vocabulary: Vocabulary, count: int) -> list[Example]:
+def examples_of(recipe: GenerativeRecipe, vocabulary: Vocabulary, count: int) -> list[TokenisedDemonstration]:
     found = []
     for demonstration in generative.read_demonstrations("ncbi_disease:train", recipe, fail):
         example = tokenise(demonstration, vocabulary, form=recipe.prompt, longest=recipe.row_tokens)
-        assert isinstance(example, Example)
+        assert isinstance(example, TokenisedDemonstration)
         found.append(example)
     return found[:count]
 
 
-def loss_of(model: torch.nn.Module, rows: list[list[Example]], **settings: bool) -> float:
+def loss_of(model: torch.nn.Module, rows: list[list[TokenisedDemonstration]], **settings: bool) -> float:
     batch = collate(rows, 0, **settings)
     labels = batch.pop("labels")
     with torch.inference_mode():
@@ -182,25 +182,27 @@ def test_packed_examples_do_not_see_each_other(home: Path, recipe: GenerativeRec
     model, vocabulary = causal.prepare_model(replace(recipe, model=str(home / name)))
     a, b, c = examples_of(recipe, vocabulary, 3)
 
-    def logits(row: list[Example]) -> torch.Tensor:
+    def logits(row: list[TokenisedDemonstration]) -> torch.Tensor:
         batch = collate([row], 0)
         del batch["labels"]
         with torch.inference_mode():
             return model.eval()(**batch, use_cache=False).logits[0]
 
-    changed = Example(tuple((id + 7) % 300 for id in a.ids), a.answer)
+    changed = TokenisedDemonstration(tuple((id + 7) % 300 for id in a.ids), a.answer)
     first, second = len(a.ids), len(a.ids) + len(b.ids)
     before, after = logits([a, b, c]), logits([changed, b, c])
     assert not torch.allclose(before[:first], after[:first], atol=1e-3)
     assert torch.equal(before[first:], after[first:])
-    assert torch.equal(before[first:second], logits([a, b, Example(c.ids[::-1], c.answer)])[first:second])
+    assert torch.equal(
+        before[first:second], logits([a, b, TokenisedDemonstration(c.ids[::-1], c.answer)])[first:second]
+    )
 
 
 def test_the_loss_is_on_the_answer_alone(recipe: GenerativeRecipe) -> None:
     _, vocabulary = causal.prepare_model(recipe)
     demonstration = Demonstration("Mark disease", "No fever was.", "No <mark>fever</mark> was.", "1", Span(0, 13))
     example = tokenise(demonstration, vocabulary, form="short", longest=256)
-    assert isinstance(example, Example)
+    assert isinstance(example, TokenisedDemonstration)
     batch = collate([[example]], 0, length=200)
     said = batch["labels"][0]
     assert said[said != IGNORED].tolist() == [*vocabulary.answer("No fever was.", [Span(3, 8)]), vocabulary.end]
@@ -252,7 +254,7 @@ def test_each_method_tunes_its_own_part_and_comes_back(home: Path, recipe: Gener
     folder = home / name
     changed = replace(recipe, method=method, **{**settings, "model": str(home / str(settings.get("model", "llama")))})  # type: ignore[arg-type]
     torch.manual_seed(changed.seed)
-    fresh, vocabulary = causal.prepare_model(changed, tell=quiet)
+    fresh, vocabulary = causal.prepare_model(changed, notify=quiet)
     tuned = {name for name, parameter in fresh.named_parameters() if parameter.requires_grad}
     if method != "full":
         assert all(re.search(r"lora_|trainable_tokens|adaption_", name) for name in tuned)
@@ -355,7 +357,7 @@ def test_the_users_own_sentence_is_learnt_saved_and_asked_with(
     assert isinstance(recognizer, GenerativeRecognizer)
     answer = recognizer.answering.answer
 
-    def spy(windows: Sequence[Window]) -> list[Aligned | None]:
+    def spy(windows: Sequence[WindowPrompt]) -> list[Aligned | None]:
         asked.extend(vocabulary.text(window.prompt) for window in windows)
         return answer(windows)
 
@@ -432,7 +434,7 @@ def test_the_best_checkpoint_is_kept_and_old_ones_are_dropped(whole: Path) -> No
 
 
 def test_a_better_score_decides_and_the_later_of_equal_ones(tmp_path: Path) -> None:
-    run = runs.Run(tmp_path)
+    run = runs.RunFolder(tmp_path)
     for step, f1 in ((1, 0.2), (2, 0.5), (3, 0.4), (4, 0.5)):
         folder = tmp_path / runs.CHECKPOINTS / f"checkpoint-{step}"
         folder.mkdir(parents=True)
@@ -523,7 +525,7 @@ def test_a_killed_process_goes_on_to_the_same_weights_and_scores(
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=HANG, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    assert len(runs.Run(tmp_path / "run").scores()) == 1
+    assert len(runs.RunFolder(tmp_path / "run").scores()) == 1
     assert load_recipe(path) == recipe
     train(recipe, tmp_path / "run", resume=True)
     assert same(tmp_path / "run", whole)
@@ -622,7 +624,7 @@ def test_models_are_shown_merged_and_loaded(
     shutil.move(tmp_path / "runs" / "mine" / "run.json", tmp_path / "aside.json")
     settings = json.loads((tmp_path / "runs" / "mine" / "recipe.json").read_text())
     (tmp_path / "runs" / "mine" / "recipe.json").write_text(json.dumps({**settings, "model": "package:not_there"}))
-    with pytest.raises(ModelError, match="an adapter for package:not_there, which it needs"):
+    with pytest.raises(ModelError, match="its adapter needs the base model package:not_there"):
         causal.load_trained(tmp_path / "runs" / "mine")
 
 
@@ -696,7 +698,7 @@ def test_a_tuned_model_is_a_base_for_the_next_one(recipe: GenerativeRecipe, whol
         assert torch.equal(logits[-1], logits[-2])
         assert torch.allclose(logits[-1], logits[0], atol=1e-6 if precise else 0.3)
     (tmp_path / "small" / causal.ADAPTER).write_text("{}")
-    with pytest.raises(ModelError, match="is an adapter; fold it in first"):
+    with pytest.raises(ModelError, match="is an adapter; merge it first"):
         causal.prepare_model(replace(recipe, model=str(tmp_path / "small")))
 
 
@@ -753,7 +755,7 @@ def test_recipes_that_cannot_work_are_refused(
 def test_an_encoder_becomes_a_decoder_by_full_tuning_alone(home: Path, recipe: GenerativeRecipe) -> None:
     recipe = replace(recipe, model=str(home / "bert"))
     told: list[str] = []
-    model, _ = causal.prepare_model(recipe, tell=told.append)
+    model, _ = causal.prepare_model(recipe, notify=told.append)
     assert model.config.is_decoder
     assert re.search(r"\d+ weights are not there, such as cls\.predictions", told[0])
     with pytest.raises(ModelError, match="only the method full"):

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class WindowPrompt:
     """What is asked at once.
 
     Attributes:
@@ -67,7 +67,7 @@ class Answering(Protocol):
         """Tokens that prompt and answer may have together; None: any number."""
         ...
 
-    def answer(self, windows: Sequence[Window]) -> list[marks.Aligned | None]:
+    def answer(self, windows: Sequence[WindowPrompt]) -> list[marks.Aligned | None]:
         """The mentions of each window, with offsets in it; None where prompt and answer became too long."""
         ...
 
@@ -95,13 +95,13 @@ class MarkDecoding:
         """See `Answering`."""
         return self._decoder.longest
 
-    def answer(self, windows: Sequence[Window]) -> list[marks.Aligned | None]:
+    def answer(self, windows: Sequence[WindowPrompt]) -> list[marks.Aligned | None]:
         """See `Answering`; scores are probabilities of just this mark after what is before it, or shares of answers."""
         chances = [self._sampling.chances(w.text, w.type) if self._sampling else [None] for w in windows]
         return [_one(answers, voted=self._sampling is not None) for answers in self.drawn(windows, chances)]
 
     def drawn(
-        self, windows: Sequence[Window], chances: Sequence[Sequence[Chance | None]]
+        self, windows: Sequence[WindowPrompt], chances: Sequence[Sequence[Chance | None]]
     ) -> list[list[marks.Aligned | None]]:
         """For each window an answer by each of its chances; by none, the likeliest one."""
         found: list[list[marks.Aligned | None]] = [[] for _ in windows]
@@ -112,7 +112,7 @@ class MarkDecoding:
                 found[row].append(answer)
         return found
 
-    def _once(self, windows: Sequence[Window], chances: Sequence[Chance | None]) -> list[marks.Aligned | None]:
+    def _once(self, windows: Sequence[WindowPrompt], chances: Sequence[Chance | None]) -> list[marks.Aligned | None]:
         grammars = [Grammar(w.text, self._vocabulary, whole_words=self._whole_words) for w in windows]
         questions = [
             Question(window.prompt, grammar, window.draft, chance)
@@ -134,7 +134,7 @@ class MarkDecoding:
         return found
 
 
-def _drafted(window: Window, before: Sequence[marks.Aligned | None]) -> Window:
+def _drafted(window: WindowPrompt, before: Sequence[marks.Aligned | None]) -> WindowPrompt:
     """A window with the last answer as its draft: answers to one question are mostly alike."""
     last = before[-1] if before else None
     return window if last is None else replace(window, draft=tuple(entity.spans[0] for entity in last.entities))
@@ -183,7 +183,7 @@ class FreeGeneration:
         positions = getattr(self._model.config, "max_position_embeddings", None)
         return int(positions) if positions else None
 
-    def answer(self, windows: Sequence[Window]) -> list[marks.Aligned | None]:
+    def answer(self, windows: Sequence[WindowPrompt]) -> list[marks.Aligned | None]:
         """See `Answering`; mentions have no score, or of several answers the share of them that have it."""
         if (self._lookup or self._sampling) and len(windows) > 1:
             return [found for window in windows for found in self.answer([window])]
@@ -215,7 +215,7 @@ class FreeGeneration:
         return [self._read(window, said[row, width:].tolist()) for row, window in enumerate(windows)]
 
     @contextmanager
-    def _drawing(self, window: Window) -> Iterator[dict[str, object]]:
+    def _drawing(self, window: WindowPrompt) -> Iterator[dict[str, object]]:
         """How tokens are chosen; where they are drawn, by numbers that depend on the window and the seed alone."""
         if self._sampling is None:
             yield {"do_sample": False}
@@ -227,7 +227,7 @@ class FreeGeneration:
             settings = {"temperature": chance.temperature, "top_k": 0, "top_p": 1.0}
             yield {"do_sample": True, "num_return_sequences": self._sampling.samples, **settings}
 
-    def _most(self, window: Window) -> int:
+    def _most(self, window: WindowPrompt) -> int:
         """How many tokens an answer may have."""
         most = 2 * len(self._vocabulary.answer(window.text, ())) + 32
         if self._shape is None:
@@ -251,11 +251,11 @@ class FreeGeneration:
         handle = self._model.register_forward_pre_hook(hook, with_kwargs=True)
         return closing(SimpleNamespace(close=handle.remove))
 
-    def processors(self, windows: Sequence[Window], width: int) -> LogitsProcessorList | None:
+    def processors(self, windows: Sequence[WindowPrompt], width: int) -> LogitsProcessorList | None:
         """What changes the logits, prompts being `width` tokens long: nothing, here."""
         return None
 
-    def _read(self, window: Window, tokens: list[int]) -> marks.Aligned:
+    def _read(self, window: WindowPrompt, tokens: list[int]) -> marks.Aligned:
         ended = self._vocabulary.end in tokens
         if ended:
             tokens = tokens[: tokens.index(self._vocabulary.end) + 1]
@@ -367,10 +367,10 @@ class GenerativeRecognizer:
             drafts = self._drafts(clean, types)
             found = [_Under(document, [], []) for document in clean]
             tasks = [
-                (number, span, type)
+                (number, span, entity_type)
                 for number, document in enumerate(clean)
                 for span in with_sentences(document, self._style.sentences).sentences
-                for type in types
+                for entity_type in types
             ]
             self._ask(tasks, found, drafts, instructions)
             for under in found:
@@ -381,7 +381,9 @@ class GenerativeRecognizer:
     def _drafts(self, documents: Sequence[Document], types: Sequence[str]) -> list[tuple[Entity, ...]]:
         if self._drafter is None:
             return [()] * len(documents)
-        known = [type for type in types if self._drafter.types is None or type in self._drafter.types]
+        known = [
+            entity_type for entity_type in types if self._drafter.types is None or entity_type in self._drafter.types
+        ]
         return [found.document.entities for found in self._drafter.annotate(documents, known)]
 
     def _ask(
@@ -392,19 +394,19 @@ class GenerativeRecognizer:
         instructions: dict[str, str],
     ) -> None:
         """Ask in batches of like length, longest first; what is too long is asked in two parts."""
-        waiting: list[tuple[int, Span, Window]] = []
+        waiting: list[tuple[int, Span, WindowPrompt]] = []
         while tasks:
-            number, span, type = tasks.pop()
+            number, span, entity_type = tasks.pop()
             under = found[number]
             try:
-                window = self._window(under.document, span, type, drafts[number], instructions[type])
+                window = self._window(under.document, span, entity_type, drafts[number], instructions[entity_type])
             except Exception as error:  # whatever a tokenizer raises on odd text must not stop the rest
                 under.rejected.append(self._rejected(under.document, span, f"cannot be read: {error}"))
                 continue
             if self._fits(window) or len(span) == 1:
                 waiting.append((number, span, window))
             else:
-                tasks += [(number, part, type) for part in halves(under.document.text, span)]
+                tasks += [(number, part, entity_type) for part in halves(under.document.text, span)]
         waiting.sort(key=lambda item: -len(item[2].prompt))
         for first in range(0, len(waiting), self._batch):
             batch = waiting[first : first + self._batch]
@@ -420,7 +422,7 @@ class GenerativeRecognizer:
         if tasks:
             self._ask(tasks, found, drafts, instructions)
 
-    def _answers(self, windows: list[Window]) -> list[marks.Aligned | None]:
+    def _answers(self, windows: list[WindowPrompt]) -> list[marks.Aligned | None]:
         """Answers to a batch; if one window spoils it, each is asked alone, and that one is rejected."""
         try:
             return self.answering.answer(windows)
@@ -430,15 +432,19 @@ class GenerativeRecognizer:
                 return [marks.Aligned((), (Rejected(reason, raw=windows[0].text),))]
             return [answer for window in windows for answer in self._answers([window])]
 
-    def _window(self, document: Document, span: Span, type: str, draft: Sequence[Entity], instruction: str) -> Window:
+    def _window(
+        self, document: Document, span: Span, entity_type: str, draft: Sequence[Entity], instruction: str
+    ) -> WindowPrompt:
         text = span.of(document.text)
         prompt = self._vocabulary.prompt(demonstrations.prompt(instruction, text, form=self._style.form))
         inside = [
-            entity.extent.shift(-span.start) for entity in draft if entity.type == type and span.contains(entity.extent)
+            entity.extent.shift(-span.start)
+            for entity in draft
+            if entity.type == entity_type and span.contains(entity.extent)
         ]
-        return Window(text, type, tuple(prompt), tuple(sorted(inside)))
+        return WindowPrompt(text, entity_type, tuple(prompt), tuple(sorted(inside)))
 
-    def _fits(self, window: Window) -> bool:
+    def _fits(self, window: WindowPrompt) -> bool:
         """Whether there is room for an answer with a mark at every fourth token."""
         longest = self.answering.longest()
         if longest is None or len(window.prompt) * 3 < longest:

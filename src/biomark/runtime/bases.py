@@ -40,17 +40,17 @@ _MAGIC = b"GGUF"
 _FORMAT = 1  # of what is kept; a higher number has every file read anew
 _RATE = 1e6  # bytes of a file that are read in a second on a slow or busy machine
 
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
-def weights_folder(name: str, *, tell: Tell = log.warning) -> str:
+def weights_folder(name: str, *, notify: Notify = log.warning) -> str:
     """What transformers should load for the name of a model.
 
     Args:
         name: `package:NAME` is the folder `model` inside an installed package or, where there is none, its only GGUF
             file; `package:NAME/PATH` another folder or file of it. `PATH.gguf` is a GGUF file. All else stands for
             itself. A GGUF file is read once; see `unpacked`.
-        tell: is called with a line when a GGUF file is read for the first time.
+        notify: is called with a line when a GGUF file is read for the first time.
 
     Raises:
         ModelError: if there is no such package or file, or it cannot be read.
@@ -62,7 +62,7 @@ def weights_folder(name: str, *, tell: Tell = log.warning) -> str:
         path = Path(name)
     else:
         return name
-    return str(unpacked(path, tell=tell) if path.suffix.lower() == GGUF and not path.is_dir() else path)
+    return str(unpacked(path, notify=notify) if path.suffix.lower() == GGUF and not path.is_dir() else path)
 
 
 def in_package(name: str) -> Path:
@@ -95,7 +95,7 @@ def in_package(name: str) -> Path:
     return files[0]
 
 
-def unpacked(path: Path, *, tell: Tell = log.warning) -> Path:
+def unpacked(path: Path, *, notify: Notify = log.warning) -> Path:
     """The folder of transformers that a GGUF file was read into, now or before.
 
     It is `bases/NAME-SHA256` beside the corpora of the user's cache, open to the user alone, and holds 4 bytes a
@@ -103,7 +103,7 @@ def unpacked(path: Path, *, tell: Tell = log.warning) -> Path:
 
     Args:
         path: of the file.
-        tell: is called with a line when the file is read for the first time.
+        notify: is called with a line when the file is read for the first time.
 
     Raises:
         ModelError: if the file is not there, is damaged, or has an architecture that transformers does not know; if the
@@ -120,7 +120,7 @@ def unpacked(path: Path, *, tell: Tell = log.warning) -> Path:
         with _alone(folder) as part:
             if not folder.is_dir():
                 minutes = round(path.stat().st_size / _RATE / 60) + 1
-                tell(
+                notify(
                     visible(
                         f"{path.name} (sha256 {digest}) is read once, which may take {minutes} "
                         f"minute{'s' if minutes > 1 else ''}, and kept in {folder}"
@@ -260,5 +260,5 @@ def complete(path: Path) -> None:
     if missing:
         # An added token that only stands beside the vocabulary would get another number when it is read again
         vocabulary.update({token["content"]: token["id"] for token in state["added_tokens"]})
-        vocabulary.update({symbol: id for id, symbol in enumerate(missing, max(vocabulary.values()) + 1)})
+        vocabulary.update({symbol: token_id for token_id, symbol in enumerate(missing, max(vocabulary.values()) + 1)})
         path.write_text(json.dumps(state, ensure_ascii=False), "utf-8")

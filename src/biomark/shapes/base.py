@@ -86,8 +86,8 @@ def stops_outside(ends: str, text: str) -> tuple[str, ...]:
 
 def names_of(types: Sequence[str]) -> dict[str, str]:
     """What answers call each type: its label, or its name where labels are the same."""
-    labels = {type: label(type) for type in types}
-    return labels if len(set(labels.values())) == len(labels) else {type: type for type in types}
+    labels = {entity_type: label(entity_type) for entity_type in types}
+    return labels if len(set(labels.values())) == len(labels) else {entity_type: entity_type for entity_type in types}
 
 
 def only(types: Sequence[str], shape: str) -> str:

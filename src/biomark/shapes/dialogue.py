@@ -36,8 +36,8 @@ def _read(answer: str, types: Sequence[str]) -> tuple[list[Item], str]:
     return in_answer(types[0], strings, answer, _quoted), "" if whole else _NO_LIST
 
 
-def _what(type: str) -> str:
-    return f"What describes {label(type)} in the text?"
+def _what(entity_type: str) -> str:
+    return f"What describes {label(entity_type)} in the text?"
 
 
 def _ask(types: Sequence[str]) -> str:

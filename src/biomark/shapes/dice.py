@@ -35,26 +35,28 @@ def dice(said: Mapping[str, tuple[str, str]]) -> Listing:
         said: the label and the definition, or "", of types; of others what biomark says.
     """
 
-    def name(type: str) -> str:
-        own = said[type][0] if type in said else label(type)
-        return label(type) if _TYPE.search(own) or _BEGIN.search(own) else own
+    def name(entity_type: str) -> str:
+        own = said[entity_type][0] if entity_type in said else label(entity_type)
+        return label(entity_type) if _TYPE.search(own) or _BEGIN.search(own) else own
 
-    def head(type: str) -> str:
-        known = entity_types().get(type)
-        definition = said[type][1] if type in said else known.definition if known else ""
+    def head(entity_type: str) -> str:
+        known = entity_types().get(entity_type)
+        definition = said[entity_type][1] if entity_type in said else known.definition if known else ""
         # What begins a part of the answer must not stand in it
         if not definition or _BEGIN.search(definition) or _TYPE.search(definition):
-            return f"Entity type is {name(type)}."
-        return f"Entity type is {name(type)}. {_capital(definition.rstrip('.'))}."
+            return f"Entity type is {name(entity_type)}."
+        return f"Entity type is {name(entity_type)}. {_capital(definition.rstrip('.'))}."
 
     def write(listed: Mapping[str, Sequence[str]]) -> str:
-        return " ".join(f"{head(type)} Entity is {' [SEP] '.join(listed[type]) or _NONE}." for type in listed)
+        return " ".join(
+            f"{head(entity_type)} Entity is {' [SEP] '.join(listed[entity_type]) or _NONE}." for entity_type in listed
+        )
 
     def read(answer: str, types: Sequence[str]) -> tuple[list[Item], str]:
         return _read(answer, types, name)
 
     def ask(types: Sequence[str]) -> str:
-        heads = " ".join(f"{head(type)} Entity is {_NONE}." for type in types)
+        heads = " ".join(f"{head(entity_type)} Entity is {_NONE}." for entity_type in types)
         return (
             f"Answer in one line, in the form: {heads}\n"
             f"In the place of {_NONE} quote all entities of the type from the passage, with [SEP] between them: "
@@ -77,17 +79,17 @@ def _read(answer: str, types: Sequence[str], name: Callable[[str], str]) -> tupl
     items: list[Item] = []
     seen = set()
     for head, end in zip(heads, ends, strict=False):
-        type = _type(answer[head.end() : end], types, name)
+        entity_type = _type(answer[head.end() : end], types, name)
         if begin := _BEGIN.search(answer, head.end(), end):
-            listed = _listed(type, answer, begin.end(), end)
+            listed = _listed(entity_type, answer, begin.end(), end)
             items += listed or []
-            seen |= set() if listed is None else {type}
+            seen |= set() if listed is None else {entity_type}
     if not heads and len(types) == 1:
         begin = _BEGIN.search(answer)
         listed = _listed(types[0], answer, begin.end() if begin else 0, len(answer))
         items = listed or []
         seen |= {types[0]} if begin and listed is not None else set()
-    missing = [name(type) for type in types if type not in seen]
+    missing = [name(entity_type) for entity_type in types if entity_type not in seen]
     if len(missing) == len(types):
         return items, _NO_LIST
     return items, f"the answer has no part about {', '.join(missing)}" if missing else ""
@@ -95,14 +97,14 @@ def _read(answer: str, types: Sequence[str], name: Callable[[str], str]) -> tupl
 
 def _type(part: str, types: Sequence[str], name: Callable[[str], str]) -> str:
     """The type that a part of an answer begins with, or what it calls it."""
-    for type in sorted(types, key=lambda type: -len(name(type))):
-        if re.match(rf"{re.escape(name(type))} ?\.", part, re.IGNORECASE):
-            return type
+    for entity_type in sorted(types, key=lambda entity_type: -len(name(entity_type))):
+        if re.match(rf"{re.escape(name(entity_type))} ?\.", part, re.IGNORECASE):
+            return entity_type
     said = re.split(r"[.\n]", part, maxsplit=1)[0].strip()
     return type_named(said, types) or said
 
 
-def _listed(type: str, answer: str, start: int, end: int) -> list[Item] | None:
+def _listed(entity_type: str, answer: str, start: int, end: int) -> list[Item] | None:
     """The items of a list that ends with its line; None if it is empty and does not say that there are none."""
     start += len(answer[start:end]) - len(answer[start:end].lstrip())
     line = answer[start:end].partition("\n")[0].rstrip()
@@ -115,7 +117,7 @@ def _listed(type: str, answer: str, start: int, end: int) -> list[Item] | None:
         text = answer[at:until].strip()
         if text and not _NONE_READ.fullmatch(text):
             first = answer.index(text, at)
-            items.append(Item(type, text, Span(first, after)))
+            items.append(Item(entity_type, text, Span(first, after)))
         at = after
     return items or None
 

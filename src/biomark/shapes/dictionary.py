@@ -15,7 +15,9 @@ _NO_OBJECT = "the answer is no JSON object of mentions and types"
 
 def _write(listed: Mapping[str, Sequence[str]]) -> str:
     names = names_of(tuple(listed))
-    return json.dumps({string: names[type] for type in listed for string in listed[type]}, ensure_ascii=False)
+    return json.dumps(
+        {string: names[entity_type] for entity_type in listed for string in listed[entity_type]}, ensure_ascii=False
+    )
 
 
 def _read(answer: str, types: Sequence[str]) -> tuple[list[Item], str]:
@@ -30,7 +32,10 @@ def _read(answer: str, types: Sequence[str]) -> tuple[list[Item], str]:
     if len(objects) < len(rows):
         return [], _NO_OBJECT
     pairs = [pair for row in objects for pair in _pairs(row, types)]
-    items = [Item(type_named(type, types) or type, text, places.get((text, type))) for text, type in pairs]
+    items = [
+        Item(type_named(entity_type, types) or entity_type, text, places.get((text, entity_type)))
+        for text, entity_type in pairs
+    ]
     return items, problem
 
 

@@ -41,7 +41,7 @@ class JsonList:
 
     def request(self, types: Sequence[str]) -> str:
         """What the prompt says of the answer's form."""
-        names = "".join(f'"{type}": {label(type)}\n' for type in types)
+        names = "".join(f'"{entity_type}": {label(entity_type)}\n' for entity_type in types)
         return (
             'List the mentions as JSON: {"entities": [{"text": "…", "type": "…", "occurrence": 1}]}. '
             "The text is quoted as it stands there; if it stands there more than once, occurrence says which one "
@@ -82,10 +82,10 @@ class JsonList:
         unnumbered = Counter((item.text, item.type) for item in items if item.number is None)
         found: dict[Entity, Span | None] = {}
         for item, place in zip(items, _in_answer(items, answer), strict=True):
-            type = type_named(item.type, types)
+            entity_type = type_named(item.type, types)
             spans = _places(item, unnumbered[item.text, item.type], text)
-            entities = [Entity((span,), type) for span in spans if type is not None]
-            if type is None:
+            entities = [Entity((span,), entity_type) for span in spans if entity_type is not None]
+            if entity_type is None:
                 rejected.append(Rejected(f"no type {item.type!r} was asked for", raw=item.text))
             elif not spans:
                 rejected.append(Rejected(_reason(item, text), raw=item.text))

@@ -22,8 +22,8 @@ _NONE = "none"
 _NOTHING = (_NONE, "none.", "no candidates", "no candidates.", "there are no candidates.")
 
 
-def _line(number: int, string: str, type: str, *, wanted: bool) -> str:
-    return f"{number}. {string} | {wanted} | as it is a {label(type)}"
+def _line(number: int, string: str, entity_type: str, *, wanted: bool) -> str:
+    return f"{number}. {string} | {wanted} | as it is a {label(entity_type)}"
 
 
 def _candidate(line: str) -> tuple[str, bool] | None:
@@ -39,15 +39,15 @@ def _candidate(line: str) -> tuple[str, bool] | None:
     return string, said["verdict"].casefold() in _TRUE
 
 
-def _holds(string: str, type: str) -> bool:
+def _holds(string: str, entity_type: str) -> bool:
     """Whether a mention is read from its line as it was written there."""
-    return "\n" not in string and _candidate(_line(1, string, type, wanted=True)) == (string, True)
+    return "\n" not in string and _candidate(_line(1, string, entity_type, wanted=True)) == (string, True)
 
 
 def _write(listed: Mapping[str, Sequence[str]]) -> str:
-    ((type, strings),) = listed.items()
-    held = [string for string in strings if _holds(string, type)]
-    return "\n".join(_line(n, string, type, wanted=True) for n, string in enumerate(held, 1)) or _NONE
+    ((entity_type, strings),) = listed.items()
+    held = [string for string in strings if _holds(string, entity_type)]
+    return "\n".join(_line(n, string, entity_type, wanted=True) for n, string in enumerate(held, 1)) or _NONE
 
 
 def _read(answer: str, types: Sequence[str]) -> tuple[list[Item], str]:
@@ -74,11 +74,11 @@ def _place(line: str, string: str, at: int) -> Span:
 
 
 def _ask(types: Sequence[str]) -> str:
-    type = types[0]
+    entity_type = types[0]
     return (
         "List the candidates in the text, quoted as they stand there, each on a line of its own with a number, "
-        f"whether it is a {label(type)}, and the reason:\n"
-        f"1. first candidate | True | as it is a {label(type)}\n"
+        f"whether it is a {label(entity_type)}, and the reason:\n"
+        f"1. first candidate | True | as it is a {label(entity_type)}\n"
         f"2. second candidate | False | as it is something else\n"
         f"If there are none, write: {_NONE}"
     )
@@ -95,9 +95,15 @@ class Candidates(Listing):
         wanted = {item.text: item.type for item in _read(encoded.text, types)[0]}
         here = {entity.mention(text) for entity in entities if entity.type in types}
         others = {e.mention(text): e.type for e in entities if len(e.spans) == 1 and e.type not in types}
-        unwanted = {string: type for string, type in others.items() if string not in here and _holds(string, type)}
+        unwanted = {
+            string: entity_type
+            for string, entity_type in others.items()
+            if string not in here and _holds(string, entity_type)
+        }
         rows = sorted((wanted | unwanted).items(), key=lambda row: (text.find(row[0]), row))
-        lines = [_line(n, string, type, wanted=string in wanted) for n, (string, type) in enumerate(rows, 1)]
+        lines = [
+            _line(n, string, entity_type, wanted=string in wanted) for n, (string, entity_type) in enumerate(rows, 1)
+        ]
         return Encoded("\n".join(lines) or encoded.text, encoded.left_out)
 
 

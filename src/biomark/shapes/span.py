@@ -18,11 +18,11 @@ _LOOSE = (
 
 
 def _signs(types: Sequence[str]) -> Signs:
-    return Signs('<span class="{}">', "</span>", _LOOSE, {type: type for type in types})
+    return Signs('<span class="{}">', "</span>", _LOOSE, {entity_type: entity_type for entity_type in types})
 
 
 def _ask(types: Sequence[str]) -> str:
-    classes = "".join(f'Use <span class="{type}"> for each {label(type)}.\n' for type in types)
+    classes = "".join(f'Use <span class="{entity_type}"> for each {label(entity_type)}.\n' for entity_type in types)
     return (
         "Write the text again, word for word, as HTML with a <span> around each mention; "
         f"its class says what is mentioned.\n{classes}If there is none, write the text as it is."

@@ -63,9 +63,9 @@ class Listing:
         types = self._checked(types)
         asked = list(of_types(entities, types))
         first: dict[tuple[str, str], int] = {}
-        for type in types:
-            for entity in reversed(flat(entity for entity in asked if entity.type == type)):
-                first[entity.mention(text), type] = entity.start
+        for entity_type in types:
+            for entity in reversed(flat(entity for entity in asked if entity.type == entity_type)):
+                first[entity.mention(text), entity_type] = entity.start
         kept: list[tuple[str, str]] = []
         found: set[Entity] = set()
         # A longer string keeps its places whatever shorter ones there are.
@@ -115,14 +115,16 @@ class Listing:
         return (only(types, self.name),) if self.single else types
 
     def _written(self, strings: Sequence[tuple[str, str]], types: Sequence[str]) -> str:
-        return self.write({type: [string for string, of in strings if of == type] for type in types})
+        return self.write(
+            {entity_type: [string for string, of in strings if of == entity_type] for entity_type in types}
+        )
 
 
-def in_answer(type: str, strings: Iterable[str], answer: str, quoted: Callable[[str], str] = str) -> list[Item]:
+def in_answer(entity_type: str, strings: Iterable[str], answer: str, quoted: Callable[[str], str] = str) -> list[Item]:
     """Items of a type, with their places: each where it stands in the answer after the one before it.
 
     Args:
-        type: of all.
+        entity_type: of all.
         strings: in the order of the answer.
         answer: that has them.
         quoted: how it writes a string.
@@ -134,7 +136,7 @@ def in_answer(type: str, strings: Iterable[str], answer: str, quoted: Callable[[
         start = answer.find(written, at)
         if start >= 0:
             at = start + len(written)
-        items.append(Item(type, string, Span(start, at) if start >= 0 and written else None))
+        items.append(Item(entity_type, string, Span(start, at) if start >= 0 and written else None))
     return items
 
 

@@ -21,27 +21,28 @@ LIBRARIES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "tok
 """What a model's numbers depend on, beside biomark and Python."""
 
 
-def check_run(folder: Path, recipe: Recipe, *, resume: bool, checkpoint: str, there: bool) -> None:
-    """Whether a run may begin, or go on, in a folder.
+def check_run(folder: Path, recipe: Recipe, *, resume: bool, checkpoint: str, started: bool) -> None:
+    """Check that a training run may start, or be resumed, in a folder.
 
     Args:
         folder: of the run.
         recipe: of the run.
-        resume: whether it is to go on.
-        checkpoint: how the folder's checkpoints are called.
-        there: whether there is one.
+        resume: whether the run is to be resumed.
+        checkpoint: the word for a checkpoint in messages.
+        started: whether the folder holds a run that can be resumed or would be overwritten.
 
     Raises:
-        UsageError: if a run would be overwritten, there is nothing to resume, or that is of another recipe.
+        UsageError: if a run would be overwritten, there is nothing to resume, or the folder holds a run of another
+            recipe.
     """
     if not resume:
-        if there:
+        if started:
             raise UsageError(f"{folder}: there is a run already; say --resume, or take another name or folder")
         return
-    if not there or not (folder / RECIPE).is_file():
+    if not started or not (folder / RECIPE).is_file():
         raise UsageError(f"{folder}: there is no {checkpoint} to resume from")
     if saved_recipe(folder) != recipe:
-        raise UsageError(f"{folder / RECIPE}: is another recipe; change the recipe back, or begin a new run")
+        raise UsageError(f"{folder / RECIPE}: differs from the recipe; change the recipe back, or start a new run")
 
 
 def save_recipe(folder: Path, recipe: Recipe) -> None:
@@ -81,7 +82,7 @@ class Scored:
     scores: Mapping[str, Mapping[str, float]]
 
 
-class Run:
+class RunFolder:
     """What a generative run's folder holds.
 
     Args:

@@ -69,7 +69,7 @@ def read_devel(
     found = []
     for name in names:
         annotated = corpora.corpus_types(name, types)
-        scored = tuple(type for type in annotated if not types or type in types)
+        scored = tuple(entity_type for entity_type in annotated if not types or entity_type in types)
         if not scored:
             raise UsageError(f"{name} annotates {', '.join(annotated) or 'nothing'}, none of {', '.join(types)}")
         read = corpora.read_corpus(name, reject=reject)

@@ -101,7 +101,7 @@ class Grammar:
             return ()
         if len(state.paths) == 1:
             return self._allowed(state.paths[0])
-        return tuple(sorted({id for path in state.paths for id in self._allowed(path)}))
+        return tuple(sorted({token for path in state.paths for token in self._allowed(path)}))
 
     def advance(self, state: State, token: int) -> State:
         """The state after one more token.
@@ -366,14 +366,14 @@ class Grammar:
         """Number of symbols before a token → the token's place in `ids`."""
         found: dict[int, int] = {}
         at = 0
-        for number, id in enumerate(ids):
+        for number, token in enumerate(ids):
             found[at] = number
-            if id == self._vocabulary.unknown:
+            if token == self._vocabulary.unknown:
                 at += 1
                 while at < len(wanted) and wanted[at] != WORD and wanted[at] not in self._first_of_tags:
                     at += 1
             else:
-                at += len(self._vocabulary.symbols[id] or "")
+                at += len(self._vocabulary.symbols[token] or "")
         return found
 
     def _try(self, state: State, token: int) -> State | None:
@@ -390,9 +390,9 @@ class Grammar:
             piece = wanted[said:end]
             if piece not in self._vocabulary.prefixes:
                 break
-            for id in self._vocabulary.tokens.get(piece, ())[:1]:
-                following = self._try(state, id)
-                found = (id, following) if following else found
+            for token in self._vocabulary.tokens.get(piece, ())[:1]:
+                following = self._try(state, token)
+                found = (token, following) if following else found
         if found is None and self._vocabulary.unknown is not None:
             found = (self._vocabulary.unknown, self.advance(state, self._vocabulary.unknown))
         if found is None:

@@ -98,9 +98,9 @@ class Vocabulary:
             self.symbols[self.open], self.symbols[self.close] = _ADDED
         self.tags = _ADDED if added else (self.spell(OPEN).symbols, self.spell(CLOSE).symbols)
         spelled: dict[str, list[int]] = {}
-        for id, text in enumerate(self.symbols):
+        for token_id, text in enumerate(self.symbols):
             if text:
-                spelled.setdefault(text, []).append(id)
+                spelled.setdefault(text, []).append(token_id)
         self.tokens: Mapping[str, tuple[int, ...]] = {text: tuple(ids) for text, ids in spelled.items()}
         self.prefixes = frozenset(text[:n] for text in spelled for n in range(1, len(text) + 1))
         self._check()
@@ -205,18 +205,20 @@ def _symbols(state: Mapping[str, Any], size: int) -> list[str | None]:
     characters = {character: chr(byte) for byte, character in bytes_to_unicode().items()}
     byte_level = '"ByteLevel"' in json.dumps([state["decoder"], state["pre_tokenizer"]])
     prefix = model.get("continuing_subword_prefix")
-    for token, id in vocabulary.items():
+    for token, token_id in vocabulary.items():
         byte = _BYTE.fullmatch(token)
         if byte and model.get("byte_fallback"):
-            found[id] = chr(int(byte[1], 16))
-        elif id in special:
+            found[token_id] = chr(int(byte[1], 16))
+        elif token_id in special:
             continue
         elif model["type"] == "WordPiece":
-            found[id] = token.removeprefix(prefix) if token.startswith(prefix) and token != prefix else WORD + token
+            found[token_id] = (
+                token.removeprefix(prefix) if token.startswith(prefix) and token != prefix else WORD + token
+            )
         elif byte_level:
-            found[id] = "".join(characters.get(character, "") for character in token)
+            found[token_id] = "".join(characters.get(character, "") for character in token)
         elif model.get("byte_fallback"):
-            found[id] = token.replace("▁", " ").encode().decode("latin-1")
+            found[token_id] = token.replace("▁", " ").encode().decode("latin-1")
     if model["type"] == "WordPiece":
         found[vocabulary[model["unk_token"]]] = None
     return found

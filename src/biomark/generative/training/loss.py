@@ -12,19 +12,19 @@ from transformers import Trainer
 
 from biomark.generative.decoding.head import before
 from biomark.generative.training.model import head_of
-from biomark.generative.training.packing import IGNORED, Example
+from biomark.generative.training.packing import IGNORED, TokenisedDemonstration
 
 
-class Rows(Dataset[list[Example]]):
+class Rows(Dataset[list[TokenisedDemonstration]]):
     """The rows of an epoch."""
 
-    def __init__(self, rows: Sequence[list[Example]]) -> None:
+    def __init__(self, rows: Sequence[list[TokenisedDemonstration]]) -> None:
         self._rows = rows
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, index: int) -> list[Example]:
+    def __getitem__(self, index: int) -> list[TokenisedDemonstration]:
         return self._rows[index]
 
 

@@ -33,11 +33,17 @@ ADAPTER_WEIGHTS = "adapter_model.safetensors"  # as peft calls them
 _ENCODERS = ("bert", "roberta", "electra")  # become decoders
 _WITH_ADAPTION = ("llama", "mistral")  # where peft has LLaMA-Adapter
 
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 def load_base(
-    name: str, *, added: bool, dtype: torch.dtype, quantised: bool = False, whole: bool = False, tell: Tell = log.info
+    name: str,
+    *,
+    added: bool,
+    dtype: torch.dtype,
+    quantised: bool = False,
+    whole: bool = False,
+    notify: Notify = log.info,
 ) -> tuple[PreTrainedModel, Vocabulary]:
     """A pretrained causal language model, its embedding large enough for its vocabulary.
 
@@ -47,7 +53,7 @@ def load_base(
         dtype: of the weights that are not in four bits.
         quantised: load the weights of linear layers in four bits (see `biomark.training.adapters`).
         whole: refuse a model of which some weights are not there, such as an encoder, which has no head.
-        tell: is called with a line about weights that are not there and begin at random values.
+        notify: is called with a line about weights that are not there and begin at random values.
 
     Raises:
         ModelError: if there is no such model, biomark cannot use its tokenizer, or it is not `whole`.
@@ -55,7 +61,7 @@ def load_base(
     """
     folder = weights_folder(name)
     if (Path(folder) / ADAPTER).is_file():
-        raise ModelError(f"model {name}: is an adapter; fold it in first: biomark models merge {name} -o FOLDER")
+        raise ModelError(f"model {name}: is an adapter; merge it first: biomark models merge {name} -o FOLDER")
     settings: dict[str, Any] = {"config": read_config(name), "dtype": dtype, "output_loading_info": True}
     if quantised:
         settings |= four_bits()
@@ -74,7 +80,7 @@ def load_base(
         message = f"model {name}: {len(missing)} weights are not there, such as {missing[0]}"
         if whole:
             raise ModelError(f"{message}; it is no causal language model, which only the method full can make of it")
-        tell(f"{message}; they begin at random values")
+        notify(f"{message}; they begin at random values")
     if not tokenizer.is_fast:
         raise ModelError(f"model {name}: its tokenizer is not a fast one; save it as tokenizer.json first")
     end = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
@@ -114,14 +120,14 @@ def _from_compact(folder: Path, dtype: torch.dtype | None) -> PreTrainedModel:
     return model.to(dtype) if dtype else model  # type: ignore[arg-type]
 
 
-def prepare_model(recipe: GenerativeRecipe, *, tell: Tell = log.info) -> tuple[nn.Module, Vocabulary]:
+def prepare_model(recipe: GenerativeRecipe, *, notify: Notify = log.info) -> tuple[nn.Module, Vocabulary]:
     """The model of a recipe with those parameters trainable that its method tunes; all methods differ here alone.
 
     Trainable adapters are kept in 32 bits.
 
     Args:
         recipe: what to tune.
-        tell: is called with a line about each thing that is not quite as the recipe says.
+        notify: is called with a line about each thing that is not quite as the recipe says.
 
     Raises:
         UsageError: if the recipe does not suit the model.
@@ -129,12 +135,12 @@ def prepare_model(recipe: GenerativeRecipe, *, tell: Tell = log.info) -> tuple[n
         MissingExtraError: if a library for the method is not installed.
     """
     check_model(recipe)
-    model, vocabulary = _base(recipe, tell=tell)
-    return adapt(model, vocabulary, recipe, tell=tell), vocabulary
+    model, vocabulary = _base(recipe, notify=notify)
+    return adapt(model, vocabulary, recipe, notify=notify), vocabulary
 
 
 def adapt(
-    model: PreTrainedModel, vocabulary: Vocabulary, recipe: GenerativeRecipe, *, tell: Tell = log.info
+    model: PreTrainedModel, vocabulary: Vocabulary, recipe: GenerativeRecipe, *, notify: Notify = log.info
 ) -> nn.Module:
     """The model with the adapters of the recipe's method, they alone trainable; for `full` the model as it is.
 
@@ -145,7 +151,7 @@ def adapt(
     if recipe.method == "full":
         return model
     require_peft()
-    return with_adapter(model, _adapter(recipe, model, vocabulary, tell))
+    return with_adapter(model, _adapter(recipe, model, vocabulary, notify))
 
 
 def check_model(recipe: GenerativeRecipe) -> None:
@@ -174,7 +180,7 @@ def check_model(recipe: GenerativeRecipe) -> None:
 
 
 def _base(
-    recipe: GenerativeRecipe, *, dtype: torch.dtype | None = None, tell: Tell = log.info
+    recipe: GenerativeRecipe, *, dtype: torch.dtype | None = None, notify: Notify = log.info
 ) -> tuple[PreTrainedModel, Vocabulary]:
     """The model that a recipe starts from, as its method needs it."""
     quantised = recipe.method == "qlora"
@@ -184,20 +190,20 @@ def _base(
         dtype=dtype or getattr(torch, recipe.weights),
         quantised=quantised,
         whole=recipe.method != "full",  # what begins at random values is not kept with an adapter
-        tell=tell,
+        notify=notify,
     )
     if quantised:
         model = prepared(model)
     return model, vocabulary
 
 
-def _adapter(recipe: GenerativeRecipe, model: PreTrainedModel, vocabulary: Vocabulary, tell: Tell) -> PeftConfig:
+def _adapter(recipe: GenerativeRecipe, model: PreTrainedModel, vocabulary: Vocabulary, notify: Notify) -> PeftConfig:
     if recipe.method == "llama-adapter":
         import peft
 
         layers = int(model.config.get_text_config().num_hidden_layers)
         if recipe.adapter_layers > layers:
-            tell(f"adapter_layers is {recipe.adapter_layers}, but the model has {layers}: all of them get prompts")
+            notify(f"adapter_layers is {recipe.adapter_layers}, but the model has {layers}: all of them get prompts")
         return peft.AdaptionPromptConfig(
             task_type="CAUSAL_LM",
             adapter_len=recipe.adapter_tokens,
@@ -343,7 +349,7 @@ def with_weights(recipe: GenerativeRecipe, folder: Path, *, dtype: torch.dtype |
         try:
             base, _ = _base(recipe, dtype=torch.float32 if merges else dtype)
         except ModelError as error:
-            raise ModelError(f"{folder}: holds an adapter for {recipe.model}, which it needs. {error}") from error
+            raise ModelError(f"{folder}: its adapter needs the base model {recipe.model}: {error}") from error
         with quietly():
             adapted: Any = peft.PeftModel.from_pretrained(base, str(folder))
             if not merges:

@@ -19,7 +19,7 @@ IGNORED = -100  # the label that cross entropy leaves out
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class TokenisedDemonstration:
     """The tokens of a prompt and its answer; the loss is on those from `answer` on, the end token included."""
 
     ids: tuple[int, ...]
@@ -33,8 +33,8 @@ def tokenise(
     form: str,
     longest: int,
     shape: str = MARK.name,
-    type: str = "",
-) -> Example | Rejected:
+    entity_type: str = "",
+) -> TokenisedDemonstration | Rejected:
     """A demonstration as the model reads it, or why it cannot be used; nothing is cut.
 
     Args:
@@ -43,9 +43,9 @@ def tokenise(
         form: one of `biomark.demonstrations.FORMS`.
         longest: tokens that an example may have.
         shape: of the answer; one of `biomark.demonstrations.TUNED`.
-        type: that the instruction asks for; marks are read without it.
+        entity_type: that the instruction asks for; marks are read without it.
     """
-    answer = _answer(demonstration, vocabulary, shape, type)
+    answer = _answer(demonstration, vocabulary, shape, entity_type)
     if isinstance(answer, str):
         return _rejected(demonstration, answer)
     prompt = vocabulary.prompt(demonstrations.prompt(demonstration.instruction, demonstration.input, form=form))
@@ -53,17 +53,17 @@ def tokenise(
     if len(ids) > longest:
         reason = f"prompt and answer have {len(ids)} tokens, more than the {longest} of a row"
         return _rejected(demonstration, reason)
-    return Example(ids, len(prompt))
+    return TokenisedDemonstration(ids, len(prompt))
 
 
-def _answer(demonstration: Demonstration, vocabulary: Vocabulary, shape: str, type: str) -> Sequence[int] | str:
+def _answer(demonstration: Demonstration, vocabulary: Vocabulary, shape: str, entity_type: str) -> Sequence[int] | str:
     """The ids of an answer that reads back as it was meant; else what is wrong with it."""
     if shape == MARK.name:
-        found = marks.decode(demonstration.output, demonstration.input, type)
+        found = marks.decode(demonstration.output, demonstration.input, entity_type)
         if isinstance(found, Rejected):
             return found.reason
         return vocabulary.answer(demonstration.input, [entity.extent for entity in found])
-    decoded = shape_named(shape).decode(demonstration.output, demonstration.input, (type,))
+    decoded = shape_named(shape).decode(demonstration.output, demonstration.input, (entity_type,))
     if not decoded.faithful or decoded.rejected:
         return "; ".join([rejected.reason for rejected in decoded.rejected] or [f"the answer is not of shape {shape}"])
     return vocabulary.answer(demonstration.output, ())
@@ -75,13 +75,15 @@ def _rejected(demonstration: Demonstration, reason: str) -> Rejected:
     )
 
 
-def pack(examples: Iterable[Example], row_tokens: int, *, seed: int) -> list[list[Example]]:
+def pack(
+    examples: Iterable[TokenisedDemonstration], row_tokens: int, *, seed: int
+) -> list[list[TokenisedDemonstration]]:
     """Fill rows of at most `row_tokens`, the longest examples first, each into the fullest row that has room.
 
     Best fit decreasing; rows come in random order.
     """
-    room: dict[int, list[list[Example]]] = {}  # rows by the tokens that are left in them
-    rows: list[list[Example]] = []
+    room: dict[int, list[list[TokenisedDemonstration]]] = {}  # rows by the tokens that are left in them
+    rows: list[list[TokenisedDemonstration]] = []
     shuffled = list(examples)
     random.Random(seed).shuffle(shuffled)
     for example in sorted(shuffled, key=lambda e: -len(e.ids)):
@@ -98,7 +100,7 @@ def pack(examples: Iterable[Example], row_tokens: int, *, seed: int) -> list[lis
 
 
 def collate(
-    rows: Sequence[Sequence[Example]], pad: int, *, length: int | None = None, full_prompts: bool = False
+    rows: Sequence[Sequence[TokenisedDemonstration]], pad: int, *, length: int | None = None, full_prompts: bool = False
 ) -> dict[str, Tensor]:
     """Arrays for a model of B rows and L tokens.
 

@@ -37,13 +37,13 @@ from biomark.generative.recognizer import GenerativeRecognizer, answering_of
 from biomark.generative.training.checks import check
 from biomark.generative.training.loss import AnswerTrainer, Rows
 from biomark.generative.training.model import plain, prepare_model, save_tokenizer, set_weights, with_weights
-from biomark.generative.training.packing import Example, collate, pack, tokenise
+from biomark.generative.training.packing import TokenisedDemonstration, collate, pack, tokenise
 from biomark.runtime.machine import multiplies_bf16, versions
 from biomark.runtime.quiet import quietly
 from biomark.shapes import MARK
 from biomark.spans import Rejected
 from biomark.training.recipe import GenerativeRecipe
-from biomark.training.runs import CHECKPOINTS, LIBRARIES, Checkpoint, Run, check_run, save_recipe
+from biomark.training.runs import CHECKPOINTS, LIBRARIES, Checkpoint, RunFolder, check_run, save_recipe
 from biomark.training.scoring import Devel, read_devel, shown, strict_scores
 
 log = logging.getLogger(__name__)
@@ -51,11 +51,11 @@ log = logging.getLogger(__name__)
 _PATIENCE = 6 * 3600  # seconds that processes wait for the one that scores
 _UNCHANGED = ("train", "devel", "processes")  # what may not change between a run's beginning and its resumption
 
-Say = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 def train(
-    recipe: GenerativeRecipe, folder: Path, *, reject: Reject, resume: bool = False, progress: Say = log.info
+    recipe: GenerativeRecipe, folder: Path, *, reject: Reject, resume: bool = False, progress: Notify = log.info
 ) -> Path:
     """Train by a recipe; see `biomark.tagging.training.trainer.train`.
 
@@ -65,15 +65,15 @@ def train(
     _check_processes(recipe)
     recipe = with_types(recipe)
     demonstrations.check(recipe.style, recipe.types or None)
-    run = Run(folder)
+    run = RunFolder(folder)
     settings = arguments(recipe, folder / CHECKPOINTS)  # from here on the processes know each other
     main = settings.process_index == 0
     if not main:
         progress = reject = _silent
-    check_run(folder, recipe, resume=resume, checkpoint="checkpoint", there=bool(run.checkpoints() or run.scores()))
+    check_run(folder, recipe, resume=resume, checkpoint="checkpoint", started=bool(run.checkpoints() or run.scores()))
     PartialState().wait_for_everyone()
     torch.manual_seed(recipe.seed)
-    model, vocabulary = prepare_model(recipe, tell=progress)
+    model, vocabulary = prepare_model(recipe, notify=progress)
     data = read_data(recipe, vocabulary, reject)
     progress(f"{len(data.examples)} demonstrations, {data.tokens} tokens, in {len(data.rows)} rows")
     for split in data.devel:
@@ -140,7 +140,12 @@ def with_types(recipe: GenerativeRecipe) -> GenerativeRecipe:
     """The recipe with the types that its corpora annotate, if it names none."""
     if recipe.types:
         return recipe
-    known = (type for name in recipe.train if not _is_demonstrations(name) for type in corpora.corpus_types(name))
+    known = (
+        entity_type
+        for name in recipe.train
+        if not _is_demonstrations(name)
+        for entity_type in corpora.corpus_types(name)
+    )
     return replace(recipe, types=distinct(known))
 
 
@@ -159,8 +164,8 @@ class Data:
     """
 
     train: Mapping[str, Mapping[str, object]]
-    examples: Sequence[Example]
-    rows: Sequence[list[Example]]
+    examples: Sequence[TokenisedDemonstration]
+    rows: Sequence[list[TokenisedDemonstration]]
     devel: Sequence[Devel]
 
     @property
@@ -184,10 +189,10 @@ def read_data(recipe: GenerativeRecipe, vocabulary: Vocabulary, reject: Reject) 
         reject=reject,
     )
     read = {name: list(read_demonstrations(name, recipe, reject)) for name in recipe.train}
-    asked = {demonstrations.instruction(type, recipe.style): type for type in recipe.types}
+    asked = {demonstrations.instruction(entity_type, recipe.style): entity_type for entity_type in recipe.types}
     for name, found in read.items():
         _check_instructions(name, found, asked, recipe, reject)
-    examples: list[Example] = []
+    examples: list[TokenisedDemonstration] = []
     for demonstration in chosen((d for found in read.values() for d in found), recipe):
         example = tokenise(
             demonstration,
@@ -195,7 +200,7 @@ def read_data(recipe: GenerativeRecipe, vocabulary: Vocabulary, reject: Reject) 
             form=recipe.prompt,
             longest=recipe.row_tokens,
             shape=recipe.shape,
-            type=asked.get(demonstration.instruction, ""),
+            entity_type=asked.get(demonstration.instruction, ""),
         )
         if isinstance(example, Rejected):
             reject(example)
@@ -340,13 +345,13 @@ def arguments(recipe: GenerativeRecipe, folder: Path) -> TrainingArguments:
 class Progress(TrainerCallback):
     """Says how it goes."""
 
-    def __init__(self, say: Say) -> None:
-        self._say = say
+    def __init__(self, notify: Notify) -> None:
+        self._notify = notify
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
         """A line for each log."""
         if logs and "loss" in logs:
-            self._say(
+            self._notify(
                 f"epoch {logs['epoch']:.2f} step {state.global_step}/{state.max_steps} loss {float(logs['loss']):.4f} "
                 f"learning rate {float(logs['learning_rate']):.2e}"
             )
@@ -367,18 +372,18 @@ class Scoring(TrainerCallback):
         recipe: of the run.
         vocabulary: of the model.
         devel: what to score on.
-        say: is called with a line a checkpoint.
+        notify: is called with a line a checkpoint.
     """
 
     def __init__(
-        self, run: Run, recipe: GenerativeRecipe, vocabulary: Vocabulary, devel: Sequence[Devel], say: Say
+        self, run: RunFolder, recipe: GenerativeRecipe, vocabulary: Vocabulary, devel: Sequence[Devel], notify: Notify
     ) -> None:
         self.run = run
         self.sharded = recipe.fsdp
         self._recipe = recipe
         self._vocabulary = vocabulary
         self._devel = devel
-        self._say = say
+        self._notify = notify
 
     def on_save(self, args: TrainingArguments, state: Any, control: Any, **given: Any) -> None:
         """Score what was just saved."""
@@ -402,7 +407,7 @@ class Scoring(TrainerCallback):
             with _as_used(model, bf16=self._recipe.weights == "bfloat16") as found:
                 scores = self._scores(found)
         best = self.run.add(checkpoint, scores, self._recipe.model)
-        self._say(
+        self._notify(
             f"epoch {checkpoint.epoch:.2f} step {checkpoint.step}: {shown(scores)}{' (best)' if best else ''}, "
             f"scored in {time.perf_counter() - begin:.0f} s"
         )

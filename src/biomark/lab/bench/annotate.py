@@ -116,7 +116,10 @@ def _pipelines(sentences: Sequence[str], model: str, weights: Path | None) -> li
         raise UsageError(f"{model} is no tagging model; this compares one with a pipeline of its size")
     encoder = weights_folder(str(facts["encoder"]))
     types = facts["types"]
-    labels = ["O", *(f"{tag}-{type}" for type in (types if isinstance(types, list) else []) for tag in "BI")]
+    labels = [
+        "O",
+        *(f"{tag}-{entity_type}" for entity_type in (types if isinstance(types, list) else []) for tag in "BI"),
+    ]
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     network = AutoModelForTokenClassification.from_pretrained(

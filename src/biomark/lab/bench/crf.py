@@ -48,12 +48,12 @@ def train(
     sentences = [_Sentence.of(d, span) for d in map(with_sentences, documents) for span in d.sentences]
     read = [(sentence, features(sentence.words)) for sentence in sentences]
     folder.mkdir(parents=True, exist_ok=True)
-    for type in types:
+    for entity_type in types:
         trainer = crfsuite.Trainer(algorithm="lbfgs", params=SETTINGS, verbose=False)
         for sentence, rows in read:
-            trainer.append(rows, sentence.tags(type))
-        trainer.train(str(folder / _file(type)))
-        progress(f"{type}: a field over {len(read)} sentences is trained")
+            trainer.append(rows, sentence.tags(entity_type))
+        trainer.train(str(folder / _file(entity_type)))
+        progress(f"{entity_type}: a field over {len(read)} sentences is trained")
     (folder / CARD).write_text(json.dumps({"types": list(types)}) + "\n", "utf-8")
     return folder
 
@@ -73,9 +73,9 @@ class CrfRecognizer:
         if not (folder / CARD).is_file():
             raise ModelError(f"{folder}: {CARD} is missing; is this the folder of a conditional random field?")
         self._types = tuple(map(str, json.loads((folder / CARD).read_text("utf-8"))["types"]))
-        self._taggers = {type: _crfsuite().Tagger() for type in self._types}
-        for type, tagger in self._taggers.items():
-            tagger.open(str(folder / _file(type)))
+        self._taggers = {entity_type: _crfsuite().Tagger() for entity_type in self._types}
+        for entity_type, tagger in self._taggers.items():
+            tagger.open(str(folder / _file(entity_type)))
 
     @property
     def types(self) -> tuple[str, ...] | None:
@@ -102,13 +102,13 @@ class CrfRecognizer:
         if not sentence.words:
             return
         rows = features(sentence.words)
-        for type in types:
-            tagger = self._taggers[type]
+        for entity_type in types:
+            tagger = self._taggers[entity_type]
             tags = tagger.tag(rows)
             sure = [tagger.marginal(tag, place) for place, tag in enumerate(tags)]
             for first, last in _runs(tags):
                 span = Span(sentence.places[first].start, sentence.places[last - 1].end)
-                yield Entity((span,), type, score=min(1.0, *sure[first:last]))
+                yield Entity((span,), entity_type, score=min(1.0, *sure[first:last]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +127,10 @@ class _Sentence:
         inside = tuple(entity for entity in document.entities if span.contains(entity.extent))
         return cls(tuple(match[0] for match in found), places, inside)
 
-    def tags(self, type: str) -> list[str]:
+    def tags(self, entity_type: str) -> list[str]:
         """The BIO tags of a type; a word that is partly in a mention is in it."""
         tags = [_OUTSIDE] * len(self.places)
-        for entity in flat(e for e in self.entities if e.type == type):
+        for entity in flat(e for e in self.entities if e.type == entity_type):
             tag = _BEGIN
             for number, place in enumerate(self.places):
                 if place.overlaps(entity.extent):
@@ -188,8 +188,8 @@ def _runs(tags: Sequence[str]) -> Iterator[tuple[int, int]]:
             start = place
 
 
-def _file(type: str) -> str:
-    return f"{type}.crfsuite"
+def _file(entity_type: str) -> str:
+    return f"{entity_type}.crfsuite"
 
 
 def _crfsuite() -> Any:

@@ -17,7 +17,7 @@ from biomark.errors import UsageError
 from biomark.generative.decoding.engine import Decoder
 from biomark.generative.decoding.grammar import Grammar
 from biomark.generative.decoding.vocabulary import Vocabulary
-from biomark.generative.recognizer import Answering, FreeGeneration, GenerativeRecognizer, MarkDecoding, Window
+from biomark.generative.recognizer import Answering, FreeGeneration, GenerativeRecognizer, MarkDecoding, WindowPrompt
 from biomark.generative.training.model import load_trained
 from biomark.lab.bench import Contestant, machine, measure
 from biomark.lab.bench.engine import GrammarProcessor, tokenizer_of
@@ -55,7 +55,7 @@ def decoding(
     *,
     model: str = "nano",
     shape: str = "",
-    type: str = "disease",
+    entity_type: str = "disease",
     batches: Sequence[int] = (1, 16),
     limit: int = 0,
     rounds: int = 1,
@@ -74,13 +74,13 @@ def decoding(
         documents: what to annotate, sentence by sentence; with `shape`, the gold mentions.
         model: a generative model.
         shape: one of `biomark.lab.bench.shapes.SHAPES`.
-        type: of the mentions.
+        entity_type: of the mentions.
         batches: sentences asked at the same time.
         limit: how many sentences; 0: all.
         rounds: how often each runs; the best counts.
     """
     alone = _sentences(documents)[: limit or None]
-    subject = _scripted(shape, alone, type) if shape else _trained(model)
+    subject = _scripted(shape, alone, entity_type) if shape else _trained(model)
     meter = Meter(subject.model)
     results: dict[str, dict[str, dict[str, float]]] = {}
     for batch in batches:
@@ -92,7 +92,7 @@ def decoding(
             recognizer = GenerativeRecognizer(
                 answering,
                 subject.vocabulary,
-                [type],
+                [entity_type],
                 style=subject.style,
                 batch=batch,
                 drafter=drafter,
@@ -136,13 +136,13 @@ def _trained(name: str) -> Subject:
     return Subject(model, vocabulary, recipe.style, full, models.load(models.DEFAULT), {})
 
 
-def _scripted(shape: str, documents: Sequence[Document], type: str) -> Subject:
-    asked = demonstrations.instruction(type)
+def _scripted(shape: str, documents: Sequence[Document], entity_type: str) -> Subject:
+    asked = demonstrations.instruction(entity_type)
     model, vocabulary = random_llama(shape, [demonstrations.prompt(asked, document.text) for document in documents])
     script = {}
     for document in documents:
         grammar = Grammar(document.text, vocabulary, whole_words=True)
-        gold = sorted({entity.extent for entity in document.entities if entity.type == type})
+        gold = sorted({entity.extent for entity in document.entities if entity.type == entity_type})
         script[document.text] = tuple(grammar.draft(grammar.start, _apart(gold)))
     return Subject(model, vocabulary, demonstrations.Style(), False, Forgetful(documents), script)
 
@@ -207,7 +207,7 @@ class Generation(FreeGeneration):
         rows = len(model.get_output_embeddings().weight)  # type: ignore[no-untyped-call]
         self._engine = tokenizer_of(vocabulary, rows) if constrained else None
 
-    def processors(self, windows: Sequence[Window], width: int) -> LogitsProcessorList:
+    def processors(self, windows: Sequence[WindowPrompt], width: int) -> LogitsProcessorList:
         """The grammar of each window, and its script."""
         found = LogitsProcessorList()
         if self._engine is not None:

@@ -25,14 +25,17 @@ class Tokens:
     def __init__(self, vocabulary: Vocabulary, size: int) -> None:
         self.eos_token_id = vocabulary.end
         self.bos_token_id = None
-        self.tokens = [_bytes(vocabulary.symbols[id] if id < vocabulary.size else None, id) for id in range(size)]
+        self.tokens = [
+            _bytes(vocabulary.symbols[token_id] if token_id < vocabulary.size else None, token_id)
+            for token_id in range(size)
+        ]
         self.tokens[vocabulary.end] = b"<end>"
         self.special_token_ids = [vocabulary.end]
-        for tag, id in ((OPEN, vocabulary.open), (CLOSE, vocabulary.close)):
-            if id is not None:
-                self.tokens[id] = tag.encode()
+        for tag, token_id in ((OPEN, vocabulary.open), (CLOSE, vocabulary.close)):
+            if token_id is not None:
+                self.tokens[token_id] = tag.encode()
 
-        self._known = {token: id for id, token in enumerate(self.tokens)}
+        self._known = {token: token_id for token_id, token in enumerate(self.tokens)}
         self._longest = max(map(len, self.tokens))
 
     def __call__(self, text: bytes) -> list[int]:
@@ -47,9 +50,9 @@ class Tokens:
         return found
 
 
-def _bytes(symbols: str | None, id: int) -> bytes:
+def _bytes(symbols: str | None, token_id: int) -> bytes:
     if not symbols:
-        return f"<unused {id}>".encode()
+        return f"<unused {token_id}>".encode()
     if WORD in symbols or any(ord(character) > 255 for character in symbols):
         return symbols.replace(WORD, " ").encode()
     try:

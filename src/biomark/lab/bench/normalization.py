@@ -114,19 +114,19 @@ def _run(store: Store, documents: Sequence[Document]) -> tuple[float, list[Entit
 
 def _mentions(document: Document) -> Iterable[Mention]:
     for entity in document.entities:
-        type = canonical_type(entity.type)
-        yield Mention(entity.mention(document.text), type, identifiers(replace(entity, type=type)))
+        entity_type = canonical_type(entity.type)
+        yield Mention(entity.mention(document.text), entity_type, identifiers(replace(entity, type=entity_type)))
 
 
 def _scores(pairs: Sequence[tuple[Mention, Entity]]) -> dict[str, object]:
     """Accuracy of our answers, and the share that was answered, for each type."""
     found: dict[str, object] = {}
-    for type in sorted({mention.type for mention, _ in pairs}):
-        mine = [(m, replace(e, type=type)) for m, e in pairs if m.type == type]
+    for entity_type in sorted({mention.type for mention, _ in pairs}):
+        mine = [(m, replace(e, type=entity_type)) for m, e in pairs if m.type == entity_type]
         first = [m.gold == identifiers(e) for m, e in mine]
         sure = [_is_sure(e) for _, e in mine]
         five = [right or m.gold in candidates(e) for right, (m, e) in zip(first, mine, strict=True)]
-        found[type] = {
+        found[entity_type] = {
             "mentions": len(mine),
             "accuracy_at_1": round(sum(first) / len(mine), 4),
             "accuracy_at_5": round(sum(five) / len(mine), 4),
@@ -146,22 +146,22 @@ def _other(make: Callable[[Names], Answer], store: Store, mentions: Sequence[Men
     """The scores of another contestant; the time for making its index is not counted."""
     found: dict[str, object] = {}
     seconds = 0.0
-    for type in sorted({mention.type for mention in mentions}):
-        answer = make(_names(store, type))
-        texts = list(dict.fromkeys(mention.text.lower() for mention in mentions if mention.type == type))
+    for entity_type in sorted({mention.type for mention in mentions}):
+        answer = make(_names(store, entity_type))
+        texts = list(dict.fromkeys(mention.text.lower() for mention in mentions if mention.type == entity_type))
         begin = time.perf_counter()
         answers = dict(zip(texts, answer(texts), strict=True))
         seconds += time.perf_counter() - begin
-        mine = [m for m, is_held in zip(mentions, held, strict=True) if is_held and m.type == type]
+        mine = [m for m, is_held in zip(mentions, held, strict=True) if is_held and m.type == entity_type]
         right = sum(m.gold == {answers[m.text.lower()]} for m in mine)
-        found[type] = {"mentions": len(mine), "accuracy_at_1": round(right / len(mine), 4) if mine else 0.0}
+        found[entity_type] = {"mentions": len(mine), "accuracy_at_1": round(right / len(mine), 4) if mine else 0.0}
     return found | {"mentions_per_second": round(len(mentions) / seconds, 1)}
 
 
-def _names(store: Store, type: str) -> Names:
-    wanted = store.namespaces.get(type, ())
+def _names(store: Store, entity_type: str) -> Names:
+    wanted = store.namespaces.get(entity_type, ())
     counts: dict[str, Counter[str]] = {}
-    for term in store.all_terms(type):
+    for term in store.all_terms(entity_type):
         own = term.concept.identifier
         known = (own,) if not wanted or namespace(own) in wanted else store.linked(own)
         for identifier in known:

@@ -59,15 +59,17 @@ def learn_from(splits: Sequence[str], ontologies: Sequence[str], folds: int = FO
 def examples(normalizer: Normalizer, documents: Iterable[Document]) -> Iterator[tuple[_Mention, Example]]:
     """The mentions that are left to the step `fuzzy`."""
     for document in documents:
-        for entity, text, type, context in normalizer.contexts(document):
+        for entity, text, entity_type, context in normalizer.contexts(document):
             if context is None or not entity.ids:
                 continue
-            answers = normalizer.candidates(text, type, context)
+            answers = normalizer.candidates(text, entity_type, context)
             if answers and answers[-1].step != FUZZY:
                 continue
-            identifiers, features = normalizer.compared(text, type, context)
-            gold = frozenset(canonical(id, type) for id in entity.ids)
-            right = next((row for row, id in enumerate(identifiers) if {*id.split(COMPOSITE)} == gold), None)
+            identifiers, features = normalizer.compared(text, entity_type, context)
+            gold = frozenset(canonical(identifier, entity_type) for identifier in entity.ids)
+            right = next(
+                (row for row, identifier in enumerate(identifiers) if {*identifier.split(COMPOSITE)} == gold), None
+            )
             if identifiers:
                 yield (text, gold), Example(features, right)
 

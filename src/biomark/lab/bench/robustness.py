@@ -22,7 +22,7 @@ BASELINES = ("crf", "spacy")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class RobustnessRow:
     """How a recognizer does on a text in one writing.
 
     Attributes:
@@ -42,7 +42,7 @@ class Row:
     found_before: float = 0.0
 
 
-Rows = Mapping[str, Mapping[str, Row]]
+Rows = Mapping[str, Mapping[str, RobustnessRow]]
 """By recognizer and writing."""
 
 
@@ -77,7 +77,7 @@ def robustness(
     gold, others = list(map(with_canonical_types, documents)), list(map(with_canonical_types, notes))
     in_notes = tuple(dict.fromkeys(entity.type for document in others for entity in document.entities))
     texts = {AS_IT_IS: gold, **writings(gold, seed), **({NOTES: others} if others else {})}
-    rows: dict[str, dict[str, Row]] = {}
+    rows: dict[str, dict[str, RobustnessRow]] = {}
     for name, recognizer in recognizers.items():
         before: _Answers | None = None
         rows[name] = {}
@@ -92,7 +92,7 @@ def robustness(
 
 
 def facts(rows: Rows, documents: Sequence[Document], types: Sequence[str], *, seed: int) -> dict[str, object]:
-    """What was measured on what, as JSON can hold it; under `strict` the fields of `Row` by recognizer and writing."""
+    """Return the figures and facts of the data for JSON; `strict` has a `RobustnessRow` by recognizer and writing."""
     gold = [entity for document in map(with_canonical_types, documents) for entity in document.entities]
     return {
         "bench": "robustness",
@@ -165,13 +165,13 @@ class _Answers:
             self._predicted.append(annotated.document)
         self._found = [{(e.type, e.spans) for e in document.entities} for document in self._predicted]
 
-    def row(self, before: _Answers | None = None) -> Row:
+    def row(self, before: _Answers | None = None) -> RobustnessRow:
         """The scores; `before` are the answers to the same documents as they were."""
         strict = evaluation.evaluate(self._gold, self._predicted, types=self._types).overall.strict
         pairs = list(self._changed(before)) if before else []
         found = sum(self._has(n, new) for n, _, new in pairs)
         found_before = sum(before._has(n, old) for n, old, _ in pairs) if before else 0
-        return Row(
+        return RobustnessRow(
             precision=round(strict.precision, 4),
             recall=round(strict.recall, 4),
             f1=round(strict.f1, 4),
@@ -192,7 +192,7 @@ class _Answers:
 
 
 def _known(name: str, recognizer: Recognizer, types: Sequence[str]) -> tuple[str, ...]:
-    known = tuple(type for type in types if recognizer.types is None or type in recognizer.types)
+    known = tuple(entity_type for entity_type in types if recognizer.types is None or entity_type in recognizer.types)
     if not known:
         raise UsageError(f"{name} knows none of {', '.join(types) or 'no types'}; it knows {recognizer.types}")
     return known

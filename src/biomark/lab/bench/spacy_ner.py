@@ -59,7 +59,7 @@ class SpacyRecognizer:
             docs = self._pipeline.pipe((text for *_, text in parts), batch_size=64)
             for (n, part, _), doc in zip(parts, docs, strict=True):
                 spans = ((Span(part.start + e.start_char, part.start + e.end_char), e.label_) for e in doc.ents)
-                found[n] += [Entity((span,), type) for span, type in spans if type in wanted]
+                found[n] += [Entity((span,), entity_type) for span, entity_type in spans if entity_type in wanted]
             for document, entities in zip(group, found, strict=True):
                 yield Annotated(replace(document, entities=tuple(entities), alternatives=(), relations=()))
 
@@ -103,8 +103,8 @@ def train(
     fix_random_seed(seed)
     pipeline = spacy.blank("en")
     ner = pipeline.add_pipe("ner")
-    for type in types:
-        ner.add_label(type)
+    for entity_type in types:
+        ner.add_label(entity_type)
     examples = []
     for text, entities in (p for name in taken for p in _passages(name, types, reject)):
         doc = pipeline.make_doc(text)

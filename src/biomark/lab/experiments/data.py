@@ -132,7 +132,7 @@ def splits_of_types(names: Sequence[str], types: Sequence[str]) -> list[str]:
 
 def types_of(names: Sequence[str]) -> tuple[str, ...]:
     """The types that some splits annotate, each once."""
-    return tuple(dict.fromkeys(type for name in names for type in corpora.corpus_types(name)))
+    return tuple(dict.fromkeys(entity_type for name in names for entity_type in corpora.corpus_types(name)))
 
 
 def test_documents(name: str, sentences: int) -> tuple[Document, ...]:

@@ -69,7 +69,7 @@ _NOTES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class GptAnswer:
     """What a model answered under one setting to the sentence of a document."""
 
     document_id: str
@@ -78,7 +78,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class RescoredAnswers:
     """The figures of one model under one setting."""
 
     corpus: str
@@ -119,7 +119,7 @@ def run(scale: str) -> Outcome:
     )
 
 
-def _agreement(rows: Sequence[Row]) -> str:
+def _agreement(rows: Sequence[RescoredAnswers]) -> str:
     known = [(abs(row.spans.overall.partial.f1 - row.published), row) for row in rows if row.published is not None]
     most, row = max(known, key=lambda difference: difference[0])
     where = f"{row.corpus}, {row.model}, {SETTINGS[row.setting]}"
@@ -147,7 +147,7 @@ def _file(corpus: str, model: str) -> Path:
     return path
 
 
-def read_answers(path: Path) -> list[Answer]:
+def read_answers(path: Path) -> list[GptAnswer]:
     """The answers of a file.
 
     Raises:
@@ -158,13 +158,13 @@ def read_answers(path: Path) -> list[Answer]:
         try:
             row = json.loads(line) if line else None
             if row:
-                answers.append(Answer(str(row["id"]), str(row["setting"]), str(row["output"])))
+                answers.append(GptAnswer(str(row["id"]), str(row["setting"]), str(row["output"])))
         except (ValueError, TypeError, KeyError) as error:
             raise FormatError(f"{path}:{number}: no recorded answer with id, setting and output: {error!r}") from error
     return answers
 
 
-def _rows(corpus: str, model: str) -> Iterable[Row]:
+def _rows(corpus: str, model: str) -> Iterable[RescoredAnswers]:
     gold = {document.id: document for document in read_split(f"{corpus}:test")}
     answers = read_answers(_file(corpus, model))
     for setting in SETTINGS:
@@ -174,14 +174,14 @@ def _rows(corpus: str, model: str) -> Iterable[Row]:
 
 def score(
     corpus: str, model: str, setting: str, gold: Sequence[Document], answers: Sequence[tuple[Document, str]]
-) -> Row:
+) -> RescoredAnswers:
     """The figures of the answers to some documents, by both routes."""
     names = corpus_named(corpus).names
     decoded = [(document, SPAN.decode(answer, document.text, tuple(names))) for document, answer in answers]
     reasons = [rejected.reason for _, found in decoded for rejected in found.rejected]
     found = [renamed(replace(document, entities=d.entities), names) for document, d in decoded]
     tagged = [renamed(by_tags(document, answer, names), names) for document, answer in answers]
-    return Row(
+    return RescoredAnswers(
         corpus,
         model,
         setting,
@@ -239,8 +239,8 @@ class _Words(HTMLParser):
     def handle_data(self, data: str) -> None:
         """Take the words of a stretch without tags."""
         self.pieces.append(data)
-        type = self._open[0] if self._open else ""
-        self.words += [(word, type, self._number) for word in _split(data)]
+        entity_type = self._open[0] if self._open else ""
+        self.words += [(word, entity_type, self._number) for word in _split(data)]
 
 
 def by_tags(document: Document, answer: str, names: Iterable[str]) -> Document:
@@ -258,18 +258,18 @@ def by_tags(document: Document, answer: str, names: Iterable[str]) -> Document:
     spans: dict[int, tuple[str, int]] = {}
     for _, ours, our_end, theirs, their_end in matcher.get_opcodes():
         if our_end - ours == their_end - theirs:  # the same words, or as many others: misprints
-            for (_, type, number), (_, index) in zip(words[ours:our_end], pieces[theirs:their_end], strict=True):
-                if type in names:
-                    spans.setdefault(index, (type, number))
+            for (_, entity_type, number), (_, index) in zip(words[ours:our_end], pieces[theirs:their_end], strict=True):
+                if entity_type in names:
+                    spans.setdefault(index, (entity_type, number))
     for index in range(1, len(tokens) - 1):  # a token left out in the middle of a span
         before = spans.get(index - 1)
         if before and index not in spans and before == spans.get(index + 1):
             spans[index] = before
     tags = []
     for index in range(len(tokens)):
-        type, _ = spans.get(index, ("", 0))
+        entity_type, _ = spans.get(index, ("", 0))
         begins = spans.get(index) != spans.get(index - 1)
-        tags.append(f"{'B' if begins else 'I'}-{type}" if type else "O")
+        tags.append(f"{'B' if begins else 'I'}-{entity_type}" if entity_type else "O")
     return tagged_document(document.id, [[Token(token, tag) for token, tag in zip(tokens, tags, strict=True)]])
 
 
@@ -282,7 +282,7 @@ def _squeezed(text: str) -> str:
     return "".join(text.split())
 
 
-def _table(corpus: str, rows: Sequence[Row]) -> Table:
+def _table(corpus: str, rows: Sequence[RescoredAnswers]) -> Table:
     header = (
         "model",
         "prompt",
@@ -304,7 +304,7 @@ def _figures(score: Score) -> tuple[float, float, float]:
     return score.precision, score.recall, score.f1
 
 
-def _data(row: Row) -> dict[str, object]:
+def _data(row: RescoredAnswers) -> dict[str, object]:
     routes = {
         route: {scheme: _score(getattr(found.overall, scheme)) for scheme in ("strict", "partial")}
         for route, found in (("spans", row.spans), ("tags", row.tags))

@@ -27,7 +27,7 @@ _EMPTY = "not run"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PagePart:
     """What a layout makes of figures: tables, and pictures by their titles."""
 
     tables: tuple[Table, ...]
@@ -75,7 +75,7 @@ _RULES = (
 # Scores
 
 
-def _scores(sheet: Sheet) -> Part:
+def _scores(sheet: Sheet) -> PagePart:
     table = _wide if len(sheet.tests) > _WIDE else _narrow
     tables = [table(sheet, scheme) for scheme in SCHEMES]
     tables += [_row_by_row(sheet, scheme) for scheme in SCHEMES if _beside(sheet, scheme)]
@@ -87,7 +87,7 @@ def _scores(sheet: Sheet) -> Part:
                 strict = cell["strict"]
                 panels[short(test)][sheet.title(model)] = Point(0.0, strict["f1"], strict["low"], strict["high"])
     picture = svg.intervals(panels, label="strict F1 in percent, 95 % intervals")
-    return Part(tuple(tables), {f"{sheet.experiment.title}: strict F1": picture})
+    return PagePart(tuple(tables), {f"{sheet.experiment.title}: strict F1": picture})
 
 
 def _narrow(sheet: Sheet, scheme: str) -> Table:
@@ -192,7 +192,7 @@ def _estimate(facts: Mapping[str, float]) -> Estimate:
 # Errors
 
 
-def _errors(sheet: Sheet) -> Part:
+def _errors(sheet: Sheet) -> PagePart:
     rows, shares = [], {}
     for model in sheet.models:
         for test in sheet.tests:
@@ -208,7 +208,7 @@ def _errors(sheet: Sheet) -> Part:
         shares[f"{one.model}, published: {short(one.set)}"] = dict(one.errors)
     counted = Table("All errors", ("model", "test set", "errors", *KINDS), tuple(rows))
     picture = svg.stacks(shares, label="Errors by class, in percent")
-    return Part((_sampled(sheet), counted), {"Errors by class": picture})
+    return PagePart((_sampled(sheet), counted), {"Errors by class": picture})
 
 
 def _sampled(sheet: Sheet) -> Table:
@@ -228,7 +228,7 @@ def _sampled(sheet: Sheet) -> Table:
 # The curve of data
 
 
-def _curve(sheet: Sheet) -> Part:
+def _curve(sheet: Sheet) -> PagePart:
     tables = [_curve_table(sheet, scheme) for scheme in SCHEMES]
     tables += [made for made in (_costs(sheet), _changes(sheet)) if made.rows]
     panels: dict[str, dict[str, list[Point]]] = {short(test): {} for test in sheet.tests}
@@ -237,7 +237,7 @@ def _curve(sheet: Sheet) -> Part:
             points = [Point(float(f), p["f1"], p["low"], p["high"]) for f, p in row["fractions"].items()]
             panels[short(row["test"])][sheet.title(row["model"])] = points
     picture = svg.lines(panels, x_label="percent of the training sentences", y_label="strict F1 in percent")
-    return Part(tuple(tables), {"F1 by the share of the training sentences": picture})
+    return PagePart(tuple(tables), {"F1 by the share of the training sentences": picture})
 
 
 def _curve_table(sheet: Sheet, scheme: str) -> Table:
@@ -277,7 +277,7 @@ def _changes(sheet: Sheet) -> Table:
 # Pairs
 
 
-def _pairs(sheet: Sheet) -> Part:
+def _pairs(sheet: Sheet) -> PagePart:
     tables = []
     for test in sheet.tests:
         rows = []
@@ -288,16 +288,16 @@ def _pairs(sheet: Sheet) -> Part:
                 rows.append((sheet.title(row["a"]), sheet.title(row["b"]), *cells))
         header = ("first", "second", "strict F1", "p", "adjusted", "partial F1", "p", "adjusted")
         tables.append(Table(f"{short(test)}: the second model's F1 minus the first one's", header, tuple(rows)))
-    return Part(tuple(tables), {})
+    return PagePart(tuple(tables), {})
 
 
 def _tested(facts: Mapping[str, float]) -> tuple[str, str, str]:
     return _estimate(facts).points(), f"{facts['p']:.4f}", f"{facts['adjusted']:.4f}"
 
 
-def _scores_and_pairs(sheet: Sheet) -> Part:
+def _scores_and_pairs(sheet: Sheet) -> PagePart:
     scores, pairs = _scores(sheet), _pairs(sheet)
-    return Part(scores.tables + pairs.tables, scores.figures)
+    return PagePart(scores.tables + pairs.tables, scores.figures)
 
 
 # What was run
@@ -393,7 +393,7 @@ def _due(cell: Cell) -> int:
     return min(SAMPLE, sum(errors.values()))
 
 
-LAYOUTS: Mapping[str, Callable[[Sheet], Part]] = {
+LAYOUTS: Mapping[str, Callable[[Sheet], PagePart]] = {
     "scores": _scores,
     "errors": _errors,
     "curve": _curve,

@@ -279,7 +279,7 @@ class Place:
             from biomark.generative.training import trainer as generative
             from biomark.tagging.training import grid
             from biomark.tagging.training import trainer as tagging
-            from biomark.training.runs import Run
+            from biomark.training.runs import RunFolder
         except ImportError as error:
             raise MissingExtraError(error.name or "torch", "train") from error
         recipe = self._recipe(build)
@@ -288,7 +288,7 @@ class Place:
             files["knowledge"] = str(store)
         recipe = replace(recipe, **files)
         if isinstance(recipe, GenerativeRecipe):
-            run = Run(folder)
+            run = RunFolder(folder)
             resume = bool(run.checkpoints() or run.scores())
             if recipe.fsdp:
                 launch(recipe, folder, build.model.gpus, resume=resume)
