@@ -383,7 +383,7 @@ def test_demonstrations_with_another_instruction_are_told(recipe: GenerativeReci
     (one,) = told
     assert one.source == file
     assert "'Mark disease All.'" in one.reason
-    with pytest.raises(UsageError, match="an instruction that the recipe does not ask with, such as 'Mark disease All"):
+    with pytest.raises(UsageError, match="an instruction that differs from the recipe's, such as 'Mark disease All"):
         generative.read_data(replace(recipe, shape="tanl"), vocabulary, fail)
     wrong = [replace(d, instruction="Bracket disease") for d in demonstrations.read(Path(file))]
     demonstrations.write([*wrong, replace(wrong[0], output=wrong[0].input)], Path(file))
@@ -611,7 +611,7 @@ def test_models_are_shown_merged_and_loaded(
     with torch.inference_mode():
         assert torch.allclose(before(ids).logits, after(ids).logits, atol=1e-4)
     assert json.loads(Path("runs/merged/run.json").read_text())["merged"]["from"] == "runs/mine"
-    for again, message in (("mine", "is there already"), ("merged", "no adapter")):
+    for again, message in (("mine", "already exists and is not empty"), ("merged", "no adapter")):
         refused = biomark("models", "merge", again, "-o", "runs/merged" if again == "mine" else "other")
         assert refused.status == 2
         assert message in refused.err
@@ -712,7 +712,7 @@ ORPHAN = {"train": ("ncbi_disease:train",), "types": ("gene",)}
     [
         ({"prompt": "long"}, "prompt is 'long'; there are alpaca, short"),
         ({"shape": "json"}, "shape is 'json'; there are mark, tanl, dice"),
-        ({"shape": "dice", "marks": "tokens"}, 'marks = "tokens" is for shape mark, not for dice'),
+        ({"shape": "dice", "marks": "tokens"}, 'marks = "tokens" needs shape = "mark", got .dice'),
         ({"sentences": "nltk"}, "sentences is 'nltk'; there are biomark, spacy"),
         ({"guideline_text": {"gene": "All."}}, "guideline text for gene, which is none of disease, chemical"),
         ({"guideline_text": {"gene": "All."}, "types": ()}, "guideline text for gene, which is none of disease"),
@@ -721,11 +721,11 @@ ORPHAN = {"train": ("ncbi_disease:train",), "types": ("gene",)}
         ({"prompt_attention": "none"}, "prompt_attention is 'none'"),
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"rank": 0}, "rank must be at least 1"),
-        ({"warmup": 1.0}, "warmup is a share"),
-        ({"without_mentions": 1.5}, "without_mentions is a share, from 0 to 1"),
-        ({"learning_rate": 0.0}, "learning_rate must be above 0"),
-        ({"negatives": 10, "method": "lora"}, "negatives is for method full"),
-        ({"method": "qlora", "fsdp": True}, "fsdp is for the methods full and lora"),
+        ({"warmup": 1.0}, r"warmup must be in \[0, 1\), got 1.0"),
+        ({"without_mentions": 1.5}, r"without_mentions must be in \[0, 1\], got 1.5"),
+        ({"learning_rate": 0.0}, "learning_rate must be greater than 0, got 0.0"),
+        ({"negatives": 10, "method": "lora"}, 'negatives needs method = "full"'),
+        ({"method": "qlora", "fsdp": True}, 'fsdp needs the method "full" or "lora"'),
         ({"fsdp": True}, "fsdp shards over several GPUs: torchrun"),
         ({"train": ()}, "train is empty, so there is nothing to learn from"),
         ({"devel": ()}, "devel is empty, so no checkpoint can be chosen"),
@@ -738,7 +738,7 @@ ORPHAN = {"train": ("ncbi_disease:train",), "types": ("gene",)}
         (ORPHAN, "annotates disease, none of"),
         ({"devel": ("bc2gm:devel",)}, "bc2gm:devel annotates gene, none of disease, chemical"),
         ({"row_tokens": 1024}, "row_tokens is 1024, but .* reads 512 tokens"),
-        ({"model": "qwen3", "method": "llama-adapter"}, "llama-adapter is for llama and mistral, and .* is qwen3"),
+        ({"model": "qwen3", "method": "llama-adapter"}, "llama-adapter supports llama and mistral, but .* is qwen3"),
         ({"method": "llama-adapter", "marks": "tokens"}, "llama-adapter cannot learn new tokens"),
     ],
 )
@@ -757,7 +757,7 @@ def test_an_encoder_becomes_a_decoder_by_full_tuning_alone(home: Path, recipe: G
     told: list[str] = []
     model, _ = causal.prepare_model(recipe, notify=told.append)
     assert model.config.is_decoder
-    assert re.search(r"\d+ weights are not there, such as cls\.predictions", told[0])
+    assert re.search(r"\d+ weights are missing, such as cls\.predictions", told[0])
     with pytest.raises(ModelError, match="only the method full"):
         causal.prepare_model(replace(recipe, method="lora"))
 
@@ -846,7 +846,7 @@ def test_demonstrations_that_are_too_long_are_rejected_not_cut(recipe: Generativ
     made = [d for name in recipe.train for d in generative.read_demonstrations(name, recipe, fail)]
     assert len(data.examples) + len(rejected) == len(made)
     assert all(len(example.ids) <= 36 for example in data.examples)
-    with pytest.raises(UsageError, match="no demonstration that can be used"):
+    with pytest.raises(UsageError, match="no usable demonstration"):
         generative.read_data(replace(recipe, row_tokens=2), vocabulary, rejected.append)
 
 

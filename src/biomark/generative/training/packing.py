@@ -1,4 +1,4 @@
-"""Demonstrations → rows of tokens for a causal language model, several demonstrations a row."""
+"""Packing of demonstrations into rows of tokens for a causal language model, several demonstrations per row."""
 
 from __future__ import annotations
 
@@ -15,12 +15,17 @@ from biomark.generative.decoding.vocabulary import Vocabulary
 from biomark.shapes import MARK, shape_named
 from biomark.spans import Rejected
 
-IGNORED = -100  # the label that cross entropy leaves out
+IGNORED = -100  # the label that cross entropy ignores
 
 
 @dataclass(frozen=True, slots=True)
 class TokenisedDemonstration:
-    """The tokens of a prompt and its answer; the loss is on those from `answer` on, the end token included."""
+    """The tokens of a prompt and its answer.
+
+    Attributes:
+        ids: the token ids of the prompt, the answer and the end token.
+        answer: the index of the answer's first token; the loss is on the tokens from there on.
+    """
 
     ids: tuple[int, ...]
     answer: int
@@ -35,15 +40,15 @@ def tokenise(
     shape: str = MARK.name,
     entity_type: str = "",
 ) -> TokenisedDemonstration | Rejected:
-    """A demonstration as the model reads it, or why it cannot be used; nothing is cut.
+    """Tokenise a demonstration as the model reads it; return a reject with the reason if that is impossible.
 
     Args:
-        demonstration: what to learn.
-        vocabulary: the model's.
-        form: one of `biomark.demonstrations.FORMS`.
-        longest: tokens that an example may have.
-        shape: of the answer; one of `biomark.demonstrations.TUNED`.
-        entity_type: that the instruction asks for; marks are read without it.
+        demonstration: to tokenise; it is never truncated.
+        vocabulary: of the model.
+        form: the wording of the prompt, one of `biomark.demonstrations.FORMS`.
+        longest: the greatest number of tokens of prompt and answer.
+        shape: of the answer, one of `biomark.demonstrations.TUNED`.
+        entity_type: the type that the instruction asks for; the shape `mark` does not need it.
     """
     answer = _answer(demonstration, vocabulary, shape, entity_type)
     if isinstance(answer, str):
@@ -57,12 +62,12 @@ def tokenise(
 
 
 def _answer(demonstration: Demonstration, vocabulary: Vocabulary, shape: str, entity_type: str) -> Sequence[int] | str:
-    """The ids of an answer that reads back as it was meant; else what is wrong with it."""
+    """Return the ids of a demonstration's answer, or the reason why the answer cannot be decoded."""
     if shape == MARK.name:
-        found = marks.decode(demonstration.output, demonstration.input, entity_type)
-        if isinstance(found, Rejected):
-            return found.reason
-        return vocabulary.answer(demonstration.input, [entity.extent for entity in found])
+        entities = marks.decode(demonstration.output, demonstration.input, entity_type)
+        if isinstance(entities, Rejected):
+            return entities.reason
+        return vocabulary.answer(demonstration.input, [entity.extent for entity in entities])
     decoded = shape_named(shape).decode(demonstration.output, demonstration.input, (entity_type,))
     if not decoded.faithful or decoded.rejected:
         return "; ".join([rejected.reason for rejected in decoded.rejected] or [f"the answer is not of shape {shape}"])
@@ -78,11 +83,8 @@ def _rejected(demonstration: Demonstration, reason: str) -> Rejected:
 def pack(
     examples: Iterable[TokenisedDemonstration], row_tokens: int, *, seed: int
 ) -> list[list[TokenisedDemonstration]]:
-    """Fill rows of at most `row_tokens`, the longest examples first, each into the fullest row that has room.
-
-    Best fit decreasing; rows come in random order.
-    """
-    room: dict[int, list[list[TokenisedDemonstration]]] = {}  # rows by the tokens that are left in them
+    """Pack examples into rows of at most `row_tokens` tokens, by best fit decreasing; rows are in random order."""
+    room: dict[int, list[list[TokenisedDemonstration]]] = {}  # rows by their number of free tokens
     rows: list[list[TokenisedDemonstration]] = []
     shuffled = list(examples)
     random.Random(seed).shuffle(shuffled)
@@ -102,18 +104,18 @@ def pack(
 def collate(
     rows: Sequence[Sequence[TokenisedDemonstration]], pad: int, *, length: int | None = None, full_prompts: bool = False
 ) -> dict[str, Tensor]:
-    """Arrays for a model of B rows and L tokens.
+    """Return the input arrays of a model for B rows of L tokens.
 
     Args:
-        rows: what is read.
-        pad: id of the tokens after a row's end.
-        length: L; None: the longest row's.
-        full_prompts: whether a prompt's tokens see all of their prompt; see `GenerativeRecipe.prompt_attention`.
+        rows: of tokenised demonstrations.
+        pad: the id of the tokens after the end of a row.
+        length: L; None: the length of the longest row.
+        full_prompts: whether a prompt's tokens attend to their whole prompt; see `GenerativeRecipe.prompt_attention`.
 
     Returns:
-        `input_ids` (B, L) int64; `labels` (B, L) int64: the token to say at each place, `IGNORED` outside
-        answers; `position_ids` (B, L) int64, from 0 in each example; `attention_mask` (B, 1, L, L) bool:
-        each token sees those before it in its own example, and itself, and see `full_prompts`.
+        `input_ids` (B, L) int64; `labels` (B, L) int64: the next token at each position, `IGNORED` outside
+        answers; `position_ids` (B, L) int64, from 0 in each demonstration; `attention_mask` (B, 1, L, L) bool: each
+        token attends to itself and the tokens before it in its own demonstration, and see `full_prompts`.
     """
     longest = length or max(sum(len(example.ids) for example in row) for row in rows)
     ids = torch.full((len(rows), longest), pad)

@@ -20,7 +20,7 @@ from biomark.formats import Reject
 from biomark.generative.decoding.vocabulary import Vocabulary
 from biomark.generative.training.loss import AnswerTrainer, Rows
 from biomark.generative.training.model import adapt
-from biomark.generative.training.packing import IGNORED, Example, collate, pack, tokenise
+from biomark.generative.training.packing import IGNORED, TokenisedDemonstration, collate, pack, tokenise
 from biomark.generative.training.trainer import arguments, chosen, read_demonstrations
 from biomark.lab.bench import machine
 from biomark.lab.bench.shapes import random_llama
@@ -147,12 +147,12 @@ def training(
 def _packed(
     model: nn.Module,
     vocabulary: Vocabulary,
-    examples: Sequence[Example],
+    examples: Sequence[TokenisedDemonstration],
     recipe: GenerativeRecipe,
     clock: Clock,
     folder: Path,
 ) -> Trainer:
-    def read(rows: list[list[Example]]) -> dict[str, Tensor]:
+    def read(rows: list[list[TokenisedDemonstration]]) -> dict[str, Tensor]:
         clock.waiting.append((sum(len(e.ids) for row in rows for e in row), len(rows) * recipe.row_tokens))
         return collate(rows, vocabulary.end, length=recipe.row_tokens)
 
@@ -166,12 +166,12 @@ def _packed(
 def _alpaca(
     model: nn.Module,
     vocabulary: Vocabulary,
-    examples: Sequence[Example],
+    examples: Sequence[TokenisedDemonstration],
     recipe: GenerativeRecipe,
     clock: Clock,
     folder: Path,
 ) -> Trainer:
-    def read(rows: list[list[Example]]) -> dict[str, Tensor]:
+    def read(rows: list[list[TokenisedDemonstration]]) -> dict[str, Tensor]:
         longest = max(len(e.ids) for (e,) in rows)
         clock.waiting.append((sum(len(e.ids) for (e,) in rows), len(rows) * longest))
         ids = torch.full((len(rows), longest), vocabulary.end)
