@@ -710,14 +710,14 @@ ORPHAN = {"train": ("ncbi_disease:train",), "types": ("gene",)}
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"prompt": "long"}, "prompt is 'long'; there are alpaca, short"),
-        ({"shape": "json"}, "shape is 'json'; there are mark, tanl, dice"),
+        ({"prompt": "long"}, "unknown prompt 'long'; choose from alpaca, short"),
+        ({"shape": "json"}, "unknown shape 'json'; choose from mark, tanl, dice"),
         ({"shape": "dice", "marks": "tokens"}, 'marks = "tokens" needs shape = "mark", got .dice'),
-        ({"sentences": "nltk"}, "sentences is 'nltk'; there are biomark, spacy"),
+        ({"sentences": "nltk"}, "unknown sentences 'nltk'; choose from biomark, spacy"),
         ({"guideline_text": {"gene": "All."}}, "guideline text for gene, which is none of disease, chemical"),
         ({"guideline_text": {"gene": "All."}, "types": ()}, "guideline text for gene, which is none of disease"),
-        ({"marks": "both"}, "marks is 'both'; there are text, tokens"),
-        ({"weights": "int8"}, "weights is 'int8'; there are float32, bfloat16"),
+        ({"marks": "both"}, "unknown marks 'both'; choose from text, tokens"),
+        ({"weights": "int8"}, "unknown weights 'int8'; choose from float32, bfloat16"),
         ({"prompt_attention": "none"}, "prompt_attention is 'none'"),
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"rank": 0}, "rank must be at least 1"),
@@ -730,14 +730,14 @@ ORPHAN = {"train": ("ncbi_disease:train",), "types": ("gene",)}
         ({"train": ()}, "train is empty, so there is nothing to learn from"),
         ({"devel": ()}, "devel is empty, so no checkpoint can be chosen"),
         ({"train": ("ncbi_disease:test",)}, "train names ncbi_disease:test, a test split"),
-        ({"train": ("bioid:train",)}, "bioid:train, of which held_out is a part, a test split; name bioid:fit"),
+        ({"train": ("bioid:train",)}, "bioid:train, which contains the test split held_out; name bioid:fit"),
         ({"train": ("tmvar3:held_out",)}, "train names tmvar3:held_out, a test split"),
         ({"devel": ("bc5cdr_chemical:devel+test",)}, "devel names bc5cdr_chemical:devel.test, a test split"),
-        ({"train": ("demos.json",)}, "train names demos.json: neither a file nor a corpus of the catalogue"),
+        ({"train": ("demos.json",)}, "train names demos.json, which is neither a file nor a corpus of the catalogue"),
         ({"train": ("ncbi_disease:tests",)}, "name a split of ncbi_disease"),
         (ORPHAN, "annotates disease, none of"),
-        ({"devel": ("bc2gm:devel",)}, "bc2gm:devel annotates gene, none of disease, chemical"),
-        ({"row_tokens": 1024}, "row_tokens is 1024, but .* reads 512 tokens"),
+        ({"devel": ("bc2gm:devel",)}, "bc2gm:devel: annotates gene, none of disease, chemical"),
+        ({"row_tokens": 1024}, "row_tokens is 1024, but .* reads at most 512 tokens"),
         ({"model": "qwen3", "method": "llama-adapter"}, "llama-adapter supports llama and mistral, but .* is qwen3"),
         ({"method": "llama-adapter", "marks": "tokens"}, "llama-adapter cannot learn new tokens"),
     ],
@@ -758,7 +758,7 @@ def test_an_encoder_becomes_a_decoder_by_full_tuning_alone(home: Path, recipe: G
     model, _ = causal.prepare_model(recipe, notify=told.append)
     assert model.config.is_decoder
     assert re.search(r"\d+ weights are missing, such as cls\.predictions", told[0])
-    with pytest.raises(ModelError, match="only the method full"):
+    with pytest.raises(ModelError, match='only method = "full"'):
         causal.prepare_model(replace(recipe, method="lora"))
 
 
@@ -785,7 +785,7 @@ def test_a_run_is_not_overwritten_and_resumed_as_it_began_only(
     before = path.read_bytes()
     path.write_bytes(before.replace(b"fever", b"hives"))
     try:
-        with pytest.raises(UsageError, match=r"train was .* when the run began"):
+        with pytest.raises(UsageError, match=r"train was .* when the run started"):
             train(recipe, whole, resume=True)
     finally:
         path.write_bytes(before)
@@ -942,7 +942,7 @@ def test_two_processes_train_as_one_that_accumulates_twice(recipe: GenerativeRec
         assert (weight - two.state_dict()[name]).norm() < 0.02 * moved, name
     run = json.loads((tmp_path / "two" / "run.json").read_text())
     assert run["processes"] == 2
-    with pytest.raises(UsageError, match="processes was 2 when the run began"):
+    with pytest.raises(UsageError, match="processes was 2 when the run started"):
         train(recipe, tmp_path / "two", resume=True)
 
 

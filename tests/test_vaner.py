@@ -609,7 +609,7 @@ def test_what_splits_to_leave_out_share_is_not_learnt_from(home: Path, recipe: T
     folder = train(replace(more, epochs=1, devel=more.train), tmp_path / "run")
     found = json.loads((folder / "left_out.json").read_text())
     assert found == {names[0]: {"of": 3, "documents": ["copy"], "sentences": 1}}
-    with pytest.raises(UsageError, match="leave_out names nowhere:test: neither a file nor a corpus"):
+    with pytest.raises(UsageError, match="leave_out names nowhere:test, which is neither a file nor a corpus"):
         check(replace(more, leave_out=("nowhere:test",)))
 
 
@@ -693,8 +693,8 @@ def test_equal_mentions_get_equal_names_and_abbreviations_stay() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"method": "llama-adapter"}, "method is 'llama-adapter'; there are full, lora, qlora"),
-        ({"choose": "accuracy"}, "choose is 'accuracy'; there are f1, loss"),
+        ({"method": "llama-adapter"}, "unknown method 'llama-adapter'; choose from full, lora, qlora"),
+        ({"choose": "accuracy"}, "unknown choose 'accuracy'; choose from f1, loss"),
         ({"swap": 1.5, "knowledge": "x"}, r"swap must be in \[0, 1\], got 1.5"),
         ({"swap": 0.5}, "swap take names from a store; set knowledge to the path"),
         ({"instruction": False, "corpus_name": 0.5}, "corpus_name needs an instruction"),
@@ -703,9 +703,9 @@ def test_equal_mentions_get_equal_names_and_abbreviations_stay() -> None:
         ({"max_pieces": 300}, "max_pieces is 300, but the encoder reads 256"),
         ({"types": ("disease", "gene")}, "no corpus in train annotates gene"),
         ({"dbr_terms": -1}, "dbr_terms must be at least 0"),
-        ({"wording": "polite"}, "wording is 'polite'; there are biomark, vaner"),
-        ({"mask": "half"}, "mask is 'half'; there are full, causal"),
-        ({"dbr": "far"}, "dbr is 'far'; there are random, near"),
+        ({"wording": "polite"}, "unknown wording 'polite'; choose from biomark, vaner"),
+        ({"mask": "half"}, "unknown mask 'half'; choose from full, causal"),
+        ({"dbr": "far"}, "unknown dbr 'far'; choose from random, near"),
         ({"dbr": "near", "dbr_others": 5}, "take names from a store; set knowledge to the path"),
         ({"dbr": "near", "dbr_mentions": 5}, 'dbr_mentions needs dbr = "random"'),
         ({"dbr_others": 5, "knowledge": "x"}, 'dbr_others needs dbr = "near"'),
@@ -731,7 +731,7 @@ def test_recipes_of_earlier_editions_are_read(tmp_path: Path) -> None:
     (tmp_path / "recipe.json").write_text(json.dumps({**saved, "types": ["disease"], "epochs": 10}))
     assert saved_recipe(tmp_path) == expected
     (tmp_path / "recipe.toml").write_text('task = "magic"\n' + body)
-    with pytest.raises(UsageError, match="task is 'magic'; there are tagging, generative"):
+    with pytest.raises(UsageError, match="unknown task 'magic'; choose from tagging, generative"):
         load_recipe(tmp_path / "recipe.toml")
 
 
