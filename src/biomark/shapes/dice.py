@@ -1,4 +1,4 @@
-"""Each type's mentions in a sentence, for all types in one answer (DICE: Ma et al. 2023; Monajatipoor et al. 2024).
+"""The shape `dice`: a sentence for each type, with its mentions (DICE: Ma et al. 2023; Monajatipoor et al. 2024).
 
 `Entity type is problem. {definition} Entity is a [SEP] b. Entity type is treatment. {definition} Entity is <entity>.`
 """
@@ -16,33 +16,33 @@ from biomark.spans import Span
 _NONE = "<entity>"
 _TYPE = re.compile(r"\bentity type is\b[ \t]*:?[ \t]*", re.IGNORECASE)
 NOTHING = f"Entity is {_NONE}."
-"""How an answer ends that lists no entity."""
+"""The end of an answer without any entity."""
 _BEGIN = re.compile(r"\bentity is\b[ \t]*:?[ \t]*", re.IGNORECASE)
-# Tokenizers of words put blanks around signs
+# Word tokenizers put blanks around punctuation, hence the optional blanks.
 _SEPARATOR = re.compile(r"\[ ?SEP ?\]", re.IGNORECASE)
 _NONE_READ = re.compile(r"< ?entity ?>", re.IGNORECASE)
-_NO_LIST = "the answer is no list of mentions"
+_NO_LIST = "the answer is not a list of mentions"
 
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def dice(said: Mapping[str, tuple[str, str]]) -> Listing:
-    """The shape with other words.
+def dice(wording: Mapping[str, tuple[str, str]]) -> Listing:
+    """Return the shape with other labels and definitions of types.
 
     Args:
-        said: the label and the definition, or "", of types; of others what biomark says.
+        wording: the label, and the definition or "", by type; other types have biomark's.
     """
 
     def name(entity_type: str) -> str:
-        own = said[entity_type][0] if entity_type in said else label(entity_type)
+        own = wording[entity_type][0] if entity_type in wording else label(entity_type)
         return label(entity_type) if _TYPE.search(own) or _BEGIN.search(own) else own
 
     def head(entity_type: str) -> str:
         known = entity_types().get(entity_type)
-        definition = said[entity_type][1] if entity_type in said else known.definition if known else ""
-        # What begins a part of the answer must not stand in it
+        definition = wording[entity_type][1] if entity_type in wording else known.definition if known else ""
+        # A definition must not contain the words that begin a part of the answer.
         if not definition or _BEGIN.search(definition) or _TYPE.search(definition):
             return f"Entity type is {name(entity_type)}."
         return f"Entity type is {name(entity_type)}. {_capital(definition.rstrip('.'))}."
@@ -73,7 +73,7 @@ def _question(text: str, types: Sequence[str]) -> tuple[str, ...]:
 
 
 def _read(answer: str, types: Sequence[str], name: Callable[[str], str]) -> tuple[list[Item], str]:
-    """The items of an answer, and what is wrong with it."""
+    """Return the items of an answer, and the problem with its form, or "" if there is none."""
     heads = list(_TYPE.finditer(answer))
     ends = [*(head.start() for head in heads[1:]), len(answer)]
     items: list[Item] = []
@@ -96,16 +96,16 @@ def _read(answer: str, types: Sequence[str], name: Callable[[str], str]) -> tupl
 
 
 def _type(part: str, types: Sequence[str], name: Callable[[str], str]) -> str:
-    """The type that a part of an answer begins with, or what it calls it."""
+    """Return the type at the beginning of a part of an answer, or the answer's own name for it if it is unknown."""
     for entity_type in sorted(types, key=lambda entity_type: -len(name(entity_type))):
         if re.match(rf"{re.escape(name(entity_type))} ?\.", part, re.IGNORECASE):
             return entity_type
-    said = re.split(r"[.\n]", part, maxsplit=1)[0].strip()
-    return type_named(said, types) or said
+    own_name = re.split(r"[.\n]", part, maxsplit=1)[0].strip()
+    return type_named(own_name, types) or own_name
 
 
 def _listed(entity_type: str, answer: str, start: int, end: int) -> list[Item] | None:
-    """The items of a list that ends with its line; None if it is empty and does not say that there are none."""
+    """Return the items of a list that ends with its line; None if the list is empty without an explicit `<entity>`."""
     start += len(answer[start:end]) - len(answer[start:end].lstrip())
     line = answer[start:end].partition("\n")[0].rstrip()
     if _NONE_READ.fullmatch(line.removesuffix(".").rstrip()):

@@ -1,4 +1,4 @@
-"""A JSON object with a mention and its type in each place, as DiRAG's answers are (Monajatipoor et al. 2024)."""
+"""The shape `dictionary`: a JSON object from mentions to types, as in DiRAG (Monajatipoor et al. 2024)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from biomark.shapes import loose_json
 from biomark.shapes.base import names_of
 from biomark.shapes.strings import Item, Listing
 
-_NO_OBJECT = "the answer is no JSON object of mentions and types"
+_NO_OBJECT = "the answer is not a JSON object of mentions and types"
 
 
 def _write(listed: Mapping[str, Sequence[str]]) -> str:
@@ -26,7 +26,7 @@ def _read(answer: str, types: Sequence[str]) -> tuple[list[Item], str]:
     try:
         value = loose_json.parse(answer)
     except ValueError as error:
-        value, problem = [{key: value} for key, value in places], f"{error}; only its whole pairs are read"
+        value, problem = [{key: value} for key, value in places], f"{error}; only its complete pairs are read"
     rows = value if isinstance(value, list) else [value]
     objects = [row for row in rows if isinstance(row, dict)]
     if len(objects) < len(rows):
@@ -40,7 +40,7 @@ def _read(answer: str, types: Sequence[str]) -> tuple[list[Item], str]:
 
 
 def _pairs(row: Mapping[object, object], types: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The mentions of an object with their types, also where it names a type and lists its mentions."""
+    """Yield the mentions of an object with their types; the object may also map types to lists of mentions."""
     for key, value in row.items():
         if isinstance(value, list):
             turned = type_named(str(key), types) is not None

@@ -1,4 +1,4 @@
-"""Candidates of one type, each with a verdict and its reason (PromptNER: Ashok & Lipton 2023)."""
+"""The shape `prompt-ner`: candidates of one type, each with a verdict and a reason (PromptNER: Ashok & Lipton 2023)."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ def _line(number: int, string: str, entity_type: str, *, wanted: bool) -> str:
 
 
 def _candidate(line: str) -> tuple[str, bool] | None:
-    """The mention of a line and whether it is one; None: the line has no verdict."""
-    said = _VERDICT.search(line)
-    if said is None:
+    """Return the candidate of a line and whether its verdict is positive; None for a line without a verdict."""
+    verdict = _VERDICT.search(line)
+    if verdict is None:
         return None
     number = _NUMBER.match(line)
-    string = line[number.end() if number else 0 : said.start()].strip().removeprefix("|").strip()
+    string = line[number.end() if number else 0 : verdict.start()].strip().removeprefix("|").strip()
     for before, after in _QUOTES:
         if string.startswith(before) and string.endswith(after) and len(string) > len(before + after):
             string = string[len(before) : -len(after)]
-    return string, said["verdict"].casefold() in _TRUE
+    return string, verdict["verdict"].casefold() in _TRUE
 
 
 def _holds(string: str, entity_type: str) -> bool:
-    """Whether a mention is read from its line as it was written there."""
+    """Return whether a mention can be read back from the line that is written for it."""
     return "\n" not in string and _candidate(_line(1, string, entity_type, wanted=True)) == (string, True)
 
 
@@ -54,23 +54,25 @@ def _read(answer: str, types: Sequence[str]) -> tuple[list[Item], str]:
     lines = [line for line in unfenced(answer).split("\n") if line.strip()]
     if len(lines) == 1 and lines[0].strip().casefold() in _NOTHING:
         return [], ""
-    found = [_candidate(line) for line in lines]
-    # Other lines are what models say before and after a list
-    open_ones = [line for line, candidate in zip(lines, found, strict=True) if not candidate and _NUMBER.match(line)]
+    candidates = [_candidate(line) for line in lines]
+    # Lines without a number are the model's introduction or closing words.
+    open_ones = [
+        line for line, candidate in zip(lines, candidates, strict=True) if not candidate and _NUMBER.match(line)
+    ]
     at = 0
     items = []
-    for line, candidate in zip(lines, found, strict=True):
+    for line, candidate in zip(lines, candidates, strict=True):
         at = answer.find(line, at)
         if candidate and candidate[1] and candidate[0]:
             items.append(Item(types[0], candidate[0], _place(line, candidate[0], at)))
         at += len(line)
-    return items, "" if any(found) and not open_ones else "the answer is no list of mentions"
+    return items, "" if any(candidates) and not open_ones else "the answer is not a list of mentions"
 
 
 def _place(line: str, string: str, at: int) -> Span:
-    """From the candidate to its verdict, in a line that begins at `at`."""
-    said = _VERDICT.search(line)
-    return Span(max(0, line.find(string)), said.end("verdict") if said else len(line)).shift(at)
+    """Return the span from the candidate to the end of its verdict, for a line that begins at offset `at`."""
+    verdict = _VERDICT.search(line)
+    return Span(max(0, line.find(string)), verdict.end("verdict") if verdict else len(line)).shift(at)
 
 
 def _ask(types: Sequence[str]) -> str:
@@ -86,7 +88,7 @@ def _ask(types: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Candidates(Listing):
-    """The list; in demonstrations, mentions of types that were not asked for are candidates that are none."""
+    """The shape; in demonstrations, mentions of other types are candidates with a negative verdict."""
 
     def encode(self, text: str, entities: Iterable[Entity], types: Sequence[str]) -> Encoded:
         """See `Listing.encode`."""
