@@ -275,15 +275,13 @@ def test_files_that_hold_no_such_model(toy: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"none\.gguf: cannot be read: No such file"):
         causal.read_config(str(tmp_path / "none.gguf"))
     (tmp_path / "page.gguf").write_text("<html>Not found</html>")
-    with pytest.raises(ModelError, match=r"page\.gguf: is no GGUF file"):
+    with pytest.raises(ModelError, match=r"page\.gguf: is not a GGUF file"):
         causal.read_config(str(tmp_path / "page.gguf"))
     toy_gguf.write(tmp_path / "odd.gguf", architecture="wavtokenizer-dec")
     with pytest.raises(ModelError, match=r"odd\.gguf: transformers cannot read it: .*wavtokenizer-dec"):
         bases.unpacked(tmp_path / "odd.gguf", notify=quiet)
     toy_gguf.write(tmp_path / "less.gguf", without="model.layers.1.mlp.up_proj.weight")
-    with pytest.raises(
-        ModelError, match=r"less\.gguf: 1 weights are not there, such as model\.layers\.1\.mlp\.up_proj"
-    ):
+    with pytest.raises(ModelError, match=r"less\.gguf: 1 weights are missing, such as model\.layers\.1\.mlp\.up_proj"):
         bases.unpacked(tmp_path / "less.gguf", notify=quiet)
     assert kept(tmp_path) == []
 

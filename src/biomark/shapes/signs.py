@@ -101,7 +101,7 @@ def _places(entities: Sequence[Entity], version: str, text: str, signs: Signs, a
 
 
 def _is_about(answer: str, text: str) -> bool:
-    """Return whether an answer without mentions is valid: it is "none" or the like, or half its words are the text's."""
+    """Return whether an answer without mentions is valid: it is "none" or the like, or mostly a copy."""
     answer_words = {word for word, _ in words(answer)}
     text_words = {word for word, _ in words(text)}
     if answer.strip(" .\n[]").casefold() in _NOTHING:
