@@ -61,7 +61,7 @@ def test_spacy_learns_what_it_is_given(tmp_path: Path) -> None:
             list(recognizer.annotate(documents, ["gene"]))
     with pytest.raises(UsageError, match="annotates all of disease, gene"):
         spacy_ner.train(corpus, ["disease", "gene"], tmp_path / "none", reject=told.append)
-    with pytest.raises(ModelError, match="no spaCy pipeline"):
+    with pytest.raises(ModelError, match="is not a spaCy pipeline"):
         spacy_ner.SpacyRecognizer(tmp_path)
 
 
@@ -190,7 +190,7 @@ def test_what_cannot_be_scored_is_told() -> None:
 def test_baselines_are_trained_once(biomark: Callable[..., Outcome], tmp_path: Path) -> None:
     file = tmp_path / "notes.pubtator"
     notes(file, 24)
-    with pytest.raises(UsageError, match="no baseline 'hmm'; there are crf, spacy"):
+    with pytest.raises(UsageError, match="unknown baseline 'hmm'; choose from crf, spacy"):
         baselines(["hmm"], [str(file)], ["disease"], tmp_path, reject=print)
     settings = ("--documents", "4", "--train", file, "--folder", tmp_path / "kept", "--notes", file)
     ways = ("--baselines", "crf", "--baselines", "spacy")

@@ -113,7 +113,7 @@ class CrfRecognizer:
 
 @dataclass(frozen=True, slots=True)
 class _Sentence:
-    """Words with their places in the document, and the mentions of all types that lie inside."""
+    """The words of a sentence with their spans in the document, and the mentions of all types inside the sentence."""
 
     words: tuple[str, ...]
     places: tuple[Span, ...]
@@ -121,14 +121,14 @@ class _Sentence:
 
     @classmethod
     def of(cls, document: Document, span: Span) -> _Sentence:
-        """The sentence of a document at a place."""
-        found = list(_WORD.finditer(span.of(document.text)))
-        places = tuple(Span(*match.span()).shift(span.start) for match in found)
+        """Make the sentence at a span of a document."""
+        matches = list(_WORD.finditer(span.of(document.text)))
+        places = tuple(Span(*match.span()).shift(span.start) for match in matches)
         inside = tuple(entity for entity in document.entities if span.contains(entity.extent))
-        return cls(tuple(match[0] for match in found), places, inside)
+        return cls(tuple(match[0] for match in matches), places, inside)
 
     def tags(self, entity_type: str) -> list[str]:
-        """The BIO tags of a type; a word that is partly in a mention is in it."""
+        """Return the BIO tags of a type; a word that a mention touches belongs to it."""
         tags = [_OUTSIDE] * len(self.places)
         for entity in flat(e for e in self.entities if e.type == entity_type):
             tag = _BEGIN
@@ -139,7 +139,7 @@ class _Sentence:
 
 
 def features(words: Sequence[str]) -> list[list[str]]:
-    """What a field sees of each word of a sentence."""
+    """Return the features of each word of a sentence."""
     own = [_own(word) for word in words]
     rows = []
     for place in range(len(words)):
@@ -168,7 +168,7 @@ def _own(word: str) -> list[str]:
 
 
 def _shape(word: str) -> str:
-    """`Aa` of a capitalised word, `A` of an abbreviation, `0` of a number; signs stand for themselves."""
+    """Return the shape of a word: `Aa` if capitalised, `A` for an abbreviation, `0` for a number, signs unchanged."""
     kinds = ("0" if c.isdigit() else "A" if c.isupper() else "a" if c.isalpha() else c for c in word)
     shape = ""
     for kind in kinds:
@@ -178,7 +178,7 @@ def _shape(word: str) -> str:
 
 
 def _runs(tags: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """First word and last word plus one of each mention; an I without its B begins one."""
+    """Yield the index of each mention's first word and one past its last; an I without a B begins a mention."""
     start = None
     for place, tag in enumerate([*tags, _OUTSIDE]):
         if start is not None and tag != _INSIDE:

@@ -93,12 +93,12 @@ class GrammarProcessor(LogitsProcessor):
 
 
 def tokenizer_of(vocabulary: Vocabulary, size: int) -> LLTokenizer:
-    """llguidance's view of a vocabulary; `size` is the number of logits."""
+    """Return llguidance's tokenizer for a vocabulary; `size` is the number of logits."""
     return LLTokenizer(TokenizerWrapper(Tokens(vocabulary, size)))
 
 
 def grammar(source: str, vocabulary: Vocabulary) -> str:
-    """A right-linear grammar: the source's words in order, a tag opened and closed in turn between them."""
+    """Return a right-linear grammar in Lark's syntax: the words of the source in order, with marks around words."""
     symbols = vocabulary.spell(source).symbols
     if vocabulary.unknown is not None:
         words = [" " + word for word in symbols.split(WORD)[1:]]
