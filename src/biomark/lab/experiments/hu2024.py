@@ -26,7 +26,7 @@ from biomark.spans import Document
 
 CORPORA = ("mtsamples", "vaers")
 MODELS = ("GPT-3.5", "GPT-4")
-# The names of the released folders, and what their prompts hold.
+# The names of the released folders, and the parts of their prompts.
 SETTINGS: Mapping[str, str] = {
     "baseline": "task and format",
     "baseline_definition_guideline": "+ definitions and guidelines",
@@ -46,7 +46,7 @@ PUBLISHED: Mapping[tuple[str, str, str], float] = {
     ("vaers", "GPT-4", _FIRST): 0.593,
     ("vaers", "GPT-4", _LAST): 0.736,
 }
-"""Relaxed F1 by corpus, model and setting, as the abstract of the paper gives it (doi 10.1093/jamia/ocad259)."""
+"""The published relaxed F1 by corpus, model and setting, from the paper's abstract (doi 10.1093/jamia/ocad259)."""
 
 _ABOUT = """\
 Hu Y, Chen Q, Du J, et al. Improving large language models for clinical named entity recognition via prompt
@@ -70,7 +70,7 @@ _NOTES = (
 
 @dataclass(frozen=True, slots=True)
 class GptAnswer:
-    """What a model answered under one setting to the sentence of a document."""
+    """The recorded answer of a model to one sentence under one setting of the prompt."""
 
     document_id: str
     setting: str
@@ -79,7 +79,7 @@ class GptAnswer:
 
 @dataclass(frozen=True, slots=True)
 class RescoredAnswers:
-    """The figures of one model under one setting."""
+    """The scores of one model on one corpus under one setting of the prompt."""
 
     corpus: str
     model: str
@@ -93,7 +93,7 @@ class RescoredAnswers:
 
     @property
     def published(self) -> float | None:
-        """The paper's relaxed F1, where it is known."""
+        """The relaxed F1 that the paper reports, in [0, 1], or None if it reports none."""
         return PUBLISHED.get((self.corpus, self.model, self.setting))
 
 
@@ -136,7 +136,7 @@ def _agreement(rows: Sequence[RescoredAnswers]) -> str:
 
 
 def _file(corpus: str, model: str) -> Path:
-    """The recorded answers, which lie beside the corpus."""
+    """Return the path of the recorded answers, which are beside the corpus."""
     row = corpus_named(corpus)
     test = locate(row, "test") / row.splits["test"].file
     path = test.with_name(f"{test.name.removesuffix('.jsonl')}.{model}.outputs.jsonl")
@@ -175,7 +175,7 @@ def _rows(corpus: str, model: str) -> Iterable[RescoredAnswers]:
 def score(
     corpus: str, model: str, setting: str, gold: Sequence[Document], answers: Sequence[tuple[Document, str]]
 ) -> RescoredAnswers:
-    """The figures of the answers to some documents, by both routes."""
+    """Score the answers to documents, by both routes."""
     names = corpus_named(corpus).names
     decoded = [(document, SPAN.decode(answer, document.text, tuple(names))) for document, answer in answers]
     reasons = [rejected.reason for _, found in decoded for rejected in found.rejected]
@@ -195,12 +195,12 @@ def score(
 
 
 def renamed(document: Document, names: Mapping[str, str]) -> Document:
-    """The document with biomark's names for the types of the corpus."""
+    """Return the document with biomark's names for the types of the corpus."""
     return replace(document, entities=tuple(replace(e, type=names[e.type]) for e in document.entities))
 
 
 class _Words(HTMLParser):
-    """The words of an answer with the class and the number of the outermost span around each."""
+    """An HTML parser that collects the words of an answer with the class and the number of their outermost span."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -219,25 +219,25 @@ class _Words(HTMLParser):
 
     @classmethod
     def text(cls, answer: str) -> str:
-        """The answer without its tags."""
+        """Return the answer without its HTML tags."""
         parser = cls()
         parser.feed(answer)
         parser.close()
         return "".join(parser.pieces)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Open a span."""
+        """Handle the opening tag of a span."""
         if tag == "span":
             self._number += not self._open
             self._open.append(dict(attrs).get("class") or "")
 
     def handle_endtag(self, tag: str) -> None:
-        """Close the last one."""
+        """Handle the closing tag of the last span."""
         if tag == "span" and self._open:
             self._open.pop()
 
     def handle_data(self, data: str) -> None:
-        """Take the words of a stretch without tags."""
+        """Collect the words of text between tags."""
         self.pieces.append(data)
         entity_type = self._open[0] if self._open else ""
         self.words += [(word, entity_type, self._number) for word in _split(data)]
@@ -274,7 +274,7 @@ def by_tags(document: Document, answer: str, names: Iterable[str]) -> Document:
 
 
 def _split(text: str) -> list[str]:
-    """Words and signs in lower case."""
+    """Split a text into lower-case words and punctuation characters."""
     return re.findall(r"\w+|[^\w\s]", text.lower())
 
 

@@ -1,4 +1,4 @@
-"""From an experiment's row to its cells: which there are, what they cost, and how they are done in turn."""
+"""The cells of an experiment: their list, their estimated costs, and their execution."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from biomark.models import PROMPTED
 from biomark.runtime.machine import versions
 
 GIVEN = "given"  # the row of a model that the command line names
-_READ_RATE = 20.0  # sentences a second, where nothing is known of a model
+_READ_RATE = 20.0  # the assumed sentences per second of a model whose speed is not known
 _CHATS = ("gguf", "prompted")
 _LIBRARIES = ("numpy", "torch", "transformers", "tokenizers", "peft", "python-crfsuite", "onnxruntime")
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A cell to be done.
+    """A cell of the experiment.
 
     Attributes:
         cell: a model or a test set.
@@ -65,7 +65,7 @@ class Job:
         only: Sequence[str] = (),
     ) -> None:
         if scale not in experiment.scales:
-            raise UsageError(f"{experiment.name} has no scale {scale!r}; there are {', '.join(experiment.scales)}")
+            raise UsageError(f"{experiment.name} has no scale {scale!r}; choose from {', '.join(experiment.scales)}")
         self.experiment = experiment
         self.scale = scale
         self.setting: Setting = experiment.scales[scale]
@@ -77,7 +77,7 @@ class Job:
         self._only = tuple(only)
         names = [row.name for row in self.models]
         if unknown := [name for name in only if name not in names]:
-            raise UsageError(f"{experiment.name} has no row {', '.join(unknown)}; there are {', '.join(names)}")
+            raise UsageError(f"{experiment.name} has no row {', '.join(unknown)}; choose from {', '.join(names)}")
 
     def _readings(self) -> Iterator[Reading]:
         setting = self.setting
@@ -92,13 +92,13 @@ class Job:
                         yield Reading(build, test, setting.test_sentences)
 
     def tasks(self) -> list[Task]:
-        """The cells to be done, in this order: each model, then what it reads."""
+        """Return the cells in the order of their execution: each model, then the test sets that it reads."""
         by_build: dict[Build, list[Reading]] = {}
         for reading in self.readings:
             if self._only and reading.build.model.name not in self._only:
                 continue
             by_build.setdefault(reading.build, []).append(reading)
-        found: list[Task] = []
+        tasks: list[Task] = []
         known: set[object] = set()
         for build, readings in by_build.items():
             done = [self.place.result(reading) is not None for reading in readings]
@@ -106,11 +106,11 @@ class Job:
             if build.model.method in (*TRAINED, "gguf") and folder not in known:
                 known.add(folder)
                 made = all(done) or self.place.built(build)
-                found.append(Task(build, f"make {build.label}", 0.0 if made else self._build_seconds(build), made))
+                tasks.append(Task(build, f"make {build.label}", 0.0 if made else self._build_seconds(build), made))
             for reading, one in zip(readings, done, strict=True):
                 label = f"{build.label} reads {reading.test}"
-                found.append(Task(reading, label, 0.0 if one else self._read_seconds(reading), one))
-        return found
+                tasks.append(Task(reading, label, 0.0 if one else self._read_seconds(reading), one))
+        return tasks
 
     def _build_seconds(self, build: Build) -> float:
         model = build.model
@@ -133,7 +133,7 @@ class Job:
         return times * sentences / (model.read_rate or computed)
 
     def plan(self) -> list[str]:
-        """What there is to do, what it costs and needs, a line each."""
+        """Return lines of text about the cells, their estimated costs and the hardware that they need."""
         tasks = self.tasks()
         left = [task for task in tasks if not task.done]
         needs = f"; about {_span(sum(task.seconds for task in left))} on {self.hardware.name}" if left else ""
@@ -186,12 +186,12 @@ class Job:
         return self.results()
 
     def results(self) -> list[Result]:
-        """Those test cells that are done."""
-        found = [self.place.result(reading) for reading in self.readings]
-        return [result for result in found if result is not None]
+        """Return the results of the test cells that are done."""
+        results = [self.place.result(reading) for reading in self.readings]
+        return [result for result in results if result is not None]
 
     def facts(self) -> dict[str, object]:
-        """The setting, and what the figures were computed with."""
+        """Return the setting, and the software and data with which the figures were computed."""
         names = self._splits()
         return {
             "experiment": self.experiment.name,
@@ -212,7 +212,7 @@ class Job:
         return sorted({name for reading in self.readings for name in self.place.splits(reading)})
 
     def seconds(self) -> Mapping[str, float]:
-        """What the cells took, all together: making models, and reading."""
+        """Return the total seconds of the cells, for making models and for reading."""
         builds = {self.place.model_folder(reading.build): reading.build for reading in self.readings}
         made = sum(self.place.build_facts(build).get("seconds", 0.0) for build in builds.values())
         return {"training": round(made, 1), "reading": round(sum(r.facts["seconds"] for r in self.results()), 1)}
@@ -224,7 +224,7 @@ class Job:
 
 
 def _missing(tasks: Sequence[Task]) -> tuple[str, ...]:
-    """The files of knowledge that what is left to do needs and that no corpora folder has."""
+    """Return the knowledge files that the remaining cells need and that no corpora folder has."""
     builds = [task.cell if isinstance(task.cell, Build) else task.cell.build for task in tasks if not task.done]
     return missing_sources(chain.from_iterable(build.model.knowledge for build in builds))
 
@@ -235,7 +235,7 @@ def _needs(model: Model) -> str:
 
 
 def _models(models: Sequence[Model], given: str) -> tuple[Model, ...]:
-    """The rows with the user's own model."""
+    """Return the rows together with the user's own model."""
     waiting = [model for model in models if model.method in _CHATS and not model.model]
     chats = [model for model in models if model.method in _CHATS]
     if given and (not waiting or given.startswith(PROMPTED)) and chats:
@@ -251,15 +251,15 @@ def _models(models: Sequence[Model], given: str) -> tuple[Model, ...]:
 
 
 def _shown(model: Model) -> dict[str, object]:
-    """What a reader should know of a model's row."""
-    said = (
+    """Return the settings of a model's row that the page shows."""
+    names = (
         "title", "method", "model", "recipe", "single", "sentences", "devel_sentences", "by_sentence", "decoding",
     )  # fmt: skip
-    return {name: getattr(model, name) for name in said} | {"change": dict(model.change), "prompt": dict(model.prompt)}
+    return {name: getattr(model, name) for name in names} | {"change": dict(model.change), "prompt": dict(model.prompt)}
 
 
 def _span(seconds: float) -> str:
-    """A time for people."""
+    """Format a time in seconds, minutes or hours."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 90 * 60:

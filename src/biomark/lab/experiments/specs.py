@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """How a model of an experiment comes to be.
+    """A model of an experiment, and the way it is made.
 
     Attributes:
         name: in `experiments.toml`.
@@ -89,7 +89,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """What the figures of a scale's cost are for.
+    """The hardware for which the cost of a scale is estimated.
 
     Attributes:
         name: for people.
@@ -102,7 +102,7 @@ class Hardware:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A finding of the paper that is judged by our figures; see `biomark.lab.experiments.verdicts`.
+    """A finding of a paper that is judged by our figures; see `biomark.lab.experiments.verdicts`.
 
     Attributes:
         text: the finding.
@@ -131,7 +131,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What an experiment is at one scale.
+    """The models and test sets of an experiment at one scale.
 
     Attributes:
         models: by name.
@@ -153,13 +153,13 @@ class Setting:
     beside: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def shares(self) -> list[tuple[float, int]]:
-        """Each share of the training sentences, and how often a pass has them."""
+        """Return each share of the training sentences with the number of its repetitions in a pass."""
         return list(zip(self.fractions, self.repeats or [1] * len(self.fractions), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """A table or figure of a paper.
+    """An experiment: a table or figure of a paper to reproduce.
 
     Attributes:
         name: as the command line takes it.
@@ -188,7 +188,7 @@ class Experiment:
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """All rows: models, experiments and hardware by name, and where sources of knowledge are to be had by file."""
+    """All rows: models, experiments and hardware by name, and the origin of knowledge sources by file."""
 
     models: Mapping[str, Model]
     experiments: Mapping[str, Experiment]
@@ -202,13 +202,13 @@ class Book:
             UsageError: if there is none; the message lists those that there are.
         """
         if name not in self.experiments:
-            raise UsageError(f"no experiment {name!r}; there are {', '.join(self.experiments)}")
+            raise UsageError(f"unknown experiment {name!r}; choose from {', '.join(self.experiments)}")
         return self.experiments[name]
 
 
 @cache
 def book() -> Book:
-    """The rows of `experiments.toml`."""
+    """Return the rows of `experiments.toml`."""
     return read_book(files("biomark.lab.experiments").joinpath("experiments.toml").read_text("utf-8"))
 
 
@@ -301,4 +301,4 @@ def _among(what: str, values: Iterable[str], known: Iterable[str]) -> None:
     listed: Sequence[str] = tuple(known)
     for value in values:
         if value not in listed:
-            raise UsageError(f"{what}: {value!r} is none of {', '.join(listed)}")
+            raise UsageError(f"{what}: unknown value {value!r}; choose from {', '.join(listed)}")

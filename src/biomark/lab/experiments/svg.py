@@ -1,4 +1,4 @@
-"""Pictures of results as SVG, made by hand: the same figures give the same bytes, and nothing has to be installed."""
+"""Pictures of results as SVG, without a plotting library: equal figures give identical files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-# Okabe and Ito's colours, which can be told apart by all readers; the marks differ as well.
+# Okabe and Ito's colours, which colour-blind readers can distinguish; the markers differ as well.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#999999", "#f0e442")
 _STYLE = (
     "text{font:12px system-ui,sans-serif;fill:#222}.small{font-size:11px;fill:#555}.title{font-weight:600}"
@@ -196,8 +196,8 @@ def _colour(number: int) -> str:
 
 
 def _text(x: float, y: float, text: str, kind: str = "", anchor: str = "start") -> str:
-    given = f' class="{kind}"' if kind else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{given}>{html.escape(text)}</text>'
+    attribute = f' class="{kind}"' if kind else ""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{attribute}>{html.escape(text)}</text>'
 
 
 def _svg(width: float, height: float, parts: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Weights that experiments take as they are: their checksums, and those of llama.cpp's format."""
+"""Weights that experiments use without training: their checksums, and conversion from llama.cpp's format."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from biomark.runtime import bases
 
 
 def weights_sum(model: Model) -> str:
-    """The checksum of the files of a model in a folder; "" of others, which their name stands for."""
+    """Return the checksum of the files of a model in a folder, or "" for other models, which their name identifies."""
     if model.method == "gguf":
         return file_sum(gguf_file(model.model))
     if model.method == "prompted":
@@ -30,19 +30,19 @@ def _folder_sum(folder: Path) -> str:
 
 
 def gguf_file(name: str) -> Path:
-    """The file that a package brings along (PACKAGE/FILE).
+    """Return the path of a file inside an installed package (PACKAGE/FILE).
 
     Raises:
         ModelError: if the package is not installed, or has no such file.
     """
     path = bases.in_package(name)
     if not path.is_file():
-        raise ModelError(f"{path}: is not there; take the version of the package that has it")
+        raise ModelError(f"{path}: is missing; install a version of the package that has it")
     return path
 
 
 def unpack_gguf(name: str, folder: Path) -> None:
-    """Write a file in the format of llama.cpp as a folder of transformers, in 32 bits.
+    """Convert a file in the format of llama.cpp to a folder of transformers, in 32 bits.
 
     Raises:
         ModelError, MissingExtraError: see `gguf_file` and `biomark.runtime.bases.unpacked`.
