@@ -20,8 +20,8 @@ from biomark.text.sentences import with_sentences
 
 CARD = "crf.json"
 SETTINGS = {"c1": 0.1, "c2": 0.01, "max_iterations": 80, "feature.minfreq": 2}
-"""Settings of L-BFGS: the weights of both norms, the most passes, and how often a feature has to occur."""
-AROUND = 2  # words on each side whose features a word has
+"""Settings of L-BFGS: the weights of both norms, the greatest number of passes, and the lowest count of a feature."""
+AROUND = 2  # the number of words on each side whose features a word has
 _WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s]|_")
 _OUTSIDE, _BEGIN, _INSIDE = "O", "B", "I"
 
@@ -33,13 +33,13 @@ def train(
     *,
     progress: Callable[[str], None] = lambda message: None,
 ) -> Path:
-    """Train a field for each type.
+    """Train a conditional random field for each type.
 
     Args:
         documents: with all mentions of `types`, under biomark's names.
-        types: what to learn.
-        folder: is made; the fields are kept there.
-        progress: is called with a line for each field.
+        types: the types to learn.
+        folder: the folder to write; it is created if it does not exist.
+        progress: is called with a line of text for each field.
 
     Raises:
         MissingExtraError: if python-crfsuite is not installed.

@@ -217,18 +217,18 @@ class Generation(FreeGeneration):
         self._engine = tokenizer_of(vocabulary, rows) if constrained else None
 
     def processors(self, windows: Sequence[WindowPrompt], width: int) -> LogitsProcessorList:
-        """The grammar of each window, and its script."""
-        found = LogitsProcessorList()
+        """Return the processors for the grammar and the script of each window."""
+        processors = LogitsProcessorList()
         if self._engine is not None:
             sources = [window.text for window in windows]
-            found.append(GrammarProcessor(self._vocabulary, self._engine, sources, width))
+            processors.append(GrammarProcessor(self._vocabulary, self._engine, sources, width))
         if self._script:
-            found.append(ScriptProcessor([self._script[window.text] for window in windows], width))
-        return found
+            processors.append(ScriptProcessor([self._script[window.text] for window in windows], width))
+        return processors
 
 
 class ScriptProcessor(LogitsProcessor):
-    """Lets nothing be said but the next token of each row's script."""
+    """A processor that permits only the next token of each row's script."""
 
     def __init__(self, answers: Sequence[tuple[int, ...]], width: int) -> None:
         self._answers = answers
@@ -236,15 +236,15 @@ class ScriptProcessor(LogitsProcessor):
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """See `transformers.LogitsProcessor`."""
-        said = input_ids.shape[1] - self._width
+        step = input_ids.shape[1] - self._width
         forced = torch.full_like(scores, float("-inf"))
         for row, answer in enumerate(self._answers):
-            forced[row, answer[min(said, len(answer) - 1)]] = 0
+            forced[row, answer[min(step, len(answer) - 1)]] = 0
         return forced
 
 
 class ScriptedDecoder(Decoder):
-    """Computes all that a decoder computes, and then says what is in the script, if there is one."""
+    """A decoder that makes all computations and then, if there is a script, chooses the script's tokens."""
 
     def __init__(self, model: PreTrainedModel, vocabulary: Vocabulary, *, full_prompts: bool, script: Script) -> None:
         super().__init__(model, vocabulary, full_prompts=full_prompts)
@@ -266,7 +266,7 @@ class ScriptedDecoder(Decoder):
 
 
 class Meter:
-    """Counts what a model computes: `passes`, and `tokens` of their inputs, padding included."""
+    """A counter of a model's `passes` and of the `tokens` of their inputs, including padding."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         self.counts: Counter[str] = Counter()

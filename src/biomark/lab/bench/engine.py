@@ -1,4 +1,4 @@
-"""A general grammar engine (llguidance) for the mark grammar: what one would otherwise constrain a model with."""
+"""The mark grammar for a general grammar engine (llguidance), the alternative to biomark's mark decoding."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PIECE = re.compile(r"\w+|[^\w\s]|\s+")
 
 
 class Tokens:
-    """A vocabulary as llguidance wants it."""
+    """A vocabulary with the attributes that llguidance requires."""
 
     def __init__(self, vocabulary: Vocabulary, size: int) -> None:
         self.eos_token_id = vocabulary.end
@@ -39,7 +39,7 @@ class Tokens:
         self._longest = max(map(len, self.tokens))
 
     def __call__(self, text: bytes) -> list[int]:
-        """Longest tokens first; llguidance asks for it where the grammar leaves one continuation."""
+        """Tokenise greedily, longest tokens first; llguidance calls this where the grammar has one continuation."""
         found, at = [], 0
         while at < len(text):
             ends = range(min(len(text), at + self._longest), at, -1)
@@ -62,7 +62,7 @@ def _bytes(symbols: str | None, token_id: int) -> bytes:
 
 
 class GrammarProcessor(LogitsProcessor):
-    """Lets `generate` say nothing but the sources with marks at the borders of words.
+    """A processor that constrains `generate` to the source texts with marks at word boundaries.
 
     Args:
         vocabulary: of the model.

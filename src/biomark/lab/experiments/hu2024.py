@@ -1,8 +1,8 @@
 """Hu et al. 2024: GPT-3.5 and GPT-4 prompted for clinical entities, five settings of the prompt.
 
-The authors released what both models answered. The answers are decoded, aligned and scored here as
-those of any prompted model are, and once more by a second route that shares no code with the first
-but the scorer: answer → BIO tags of the corpus's tokens → mentions.
+The authors released the answers of both models. Here they are decoded, aligned and scored like those of any prompted
+model, and also by a second route that shares only the scorer with the first one: answer → BIO tags of the corpus's
+tokens → mentions.
 """
 
 from __future__ import annotations
@@ -101,11 +101,11 @@ def run(scale: str) -> Outcome:
     """Score the recorded answers of both models to both corpora.
 
     Args:
-        scale: all answers are scored at any scale.
+        scale: without effect, since all answers are scored at any scale.
 
     Raises:
-        CorpusError: if the corpora or the answers are not there.
-        FormatError: if a file of answers is none.
+        CorpusError: if the corpora or the answers are missing.
+        FormatError: if a file does not contain recorded answers.
     """
     rows = [row for corpus in CORPORA for model in MODELS for row in _rows(corpus, model)]
     files = [_file(corpus, model) for corpus in CORPORA for model in MODELS]
@@ -148,10 +148,10 @@ def _file(corpus: str, model: str) -> Path:
 
 
 def read_answers(path: Path) -> list[GptAnswer]:
-    """The answers of a file.
+    """Read the recorded answers in a file.
 
     Raises:
-        FormatError: if a line is none; the message says which.
+        FormatError: if a line is not a recorded answer; the message has its number.
     """
     answers = []
     for number, line in enumerate(path.read_text("utf-8").split("\n"), 1):

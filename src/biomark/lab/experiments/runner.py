@@ -28,9 +28,9 @@ class Task:
 
     Attributes:
         cell: a model or a test set.
-        label: for people.
-        seconds: that it takes, as estimated.
-        done: whether it is there.
+        label: its description for the terminal.
+        seconds: its estimated duration.
+        done: whether its result exists.
     """
 
     cell: Build | Reading
