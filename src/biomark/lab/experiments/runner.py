@@ -43,13 +43,13 @@ class Job:
     """An experiment at a scale, in a folder of cells.
 
     Args:
-        book: with all rows.
-        experiment: the one.
-        scale: one of those that it has.
-        place: of the cells.
-        model: a model of the user's own: one more row beside the experiment's, or, where models are prompted, the
-            one that is prompted. "": none, and rows that need one are left out.
-        only: the rows whose cells are done; empty: all.
+        book: all rows.
+        experiment: the experiment to run.
+        scale: one of its scales.
+        place: the folder of the cells.
+        model: the user's own model: one more row beside the experiment's or, where models are prompted, the one that
+            is prompted. "": none, and rows that need one are left out.
+        only: the rows to run; empty: all.
 
     Raises:
         UsageError: if the experiment has no such scale or row.
