@@ -66,8 +66,8 @@ def _made(model: Model, job: Job) -> dict[str, object]:
 # Differences between models
 
 
-def _scores(job: Job, found: Figures) -> dict[str, object]:
-    return {"contrasts": [_contrast(found, a, b, test) for a, b in _pairs_of(job) for test in found.tests((a, b))]}
+def _scores(job: Job, figures: Figures) -> dict[str, object]:
+    return {"contrasts": [_contrast(figures, a, b, test) for a, b in _pairs_of(job) for test in figures.tests((a, b))]}
 
 
 def _pairs_of(job: Job) -> dict[tuple[str, str], None]:
@@ -81,18 +81,18 @@ def _pairs_of(job: Job) -> dict[tuple[str, str], None]:
     return listed
 
 
-def _contrast(found: Figures, a: str, b: str, test: str) -> dict[str, object]:
-    one, other = found.of(a, test), found.of(b, test)
+def _contrast(figures: Figures, a: str, b: str, test: str) -> dict[str, object]:
+    one, other = figures.of(a, test), figures.of(b, test)
     p = p_values(one[0], other[0])
     each: dict[str, object] = {s: {**difference(one, other, s).as_json(), "p": round(p[s], 6)} for s in SCHEMES}
     return {"a": a, "b": b, "test": test, **each}
 
 
-def _pairs(job: Job, found: Figures) -> dict[str, object]:
+def _pairs(job: Job, figures: Figures) -> dict[str, object]:
     rows: list[dict[str, Any]] = []
     for test in job.setting.tests:
-        names = [model.name for model in job.models if found.of(model.name, test)]
-        tested: list[dict[str, Any]] = [_contrast(found, a, b, test) for a, b in combinations(names, 2)]
+        names = [model.name for model in job.models if figures.of(model.name, test)]
+        tested: list[dict[str, Any]] = [_contrast(figures, a, b, test) for a, b in combinations(names, 2)]
         for scheme in SCHEMES:
             for row, adjusted in zip(tested, holm([row[scheme]["p"] for row in tested]), strict=True):
                 row[scheme]["adjusted"] = round(adjusted, 6)
@@ -110,29 +110,29 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _scores_and_pairs(job: Job, found: Figures) -> dict[str, object]:
-    return {**_scores(job, found), **_pairs(job, found)}
+def _scores_and_pairs(job: Job, figures: Figures) -> dict[str, object]:
+    return {**_scores(job, figures), **_pairs(job, figures)}
 
 
 # The curve of data
 
 
-def _curve(job: Job, found: Figures) -> dict[str, object]:
+def _curve(job: Job, figures: Figures) -> dict[str, object]:
     fractions, curve = job.setting.fractions, []
     for scheme in SCHEMES:
         for model in job.models:
             for test in job.setting.tests:
-                points = {f: f1_of(results, scheme) for f in fractions if (results := found.of(model.name, test, f))}
+                points = {f: f1_of(results, scheme) for f in fractions if (results := figures.of(model.name, test, f))}
                 each = {
                     f"{f:g}": {"f1": round(one.value, 6), "low": round(one.low, 6), "high": round(one.high, 6)}
                     for f, one in points.items()
                 }
                 if each:
                     curve.append({"model": model.name, "test": test, "scheme": scheme, "fractions": each})
-    return {"curve": curve, "contrasts": list(_shares(job, found))}
+    return {"curve": curve, "contrasts": list(_shares(job, figures))}
 
 
-def _shares(job: Job, found: Figures) -> Iterator[dict[str, object]]:
+def _shares(job: Job, figures: Figures) -> Iterator[dict[str, object]]:
     """Yield the loss of each model with a share of the data, and the differences of models with the same share."""
     names = [model.name for model in job.models]
     fractions = job.setting.fractions
@@ -140,7 +140,7 @@ def _shares(job: Job, found: Figures) -> Iterator[dict[str, object]]:
     between = [(a, b, (fraction, fraction)) for a, b in _pairs_of(job) for fraction in fractions]
     for a, b, shares in costs + between:
         for test in job.setting.tests:
-            one, other = found.of(a, test, shares[0]), found.of(b, test, shares[1])
+            one, other = figures.of(a, test, shares[0]), figures.of(b, test, shares[1])
             if one and other:
                 each: dict[str, object] = {s: difference(one, other, s).as_json() for s in SCHEMES}
                 yield {"a": a, "b": b, "test": test, "a_fraction": shares[0], "b_fraction": shares[1], **each}
@@ -149,12 +149,12 @@ def _shares(job: Job, found: Figures) -> Iterator[dict[str, object]]:
 # Errors
 
 
-def _errors(job: Job, found: Figures) -> dict[str, object]:
+def _errors(job: Job, figures: Figures) -> dict[str, object]:
     listed = [
         {"model": model.name, **_listed(test, mistake)}
         for model in job.models
         for test in job.setting.tests
-        for result in found.of(model.name, test)[:1]
+        for result in figures.of(model.name, test)[:1]
         for mistake in sample_of(mistakes_of(result))
     ]
     return {"sample": listed}
