@@ -264,7 +264,7 @@ def test_a_file_that_is_cut_off(toy: Path, tmp_path: Path, share: float) -> None
     path = tmp_path / "cut.gguf"
     whole = toy.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(ModelError, match=r"cut\.gguf: is (no GGUF file|damaged)"):
+    with pytest.raises(ModelError, match=r"cut\.gguf: is (not a GGUF file|damaged)"):
         bases.unpacked(path, notify=quiet)
     assert kept(tmp_path) == []
 
