@@ -148,7 +148,7 @@ def test_a_run_is_not_overwritten_and_not_resumed_by_another_recipe(
 ) -> None:
     with pytest.raises(UsageError, match="--resume"):
         trainer.train(recipe, run, reject=fail)
-    with pytest.raises(UsageError, match="another recipe"):
+    with pytest.raises(UsageError, match="differs from the recipe"):
         trainer.train(replace(recipe, seed=2), run, reject=fail, resume=True)
     with pytest.raises(UsageError, match=CHECKPOINT):
         trainer.train(recipe, home / "nothing", reject=fail, resume=True)

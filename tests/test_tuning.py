@@ -777,7 +777,7 @@ def test_a_run_is_not_overwritten_and_resumed_as_it_began_only(
     recipe = replace(recipe, save_steps=3)
     with pytest.raises(UsageError, match="there is a run already; say --resume"):
         train(recipe, whole)
-    with pytest.raises(UsageError, match="another recipe"):
+    with pytest.raises(UsageError, match="differs from the recipe"):
         train(replace(recipe, seed=2), whole, resume=True)
     with pytest.raises(UsageError, match="no checkpoint to resume from"):
         train(recipe, tmp_path / "nothing", resume=True)
