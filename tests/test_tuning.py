@@ -718,7 +718,7 @@ ORPHAN = {"train": ("ncbi_disease:train",), "types": ("gene",)}
         ({"guideline_text": {"gene": "All."}, "types": ()}, "guideline text for gene, which is none of disease"),
         ({"marks": "both"}, "unknown marks 'both'; choose from text, tokens"),
         ({"weights": "int8"}, "unknown weights 'int8'; choose from float32, bfloat16"),
-        ({"prompt_attention": "none"}, "prompt_attention is 'none'"),
+        ({"prompt_attention": "none"}, "unknown prompt_attention 'none'"),
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"rank": 0}, "rank must be at least 1"),
         ({"warmup": 1.0}, r"warmup must be in \[0, 1\), got 1.0"),
