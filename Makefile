@@ -1,8 +1,11 @@
 # make demo           the light package and the examples, marked in the terminal
+# make serve          the service and its page, on this machine: http://127.0.0.1:8765
 # make test           the tests, with everything that training needs; no corpora, no network
 # make quick          those of them that take no more than two minutes together
 # make test-corpora   the tests that read real corpora
+# make torture        runs that are killed, full disks, broken files, dead workers: half an hour
 # make check          format, lint, types and import layers
+# make docs           the documentation site, in site/
 # make clean          remove the environment and what tools leave behind
 #
 # The environment is .venv; it is installed again only when pyproject.toml or constraints.txt change.
@@ -16,10 +19,14 @@ TESTS := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist wor
 # Where the real corpora are: make test-corpora BIOMARK_CORPORA=FOLDER
 BIOMARK_CORPORA ?= ../shared/corpora
 
-.PHONY: demo test quick test-corpora check format clean
+.PHONY: demo serve test quick test-corpora torture check docs format clean
 
 demo: $(VENV)/light.stamp
 	$(BIN)/biomark annotate examples/abstracts.pubtator --to terminal
+
+# SERVE="--port 9000" gives it options
+serve: $(VENV)/serve.stamp
+	$(BIN)/biomark serve $(SERVE)
 
 test: $(VENV)/full.stamp
 	$(TESTS) $(PYTEST)
@@ -32,18 +39,24 @@ test-corpora: $(VENV)/full.stamp
 	  { echo "There are no corpora in $(BIOMARK_CORPORA); name their folder: make test-corpora BIOMARK_CORPORA=FOLDER"; exit 2; }
 	BIOMARK_CORPORA='$(abspath $(BIOMARK_CORPORA))' $(TESTS) -m 'corpora and not slow' $(PYTEST)
 
+torture: $(VENV)/full.stamp
+	$(BIN)/python tests/torture/torture.py $(TORTURE)
+
 check: $(VENV)/full.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(VENV)/docs.stamp
+	$(BIN)/mkdocs build --strict --quiet
+
 format: $(VENV)/full.stamp
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -56,8 +69,16 @@ $(VENV)/light.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable .
 	touch $@
 
+$(VENV)/serve.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable '.[serve]'
+	touch $(VENV)/light.stamp $@
+
 # torch goes first and by its exact version, so that no other requirement chooses one of its builds.
 $(VENV)/full.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) "$$(grep '^torch==' constraints.txt)"
 	$(PIP) --editable '.[train,qlora,gguf,bench,test]'
-	touch $(VENV)/light.stamp $@
+	touch $(VENV)/light.stamp $(VENV)/serve.stamp $@
+
+$(VENV)/docs.stamp: $(VENV)/light.stamp
+	$(PIP) --editable '.[docs]'
+	touch $@

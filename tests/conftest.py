@@ -33,7 +33,8 @@ CORPORA = os.environ.get("BIOMARK_CORPORA") and Path(os.environ["BIOMARK_CORPORA
 """The folder of the real corpora; None where there are none. Tests get it from the fixture `corpora` alone."""
 LONG = {
     "test_bases", "test_bench", "test_decoding", "test_embedding", "test_grid", "test_invention",
-    "test_knowledge_embeddings", "test_nano", "test_prompted_models", "test_reproduce", "test_training", "test_tuning",
+    "test_knowledge_embeddings", "test_nano", "test_prompted_models", "test_reproduce", "test_serve_load",
+    "test_serve_schema", "test_training", "test_tuning",
     "test_vaner",
 }  # fmt: skip
 """Modules whose tests train, tune, export or serve models."""

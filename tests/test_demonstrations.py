@@ -102,7 +102,7 @@ def test_guideline_texts_are_for_all_types_or_for_one_each(texts, expected):
 
 @pytest.mark.parametrize("texts", [["One.", "Two."], ["disease=One.", "Two."], ["disease=One.", "Disease=Two."], [" "]])
 def test_guideline_texts_of_both_kinds_are_refused(texts):
-    with pytest.raises(UsageError, match="--guideline-text"):
+    with pytest.raises(UsageError, match="guideline_text"):
         parse_guideline_text(texts)
 
 

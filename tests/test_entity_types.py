@@ -8,7 +8,8 @@ import pytest
 
 import biomark
 from biomark import corpora, formats
-from biomark.entity_types import canonical, distinct, one_of, parse_types, with_canonical_types
+from biomark.entity_types import canonical, distinct, one_of, parse_types, types_wanted, with_canonical_types
+from biomark.errors import UsageError
 from biomark.evaluation import evaluate
 from biomark.spans import Document, Entity, Span
 from conftest import TermRecognizer
@@ -75,3 +76,15 @@ def test_a_corpus_of_ones_own_types(tmp_path: Path) -> None:
     assert corpora.corpus_types(str(path)) == ("Frailty", "fall")
     assert corpora.corpus_types(str(path), ("frailty",)) == ("frailty", "fall")
     assert corpora.wanted_types([str(path)], ["FALL"]) == {str(path): ("FALL",)}
+
+
+def test_unknown_types_name_the_choice() -> None:
+    assert types_wanted(None, ("gene", "disease")) == ("gene", "disease")
+    assert types_wanted(iter(["disease"]), ("gene", "disease")) == ("disease",)
+    assert types_wanted([], ("gene",)) == ()
+    with pytest.raises(UsageError, match=r"^unknown type 'Gèn'; choose from gene, disease$"):
+        types_wanted(["Gèn", "gene"], ("gene", "disease"))
+    with pytest.raises(UsageError, match=r"^unknown types 'a', 'b'; choose from gene$"):
+        types_wanted(["a", "b"], ("gene",))
+    with pytest.raises(UsageError, match=r"^unknown type 'a'; there is none to choose from$"):
+        types_wanted(["a"], ())

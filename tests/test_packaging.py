@@ -20,6 +20,10 @@ HEAVY = (
     "transformers",
     "spacy",
     "pandas",
+    "polars",
+    "pyarrow",
+    "datasets",
+    "mcp",
     "ray",
     "scipy",
     "sklearn",
@@ -28,8 +32,22 @@ HEAVY = (
     "jinja2",
     "lxml",
     "openai",
+    "fastapi",
+    "starlette",
+    "uvicorn",
+    "prometheus_client",
 )
-NEED_TORCH = (
+NEED_AN_EXTRA = (
+    "biomark.bridges.mcp",
+    "biomark.bridges.spacy",
+    "biomark.serve.app",
+    "biomark.serve.examples",
+    "biomark.serve.guard",
+    "biomark.serve.inputs",
+    "biomark.serve.metrics",
+    "biomark.serve.outputs",
+    "biomark.serve.problems",
+    "biomark.serve.server",
     "biomark.lab.bench.decoding",
     "biomark.lab.bench.engine",
     "biomark.lab.bench.shapes",
@@ -38,6 +56,8 @@ NEED_TORCH = (
     "biomark.generative.decoding.engine",
     "biomark.generative.decoding.head",
     "biomark.generative.decoding.limits",
+    "biomark.generative.decoding.passes",
+    "biomark.generative.decoding.probe",
     "biomark.generative.recognizer",
     "biomark.prompted.chat.in_process",
     "biomark.runtime.quiet",
@@ -89,7 +109,7 @@ def test_the_wheel_holds_all_data_and_licences_and_nothing_else(wheel: Path) -> 
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert ours <= names
-    assert {"biomark/py.typed", "biomark/entity_types.toml", "biomark/formats/page.html"} <= names
+    assert {"biomark/py.typed", "biomark/entity_types.toml", "biomark/page/page.html"} <= names
     rest = names - ours
     assert all(re.match(r"biomark-[^/]+\.dist-info/", name) for name in rest)
     assert {"LICENSE", "NOTICE"} <= {Path(name).name for name in rest}
@@ -120,21 +140,30 @@ def test_importing_biomark_imports_nothing_heavy(installed: Path) -> None:
     assert found == ["[]", "[]", str(installed / "biomark" / "__init__.py")]
 
 
-def test_all_but_what_needs_torch_can_be_imported_with_the_light_set_alone(installed: Path) -> None:
+def test_all_but_what_needs_an_extra_can_be_imported_with_the_light_set_alone(installed: Path) -> None:
     code = f"""
 for name in {HEAVY}:
     sys.modules[name] = None
 import importlib, pkgutil, biomark
 for module in pkgutil.walk_packages(biomark.__path__, "biomark."):
-    if not module.name.startswith({NEED_TORCH}) and module.name != "biomark.__main__":
+    if not module.name.startswith({NEED_AN_EXTRA}) and module.name != "biomark.__main__":
         importlib.import_module(module.name)
         print(module.name)
 """
     assert "biomark.formats.html" in python(code, installed).split()
 
 
+def test_the_wheel_tells_spacy_of_its_component(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    (name,) = (n for n in archive.namelist() if n.endswith(".dist-info/entry_points.txt"))
+    assert "[spacy_factories]\nbiomark = biomark.bridges.spacy:make_component\n" in archive.read(name).decode()
+
+
 def test_the_version_is_told_once() -> None:
-    assert biomark.__version__ == PROJECT["version"]
+    version = PROJECT["version"]
+    assert biomark.__version__ == version
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
+    assert f"\n## [{version}] - " in (ROOT / "CHANGELOG.md").read_text("utf-8")
 
 
 def test_constraints_pin_direct_dependencies_exactly() -> None:

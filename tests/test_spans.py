@@ -48,7 +48,13 @@ def test_lists_become_tuples_and_a_number_an_id() -> None:
         (lambda: Span(True, 2), r"whole number, got True \(bool\)"),
         (lambda: Span(np.float64(1), 2), "whole number"),
         (lambda: Span(np.int64(4), np.int64(4)), "0 <= start < end, not 4 and 4"),
+        (lambda: Span(-1, 2), "0 <= start < end, not -1 and 2"),
+        (lambda: Span(3, 2), "0 <= start < end, not 3 and 2"),
         (lambda: Entity((), "disease"), "at least one span"),
+        (lambda: Entity([Span(5, 6), Span(0, 4)], "disease"), "the parts of an entity must be in order and apart"),
+        (lambda: Entity([Span(0, 4), Span(3, 6)], "disease"), "the parts of an entity must be in order and apart"),
+        (lambda: Entity([SPAN, SPAN], "disease"), "the parts of an entity must be in order and apart"),
+        (lambda: Entity([SPAN], "disease", score=-0.1), r"a score lies in \[0, 1\], not at -0\.1"),
         (lambda: Entity(SPAN, "disease"), r"the spans of an entity must be a list of Span objects, got Span\("),
         (lambda: Entity([(0, 4)], "disease"), r"a list of Span objects, got \(0, 4\)"),
         (lambda: Entity([SPAN], None), "the type of an entity must be a string, got None"),
@@ -76,12 +82,74 @@ def test_lists_become_tuples_and_a_number_an_id() -> None:
         ),
         (lambda: Document("1", "gout", entities=["gout"]), "document 1: entities must be a list of Entity objects"),
         (lambda: Document("1", "gout", sentences=[(0, 4)]), "document 1: sentences must be a list of Span objects"),
-        (lambda: Document("1", "gout", entities=[Entity([Span(0, 5)], "x")]), "beyond the end of the text"),
+        (
+            lambda: Document("1", "gout", entities=[Entity([Span(0, 5)], "x")]),
+            r"document 1: x at 0-5 lies beyond the end of the text \(4 code points\)",
+        ),
+        (
+            lambda: Document("1", "gout", alternatives=[Entity([Span(0, 1), Span(4, 6)], "x")]),
+            "document 1: x at 0-6 lies beyond the end of the text",
+        ),
+        (
+            lambda: Document("1", "gout", passages=[Passage(Span(0, 5), "title")]),
+            r"document 1: passages reach beyond the end of the text \(4 code points\)",
+        ),
+        (
+            lambda: Document("1", "gout", sentences=[Span(0, 2), Span(2, 5)]),
+            "document 1: sentences reach beyond the end of the text",
+        ),
+        (
+            lambda: Document("1", "gout", passages=[Passage(Span(2, 4), "abstract"), Passage(Span(0, 2), "title")]),
+            "document 1: passages must be in order and apart",
+        ),
+        (
+            lambda: Document("1", "gout", passages=[Passage(Span(0, 3), "title"), Passage(Span(2, 4), "abstract")]),
+            "document 1: passages must be in order and apart",
+        ),
+        (
+            lambda: Document("1", "gout", sentences=[Span(2, 4), Span(0, 2)]),
+            "document 1: sentences must be in order and apart",
+        ),
+        (
+            lambda: Document("1", "gout", sentences=[Span(0, 3), Span(2, 4)]),
+            "document 1: sentences must be in order and apart",
+        ),
     ],
 )
 def test_odd_values_are_told(make: Callable[[], object], told: str) -> None:
     with pytest.raises(SpanError, match=told):
         make()
+
+
+def test_what_touches_is_apart_and_may_reach_the_end() -> None:
+    """Offsets count code points: the emoji is one, and the combining accent is one of its own."""
+    text = "İ😀e\u0301"
+    touching = (Span(0, 1), Span(1, 4))
+    document = Document(
+        "1",
+        text,
+        passages=tuple(Passage(span, "x") for span in touching),
+        sentences=touching,
+        entities=(Entity(touching, "x"), Entity((Span(0, 4),), "y"), Entity((Span(1, 2),), "x")),
+    )
+    assert [entity.extent.of(text) for entity in document.entities] == [text, text, "😀"]
+
+
+def test_a_bare_document_has_no_mentions_and_all_else() -> None:
+    mention, passages = Entity((SPAN,), "disease"), (Passage(SPAN, "title"),)
+    rest = Document("1", "gout", passages, (SPAN,), infons=Infons({"year": "1999"}))
+    full = Document(
+        "1",
+        "gout",
+        passages,
+        (SPAN,),
+        (mention,),
+        (mention,),
+        (Relation("CID", (("gene", "7"),)),),
+        rest.infons,
+    )
+    assert full.bare() == rest
+    assert rest.bare() == rest
 
 
 def mentions(text: str) -> st.SearchStrategy[list[Entity]]:

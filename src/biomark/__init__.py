@@ -9,16 +9,29 @@ importing this package is fast. It also switches off what other libraries would 
 see `biomark.runtime.privacy`.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 from biomark.runtime.privacy import report_nothing
 
 report_nothing()  # before any of the imports below can import what reports
 
-# The function takes the name of its module here; `from biomark.annotate import ...` works all the same.
 from biomark.annotation import annotate
+from biomark.bridges.tables import to_table
+from biomark.bridges.transformers import pipeline
 from biomark.errors import BiomarkError
 from biomark.formats import read, write
 from biomark.spans import Document, Entity, Passage, Rejected, Span
 
-__all__ = ["BiomarkError", "Document", "Entity", "Passage", "Rejected", "Span", "annotate", "read", "write"]
+__all__ = [
+    "BiomarkError",
+    "Document",
+    "Entity",
+    "Passage",
+    "Rejected",
+    "Span",
+    "annotate",
+    "pipeline",
+    "read",
+    "to_table",
+    "write",
+]

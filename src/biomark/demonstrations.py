@@ -94,14 +94,14 @@ class Style:
             return own
         if type not in entity_types():
             raise UsageError(
-                f"no guideline for the type {type!r}; there are some for {', '.join(entity_types())}; give your own "
-                "sentence: --guideline-text, or guideline_text in a recipe"
+                f"no guideline for the type {type!r}; there are some for {', '.join(entity_types())}; write your own "
+                "sentence (`guideline_text`)"
             )
         return entity_types()[type].guideline
 
 
 def parse_guideline_text(texts: Sequence[str]) -> GuidelineText:
-    """The sentences of `--guideline-text`: one for all types, or `TYPE=TEXT` for each type that has one.
+    """The user's own guideline sentences: one for all types, or `TYPE=TEXT` for each type that has one.
 
     Raises:
         UsageError: if they are of both kinds, or a type has two.
@@ -109,10 +109,10 @@ def parse_guideline_text(texts: Sequence[str]) -> GuidelineText:
     typed = [(canonical(match[1]), match[2]) for text in texts if (match := _TYPED.fullmatch(text))]
     if len(texts) == 1 and not typed:
         if not texts[0].strip():
-            raise UsageError("--guideline-text is empty; write the sentence that says what to mark")
+            raise UsageError("`guideline_text` is empty; write the sentence that says what to mark")
         return texts[0]
     if len(typed) < len(texts) or len(dict(typed)) < len(typed):
-        raise UsageError("--guideline-text takes one sentence for all types, or one TYPE=TEXT for each type")
+        raise UsageError("`guideline_text` takes one sentence for all types, or one TYPE=TEXT for each type")
     return dict(typed)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
 
 from biomark.errors import UsageError
+from biomark.runtime.toml import packaged
 from biomark.spans import Document
 
 
@@ -26,8 +25,7 @@ class EntityType:
 @cache
 def entity_types() -> dict[str, EntityType]:
     """All types by name."""
-    rows = tomllib.loads(files("biomark").joinpath("entity_types.toml").read_text("utf-8"))
-    return {name: EntityType(name, **{**row, "aliases": tuple(row["aliases"])}) for name, row in rows.items()}
+    return packaged("biomark", "entity_types.toml", dict[str, EntityType], named=True)
 
 
 def canonical(name: str) -> str:
@@ -55,6 +53,24 @@ def label(name: str) -> str:
     return entity_type.label if entity_type else name.replace("_", " ")
 
 
+def types_wanted(types: Iterable[str] | None, known: Sequence[str]) -> tuple[str, ...]:
+    """The types to look for.
+
+    Args:
+        types: the wanted ones; None: all that are known.
+        known: those to choose from.
+
+    Raises:
+        UsageError: if a wanted type is not known.
+    """
+    wanted = tuple(known if types is None else types)
+    if unknown := [type for type in wanted if type not in known]:
+        s = "s" if len(unknown) > 1 else ""
+        choice = f"choose from {', '.join(known)}" if known else "there is none to choose from"
+        raise UsageError(f"unknown type{s} {', '.join(map(repr, unknown))}; {choice}")
+    return wanted
+
+
 def parse_types(names: str) -> tuple[str, ...]:
     """The types of a comma-separated list, under biomark's names, each once.
 
@@ -63,12 +79,12 @@ def parse_types(names: str) -> tuple[str, ...]:
     """
     types = distinct(canonical(name.strip()) for name in names.split(",") if name.strip())
     if not types:
-        raise UsageError("--types names no type; write for instance --types disease,chemical")
+        raise UsageError("`types` names no type; name some, for instance `types=disease,chemical`")
     return types
 
 
 def parse_type_map(pairs: list[str]) -> dict[str, str]:
-    """The `A=B` pairs of `--type-map`.
+    """The `A=B` pairs of a map of types.
 
     Raises:
         UsageError: if one is not of that form.
@@ -77,7 +93,7 @@ def parse_type_map(pairs: list[str]) -> dict[str, str]:
     for pair in pairs:
         name, equals, other = pair.partition("=")
         if not (name and equals and other):
-            raise UsageError(f"--type-map takes A=B, not {pair!r}")
+            raise UsageError(f"`type_map` takes A=B, not {pair!r}")
         type_map[name] = other
     return type_map
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from importlib.resources import files
+
+from biomark.runtime.toml import packaged
 
 # A version that a source puts after a namespace's name: SNOMEDCT_US_2025_09_01
 _VERSION = re.compile(r"(_\d{4}(_\d{2})*)$")
@@ -30,8 +30,7 @@ class Namespace:
 @cache
 def namespaces() -> dict[str, Namespace]:
     """All namespaces by name."""
-    rows = tomllib.loads(files("biomark").joinpath("identifiers.toml").read_text("utf-8"))
-    return {name: Namespace(name, **{**row, "aliases": tuple(row.get("aliases", ()))}) for name, row in rows.items()}
+    return packaged("biomark", "identifiers.toml", dict[str, Namespace], named=True)
 
 
 @lru_cache(maxsize=1 << 16)

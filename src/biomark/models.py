@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from biomark.errors import MissingExtraError, ModelError, UsageError
 from biomark.formats import Reject, raise_rejected
 from biomark.generative.decoding.choice import Sampling
+from biomark.generative.settings import Asking
 from biomark.knowledge.normalization import Normalizer, parse_namespaces
 from biomark.knowledge.store import Store
 from biomark.prompted.chat import Chat
@@ -50,32 +51,12 @@ HUGGING_FACE = "hf:"
 _SERVER = "openai:"
 PROMPTED = (_SERVER, HUGGING_FACE)
 GIVEN = "given"
-DECODINGS = ("marks", "generate")
 _OTHERS = (DICTIONARY, GIVEN, "openai:NAME", "hf:NAME")
 RUNS = Path("runs")
 _MOST_KEPT = 3
 _KEPT: dict[tuple[object, ...], Recognizer] = {}
 _LOCK = Lock()
 _WEIGHTS = (WEIGHTS, "model*.safetensors", "adapter_model.safetensors")
-
-
-@dataclass(frozen=True, slots=True)
-class Asking:
-    """How a generative model is asked.
-
-    Attributes:
-        decoding: `marks`: answers are faithful (see `biomark.generative.decoding`); `generate`: the model writes
-            what it likes, and what can be placed in the text is taken, as in the paper. A model that was tuned to
-            answer in another shape than marks is always asked so.
-        drafter: a model that proposes mentions, so that answers come faster; None: none. It changes no answer.
-        batch: windows asked at the same time.
-        sampling: draws several answers to each question, whose votes are the scores; None: the likeliest answer alone.
-    """
-
-    decoding: str = "marks"
-    drafter: str | None = None
-    batch: int = 16
-    sampling: Sampling | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +89,7 @@ class Prompting:
         """
         prompts = self.prompts
         if prompts.samples == 1 and (prompts.temperature is not None or prompts.seed):
-            raise UsageError(f"{name} gives its likeliest answer; --temperature and --seed are for several --samples")
+            raise UsageError(f"{name} gives its likeliest answer; `temperature` and `seed` are for several `samples`")
         return Sampling(prompts.samples, prompts.heat, prompts.seed) if prompts.samples != 1 else None
 
 
@@ -140,28 +121,31 @@ def load(
     parts = [name] if Path(name).is_dir() else TOGETHER.split(name)
     prompted = [part for part in parts if part.startswith(PROMPTED)]
     if store is not None and DICTIONARY not in parts and not (prompted and prompting.prompts.ontology):
-        raise UsageError(f"--store is for --model dictionary, default+dictionary or --ontology; not for {name}")
+        raise UsageError(
+            f"`store` is for the models dictionary and default+dictionary, and for `ontology`; not for {name}"
+        )
     if not prompting.plain and not prompted:
-        raise UsageError(f"{name} is not prompted; options of prompts and servers are for openai:NAME and hf:NAME")
+        raise UsageError(f"{name} is not prompted; settings of prompts and servers are for openai:NAME and hf:NAME")
     local = [part for part in prompted if part.startswith(HUGGING_FACE)]
     folders = [part for part in parts if part not in (DICTIONARY, GIVEN) and part not in prompted]
     generative = any(is_generative(_folder_and_guideline(part)[0]) for part in folders)
     if asking != Asking() and not local and not generative:
-        raise UsageError(f"{name} is not generative; --decoding, --drafter and --batch are for generative models")
+        raise UsageError(f"{name} is not generative; `decoding`, `drafter` and `batch` are for generative models")
     if prompting.prompts != PromptOptions() and not prompted and not generative:
         raise UsageError(
-            f"{name} writes no answers; --samples, --temperature and --seed are for generative and prompted models. "
+            f"{name} writes no answers; `samples`, `temperature` and `seed` are for generative and prompted models. "
             "A tagging model reads a text once, and its mentions have scores"
         )
-    if generative:
-        asking = replace(asking, sampling=asking.sampling or prompting.sampling(name))
+    sampling = prompting.sampling(name) if generative else None
 
     def load_part(part: str) -> Recognizer:
         if part in prompted:
             return _load_prompted(part, asking, store, prompting)
         if part == GIVEN:
             return GivenRecognizer()
-        return _dictionary(store) if part == DICTIONARY else _load_folder(*_folder_and_guideline(part), asking)
+        return (
+            _dictionary(store) if part == DICTIONARY else _load_folder(*_folder_and_guideline(part), asking, sampling)
+        )
 
     found = [load_part(part) for part in parts]
     return reduce(CombinedRecognizer, found)
@@ -224,7 +208,7 @@ def load_chat(name: str, asking: Asking, prompting: Prompting) -> Chat:
         raise UsageError(f"{name} names no language model that can be prompted; write for instance {wanted}")
     server = prompting.server
     if kind == "hf" and replace(server, cache="") != ServerOptions():
-        raise UsageError(f"{name} runs in this process; of the options of servers it takes --cache alone")
+        raise UsageError(f"{name} runs in this process; of the settings of servers it takes `cache` alone")
     if prompting.show is not None:
         template = template_of(server)
         return Rehearsal(
@@ -252,11 +236,7 @@ def _load_prompted(name: str, asking: Asking, store: Path | None, prompting: Pro
 def _in_process(name: str, asking: Asking, prompting: Prompting) -> Chat:
     options = prompting.prompts
     if asking.drafter is not None:
-        raise UsageError("--drafter is for tuned models, not for hf:NAME")
-    if asking.decoding not in DECODINGS:
-        raise UsageError(f"decoding is {asking.decoding!r}; there are {', '.join(DECODINGS)}")
-    if asking.batch < 1:
-        raise UsageError(f"a batch holds at least 1 window, not {asking.batch}")
+        raise UsageError("`drafter` is for tuned models, not for hf:NAME")
     marks = asking.decoding == "marks" and options.shape == "mark"
     try:
         import torch
@@ -289,7 +269,7 @@ def prompted(recognizer: Recognizer) -> tuple[PromptedRecognizer, ...]:
 
 def _dictionary(store: Path | None) -> Recognizer:
     if store is None:
-        raise UsageError("dictionary needs a term store: --store STORE; biomark knowledge build makes one")
+        raise UsageError("dictionary needs a term store (`store`); biomark knowledge build makes one")
     return DictionaryRecognizer(Store(store))
 
 
@@ -299,11 +279,11 @@ def _folder_and_guideline(name: str) -> tuple[Path, str]:
     return (folder_of(model), guideline) if model and not Path(name).is_dir() else (folder_of(name), "")
 
 
-def _load_folder(folder: Path, guideline: str, asking: Asking) -> Recognizer:
+def _load_folder(folder: Path, guideline: str, asking: Asking, sampling: Sampling | None) -> Recognizer:
     try:
         if is_generative(folder):
             check_guideline(folder, guideline, ())
-            return _load_generative(folder, asking)
+            return _load_generative(folder, asking, sampling)
         if (folder / WEIGHTS).is_file():
             return load_onnx(folder, guideline=guideline)
         from biomark.tagging.training.examples import named_corpora
@@ -336,7 +316,7 @@ def normalizing(
     """
     if store is None:
         raise UsageError(
-            "--identifiers and --min-identifier-score go with --normalize STORE, which gives mentions identifiers"
+            "`identifiers` and `min_identifier_score` need a term store (`normalize`), which gives mentions identifiers"
         )
     terms = Store(store)
     wanted = parse_namespaces(namespaces, terms.types, held=terms.has_namespace)
@@ -350,16 +330,12 @@ def is_generative(folder: Path) -> bool:
     return recipe.is_file() and task_of(saved_values(recipe)) == "generative"
 
 
-def _load_generative(folder: Path, asking: Asking) -> Recognizer:
+def _load_generative(folder: Path, asking: Asking, sampling: Sampling | None) -> Recognizer:
     from biomark.generative.recognizer import GenerativeRecognizer, answering_of
     from biomark.generative.training.model import load_trained
 
-    if asking.decoding not in DECODINGS:
-        raise UsageError(f"decoding is {asking.decoding!r}; there are {', '.join(DECODINGS)}")
-    if asking.batch < 1:
-        raise UsageError(f"a batch holds at least 1 window, not {asking.batch}")
     if asking.drafter is not None and asking.decoding != "marks":
-        raise UsageError("a drafter serves mark decoding alone; leave out --drafter or --decoding generate")
+        raise UsageError("a drafter serves mark decoding alone; leave out `drafter` or `decoding=generate`")
     model, vocabulary, recipe = load_trained(folder)
     if asking.drafter is not None and recipe.shape != MARK.name:
         raise UsageError(f"{folder}: answers in the shape {recipe.shape}, not in marks, so nothing can be drafted")
@@ -370,7 +346,7 @@ def _load_generative(folder: Path, asking: Asking) -> Recognizer:
         free=asking.decoding == "generate",
         full_prompts=recipe.prompt_attention == "full",
         whole_words=recipe.whole_words,
-        sampling=asking.sampling,
+        sampling=sampling,
     )
     return GenerativeRecognizer(
         answering,
@@ -379,7 +355,7 @@ def _load_generative(folder: Path, asking: Asking) -> Recognizer:
         style=recipe.style,
         batch=asking.batch,
         drafter=load(asking.drafter) if asking.drafter is not None else None,
-        sure=SURE if asking.sampling else 0.0,
+        sure=SURE if sampling else 0.0,
     )
 
 
@@ -443,3 +419,20 @@ def describe(name: str) -> Mapping[str, object]:
     if weights := [file for pattern in _WEIGHTS for file in folder.glob(pattern)]:
         facts["megabytes"] = round(sum(file.stat().st_size for file in weights) / 1e6, 1)
     return {**facts, "folder": str(folder)}
+
+
+__all__ = [
+    "Asking",
+    "Prompting",
+    "asks_server",
+    "checksum",
+    "describe",
+    "folder_of",
+    "is_generative",
+    "kept",
+    "load",
+    "load_chat",
+    "names",
+    "normalizing",
+    "prompted",
+]

@@ -317,6 +317,10 @@ class Document:
                 infons=values.get("infons", {}),
             )
 
+    def bare(self) -> Document:
+        """The same document without mentions: no entities, alternatives or relations."""
+        return replace(self, entities=(), alternatives=(), relations=())
+
     def slice(self, window: Span) -> Document:
         """The part of the document inside `window`, with offsets counted from its start.
 
@@ -342,13 +346,7 @@ class Document:
         )
 
 
-_MEMBERS: dict[str, type] = {
-    "passages": Passage,
-    "sentences": Span,
-    "entities": Entity,
-    "alternatives": Entity,
-    "relations": Relation,
-}
+_MEMBERS = {"passages": Passage, "sentences": Span, "entities": Entity, "alternatives": Entity, "relations": Relation}
 
 
 @dataclass(frozen=True, slots=True)

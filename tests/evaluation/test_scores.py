@@ -135,7 +135,7 @@ def test_more_types_than_counts_fit_into_the_memory_are_refused() -> None:
         return [document(mention(f"type {n}", 0, 7), id=str(n)) for n in range(types)]
 
     assert evaluate(gold(MOST_TYPES), gold(MOST_TYPES)).overall.strict.f1 == 1.0
-    with pytest.raises(UsageError, match=r"251 types of mentions \(type 0, .*--types"):
+    with pytest.raises(UsageError, match=r"251 types of mentions \(type 0, .*`types`"):
         evaluate(gold(MOST_TYPES + 1), gold(1))
 
 

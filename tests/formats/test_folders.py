@@ -213,7 +213,7 @@ def test_a_stream_is_recognised_as_a_file_is(name: str, packed: bool) -> None:
     data = gzip.compress(golden.read_bytes()) if packed else golden.read_bytes()
     for stream in (Slow(data), io.BytesIO(data)):
         assert list(formats.read(stream)) == list(formats.read(golden))  # type: ignore[arg-type]
-    with pytest.raises(FormatError, match=r"begins as no format does; say --from"):
+    with pytest.raises(FormatError, match=r"begins as no format does; name the format \(`input format`\)"):
         list(formats.read(io.BytesIO(b"Gout.\n")))
 
 
@@ -358,7 +358,7 @@ def test_format_of_a_file(name: str, data: bytes, format: str | None, tmp_path: 
     if format:
         assert formats.guess_format(path).name == format
     else:
-        with pytest.raises(FormatError, match="--from"):
+        with pytest.raises(FormatError, match="`input format`"):
             formats.guess_format(path)
 
 
@@ -375,7 +375,7 @@ def test_a_pipe_is_read_whole(tmp_path: Path) -> None:
     data = b"".join(b"%d|t|Gout number %d\n%d|a|\n\n" % (n, n, n) for n in range(5000))
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with pytest.raises(FormatError, match="say --from"):  # and nothing of it is gone
+    with pytest.raises(FormatError, match="`input format`"):  # and nothing of it is gone
         formats.guess_format(pipe)
     writer = threading.Thread(target=pipe.write_bytes, args=(data,))
     writer.start()

@@ -13,6 +13,7 @@ from format_cases import parsed, written
 
 from biomark import formats
 from biomark.errors import FormatError
+from biomark.formats import base, json_stream, xml_stream
 from biomark.spans import Document, Entity, Passage, Rejected, Span
 
 STREAMED = ("pubtator", "bioc_xml", "bioc_json", "conll", "bc2gm", "jsonl")
@@ -297,3 +298,52 @@ def test_brat_text_that_is_missing_or_not_utf8(tmp_path: Path) -> None:
         ("a", str(tmp_path / "a.txt")),
         ("b", str(tmp_path / "b.txt")),
     ]
+
+
+def _pubmed(path: Path, *titles: str) -> Path:
+    articles = (
+        f"<PubmedArticle><PMID>{n}</PMID><ArticleTitle>{t}</ArticleTitle></PubmedArticle>" for n, t in enumerate(titles)
+    )
+    path.write_text(f"<PubmedArticleSet>{''.join(articles)}</PubmedArticleSet>")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "odd", "told"),
+    [
+        ("_MOST_BYTES", 1 << 20, "x" * (3 << 20), "a record has more than 1 MiB"),
+        ("_MOST_ELEMENTS", 100, "<i/>" * 200, "a record has more than 100 elements"),
+        ("_DEEPEST", 50, "<i>" * 60 + "</i>" * 60, "a record has more than 50 elements within each other"),
+    ],
+)
+def test_a_record_that_no_document_has_is_rejected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int, odd: str, told: str
+) -> None:
+    monkeypatch.setattr(xml_stream, limit, value)
+    rejects: list[Rejected] = []
+    found = list(formats.read(_pubmed(tmp_path / "a.xml", "asthma", odd, "gout"), reject=rejects.append))
+    assert [document.text for document in found] == ["asthma"]
+    assert [rejected.line for rejected in rejects] == [1]
+    assert told in rejects[0].reason
+
+
+def test_a_line_or_a_text_that_no_document_has_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "MOST", 1 << 20)
+    rejects: list[Rejected] = []
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"id": "a", "text": "asthma"}\n' + "x" * (2 << 20))
+    assert [document.id for document in formats.read(path, reject=rejects.append)] == ["a"]
+    assert [(rejected.line, rejected.reason) for rejected in rejects] == [
+        (2, "the line is longer than 1 MiB; what follows is not read")
+    ]
+    (tmp_path / "a.txt").write_text("x" * (2 << 20))
+    with pytest.raises(FormatError, match="the text is longer than 1 MiB; split it"):
+        list(formats.read(tmp_path / "a.txt"))
+    monkeypatch.setattr(json_stream, "MOST", 1 << 20)
+    path = tmp_path / "a.json"
+    long = '{"id": "b", "text": "' + "x" * (3 << 20) + '"}'
+    path.write_text(f'[{{"id": "a", "text": "asthma"}},\n{long},\n{{"id": "c", "text": "x"}}]')
+    rejects.clear()
+    assert [document.id for document in formats.read(path, reject=rejects.append)] == ["a", "c"]
+    assert [rejected.line for rejected in rejects] == [2]
+    assert "a value is longer than 1 MiB" in rejects[0].reason

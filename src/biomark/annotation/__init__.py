@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 from biomark import formats
 from biomark.annotation.items import Item, documents
-from biomark.annotation.jobs import Input, Job, Reader, input_named, is_device, name_of, plan, size
+from biomark.annotation.jobs import Input, Job, Reader, input_named, inputs_named, is_device, name_of, plan, size
 from biomark.annotation.journal import Journal
-from biomark.entity_types import one_of, parse_types
+from biomark.entity_types import one_of, parse_types, types_wanted
 from biomark.errors import UsageError
 from biomark.formats import Reject, Sink, Source
 from biomark.formats.outgoing import writable
@@ -88,11 +88,9 @@ def annotated(
     """The documents with the mentions that the recognizer finds; see `annotate`."""
     wanted = _wanted(types)
     if wanted is not None and recognizer.types is not None:
-        wanted = tuple(one_of(type, recognizer.types) for type in wanted)
-    if recognizer.types is not None and (unknown := [t for t in wanted or () if t not in recognizer.types]):
-        raise UsageError(f"the model does not know {', '.join(unknown)}; it finds {', '.join(recognizer.types)}")
+        wanted = types_wanted((one_of(type, recognizer.types) for type in wanted), recognizer.types)
     if min_score is not None and not (isinstance(min_score, Real) and 0.0 <= min_score <= 1.0):
-        raise UsageError(f"a score lies in [0, 1], so does --min-score, unlike {min_score!r:.80}")
+        raise UsageError(f"`min_score` must be in [0, 1], got {min_score!r:.80}")
 
     names = _names(skip)
     left_out: deque[tuple[Document, LeftOut | None]] = deque()  # of the documents that are under way
@@ -130,7 +128,7 @@ def _names(skip: str | Sequence[str]) -> tuple[str, ...]:
     """
     names = tuple(name.strip() for name in (skip.split(",") if isinstance(skip, str) else skip)) if skip else ()
     if not all(names):
-        raise UsageError("--skip takes names of parts, parted by commas, such as references,table")
+        raise UsageError("`skip` takes names of parts with commas between them, such as references,table")
     return names
 
 
@@ -193,15 +191,14 @@ def run(
     # What the format cannot hold is rejected before it is annotated: a run that goes on meets the same documents.
     format = formats.format_named(job.format, writing=True)
     inputs = writable(iter(reader), format, Sink(job.output), lost, reject)
-    rejected = 0
+    rejected: list[Rejected] = []  # in finding the mentions of the next document
 
-    def counted(one: Rejected) -> None:
-        nonlocal rejected
-        rejected += 1
+    def noted(one: Rejected) -> None:
+        rejected.append(one)
         reject(one)
 
     def find() -> Iterator[Document]:
-        for document in annotated(inputs, recognizer, types=types, min_score=min_score, skip=skip, reject=counted):
+        for document in annotated(inputs, recognizer, types=types, min_score=min_score, skip=skip, reject=noted):
             check()
             yield document
             progress(reader.position())
@@ -215,7 +212,7 @@ def run(
             progress(reader.position())
         for document in find():
             journal.add(document, rejected)
-            rejected = 0
+            rejected.clear()
         if reader.failed and not journal.finished:  # a reject says why
             return Counter()
         return lost + journal.finish(job.format, batch=resuming.several)
@@ -256,6 +253,7 @@ __all__ = [
     "annotated",
     "facts_of",
     "input_named",
+    "inputs_named",
     "plan",
     "run",
     "size",

@@ -14,7 +14,7 @@ from pathlib import Path
 from biomark import formats
 from biomark.errors import FormatError
 from biomark.formats import Reject
-from biomark.spans import Document, Rejected
+from biomark.spans import Document, Rejected, Span
 
 Item = str | Path | Document
 
@@ -48,6 +48,14 @@ def _read(path: Path, reject: Reject) -> Iterator[Document]:
         reject(Rejected(str(error)))
 
 
+def half_character(text: str, document_id: str | None = None) -> Rejected | None:
+    """The reject of a text that has a lone half of a UTF-16 pair, which no file can hold; None if it has none."""
+    if text.isascii() or not (half := _SURROGATE.search(text)):
+        return None
+    reason = f"the text has half a character (U+{ord(half[0]):04X}) at offset {half.start()}; decode its bytes anew"
+    return Rejected(reason, document_id=document_id, window=Span(*half.span()))
+
+
 def _unfit(item: object) -> str | None:
     """Why an item is no document, if it is none."""
     if isinstance(item, (bytes, bytearray)):
@@ -55,12 +63,8 @@ def _unfit(item: object) -> str | None:
     if not isinstance(item, (str, Document)):
         what = "None" if item is None else f"{item!r:.80} ({type(item).__name__})"
         return f"{what} is no text; a text is a str, a file a pathlib.Path, and all else a biomark.Document"
-    text = item if isinstance(item, str) else item.text
-    if not text.isascii() and (half := _SURROGATE.search(text)):
-        return (
-            f"the text has half a character (U+{ord(half[0]):04X}) at offset {half.start()}; "
-            "decode its bytes anew, or replace it: text.encode('utf-8', 'replace').decode()"
-        )
+    if half := half_character(item if isinstance(item, str) else item.text):
+        return f"{half.reason}, or replace it: text.encode('utf-8', 'replace').decode()"
     if isinstance(item, str) and _is_file(item):
         return (
             f"{item!r:.200} is the path of a file, which a str is not read as; give Path({item!r:.200}) for the file, "

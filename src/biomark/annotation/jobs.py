@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import sys
 from collections import Counter
@@ -64,6 +65,24 @@ def input_named(name: str) -> Input:
         return None
     is_split = not formats.exists(Path(name)) and name.partition(":")[0] in corpora.catalogue()
     return name if is_split else Path(name)
+
+
+def inputs_named(names: Iterable[str]) -> list[Input]:
+    """What names on the command line mean; one with `*`, `?` or `[` that is no file stands for files, sorted by name.
+
+    Raises:
+        UsageError: if no file has such a name.
+    """
+    found: list[Input] = []
+    for name in names:
+        if not glob.has_magic(name) or formats.exists(Path(name)):
+            found.append(input_named(name))
+            continue
+        files = sorted(glob.glob(name, recursive=True))
+        if not files:
+            raise UsageError(f"{name}: no file has such a name")
+        found += map(Path, files)
+    return found
 
 
 def plan(
@@ -129,14 +148,16 @@ class Reader:
     Args:
         job: whose inputs are read.
         reject: is called with what cannot be read.
+        repeated: whether a second document with an id is given as well.
 
     Attributes:
         failed: whether an input could not be read.
     """
 
-    def __init__(self, job: Job, reject: Reject) -> None:
+    def __init__(self, job: Job, reject: Reject, *, repeated: bool = False) -> None:
         self.failed = False
         self._job = job
+        self._repeated = repeated
         self._reject = reject
         self._source = Source(None)
         self._done = 0
@@ -148,11 +169,11 @@ class Reader:
         for given in self._job.inputs:
             for document in self._documents(given):
                 key = hash(document.id)
-                if key in seen:
+                if key in seen and not self._repeated:
                     reason = "another input has a document with this id; give each input its own output: -o FOLDER/"
                     self._source.reject(self._reject, reason, document_id=document.id)
                     continue
-                if several:
+                if several and not self._repeated:
                     seen.add(key)
                 yield document
             self._done += size(given)
@@ -162,7 +183,7 @@ class Reader:
         """An input's documents; one that cannot be read, or no further, is rejected unless it is all that there is."""
         some = self._job.batch
         try:
-            self._source, documents = _read(self._job, given, self._reject)
+            self._source, documents = _read(self._job, given, self._reject, repeated=self._repeated)
             for document in documents:
                 some = True
                 yield document
@@ -197,7 +218,7 @@ def check_outputs(jobs: Iterable[Job], facts: Mapping[Path, Mapping[str, str]], 
         if there and FORMATS[job.format].files and job.output.is_dir():
             there = _of_documents(job, job.output, there)
         if there:
-            raise UsageError(f"{there[0]}: is there already; name another output, or replace it with --overwrite")
+            raise UsageError(f"{there[0]}: is there already; name another output, or replace it (`overwrite`)")
 
 
 def _of_documents(job: Job, folder: Path, there: list[Path]) -> list[Path]:
@@ -226,15 +247,24 @@ def name_of(given: Input) -> str:
     return "standard input" if given is None else given.name if isinstance(given, Source) else str(given)
 
 
-def _read(job: Job, given: Input, reject: Reject) -> tuple[Source, Iterator[Document]]:
+def opened(job: Job, given: Path | Source | None) -> tuple[Source, str]:
+    """One of a job's inputs, and the name of its format.
+
+    Raises:
+        FormatError: if nothing speaks for a format.
+    """
+    source = _source(given, job.encoding)
+    return source, job.from_ or _format_of(source, _Reading())
+
+
+def _read(job: Job, given: Input, reject: Reject, *, repeated: bool) -> tuple[Source, Iterator[Document]]:
     """One of a job's inputs, whose position says how much has been read, and its documents."""
     if isinstance(given, str):
         source = Source(None)
         source.name = given
         return source, corpora.read_split(given, reject=reject)
-    source = _source(given, job.encoding)
-    format = job.from_ or _format_of(source, _Reading())
-    return source, formats.read(source, format, reject=reject)
+    source, format = opened(job, given)
+    return source, formats.read(source, format, reject=reject, repeated=repeated)
 
 
 def _job(parts: Iterable[_Part], output: Path | None, format: str) -> Job:
@@ -362,9 +392,7 @@ def _output_name(part: _Part, to: str, *, whole: bool = False) -> str:
 def _check(jobs: Sequence[Job], *, mentions: bool) -> None:
     for job in jobs:
         if mentions and job.format == "text":
-            raise UsageError(
-                f"{job.output or 'text'}: plain text holds no mentions; write for instance --to pubtator or jsonl"
-            )
+            raise UsageError(f"{job.output or 'text'}: plain text holds no mentions; choose for instance `to=pubtator`")
         if job.output is not None:
             _check_in_place(job.inputs, job.output, job.format)
     outputs = Counter(job.output for job in jobs)
@@ -408,8 +436,10 @@ __all__ = [
     "Reader",
     "check_outputs",
     "input_named",
+    "inputs_named",
     "is_device",
     "name_of",
+    "opened",
     "plan",
     "size",
 ]

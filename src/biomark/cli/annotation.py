@@ -6,20 +6,18 @@ import hashlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from biomark.cli import completion
 from biomark.cli.common import (
-    GENERATIVE,
-    LLM,
-    SERVERS,
     STORES,
     Encoding,
     From,
@@ -35,39 +33,63 @@ from biomark.cli.common import (
     tell_lost,
     write_record,
 )
+from biomark.cli.runs import RunFolder, Workers, check_run, in_processes, run_job
+from biomark.cli.settings import (
+    LLM,
+    BaseUrl,
+    Changes,
+    Demonstrations,
+    Settings,
+    SettingsFile,
+    Shape,
+    load_settings,
+)
 from biomark.errors import UsageError
-from biomark.prompted.settings import PromptOptions, ServerOptions
 from biomark.runtime.interrupts import check, keeping
-from biomark.runtime.options import from_options, typer_options
 from biomark.spans import Document, Rejected
 
 if TYPE_CHECKING:
     from biomark.annotation import Resuming
     from biomark.annotation.jobs import Job
+    from biomark.annotation.settings import RunOptions
+    from biomark.formats import Reject
     from biomark.prompted.recognizer import PromptedRecognizer
+    from biomark.recognizers import Recognizer
 
-# Options on which what is found does not depend.
+# Options and settings on which the mentions do not depend.
 _HOW = frozenset(
-    "inputs output progress overwrite record dry_run batch drafter lines "
-    "concurrency timeout retries price_in price_out budget cache stream".split()
+    "context inputs output run_folder workers json_progress progress overwrite record dry_run lines settings set_ "
+    "shard batch drafter concurrency timeout retries price_in price_out budget cache stream".split()
 )
+_TABLES = ("prompt", "server", "generative", "run")
 
 
-@typer_options(PromptOptions, panel=LLM)
-@typer_options(ServerOptions, panel=SERVERS)
-def annotate(
-    context: typer.Context,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotate:
+    """Find mentions in texts and write them down, or show them.
+
+    Standard input is recognised as a file is; in no known format it is one text.
+
+    Without -o, mentions are shown in the terminal; a pipe gets the input's format (jsonl for plain text).
+
+    An interrupted run keeps the finished documents in OUT.part; the same command goes on from there.
+
+    For millions of documents, --run FOLDER writes shards and a manifest into a folder instead of one file.
+    """
+
+    context: typer.Context
     inputs: Annotated[
         list[str] | None,
         typer.Argument(metavar="INPUT", help="Files, folders, splits such as bc5cdr:test; - or none: standard input."),
-    ] = None,
+    ] = None
     output: Annotated[
         str | None,
         typer.Option(
-            "--output", "-o", metavar="OUT", help="A file, whose name speaks for the format; FOLDER/: a file per input."
+            "--output", "-o", metavar="OUT", help="A file, whose name decides the format; FOLDER/: a file per input."
         ),
-    ] = None,
-    to: To = None,
+    ] = None
+    run_folder: RunFolder = None
+    to: To = None
     types: Annotated[
         str | None,
         typer.Option(
@@ -76,155 +98,191 @@ def annotate(
             metavar="A,B",
             autocompletion=completion.types,
         ),
-    ] = None,
+    ] = None
     min_score: Annotated[
         float | None,
-        typer.Option(help="Leave out mentions with a lower score; else as the model was made to do.", min=0, max=1),
-    ] = None,
+        typer.Option(help="Leave out mentions with a lower score. Default: the model's own limit.", min=0, max=1),
+    ] = None
     model: Annotated[
         str,
         typer.Option(
             help="A model's name or folder, dictionary, given, or A+B for both.", autocompletion=completion.models
         ),
-    ] = "default",
-    overwrite: Overwrite = False,
-    from_: From = None,
-    lines: Lines = False,
-    encoding: Encoding = None,
-    progress: Progress = None,
+    ] = "default"
+    overwrite: Overwrite = False
+    from_: From = None
+    lines: Lines = False
+    encoding: Encoding = None
+    progress: Progress = None
+    skip: Annotated[
+        str,
+        typer.Option(metavar="PARTS", help="Parts that get no mentions, such as references,table (kinds of passages)."),
+    ] = ""
     store: Annotated[
         Path | None,
-        typer.Option(help="The term store of --model dictionary, or of --ontology.", rich_help_panel=STORES),
-    ] = None,
+        typer.Option(help="The term store of --model dictionary, or of the setting ontology.", rich_help_panel=STORES),
+    ] = None
     normalize: Annotated[
         Path | None,
         typer.Option(metavar="STORE", help="Give mentions identifiers from a term store.", rich_help_panel=STORES),
-    ] = None,
+    ] = None
     identifiers: Annotated[
         list[str] | None,
         typer.Option(
             metavar="[TYPE=]A,B",
-            help="Namespaces of --normalize, best first; else as corpora have them.",
+            help="Namespaces of --normalize, best first. Default: those of the corpora.",
             rich_help_panel=STORES,
         ),
-    ] = None,
+    ] = None
     min_identifier_score: Annotated[
         float | None,
-        typer.Option(
-            help="Of --normalize: give no identifier that is less likely.", min=0, max=1, rich_help_panel=STORES
-        ),
-    ] = None,
-    skip: Annotated[
-        str,
-        typer.Option(metavar="PARTS", help="Parts that get no mentions, such as references,table (kinds of passages)."),
-    ] = "",
-    decoding: Annotated[
-        str, typer.Option(help="marks (faithful) or generate (as in the paper).", rich_help_panel=GENERATIVE)
-    ] = "marks",
-    drafter: Annotated[
-        str | None,
-        typer.Option(
-            help="A model, such as default, whose mentions make a generative model faster.", rich_help_panel=GENERATIVE
-        ),
-    ] = None,
-    batch: Annotated[
-        int, typer.Option(help="Sentences that are asked about at once.", rich_help_panel=GENERATIVE)
-    ] = 16,
+        typer.Option(help="With --normalize: give no less likely identifier.", min=0, max=1, rich_help_panel=STORES),
+    ] = None
+    base_url: BaseUrl = None
+    shape: Shape = None
+    demonstrations: Demonstrations = None
+    settings: SettingsFile = None
+    set_: Changes = None
+    workers: Workers = 1
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Show the prompts and count their tokens; ask nothing.", rich_help_panel=LLM),
-    ] = False,
+    ] = False
     record: Annotated[
         Path | None, typer.Option(help="Write how the model was asked, and what it cost.", rich_help_panel=LLM)
-    ] = None,
-    **settings: Any,
-) -> None:
-    """Find mentions in texts and write them down, or show them.
+    ] = None
 
-    Standard input is recognised as a file is; in no known format it is one text.
+    def __call__(self) -> None:
+        """Run the command."""
+        if not self.inputs and sys.stdin.isatty():
+            echo(self.context.get_help())
+            raise typer.Exit(2)
+        from biomark import models
 
-    Without -o, mentions are shown in the terminal; a pipe gets the input's format (jsonl for plain text).
+        rejects, lost = Rejects(), Counter[str]()
+        check_record(self.record)
+        settings = self._settings()
+        check_run(self.run_folder, self.output, settings.run, dry_run=self.dry_run)
+        unread: list[Rejected] = []
+        planned = self._planned(rejects if self.run_folder is None else unread.append)
+        jobs, resuming = self._resumed(planned, settings)
+        recognizer = self._recognizer(settings, rejects)
+        prompted = models.prompted(recognizer)
+        if self.normalize is not None or self.identifiers or self.min_identifier_score is not None:
+            recognizer = models.normalizing(
+                recognizer, self.normalize, self.identifiers or [], self.min_identifier_score
+            )
+            lost = recognizer.left_out
+        work = partial(self._annotated, recognizer=recognizer, resuming=resuming, rejects=rejects)
+        if self.run_folder is not None:
+            work = partial(self._into_folder, recognizer, resuming, rejects, settings.run, tuple(unread))
+        try:
+            lost.update(sum(map(work, jobs), Counter[str]()))
+        finally:
+            _tell_cost(prompted, self.record, dry_run=self.dry_run)
+        _forget(planned)
+        tell_lost(lost)
+        rejects.exit()
 
-    A run that is interrupted keeps what is finished in OUT.part; the same command goes on from there.
-    """
-    if not inputs and sys.stdin.isatty():
-        echo(context.get_help())
-        raise typer.Exit(2)
-    from biomark import models
-    from biomark.annotation import Resuming
-    from biomark.annotation.jobs import input_named, plan
+    def _recognizer(self, settings: Settings, rejects: Rejects) -> Recognizer:
+        from biomark import models
 
-    from_, encoding = reading(from_, encoding, lines=lines)
-    output = None if output == "-" else output
-    screen = output is None and sys.stdout.isatty()
-    rejects, lost = Rejects(), Counter[str]()
-    check_record(record)
-    jobs = planned = plan(
-        [*map(input_named, inputs or ["-"])],
-        output,
-        from_=from_,
-        to=to,
-        screen=screen,
-        encoding=encoding,
-        reject=rejects,
-    )
-    resuming = Resuming(several=len(jobs) > 1, anew=overwrite, report=say)
-    if dry_run:
-        jobs = tuple(replace(job, output=Path(os.devnull), format="jsonl") for job in jobs)
-    elif output is not None:
-        resuming = replace(resuming, options=_options(context.params, model))
-        jobs = _to_do(jobs, resuming)
-    prompts, server = from_options(PromptOptions, settings), from_options(ServerOptions, settings)
-    prompting = models.Prompting(prompts, server, echo if dry_run else None, rejects)
-    recognizer = models.load(model, models.Asking(decoding, drafter, batch), store, prompting)
-    prompted = models.prompted(recognizer)
-    if normalize is not None or identifiers or min_identifier_score is not None:
-        recognizer = models.normalizing(recognizer, normalize, identifiers or [], min_identifier_score)
-        lost = recognizer.left_out
+        prompting = models.Prompting(settings.prompt, settings.server, echo if self.dry_run else None, rejects)
+        load = partial(models.load, self.model, settings.generative, self.store, prompting)
+        return load() if self.workers == 1 else in_processes(load, self.model, self.workers, shared=self.store is None)
 
-    def work(job: Job) -> Counter[str]:
+    def _into_folder(
+        self,
+        recognizer: Recognizer,
+        resuming: Resuming,
+        rejects: Rejects,
+        options: RunOptions,
+        unread: tuple[Rejected, ...],
+        job: Job,
+    ) -> Counter[str]:
+        """Do a run into a folder; gives what could not be written."""
+        from biomark.annotation.runs import Plan
+
+        assert self.run_folder is not None
+        plan = Plan(self.run_folder, job, self.types, self.min_score, self.skip, options.shard, unread)
+        json_progress = options.json_progress
+        return run_job(plan, recognizer, resuming, rejects, progress=self.progress, json_progress=json_progress)
+
+    def _settings(self) -> Settings:
+        own = {
+            "base_url": self.base_url,
+            "shape": self.shape,
+            "demonstrations": self.demonstrations,
+        }
+        return load_settings(self.settings, self.set_ or [], _TABLES, own)
+
+    @property
+    def _screen(self) -> bool:
+        return self.output in (None, "-") and self.run_folder is None and sys.stdout.isatty()
+
+    def _planned(self, reject: Reject) -> tuple[Job, ...]:
+        from biomark.annotation import inputs_named, plan
+
+        from_, encoding = reading(self.from_, self.encoding, lines=self.lines)
+        return plan(
+            inputs_named(self.inputs or ["-"]),
+            None if self.output == "-" else self.output,
+            from_=from_,
+            to=self.to or (None if self.run_folder is None else "jsonl"),
+            screen=self._screen,
+            encoding=encoding,
+            reject=reject,
+        )
+
+    def _resumed(self, jobs: tuple[Job, ...], settings: Settings) -> tuple[tuple[Job, ...], Resuming]:
+        """The jobs that are left to do, and how they go on where an earlier run ended."""
+        from biomark.annotation import Resuming
+
+        resuming = Resuming(several=len(jobs) > 1, anew=self.overwrite, report=say)
+        if self.dry_run:
+            return tuple(replace(job, output=Path(os.devnull), format="jsonl") for job in jobs), resuming
+        if self.output in (None, "-") and self.run_folder is None:
+            return jobs, resuming
+        resuming = replace(resuming, options=_options(self, settings))
+        return (jobs if self.run_folder is not None else _to_do(jobs, resuming)), resuming
+
+    def _annotated(self, job: Job, recognizer: Recognizer, resuming: Resuming, rejects: Rejects) -> Counter[str]:
+        """Annotate a job's inputs; gives what could not be written."""
         from biomark.annotation import run, size
         from biomark.runtime.progress import progress_bar
 
-        shown = (sys.stderr.isatty() and not screen if progress is None else progress) and not dry_run
-        with progress_bar(str(job.output or "annotating"), sum(map(size, job.inputs)), shown=shown) as step:
-            reject = _nothing if dry_run else rejects
+        wanted = sys.stderr.isatty() and not self._screen if self.progress is None else self.progress
+        total = sum(map(size, job.inputs))
+        with progress_bar(str(job.output or "annotating"), total, shown=wanted and not self.dry_run) as step:
             return run(
                 job,
                 recognizer,
-                types=types,
-                min_score=min_score,
-                skip=skip,
-                reject=reject,
+                types=self.types,
+                min_score=self.min_score,
+                skip=self.skip,
+                reject=_nothing if self.dry_run else rejects,
                 progress=step,
                 resuming=resuming,
             )
 
-    try:
-        lost.update(sum(map(work, jobs), Counter[str]()))
-    finally:
-        _tell_cost(prompted, record, dry_run=dry_run)
-    _forget(planned)
-    tell_lost(lost)
-    rejects.exit()
 
-
-def _options(parameters: Mapping[str, Any], model: str) -> dict[str, str]:
-    """The options on which what is found depends, and what is in the files that they name, by name."""
+def _options(command: Annotate, settings: Settings) -> dict[str, str]:
+    """The options and settings on which the mentions depend, and facts of the files that they name, by name."""
     from biomark import models
 
-    found = {
-        "--" + name.strip("_").replace("_", "-"): str(value)
-        for name, value in parameters.items()
-        if name not in _HOW and value not in (None, [], ())
-    }
-    for name, value in parameters.items():
-        if isinstance(value, Path) and value.is_file() and name not in _HOW:
+    own = {f.name: getattr(command, f.name) for f in fields(command)}
+    tables = (settings.prompt, settings.server, settings.generative)
+    keys = {f.name: getattr(table, f.name) for table in tables for f in fields(table)}
+    shown = {f"--{name.strip('_').replace('_', '-')}": own[name] for name in own if name not in {*_HOW, *keys}}
+    shown |= {name: value for name, value in keys.items() if name not in _HOW}
+    found = {name: str(value) for name, value in shown.items() if value not in (None, [], (), "")}
+    for name, value in shown.items():
+        if isinstance(value, Path) and value.is_file():
             facts = value.stat()
-            found["--" + name] += f" of {facts.st_size:,} bytes, changed at {facts.st_mtime_ns} ns"
-    if "--extra" in found:  # may hold a key
-        found["--extra"] = "checksum " + hashlib.sha256(found["--extra"].encode()).hexdigest()[:16]
-    found["--model"] += f", checksum {models.checksum(model)}"
+            found[name] += f" of {facts.st_size:,} bytes, changed at {facts.st_mtime_ns} ns"
+    if "extra" in found:  # may hold a key
+        found["extra"] = "checksum " + hashlib.sha256(found["extra"].encode()).hexdigest()[:16]
+    found["--model"] += f", checksum {models.checksum(command.model)}"
     return found
 
 

@@ -41,6 +41,25 @@ def bench_annotate(
     rejects.exit()
 
 
+@app.command("serve")
+def bench_serve(
+    corpus: Annotated[str, typer.Argument(help="A file, or a split of the catalogue.")] = "ncbi_disease:devel",
+    *,
+    model: Annotated[str, typer.Option(help="The model that is served.")] = "default",
+    clients: Annotated[int, typer.Option(min=1, help="Clients that ask at the same time.")] = 64,
+    seconds: Annotated[float, typer.Option(min=0, help="Seconds for which they ask.")] = 60.0,
+) -> None:
+    """The service under load beside annotate on the same texts: throughput, waiting times, answers, memory."""
+    from biomark import corpora
+    from biomark.lab.bench import serve as bench
+
+    needs_extra("biomark.serve.server", "serve")
+    rejects = Rejects()
+    documents = list(corpora.read_corpus(corpus, reject=rejects))
+    print_json(bench.serve(documents, model=model, clients=clients, seconds=seconds))
+    rejects.exit()
+
+
 @app.command("decoding")
 def bench_decoding(
     corpus: Annotated[str, typer.Argument(help="A file, or a split of the catalogue.")] = "ncbi_disease:test",
@@ -146,6 +165,28 @@ def bench_retrieval(
     shown = list(retrieval.examples(splits, asked[0].types if asked else None, reject=rejects))
     found = bench.retrieval(asked, shown, sentences=sentences, model=embedder, drafter=drafter)
     print_json({**found, "corpus": corpus, "pools": splits})
+    rejects.exit()
+
+
+@app.command("scale")
+def bench_scale(
+    corpus: Annotated[str, typer.Argument(help="A file, or a split of the catalogue, that is repeated.")],
+    *,
+    model: Annotated[str, typer.Option(help="Finds the mentions.")] = "default",
+    workers: Annotated[list[int] | None, typer.Option(min=1, help="Processes; repeatable; else 1 and 2.")] = None,
+    documents: Annotated[int, typer.Option(min=1, help="How many, for the speed.")] = 400,
+    size: Annotated[
+        list[int] | None, typer.Option(min=1, help="Short documents, for memory; repeatable; else 10,000 and 100,000.")
+    ] = None,
+) -> None:
+    """Documents a second of runs into a folder, by processes, and their memory, by the number of documents."""
+    from biomark import corpora
+    from biomark.lab.bench import scale as bench
+
+    rejects = Rejects()
+    read = list(corpora.read_corpus(corpus, reject=rejects))
+    counts, sizes = workers or [1, 2], size or [10_000, 100_000]
+    print_json(bench.scale(read, model=model, workers=counts, count=documents, sizes=sizes))
     rejects.exit()
 
 

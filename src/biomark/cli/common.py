@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 _WIDEST = 10_000  # characters
 # What JSON need not escape and a terminal would obey.
 _UNSAFE = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+_FIELD = re.compile(r"`(?P<name>[a-z0-9_ ]+)(?:=(?P<value>[^`]+))?`")
+_OTHER_NAMES = {"input format": "from", "output format": "to", "source": "from"}
+_RUNNING: dict[str, str] = {}
 
 
 class Rejects:
@@ -45,9 +51,9 @@ class Rejects:
 
 _READ = (
     "pubtator, bioc_xml, bioc_json, brat, i2b2, conll, bc2gm, jsonl, doccano, prodigy, langextract, bern2, "
-    "pubannotation, json, medline_xml, jats_xml, marked, lines, text"
+    "pubannotation, json, parquet, archive, medline_xml, jats_xml, marked, lines, text"
 )
-_WRITTEN = "pubtator, bioc_xml, bioc_json, brat, i2b2, conll, bc2gm, jsonl, text, html, terminal"
+_WRITTEN = "pubtator, bioc_xml, bioc_json, brat, i2b2, conll, bc2gm, jsonl, parquet, text, csv, tsv, html, terminal"
 From = Annotated[
     str | None,
     typer.Option(
@@ -75,10 +81,7 @@ Encoding = Annotated[
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")]
 STORES = "Term stores and identifiers"
-GENERATIVE = "Generative models (a folder of your own, nano, hf:NAME)"
-LLM = "Prompted language models (openai:NAME, hf:NAME)"
-SERVERS = "Servers of language models (openai:NAME)"
-Progress = Annotated[bool | None, typer.Option("--progress/--no-progress", help="Else in a terminal only.")]
+Progress = Annotated[bool | None, typer.Option("--progress/--no-progress", help="Default: only in a terminal.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -154,8 +157,42 @@ def echo(message: str, *, err: bool = False) -> None:
 
 
 def say(message: str) -> None:
-    """A line on standard error, so that standard output has results alone."""
-    echo(message, err=True)
+    """A line on standard error, so that standard output has results alone; fields become options of the command."""
+    echo(with_options(message, _RUNNING), err=True)
+
+
+def use_options(options: Mapping[str, str]) -> None:
+    """Remember the options of the command that runs, for messages.
+
+    Args:
+        options: by the name of the field that each one sets.
+    """
+    _RUNNING.clear()
+    _RUNNING.update(options)
+
+
+def with_options(message: str, options: Mapping[str, str]) -> str:
+    """A message of the library in the words of the command line.
+
+    The library names fields, `` `min_score` `` or `` `types=disease` ``; where the command has an option for the field,
+    that is put in its place, `--min-score` or `--types disease`. A field without an option of its own stays as it is,
+    unless it has a value and the command has `--set`.
+
+    Args:
+        message: of the library.
+        options: of the command, by the name of the field.
+    """
+
+    def option(match: re.Match[str]) -> str:
+        name, value = match["name"], match["value"]
+        found = options.get(name) or options.get(_OTHER_NAMES.get(name, ""))
+        if found is None and value is not None and (change := options.get("set")):
+            found, value = change, f"{name}={value}"
+        if found is None:
+            return match[0]
+        return found if value is None else f"{found} {shlex.quote(value)}"
+
+    return _FIELD.sub(option, message)
 
 
 def needs_extra(module: str, extra: str) -> Any:

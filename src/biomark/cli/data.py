@@ -6,14 +6,13 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from biomark.cli.common import (
-    SERVERS,
     Json,
     Progress,
     Rejects,
@@ -26,15 +25,16 @@ from biomark.cli.common import (
     tell_lost,
     write_record,
 )
+from biomark.cli.settings import LLM, BaseUrl, Changes, Count, Settings, SettingsFile, load_settings
 from biomark.corpora.settings import OverlapOptions
 from biomark.entity_types import parse_types
-from biomark.prompted.settings import InventionOptions, ServerOptions
-from biomark.runtime.options import from_options, typer_options
+from biomark.runtime.options import meanings
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from biomark.corpora.overlap import Kept
+    from biomark.prompted.invention import Inventor
 
 
 def demonstrations(
@@ -70,57 +70,79 @@ def demonstrations(
     rejects.exit()
 
 
-@typer_options(InventionOptions, panel="New sentences")
-@typer_options(ServerOptions, panel=SERVERS)
-def invent(
-    seeds: Annotated[list[str], typer.Argument(help="Annotated files, or splits of the catalogue.")],
-    *,
-    output: Annotated[
-        Path, typer.Option("-o", "--output", help="Annotated documents; its name speaks for the format.")
-    ],
-    model: Annotated[str, typer.Option(help="openai:NAME of a server, or hf:NAME in this process.")],
-    types: Annotated[str, typer.Option(help="Types that the sentences mention (A,B).")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the first prompt; ask nothing.")] = False,
-    record: Annotated[Path | None, typer.Option(help="Write what was asked how, what came of it and its cost.")] = None,
-    progress: Progress = None,
-    **settings: Any,
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invent:
     """Have a language model write new annotated sentences from a few, for types with few annotations."""
-    from biomark import formats, models
-    from biomark.prompted import retrieval
-    from biomark.prompted.chat.rehearsal import shown
-    from biomark.prompted.invention import Inventor
-    from biomark.runtime.progress import progress_bar
 
-    check_record(record)
-    check_output(output, seeds)
-    rejects, lost = Rejects(), Counter[str]()
-    wanted = parse_types(types)
-    pool = retrieval.examples(seeds, wanted, reject=rejects, lost=lost)
-    inventor = Inventor(pool, wanted, from_options(InventionOptions, settings))
-    tell_lost(lost + inventor.counts)
-    if dry_run:
-        echo(shown(inventor.request(0)[0]))
-        return
-    formats.guess_format(output, writing=True)  # before anything is paid for
-    chat = models.load_chat(model, models.Asking(), models.Prompting(server=from_options(ServerOptions, settings)))
-    bar = sys.stderr.isatty() if progress is None else progress
-    with progress_bar(str(output), inventor.options.count, shown=bar, unit="rounds") as step:
-        found = inventor.run(chat, progress=step)
-    tell_lost(formats.write(found.documents, output))
-    if record is not None:
-        write_record(record, inventor.facts(chat, found))
-    say(f"{output}: {len(found.documents)} new sentences of {found.written} that the model wrote")
-    for reason, count in found.thrown.items():
-        say(f"thrown away: {count} ({reason})")
-    say(str(chat.account))
-    if found.stopped is not None:
-        say(f"stopped: {found.stopped}")
-        raise typer.Exit(1)
-    rejects.exit()
+    seeds: Annotated[list[str], typer.Argument(help="Annotated files, or splits of the catalogue.")]
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Annotated documents; the file's name decides the format.")
+    ]
+    model: Annotated[str, typer.Option(help="openai:NAME of a server, or hf:NAME in this process.")]
+    types: Annotated[str, typer.Option(help="Types that the sentences mention (A,B).")]
+    base_url: BaseUrl = None
+    count: Count = None
+    settings: SettingsFile = None
+    set_: Changes = None
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the first prompt; ask nothing.", rich_help_panel=LLM)
+    ] = False
+    record: Annotated[
+        Path | None,
+        typer.Option(help="Write how the model was asked, what it wrote, and the cost.", rich_help_panel=LLM),
+    ] = None
+    progress: Progress = None
+
+    def __call__(self) -> None:
+        """Run the command."""
+        from biomark import formats
+        from biomark.prompted import retrieval
+        from biomark.prompted.chat.rehearsal import shown
+        from biomark.prompted.invention import Inventor
+
+        check_record(self.record)
+        check_output(self.output, self.seeds)
+        own = {"base_url": self.base_url, "count": self.count}
+        settings = load_settings(self.settings, self.set_ or [], ("invention", "server", "generative"), own)
+        rejects, lost = Rejects(), Counter[str]()
+        wanted = parse_types(self.types)
+        pool = retrieval.examples(self.seeds, wanted, reject=rejects, lost=lost)
+        inventor = Inventor(pool, wanted, settings.invention)
+        tell_lost(lost + inventor.counts)
+        if self.dry_run:
+            echo(shown(inventor.request(0)[0]))
+            return
+        formats.guess_format(self.output, writing=True)  # before anything is paid for
+        self._ask(inventor, settings)
+        rejects.exit()
+
+    def _ask(self, inventor: Inventor, settings: Settings) -> None:
+        """Ask for sentences, write them down, and show what came of it.
+
+        Raises:
+            typer.Exit: with status 1 if there are fewer than were wanted.
+        """
+        from biomark import formats, models
+        from biomark.runtime.progress import progress_bar
+
+        chat = models.load_chat(self.model, settings.generative, models.Prompting(server=settings.server))
+        bar = sys.stderr.isatty() if self.progress is None else self.progress
+        with progress_bar(str(self.output), inventor.options.count, shown=bar, unit="rounds") as step:
+            found = inventor.run(chat, progress=step)
+        tell_lost(formats.write(found.documents, self.output))
+        if self.record is not None:
+            write_record(self.record, inventor.facts(chat, found))
+        say(f"{self.output}: {len(found.documents)} new sentences of {found.written} that the model wrote")
+        for reason, count in found.thrown.items():
+            say(f"thrown away: {count} ({reason})")
+        say(str(chat.account))
+        if found.stopped is not None:
+            say(f"stopped: {found.stopped}")
+            raise typer.Exit(1)
 
 
 app = typer.Typer(help="The catalogue of corpora.", no_args_is_help=True)
+_SAME, _OVERLAP = meanings(OverlapOptions), OverlapOptions()
 
 
 @app.command("list")
@@ -192,14 +214,14 @@ def corpora_fetch(
 
 
 @app.command("overlap")
-@typer_options(OverlapOptions, panel="What counts as the same")
 def corpora_overlap(
     train: Annotated[list[str], typer.Argument(help="Files, or splits of the catalogue, that a model learns from.")],
     *,
     with_: Annotated[list[str], typer.Option("--with", help="A file or split to compare them with; repeatable.")],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the JSON there, too.")] = None,
+    letters: Annotated[int, typer.Option(help=_SAME["letters"])] = _OVERLAP.letters,
+    similarity: Annotated[float, typer.Option(help=_SAME["similarity"])] = _OVERLAP.similarity,
     json_: Json = False,
-    **settings: Any,
 ) -> None:
     """Find the sentences and documents that corpora share, so that no model learns from what it is scored on."""
     from biomark import corpora
@@ -207,7 +229,7 @@ def corpora_overlap(
 
     if output is not None:
         check_output(output, [*train, *with_])
-    options = from_options(OverlapOptions, settings)
+    options = OverlapOptions(letters, similarity)
     rejects = Rejects()
     others = {name: list(corpora.read_corpus(name, reject=rejects)) for name in with_}
     index = Index(others, options)

@@ -43,6 +43,9 @@ def export(
     model: Annotated[Path, typer.Argument(help="The folder of a training run.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.")],
     *,
+    to: Annotated[
+        str, typer.Option(help="biomark, or transformers: a tagging model as a token classifier of that library.")
+    ] = "biomark",
     fp32: Annotated[bool, typer.Option("--fp32", help="32-bit weights instead of 8-bit ones.")] = False,
     calibrate: Annotated[
         bool, typer.Option(help="Make scores probabilities, on the recipe's development splits.")
@@ -52,8 +55,14 @@ def export(
     from biomark import models
 
     rejects = Rejects()
+    if to not in ("biomark", "transformers"):
+        raise UsageError(f"--to is biomark or transformers, not {to!r}")
     run = models.folder_of(str(model))
     check_output(output, [str(run)])
+    if to == "transformers":
+        classifier = needs_extra("biomark.tagging.training.classifier", "train")
+        say(f"{classifier.export_classifier(run, output)}: a token classifier")
+        return
     if models.is_generative(run):
         if fp32:
             raise UsageError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,43 +25,48 @@ _TypeMap = Annotated[list[str] | None, typer.Option("--type-map", metavar="A=B",
 _CorpusStyle = Annotated[str, typer.Option("--corpus-style", help="bc2gm accepts its ALTGENE alternatives.")]
 
 
-def evaluate(
-    gold: Annotated[str, typer.Argument(help=_GOLD)],
-    predicted: Annotated[str, typer.Argument(help="The same documents with the mentions to score.")],
-    *,
-    types: _ScoredTypes = None,
-    type_map: _TypeMap = None,
-    corpus_style: _CorpusStyle = "standard",
-    from_gold: Annotated[str | None, typer.Option(help="The format of GOLD.")] = None,
-    from_predicted: Annotated[str | None, typer.Option(help="The format of PREDICTED.")] = None,
-    identifiers: Annotated[bool, typer.Option("--identifiers", help="Score the mentions' identifiers too.")] = False,
-    calibration: Annotated[bool, typer.Option("--calibration", help="Are scores probabilities?")] = False,
-    report: Annotated[Path | None, typer.Option(metavar="DIR", help="Write DIR/index.html with all errors.")] = None,
-    training: Annotated[str | None, typer.Option(help="Training data: the report tells what was seen there.")] = None,
-    json_: Json = False,
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluate:
     """Score predicted mentions against gold ones, with confidence intervals."""
-    from biomark import corpora, evaluation
 
-    rejects = Rejects()
-    reference = tuple(corpora.read_corpus(gold, from_gold, reject=rejects))
-    found = evaluation.evaluate(
-        reference,
-        evaluation.read_predicted(predicted, reference, from_predicted, reject=rejects),
-        types=parse_types(types) if types else (),
-        type_map=parse_type_map(type_map or []),
-        style=corpus_style,
-        corpus=gold,
-        identifiers=identifiers,
-        calibrated=calibration,
-    )
-    tell(found.notes)
-    if report:
-        seen = evaluation.surface_forms(corpora.read_corpus(training, reject=rejects)) if training else None
-        page = evaluation.write_report(found, report, system=Path(predicted).name, seen=seen)
-        say(f"report: {page}")
-    _show(evaluation.evaluation_json(found) if json_ else evaluation.evaluation_table(found), found.signature)
-    rejects.exit()
+    gold: Annotated[str, typer.Argument(help=_GOLD)]
+    predicted: Annotated[str, typer.Argument(help="The same documents with the mentions to score.")]
+    types: _ScoredTypes = None
+    type_map: _TypeMap = None
+    corpus_style: _CorpusStyle = "standard"
+    from_gold: Annotated[str | None, typer.Option(help="The format of GOLD.")] = None
+    from_predicted: Annotated[str | None, typer.Option(help="The format of PREDICTED.")] = None
+    identifiers: Annotated[bool, typer.Option("--identifiers", help="Score the mentions' identifiers too.")] = False
+    calibration: Annotated[bool, typer.Option("--calibration", help="Are scores probabilities?")] = False
+    report: Annotated[Path | None, typer.Option(metavar="DIR", help="Write DIR/index.html with all errors.")] = None
+    training: Annotated[str | None, typer.Option(help="Training data: the report tells what was seen there.")] = None
+    json_: Json = False
+
+    def __call__(self) -> None:
+        """Run the command."""
+        from biomark import corpora, evaluation
+
+        rejects = Rejects()
+        reference = tuple(corpora.read_corpus(self.gold, self.from_gold, reject=rejects))
+        found = evaluation.evaluate(
+            reference,
+            evaluation.read_predicted(self.predicted, reference, self.from_predicted, reject=rejects),
+            types=parse_types(self.types) if self.types else (),
+            type_map=parse_type_map(self.type_map or []),
+            style=self.corpus_style,
+            corpus=self.gold,
+            identifiers=self.identifiers,
+            calibrated=self.calibration,
+        )
+        tell(found.notes)
+        if self.report:
+            seen = (
+                evaluation.surface_forms(corpora.read_corpus(self.training, reject=rejects)) if self.training else None
+            )
+            page = evaluation.write_report(found, self.report, system=Path(self.predicted).name, seen=seen)
+            say(f"report: {page}")
+        _show(evaluation.evaluation_json(found) if self.json_ else evaluation.evaluation_table(found), found.signature)
+        rejects.exit()
 
 
 def compare(
@@ -116,54 +122,59 @@ def _show(result: RenderableType | Mapping[str, object], signature: str) -> None
     echo(signature)
 
 
-def reproduce(
-    experiment: Annotated[str, typer.Argument(help="Such as table1; a wrong name lists all.")] = "",
-    *,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reproduce:
+    """Make a table or figure of a paper again; a run that was stopped goes on."""
+
+    experiment: Annotated[str, typer.Argument(help="Such as table1; a wrong name lists all.")] = ""
     scale: Annotated[
         str, typer.Option(help="small: two CPU cores; medium: a small language model; paper: the paper's, on GPUs.")
-    ] = "small",
+    ] = "small"
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FOLDER", help="Write EXPERIMENT.md, .json and .svg there.")
-    ] = None,
+    ] = None
     work: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Models and answers; what is there is not done again.")
-    ] = None,
-    model: Annotated[str, typer.Option(help="A model of yours beside the others; where models are prompted, it.")] = "",
-    base_url: Annotated[str, typer.Option(help="The server of --model openai:NAME.")] = "",
+    ] = None
+    model: Annotated[str, typer.Option(help="A model of yours beside the others; where models are prompted, it.")] = ""
+    base_url: Annotated[str, typer.Option(help="The server of --model openai:NAME.")] = ""
     only: Annotated[
         list[str] | None, typer.Option(metavar="ROW", help="Do the cells of this row alone; repeatable.")
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what there is to do, and its cost.")] = False,
+    ] = None
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what there is to do, and its cost.")] = False
     redraw: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Draw all pages there again from their JSON; run nothing.")
-    ] = None,
-    anyway: Annotated[bool, typer.Option("--anyway", help="The paper's scale without a GPU.")] = False,
-    text: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Sampled errors with their sentences.")] = None,
-    json_: Json = False,
-) -> None:
-    """Make a table or figure of a paper again; a run that was stopped goes on."""
-    from biomark.lab import experiments
+    ] = None
+    anyway: Annotated[bool, typer.Option("--anyway", help="The paper's scale without a GPU.")] = False
+    text: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Sampled errors with their sentences.")] = None
+    json_: Json = False
 
-    if redraw:
-        for page in experiments.redraw(redraw):
-            say(f"page: {page}")
-        return
-    rows = tuple(only or ())
-    options = experiments.Options(work or experiments.WORK, model, base_url, anyway, rows, text, say=say)
-    if dry_run:
-        for line in experiments.plan(experiment, scale, options):
-            echo(line)
-        return
-    found = experiments.reproduce(experiment, scale, options)
-    if output:
-        say(f"page: {found.write(output, experiments.file_name(experiment, scale))}")
-    if json_:
-        print_json(found.data)
-        return
-    for table in found.tables:
-        print_out(_terminal_table(table))
-    for sentence in (*found.findings, *(f"note: {note}" for note in found.notes)):
-        say(sentence.replace("**", ""))
+    def __call__(self) -> None:
+        """Run the command."""
+        from biomark.lab import experiments
+
+        if self.redraw:
+            for page in experiments.redraw(self.redraw):
+                say(f"page: {page}")
+            return
+        rows = tuple(self.only or ())
+        options = experiments.Options(
+            self.work or experiments.WORK, self.model, self.base_url, self.anyway, rows, self.text, say=say
+        )
+        if self.dry_run:
+            for line in experiments.plan(self.experiment, self.scale, options):
+                echo(line)
+            return
+        found = experiments.reproduce(self.experiment, self.scale, options)
+        if self.output:
+            say(f"page: {found.write(self.output, experiments.file_name(self.experiment, self.scale))}")
+        if self.json_:
+            print_json(found.data)
+            return
+        for table in found.tables:
+            print_out(_terminal_table(table))
+        for sentence in (*found.findings, *(f"note: {note}" for note in found.notes)):
+            say(sentence.replace("**", ""))
 
 
 _WIDE = 30  # characters: a figure with its interval is not longer, and stays in one line

@@ -8,21 +8,19 @@ Fetching is in `biomark.corpora.fetching`.
 from __future__ import annotations
 
 import os
-import tomllib
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from biomark import formats
 from biomark.entity_types import distinct, with_canonical_types
 from biomark.errors import CorpusError, UsageError
 from biomark.formats import Reject, raise_rejected
 from biomark.runtime.files import cache_folder
+from biomark.runtime.toml import packaged
 from biomark.spans import Document, Rejected
 
 
@@ -108,17 +106,7 @@ TESTS = ("test", "held_out")
 @cache
 def catalogue() -> Mapping[str, Corpus]:
     """All corpora by name."""
-    rows = tomllib.loads(files("biomark.corpora").joinpath("corpora.toml").read_text("utf-8"))
-    corpora = {}
-    for name, row in rows.items():
-        splits = {key: Split(**_frozen(split)) for key, split in row["splits"].items()}
-        parts = {path: CorpusFile(**file) for path, file in row["files"].items()}
-        corpora[name] = Corpus(name, **{**row, "splits": splits, "files": parts})
-    return corpora
-
-
-def _frozen(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+    return packaged("biomark.corpora", "corpora.toml", dict[str, Corpus], named=True)
 
 
 def corpus_named(name: str) -> Corpus:
@@ -332,7 +320,7 @@ def locate(corpus: Corpus, split: str) -> Path:
 def _how_to_fetch(corpus: Corpus) -> str:
     """The command that brings the files of a corpus; a corpus without addresses is copied from a folder."""
     has_addresses = any(file.url for file in corpus.files.values())
-    return f"biomark corpora fetch {corpus.name}" + ("" if has_addresses else " --from FOLDER")
+    return f"biomark corpora fetch {corpus.name}" + ("" if has_addresses else ", from a local folder")
 
 
 def _absent(split: Split, folder: Path) -> list[str]:

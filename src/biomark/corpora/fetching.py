@@ -105,7 +105,8 @@ def _downloads(
     without = [name for name in names if not corpus.files[name].url]
     if without:
         raise CorpusError(
-            f"{corpus.name}: no address gives {', '.join(without)}; take them from a folder with --from. {corpus.notes}"
+            f"{corpus.name}: no address has {', '.join(without)}; copy them from a local folder (`source`). "
+            f"{corpus.notes}"
         )
     for url in dict.fromkeys(corpus.files[name].url for name in names):
         wanted = [name for name in names if corpus.files[name].url == url]

@@ -12,7 +12,7 @@ from biomark.runtime.options import option
 
 @dataclass(frozen=True, slots=True)
 class OverlapOptions:
-    """When sentences of two corpora count as the same; each field says what it means."""
+    """When sentences of two corpora count as the same; each field has its meaning."""
 
-    letters: int = option(40, "Letters and digits of the shortest sentence that is compared, at least 8.")
-    similarity: float = option(0.8, "The share of runs of 8 letters that both have, above 0; 1: all.")
+    letters: int = option(40, "Length of the shortest sentence that is compared, in letters and digits; at least 8.")
+    similarity: float = option(0.8, "Share of runs of 8 letters that two alike sentences have in common, in (0, 1].")

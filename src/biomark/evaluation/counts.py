@@ -156,5 +156,5 @@ def _check_number(types: Collection[str]) -> None:
         few = ", ".join(sorted(types)[:5])
         raise UsageError(
             f"there are {len(types):,} types of mentions ({few}, …); at most {MOST_TYPES} can be scored at once: "
-            "choose some with --types, or map them with --type-map"
+            "choose some (`types`), or map them to fewer (`type_map`)"
         )

@@ -28,7 +28,7 @@ Json = dict[str, object]
 
 
 def evaluation_json(evaluation: Evaluation) -> Json:
-    """The object that `biomark evaluate --json` prints; docs/evaluation.md lists its keys."""
+    """The object that `biomark evaluate` prints as JSON; docs/evaluation.md lists its keys."""
     return {
         **_scores_json(evaluation.overall),
         "types": {type: _scores_json(scores) for type, scores in evaluation.types.items()},
@@ -42,7 +42,7 @@ def evaluation_json(evaluation: Evaluation) -> Json:
 
 
 def comparison_json(comparison: Comparison) -> Json:
-    """The object that `biomark compare --json` prints; docs/evaluation.md lists its keys."""
+    """The object that `biomark compare` prints as JSON; docs/evaluation.md lists its keys."""
     names = list(comparison.systems)
     return {
         **_differences_json(comparison.differences[0]),

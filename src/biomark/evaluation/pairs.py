@@ -149,9 +149,9 @@ class Gold:
         if surplus:
             tell(f"predicted documents that are not in gold, which count for nothing: {_few(surplus)}")
         if left_out := Counter({type: n for type, n in found.items() if not self._is_scored(type)}):
-            tell(f"predicted types that are not scored (see --types): {_counted(left_out)}")
+            tell(f"predicted types that are not scored (see `types`): {_counted(left_out)}")
         if never := [type for type in self.types if type not in found]:
-            tell(f"scored types that are never predicted (see --types): {', '.join(never)}")
+            tell(f"scored types that are never predicted (see `types`): {', '.join(never)}")
         _tell_merged("predicted mentions", given - kept, tell)
 
     def digest(self) -> str:

@@ -15,6 +15,7 @@ from typing import IO
 
 from biomark.errors import FormatError, UsageError
 from biomark.formats import (
+    archive,
     bc2gm,
     bern2,
     bioc_json,
@@ -31,9 +32,11 @@ from biomark.formats import (
     lines,
     marked,
     medline_xml,
+    parquet,
     prodigy,
     pubannotation,
     pubtator,
+    tables,
     terminal,
     text,
 )
@@ -59,11 +62,15 @@ FORMATS: dict[str, Format] = {
         bern2.FORMAT,
         pubannotation.FORMAT,
         json_list.FORMAT,
+        parquet.FORMAT,
+        archive.FORMAT,
         medline_xml.FORMAT,
         jats_xml.FORMAT,
         marked.FORMAT,
         lines.FORMAT,
         text.FORMAT,
+        tables.CSV,
+        tables.TSV,
         html.FORMAT,
         terminal.FORMAT,
     )
@@ -99,7 +106,7 @@ def guess_format(path: Path | Source, *, writing: bool = False) -> Format:
     if writing:
         raise FormatError(f"{source.name}: no format has this name; {_how_to_write()}")
     what = "begins as no format does" if source.path is None else "no format goes with this name"
-    raise FormatError(f"{source.name}: {what}; say --from with one of {_names(writing=False)}")
+    raise FormatError(f"{source.name}: {what}; name the format (`input format`), one of {_names(writing=False)}")
 
 
 def format_named(name: str, *, writing: bool = False) -> Format:
@@ -115,7 +122,11 @@ def format_named(name: str, *, writing: bool = False) -> Format:
 
 
 def read(
-    path: str | Path | IO[bytes] | Source, format: str | None = None, *, reject: Reject = raise_rejected
+    path: str | Path | IO[bytes] | Source,
+    format: str | None = None,
+    *,
+    reject: Reject = raise_rejected,
+    repeated: bool = False,
 ) -> Iterator[Document]:
     """The documents of a file or folder, one at a time.
 
@@ -127,6 +138,7 @@ def read(
         format: its format's name, of a folder that of its files; None: guessed from names and first bytes.
         reject: is called with whatever cannot be read; the reader then goes on. By default the
             first such thing raises `FormatError`.
+        repeated: whether a second document with an id is given as well; else it is rejected.
 
     Raises:
         FormatError: if nothing can be read at all, or on the first reject (see `reject`).
@@ -144,7 +156,8 @@ def read(
         reject(rejected)
 
     documents = 0
-    for document in _unique(_read(source, format, counted), source, counted):
+    every = _read(source, format, counted)
+    for document in every if repeated else _unique(every, source, counted):
         documents += 1
         yield document
     if not documents and not rejects:
@@ -236,7 +249,7 @@ def write(
     elif sink.path is not None:
         found = guess_format(sink.path, writing=True)
     else:
-        raise FormatError(f"say the format of a stream (--to): one of {_names(writing=True)}")
+        raise FormatError(f"a stream has no name; name the format (`output format`), one of {_names(writing=True)}")
     if found.write is None:  # pragma: no cover - format_named and guess_format look at it
         raise FormatError(f"{path}: {found.name} cannot be written")
     lost: Counter[str] = Counter()
@@ -269,10 +282,10 @@ def _names(*, writing: bool) -> str:
 
 
 def _how_to_write() -> str:
-    """Which names speak for which formats; tables and texts of word processors are none of them."""
+    """Which names speak for which formats; files of word processors are none of them."""
     able = [format for format in FORMATS.values() if format.write is not None]
     names = [f"{f.name} ({' '.join(dict.fromkeys(suffix.lower() for suffix in f.suffixes))})" for f in able]
-    return f"there are {', '.join(names)}; --to FORMAT writes one of these under any name"
+    return f"there are {', '.join(names)}; name the format for any other name (`output format`)"
 
 
 def _sniff(source: Source) -> Format | None:

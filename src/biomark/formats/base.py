@@ -26,6 +26,7 @@ from biomark.spans import Document, Rejected
 Reject = Callable[[Rejected], None]
 
 BROKEN_GZIP = (EOFError, zlib.error, gzip.BadGzipFile)
+MOST = 1 << 26  # bytes of a line or of a text, uncompressed: 64 MiB; what is longer is no document
 _GZIP = b"\x1f\x8b\x08"
 
 
@@ -102,6 +103,11 @@ class Source:
     def inside(self, path: Path) -> Source:
         """A file of this folder."""
         return Source(path, encoding=self._encoding, root=self.path)
+
+    @property
+    def encoding(self) -> str | None:
+        """Which encoding the file is said to be in."""
+        return self._encoding
 
     @property
     def place(self) -> PurePath:
@@ -197,8 +203,12 @@ class Source:
         with self.open() as handle:
             number = 0
             try:
-                for number, raw in enumerate(handle, 1):
+                for number, raw in enumerate(iter(lambda: handle.readline(MOST + 1), b""), 1):
                     self.line = number
+                    if len(raw) > MOST:
+                        reason = f"the line is longer than {MOST >> 20} MiB; what follows is not read"
+                        self.reject(reject, reason, line=number)
+                        return
                     yield _line(number, self.without_mark(raw) if number == 1 else raw, self._foreign())
             except BROKEN_GZIP as error:
                 self.reject(reject, f"the compressed file breaks off: {error}", line=number + 1)
@@ -220,9 +230,11 @@ class Source:
         """
         with self.open() as handle:
             try:
-                raw = self.without_mark(handle.read())
+                raw = self.without_mark(handle.read(MOST + 1))
             except BROKEN_GZIP as error:
                 raise FormatError(f"{self.name}: the compressed file breaks off: {error}") from error
+        if len(raw) > MOST:
+            raise FormatError(f"{self.name}: the text is longer than {MOST >> 20} MiB; split it")
         try:
             return raw.decode()
         except UnicodeDecodeError as error:
@@ -236,7 +248,7 @@ class Source:
         """What to tell of bytes that the file's own encoding does not have; None if that is UTF-8."""
         if self._utf8 is None or not self.recoded:
             return None
-        return f"holds bytes that are not {self._utf8.encoding}; is that the file's encoding (--encoding)?"
+        return f"holds bytes that are not {self._utf8.encoding}; is that the file's encoding (`encoding`)?"
 
 
 class _Visible(io.TextIOWrapper):
@@ -259,6 +271,11 @@ class Sink:
         self.path = path
         self._stream = stream
         self._suffix = suffix
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether people see what is written as it is written."""
+        return self.path is None and (self._stream or sys.stdout.buffer).isatty()
 
     @contextmanager
     def open(self, path: Path | None = None, *, styled: bool = False) -> Iterator[IO[str]]:
@@ -292,7 +309,9 @@ class Sink:
                 part = self._part(
                     target.resolve() if os.path.islink(target) else target
                 )  # or it would replace the link
-                stream = gzip.GzipFile("", "wb", fileobj=part.file) if target.suffix.lower() == ".gz" else part.file
+                # No time of writing in it, so that the same documents are the same bytes
+                packed = target.suffix.lower() == ".gz"
+                stream = gzip.GzipFile("", "wb", fileobj=part.file, mtime=0) if packed else part.file
                 text = io.TextIOWrapper(stream, encoding="utf-8", newline="\n")
             yield text
             with uninterrupted():
@@ -324,7 +343,7 @@ class Format:
     """One format; a module of this package each.
 
     Attributes:
-        name: as `--from` and `--to` take it.
+        name: as the command line takes it.
         suffixes: the ends of file names that speak for it.
         read: yields documents, gives `reject` the rest; None if it is for output only.
         write: writes the stream, counts in `lost` what it cannot hold; None if for input only.
@@ -353,7 +372,7 @@ class Format:
 def not_utf8(error: UnicodeDecodeError) -> str:
     """What to tell of bytes that are not UTF-8."""
     byte = f"byte {error.start} (0x{error.object[error.start]:02x})"
-    return f"{byte} is not UTF-8; name the file's encoding (--encoding latin-1), or convert it with iconv"
+    return f"{byte} is not UTF-8; name the file's encoding (`encoding=latin-1`, say), or convert it with iconv"
 
 
 def _line(number: int, raw: bytes, foreign: str | None) -> Line:

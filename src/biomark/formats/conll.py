@@ -299,6 +299,20 @@ def _lines(document: Document, lost: Counter[str]) -> Iterator[str]:
     yield ""
 
 
+def tokens_and_tags(document: Document, lost: Counter[str]) -> Iterator[list[tuple[Span, str]]]:
+    """The tokens of each sentence with their BIO tags, by the rules of `write`.
+
+    Args:
+        document: with its sentences.
+        lost: counts what tags cannot hold.
+    """
+    entities = _writable(document, lost)
+    blocks = list(_blocks(document, entities))
+    tags = _tags(blocks, entities)
+    for tokens in blocks:
+        yield [(token, tags.get(token.start, "O")) for token in tokens]
+
+
 def _writable(document: Document, lost: Counter[str]) -> tuple[Entity, ...]:
     """The mentions that tags can hold, without white space at their ends."""
     trimmed = []

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from heapq import heappop, heappush
 
 from biomark.entity_types import canonical, entity_types
 from biomark.spans import Document, Entity, Span
@@ -28,7 +26,6 @@ PALETTE = (
     ("#f3c7f7", "#66296c"),
     ("#c9f2d2", "#1b5535"),
 )
-DEEPEST = 8  # mentions that are shown over one place
 LONGEST_TYPE = 60  # code points of a type's name that are shown beside each of its mentions
 
 
@@ -69,7 +66,7 @@ def pieces(paragraphs: Iterable[Span], entities: Iterable[Entity]) -> Iterator[l
 
     Args:
         paragraphs: in order and apart.
-        entities: with few over one place, as `layered` makes them.
+        entities: with few over one place.
     """
     begins: defaultdict[int, list[Entity]] = defaultdict(list)
     ends: defaultdict[int, list[Entity]] = defaultdict(list)
@@ -97,42 +94,6 @@ def pieces(paragraphs: Iterable[Span], entities: Iterable[Entity]) -> Iterator[l
             found.append(Piece(Span(start, cut), over))
             start, over = cut, tuple(active)
         yield [*found, Piece(Span(start, paragraph.end), over)]
-
-
-def layered(entities: Sequence[Entity], most: int = DEEPEST) -> tuple[Entity, ...]:
-    """The entities, without those that begin inside `most` others; of those that begin together the longest go first.
-
-    What is shown thus grows with the number of entities, not with its square.
-    """
-    parts = sorted(
-        (
-            (span.start, -len(entity.extent), place, span.end)
-            for place, entity in enumerate(entities)
-            for span in entity.spans
-        )
-    )
-    open_: list[int] = []  # the ends of the parts over the place that is looked at
-    hidden: set[int] = set()
-    for start, _, place, end in parts:
-        while open_ and open_[0] <= start:
-            heappop(open_)
-        if len(open_) >= most:
-            hidden.add(place)
-        elif place not in hidden:
-            heappush(open_, end)
-    return tuple(entity for place, entity in enumerate(entities) if place not in hidden)
-
-
-def is_begin(entity: Entity, place: int) -> bool:
-    """Whether a part of an entity begins at a place."""
-    part = bisect_left(entity.spans, place, key=lambda span: span.start)
-    return part < len(entity.spans) and entity.spans[part].start == place
-
-
-def is_end(entity: Entity, place: int) -> bool:
-    """Whether a part of an entity ends at a place."""
-    part = bisect_left(entity.spans, place, key=lambda span: span.end)
-    return part < len(entity.spans) and entity.spans[part].end == place
 
 
 def shortened(text: str, most: int) -> str:

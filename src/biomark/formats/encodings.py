@@ -43,7 +43,7 @@ def encoding_named(name: str) -> str:
         found = codecs.lookup(name)
         "".encode(found.name)  # refuses what encodes bytes, such as base64
     except (LookupError, ValueError) as error:
-        raise UsageError(f"no encoding {name!r}; write for instance --encoding latin-1, cp1252 or utf-16") from error
+        raise UsageError(f"no encoding {name!r}; write for instance `encoding=latin-1`, cp1252 or utf-16") from error
     return found.name
 
 

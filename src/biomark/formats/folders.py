@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from biomark.formats import brat, i2b2
+from biomark.formats import brat, i2b2, parquet
 from biomark.formats.bc2gm import sentences_beside
-from biomark.runtime.files import PART, RUN
+from biomark.runtime.files import PART, REJECTS, RUN
 
 _BESIDE_TEXT = (".ann", ".a1", ".a2")
 _SETTINGS = ("annotation.conf", "visual.conf", "tools.conf", "kb_shortcuts.conf")  # brat's
@@ -33,8 +33,10 @@ def files_of(folder: Path, unreadable: Callable[[OSError], None]) -> list[Path]:
 
 
 def _left_out(path: Path, there: set[str]) -> bool:
-    if path.name.startswith(".") or path.name.endswith((PART, PART + RUN)) or path.name in _SETTINGS:
+    if path.name.startswith(".") or path.name.endswith((PART, PART + RUN, PART + REJECTS)) or path.name in _SETTINGS:
         return True
+    if path.name.endswith(parquet.MENTIONS):
+        return path.name.removesuffix(parquet.MENTIONS) + parquet.SUFFIX in there
     if path.suffix in _BESIDE_TEXT:
         return path.with_suffix(".txt").name in there
     if path.suffix == i2b2.SUFFIX:

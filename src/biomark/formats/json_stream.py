@@ -6,7 +6,7 @@ import codecs
 import json
 from collections.abc import Iterator, Sequence
 
-from biomark.formats.base import Reject, Source
+from biomark.formats.base import MOST, Reject, Source
 from biomark.formats.json_values import DECODER, Repeated
 
 _WHITE = " \t\r\n"
@@ -115,6 +115,8 @@ class JsonStream:
             except json.JSONDecodeError as error:
                 # What is wrong well before the end of the buffer will not be mended by reading on.
                 cut = error.pos > len(self._text) - 16 or error.msg.startswith("Unterminated string")
+                if cut and len(self._text) - self._at > MOST:
+                    raise Broken(f"a value is longer than {MOST >> 20} MiB, as no document is") from error
                 if not (cut and self._more(wanted)):
                     raise Broken(f"{error.msg} (column {error.colno})" if not cut else "the file ends here") from error
             except (RecursionError, ValueError) as error:  # too deep, or a number of thousands of digits

@@ -1,4 +1,4 @@
-"""Plain text, a document a line: `biomark annotate --lines`.
+"""Plain text, a document a line: the format `lines`.
 
 A document is called by the number of its line, counted from 1; in a file, after the file's name without suffix.
 Lines without text are left out.

@@ -3,21 +3,28 @@
 The text is the title and the sections of the abstract, joined by line ends. A section's label and
 category are infons of its passage and no part of the text. Markup inside (italics, superscripts)
 is taken off, and each run of blanks and line ends is one blank. Abstracts in other languages
-(`OtherAbstract`) and the rest of the record are not read, but for journal, year and DOI.
+(`OtherAbstract`) and the rest of the record are not read, but for journal, year, DOI and, where an article has
+several versions, the version's number.
+
+PubMed's daily update files have articles again that have changed, and name those that are deleted (`DeleteCitation`).
+A file read alone is all that is known, so that `read` gives its articles; `events` gives the deletions as well.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
-from biomark.formats.base import Format, Reject, Source
+from biomark.formats.base import Format, Reject, Source, is_offset
 from biomark.formats.xml_stream import line_of, records
 from biomark.spans import Document, Infons, Passage, Span
 
 _ROOTS = ("PubmedArticleSet", "MedlineCitationSet", "PubmedBookArticleSet")
 _ARTICLES = ("PubmedArticle", "PubmedBookArticle", "MedlineCitation")
+_DELETED = "DeleteCitation"
+VERSION = "version"  # an infon of articles that are not the first version
 _INFONS = {
     "journal": ".//Journal/Title",
     "year": ".//PubDate/Year",
@@ -26,19 +33,50 @@ _INFONS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """A version of an article that PubMed has taken back.
+
+    Attributes:
+        id: its PMID.
+        version: from 1.
+    """
+
+    id: str
+    version: int
+
+
 def read(source: Source, reject: Reject) -> Iterator[Document]:
     """Articles, one at a time; see the module."""
+    return (event for event in events(source, reject) if isinstance(event, Document))
+
+
+def events(source: Source, reject: Reject) -> Iterator[Document | Deletion]:
+    """Articles and deletions in the order of the file."""
     for element in records(source, reject, *_ROOTS):
+        if element.tag == _DELETED:
+            yield from (Deletion(_text(pmid), _version(pmid)) for pmid in element.iter("PMID"))
         if element.tag not in _ARTICLES:
             continue
-        id = _text(element.find(".//PMID"))
-        if not id:
+        pmid = element.find(".//PMID")
+        if pmid is None or not _text(pmid):
             source.reject(reject, "the article has no PMID", line=line_of(element))
             continue
-        yield _document(id, element)
+        yield _document(_text(pmid), _version(pmid), element)
 
 
-def _document(id: str, article: Element) -> Document:
+def version_of(document: Document) -> int:
+    """Which version of its article a document is, from 1."""
+    number = document.infons.get(VERSION, "1")
+    return int(number) if is_offset(number) else 1
+
+
+def _version(pmid: Element) -> int:
+    number = pmid.get("Version", "1")
+    return int(number) if is_offset(number) else 1
+
+
+def _document(id: str, version: int, article: Element) -> Document:
     titles = (_text(article.find(path)) for path in (".//ArticleTitle", ".//VernacularTitle", ".//BookTitle"))
     sections = [("title", next(filter(None, titles), ""), Infons())]
     abstract = article.find(".//Abstract")
@@ -53,6 +91,7 @@ def _document(id: str, article: Element) -> Document:
             passages.append(Passage(Span(offset, offset + len(text)), kind, infons))
             offset += len(text) + 1
     found = {key: _text(article.find(path)) for key, path in _INFONS.items()}
+    found[VERSION] = str(version) if version != 1 else ""
     whole = "\n".join(text for _, text, _ in sections if text)
     return Document(id, whole, tuple(passages), infons=Infons({key: value for key, value in found.items() if value}))
 

@@ -14,14 +14,17 @@ from biomark.formats.base import Reject, Source
 
 _DECLARED = re.compile(rb"""\s*<\?xml\s[^>]*?encoding\s*=\s*["']([A-Za-z][\w.-]*)["']""")
 _KNOWN_TO_EXPAT = ("utf-8", "utf-16", "iso-8859-1", "us-ascii")
+_MOST_BYTES = 1 << 26  # of a record, uncompressed: 64 MiB, some times the longest full texts
+_MOST_ELEMENTS = 1_000_000  # of a record
+_DEEPEST = 200  # elements within each other
 LINE = "\n line"  # an attribute for the line of an element; no file can hold one of this name
 
 
 def records(source: Source, reject: Reject, *roots: str) -> Iterator[Element]:
     """The children of the root element, one at a time; each is let go of before the next is built.
 
-    Every element tells by `line_of` where it began. Where the file breaks off or is not
-    well-formed, that is rejected, after the records before it.
+    Every element tells by `line_of` where it began. Where the file breaks off, is not well-formed, or has a record that
+    is no document's (64 MiB, a million elements, 200 within each other), that is rejected, after the records before it.
 
     Args:
         source: the file.
@@ -43,7 +46,10 @@ def records(source: Source, reject: Reject, *roots: str) -> Iterator[Element]:
     try:
         whole = chain((first,), chunks)
         for chunk in whole if source.recoded else _readable(whole):
+            builder.bytes += len(chunk)
             parser.feed(chunk)
+            if builder.bytes > _MOST_BYTES:
+                raise _TooLargeError(f"more than {_MOST_BYTES >> 20} MiB")
             yield from _finished(builder, source, roots)
         parser.close()
     except ParseError as error:
@@ -53,6 +59,9 @@ def records(source: Source, reject: Reject, *roots: str) -> Iterator[Element]:
         hint = ", or its bytes are not in the encoding that it declares" if "invalid token" in what else ""
         reason = f"the XML breaks here: {what}{hint}; what follows is not read"
         source.reject(reject, reason, line=line)
+    except _TooLargeError as error:
+        yield from _finished(builder, source, roots)
+        source.reject(reject, f"a record has {error}, as no document has; what follows is not read", line=builder.line)
     except _EncodingError as error:
         yield from _finished(builder, source, roots)
         source.reject(reject, f"{error}; convert the file to UTF-8, for instance with iconv", line=builder.line)
@@ -60,6 +69,10 @@ def records(source: Source, reject: Reject, *roots: str) -> Iterator[Element]:
         reason = "declares or refers to XML entities, which may hide other files or endless text; take them out"
         raise FormatError(f"{source.name}:{builder.line}: {reason} ({type(error).__name__})") from error
     yield from _finished(builder, source, roots)
+
+
+class _TooLargeError(Exception):
+    """A record is larger than that of a document can be."""
 
 
 class _EncodingError(Exception):
@@ -109,6 +122,7 @@ class _Builder(TreeBuilder):
         self.expat: object = None
         self.root: str | None = None
         self.records: deque[Element] = deque()
+        self.bytes = self.elements = 0  # since the last record ended
         self._open: list[Element] = []
 
     @property
@@ -117,6 +131,11 @@ class _Builder(TreeBuilder):
 
     def start(self, tag: str, attrs: dict[str, str], /) -> Element:
         attrs[LINE] = str(self.line)
+        self.elements += 1
+        if self.elements > _MOST_ELEMENTS:
+            raise _TooLargeError(f"more than {_MOST_ELEMENTS:,} elements")
+        if len(self._open) > _DEEPEST:
+            raise _TooLargeError(f"more than {_DEEPEST} elements within each other")
         element = super().start(tag, attrs)
         self.root = self.root or tag
         self._open.append(element)
@@ -128,4 +147,5 @@ class _Builder(TreeBuilder):
         if len(self._open) == 1:
             self._open[0].remove(element)
             self.records.append(element)
+            self.bytes = self.elements = 0
         return element

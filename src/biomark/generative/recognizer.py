@@ -26,7 +26,7 @@ from biomark.generative.decoding.choice import Chance, Sampling
 from biomark.generative.decoding.engine import Decoder, Question
 from biomark.generative.decoding.grammar import Grammar
 from biomark.generative.decoding.vocabulary import Vocabulary
-from biomark.recognizers import Annotated, Recognizer, in_groups
+from biomark.recognizers import Annotated, Recognizer, in_groups, types_known
 from biomark.recognizers.voting import vote
 from biomark.shapes import MARK, shape_named
 from biomark.spans import Document, Entity, Rejected, Span, halves
@@ -360,13 +360,13 @@ class GenerativeRecognizer:
         """See `biomark.recognizers.Recognizer`; the types may be any, and each mention lies within a sentence."""
         wanted = self._types if types is None else tuple(types)
         if wanted is None:
-            raise UsageError("this model does not say which types it knows; say --types disease,chemical")
+            raise UsageError("the model does not list its types; name some, for instance `types=disease,chemical`")
         return self._stream(documents, wanted, self._sure if min_score is None else min_score)
 
     def _stream(self, documents: Iterable[Document], types: Sequence[str], least: float) -> Iterator[Annotated]:
         instructions = {t: demonstrations.instruction(t, self._style) for t in types}
         for group in in_groups(documents, self._characters_at_once):
-            clean = [replace(d, entities=(), alternatives=(), relations=()) for d in group]
+            clean = [document.bare() for document in group]
             drafts = self._drafts(clean, types)
             pending = [_Pending(document, [], []) for document in clean]
             tasks = [
@@ -384,9 +384,7 @@ class GenerativeRecognizer:
     def _drafts(self, documents: Sequence[Document], types: Sequence[str]) -> list[tuple[Entity, ...]]:
         if self._drafter is None:
             return [()] * len(documents)
-        known = [
-            entity_type for entity_type in types if self._drafter.types is None or entity_type in self._drafter.types
-        ]
+        known = types_known(self._drafter, types)
         return [annotated.document.entities for annotated in self._drafter.annotate(documents, known)]
 
     def _ask(

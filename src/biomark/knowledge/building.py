@@ -231,12 +231,12 @@ class _Writer:
         self._index()
         if left_out:
             built.notes.append(
-                f"{left_out} concepts were left out: nothing tells their type; say --type if it is one and the same"
+                f"{left_out} concepts were left out: their type is unknown; name it (`type`) if all have the same one"
             )
         if others := run("SELECT count(*) FROM concept WHERE type = ''").fetchone()[0]:
             built.notes.append(
-                f"{others} concepts have none of biomark's types: prompts with --ontology are told of them, "
-                "and annotate and --normalize pass them over"
+                f"{others} concepts have none of biomark's types: prompts with an ontology use them, "
+                "recognition and normalization skip them"
             )
         built.notes.extend(self._types_differ.sentences("identifiers have different types in different sources"))
         built.notes.extend(self._ambiguous())

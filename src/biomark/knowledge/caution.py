@@ -7,13 +7,12 @@ identifiers to mentions that a recognizer found.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cache
-from importlib.resources import files
+from functools import cache, cached_property
 
 from biomark.knowledge.forms import form
+from biomark.runtime.toml import packaged
 
 
 class Caution(IntEnum):
@@ -41,22 +40,26 @@ _MEANINGS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, for the cached property
 class Rules:
-    """What `caution.toml` says; it explains the fields. `words` are normalised forms."""
+    """The content of `caution.toml`, which explains the fields."""
 
     letters: int
     short: int
     abbreviation: int
     attested: int
-    words: frozenset[str]
+    words: str
+
+    @cached_property
+    def everyday(self) -> frozenset[str]:
+        """The normalised forms of `words`."""
+        return frozenset(map(form, self.words.split()))
 
 
 @cache
 def rules() -> Rules:
     """The rules that come with the package."""
-    found = tomllib.loads(files("biomark.knowledge").joinpath("caution.toml").read_text("utf-8"))
-    return Rules(**{**found, "words": frozenset(map(form, found["words"].split()))})
+    return packaged("biomark.knowledge", "caution.toml", Rules)
 
 
 def caution(name: str, count: int = 0) -> Caution:
@@ -72,7 +75,7 @@ def caution(name: str, count: int = 0) -> Caution:
     if len(letters) < limits.letters:
         return Caution.NEVER
     # Cat is a word at the beginning of a sentence, CAT is none
-    if (capitals <= 1 or len(name) > limits.short) and form(name) in limits.words:
+    if (capitals <= 1 or len(name) > limits.short) and form(name) in limits.everyday:
         return Caution.NEVER
     if len(name) > limits.short or not capitals:
         return Caution.NONE

@@ -7,14 +7,12 @@ A key is what is left of a word without ending: `ischemic` and `ischemia` share 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from importlib.resources import files
-from typing import Any
 
 from biomark.knowledge.forms import SMALL, fold
+from biomark.runtime.toml import packaged
 
 _NUMERALS = "i ii iii iv v vi vii viii ix x xi xii xiii xiv xv".split()
 _ROMAN = {numeral: str(value) for value, numeral in enumerate(_NUMERALS, 1)}
@@ -45,22 +43,33 @@ class Equivalents:
 def equivalents() -> Equivalents:
     """The words that come with the package."""
     fields: dict[str, set[str]] = {}
-    for line in _rows()["near"].splitlines():
+    for line in _rows().near.splitlines():
         keys = [key(fold(word)) for word in line.split()]
         for one in keys:
             fields.setdefault(one, set()).update(keys)
     near = {one: frozenset(others - {one}) for one, others in fields.items()}
-    return Equivalents(near, frozenset(key(fold(word)) for word in _rows()["light"].split()))
+    return Equivalents(near, frozenset(key(fold(word)) for word in _rows().light.split()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The content of `equivalents.toml`, which explains the fields."""
+
+    same: str
+    near: str
+    light: str
+    beginnings: dict[str, str]
+    endings: dict[str, str]
 
 
 @cache
-def _rows() -> dict[str, Any]:
-    return tomllib.loads(files("biomark.knowledge").joinpath("equivalents.toml").read_text("utf-8"))
+def _rows() -> _Rows:
+    return packaged("biomark.knowledge", "equivalents.toml", _Rows)
 
 
 @cache
 def _same() -> dict[str, str]:
-    lines = [line.split() for line in _rows()["same"].splitlines()]
+    lines = [line.split() for line in _rows().same.splitlines()]
     return {fold(word): fold(line[0]) for line in lines for word in line}
 
 
@@ -82,7 +91,7 @@ def key(word: str) -> str:
 
 @cache
 def _compound() -> re.Pattern[str]:
-    return re.compile(f"({'|'.join(_rows()['beginnings'])})o?({'|'.join(_rows()['endings'])})")
+    return re.compile(f"({'|'.join(_rows().beginnings)})o?({'|'.join(_rows().endings)})")
 
 
 @lru_cache(maxsize=1 << 16)
@@ -91,7 +100,7 @@ def _meanings(word: str) -> tuple[str, ...]:
     found = _compound().fullmatch(word)
     if found is None:
         return (key(word),)
-    parts = f"{_rows()['beginnings'][found[1]]} {_rows()['endings'][found[2]]}"
+    parts = f"{_rows().beginnings[found[1]]} {_rows().endings[found[2]]}"
     return tuple(key(fold(part)) for part in parts.split())
 
 

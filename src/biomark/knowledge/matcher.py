@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 
-from biomark.errors import UsageError
+from biomark.entity_types import types_wanted
 from biomark.knowledge.caution import Caution
 from biomark.knowledge.forms import SMALL, Word, bag, words
 from biomark.knowledge.store import Store, Term
@@ -89,10 +89,7 @@ class Matcher:
         self, store: Store, types: Sequence[str] | None = None, *, any_order: bool = False, others: bool = False
     ) -> None:
         self._store = store
-        self._types = store.types if types is None else tuple(types)
-        if unknown := [type for type in self._types if type not in store.types]:
-            raise UsageError(f"{store.path} has no {', '.join(unknown)}; it has {', '.join(store.types)}")
-        self._types += ("",) if others else ()
+        self._types = (*types_wanted(types, store.types), *(("",) if others else ()))
         self._any_order = any_order
         self._step = lru_cache(_STEPS)(self._ask_step)
         self._known = lru_cache(_STEPS)(store.has_word)

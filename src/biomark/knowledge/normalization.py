@@ -256,12 +256,12 @@ def parse_namespaces(
         meant = [canonical_type(type.strip())] if type else [*types]
         if not wanted or not set(meant).issubset(types):
             raise UsageError(
-                f"--identifiers {option!r}: write namespaces such as MESH,OMIM, or for one type of the store"
+                f"`identifiers` {option!r}: write namespaces such as MESH,OMIM, or for one type of the store"
                 f" ({', '.join(types)}) for instance disease=MESH"
             )
         if unknown := [name for name in wanted if name not in namespaces() and not held(name)]:
             raise UsageError(
-                f"--identifiers {option!r}: the store has no identifiers of {', '.join(unknown)}; namespaces are "
+                f"`identifiers` {option!r}: the store has no identifiers of {', '.join(unknown)}; namespaces are "
                 f"{', '.join(namespaces())}, and any other that identifiers of the store begin with"
             )
         found |= dict.fromkeys(meant, wanted)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
-from importlib.resources import files
 
 from biomark.entity_types import canonical as canonical_type
 from biomark.identifiers import canonical
 from biomark.knowledge.forms import words
+from biomark.runtime.toml import packaged
 from biomark.spans import Document, Span
 
 HUMAN = "NCBITaxon:9606"
@@ -54,5 +53,5 @@ def nearest(named: Sequence[Mention], place: int, sentences: Sequence[Span]) -> 
 
 @cache
 def _names() -> dict[str, str]:
-    rows = tomllib.loads(files("biomark.knowledge").joinpath("species.toml").read_text("utf-8"))
+    rows = packaged("biomark.knowledge", "species.toml", dict[str, list[str]])
     return {" ".join(word.form for word in words(name)): taxon for taxon, names in rows.items() for name in names}

@@ -22,7 +22,7 @@ from biomark.errors import UsageError
 from biomark.marks import unmarked
 from biomark.marks.alignment import bounded, similar
 from biomark.prompted.chat import Ask, Chat, Request, Unanswered, estimate
-from biomark.prompted.chat.running import all_of, event_loop, stop_all
+from biomark.prompted.chat.running import all_of, open_session
 from biomark.prompted.prompts import PARTS, Prompter, readable, yes_or_no
 from biomark.prompted.retrieval import Example, of_types
 from biomark.prompted.settings import InventionOptions, PromptOptions
@@ -125,14 +125,8 @@ class Inventor:
         Raises:
             ChatError: if a server refuses the first request, or cannot be reached.
         """
-        with event_loop() as start:
-            session = chat.session()
-            ask = start(session.__aenter__()).result()
-            try:
-                found: Invented = start(_Run(self, ask, str(chat.facts().get("model", ""))).rounds(progress)).result()
-            finally:
-                start(stop_all()).result()
-                start(session.__aexit__(None, None, None)).result()
+        with open_session(chat) as (start, ask):
+            found: Invented = start(_Run(self, ask, str(chat.facts().get("model", ""))).rounds(progress)).result()
         return found
 
     def facts(self, chat: Chat, found: Invented) -> dict[str, object]:
@@ -321,8 +315,8 @@ def _elsewhere(mention: str, text: str, marked: Sequence[Span]) -> bool:
 
 def _check(options: InventionOptions) -> None:
     if min(options.count, options.sentences, options.shots) < 1 or options.max_tokens < 0:
-        raise UsageError("--count, --sentences and --shots are at least 1; --max-tokens is at least 0")
+        raise UsageError("`count`, `sentences` and `shots` must be at least 1, `max_tokens` at least 0")
     if not (isfinite(options.temperature) and options.temperature >= 0):
-        raise UsageError(f"--temperature is at least 0, not {options.temperature}")
+        raise UsageError(f"`temperature` must be at least 0, got {options.temperature}")
     if not 0 < options.alike <= 1:
-        raise UsageError(f"--alike lies above 0 and up to 1, not at {options.alike}")
+        raise UsageError(f"`alike` must be in (0, 1], got {options.alike}")

@@ -8,10 +8,9 @@ DiRAG (Monajatipoor et al. 2024) puts what an ontology knows of the text's terms
 from __future__ import annotations
 
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from biomark.prompted.chat import ASSISTANT, SYSTEM, USER, Message
 from biomark.prompted.chat.templates import without_system
 from biomark.prompted.retrieval import BY_COSINE, BY_EMBEDDING, CHOOSERS, MOST, Chooser, Example
 from biomark.prompted.settings import PromptOptions
+from biomark.runtime.toml import converted, parse_toml
 from biomark.shapes import Shape, shape_named
 from biomark.spans import Entity
 
@@ -59,29 +59,31 @@ def check(options: PromptOptions) -> None:
         UsageError: if there is any such thing.
     """
     shape_named(options.shape)
-    _known("--parts", options.parts, PARTS)
-    _known("--verify", options.verify, _VERIFIED)
-    _known("--ontology", [options.ontology] if options.ontology else [], (ONE_STEP, TWO_STEP))
-    _known("--choose", [options.choose], CHOOSERS)
+    _known("parts", options.parts, PARTS)
+    _known("verify", options.verify, _VERIFIED)
+    _known("ontology", [options.ontology] if options.ontology else [], (ONE_STEP, TWO_STEP))
+    _known("choose", [options.choose], CHOOSERS)
     if not 0 <= options.shots <= MOST:
-        raise UsageError(f"--shots lies from 0 to {MOST}, not at {options.shots}")
+        raise UsageError(f"`shots` must be from 0 to {MOST}, got {options.shots}")
     if options.samples < 1 or options.max_tokens < 0 or options.window < 0:
-        raise UsageError("--samples is at least 1; --max-tokens and --window are at least 0")
+        raise UsageError("`samples` must be at least 1, `max_tokens` and `window` at least 0")
     if not (isfinite(options.heat) and options.heat >= 0) or (options.samples > 1 and not options.heat):
-        raise UsageError("--temperature is at least 0, and above 0 for several --samples: else all are the same")
+        raise UsageError(
+            "`temperature` must be at least 0, and above 0 for several `samples`; otherwise all are the same"
+        )
     if options.diversity and options.choose not in BY_COSINE:
-        raise UsageError(f"--diversity is for --choose {', '.join(BY_COSINE)}, not for {options.choose}")
+        raise UsageError(f"`diversity` is for the choosers {', '.join(BY_COSINE)}, not for {options.choose}")
     if options.embedder and options.choose not in BY_EMBEDDING:
-        raise UsageError(f"--embedder is for --choose {' or '.join(BY_EMBEDDING)}, not for {options.choose}")
+        raise UsageError(f"`embedder` is for the choosers {' and '.join(BY_EMBEDDING)}, not for {options.choose}")
     if not 0 <= options.diversity < 1:
-        raise UsageError(f"--diversity lies from 0 to below 1, not at {options.diversity}")
+        raise UsageError(f"`diversity` must be in [0, 1), got {options.diversity}")
     if options.definitions and not options.ontology:
-        raise UsageError("--definitions are those of the ontology's terms; add --ontology one-step or two-step")
+        raise UsageError("`definitions` are those of the ontology's terms; set `ontology=two-step` or one-step")
 
 
 def _known(name: str, given: Iterable[str], known: Iterable[str]) -> None:
     if unknown := [value for value in given if value not in known]:
-        raise UsageError(f"{name}: there is no {', '.join(unknown)}; there are {', '.join(known)}")
+        raise UsageError(f"`{name}`: unknown {', '.join(unknown)}; choose from {', '.join(known)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +117,9 @@ def wordings(types: Sequence[str], file: Path | None = None) -> dict[str, Wordin
 
 
 def _tables(file: Path) -> Mapping[str, Mapping[str, str]]:
-    try:
-        tables = tomllib.loads(Source(file).text())
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{file}: is no TOML: {error}") from error
-    names = [f.name for f in fields(Wording)]
-    for type, row in tables.items():
-        if not isinstance(row, dict) or any(key not in names or not isinstance(row[key], str) for key in row):
-            raise UsageError(f"{file}: [{type}] takes texts named {', '.join(names)}, and nothing else")
+    """What a user's file has for each type; a text that is empty there replaces biomark's, too."""
+    tables = parse_toml(Source(file).text(), str(file))
+    converted(tables, dict[str, Wording], str(file))
     return tables
 
 

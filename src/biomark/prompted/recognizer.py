@@ -14,17 +14,18 @@ from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from itertools import chain
 
-from biomark import embedding
 from biomark.errors import UsageError
 from biomark.knowledge.store import Store
-from biomark.prompted.chat import Ask, Chat, Reply, Request, Unanswered, estimate
-from biomark.prompted.chat.running import all_of, event_loop, stop_all
-from biomark.prompted.prompts import SECOND_ROUND, TWO_STEP, YES_NO, Ontology, Prompter, check, readable, yes_or_no
-from biomark.prompted.retrieval import Chooser, Example, Mentions, chooser
+from biomark.prompted.chat import Ask, Chat, Message, Reply, Request, Unanswered, estimate
+from biomark.prompted.chat.likelihood import Tokens
+from biomark.prompted.chat.running import all_of, open_session
+from biomark.prompted.prompters import Prompters
+from biomark.prompted.prompts import SECOND_ROUND, TWO_STEP, YES_NO, Ontology, Prompter, check, yes_or_no
+from biomark.prompted.retrieval import Example
 from biomark.prompted.settings import PromptOptions
-from biomark.recognizers import Annotated, Recognizer, mentions_of
+from biomark.recognizers import Annotated, Recognizer
 from biomark.recognizers.voting import SURE, vote
-from biomark.shapes import Decoded, shape_named
+from biomark.shapes import Decoded
 from biomark.shapes.mark import MARK
 from biomark.spans import Document, Entity, Rejected, Span, halves
 from biomark.text.sentences import with_sentences
@@ -35,18 +36,35 @@ _SHORT = 16  # tokens of a yes or no
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """What was found in a part of a document, with offsets in the document.
+class _Part:
+    """The result for a part of a document.
 
     Attributes:
         entities: the mentions.
-        rejected: what answers say that has no place.
-        unanswered: the parts that got no answer, and why.
+        rejected: statements of answers that have no place in the text.
+        unanswered: the spans that got no answer, and why.
     """
 
     entities: tuple[Entity, ...] = ()
     rejected: tuple[Rejected, ...] = ()
     unanswered: tuple[tuple[Span, str], ...] = ()
+
+    def placed(self, span: Span) -> _Part:
+        """The same with offsets of the document; before, they count from the start of `span`."""
+        return _Part(
+            tuple(entity.shift(span.start) for entity in self.entities),
+            tuple(replace(rejected, window=span) for rejected in self.rejected),
+            tuple((part.shift(span.start), reason) for part, reason in self.unanswered),
+        )
+
+    @staticmethod
+    def joined(parts: Sequence[_Part]) -> _Part:
+        """Several parts of one document as one."""
+        entities, rejected, unanswered = (
+            tuple(chain.from_iterable(getattr(part, name) for part in parts))
+            for name in ("entities", "rejected", "unanswered")
+        )
+        return _Part(entities, rejected, unanswered)
 
 
 class PromptedRecognizer:
@@ -81,17 +99,13 @@ class PromptedRecognizer:
         self.options = options or PromptOptions()
         check(self.options)
         self.counts: Counter[str] = Counter()
-        self.lost: Counter[str] = Counter()
         if self.options.ontology and store is None:
-            raise UsageError("--ontology needs a term store: --store STORE; biomark knowledge build makes one")
+            raise UsageError("`ontology` needs a term store (`store`); biomark knowledge build makes one")
         self.ontology = (
             Ontology(store, definitions=self.options.definitions) if store and self.options.ontology else None
         )
-        self._shape = shape_named(self.options.shape)
-        self._given = pool
-        self._pool: tuple[Example, ...] | None = None
-        self._drafter = drafter
-        self._prompters: dict[tuple[str, ...], tuple[Prompter, ...]] = {}
+        self._prompters = Prompters(self.options, pool, self.ontology, drafter)
+        self.lost = self._prompters.lost
 
     @property
     def types(self) -> tuple[str, ...] | None:
@@ -113,205 +127,149 @@ class PromptedRecognizer:
             ChatError: if the server refuses the first request, or cannot be reached.
         """
         if not types:
-            raise UsageError("a prompted model finds whatever it is asked for; say --types disease,chemical")
-        least = min_score if min_score is not None else SURE if self.options.samples > 1 else 0.0
-        prompters = self._prompters_of(tuple(types))
-        return self._stream(documents, _Asking(self, prompters, tuple(types), least))
-
-    def _stream(self, documents: Iterable[Document], asking: _Asking) -> Iterator[Annotated]:
-        """The documents in order, several of them under way."""
-        with event_loop() as run:
-            session = self.chat.session()
-            ask = run(session.__aenter__()).result()
-            waiting: deque[Future[Annotated]] = deque()
-            try:
-                for document in documents:
-                    waiting.append(run(asking.document(ask, document)))
-                    if len(waiting) >= self.chat.concurrency:
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:
-                run(stop_all()).result()
-                run(session.__aexit__(None, None, None)).result()
-
-    def _prompters_of(self, types: tuple[str, ...]) -> tuple[Prompter, ...]:
-        """One for the types that are asked about together; they keep what their choosers hold."""
-        if types not in self._prompters:
-            groups = [(type,) for type in types] if self._shape.single else [types]
-            if self._pool is None:
-                self._pool = tuple(self._given)
-            # One chooser for all groups that may have the same examples: some hold an embedding of each
-            choosers: dict[frozenset[tuple[str, ...]], Chooser] = {}
-            pool = readable(self._pool, self._shape, groups, self.lost)
-            mentions = mentions_of(self._drafter, types) if self._drafter else None
-            self._prompters[types] = tuple(
-                Prompter(group, self.options, self._chooser(group, pool, choosers, mentions), self.ontology)
-                for group in groups
-            )
-        return self._prompters[types]
-
-    def _chooser(
-        self,
-        types: tuple[str, ...],
-        pool: Sequence[Example],
-        made: dict[frozenset[tuple[str, ...]], Chooser],
-        mentions: Mentions | None,
-    ) -> Chooser | None:
-        if not self._pool or not self.options.shots:
-            return None
-        usable = [example for example in pool if set(types) <= set(example.types)]
-        if not usable:
-            known = " or ".join(sorted({", ".join(example.types) for example in self._pool})) or "nothing"
             raise UsageError(
-                f"no corpus of the demonstrations annotates {', '.join(types)} (all of them), but {known}; ask for "
-                "other --types, or in a --shape that asks about one type at a time"
+                "a prompted model has no types of its own; name some, for instance `types=disease,chemical`"
             )
-        kinds = frozenset(example.types for example in usable)
-        if kinds not in made:
-            options = self.options
-            made[kinds] = chooser(
-                options.choose,
-                usable,
-                seed=options.seed,
-                diversity=options.diversity,
-                embedder=embedding.load(options.embedder) if options.embedder else None,
-                mentions=mentions,
-            )
-        return made[kinds]
+        least = min_score if min_score is not None else SURE if self.options.samples > 1 else 0.0
+        return self._stream(documents, self._prompters.of(tuple(types)), least)
 
+    def _stream(
+        self, documents: Iterable[Document], prompters: Sequence[Prompter], least: float
+    ) -> Iterator[Annotated]:
+        """The documents in order, several of them under way."""
+        with open_session(self.chat) as (start, ask):
+            waiting: deque[Future[Annotated]] = deque()
+            for document in documents:
+                waiting.append(start(self._annotated(ask, document, prompters, least)))
+                if len(waiting) >= self.chat.concurrency:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
 
-@dataclass(frozen=True, slots=True)
-class _Asking:
-    """One call of `annotate`.
-
-    Attributes:
-        of: whose it is.
-        prompters: of the types that are asked about together.
-        types: all of them, in the order of the results.
-        least: the lowest score.
-    """
-
-    of: PromptedRecognizer
-    prompters: tuple[Prompter, ...]
-    types: tuple[str, ...]
-    least: float
-
-    async def document(self, ask: Ask, document: Document) -> Annotated:
-        """The document with its mentions."""
-        document = replace(document, entities=(), alternatives=(), relations=())
-        spans = windows(with_sentences(document), self.of.options.window)
-        parts = [self._window(ask, document, span, prompter) for span in spans for prompter in self.prompters]
-        found = _together(await all_of(parts))
+    async def _annotated(self, ask: Ask, document: Document, prompters: Sequence[Prompter], least: float) -> Annotated:
+        """The document with its mentions whose score is at least `least`."""
+        document = document.bare()
+        spans = windows(with_sentences(document), self.options.window)
+        questions = [self._window(ask, document, span, prompter) for span in spans for prompter in prompters]
+        whole = _Part.joined(await all_of(questions))
+        types = [type for prompter in prompters for type in prompter.types]
         entities = sorted(
-            (e for e in found.entities if e.score is None or e.score >= self.least),
-            key=lambda e: (e.start, e.end, self.types.index(e.type)),
+            (e for e in whole.entities if e.score is None or e.score >= least),
+            key=lambda e: (e.start, e.end, types.index(e.type)),
         )
-        rejected = [replace(r, document_id=document.id) for r in found.rejected]
-        for reason in dict.fromkeys(reason for _, reason in found.unanswered):
-            places = [span for span, why in found.unanswered if why == reason]
+        rejected = [replace(r, document_id=document.id) for r in whole.rejected]
+        for reason in dict.fromkeys(reason for _, reason in whole.unanswered):
+            places = [span for span, why in whole.unanswered if why == reason]
             window = Span(min(span.start for span in places), max(span.end for span in places))
-            times = f" ({len(places)} of {len(parts)} questions)" if len(parts) > 1 else ""
+            times = f" ({len(places)} of {len(questions)} questions)" if len(questions) > 1 else ""
             rejected.append(Rejected(reason + times, document_id=document.id, window=window))
         return Annotated(replace(document, entities=tuple(entities)), tuple(rejected))
 
     async def _window(
         self, ask: Ask, document: Document, span: Span, prompter: Prompter, around: Span | None = None
-    ) -> _Found:
-        """What is found in a part of a document; what is too long is asked in two parts."""
+    ) -> _Part:
+        """The result for a span of a document; a span that is too long is asked about in two parts.
+
+        Args:
+            ask: gets answers.
+            document: the whole document.
+            span: the span that is asked about.
+            prompter: of the types that are asked about.
+            around: the span that this one was cut from; None: itself.
+        """
         around = around or span
         try:
-            found, finished = await self._answered(ask, document, span, prompter, around)
+            part, finished = await self._answered(ask, document, span, prompter, around)
         except Unanswered as error:
             if not error.too_long or len(span) <= _CUT:
-                return _Found(unanswered=((span, error.reason),))
+                return _Part(unanswered=((span, error.reason),))
         else:
             if finished or len(span) <= _CUT:
-                return _placed(found, span)
-        parts = [self._window(ask, document, part, prompter, around) for part in halves(document.text, span)]
-        return _together(await all_of(parts))
+                return part.placed(span)
+        cut = [self._window(ask, document, half, prompter, around) for half in halves(document.text, span)]
+        return _Part.joined(await all_of(cut))
 
     async def _answered(
         self, ask: Ask, document: Document, span: Span, prompter: Prompter, around: Span
-    ) -> tuple[_Found, bool]:
-        """What is found in a part of a document, with offsets in that, and whether the answer ended by itself."""
-        options = self.of.options
+    ) -> tuple[_Part, bool]:
+        """The result for a span, with offsets from its start, and whether the answer ended by itself."""
         text = span.of(document.text)
         known = await self._known(ask, text, prompter)
         messages = prompter.messages(text, document.id, known, around.of(document.text))
-        request = Request(
+        request = self._request(messages, text, prompter)
+        reply = await ask(request)
+        part = self._read(reply, text, prompter)
+        if not reply.finished:
+            if len(text) > _CUT:
+                return part, False
+            cut = Rejected(f"the answer was cut off at {request.max_tokens} tokens; raise --max-tokens")
+            part = replace(part, rejected=(*part.rejected, cut))
+        if SECOND_ROUND in self.options.verify:
+            again = replace(request, messages=prompter.second_round(messages, text, part.entities), answers=1)
+            part = await self._with_missed(ask, again, text, prompter, part)
+        if YES_NO in self.options.verify:
+            part = await self._confirmed(ask, text, prompter, part)
+        return part, True
+
+    def _request(self, messages: tuple[Message, ...], text: str, prompter: Prompter) -> Request:
+        """The question about a text."""
+        options, marked = self.options, prompter.shape is MARK
+        return Request(
             messages,
             options.max_tokens or _room(text, prompter),
             temperature=options.heat,
             answers=options.samples,
             schema=prompter.shape.schema(prompter.types),
-            source=text if prompter.shape is MARK else None,
+            source=text if marked else None,
+            type=prompter.types[0] if marked else "",
             stops=prompter.shape.stops(text),
             logprobs=options.samples == 1,
         )
-        reply = await ask(request)
-        found = self._read(reply, text, prompter)
-        if not reply.finished:
-            if len(text) > _CUT:
-                return found, False
-            cut = Rejected(f"the answer was cut off at {request.max_tokens} tokens; raise --max-tokens")
-            found = replace(found, rejected=(*found.rejected, cut))
-        if SECOND_ROUND in options.verify:
-            again = replace(request, messages=prompter.second_round(messages, text, found.entities), answers=1)
-            found = await self._missed(ask, again, text, prompter, found)
-        if YES_NO in options.verify:
-            found = await self._confirmed(ask, text, prompter, found)
-        return found, True
 
     async def _known(self, ask: Ask, text: str, prompter: Prompter) -> Sequence[str]:
         """What the ontology says of a text's terms."""
-        ontology = self.of.ontology
-        if ontology is None:
+        if self.ontology is None:
             return ()
-        if self.of.options.ontology != TWO_STEP:
-            return ontology.of_text(text)
+        if self.options.ontology != TWO_STEP:
+            return self.ontology.of_text(text)
         reply = await ask(Request(prompter.candidates(text), estimate(text) + _ANSWER))
-        return ontology.of_answer(reply.texts[0], text)
+        return self.ontology.of_answer(reply.texts[0], text)
 
-    def _read(self, reply: Reply, text: str, prompter: Prompter) -> _Found:
+    def _read(self, reply: Reply, text: str, prompter: Prompter) -> _Part:
         """The mentions of all answers; of several answers, each with the share that has it."""
-        answers = [_decoded(answer, text, prompter, reply) for answer in reply.texts]
+        answers = _decoded(reply, text, prompter)
         for decoded in answers:
-            self.of.counts += Counter(answers=1, unfaithful=int(not decoded.faithful))
-        if self.of.options.samples > 1:
-            return _Found(*vote(answers))
-        entities, rejected = answers[-1].entities, answers[-1].rejected
-        if reply.scores is not None and len(reply.scores) == len(entities):
-            entities = tuple(replace(e, score=s) for e, s in zip(entities, reply.scores, strict=True))
-        return _Found(entities, rejected)
+            self.counts += Counter(answers=1, unfaithful=int(not decoded.faithful))
+        if self.options.samples > 1:
+            return _Part(*vote(answers))
+        return _Part(answers[-1].entities, answers[-1].rejected)
 
-    async def _missed(self, ask: Ask, request: Request, text: str, prompter: Prompter, found: _Found) -> _Found:
+    async def _with_missed(self, ask: Ask, request: Request, text: str, prompter: Prompter, part: _Part) -> _Part:
         """Together with the mentions of a second round that overlap none of the first."""
         try:
-            reply = await ask(request)
-            decoded = _decoded(reply.texts[0], text, prompter, reply)
+            second = _decoded(await ask(request), text, prompter)[0].entities
         except Unanswered as error:
-            return replace(found, unanswered=_not(text, "asked what was missed", error))
-        more = [e for e in decoded.entities if not any(e.type == f.type and e.overlaps(f) for f in found.entities)]
-        self.of.counts["added"] += len(more)
-        return replace(found, entities=(*found.entities, *more))
+            return replace(part, unanswered=_not(text, "asked what was missed", error))
+        more = [e for e in second if not any(e.type == f.type and e.overlaps(f) for f in part.entities)]
+        self.counts["added"] += len(more)
+        return replace(part, entities=(*part.entities, *more))
 
-    async def _confirmed(self, ask: Ask, text: str, prompter: Prompter, found: _Found) -> _Found:
+    async def _confirmed(self, ask: Ask, text: str, prompter: Prompter, part: _Part) -> _Part:
         """Without the mentions of which the model says, asked about them alone, that they are none."""
-        asked = list(dict.fromkeys((entity.mention(text), entity.type) for entity in found.entities))
+        asked = list(dict.fromkeys((entity.mention(text), entity.type) for entity in part.entities))
         answers = await all_of([self._is_one(ask, text, mention, type, prompter) for mention, type in asked])
         refuted = {pair for pair, answer in zip(asked, answers, strict=True) if answer is False}
-        kept = tuple(e for e in found.entities if (e.mention(text), e.type) not in refuted)
-        self.of.counts["refuted"] += len(found.entities) - len(kept)
+        kept = tuple(e for e in part.entities if (e.mention(text), e.type) not in refuted)
+        self.counts["refuted"] += len(part.entities) - len(kept)
         failed = [answer for answer in answers if isinstance(answer, Unanswered)]
         unanswered = _not(text, "asked yes or no", failed[0]) if failed else ()
-        return replace(found, entities=kept, unanswered=(*found.unanswered, *unanswered))
+        return replace(part, entities=kept, unanswered=(*part.unanswered, *unanswered))
 
     async def _is_one(
         self, ask: Ask, text: str, mention: str, type: str, prompter: Prompter
     ) -> bool | Unanswered | None:
         """Whether a mention is one; None: the model says neither yes nor no."""
-        room = self.of.options.max_tokens or _SHORT
+        room = self.options.max_tokens or _SHORT
         try:
             reply = await ask(Request(prompter.yes_no(text, mention, type), room))
         except Unanswered as error:
@@ -339,8 +297,15 @@ def _room(text: str, prompter: Prompter) -> int:
     return estimate(text) + max(estimate(text), estimate(nothing)) + _ANSWER
 
 
-def _decoded(answer: str, text: str, prompter: Prompter, reply: Reply) -> Decoded:
-    """What an answer says, and nothing that does not fit the text, whatever the shape makes of it.
+def _decoded(reply: Reply, text: str, prompter: Prompter) -> list[Decoded]:
+    """Each answer of a reply with its mentions in the text."""
+    if reply.entities is not None:
+        return [Decoded(entities) for entities in reply.entities]
+    return [_decoded_text(answer, text, prompter, reply.tokens) for answer in reply.texts]
+
+
+def _decoded_text(answer: str, text: str, prompter: Prompter, tokens: Tokens | None) -> Decoded:
+    """An answer as its shape reads it, without mentions that do not fit the text, whatever the shape makes of it.
 
     Mentions have scores where the server tells the probabilities of the answer's tokens.
     """
@@ -352,26 +317,9 @@ def _decoded(answer: str, text: str, prompter: Prompter, reply: Reply) -> Decode
     fits = []
     for entity, place in zip(decoded.entities, places, strict=True):
         if entity.end <= len(text) and entity.type in prompter.types:
-            score = reply.tokens.probability(place) if reply.tokens is not None and place is not None else None
+            score = tokens.probability(place) if tokens is not None and place is not None else None
             fits.append(replace(entity, score=score))
     return replace(decoded, entities=tuple(fits), places=())
-
-
-def _placed(found: _Found, span: Span) -> _Found:
-    """With offsets of the document, given what was found in a span of it."""
-    return _Found(
-        tuple(entity.shift(span.start) for entity in found.entities),
-        tuple(replace(rejected, window=span) for rejected in found.rejected),
-        tuple((part.shift(span.start), reason) for part, reason in found.unanswered),
-    )
-
-
-def _together(found: Sequence[_Found]) -> _Found:
-    entities, rejected, unanswered = (
-        tuple(chain.from_iterable(getattr(part, name) for part in found))
-        for name in ("entities", "rejected", "unanswered")
-    )
-    return _Found(entities, rejected, unanswered)
 
 
 def _not(text: str, what: str, error: Unanswered) -> tuple[tuple[Span, str], ...]:

@@ -13,30 +13,45 @@ from biomark.runtime.options import option
 
 @dataclass(frozen=True, slots=True)
 class PromptOptions:
-    """How a language model is prompted; each field says what it means."""
+    """How a language model is prompted; each field has its meaning."""
 
     shape: str = option(
         "span",
         "Form of the answer: mark, span, tanl, dice, gpt-ner, json, dictionary, dialogue, prompt-ner, alpaca.",
     )
-    parts: tuple[str, ...] = option(("task", "definition"), "Parts of the prompt: task,definition,guideline,hints.")
-    wording: Path | None = option(None, "A TOML file with a table per type: label, definition, guideline, hints.")
-    demonstrations: tuple[str, ...] = option((), "Annotated files, or splits of the catalogue, to show examples from.")
-    shots: int = option(5, "Demonstrations in a prompt, up to 32.")
-    choose: str = option("tfidf", "How they are chosen: random, first, tfidf, bm25, knn, entity-knn.")
-    diversity: float = option(0.0, "In [0, 1): how much unlike each other they should be.")
-    embedder: str = option("", "Of knn and entity-knn: a name or folder of sentence-transformers; else MiniLM.")
-    seed: int = option(0, "Of random demonstrations, and of several answers of tuned models.")
-    ontology: str = option("", "Tell what --store knows of the text's terms: one-step, or two-step (asks for them).")
-    definitions: bool = option(False, "Tell the definitions of these terms as well.")
-    verify: tuple[str, ...] = option((), "Ask again: yes-no about each mention, second-round for what was missed.")
-    samples: int = option(
-        1, "Answers to each question, also of tuned models; a mention's score is the share that has it."
+    parts: tuple[str, ...] = option(
+        ("task", "definition"), "Parts of the prompt, of task, definition, guideline, hints."
     )
-    temperature: float | None = option(None, "Of the answers; else 0, or 0.7 for several samples.")
-    max_tokens: int = option(0, "Longest answer in tokens; else by the length of the text. Raise it for thinkers.")
-    window: int = option(0, "Ask about neighbouring sentences of up to so many characters at once; 0: one sentence.")
-    no_system: bool = option(False, "Say all in user messages, for models that know no system message.")
+    wording: Path | None = option(
+        None, "A TOML file with the user's own label, definition, guideline and hints for each type."
+    )
+    demonstrations: tuple[str, ...] = option(
+        (), "Annotated files, or splits of the catalogue, to choose demonstrations from."
+    )
+    shots: int = option(5, "Demonstrations in a prompt, from 0 to 32.")
+    choose: str = option("tfidf", "How demonstrations are chosen: random, first, tfidf, bm25, knn, entity-knn.")
+    diversity: float = option(0.0, "How much demonstrations should differ from each other, in [0, 1).")
+    embedder: str = option(
+        "", "Encoder of knn and entity-knn: a name or folder of sentence-transformers. Empty: MiniLM."
+    )
+    seed: int = option(0, "Seed of random demonstrations, and of several answers of tuned models.")
+    ontology: str = option(
+        "",
+        "Put the term store's types of the text's terms into the prompt: one-step, or two-step (asks for the terms).",
+    )
+    definitions: bool = option(False, "Put the definitions of these terms into the prompt as well.")
+    verify: tuple[str, ...] = option(
+        (), "Further questions: yes-no about each mention, second-round for missed mentions."
+    )
+    samples: int = option(
+        1, "Answers to each question, also of tuned models; a mention's score is the share of answers that have it."
+    )
+    temperature: float | None = option(None, "Temperature of the answers. Default: 0, or 0.7 for several samples.")
+    max_tokens: int = option(
+        0, "Longest answer in tokens; 0: by the length of the text. Raise it for models that think first."
+    )
+    window: int = option(0, "Length of a question in characters: neighbouring sentences together; 0: one sentence.")
+    no_system: bool = option(False, "Use user messages alone, for models without a system message.")
 
     @property
     def heat(self) -> float:
@@ -46,32 +61,42 @@ class PromptOptions:
 
 @dataclass(frozen=True, slots=True)
 class InventionOptions:
-    """How a language model is made to write new sentences; each field says what it means."""
+    """How a language model is made to write new sentences; each field has its meaning."""
 
     count: int = option(100, "Sentences to keep.")
-    sentences: int = option(5, "Sentences to ask for at once.")
-    shots: int = option(8, "Sentences to show in a prompt; a quarter of them new ones.")
-    alike: float = option(0.7, "ROUGE-L, up to 1, from which on a sentence is a copy of another one.")
-    unverified: bool = option(False, "Do without the question whether each mention is one.")
-    wording: Path | None = option(None, "A TOML file with a table per type: label, definition, guideline.")
-    temperature: float = option(1.0, "Of the sentences.")
-    seed: int = option(0, "Of the choice of what is shown.")
-    max_tokens: int = option(0, "Longest answer in tokens; else by the length of the seeds. Raise it for thinkers.")
+    sentences: int = option(5, "Sentences to ask for in one request.")
+    shots: int = option(8, "Sentences shown in a prompt; a quarter of them are new ones.")
+    alike: float = option(0.7, "ROUGE-L from which a sentence counts as a copy of another one, in (0, 1].")
+    unverified: bool = option(False, "Skip the question whether each mention is one.")
+    wording: Path | None = option(
+        None, "A TOML file with the user's own label, definition and guideline for each type."
+    )
+    temperature: float = option(1.0, "Temperature of the new sentences.")
+    seed: int = option(0, "Seed of the choice of shown sentences.")
+    max_tokens: int = option(
+        0, "Longest answer in tokens; 0: by the length of the seeds. Raise it for models that think first."
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """How a server is asked; each field says what it means."""
+    """How a server is asked; each field has its meaning."""
 
     base_url: str = option("", "The server's address, such as http://localhost:8000/v1; nothing is sent elsewhere.")
-    concurrency: int = option(8, "Requests under way at once.")
-    timeout: float = option(120.0, "Seconds for one answer.")
-    retries: int = option(6, "How often a request is sent again after a failure.")
+    concurrency: int = option(8, "Requests in flight at the same time.")
+    timeout: float = option(120.0, "Longest wait for one answer, in seconds.")
+    retries: int = option(6, "How often a failed request is sent again.")
     price_in: float = option(0.0, "Price of a million tokens that the model reads.")
     price_out: float = option(0.0, "Price of a million tokens that the model writes.")
-    budget: str = option("", "Stop before it is exceeded: money (needs the prices) or '200000 tokens'.")
-    cache: str = option("", "A file that keeps answers, of hf:NAME too; else one of yours; none: nothing is kept.")
-    completions: bool = option(False, "For servers that know no chat: ask /completions to go on with a text.")
-    template: str = option("", "With --completions: a tokenizer whose chat template makes the text; else it is plain.")
-    stream: bool = option(False, "Let the server stream its answers, for proxies that cut off silent connections.")
-    extra: str = option("", "A JSON object to add to each request, for options of the server's own.")
+    budget: str = option(
+        "", "Limit of the cost: an amount of money (needs both prices), or tokens, such as '200000 tokens'."
+    )
+    cache: str = option(
+        "", "File that keeps answers, of hf:NAME too. Empty: a file in the user's cache folder; none: keep nothing."
+    )
+    completions: bool = option(False, "Use /completions, for servers without chat.")
+    template: str = option(
+        "", "With completions: tokenizer whose chat template makes the prompt. Empty: a plain prompt."
+    )
+    stream: bool = option(False, "Stream answers, for proxies that cut off silent connections.")
+    extra: str = option("", "JSON object that is added to each request, for the server's own options.")

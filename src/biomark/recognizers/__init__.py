@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from biomark.errors import UsageError
 from biomark.spans import Document, Rejected
 
 
@@ -44,16 +43,9 @@ class Recognizer(Protocol):
         ...
 
 
-def types_wanted(types: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:
-    """The types to look for: those that were asked for, or all that are known.
-
-    Raises:
-        UsageError: if one is not known.
-    """
-    wanted = tuple(known if types is None else types)
-    if unknown := [type for type in wanted if type not in known]:
-        raise UsageError(f"this model does not know {', '.join(unknown)}; it knows {', '.join(known)}")
-    return wanted
+def types_known(recognizer: Recognizer, types: Sequence[str]) -> list[str]:
+    """Those of the types that a recognizer knows; all of them if it takes any."""
+    return [type for type in types if recognizer.types is None or type in recognizer.types]
 
 
 def in_groups(documents: Iterable[Document], characters: int) -> Iterator[list[Document]]:
@@ -76,7 +68,7 @@ def mentions_of(recognizer: Recognizer, types: Sequence[str]) -> Callable[[str],
     Args:
         types: that are looked for; those that the recognizer does not know are left out.
     """
-    known = [type for type in types if recognizer.types is None or type in recognizer.types]
+    known = types_known(recognizer, types)
 
     def find(text: str) -> list[str]:
         (found,) = recognizer.annotate([Document("", text)], known) if known else (Annotated(Document("", text)),)

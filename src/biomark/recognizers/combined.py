@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate, tee
 
-from biomark.errors import UsageError
-from biomark.recognizers import Annotated, Recognizer
+from biomark.entity_types import types_wanted
+from biomark.recognizers import Annotated, Recognizer, types_known
 from biomark.spans import Document, Entity
 
 
@@ -40,8 +40,8 @@ class CombinedRecognizer:
         self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
     ) -> Iterator[Annotated]:
         """See `biomark.recognizers.Recognizer`; documents wait in memory until both have read them."""
-        if self.types is not None and (unknown := [type for type in types or () if type not in self.types]):
-            raise UsageError(f"these models do not know {', '.join(unknown)}; they know {', '.join(self.types)}")
+        if self.types is not None and types is not None:
+            types_wanted(types, self.types)
         streams = [
             _asked(recognizer, copies, types, min_score)
             for recognizer, copies in zip(self.both, tee(documents), strict=True)
@@ -54,9 +54,9 @@ def _asked(
 ) -> Iterator[Annotated]:
     """What a recognizer finds of the types that it knows."""
     if types is not None and recognizer.types is not None:
-        types = [type for type in types if type in recognizer.types]
+        types = types_known(recognizer, types)
         if not types:
-            return (Annotated(replace(document, entities=(), alternatives=(), relations=())) for document in documents)
+            return (Annotated(document.bare()) for document in documents)
     return recognizer.annotate(documents, types, min_score=min_score)
 
 

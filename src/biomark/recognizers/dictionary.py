@@ -41,19 +41,16 @@ class DictionaryRecognizer:
         self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
     ) -> Iterator[Annotated]:
         """See `biomark.recognizers.Recognizer`; a mention lies within a sentence."""
-        wanted = self.types if types is None else tuple(types)
-        if not wanted:
-            raise UsageError(f"{self._store.path} has names of none of biomark's types; build it with --type TYPE")
-        if unknown := [type for type in wanted if type not in self.types]:
-            raise UsageError(f"{self._store.path} has no {', '.join(unknown)}; it has {', '.join(self.types)}")
-        return self._stream(documents, Matcher(self._store, wanted, any_order=self._any_order), min_score or 0.0)
+        if not self.types:
+            raise UsageError(f"{self._store.path} has names of none of biomark's types; build it with a type (`type`)")
+        return self._stream(documents, Matcher(self._store, types, any_order=self._any_order), min_score or 0.0)
 
     def _stream(self, documents: Iterable[Document], matcher: Matcher, least: float) -> Iterator[Annotated]:
-        for document in documents:
+        for document in (document.bare() for document in documents):
             found = matcher.find(document.text, with_sentences(document).sentences)
             entities = [_entity(match) for match in found]
             kept = tuple(entity for entity in entities if entity.score is None or entity.score >= least)
-            yield Annotated(replace(document, entities=kept, alternatives=(), relations=()))
+            yield Annotated(replace(document, entities=kept))
 
 
 def _entity(match: Match) -> Entity:

@@ -24,6 +24,8 @@ except ImportError:  # pragma: no cover - Windows, which has no such locks
 
 PART = ".part"
 RUN = ".json"  # what the name of a `.part` that a later run may take up has beside it, with what run it is of
+REJECTS = ".rejects"  # what it has beside it, with what was rejected
+_NEW = ".new"
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -35,6 +37,50 @@ def file_sum(path: Path) -> str:
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def settle(path: Path) -> None:
+    """Have what is at a place on the disk, and not in the system's memory alone, when this returns.
+
+    A file and its name are waited for; of a folder, all that the system has to write.
+
+    Raises:
+        OSError: if the disk does not take it.
+    """
+    if path.is_dir():
+        if hasattr(os, "sync"):
+            os.sync()
+        return
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+    if fcntl is not None:  # Windows opens no folders
+        folder = os.open(path.absolute().parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def replace_file(path: Path, content: bytes, *, settled: bool = False) -> None:
+    """Put a file in the place of another at once: whatever happens, the old or the new one is there, and whole.
+
+    Args:
+        path: of the file.
+        content: of the new one.
+        settled: see `Part.keep`.
+
+    Raises:
+        FormatError: if it cannot be written.
+    """
+    with uninterrupted():
+        part = Part(path, _NEW)
+        try:
+            part.empty()
+            part.file.write(content)
+            part.keep(settled=settled)
+        except OSError as error:
+            part.discard()
+            raise FormatError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 class Part:
@@ -67,14 +113,22 @@ class Part:
         self.file.seek(0)
         self.file.truncate()
 
-    def keep(self) -> None:
-        """Put the file in the target's place."""
+    def keep(self, *, settled: bool = False) -> None:
+        """Put the file in the target's place.
+
+        Args:
+            settled: whether it is on the disk before, and its name when this returns: a power cut loses neither.
+        """
         with uninterrupted():
             self.file.flush()
+            if settled:
+                os.fsync(self.file.fileno())
             if fcntl is None:  # pragma: no cover - Windows moves no open file
                 self.file.close()
             self.path.replace(self.target)
             self.file.close()
+            if settled:
+                settle(self.target)
 
     def discard(self, *streams: IO[bytes] | IO[str]) -> None:
         """Delete the incomplete file.

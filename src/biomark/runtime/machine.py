@@ -14,9 +14,23 @@ if TYPE_CHECKING:
     import torch
 
 
+_sharing = 1  # processes that share the cores
+
+
 def cores() -> int:
     """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    every = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, every // _sharing)
+
+
+def share_cores(processes: int) -> None:
+    """Limit this process to its share of the cores.
+
+    Args:
+        processes: the number of processes that compute at the same time.
+    """
+    global _sharing  # noqa: PLW0603 - a fact of the process
+    _sharing = processes
 
 
 @cache

@@ -4,12 +4,67 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from biomark.screen import visible
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How far a long run is.
+
+    Attributes:
+        doing: what it is doing now, such as `annotating`.
+        documents: how many are done, those of earlier runs counted.
+        total: how many there are; None if nobody knows.
+        rejected: how many things were rejected.
+        per_second: documents that this process does a second.
+        seconds_left: until all are done; None if nobody knows.
+    """
+
+    doing: str
+    documents: int
+    total: int | None
+    rejected: int
+    per_second: float
+    seconds_left: float | None
+
+
+@contextmanager
+def pace_bar(description: str, *, shown: bool) -> Iterator[Callable[[Pace], None]]:
+    """Show the pace of a run on standard error.
+
+    Args:
+        description: what is being done.
+        shown: False: nothing is shown, and the function does nothing.
+    """
+    if not shown:
+        yield lambda pace: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[pace]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), redirect_stdout=False) as bar:
+        task = bar.add_task(visible(description), total=None, pace="")
+
+        def step(pace: Pace) -> None:
+            text = f"{pace.documents:,} documents, {pace.per_second:,.1f}/s, {pace.rejected:,} rejected"
+            if pace.seconds_left is not None:
+                text += f", {timedelta(seconds=round(pace.seconds_left))} left"
+            bar.update(task, completed=pace.documents, total=pace.total, pace=f"{pace.doing}: {text}")
+
+        yield step
 
 
 @contextmanager

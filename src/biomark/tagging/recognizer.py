@@ -16,8 +16,9 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from biomark.embedding.exported import session
+from biomark.entity_types import types_wanted
 from biomark.errors import ModelError, UsageError
-from biomark.recognizers import Annotated, in_groups, types_wanted
+from biomark.recognizers import Annotated, in_groups
 from biomark.runtime.machine import cores
 from biomark.spans import Document, Rejected, Span
 from biomark.tagging.calibration import Calibrator, Candidate, candidates, entities
@@ -180,7 +181,7 @@ class TaggingRecognizer:
 
     def _read(self, document: Document, query: _Query) -> WindowedDocument | Annotated:
         """Return a document split into windows, or, if it cannot be split, the document with the reason."""
-        document = replace(document, entities=(), alternatives=(), relations=())
+        document = document.bare()
         try:
             return read_document(document, self._reader, self._max_pieces, query.frames)
         except Exception as error:  # whatever a tokenizer raises on odd text must not stop the rest

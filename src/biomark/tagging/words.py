@@ -14,7 +14,7 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Encoding, Regex, Tokenizer, pre_tokenizers
+from tokenizers import Encoding, Regex, Tokenizer, normalizers, pre_tokenizers, processors
 
 from biomark.entity_types import label
 from biomark.spans import Span
@@ -199,6 +199,24 @@ class WordReader:
         words = _ints([-1 if word is None else word for word in encoding.word_ids])
         first, last = _runs(words)
         return _words(pieces, words, np.stack((offsets[first, 0], offsets[last - 1, 1]), axis=-1), seen)
+
+    def standalone(self) -> Tokenizer:
+        """A tokenizer that splits a text into the pieces of its words by itself, with `frame` around them.
+
+        It reads the text as it is, not as `biomark.reading.view` shows it. A blank before the first word that is a
+        piece of its own is read, too; vocabularies of use have pieces for a blank with whatever follows.
+        """
+        other = Tokenizer.from_str(self._splitting.to_str())
+        ends = [(str(other.id_to_token(piece)), piece) for piece in (*self._begin, *self._end)]
+        before, after = (" ".join(str(other.id_to_token(p)) for p in pieces) for pieces in (self._begin, self._end))
+        framed = processors.TemplateProcessing(single=f"{before} $A {after}".strip(), special_tokens=ends)
+        other.post_processor = framed
+        if self._spaced:
+            own = [] if other.normalizer is None else [other.normalizer]
+            blanks = [normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip(), normalizers.Prepend(" ")]
+            other.normalizer = normalizers.Sequence([*blanks, *own])
+            other.post_processor = processors.Sequence([processors.ByteLevel(trim_offsets=True), framed])
+        return other
 
     def is_common(self, word: str) -> bool:
         """Return whether the vocabulary holds a lower-cased word as a single piece."""

@@ -31,16 +31,29 @@ _INVISIBLE = "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u202a\u202b\u202c
 _MICRO = "\u00b5\u03bc"
 _SHARP_S = "\u00df"
 
+_HEADINGS = {
+    "PMH": "Past medical history",
+    "PMHX": "Past medical history",
+    "PSH": "Past surgical history",
+    "PSHX": "Past surgical history",
+    "FHX": "Family history",
+    "SHX": "Social history",
+    "HX": "History",
+    "DX": "Diagnosis",
+}
+"""Abbreviated headings of clinical notes, before a colon: spelled out, they show what the list behind them is."""
+
 _SPECIAL = re.compile(
-    r"""
-    (?P<cut>(?<=[^\W\d_])[-\u2010\u2011\u00ad][^\S\n]*\n[^\S\n]*(?=[a-z]))    # a word cut at the end of a line
-    | (?P<entity>&(?:[A-Za-z]{2,12}|\#\d{2,6}|\#[xX][0-9A-Fa-f]{2,5});)
-    | (?P<tag></?(?:i|b|u|em|strong|sub|sup|small|italic|bold|br|p|span)(?:\s[^<>\n]{0,80})?/?>)
+    rf"""
+    (?P<heading>(?<![\w-])(?i:{"|".join(_HEADINGS)})(?=[ \t]?:))
+    | (?P<cut>(?<=[^\W\d_])[-\u2010\u2011\u00ad][^\S\n]*\n[^\S\n]*(?=[a-z]))    # a word cut at the end of a line
+    | (?P<entity>&(?:[A-Za-z]{{2,12}}|\#\d{{2,6}}|\#[xX][0-9A-Fa-f]{{2,5}});)
+    | (?P<tag></?(?:i|b|u|em|strong|sub|sup|small|italic|bold|br|p|span)(?:\s[^<>\n]{{0,80}})?/?>)
     | (?P<other>[^\x00-\x7f])
     """,
     re.VERBOSE,
 )
-_PLAIN = re.compile(r"[^\x00-\x7f]|-[^\S\n]*\n|&[A-Za-z#]|</?[a-z]")
+_PLAIN = re.compile(r"[^\x00-\x7f]|-[^\S\n]*\n|&[A-Za-z#]|</?[a-z]|[HhDd][Xx][ \t]?:|(?i:P[MS]H[ \t]?:)")
 _CAPITALS = re.compile(r"[A-Z]{3}")
 _LINE = re.compile(r"[^\n]+")
 _SOLID = re.compile(r"[^\s\x00-\x1f]+")
@@ -77,8 +90,8 @@ def view(text: str, known: Known) -> View:
     """The view of a text.
 
     Signs are those of ASCII, Greek letters are spelled out, accents and ligatures are gone, emoji and other symbols are
-    blanks, HTML entities and inline tags are resolved, words that were cut at the end of a line are joined, and lines
-    in capitals are in lower case.
+    blanks, HTML entities and inline tags are resolved, words that were cut at the end of a line are joined, abbreviated
+    headings of notes (`PMH:`) are spelled out, and lines in capitals are in lower case.
 
     Args:
         text: any.
@@ -141,6 +154,8 @@ def _belongs_to_what_is_before(match: re.Match[str]) -> bool:
 
 def _replacement(text: str, match: re.Match[str], known: Known) -> str:
     """What the view has in the place of a match of `_SPECIAL`."""
+    if match["heading"]:
+        return _HEADINGS[match["heading"].upper()]
     if match["cut"]:
         return "-" if _keeps_hyphen(text, match, known) else ""
     if match["tag"]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 from biomark import demonstrations
 from biomark.errors import ModelError, UsageError
+from biomark.runtime.toml import changed, converted, read_toml
 from biomark.shapes import MARK
 from biomark.text.sentences import OWN
 
@@ -69,7 +69,7 @@ class TaggingRecipe:
         wording: of the instruction, one of `biomark.tagging.words.WORDINGS`: `biomark`, or `vaner` of its authors.
         corpus_name: the share of the examples whose instruction also names the corpus, whose guideline the model then
             learns. With 1 (VANER) development splits are scored under their own names; with 0 no instruction names a
-            corpus (VANER_adapt). In annotation, `--model MODEL@CORPUS` names a corpus.
+            corpus (VANER_adapt). In annotation, MODEL@CORPUS names a corpus.
         corpus_heads: whether each corpus has heads of its own, with a gate that predicts from the window whose
             guideline to follow, so that corpora with different guidelines for a type do not blur each other.
         shares: the share of a corpus' documents that an epoch reads, different ones in each epoch, by the name of the
@@ -261,7 +261,6 @@ GRID = "grid"
 """The name of the table in a recipe's file that lists the values of a grid search, by setting."""
 
 Recipe = TaggingRecipe | GenerativeRecipe
-AnyRecipe = TypeVar("AnyRecipe", TaggingRecipe, GenerativeRecipe)
 
 
 def saved_recipe(folder: Path) -> Recipe:
@@ -271,11 +270,10 @@ def saved_recipe(folder: Path) -> Recipe:
         ModelError: if it cannot be read, or was saved by another version of biomark.
     """
     values = saved_values(folder / RECIPE)
-    saved = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    kind = TaggingRecipe if task_of(values) == "tagging" else GenerativeRecipe
-    if unknown := sorted(saved.keys() - {f.name for f in fields(kind)}):
-        raise ModelError(f"{folder / RECIPE}: was saved by another version of biomark: {', '.join(unknown)} is unknown")
-    return kind(**saved)  # type: ignore[arg-type]
+    try:
+        return _recipe(values, str(folder / RECIPE))
+    except UsageError as error:
+        raise ModelError(f"{error}; was the recipe saved by another version of biomark?") from error
 
 
 def saved_values(path: Path) -> dict[str, Any]:
@@ -333,58 +331,24 @@ def load_grid(path: Path, changes: Sequence[str] = ()) -> list[tuple[Mapping[str
     return found
 
 
-def _read(path: Path, changes: Sequence[str]) -> dict[str, object]:
-    try:
-        values = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path}: is not TOML: {error}") from error
-    for change in changes:
-        key, equals, value = change.partition("=")
-        if not equals:
-            raise UsageError(f"--set takes KEY=VALUE, not {change!r}")
-        try:
-            values[key] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            values[key] = value  # a bare word is a string
-    return values
+def _read(path: Path, changes: Sequence[str]) -> dict[str, Any]:
+    hints = get_type_hints(TaggingRecipe) | get_type_hints(GenerativeRecipe)
+    return changed(read_toml(path), changes, hints)
 
 
-def _checked(path: Path, values: dict[str, object]) -> Recipe:
-    """The recipe of what a file says."""
+def _checked(path: Path, values: dict[str, Any]) -> Recipe:
+    """The recipe of a file's values."""
     task = task_of(values)
     if task not in METHODS:
-        raise UsageError(f"{path}: task is {task!r}; there are {', '.join(METHODS)}")
-    if values.get("method") == "tagging":  # as older recipes said it
+        raise UsageError(f"{path}: unknown task {task!r}; choose from {', '.join(METHODS)}")
+    if values.get("method") == "tagging":  # as older recipes wrote it
         values = {**values, "method": "full"}
-    if values.get("method", "full") not in METHODS[task]:
-        raise UsageError(f"{path}: method is {values['method']!r}; for {task} there are {', '.join(METHODS[task])}")
-    return _recipe(TaggingRecipe, path, values) if task == "tagging" else _recipe(GenerativeRecipe, path, values)
+    if (method := values.get("method", "full")) not in METHODS[task]:
+        raise UsageError(f"{path}: unknown method {method!r}; for {task} choose from {', '.join(METHODS[task])}")
+    return _recipe(values, str(path))
 
 
-def _recipe(kind: type[AnyRecipe], path: Path, values: dict[str, object]) -> AnyRecipe:
-    hints = get_type_hints(kind)
-    known = {field.name: field for field in fields(kind)}
-    for key, value in values.items():
-        if key not in known:
-            raise UsageError(f"{path}: there is no setting {key!r}; there are {', '.join(known)}")
-        hint = hints[key]
-        if get_origin(hint) is tuple:
-            wrong = not isinstance(value, list) or not all(isinstance(v, get_args(hint)[0]) for v in value)
-            values[key] = tuple(value) if isinstance(value, list) else value
-        elif hint == demonstrations.GuidelineText:
-            each = value.values() if isinstance(value, dict) else [value]
-            wrong = not all(isinstance(text, str) for text in each)
-        elif get_origin(hint) is Mapping:
-            wrong = not isinstance(value, dict) or not all(type(v) in (int, float) for v in value.values())
-        else:
-            values[key] = float(value) if hint is float and type(value) is int else value
-            wrong = type(values[key]) is not hint
-        if wrong:
-            raise UsageError(f"{path}: {key} = {value!r} is not of the type {hint}")
-    required = [f.name for f in known.values() if f.default is MISSING and f.default_factory is MISSING]
-    missing = [name for name in required if name not in values]
-    if missing:
-        raise UsageError(f"{path}: the recipe does not say {', '.join(missing)}")
-    return kind(**values)  # type: ignore[arg-type]
+def _recipe(values: dict[str, Any], where: str) -> Recipe:
+    kind: type[TaggingRecipe] | type[GenerativeRecipe]
+    kind = TaggingRecipe if task_of(values) == "tagging" else GenerativeRecipe
+    return converted(values, kind, where)

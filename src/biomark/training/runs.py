@@ -37,7 +37,7 @@ def check_run(folder: Path, recipe: Recipe, *, resume: bool, checkpoint: str, st
     """
     if not resume:
         if started:
-            raise UsageError(f"{folder}: there is a run already; say --resume, or take another name or folder")
+            raise UsageError(f"{folder}: holds a run already; resume it (`resume`), or take another name or folder")
         return
     if not started or not (folder / RECIPE).is_file():
         raise UsageError(f"{folder}: there is no {checkpoint} to resume from")
@@ -89,7 +89,7 @@ class Scored:
     scores: Mapping[str, Mapping[str, float]]
 
 
-class RunFolder:
+class TrainingFolder:
     """The folder of a generative training run.
 
     Args:

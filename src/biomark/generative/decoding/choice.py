@@ -40,7 +40,7 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if self.samples < 2 or not 0 < self.temperature < float("inf"):
-            raise UsageError("several --samples are drawn with a --temperature above 0: else all are the same")
+            raise UsageError("several `samples` need a `temperature` above 0; otherwise all are the same")
 
     def chances(self, *question: str) -> list[Chance]:
         """Return the source of randomness of each answer to a question, such as a text and a type."""

@@ -9,7 +9,6 @@ what `greedy` gives: at each step the likeliest of the tokens that the grammar a
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,20 +16,18 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from biomark.errors import ModelError
-from biomark.generative.decoding.cache import SlotCache, Stretch
+from biomark.generative.decoding.cache import Stretch
 from biomark.generative.decoding.choice import Chance, Choices, choose
 from biomark.generative.decoding.grammar import Grammar, Mark, State
 from biomark.generative.decoding.head import Head, before, head_of
-from biomark.generative.decoding.limits import is_additive, room
+from biomark.generative.decoding.limits import room
+from biomark.generative.decoding.passes import Feed, Passes
 from biomark.generative.decoding.prefix import Ids, longest_of, worth_keeping
+from biomark.generative.decoding.probe import probe
 from biomark.generative.decoding.vocabulary import Vocabulary
 from biomark.spans import Span
-
-log = logging.getLogger(__name__)
 
 # What a pass costs apart from its tokens, in tokens: on a GPU, small passes cost about as much as large ones.
 _PASS_COSTS = {"cpu": 24}
@@ -41,9 +38,6 @@ _STRETCH = 64
 _WORTH = 64  # tokens that a common beginning of prompts has to spare for it to be kept
 _KEPT = 8  # how many beginnings are kept
 _RECENT = 8  # prompts before a batch in which common beginnings are looked for, too
-# How far a model's two ways to compute the same may lie apart, relative to the largest logit.
-_TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-2}
-_ROUGH = 1e-1
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,23 +128,6 @@ class _Look:
     first: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Feed:
-    """What a pass reads of a row.
-
-    Attributes:
-        row: of the cache.
-        start: position of the first token.
-        tokens: at least one.
-        seen_by_all: how many of the row's first tokens all of these see, even those before them.
-    """
-
-    row: int
-    start: int
-    tokens: Sequence[int]
-    seen_by_all: int = 1
-
-
 class Decoder:
     """Answers questions with a causal language model; puts it in evaluation mode, and is for one thread.
 
@@ -183,19 +160,17 @@ class Decoder:
     ) -> None:
         self.longest = room(model.config.get_text_config())
         self.shared = 0
-        self._model = model
         model.eval()  # type: ignore[no-untyped-call]
-        self._additive = is_additive(model)
         self._full_prompts = full_prompts
         kind = model.device.type
         self._stretch = _STRETCHES.get(kind, _STRETCH) if stretch is None else stretch
         self._pass_cost = _PASS_COSTS.get(kind, _PASS_COST)
-        self._cache = SlotCache()
+        self._passes = Passes(model)
         self._head = Head(model)
         self._kept: dict[Ids, Stretch] = {}  # the one used last at the end
         self._recent: deque[Ids] = deque(maxlen=_RECENT)
         with torch.inference_mode():
-            self._probe(vocabulary)
+            probe(self._passes, self._head, vocabulary)
 
     def answer(self, questions: Sequence[Question]) -> list[Answer | None]:
         """The answers to a batch of questions; None for one whose prompt and answer have more tokens than `longest`.
@@ -276,9 +251,9 @@ class Decoder:
                     candidates += ids
         counts = np.array(sizes)
         owners = np.repeat(np.arange(len(sizes)), counts)
-        feeds = [_Feed(row.number, row.read, look.fed, self._seen_by_all(row)) for row, look in asked]
+        feeds = [Feed(row.number, row.read, look.fed, self._seen_by_all(row)) for row, look in asked]
         logits = self._head.read(
-            lambda: self._run(feeds),
+            lambda: self._passes.run(feeds),
             torch.tensor(places),
             torch.from_numpy(owners),
             torch.tensor(candidates),
@@ -288,48 +263,15 @@ class Decoder:
     def _seen_by_all(self, row: _Row) -> int:
         return len(row.question.prompt) if self._full_prompts else 1
 
-    def _run(self, feeds: Sequence[_Feed]) -> Tensor:
-        """One pass of the model, in which rows of the cache go on, each at its own position.
-
-        Returns:
-            The model's logits.
-        """
-        width = max(len(feed.tokens) for feed in feeds)
-        ids = np.zeros((len(feeds), width), np.int64)
-        slots = np.full((len(feeds), width), -1)
-        for number, feed in enumerate(feeds):
-            size = len(feed.tokens)
-            ids[number, :size] = feed.tokens
-            slots[number, :size] = np.arange(feed.start, feed.start + size)
-        device = self._model.device
-        places = torch.from_numpy(slots).to(device)
-        seen = self._cache.prepare([feed.row for feed in feeds], places, highest=int(slots.max()))
-        least = torch.tensor([[feed.seen_by_all - 1] for feed in feeds], device=device)
-        mask = torch.arange(seen, device=device) <= places.maximum(least)[:, None, :, None]  # (b, 1, Q, K)
-        logits: Tensor = self._model(
-            input_ids=torch.from_numpy(ids).to(device),
-            attention_mask=self._added(mask) if self._additive else mask,
-            position_ids=places.clamp(min=0),
-            past_key_values=self._cache,
-            use_cache=True,
-        ).logits
-        return logits
-
-    def _added(self, mask: Tensor) -> Tensor:
-        """A mask of truth values as one that is added to what attention computes."""
-        dtype = self._model.dtype
-        lowest = torch.tensor(torch.finfo(dtype).min, dtype=dtype, device=mask.device)
-        return torch.where(mask, torch.zeros_like(lowest), lowest)
-
     # What prompts share
 
     def _share(self, rows: Sequence[_Row]) -> None:
         """Begin rows with what their prompts have in common, with each other or with earlier ones."""
         prompts = [row.question.prompt for row in rows]
         for ids in worth_keeping([*self._recent, *prompts], self._kept, least=_WORTH):
-            with before(head_of(self._model), lambda hidden: hidden[:, :0]):
-                self._run([_Feed(0, 0, ids)])
-            self._kept[ids] = self._cache.keep(0, len(ids))
+            with before(head_of(self._passes.model), lambda hidden: hidden[:, :0]):
+                self._passes.run([Feed(0, 0, ids)])
+            self._kept[ids] = self._passes.cache.keep(0, len(ids))
             self.shared += len(ids)
         self._recent.extend(prompts)
         users: dict[Ids, list[_Row]] = {}
@@ -338,58 +280,11 @@ class Decoder:
         for ids, group in users.items():
             if ids:
                 self._kept[ids] = self._kept.pop(ids)
-                self._cache.place([row.number for row in group], self._kept[ids])
+                self._passes.cache.place([row.number for row in group], self._kept[ids])
                 for row in group:
                     row.read = len(ids)
         for ids in list(self._kept)[:-_KEPT]:
             del self._kept[ids]
-
-    # Whether it works with this model
-
-    def _probe(self, vocabulary: Vocabulary) -> None:
-        """Compare what drafts and chosen rows of the head give with what the model gives plainly."""
-        size, spread = vocabulary.size, max(1, vocabulary.size // 7)
-        known = int(self._model.config.get_text_config().vocab_size)
-        if known < size:
-            raise ModelError(f"the model knows {known} tokens, its vocabulary has {size}")
-        ids = [n * spread % size for n in range(1, 9)]
-        try:
-            plain, drafted = self._read_plainly(ids), self._read_in_pieces(ids, size)
-        except (TypeError, ValueError, IndexError, RuntimeError) as error:
-            raise ModelError(f"the model cannot read drafts: {error}; decode with `generate`") from error
-        tolerance = _TOLERANCE.get(self._model.dtype, _ROUGH) * float(plain.abs().max())
-        if any(not _near(logits, plain, tolerance) for logits in drafted):
-            raise ModelError(
-                "the model is not causal, or ignores position_ids or attention_mask; decode with `generate`"
-            )
-        candidates = torch.arange(0, size, max(1, size // 64))
-        rows = self._head.read(
-            lambda: self._run([_Feed(0, 0, ids)]),
-            torch.tensor([len(ids) - 1]),
-            torch.zeros_like(candidates),
-            candidates,
-        )
-        if not _near(rows, plain[candidates.to(plain.device)], tolerance):
-            log.warning("the model's head is more than a matrix: all its logits are computed, which is slower")
-            self._head.whole = True
-
-    def _read_plainly(self, ids: list[int]) -> Tensor:
-        """The logits (V,) after some tokens."""
-        inputs = torch.tensor([ids], device=self._model.device)
-        positions = torch.arange(len(ids), device=inputs.device)[None]
-        logits: Tensor = self._model(input_ids=inputs, position_ids=positions, use_cache=False).logits
-        return logits[0, -1].double()
-
-    def _read_in_pieces(self, ids: list[int], size: int) -> tuple[Tensor, Tensor]:
-        """The same, once after a draft that does not hold, once beside a row that reads less at a time."""
-        wrong = [(id + 1) % size for id in ids]
-        self._run([_Feed(0, 0, [*ids[:3], *wrong[3:]]), _Feed(1, 0, ids[:2])])
-        logits = self._run([_Feed(1, 2, ids[2:]), _Feed(0, 3, ids[3:])])
-        return logits[1, len(ids) - 4].double(), logits[0, -1].double()
-
-
-def _near(found: Tensor, expected: Tensor, tolerance: float) -> bool:
-    return float((found.double() - expected).abs().max()) <= tolerance
 
 
 def groups(sizes: Sequence[int], cost: int) -> list[tuple[int, int]]:

@@ -43,7 +43,7 @@ from biomark.runtime.quiet import quietly
 from biomark.shapes import MARK
 from biomark.spans import Rejected
 from biomark.training.recipe import GenerativeRecipe
-from biomark.training.runs import CHECKPOINTS, LIBRARIES, Checkpoint, RunFolder, check_run, save_recipe
+from biomark.training.runs import CHECKPOINTS, LIBRARIES, Checkpoint, TrainingFolder, check_run, save_recipe
 from biomark.training.scoring import Devel, read_devel, shown, strict_scores
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ def train(
     _check_processes(recipe)
     recipe = with_types(recipe)
     demonstrations.check(recipe.style, recipe.types or None)
-    run = RunFolder(folder)
+    run = TrainingFolder(folder)
     settings = arguments(recipe, folder / CHECKPOINTS)  # this connects the processes with each other
     main = settings.process_index == 0
     if not main:
@@ -90,7 +90,7 @@ def train(
         trainer.add_callback(Progress(progress))
         trainer.add_callback(scoring)
         _go_on(trainer, model, scoring, resume=resume)
-    progress(f"the model is in {folder}; use it with --model {folder}")
+    progress(f"the model is in {folder}")
     if settings.world_size > 1:
         # A process that exits before the others have freed shared memory would leave them waiting for ever.
         del trainer, model, scoring
@@ -128,11 +128,11 @@ def _processes() -> int:
 
 def _check_processes(recipe: GenerativeRecipe) -> None:
     if recipe.negatives and _processes() > 1:
-        raise UsageError(f"recipe {recipe.name}: negatives is for one process; say --set negatives=0")
+        raise UsageError(f"recipe {recipe.name}: negatives is for one process; set `negatives=0`")
     if recipe.fsdp and not (_processes() > 1 and torch.cuda.is_available()):
         raise UsageError(
             f"recipe {recipe.name}: fsdp shards over several GPUs: torchrun --nproc-per-node GPUS -m biomark train "
-            "…; or say --set fsdp=false"
+            "…; or set `fsdp=false`"
         )
 
 
@@ -385,7 +385,12 @@ class Scoring(TrainerCallback):
     """
 
     def __init__(
-        self, run: RunFolder, recipe: GenerativeRecipe, vocabulary: Vocabulary, devel: Sequence[Devel], notify: Notify
+        self,
+        run: TrainingFolder,
+        recipe: GenerativeRecipe,
+        vocabulary: Vocabulary,
+        devel: Sequence[Devel],
+        notify: Notify,
     ) -> None:
         self.run = run
         self.sharded = recipe.fsdp

@@ -73,7 +73,9 @@ def _guess(path: Path) -> Format:
         by_name = (found for found in FORMATS.values() if plain.endswith(found.suffixes))
         if found := next(by_bytes, None) or next(by_name, None):
             return found
-    raise KnowledgeError(f"{path}: no format of sources goes with it; say --from with one of {', '.join(FORMATS)}")
+    raise KnowledgeError(
+        f"{path}: no format of sources has this name; name the format (`input format`), one of {', '.join(FORMATS)}"
+    )
 
 
 __all__ = ["FORMATS", "Format", "Source", "open_source"]

@@ -94,7 +94,7 @@ class Format:
     """One format of sources; a module of this package each.
 
     Attributes:
-        name: as `--from` takes it.
+        name: as the command line takes it.
         read: yields entries, gives `reject` the rest.
         describe: what a source says of itself; reads no more than its beginning.
         sniff: whether the first 4,096 bytes of a file look like it.

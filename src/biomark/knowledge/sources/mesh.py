@@ -11,12 +11,10 @@ tree, for supplementary records the headings mapped to; CAS and UNII numbers are
 from __future__ import annotations
 
 import re
-import tomllib
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from itertools import groupby
 from xml.etree.ElementTree import ParseError
 
@@ -25,6 +23,7 @@ from biomark.formats import Reject
 from biomark.identifiers import canonical
 from biomark.knowledge.entries import Description, Entry, Kind, Link, Name
 from biomark.knowledge.sources.base import NAMES, Format, Source, head_lines
+from biomark.runtime.toml import packaged
 from biomark.spans import Rejected
 
 _ROOTS = ("DescriptorRecordSet", "SupplementalRecordSet")
@@ -40,7 +39,7 @@ _HEAD = 20  # lines; the document type stands in the second
 
 @cache
 def _rules() -> dict[str, dict[str, str]]:
-    return tomllib.loads(files("biomark.knowledge.sources").joinpath("mesh.toml").read_text("utf-8"))
+    return packaged("biomark.knowledge.sources", "mesh.toml", dict[str, dict[str, str]])
 
 
 @dataclass(slots=True)

@@ -7,11 +7,9 @@ suppressed, then definitions. Concepts without a semantic type of `umls.toml` ha
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from biomark.formats import Reject
 from biomark.formats import Source as File
 from biomark.knowledge.entries import Description, Entry, Kind, Link, Name
 from biomark.knowledge.sources.base import NAMES, Format, Source, head_lines, other_identifier
+from biomark.runtime.toml import packaged
 
 _TYPES, _NAMES, _DEFINITIONS = "MRSTY.RRF", "MRCONSO.RRF", "MRDEF.RRF"
 # CUI TUI STN STY ATUI CVF
@@ -34,22 +33,35 @@ _LICENCE = "UMLS Metathesaurus License, https://uts.nlm.nih.gov/uts/assets/Licen
 
 
 @dataclass(frozen=True, slots=True)
+class Codes:
+    """The namespace of a vocabulary's codes, and the types of the terms that have them."""
+
+    namespace: str
+    terms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
-    """What `umls.toml` says; it explains the fields."""
+    """The content of `umls.toml`, which explains the fields."""
 
     types: dict[str, str]
-    kinds: dict[str, Kind]
-    codes: dict[tuple[str, str], str]
-    """Vocabulary and term type → namespace."""
+    kinds: dict[str, str]
+    codes: dict[str, Codes]
+
+    def kind(self, term: str) -> Kind:
+        """How near a name of a term type is to its concept."""
+        return Kind[self.kinds.get(term, Kind.EXACT.name).upper()]
+
+    def namespace(self, vocabulary: str, term: str) -> str | None:
+        """The namespace of a vocabulary's codes for a term type; None: they are no identifiers."""
+        row = self.codes.get(vocabulary)
+        return row.namespace if row and term in row.terms else None
 
 
 @cache
 def rules() -> Rules:
     """The rules that come with the package."""
-    found = tomllib.loads(files("biomark.knowledge.sources").joinpath("umls.toml").read_text("utf-8"))
-    kinds = {term: Kind[kind.upper()] for term, kind in found["kinds"].items()}
-    codes = {(sab, term): row["namespace"] for sab, row in found["codes"].items() for term in row["terms"]}
-    return Rules(found["types"], kinds, codes)
+    return packaged("biomark.knowledge.sources", "umls.toml", Rules)
 
 
 class _Concepts:
@@ -79,12 +91,12 @@ class _Concept:
     def take(self, fields: list[str]) -> None:
         """Take in a row of MRCONSO."""
         vocabulary, term, name = fields[_SAB], fields[_TTY], fields[_STR].strip()
-        kind = rules().kinds.get(term, Kind.EXACT)
+        kind = rules().kind(term)
         if (fields[_TS], fields[_STT], fields[_ISPREF]) == _PREFERRED_FORM:
             kind = Kind.PREFERRED
         if name:
             self.names[name] = min(kind, self.names.get(name, kind))
-        namespace = rules().codes.get((vocabulary, term))
+        namespace = rules().namespace(vocabulary, term)
         own = None if _NO_CODE.fullmatch(fields[_CODE]) else fields[_CODE]
         if namespace and own and (other := other_identifier(f"{namespace}:{own}")):
             self.links[other] = Link.SAME

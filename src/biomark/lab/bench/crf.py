@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from biomark.entity_types import types_wanted
 from biomark.errors import MissingExtraError, ModelError
-from biomark.recognizers import Annotated, types_wanted
+from biomark.recognizers import Annotated
 from biomark.spans import Document, Entity, Span, flat
 from biomark.text.sentences import with_sentences
 
@@ -88,7 +89,7 @@ class CrfRecognizer:
         """See `biomark.recognizers.Recognizer`; a mention's score is the least probability of a tag of its words."""
         wanted = types_wanted(types, self._types)
         for document in documents:
-            clean = replace(document, entities=(), alternatives=(), relations=())
+            clean = document.bare()
             found = [
                 entity
                 for span in with_sentences(clean).sentences

@@ -12,7 +12,7 @@ from biomark.entity_types import with_canonical_types
 from biomark.errors import UsageError
 from biomark.formats import Reject, raise_rejected
 from biomark.lab.bench import crf, machine, spacy_ner
-from biomark.recognizers import Recognizer
+from biomark.recognizers import Recognizer, types_known
 from biomark.spans import Document, Entity
 from biomark.text.perturbation import PERTURBATIONS
 
@@ -192,7 +192,7 @@ class _Answers:
 
 
 def _known(name: str, recognizer: Recognizer, types: Sequence[str]) -> tuple[str, ...]:
-    known = tuple(entity_type for entity_type in types if recognizer.types is None or entity_type in recognizer.types)
+    known = tuple(types_known(recognizer, types))
     if not known:
         raise UsageError(f"{name} knows none of {', '.join(types) or 'no types'}; it knows {recognizer.types}")
     return known

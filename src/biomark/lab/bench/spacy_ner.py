@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from biomark import corpora
-from biomark.entity_types import with_canonical_types
+from biomark.entity_types import types_wanted, with_canonical_types
 from biomark.errors import MissingExtraError, ModelError, UsageError
 from biomark.formats import Reject
-from biomark.recognizers import Annotated, in_groups, types_wanted
+from biomark.recognizers import Annotated, in_groups
 from biomark.spans import Document, Entity, Span, flat, whole_text
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class SpacyRecognizer:
                 spans = ((Span(part.start + e.start_char, part.start + e.end_char), e.label_) for e in doc.ents)
                 found[n] += [Entity((span,), entity_type) for span, entity_type in spans if entity_type in wanted]
             for document, entities in zip(group, found, strict=True):
-                yield Annotated(replace(document, entities=tuple(entities), alternatives=(), relations=()))
+                yield Annotated(replace(document.bare(), entities=tuple(entities)))
 
 
 def train(

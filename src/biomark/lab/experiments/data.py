@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from importlib import resources
 from pathlib import Path
 
 from biomark import corpora
@@ -71,7 +72,7 @@ def _joined(document: Document, pieces: Sequence[Annotated]) -> Annotated:
     rejected = tuple(
         replace(one, document_id=document.id, window=span) for span, piece in places for one in piece.rejected
     )
-    return Annotated(replace(document, entities=entities, alternatives=(), relations=()), rejected)
+    return Annotated(replace(document.bare(), entities=entities), rejected)
 
 
 def sentence_documents(documents: Sequence[Document]) -> Iterator[Document]:
@@ -226,7 +227,7 @@ def source_sum(name: str) -> str:
 
 def recipe_folder() -> Path:
     """Return the folder with recipes: that of the checkout that biomark runs from, else of the working folder."""
-    beside = Path(corpora.__file__).resolve().parent.parent.parent / "recipes"
+    beside = Path(str(resources.files("biomark"))).resolve().parents[1] / "recipes"
     return beside if beside.is_dir() else Path("recipes")
 
 

@@ -11,13 +11,13 @@ from biomark import evaluation
 from biomark.evaluation import Mistake
 from biomark.evaluation.counts import SCHEMES
 from biomark.evaluation.mistakes import sentence_of
+from biomark.lab.experiments.cells import Result
 from biomark.lab.experiments.data import test_documents
 from biomark.lab.experiments.findings import Figures, difference, f1_of, p_values
 from biomark.lab.experiments.runner import Job
 from biomark.lab.experiments.sheet import Sheet
-from biomark.lab.experiments.specs import TRAINED, Model
+from biomark.lab.experiments.specs import Model
 from biomark.lab.experiments.verdicts import judge
-from biomark.lab.experiments.workspace import Result
 from biomark.spans import Entity
 from biomark.text.sentences import with_sentences
 
@@ -51,10 +51,10 @@ def _made(model: Model, job: Job) -> dict[str, object]:
     """Return the settings of a model, and the time for making it."""
     readings = [reading for reading in job.readings if reading.build.model.name == model.name]
     builds = list(dict.fromkeys(reading.build for reading in readings))
-    trained = model.method in TRAINED
+    trained = model.trained
     most = max(builds, key=lambda build: build.fraction, default=None)
     minutes = sum(job.place.build_facts(build).get("seconds", 0.0) for build in builds) / 60
-    names = dict.fromkeys(name for build in builds for name in job.place.train_names(build)) if trained else ()
+    names = dict.fromkeys(name for build in builds for name in job.place.supplies.train_names(build)) if trained else ()
     made = {"passes": job.place.passes(most) if most else 0, "train": list(names)}
     return {
         "tests": list(dict.fromkeys(reading.test for reading in readings)),

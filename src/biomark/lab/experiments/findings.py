@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from biomark import evaluation, formats
 from biomark.evaluation.counts import SCHEMES
 from biomark.evaluation.significance import LEVEL, RESAMPLES, SEED, permutation_p_values, precision_recall_f1
+from biomark.lab.experiments.cells import PREDICTED, Result
 from biomark.lab.experiments.data import test_documents
-from biomark.lab.experiments.workspace import PREDICTED, Result
 
 Counted = NDArray[np.int64]  # (documents, schemes, 4)
 

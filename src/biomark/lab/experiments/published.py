@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from biomark.errors import UsageError
-from biomark.evaluation.counts import SCHEMES
+from biomark.runtime.toml import converted, parse_toml
 
 _ROUNDED = 0.0015  # figures of three digits: F1 may lie so far from what precision and recall give
 
@@ -99,32 +98,12 @@ def read_reports(text: str) -> dict[str, Report]:
     Raises:
         UsageError: if a row has a setting that there is not, or figures that do not belong together.
     """
-    found = {}
-    for name, table in tomllib.loads(text).items():
-        try:
-            found[name] = Report(
-                table["source"],
-                tuple(_row(row) for row in table.get("figures", ())),
-                tuple(Counts(**row) for row in table.get("counts", ())),
-                tuple(Change(**_frozen(row)) for row in table.get("changes", ())),
-            )
-        except (KeyError, TypeError) as error:
-            raise UsageError(f"published figures {name}: {error}") from error
+    found = converted(parse_toml(text, "published figures"), dict[str, Report], "published figures")
+    for row in (row for report in found.values() for row in report.figures):
+        for set, (precision, recall, f1) in (*row.strict.items(), *row.partial.items()):
+            if abs(2 * precision * recall / (precision + recall) - f1) > _ROUNDED:
+                raise UsageError(f"published figures of {row.model} on {set}: F1 does not follow from the others")
     return found
-
-
-def _row(values: Mapping[str, Any]) -> Row:
-    schemes: dict[str, dict[str, Figures]] = {
-        scheme: {set: Figures(*each) for set, each in values.get(scheme, {}).items()} for scheme in SCHEMES
-    }
-    for set, (precision, recall, f1) in (pair for figures in schemes.values() for pair in figures.items()):
-        if abs(2 * precision * recall / (precision + recall) - f1) > _ROUNDED:
-            raise UsageError(f"published figures of {values['model']} on {set}: F1 does not follow from the others")
-    return Row(**{**values, **schemes})
-
-
-def _frozen(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
 
 
 def corpus_of(test: str) -> str:

@@ -9,16 +9,18 @@ from itertools import chain
 
 from biomark import corpora
 from biomark.errors import CorpusError, UsageError
+from biomark.lab.experiments.cells import Build, Reading, Result
 from biomark.lab.experiments.data import count_sentences, missing_sources, rejects, test_documents, write_json
+from biomark.lab.experiments.methods import METHODS, Prompted
 from biomark.lab.experiments.outcome import machine
-from biomark.lab.experiments.specs import TRAINED, Book, Experiment, Hardware, Model, Setting
-from biomark.lab.experiments.workspace import Build, Place, Reading, Result
+from biomark.lab.experiments.specs import Book, Experiment, Hardware, Model, Setting
+from biomark.lab.experiments.workspace import Place, method_of
 from biomark.models import PROMPTED
 from biomark.runtime.machine import versions
 
 GIVEN = "given"  # the row of a model that the command line names
 _READ_RATE = 20.0  # the assumed sentences per second of a model whose speed is not known
-_CHATS = ("gguf", "prompted")
+_UNPACKING = 30.0  # the assumed seconds for making a model without training
 _LIBRARIES = ("numpy", "torch", "transformers", "tokenizers", "peft", "python-crfsuite", "onnxruntime")
 
 
@@ -82,7 +84,7 @@ class Job:
     def _readings(self) -> Iterator[Reading]:
         setting = self.setting
         for model in self.models:
-            trained = model.method in TRAINED
+            trained = model.trained
             tests = [t for t in setting.tests if not model.types or {*model.types}.issuperset(corpora.corpus_types(t))]
             for seed in setting.seeds if trained else setting.seeds[:1]:
                 for fraction, repeats in setting.shares() if trained else [(1.0, 1)]:
@@ -103,7 +105,7 @@ class Job:
         for build, readings in by_build.items():
             done = [self.place.result(reading) is not None for reading in readings]
             folder = self.place.model_folder(build)
-            if build.model.method in (*TRAINED, "gguf") and folder not in known:
+            if method_of(build).made and folder not in known:
                 known.add(folder)
                 made = all(done) or self.place.built(build)
                 tasks.append(Task(build, f"make {build.label}", 0.0 if made else self._build_seconds(build), made))
@@ -114,10 +116,10 @@ class Job:
 
     def _build_seconds(self, build: Build) -> float:
         model = build.model
-        if model.method == "gguf":
-            return 30.0
+        if not model.trained:
+            return _UNPACKING
         sentences = 0.0
-        for name in self.place.train_names(build):
+        for name in self.place.supplies.train_names(build):
             every = count_sentences(name)
             sentences += min(model.sentences or every, every) * build.fraction
         rate = model.train_rate or self.hardware.flops * max(model.gpus, 1) / max(
@@ -129,7 +131,7 @@ class Job:
         model = reading.build.model
         sentences = sum(len(document.sentences) for document in test_documents(reading.test, reading.sentences))
         computed = self.hardware.flops / (2 * model.parameters * model.tokens) if model.parameters else _READ_RATE
-        times = 1 + self.place.settings(reading.build) if model.grid else 1  # all settings read the test sets
+        times = 1 + self.place.supplies.settings(reading.build) if model.grid else 1  # all settings read the test sets
         return times * sentences / (model.read_rate or computed)
 
     def plan(self) -> list[str]:
@@ -236,8 +238,8 @@ def _needs(model: Model) -> str:
 
 def _models(models: Sequence[Model], given: str) -> tuple[Model, ...]:
     """Return the rows together with the user's own model."""
-    waiting = [model for model in models if model.method in _CHATS and not model.model]
-    chats = [model for model in models if model.method in _CHATS]
+    chats = [model for model in models if isinstance(METHODS[model.method], Prompted)]
+    waiting = [model for model in chats if not model.model]
     if given and (not waiting or given.startswith(PROMPTED)) and chats:
         filled = waiting or chats
         return tuple(

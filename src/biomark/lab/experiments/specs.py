@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
-from typing import Any, TypeVar
+from typing import Any
 
 from biomark.corpora import parse_split
 from biomark.errors import UsageError
+from biomark.generative.settings import DECODINGS
 from biomark.lab.experiments.published import Report, reports
-from biomark.models import DECODINGS
+from biomark.runtime.toml import converted, parse_toml, with_names
 
 SCALES = ("small", "medium", "paper")
 METHODS = ("ready", "crf", "spacy", "tagging", "generative", "prompted", "gguf")
 TRAINED = ("crf", "spacy", "tagging", "generative")
 LAYOUTS = ("scores", "errors", "curve", "pairs", "scores and pairs")
 CLAIMS = ("helps", "does not help", "matches", "costs", "most frequent")
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ class Model:
             file in the format of llama.cpp in an installed package (`model` is PACKAGE/FILE).
         model: see `method`; for `prompted` it may be empty, and the row is run only if the user names a model.
         weights: the row whose trained weights it uses; empty: its own.
-        decoding: of a generative model, one of `biomark.models.DECODINGS`; empty: `marks`.
+        decoding: of a generative model, one of `biomark.generative.settings.DECODINGS`; empty: `marks`.
         types: the types of the test sets that it reads; empty: all.
         recipe: the name of the recipe of a `tagging` or `generative` model in the folder `recipes`.
         change: the settings of the recipe that differ here.
@@ -85,6 +83,11 @@ class Model:
     tokens: int = 0
     memory: str = ""
     gpus: int = 1
+
+    @property
+    def trained(self) -> bool:
+        """Whether it learns here from sentences, so that shares of them and seeds matter."""
+        return self.method in TRAINED
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,11 +221,14 @@ def read_book(text: str) -> Book:
     Raises:
         UsageError: if a row names a model, corpus, split or setting that there is not.
     """
-    rows = tomllib.loads(text)
-    hardware = {name: _row(Hardware, name, row) for name, row in rows["hardware"].items()}
-    models = {name: _row(Model, name, {"name": name, **_inherited(name, rows["models"])}) for name in rows["models"]}
-    experiments = {name: _experiment(name, row) for name, row in rows["experiments"].items()}
-    found = Book(models, experiments, hardware, rows.get("sources", {}))
+    rows = parse_toml(text, "experiments")
+    models = {name: _inherited(name, rows["models"]) for name in rows["models"]}
+    experiments = {name: _scaled(row) for name, row in rows["experiments"].items()}
+    tables = {**rows, "models": with_names(models), "experiments": with_names(experiments)}
+    found = converted(tables, Book, "experiments")
+    published = {name: _report(name, row.get("published")) for name, row in rows["experiments"].items()}
+    known = {name: replace(one, published=published[name]) for name, one in found.experiments.items()}
+    found = replace(found, experiments=known)
     _check(found)
     return found
 
@@ -239,35 +245,22 @@ def _inherited(name: str, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, An
     return {**base, **row, **merged}
 
 
-def _experiment(name: str, row: Mapping[str, Any]) -> Experiment:
-    report = row.get("published")
-    _among(f"experiment {name}: published", [report] if report else [], reports())
-    values = {
-        "scales": {scale: _row(Setting, f"{name}.{scale}", row[scale]) for scale in SCALES if scale in row},
-        "claims": tuple(
-            _row(Claim, f"{name}.claims", each) for claim in row.get("claims", ()) for each in _each(claim)
-        ),
-        "published": reports()[report] if report else None,
-        "contrasts": tuple(map(tuple, row.get("contrasts", ()))),
-    }
-    rest = {key: value for key, value in row.items() if key not in values and key not in SCALES}
-    return _row(Experiment, name, {"name": name, **rest, **values})
+def _scaled(row: Mapping[str, Any]) -> dict[str, Any]:
+    """An experiment's row with its scales in one table, and a claim for each group of models."""
+    rest = {key: value for key, value in row.items() if key not in SCALES and key != "published"}
+    scales = {scale: row[scale] for scale in SCALES if scale in row}
+    return {**rest, "scales": scales, "claims": [each for claim in row.get("claims", ()) for each in _each(claim)]}
+
+
+def _report(experiment: str, name: str | None) -> Report | None:
+    _among(f"experiment {experiment}: published", [name] if name else [], reports())
+    return reports()[name] if name else None
 
 
 def _each(claim: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """A claim for each of the groups of models that `each` lists."""
     rest = {key: value for key, value in claim.items() if key != "each"}
     return [{**rest, "models": models} for models in claim["each"]] if "each" in claim else [rest]
-
-
-def _row(kind: type[T], name: str, values: Mapping[str, Any]) -> T:
-    known = [f.name for f in fields(kind)]  # type: ignore[arg-type]
-    if unknown := [key for key in values if key not in known]:
-        raise UsageError(f"experiment row {name}: no setting {', '.join(unknown)}; there are {', '.join(known)}")
-    try:
-        return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
-    except TypeError as error:
-        raise UsageError(f"experiment row {name}: {error}") from error
 
 
 def _check(book: Book) -> None:

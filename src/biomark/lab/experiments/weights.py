@@ -1,4 +1,4 @@
-"""Weights that experiments use without training: their checksums, and conversion from llama.cpp's format."""
+"""Weights that experiments use without training: their checksums, and files of llama.cpp."""
 
 from __future__ import annotations
 
@@ -8,19 +8,24 @@ from pathlib import Path
 from biomark import models
 from biomark.errors import ModelError
 from biomark.lab.experiments.data import checksum, file_sum
-from biomark.lab.experiments.specs import Model
 from biomark.runtime import bases
 
 
-def weights_sum(model: Model) -> str:
-    """Return the checksum of the files of a model in a folder, or "" for other models, which their name identifies."""
-    if model.method == "gguf":
-        return file_sum(gguf_file(model.model))
-    if model.method == "prompted":
-        return _folder_sum(Path(model.model.removeprefix(models.HUGGING_FACE)))
-    parts = [model.model] if Path(model.model).is_dir() else models.TOGETHER.split(model.model)
-    folders = [models.folder_of(name) for name in parts if name in models.names() or Path(name).is_dir()]
+def packaged_sum(name: str) -> str:
+    """Return the checksum of the files of a model that `biomark.models.load` accepts; "" for parts without a folder."""
+    parts = [name] if Path(name).is_dir() else models.TOGETHER.split(name)
+    folders = [models.folder_of(part) for part in parts if part in models.names() or Path(part).is_dir()]
     return "+".join(_folder_sum(folder) for folder in folders)
+
+
+def local_sum(name: str) -> str:
+    """The checksum of the files of `hf:FOLDER`; "" of other names."""
+    return _folder_sum(Path(name.removeprefix(models.HUGGING_FACE)))
+
+
+def gguf_sum(name: str) -> str:
+    """The checksum of a file that a package brings along (PACKAGE/FILE); see `gguf_file`."""
+    return file_sum(gguf_file(name))
 
 
 def _folder_sum(folder: Path) -> str:

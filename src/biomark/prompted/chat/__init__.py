@@ -14,6 +14,7 @@ from typing import Protocol
 
 from biomark.prompted.chat.account import Account
 from biomark.prompted.chat.likelihood import Tokens
+from biomark.spans import Entity
 
 SYSTEM, USER, ASSISTANT = "system", "user", "assistant"
 _MESSAGE = 4  # tokens that a chat template puts around a message, about
@@ -47,6 +48,7 @@ class Request:
         sample: a number that tells apart requests which are otherwise equal and still want answers of their own.
         schema: a JSON schema that the answer should obey; servers that cannot do so are not given it.
         source: the text that the answer repeats with marks; a model in this process obeys, a server never sees it.
+        type: of the mentions that are marked in `source`.
         stops: what ends an answer, beside the model's own end; the answer has none of them.
         logprobs: whether the probabilities of the answer's tokens are wanted, of servers that tell them.
     """
@@ -58,6 +60,7 @@ class Request:
     sample: int = 0
     schema: Mapping[str, object] | None = None
     source: str | None = None
+    type: str = ""
     stops: tuple[str, ...] = ()
     logprobs: bool = False
 
@@ -71,15 +74,16 @@ class Reply:
     """What a model answered.
 
     Attributes:
-        texts: as many answers as were wanted, unless the server gave fewer; at least one.
+        texts: as many answers as were wanted, unless the server gave fewer; at least one, if there are no `entities`.
         finished: whether all of them ended by themselves, not at `max_tokens`.
-        scores: of the marks of the only answer, in its order; None: nobody knows.
+        entities: of each answer the mentions of `Request.type`, with scores and offsets in `Request.source`, where the
+            model's choice was restricted to marks in the source; None: `texts` are the answers.
         tokens: of the only answer; None: the server does not tell them.
     """
 
     texts: tuple[str, ...]
     finished: bool = True
-    scores: tuple[float, ...] | None = None
+    entities: tuple[tuple[Entity, ...], ...] | None = None
     tokens: Tokens | None = None
 
 

@@ -49,8 +49,8 @@ def parse_budget(text: str, prices: Prices) -> Budget:
     tokens = match["unit"] is not None
     if not tokens and prices == Prices():
         raise UsageError(
-            f"a budget of {text} needs the prices of a million tokens, --price-in and --price-out; "
-            f"or give it in tokens: --budget '{match['number']} tokens'"
+            f"a budget of {text} needs the prices of a million tokens, `price_in` and `price_out`; "
+            f"or write it in tokens: `budget={match['number']} tokens`"
         )
     return Budget(float(match["number"]), tokens)
 

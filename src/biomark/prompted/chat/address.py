@@ -28,13 +28,13 @@ def check(address: str, keys: Sequence[str]) -> None:
     except ValueError:  # of a port that is none
         named = False
     if not named or parts.fragment:
-        raise UsageError(f"--base-url {address} is no address such as http://localhost:8000/v1")
+        raise UsageError(f"`base_url` must be an address such as http://localhost:8000/v1, got {address}")
     where = f"ends up in records; the key is taken from {' or '.join(keys)}"
     if parts.username is not None:
-        raise UsageError(f"a name or key in --base-url {where}")
+        raise UsageError(f"a name or key in `base_url` {where}")
     if parts.query and set(parted(address)[1]) != {_VERSION}:
         raise UsageError(
-            f"--base-url takes ?{_VERSION}=… of Azure and no other question mark: what stands there {where}"
+            f"`base_url` takes ?{_VERSION}=… of Azure and no other question mark: what stands there {where}"
         )
 
 

@@ -173,13 +173,13 @@ def _silence(choice: Mapping[str, Any], request: Request) -> str:
         return f"the model refuses to answer: {' '.join(refusal.split())[:200]}"
     if str(choice.get("finish_reason")).casefold() in _CUT:
         return (
-            f"the model wrote no answer in its {request.max_tokens:,} tokens (thinkers need more); raise --max-tokens"
+            f"the model wrote no answer in its {request.max_tokens:,} tokens (thinking takes more); raise `max_tokens`"
         )
     if message.get("tool_calls") or message.get("function_call"):
         return "the model called a tool instead of answering; take away its tools, or take another model"
     thought = any("think" in str(part.get("type")) or "reason" in str(part.get("type")) for part in parts)
     if thought or message.get("reasoning_content") or message.get("reasoning"):
-        return "the model thought and gave no answer; raise --max-tokens, or turn its thinking off"
+        return "the model thought and gave no answer; raise `max_tokens`, or turn its thinking off"
     return "the model's answer is empty"
 
 

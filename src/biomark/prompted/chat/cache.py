@@ -16,6 +16,7 @@ from pathlib import Path
 
 from biomark.errors import ChatError
 from biomark.prompted.chat.likelihood import Rows
+from biomark.spans import Entity
 
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS answer (key BLOB PRIMARY KEY, texts TEXT NOT NULL, finished INTEGER NOT NULL,"
@@ -33,7 +34,7 @@ class Kept:
         finished: whether all of them ended by themselves.
         read, written: tokens.
         estimated: whether the server did not tell the tokens.
-        scores: see `biomark.prompted.chat.Reply`.
+        entities: see `biomark.prompted.chat.Reply`.
         tokens: of the only text; None: the server does not tell them.
         silent: why there is no answer although the server responded; such a response is not kept.
     """
@@ -43,7 +44,7 @@ class Kept:
     read: int
     written: int
     estimated: bool = False
-    scores: tuple[float, ...] | None = None
+    entities: tuple[tuple[Entity, ...], ...] | None = None
     tokens: Rows | None = None
     silent: str | None = None
 
@@ -69,7 +70,9 @@ class Cache:
             path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(path, os.O_CREAT, 0o600))
         except OSError as error:
-            raise ChatError(f"{path}: cannot keep answers here ({error.strerror}); say --cache FILE") from error
+            raise ChatError(
+                f"{path}: cannot keep answers here ({error.strerror}); name another file (`cache`)"
+            ) from error
         self._database = sqlite3.connect(path, timeout=_WAIT, check_same_thread=False, isolation_level=None)
         try:
             self._database.execute("PRAGMA journal_mode = WAL")
@@ -77,7 +80,7 @@ class Cache:
             self._database.execute("SELECT key, texts, finished, read, written, scores FROM answer LIMIT 1").fetchall()
         except sqlite3.DatabaseError as error:
             self.close()
-            raise ChatError(f"{path}: is no cache of answers ({error}); say --cache FILE") from error
+            raise ChatError(f"{path}: is no cache of answers ({error}); name another file (`cache`)") from error
 
     def close(self) -> None:
         """Close the file."""
@@ -89,20 +92,28 @@ class Cache:
         if not rows:
             return None
         texts, finished, read, written, scores = rows[0]
-        sure = json.loads(scores)
+        more = json.loads(scores) or {}
         kept = Kept(tuple(json.loads(texts)), bool(finished), read, written)
-        if isinstance(sure, dict):
-            return replace(kept, tokens=tuple((size, logprob) for size, logprob in sure["tokens"]))
-        return replace(kept, scores=None if sure is None else tuple(sure))
+        if "tokens" in more:
+            return replace(kept, tokens=tuple((size, logprob) for size, logprob in more["tokens"]))
+        if "entities" in more:
+            return replace(kept, entities=tuple(tuple(map(Entity.from_dict, one)) for one in more["entities"]))
+        return kept
 
     def put(self, key: bytes, kept: Kept) -> None:
         """Keep an answer."""
-        sure = kept.scores if kept.tokens is None else {"tokens": kept.tokens}
-        row = (key, json.dumps(kept.texts), kept.finished, kept.read, kept.written, json.dumps(sure))
+        more: dict[str, object] = {}
+        if kept.tokens is not None:
+            more["tokens"] = kept.tokens
+        if kept.entities is not None:
+            more["entities"] = [[entity.to_dict("") for entity in one] for one in kept.entities]
+        row = (key, json.dumps(kept.texts), kept.finished, kept.read, kept.written, json.dumps(more or None))
         self._run("INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?, ?, ?)", *row)
 
     def _run(self, statement: str, *values: object) -> list[tuple]:  # type: ignore[type-arg]
         try:
             return self._database.execute(statement, values).fetchall()
         except sqlite3.DatabaseError as error:
-            raise ChatError(f"{self._path}: the cache of answers fails ({error}); say --cache FILE") from error
+            raise ChatError(
+                f"{self._path}: the cache of answers fails ({error}); name another file (`cache`)"
+            ) from error

@@ -62,7 +62,7 @@ def failure_of(error: Exception, *, secret: str) -> Failure:
     if malformed := next((cause for cause in _causes(error) if isinstance(cause, Malformed)), None):
         return Failure(_clean(str(malformed), secret), again=not isinstance(malformed, TooLarge), billed=True)
     if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
-        return Failure("no answer within --timeout seconds", billed="ConnectTimeout" not in names)
+        return Failure("no answer within `timeout` seconds", billed="ConnectTimeout" not in names)
     said = _clean(str(_causes(error)[-1]) or type(error).__name__, secret)
     if "ConnectError" in names:
         return Failure(f"the server cannot be reached ({said})", unreached=True)

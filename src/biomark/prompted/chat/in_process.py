@@ -21,7 +21,6 @@ from biomark.generative.decoding.choice import Chance
 from biomark.generative.decoding.engine import Decoder
 from biomark.generative.decoding.vocabulary import Vocabulary
 from biomark.generative.recognizer import MarkDecoding, WindowPrompt
-from biomark.marks import encode
 from biomark.prompted.chat import Ask, Message, Reply, Request, Unanswered, estimate
 from biomark.prompted.chat.account import Account
 from biomark.prompted.chat.answers import without_thoughts
@@ -79,12 +78,13 @@ class InProcess:
     async def _kept(self, ask: Ask, cache: Cache, weights: object, request: Request) -> Reply:
         """The answer that is kept, else the model's."""
         key = key_of({**self.facts(), "weights": weights, "biomark": version("biomark"), **asdict(request)})
-        if (kept := cache.get(key)) is not None and any(text.strip() for text in kept.texts):
+        kept = cache.get(key)
+        if kept is not None and (kept.entities is not None or any(text.strip() for text in kept.texts)):
             self.account.save(kept.read, kept.written)
-            return Reply(kept.texts, kept.finished, kept.scores)
+            return Reply(kept.texts, kept.finished, kept.entities)
         reply = await ask(request)
-        written = sum(map(estimate, reply.texts))
-        cache.put(key, Kept(reply.texts, reply.finished, request.tokens(), written, scores=reply.scores))
+        written = sum(map(estimate, reply.texts)) + estimate(request.source or "") * len(reply.entities or ())
+        cache.put(key, Kept(reply.texts, reply.finished, request.tokens(), written, entities=reply.entities))
         return reply
 
     def _answer(self, requests: Sequence[Request]) -> list[Reply | Unanswered]:
@@ -102,7 +102,7 @@ class InProcess:
     def _mark(
         self, marking: MarkDecoding, requests: Sequence[Request], prompts: Sequence[list[int]]
     ) -> list[Reply | Unanswered]:
-        asked = [WindowPrompt(r.source or "", "", tuple(ids)) for r, ids in zip(requests, prompts, strict=True)]
+        asked = [WindowPrompt(r.source or "", r.type, tuple(ids)) for r, ids in zip(requests, prompts, strict=True)]
         replies: list[Reply | Unanswered] = []
         fits = [self._longest is None or len(ids) < self._longest for ids in prompts]
         rows = [row for row, fit in enumerate(fits) if fit]
@@ -110,12 +110,10 @@ class InProcess:
         for window, fit in zip(asked, fits, strict=True):
             found = [answer for answer in (next(answers) if fit else ()) if answer is not None]
             if not found:
-                replies.append(Unanswered("the prompt leaves no room for an answer; take fewer --shots", too_long=True))
+                replies.append(Unanswered("the prompt leaves no room for an answer; take fewer `shots`", too_long=True))
                 continue
-            texts = tuple(encode(window.text, answer.entities).text for answer in found)
-            self._pay(len(window.prompt), len(texts) * len(self._vocabulary.answer(window.text, ())))
-            scores = tuple(entity.score or 0.0 for entity in found[0].entities)
-            replies.append(Reply(texts, scores=scores if len(found) == 1 else None))
+            self._pay(len(window.prompt), len(found) * len(self._vocabulary.answer(window.text, ())))
+            replies.append(Reply((), entities=tuple(answer.entities for answer in found)))
         return replies
 
     def _generate(self, requests: Sequence[Request], prompts: Sequence[list[int]]) -> list[Reply | Unanswered]:
@@ -124,7 +122,7 @@ class InProcess:
         for request, prompt in zip(requests, prompts, strict=True):
             room = (self._longest or 1_000_000) - len(prompt)
             if room < 1:
-                replies.append(Unanswered("the prompt leaves no room for an answer; take fewer --shots", too_long=True))
+                replies.append(Unanswered("the prompt leaves no room for an answer; take fewer `shots`", too_long=True))
                 continue
             sampling = {"do_sample": True, "temperature": request.temperature} if request.temperature else {}
             with torch.inference_mode():
@@ -183,7 +181,7 @@ def _reply(rows: Sequence[tuple[str, bool]]) -> Reply | Unanswered:
     """The answers that are not empty, of texts and whether they ended by themselves."""
     texts = tuple(text for text, _ in rows if text.strip())
     if not texts:
-        return Unanswered("the model's answer is empty, or it only thought; raise --max-tokens for thinkers")
+        return Unanswered("the model's answer is empty, or it only thought; raise `max_tokens` for thinking")
     return Reply(texts, all(finished for _, finished in rows))
 
 

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
+from biomark.prompted.chat import Ask, Chat
+
 T = TypeVar("T")
 
 
@@ -25,7 +27,27 @@ async def all_of(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     return [task.result() for task in tasks]
 
 
-async def stop_all() -> None:
+@contextmanager
+def open_session(chat: Chat) -> Iterator[tuple[Any, Ask]]:
+    """A session of a chat model in an event loop of its own, for callers that are not asynchronous.
+
+    Work that is still under way at the end is stopped before the session closes.
+
+    Yields:
+        A function that starts a coroutine in the loop and returns its `concurrent.futures.Future`, and the session's
+        `Ask`, which is to be awaited there.
+    """
+    with _event_loop() as start:
+        session = chat.session()
+        ask = start(session.__aenter__()).result()
+        try:
+            yield start, ask
+        finally:
+            start(_stop_all()).result()
+            start(session.__aexit__(None, None, None)).result()
+
+
+async def _stop_all() -> None:
     """Stop all that is under way."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
@@ -34,7 +56,7 @@ async def stop_all() -> None:
 
 
 @contextmanager
-def event_loop() -> Iterator[Any]:
+def _event_loop() -> Iterator[Any]:
     """A loop in a thread of its own, as the caller may be in a loop already; gives what starts work in it."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="biomark-chat", daemon=True)

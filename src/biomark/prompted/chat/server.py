@@ -58,7 +58,7 @@ def account_of(options: ServerOptions) -> Account:
     """
     prices = Prices(options.price_in, options.price_out)
     if not all(isfinite(price) and price >= 0 for price in (prices.read, prices.written)):
-        raise UsageError("--price-in and --price-out are at least 0, of a million tokens")
+        raise UsageError("`price_in` and `price_out` must be at least 0 (of a million tokens)")
     return Account(prices, parse_budget(options.budget, prices) if options.budget else None)
 
 
@@ -70,7 +70,7 @@ def template_of(options: ServerOptions) -> ChatTemplate | None:
         MissingExtraError: if transformers is not installed.
     """
     if options.template and not options.completions:
-        raise UsageError("--template is for --completions; other servers have the model's template themselves")
+        raise UsageError("`template` is for `completions`; other servers have the model's template themselves")
     return load_template(options.template) if options.template else None
 
 
@@ -88,10 +88,10 @@ def check(options: ServerOptions) -> None:
         UsageError: if there is any such thing.
     """
     if not options.base_url:
-        raise UsageError("say which server to ask: --base-url http://localhost:8000/v1; there is no default")
+        raise UsageError("no server is named; name one, for instance `base_url=http://localhost:8000/v1`")
     address.check(options.base_url, KEYS)
     if options.concurrency < 1 or options.retries < 0 or not (options.timeout > 0 and isfinite(options.timeout)):
-        raise UsageError("--concurrency is at least 1, --retries at least 0, --timeout more than 0 seconds")
+        raise UsageError("`concurrency` must be at least 1, `retries` at least 0, `timeout` above 0 seconds")
     extras(options)
 
 
@@ -104,9 +104,9 @@ def extras(options: ServerOptions) -> dict[str, object]:
     try:
         found = json.loads(options.extra or "{}")
     except ValueError as error:
-        raise UsageError(f"--extra is no JSON: {error}") from error
+        raise UsageError(f"`extra` is not JSON: {error}") from error
     if not isinstance(found, dict):
-        raise UsageError(f"--extra is a JSON object, such as '{{\"top_k\": 20}}', not {options.extra}")
+        raise UsageError(f"`extra` must be a JSON object, such as '{{\"top_k\": 20}}', got {options.extra}")
     return found
 
 
@@ -224,7 +224,8 @@ class _Session:
         texts = kept.texts
         if kept.silent is None and not any(text.strip() for text in texts):
             kept = replace(
-                kept, silent="the model's answer is empty, or it only thought; raise --max-tokens for thinkers"
+                kept,
+                silent="the model's answer is empty, or it only thought; raise `max_tokens` for thinking",
             )
         return replace(kept, texts=texts)
 
@@ -248,7 +249,7 @@ class _Session:
         try:
             return completion(request.messages, self._server.template)
         except Exception as error:  # a template raises whatever it likes
-            raise Unanswered(f"the chat template of --template fails ({error})") from error
+            raise Unanswered(f"the chat template of `template` fails ({error})") from error
 
     async def _can(self, ability: str) -> bool:
         """Ask the server once what it can do; servers ignore without a word what they cannot."""
@@ -297,7 +298,7 @@ class _Session:
         async with self._paid:
             await self._paid.wait_for(lambda: self._server.closed or account.fits(*most) or not account.under_way)
             if not self._server.closed and not account.fits(*most):
-                self._server.closed = "not asked, as the budget is spent; a higher --budget goes on from here"
+                self._server.closed = "not asked, as the budget is spent; a higher `budget` goes on from here"
             if self._server.closed:
                 self._paid.notify_all()
                 raise Unanswered(self._server.closed)
@@ -347,7 +348,7 @@ class _Session:
         if failure.billed:
             account.lose(request.tokens(), request.max_tokens * request.answers)
             if failure.again and not account.fits(0, 0):
-                raise Unanswered(f"{failure.reason}; not asked again, as failed attempts may be billed: raise --budget")
+                raise Unanswered(f"{failure.reason}; not asked again, as failed attempts may be billed: raise `budget`")
 
     def _do_without(self, failure: Failure, payload: Mapping[str, Any]) -> bool:
         """Whether the server says that it does not take something of a request that it can be asked without.

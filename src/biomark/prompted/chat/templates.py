@@ -118,9 +118,9 @@ def load_template(name: str) -> ChatTemplate:
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError) as error:
-        raise UsageError(f"--template {name}: no tokenizer can be loaded ({' '.join(str(error).split())})") from error
+        raise UsageError(f"`template` {name}: no tokenizer can be loaded ({' '.join(str(error).split())})") from error
     if not getattr(tokenizer, "chat_template", None):
-        raise UsageError(f"--template {name}: the tokenizer has no chat template; leave it out for a plain prompt")
+        raise UsageError(f"`template` {name}: the tokenizer has no chat template; leave it out for a plain prompt")
     return ChatTemplate(tokenizer)
 
 

@@ -55,7 +55,7 @@ def export(run: Path, folder: Path, *, int8: bool = True, calibrated: Reject | N
     if is_decoder(network.encoder.config):  # type: ignore[arg-type]
         raise UsageError(
             f"{run}: is a language model without its mask ({recipe.encoder}), too large for a folder that runs without "
-            f"torch; export is for encoders such as PubMedBERT. Use it as it is: --model {run}"
+            f"torch; export is for encoders such as PubMedBERT. Use the run's folder as it is"
         )
     network.without_silent_corpora()
     guidelines = [corpus for corpus in guidelines_of(recipe) if corpus not in recipe.teach_only]

@@ -93,7 +93,7 @@ def train_grid(
     """
     plans = [_plan(setting, recipe) for setting, recipe in settings]
     if not resume and (runs := sorted(folder.glob(f"{PREFIX}*"))):
-        raise UsageError(f"{runs[0]}: there is a run already; say --resume, or take another name or folder")
+        raise UsageError(f"{runs[0]}: holds a run already; resume it (`resume`), or take another name or folder")
     if (folder / SCORES).exists() and not (folder / RESULT).exists():
         raise UsageError(f"{folder}: holds a run that does not belong to a grid; choose another name or folder")
     rows = []
@@ -112,7 +112,7 @@ def train_grid(
     for name in (BEST, TOKENIZER, CONFIG, RECIPE, SCORES, ADAPTER, GUIDELINES):
         if (folder / grid.chosen.folder / name).is_file():
             shutil.copyfile(folder / grid.chosen.folder / name, folder / name)
-    progress(f"the model of {grid.chosen.folder} is in {folder}; use it with --model {folder}")
+    progress(f"the model of {grid.chosen.folder} is in {folder}")
     return grid
 
 

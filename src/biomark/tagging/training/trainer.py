@@ -112,7 +112,7 @@ def train(
         write(folder / LEFT_OUT, {name: asdict(left_out) for name, left_out in examples.left_out.items()})
     while run.epoch < recipe.epochs:
         run.run_epoch(examples, devel)
-    progress(f"the model is in {folder}; use it with --model {folder}")
+    progress(f"the model is in {folder}")
     return folder
 
 

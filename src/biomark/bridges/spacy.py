@@ -1,0 +1,245 @@
+"""A component of spaCy pipelines, which spaCy finds by its entry point: `nlp.add_pipe("biomark")`.
+
+It puts all mentions into `doc.spans["biomark"]`, and those that do not overlap into `doc.ents`. The first identifier of
+a mention is its `kb_id_`; a span's `_.biomark_score`, `_.biomark_ids` and `_.biomark_offsets` have the rest.
+
+A span of spaCy consists of whole tokens. A mention that begins or ends inside a token gets the span of all tokens that
+it touches, and `_.biomark_offsets` has its exact characters. `doc._.biomark` has all mentions as `biomark.Entity`, also
+those whose tokens and types are the same.
+"""
+
+# No `from __future__ import annotations`: spaCy 3.7 checks a factory's arguments by their annotations, not by names.
+
+import json
+import os
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Self, cast
+
+from spacy.language import Language
+from spacy.tokens import Doc, Span
+from spacy.util import filter_spans, raise_error
+
+from biomark.annotation import annotated
+from biomark.errors import FormatError, ModelError
+from biomark.models import PACKAGED, kept, normalizing
+from biomark.recognizers import Recognizer
+from biomark.spans import Document, Entity, Rejected
+
+NAME = "biomark"
+_SETTINGS, _MODEL = "settings.json", "model"  # in the component's folder
+
+ErrorHandler = Callable[[str, Any, list[Doc], Exception], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the component does; `config` of `nlp.add_pipe` has the same names.
+
+    Attributes:
+        model: a model's name or folder.
+        types: to look for; None: all that the model knows.
+        min_score: mentions with a lower score are left out; None: as the model was made to do.
+        normalize: a term store, from which mentions get identifiers.
+        overwrite_ents: whether mentions replace the entities of earlier components that they overlap; else those stay.
+    """
+
+    model: str = "default"
+    types: str | Sequence[str] | None = None
+    min_score: float | None = None
+    normalize: str | None = None
+    overwrite_ents: bool = True
+
+
+class BiomarkComponent:
+    """Annotates documents of spaCy; see the module.
+
+    The model is loaded when the first document comes.
+
+    Args:
+        name: of the component in its pipeline.
+        settings: what it does.
+    """
+
+    def __init__(self, name: str = NAME, settings: Settings | None = None) -> None:
+        self.name = name
+        self.settings = settings or Settings()
+        self._loaded: tuple[int, Recognizer] | None = None
+        self._error_handler: ErrorHandler = raise_error
+
+    def __call__(self, doc: Doc) -> Doc:
+        """Annotate one document."""
+        return next(self.pipe([doc]))
+
+    def pipe(self, stream: Iterable[Doc], *, batch_size: int = 0) -> Iterator[Doc]:
+        """Annotate a stream, in its order.
+
+        Args:
+            stream: documents, of which about 60,000 characters are read ahead.
+            batch_size: is not used: the model makes batches of its own.
+        """
+        waiting: deque[Doc] = deque()
+        rejected: list[Rejected] = []
+
+        def documents() -> Iterator[Document]:
+            for number, doc in enumerate(stream, 1):
+                waiting.append(doc)
+                yield Document(str(number), doc.text)
+
+        settings = self.settings
+        for found in annotated(
+            documents(),
+            self._recognizer(),
+            types=settings.types,
+            min_score=settings.min_score,
+            reject=rejected.append,
+        ):
+            doc = waiting.popleft()
+            for one in rejected:
+                self._error_handler(self.name, self, [doc], FormatError(str(one)))
+            rejected.clear()
+            self._put(doc, found.entities)
+            yield doc
+
+    def _recognizer(self) -> Recognizer:
+        """The model; a process that was forked loads its own."""
+        if self.settings.normalize is None:
+            return kept(self.settings.model)
+        if self._loaded is None or self._loaded[0] != os.getpid():
+            self._loaded = os.getpid(), normalizing(kept(self.settings.model), Path(self.settings.normalize))
+        return self._loaded[1]
+
+    def _put(self, doc: Doc, entities: Sequence[Entity]) -> None:
+        places: dict[str, Span] = {}
+        mentions: dict[str, list[dict[str, object]]] = {}
+        # Of mentions with the same tokens and type, the likeliest one comes first.
+        for entity in sorted(entities, key=lambda e: -(e.score or 0.0)):
+            span = doc.char_span(
+                entity.start,
+                entity.end,
+                label=entity.type,
+                kb_id=entity.ids[0] if entity.ids else "",
+                alignment_mode="expand",
+            )
+            if span is None:  # pragma: no cover - a mention has at least one character of the text
+                raise FormatError(f"{entity.type} at {entity.start}-{entity.end} lies in no token of the document")
+            places.setdefault(_place(span), span)
+            mentions.setdefault(_place(span), []).append(entity.to_dict(doc.text))
+        doc.user_data[NAME] = mentions
+        likeliest = list(places.values())
+        doc.spans[NAME] = sorted(likeliest, key=lambda span: (span.start, span.end))
+        own, others = filter_spans(likeliest), list(doc.ents)
+        doc.ents = _beside(own, others) if self.settings.overwrite_ents else _beside(others, own)
+
+    def set_error_handler(self, error_handler: ErrorHandler) -> None:
+        """Take the function that is called with documents of which something could not be annotated."""
+        self._error_handler = error_handler
+
+    def get_error_handler(self) -> ErrorHandler:
+        """The function that `set_error_handler` was given; the first error is raised without one."""
+        return self._error_handler
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the model, so that another process loads its own."""
+        return {**self.__dict__, "_loaded": None}
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """The settings; a model of one's own and a term store are named, and not in the bytes."""
+        return json.dumps(asdict(self.settings)).encode()
+
+    def from_bytes(self, data: bytes, *, exclude: Iterable[str] = ()) -> Self:
+        """Take the settings of which `to_bytes` made `data`."""
+        self.settings, self._loaded = Settings(**json.loads(data)), None
+        return self
+
+    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
+        """Write the settings into a folder, and a copy of the model where it is a folder; a term store stays apart."""
+        folder = Path(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _SETTINGS).write_bytes(self.to_bytes() + b"\n")
+        model, copy = Path(self.settings.model), folder / _MODEL
+        if self.settings.model in PACKAGED or not model.is_dir() or model.resolve() == copy.resolve():
+            return
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(model, copy)
+
+    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> Self:
+        """Take what `to_disk` wrote.
+
+        Raises:
+            ModelError: if it is not there.
+        """
+        folder = Path(path)
+        try:
+            self.from_bytes((folder / _SETTINGS).read_bytes())
+        except (OSError, ValueError, TypeError) as error:
+            raise ModelError(f"{folder / _SETTINGS}: is no saved component of biomark: {error}") from error
+        if (folder / _MODEL).is_dir():
+            self.settings = replace(self.settings, model=str(folder / _MODEL))
+        return self
+
+
+@Language.factory(
+    NAME, assigns=["doc.ents", "doc.spans", "token.ent_type", "token.ent_iob"], default_config=asdict(Settings())
+)
+def make_component(
+    nlp: Language,
+    name: str,
+    model: str,
+    types: str | list[str] | None,
+    min_score: float | None,
+    normalize: str | None,
+    overwrite_ents: bool,
+) -> BiomarkComponent:
+    """What spaCy calls for `nlp.add_pipe("biomark", config={…})`; see `Settings`."""
+    return BiomarkComponent(name, Settings(model, types, min_score, normalize=normalize, overwrite_ents=overwrite_ents))
+
+
+def _place(span: Span) -> str:
+    """What tells a span from those at other characters and those of other types."""
+    return f"{span.start_char} {span.end_char} {span.label_}"
+
+
+def _beside(first: Sequence[Span], second: Iterable[Span]) -> list[Span]:
+    """Spans, and those others that share no token with them."""
+    taken = {token for span in first for token in range(span.start, span.end)}
+    return [*first, *(span for span in second if taken.isdisjoint(range(span.start, span.end)))]
+
+
+def _mentions(doc: Doc) -> tuple[Entity, ...]:
+    """`doc._.biomark`: all mentions, in the order of the text."""
+    found = [Entity.from_dict(values) for same in doc.user_data.get(NAME, {}).values() for values in same]
+    return tuple(sorted(found, key=lambda entity: (entity.start, entity.end)))
+
+
+def _mention(span: Span) -> Entity | None:
+    """The likeliest mention of a span's type that has just its tokens."""
+    same = span.doc.user_data.get(NAME, {}).get(_place(span))
+    return Entity.from_dict(same[0]) if same else None
+
+
+def _score(span: Span) -> float | None:
+    """`span._.biomark_score`: in [0, 1]; None where there is none, or the span is none of biomark's."""
+    mention = _mention(span)
+    return mention.score if mention else None
+
+
+def _ids(span: Span) -> tuple[str, ...]:
+    """`span._.biomark_ids`: all identifiers."""
+    mention = _mention(span)
+    return mention.ids if mention else ()
+
+
+def _offsets(span: Span) -> tuple[tuple[int, int], ...]:
+    """`span._.biomark_offsets`: the exact characters, a pair for each part of a discontinuous mention."""
+    mention = _mention(span)
+    return tuple((part.start, part.end) for part in mention.spans) if mention else ()
+
+
+# Getters, since spaCy 3 keeps one value for all spans of the same characters, whatever their labels.
+Doc.set_extension(NAME, getter=_mentions, force=True)
+for _name, _getter in (("score", _score), ("ids", _ids), ("offsets", _offsets)):
+    Span.set_extension(f"{NAME}_{_name}", getter=cast(Callable[[Span], object], _getter), force=True)

@@ -1,0 +1,81 @@
+"""Cells: a model, a test set that it reads, and the result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from biomark import formats
+from biomark.lab.experiments.specs import Model
+from biomark.spans import Document
+
+PREDICTED = "predicted.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A model cell.
+
+    Attributes:
+        model: its row.
+        types: to learn and find; empty: all that its data annotate.
+        fraction: of the sentences to learn from.
+        seed: of what is drawn and of training.
+        repeats: how often a pass has each sentence.
+    """
+
+    model: Model
+    types: tuple[str, ...] = ()
+    fraction: float = 1.0
+    seed: int = 13
+    repeats: int = 1
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        more = [*self.types]
+        if self.fraction < 1:
+            more.append(f"{self.fraction:.0%} of the data")
+        if self.model.trained:
+            more.append(f"seed {self.seed}")
+        return f"{self.model.name} ({', '.join(more)})" if more else self.model.name
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A test cell: a model reads a test set.
+
+    Attributes:
+        build: the model.
+        test: the split.
+        sentences: about how many of it; 0: all.
+    """
+
+    build: Build
+    test: str
+    sentences: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a test cell.
+
+    Attributes:
+        reading: the cell.
+        facts: what `scores.json` says.
+        folder: of the cell.
+    """
+
+    reading: Reading
+    facts: Mapping[str, Any]
+    folder: Path
+
+    def figure(self, scheme: str, figure: str = "f1") -> float:
+        """Precision, recall, F1, or an end of its interval (`low`, `high`), in [0, 1]."""
+        return float(self.facts[scheme][figure])
+
+    def predictions(self) -> Iterator[Document]:
+        """The documents with what was found."""
+        return formats.read(self.folder / PREDICTED)

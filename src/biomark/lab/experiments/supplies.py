@@ -1,0 +1,166 @@
+"""What models of experiments are made of: splits and sentences drawn of them, term stores, recipes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from biomark import formats
+from biomark.errors import UsageError
+from biomark.knowledge.database import FORMAT as STORE_FORMAT
+from biomark.lab.experiments.cells import Build
+from biomark.lab.experiments.data import (
+    DRAW,
+    checksum,
+    data_sum,
+    draw,
+    draw_facts,
+    knowledge_store,
+    recipe_folder,
+    splits_of_types,
+    sums_of,
+    types_of,
+)
+from biomark.prompted.settings import ServerOptions
+from biomark.training.recipe import Recipe, load_grid, load_recipe
+
+Say = Callable[[str], None]
+
+FORMAT = 1  # raised when cells of before mean something else
+
+
+class Supplies:
+    """The data and settings of model cells; files that are drawn or built are kept in a folder.
+
+    Args:
+        folder: of the cells.
+        say: is called with a line about what is done.
+        server: for prompted models of a server; None: as `ServerOptions` are.
+        recipes: the folder with recipes; None: that of the checkout.
+    """
+
+    def __init__(
+        self, folder: Path, *, say: Say, server: ServerOptions | None = None, recipes: Path | None = None
+    ) -> None:
+        self.say = say
+        self.server = server or ServerOptions()
+        self._folder = folder
+        self._recipes = recipes or recipe_folder()
+
+    # Splits
+
+    def train_names(self, build: Build) -> list[str]:
+        """The splits that a model learns from, or takes its demonstrations from."""
+        return splits_of_types(build.model.train or (self.base(build).train if build.model.recipe else ()), build.types)
+
+    def devel_names(self, build: Build) -> list[str]:
+        """The splits that the best epoch of a tuned model is chosen on."""
+        return splits_of_types(build.model.devel or self.base(build).devel, build.types)
+
+    def types(self, build: Build) -> tuple[str, ...]:
+        """The types that a model learns."""
+        return build.types or types_of(self.train_names(build))
+
+    def train_facts(self, build: Build) -> list[object]:
+        """All that decides the sentences that a model learns from, as JSON can hold it."""
+        drawn = draw_facts(build.model.sentences, build.fraction, build.seed, build.repeats)
+        return [[name, data_sum(name), *drawn] for name in self.train_names(build)]
+
+    def devel_facts(self, build: Build) -> list[object]:
+        """Likewise of those that its best epoch is chosen on."""
+        drawn = [build.model.devel_sentences, DRAW] if build.model.devel_sentences else []
+        return [[name, data_sum(name), *drawn] for name in self.devel_names(build)]
+
+    # Files
+
+    def train_files(self, build: Build) -> list[str]:
+        """The files or splits that a model learns from."""
+        names, model = self.train_names(build), build.model
+        return [self.drawn(name, model.sentences, build.fraction, build.seed, build.repeats) for name in names]
+
+    def devel_files(self, build: Build) -> list[str]:
+        """The files or splits that its best epoch is chosen on."""
+        return [self.drawn(name, build.model.devel_sentences, 1.0, DRAW) for name in self.devel_names(build)]
+
+    def drawn(self, name: str, sentences: int, fraction: float = 1.0, seed: int = DRAW, repeats: int = 1) -> str:
+        """A file of sentences drawn from a split, each a document; the split itself if all of it is wanted.
+
+        Of two draws with one seed the smaller one is a part of the larger one.
+
+        Args:
+            name: of the split.
+            sentences: how many; 0: all.
+            fraction: which share of these.
+            seed: of the draw.
+            repeats: how often each sentence is in the file.
+        """
+        facts = draw_facts(sentences, fraction, seed, repeats)
+        if not facts:
+            return name
+        key = checksum([FORMAT, name, data_sum(name), *facts])
+        # Instructions call a corpus by its file's name. JSON would be taken for demonstrations.
+        path = self._folder / "data" / key / f"{name.partition(':')[0]}.bioc.xml"
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_name("part.bioc.xml")
+            documents = draw(name, sentences, fraction, seed)
+            again = (replace(d, id=f"{d.id}~{n}") for n in range(1, repeats) for d in documents)
+            formats.write(chain(documents, again), part)
+            part.replace(path)
+        return str(path)
+
+    def store(self, build: Build) -> Path | None:
+        """The knowledge store of a model, if it has sources of one."""
+        model = build.model
+        if not model.knowledge:
+            return None
+        own = self.train_files(build) if model.own_mentions else []
+        key = checksum([FORMAT, STORE_FORMAT, *sums_of(model.knowledge), *(self.train_facts(build) if own else [])])
+        return knowledge_store(self._folder / "data" / f"{key}.store", model.knowledge, own, self.say)
+
+    # Recipes
+
+    def recipe_path(self, build: Build) -> Path:
+        """The file of a model's recipe."""
+        return self._recipes / f"{build.model.recipe}.toml"
+
+    def base(self, build: Build) -> Recipe:
+        """The recipe of a model, with the data that its file names.
+
+        Raises:
+            UsageError: if the file is not there.
+        """
+        path = self.recipe_path(build)
+        if not path.is_file():
+            raise UsageError(f"{path} is not there; run this in a checkout of biomark, which has the recipes")
+        return load_recipe(path, _changes(build))
+
+    def recipe(self, build: Build) -> Recipe:
+        """The recipe of a model, with its own data under the names of the catalogue."""
+        base = self.base(build)
+        changed: dict[str, Any] = {"name": build.model.name, "knowledge": ""} if hasattr(base, "knowledge") else {}
+        changed |= {"train": tuple(self.train_names(build)), "devel": tuple(self.devel_names(build))}
+        if build.types:
+            changed["types"] = build.types
+        return replace(base, **changed)
+
+    def grid(self, build: Build) -> list[tuple[Mapping[str, object], Recipe]]:
+        """The settings of the recipe's grid, each with its recipe."""
+        return load_grid(self.recipe_path(build), _changes(build))
+
+    def settings(self, build: Build) -> int:
+        """How many settings a model is chosen from."""
+        return len(self.grid(build)) if build.model.grid else 1
+
+    def passes(self, build: Build) -> int:
+        """How often a model sees what its recipe teaches, all settings of a grid together; 1 without a recipe."""
+        return self.base(build).epochs * self.settings(build) * build.repeats if build.model.recipe else 1
+
+
+def _changes(build: Build) -> list[str]:
+    change = {**build.model.change, "seed": build.seed}
+    return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in change.items()]

@@ -1,0 +1,225 @@
+// Dialogs: texts in, files out, comparison, help.
+
+import { biocJson } from "./bioc.js";
+import { jsonOf } from "./documents.js";
+import { button, counted, make } from "./dom.js";
+import { brat, csv, demonstrations, jsonLines, pubtator } from "./standoff.js";
+import { visible } from "./offsets.js";
+import { readFile } from "./readers.js";
+import { zip } from "./zip.js";
+
+const EXAMPLES = {
+  "An abstract": "Naloxone and the pressor response\nRats that had been given clonidine became hypotensive after naloxone. The BRCA1 variant c.68_69delAG was not seen in HeLa cells; Escherichia coli served as control.",
+  "A clinical note": "HPI: 71 yo man with COPD and breast and lung cancer in his family, here for shortness of breath.\nMeds: metoprolol 25 mg, aspirin.\nPlan: chest X-ray, start prednisone 40 mg.",
+};
+const FORMATS = {
+  jsonl: ["JSON Lines", "all that biomark knows; to train on", (documents) => new Blob([jsonLines(documents)])],
+  bioc_json: ["BioC JSON", "passages, scores and corrections", (documents) => new Blob([biocJson(documents)])],
+  pubtator: ["PubTator", "titles and abstracts, a mention a line", (documents) => new Blob([pubtator(documents)])],
+  brat: ["brat", "a folder of texts and annotations, as ZIP; to train on", (documents) => zip(brat(documents))],
+  csv: ["Table (CSV)", "a row a mention, for a spreadsheet", (documents) => new Blob([csv(documents)])],
+  demonstrations: ["Demonstrations", "sentences with instructions, for language models", (documents, types, label) => new Blob([demonstrations(documents, types, label)])],
+};
+const ENDINGS = { jsonl: ".jsonl", bioc_json: ".bioc.json", pubtator: ".pubtator", brat: ".zip", csv: ".csv", demonstrations: ".demos.json" };
+// Of other files the service looks at the first lines.
+const SUFFIXES = [[/\.txt$/i, "text"], [/\.(jsonl|ndjson)$/i, "jsonl"], [/\.pubtator$/i, "pubtator"], [/\.nxml$/i, "jats_xml"], [/\.(conll|bio|iob2?)$/i, "conll"]];
+const KEYS = [
+  ["n, p", "next, previous mention"], ["→, ←", "next, previous word"], ["Shift →, ←", "move the end by a word"], ["Alt →, ←", "move the beginning by a word"],
+  ["with Ctrl", "by a character"], ["1 to 9", "give the type with this number"], ["Delete", "drop the mention"], ["a", "apply to all equal mentions, or not"],
+  ["o", "other mention at the same place"], ["u, r", "undo, redo (Ctrl Z, Ctrl Shift Z as well)"], ["j, k", "next, previous document"], ["Enter", "go to the details"], ["Esc", "select nothing, or back to the text"],
+];
+
+/** A dialog with a heading; it opens at once and is gone when it is closed. */
+export function openDialog(title, ...content) {
+  const dialog = make("dialog", { "aria-labelledby": "dialog-title", onclose: () => dialog.remove() },
+    make("header", {}, make("h2", { id: "dialog-title" }, title), button("×", () => dialog.close(), { class: "icon", "aria-label": "Close" })), ...content);
+  document.body.append(dialog);
+  dialog.showModal();
+  return dialog;
+}
+
+export function help() {
+  openDialog("Keys", make("p", {}, "They work while a document's text has the focus (Tab goes there)."),
+    make("dl", { class: "keys" }, ...KEYS.flatMap(([key, what]) => [make("dt", {}, make("kbd", {}, key)), make("dd", {}, what)])));
+}
+
+/** The form that takes texts and files in. `done` is called when documents have come. */
+export class AddForm {
+  #models = [];
+
+  constructor(app, done) {
+    this.app = app;
+    this.done = done;
+    const { present } = app.service;
+    this.text = make("textarea", { rows: "7", dir: "auto", placeholder: present ? "Paste a text" : "Paste a text to mark by hand" });
+    this.file = make("input", { type: "file", multiple: true, class: "hidden", tabindex: "-1", "aria-label": "Files", onchange: () => this.files(this.file.files) });
+    this.message = make("p", { role: "status", class: "message" });
+    this.model = make("select", { onchange: () => this.#types() });
+    this.own = make("input", { placeholder: "such as frailty, medical device", autocomplete: "off" });
+    this.ownRow = make("label", { hidden: true }, "Types, in your own words", this.own);
+    this.token = make("input", { type: "password", autocomplete: "off" });
+    this.tokenRow = make("label", { hidden: true }, "Token of the service", this.token);
+    this.keep = make("input", { type: "checkbox", autocomplete: "off" });
+    this.go = make("button", { type: "submit", class: "main" }, present ? "Find mentions" : "Add");
+    const examples = Object.entries(EXAMPLES).map(([name, text]) => button(name, () => { this.text.value = text; this.text.focus(); }, { class: "link" }));
+    this.element = make("form", { class: "add", onsubmit: (event) => { event.preventDefault(); this.#paste(); } },
+      make("label", {}, "Text", this.text),
+      make("p", { class: "soft" }, "Examples: ", ...examples.flatMap((one, n) => (n ? [", ", one] : [one]))),
+      present ? make("div", { class: "fields" }, make("label", {}, "Model", this.model), this.ownRow, this.tokenRow) : null,
+      make("div", { class: "row" }, this.go, button("Choose files", () => this.file.click()), this.file, make("span", { class: "soft" }, "or drop them anywhere on the page")),
+      present ? make("label", { class: "check" }, this.keep, "Keep the mentions that files hold (JSON Lines, PubTator), and look for no others") : null,
+      this.message);
+    if (present) this.#load();
+  }
+
+  /** Files: those that hold documents with mentions for a page without service, any format for one with it. */
+  async files(files) {
+    for (const file of files) {
+      const content = await file.text();
+      await this.#take(file.name, async () => {
+        if (!this.app.service.present || this.keep.checked) return { documents: readFile(file.name, content), rejects: [] };
+        const format = SUFFIXES.find(([suffix]) => suffix.test(file.name))?.[1];
+        const answer = await this.app.service.annotate(this.#request({ content, ...(format ? { format } : {}) }));
+        const name = file.name.replace(/\.\w+$/, "");
+        return format === "text" && answer.documents.length === 1 ? { ...answer, documents: [{ ...answer.documents[0], id: name }] } : answer;
+      });
+    }
+    this.file.value = "";
+  }
+
+  async #paste() {
+    const text = this.text.value;
+    if (!text.trim()) return void this.#say("There is no text yet. Paste one, or pick an example.");
+    const document = { id: `text ${this.app.documents.length + 1}`, text };
+    const here = () => ({ documents: readFile("pasted.jsonl", JSON.stringify(document)), rejects: [] });
+    const there = () => this.app.service.annotate(this.#request({ documents: [{ ...document, entities: [] }] }));
+    if (await this.#take("text", this.app.service.present ? there : here)) this.text.value = "";
+  }
+
+  async #take(name, get) {
+    this.go.disabled = true;
+    this.#say(`${name}: working …`);
+    try {
+      const { documents, rejects } = await get();
+      if (documents.length) await this.app.put(documents);
+      const told = rejects.slice(0, 5).map(({ document, reason, line }) => `${document ?? name}${line ? `, line ${line}` : ""}: ${reason}`);
+      this.#say(told.join("\n"));
+      if (documents.length) this.done(told.length > 0);
+      return documents.length > 0;
+    } catch (error) {
+      if (error.status === 401) this.tokenRow.hidden = false;
+      this.#say(`${name}: ${error.message}`);
+      return false;
+    } finally {
+      this.go.disabled = false;
+    }
+  }
+
+  #request(content) {
+    this.app.service.token = this.token.value;
+    const types = this.own.value.split(",").map((type) => type.trim()).filter(Boolean);
+    return { ...content, ...(this.model.value ? { model: this.model.value } : {}), ...(types.length && !this.ownRow.hidden ? { types } : {}) };
+  }
+
+  async #load() {
+    try {
+      this.#models = await this.app.service.models();
+      this.model.replaceChildren(...this.#models.map(({ name }) => make("option", { value: name }, name)));
+      this.#types();
+    } catch (error) {
+      if (error.status === 401) this.tokenRow.hidden = false;
+      this.#say(error.message);
+    }
+  }
+
+  #types() {
+    this.ownRow.hidden = this.#models.find(({ name }) => name === this.model.value)?.types !== null;
+  }
+
+  #say(text) {
+    this.message.textContent = visible(text);
+  }
+}
+
+export function add(app) {
+  const form = new AddForm(app, (stays) => stays || dialog.close());
+  const dialog = openDialog("Add texts", form.element);
+  if (app.documents.length) {
+    const what = app.service.present ? "Remove all documents and corrections from this browser" : "Discard all corrections";
+    form.element.append(make("p", { class: "apart" }, button(what, () => { if (confirm(`${what}? This cannot be undone.`)) { app.discard(); dialog.close(); } }, { class: "link danger" })));
+  }
+}
+
+/** What the page gives away, as a Blob and a name. */
+export function exported(app, format, { all = true, asShown = false } = {}) {
+  const index = app.target?.index ?? 0;
+  const chosen = all ? app.documents : app.documents.slice(index, index + 1);
+  const documents = chosen.map((document) => jsonOf(asShown ? { ...document, entities: app.shown(document) } : document));
+  const sentences = chosen.map((document) => document.split.map(([a, b]) => [document.offsets.point(a), document.offsets.point(b)]));
+  const named = documents.map((document, n) => ({ ...document, split: sentences[n], entities: document.entities.map((e) => ({ ...e, type: app.types.canonical(e.type) })) }));
+  const types = app.typeNames.filter((type) => named.some(({ entities }) => entities.some((e) => e.type === type)));
+  const blob = FORMATS[format][2](format === "demonstrations" ? named : documents, types, (type) => app.types.label(type));
+  return [blob, `biomark${ENDINGS[format]}`];
+}
+
+export function takeAway(app) {
+  const rows = Object.entries(FORMATS).map(([name, [label, what]], n) =>
+    make("label", { class: "option" }, make("input", { type: "radio", name: "format", value: name, defaultChecked: n === 0 }), make("span", {}, make("b", {}, label), make("small", {}, what))));
+  const all = app.documents.reduce((sum, document) => sum + document.entities.length, 0);
+  const shown = app.documents.reduce((sum, document) => sum + app.shown(document).length, 0);
+  const asShown = make("input", { type: "checkbox", name: "shown" });
+  const one = make("input", { type: "checkbox", name: "one" });
+  const form = make("form", { onsubmit: (event) => { event.preventDefault(); save(); } },
+    make("fieldset", { class: "options" }, make("legend", {}, "Format"), ...rows),
+    shown < all ? make("label", { class: "check" }, asShown, `Only the mentions that types and score show now: ${shown.toLocaleString("en")} of ${counted(all, "mention")}`) : null,
+    app.documents.length > 1 ? make("label", { class: "check" }, one, "Only the document that is selected") : null,
+    make("div", { class: "row" }, make("button", { type: "submit", class: "main" }, "Save file")));
+  const dialog = openDialog("Take away", form);
+  const save = () => {
+    const [blob, name] = exported(app, new FormData(form).get("format"), { all: !one.checked, asShown: asShown.checked });
+    const address = URL.createObjectURL(blob);
+    make("a", { href: address, download: name }).click();
+    setTimeout(() => URL.revokeObjectURL(address), 60_000);
+    dialog.close();
+  };
+}
+
+export function compare(app) {
+  const message = make("p", { role: "status", class: "message" });
+  const use = (name, documents) => {
+    app.compareWith({ name, documents: new Map(documents.map((document) => [document.id, document])) });
+    dialog.close();
+  };
+  const file = make("input", { type: "file", class: "hidden", tabindex: "-1", "aria-label": "File to compare with", onchange: async () => {
+    try {
+      use(file.files[0].name, readFile(file.files[0].name, await file.files[0].text()));
+    } catch (error) {
+      message.textContent = visible(error.message);
+    }
+  } });
+  const buttons = [
+    button("The mentions before your corrections", () => use("Before corrections", app.original)),
+    button("A file: gold, or what another model found", () => file.click()),
+    app.reference ? button("End the comparison", () => { app.compareWith(null); dialog.close(); }, { class: "danger" }) : null,
+  ].filter(Boolean);
+  const list = make("div", { class: "stack" }, ...buttons, file);
+  const dialog = openDialog("Compare with", make("p", { class: "soft" }, "The documents of a file are those with the same id and text (JSON Lines, PubTator)."), list, message);
+  if (app.service.present) otherModels(app, list, use, message);
+}
+
+async function otherModels(app, list, use, message) {
+  try {
+    for (const { name } of await app.service.models())
+      list.append(button(`Model ${name}`, async () => {
+        message.textContent = "Working …";
+        try {
+          const documents = app.documents.map((document) => ({ ...jsonOf(document), entities: [] }));
+          use(name, (await app.service.annotate({ documents, model: name })).documents);
+        } catch (error) {
+          message.textContent = visible(error.message);
+        }
+      }));
+  } catch (error) {
+    message.textContent = visible(error.message);
+  }
+}

@@ -1,0 +1,198 @@
+// What people do to texts with mouse, touch and keyboard.
+
+import { extentOf } from "./documents.js";
+import { segments } from "./offsets.js";
+import { offsetOf, pieceOf } from "./text.js";
+
+const graphemes = new Intl.Segmenter("en", { granularity: "grapheme" });
+const words = new WeakMap();
+
+/** Listens to the documents' element on behalf of the app. */
+export class Hands {
+  #drag = null;
+  #timer = 0;
+
+  constructor(app, list, element) {
+    this.app = app;
+    this.list = list;
+    element.addEventListener("click", (event) => this.#click(event));
+    element.addEventListener("keydown", (event) => this.#key(event));
+    element.addEventListener("pointerdown", (event) => this.#grab(event));
+    element.addEventListener("pointermove", (event) => this.#move(event));
+    for (const name of ["pointerup", "pointercancel"]) element.addEventListener(name, () => (this.#drag = null));
+    document.addEventListener("selectionchange", () => {
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => this.#selected(), 120);
+    });
+  }
+
+  /** Words that were selected by mouse or touch. */
+  #selected() {
+    const selection = getSelection();
+    if (this.#drag || selection.isCollapsed || !selection.rangeCount) return;
+    const range = selection.getRangeAt(0);
+    const text = closest(range.startContainer, ".editable");
+    if (!text || text !== closest(range.endContainer, ".editable")) return;
+    const index = indexOf(text);
+    const [start, end] = trimmed(this.app.documents[index].text, offsetOf(range.startContainer, range.startOffset), offsetOf(range.endContainer, range.endOffset));
+    if (start < end) this.app.select({ index, spans: [[start, end]], mention: null });
+  }
+
+  #click(event) {
+    const text = event.target.closest(".editable");
+    if (!text || event.target.closest(".handle") || !getSelection().isCollapsed) return;
+    const piece = pieceOf(event.target);
+    if (piece) this.app.selectAt(indexOf(text), piece.start);
+    else this.app.select(null);
+  }
+
+  #grab(event) {
+    const handle = event.target.closest(".handle");
+    if (!handle) return;
+    event.preventDefault();
+    event.currentTarget.setPointerCapture(event.pointerId);
+    this.#drag = { edge: handle.dataset.edge, text: handle.closest(".editable") };
+  }
+
+  #move(event) {
+    if (!this.#drag) return;
+    const { edge, text } = this.#drag;
+    const caret = caretAt(event.clientX, event.clientY);
+    if (!caret || closest(caret[0], ".editable") !== text) return;
+    const unit = offsetOf(...caret);
+    if (unit === null) return;
+    const { target } = this.app;
+    const [start, end] = [target.spans[0][0], target.spans.at(-1)[1]];
+    if (edge === "start" ? unit < end : unit > start) this.app.resize(edge, whole(this.app.documents[target.index].text, unit));
+  }
+
+  #key(event) {
+    const text = event.target.closest(".editable");
+    if (!text || event.target !== text) return;
+    const act = this.#action(event, indexOf(text));
+    if (!act) return;
+    event.preventDefault();
+    getSelection().removeAllRanges();
+    act();
+    this.list.reveal();
+  }
+
+  /** What a key does; undefined if nothing. */
+  #action(event, index) {
+    const { app } = this;
+    const { key, shiftKey, altKey } = event;
+    const command = event.ctrlKey || event.metaKey;
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[key];
+    if (step && shiftKey) return () => this.#grow(index, "end", step, command);
+    if (step && altKey) return () => this.#grow(index, "start", step, command);
+    if (command || altKey) return undefined;
+    if (step) return () => this.#word(index, step);
+    if (/^[1-9]$/.test(key)) return () => app.mark(app.typeNames[key - 1] ?? "");
+    return {
+      n: () => this.#mention(index, 1),
+      p: () => this.#mention(index, -1),
+      j: () => this.#document(index, 1),
+      k: () => this.#document(index, -1),
+      a: () => app.setEverywhere(!app.everywhere),
+      o: () => app.target && app.selectAt(index, app.target.spans[0][0]),
+      u: () => app.undo(),
+      r: () => app.redo(),
+      Delete: () => app.drop(),
+      Backspace: () => app.drop(),
+      Escape: () => app.select(null),
+      Enter: () => document.querySelector("#inspector button, #inspector input")?.focus(),
+    }[key];
+  }
+
+  /** The next or previous word. */
+  #word(index, step) {
+    const places = wordPlaces(this.app.documents[index]);
+    const own = this.app.target?.index === index ? this.app.target.spans : null;
+    const at = !own ? (step > 0 ? 0 : places.length - 1) : step > 0 ? places.findIndex(([start]) => start >= own.at(-1)[1]) : places.findLastIndex(([, end]) => end <= own[0][0]);
+    if (places[at]) this.app.select({ index, spans: [places[at]], mention: null });
+  }
+
+  /** The next or previous mention; behind the last one of a document comes the first one of the next. */
+  #mention(index, step) {
+    const { app } = this;
+    const own = app.target?.index === index ? app.target : null;
+    for (let n = index; n >= 0 && n < app.documents.length; n += step) {
+      const mentions = [...app.shown(app.documents[n])].sort((a, b) => a.spans[0][0] - b.spans[0][0] || extentOf(b)[1] - extentOf(a)[1]);
+      let at = step > 0 ? 0 : mentions.length - 1;
+      if (n === index && own?.mention) at = mentions.indexOf(own.mention) + step;
+      else if (n === index && own) at = step > 0 ? mentions.findIndex((e) => e.spans[0][0] >= own.spans[0][0]) : mentions.findLastIndex((e) => e.spans[0][0] < own.spans[0][0]);
+      const mention = mentions[at];
+      if (!mention) continue;
+      app.select({ index: n, spans: mention.spans, mention });
+      this.list.article(n).view.element.focus({ preventScroll: true });
+      return;
+    }
+    app.announce(step > 0 ? "No mention follows." : "No mention comes before.");
+  }
+
+  #document(index, step) {
+    const next = index + step;
+    if (next < 0 || next >= this.app.documents.length) return;
+    const { view, element } = this.list.article(next);
+    this.app.select(null);
+    element.scrollIntoView({ block: "start" });
+    view.element.tabIndex = 0;
+    view.element.focus({ preventScroll: true });
+    this.app.announce(`Document ${this.app.documents[next].id}, ${this.app.shown(this.app.documents[next]).length} mentions.`);
+  }
+
+  /** Move an edge of the selection by a word, or by a character. */
+  #grow(index, edge, step, byCharacter) {
+    const { target, documents } = this.app;
+    if (target?.index !== index) return;
+    const { text } = documents[index];
+    const unit = edge === "start" ? target.spans[0][0] : target.spans.at(-1)[1];
+    this.app.resize(edge, byCharacter ? neighbour(text, unit, step) : wordEdge(documents[index], edge, unit, step));
+  }
+}
+
+function wordPlaces(document) {
+  if (!words.has(document.offsets)) words.set(document.offsets, segments(document.text, "word"));
+  return words.get(document.offsets);
+}
+
+function wordEdge(document, edge, unit, step) {
+  const edges = wordPlaces(document).map(([start, end]) => (edge === "start" ? start : end));
+  return (step > 0 ? edges.find((place) => place > unit) : edges.findLast((place) => place < unit)) ?? unit;
+}
+
+/** The next place before or behind a whole character, however many code points that has. */
+function neighbour(text, unit, step) {
+  if (step < 0) return unit > 0 ? graphemes.segment(text).containing(unit - 1).index : 0;
+  return unit < text.length ? unit + graphemes.segment(text).containing(unit).segment.length : unit;
+}
+
+/** A place that is not inside a character. */
+function whole(text, unit) {
+  return unit > 0 && unit < text.length ? graphemes.segment(text).containing(unit).index : unit;
+}
+
+function trimmed(text, from, to) {
+  let [start, end] = [whole(text, from ?? 0), to ?? 0];
+  if (end < text.length && whole(text, end) !== end) end = neighbour(text, end, 1);
+  while (start < end && /\s/.test(text[start])) start += 1;
+  while (end > start && /\s/.test(text[end - 1])) end -= 1;
+  return [start, end];
+}
+
+function caretAt(x, y) {
+  if (document.caretPositionFromPoint) {
+    const caret = document.caretPositionFromPoint(x, y);
+    return caret && [caret.offsetNode, caret.offset];
+  }
+  const range = document.caretRangeFromPoint?.(x, y);
+  return range && [range.startContainer, range.startOffset];
+}
+
+function closest(node, selector) {
+  return (node.nodeType === Node.ELEMENT_NODE ? node : node.parentElement)?.closest(selector) ?? null;
+}
+
+function indexOf(element) {
+  return Number(element.closest("article").dataset.index);
+}

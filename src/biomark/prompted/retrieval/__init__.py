@@ -1,0 +1,25 @@
+"""Demonstrations for a prompt: annotated sentences, those chosen that suit the sentence asked about.
+
+The most similar one comes last, next to the question (KATE: Liu et al. 2022, arXiv 2101.06804). No
+choice ever has the sentence itself or one from its document. Equal scores go by document and text, so
+that a choice depends on the content of the pool and not on its order, except for the chooser `first`.
+"""
+
+from __future__ import annotations
+
+from biomark.prompted.retrieval.choosers import BY_COSINE, BY_EMBEDDING, CHOOSERS, MOST, Chooser, chooser
+from biomark.prompted.retrieval.pool import Example, examples, of_types
+from biomark.prompted.retrieval.similarity import Mentions
+
+__all__ = [
+    "BY_COSINE",
+    "BY_EMBEDDING",
+    "CHOOSERS",
+    "MOST",
+    "Chooser",
+    "Example",
+    "Mentions",
+    "chooser",
+    "examples",
+    "of_types",
+]

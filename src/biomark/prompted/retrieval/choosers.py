@@ -1,0 +1,226 @@
+"""The choosers: each takes the examples that suit a sentence from a pool."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from biomark import embedding
+from biomark.embedding import Embedder
+from biomark.errors import UsageError
+from biomark.prompted.retrieval.pool import Example
+from biomark.prompted.retrieval.similarity import Bm25, Entities, Mentions, Places, Scores, Sentences, TfIdf
+from biomark.text.sentences import split
+
+MOST = 32
+_CANDIDATES = 10  # for each demonstration asked for, where unlike ones are wanted
+_DIGITS = 5  # of a score; what comes after them is rounding error of float32
+
+
+class Chooser(Protocol):
+    """Chooses demonstrations from a pool."""
+
+    def choose(self, text: str, document_id: str, k: int, around: str = "") -> tuple[Example, ...]:
+        """The demonstrations for a sentence, the most similar last.
+
+        No two have the same text. Texts that differ in case and white space alone are the same.
+
+        Args:
+            text: the sentence, or several; no demonstration has the same text or that of one of them.
+            document_id: its document; no demonstration is from there.
+            k: how many, from 0 to `MOST`; there are fewer if the pool has no more.
+            around: what the text was cut from, if anything; no demonstration is one of its sentences.
+
+        Raises:
+            UsageError: if k is none of these.
+        """
+        ...
+
+
+def chooser(
+    how: str,
+    pool: Iterable[Example],
+    *,
+    seed: int = 0,
+    diversity: float = 0.0,
+    embedder: Embedder | None = None,
+    mentions: Mentions | None = None,
+    cache: Path | None = None,
+) -> Chooser:
+    """What chooses demonstrations from a pool.
+
+    Args:
+        how: one of `CHOOSERS`.
+        pool: of examples with the same text the first is taken (for `first`), or that of the first document.
+        seed: of `random`; each sentence has its own choice, whatever was asked before.
+        diversity: in [0, 1), for choices by cosine (`tfidf`, `knn`, `entity-knn`): 1 - λ of maximal marginal
+            relevance (Carbonell & Goldstein 1998). An example is worth λ × its score - (1 - λ) × its cosine to
+            the nearest of those already chosen; the 10 k most similar ones are candidates.
+        embedder: for `knn` and `entity-knn`; None: `biomark.embedding.load()`.
+        mentions: for `entity-knn`.
+        cache: where vectors of the pool are kept; see `biomark.embedding.cached`.
+
+    Raises:
+        UsageError: if there is no such way, or an option does not suit it.
+        MissingExtraError: if embeddings are needed and transformers is not installed.
+    """
+    if how not in CHOOSERS:
+        raise UsageError(f"demonstrations are chosen by {', '.join(CHOOSERS)}, not by {how!r}")
+    if not 0 <= diversity < 1:
+        raise UsageError(f"a diversity lies from 0 to below 1, not at {diversity}")
+    if diversity and how not in BY_COSINE:
+        raise UsageError(f"a diversity is for {', '.join(BY_COSINE)}, not for {how}")
+    if how == "entity-knn" and mentions is None:
+        raise UsageError("entity-knn needs something that finds mentions; give it `mentions`")
+    if how == "first":
+        return _First(_Pool(pool))
+    sorted_pool = _Pool(sorted(pool, key=_order))
+    if how == "random":
+        return _Random(sorted_pool, seed)
+    texts = [example.text for example in sorted_pool.examples]
+    if how == "bm25":
+        return _Nearest(sorted_pool, Bm25(texts).scores)
+    if how == "tfidf":
+        by_words = TfIdf(texts)
+        return _Nearest(sorted_pool, by_words.scores, diversity, by_words.between)
+    embedder = embedder or embedding.load()
+    sentences = Sentences(texts, embedder, cache)
+    scores = sentences.scores
+    if how == "entity-knn" and mentions:
+        scores = Entities(sorted_pool.examples, sentences, embedder, mentions, cache).scores
+    return _Nearest(sorted_pool, scores, diversity, sentences.between)
+
+
+CHOOSERS: Mapping[str, str] = {
+    "random": "any",
+    "first": "the first of the pool, always the same",
+    "tfidf": "cosine of the words, each weighed by how rare it is",
+    "bm25": "words in common (Robertson & Zaragoza 2009)",
+    "knn": "cosine of sentence embeddings",
+    "entity-knn": "cosine of embeddings of mentions, and of sentences",
+}
+BY_EMBEDDING = ("knn", "entity-knn")
+BY_COSINE = ("tfidf", *BY_EMBEDDING)
+
+
+def _order(example: Example) -> tuple[object, ...]:
+    return example.document_id, example.text, tuple((e.spans, e.type) for e in example.entities)
+
+
+def _folded(text: str) -> str:
+    return "".join(text.casefold().split())
+
+
+class _Pool:
+    """Examples of which no two have the same text."""
+
+    def __init__(self, pool: Iterable[Example]) -> None:
+        by_text: dict[str, Example] = {}
+        for example in pool:
+            by_text.setdefault(_folded(example.text), example)
+        self.examples = tuple(by_text.values())
+        self._of_text = {text: place for place, text in enumerate(by_text)}
+        self._of_document: dict[str, list[int]] = {}
+        for place, example in enumerate(self.examples):
+            self._of_document.setdefault(example.document_id, []).append(place)
+
+    def barred(self, text: str, document_id: str, around: str) -> list[int]:
+        """The places of examples that must not be shown with a text; see `Chooser`."""
+        whole = around or text
+        asked = {text, whole, *(sentence.of(whole) for sentence in split(whole))}
+        places = {self._of_text.get(_folded(part)) for part in asked}
+        return sorted({*self._of_document.get(document_id, ()), *(place for place in places if place is not None)})
+
+
+def _check(k: int) -> None:
+    if not 0 <= k <= MOST:
+        raise UsageError(f"a prompt has from 0 to {MOST} demonstrations, not {k}")
+
+
+@dataclass(frozen=True, slots=True)
+class _First:
+    pool: _Pool
+
+    def choose(self, text: str, document_id: str, k: int, around: str = "") -> tuple[Example, ...]:
+        """See `Chooser`; they come in the order of the pool."""
+        _check(k)
+        barred = set(self.pool.barred(text, document_id, around))
+        # As many as could be barred, and k more.
+        head = range(min(len(self.pool.examples), k + len(barred)))
+        return tuple(self.pool.examples[place] for place in head if place not in barred)[:k]
+
+
+@dataclass(frozen=True, slots=True)
+class _Random:
+    pool: _Pool
+    seed: int
+
+    def choose(self, text: str, document_id: str, k: int, around: str = "") -> tuple[Example, ...]:
+        """See `Chooser`; the choice depends on the seed, the text and the pool."""
+        _check(k)
+        barred = set(self.pool.barred(text, document_id, around))
+        size = len(self.pool.examples)
+        drawn = random.Random(f"{self.seed} {text}").sample(range(size), min(size, k + len(barred)))
+        return tuple(self.pool.examples[place] for place in drawn if place not in barred)[:k]
+
+
+class _Nearest:
+    """The examples with the highest scores.
+
+    Args:
+        scores: of a text, one for each of the N examples, higher for more similar ones.
+        diversity: see `chooser`.
+        between: the cosine of the example at a place to those at some others; for a diversity.
+    """
+
+    def __init__(
+        self,
+        pool: _Pool,
+        scores: Callable[[str], Scores],
+        diversity: float = 0.0,
+        between: Callable[[int, Places], Scores] | None = None,
+    ) -> None:
+        self._pool = pool
+        self._scores = scores
+        self._diversity = diversity
+        self._between = between
+
+    def choose(self, text: str, document_id: str, k: int, around: str = "") -> tuple[Example, ...]:
+        """See `Chooser`."""
+        _check(k)
+        if not k or not self._pool.examples:
+            return ()
+        scores = np.round(self._scores(text), _DIGITS)
+        scores[self._pool.barred(text, document_id, around)] = -np.inf
+        if self._diversity and self._between:
+            best = self._unlike(scores, _best(scores, _CANDIDATES * k), k, self._between)
+        else:
+            best = _best(scores, k)
+        return tuple(self._pool.examples[place] for place in reversed(best))
+
+    def _unlike(self, scores: Scores, candidates: Places, k: int, between: Callable[[int, Places], Scores]) -> Places:
+        """Up to k of the candidates by maximal marginal relevance, in the order of their scores."""
+        if k >= len(candidates):
+            return candidates
+        relevance = (1 - self._diversity) * scores[candidates]
+        worth, nearest = relevance.copy(), np.full(len(candidates), -1.0)
+        chosen: list[int] = []
+        for _ in range(k):
+            chosen.append(int(np.argmax(worth)))  # the first of equal ones
+            nearest = np.maximum(nearest, between(int(candidates[chosen[-1]]), candidates))
+            worth = relevance - self._diversity * nearest
+            worth[chosen] = -np.inf
+        return candidates[sorted(chosen)]
+
+
+def _best(scores: Scores, most: int) -> Places:
+    """The places of the highest scores, highest first and the first of equal ones; never those at -inf."""
+    border = max(0, len(scores) - most)
+    found = np.flatnonzero((scores >= np.partition(scores, border)[border]) & (scores > -np.inf))
+    order: Places = found[np.argsort(-scores[found], kind="stable")][:most]
+    return order

@@ -1,0 +1,59 @@
+"""Chromium for tests: pages that are opened from files, and a log of what they asked of the network."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import HANG
+
+# What Chromium would otherwise ask of its maker's servers
+_QUIET = (
+    "--no-sandbox --disable-background-networking --disable-component-update --disable-sync --no-first-run "
+    "--disable-default-apps --disable-domain-reliability"
+).split()
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """Debian's Chromium as Playwright's `Browser`; skips where one of them is not there."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("there is no Chromium")
+    with playwright.sync_playwright() as run:
+        browser = run.chromium.launch(executable_path=program, args=_QUIET)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def window(browser: Any, **options: Any) -> Iterator[Any]:
+    """A window that remembers nothing of others, as Playwright's `BrowserContext`."""
+    context = browser.new_context(**options)
+    context.set_default_timeout(1000 * HANG)
+    yield context
+    context.close()
+
+
+class Opened:
+    """A page of biomark in the browser: `page` is Playwright's, `problems` what went wrong in it."""
+
+    def __init__(self, context: Any) -> None:
+        self.page = context.new_page()
+        self.problems: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.on("console", lambda told: self.problems.append(told.text) if told.type == "error" else None)
+        self.page.on("request", lambda request: self.requests.append(request.url))
+
+    def go(self, address: str | Path) -> Any:
+        """Open a file or an address, and wait until the page is ready."""
+        self.page.goto(address.as_uri() if isinstance(address, Path) else address)
+        self.page.wait_for_selector("html[data-ready]")
+        return self.page

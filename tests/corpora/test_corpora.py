@@ -1,0 +1,461 @@
+import hashlib
+import io
+import json
+import tarfile
+import threading
+import zipfile
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from biomark import corpora as catalogue
+from biomark.corpora import CorpusFile, corpus_named, corpus_types, parse_split, read_split
+from biomark.corpora.fetching import download, fetch
+from biomark.entity_types import entity_types
+from biomark.errors import CorpusError, UsageError
+
+ALL_SPLITS = [f"{name}:{split}" for name, corpus in catalogue.catalogue().items() for split in corpus.splits]
+
+
+# The catalogue
+
+
+def test_every_row_is_complete_and_consistent():
+    required = [
+        "ncbi_disease",
+        "bc5cdr",
+        "bc5cdr_chemical",
+        "bc5cdr_disease",
+        "bc2gm",
+        "nlm_chem",
+        "nlm_gene",
+        "jnlpba",
+    ]
+    required += ["jnlpba_abstracts", "jnlpba_iob", "bc4chemd_iob", "chemdner_sentences", "i2b2_2010"]
+    required += ["linnaeus", "s800", "bc4chemd", "gnormplus", "bioid", "tmvar3", "mtsamples", "vaers"]
+    assert set(required) <= set(catalogue.catalogue())
+    own = {"cell_type", "investigation", "nervous_adverse_event", "other_adverse_event", "procedure"}
+    for name, corpus in catalogue.catalogue().items():
+        assert corpus.title
+        assert corpus.licence
+        assert corpus.citation
+        assert corpus.homepage.startswith("http")
+        assert set(corpus.types) <= set(entity_types()) | own
+        for split in corpus.splits.values():
+            assert set(split.files) <= set(corpus.files), name
+            assert all(len(corpus.files[file].sha256) == (64 if split.documents else 0) for file in split.files)
+            assert (split.documents is None) == (split.mentions is None)
+        for path, file in corpus.files.items():
+            assert not Path(path).is_absolute()
+            assert ".." not in path
+            assert file.url.startswith("http") or corpus.notes
+            assert bool(file.member) == file.url.endswith((".zip", ".gz"))
+
+
+@pytest.mark.parametrize("name", ALL_SPLITS)
+def test_splits_have_the_counts_of_the_catalogue(corpora, name):
+    corpus, (split,) = parse_split(name)
+    if catalogue.folder_of(corpus, split) is None:
+        pytest.skip(f"{name} is not there")
+    rejects, documents, mentions, types = [], 0, 0, set()
+    for document in read_split(name, reject=rejects.append):
+        documents += 1
+        mentions += len(document.entities)
+        types |= {entity.type for entity in document.entities}
+    assert (documents, mentions) == (corpus.splits[split].documents, corpus.splits[split].mentions)
+    assert types == set(corpus_types(name))
+    assert len(rejects) <= 40
+
+
+def test_bc2gm_is_split_by_the_text_of_the_tokenised_sentences(corpora):
+    documents = list(read_split("bc2gm:all", reject=lambda _: None))
+    assert len(documents) == len({document.id for document in documents}) == 15_000
+    train, devel = documents[:12_500], documents[12_500:]
+    assert [d.id for d in read_split("bc2gm:train", reject=lambda _: None)] == [d.id for d in train]
+    # devel is what train leaves; the tokenised devel file, which was not looked at, has the same text.
+    texts = ["".join(document.text.split()) for document in devel]
+    tokenised = ["".join(document.text.split()) for document in read_split("bc2gm_iob:devel")]
+    assert sum(map(len, texts)) == sum(map(len, tokenised))
+    lines = "\n".join(texts)
+    assert all(sentence in lines for sentence in tokenised)
+
+
+def small_bc2gm(folder, sentences):
+    for name, text in {
+        "bc2gm/train.in": "P1 The p53 gene. It binds.\nP2 II.\nP3 II.\nP4 Not this.\n",
+        "bc2gm/train.GENE.eval": "P1|3 5|p53\n",
+        "bc2gm/train.ALTGENE.eval": "P1|3 9|p53 gene\n",
+        "iob/bc2gm/train.tsv": sentences,
+    }.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty corpora folder, and the only one."""
+    monkeypatch.setattr(catalogue, "corpus_folders", lambda: (tmp_path / "corpora",))
+    return tmp_path / "corpora"
+
+
+def test_a_sentence_split_again_and_sentences_with_one_text_find_their_split(folder):
+    small_bc2gm(folder, "II\tO\n.\tO\n\nThe\tO\np53\tB-GENE\ngene\tO\n.\tO\n\nIt\tO\nbinds\tO\n.\tO\n\n")
+    assert [document.id for document in read_split("bc2gm:train")] == ["P1", "P2"]
+    assert [document.id for document in read_split("bc2gm:devel")] == ["P3", "P4"]
+
+
+def test_tokenised_sentences_of_another_corpus_are_an_error(folder):
+    small_bc2gm(folder, "The\tO\np63\tB-GENE\n\nII\tO\n.\tO\n\n")
+    with pytest.raises(CorpusError, match=r"train\.tsv.*Thep63.*fetch both again"):
+        list(read_split("bc2gm:train"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["nlm_gene:train", "linnaeus:train", "s800:train", "bioid:train", "tmvar3:train", "bc5cdr:devel", "bc2gm:devel"],
+)
+def test_parts_of_a_split_share_no_article_and_leave_none_out(corpora, name):
+    row, _ = parse_split(name)
+    parts = [split for split, facts in row.splits.items() if facts.tenths]
+    found = [[document.id for document in read_split(f"{row.name}:{part}", reject=lambda _: None)] for part in parts]
+    whole = [document.id for document in read_split(name, reject=lambda _: None)]
+    assert sorted(id for part in found for id in part) == sorted(whole)
+    article = row.splits[parts[0]].article or None
+    articles = [{id[:article] for id in part} for part in found]
+    assert sum(map(len, articles)) == len(set().union(*articles))
+
+
+def test_missing_files_are_named_with_the_folders(folder):
+    small_bc2gm(folder, "")
+    (folder / "iob/bc2gm/train.tsv").unlink()
+    with pytest.raises(CorpusError, match=r"lacks iob/bc2gm/train\.tsv.*biomark corpora fetch bc2gm"):
+        read_split("bc2gm:train")
+
+
+@pytest.mark.parametrize("name", ["bc2gm", "bc2gm:", "bc2gm:tran", "bc2gm:train+", "nope:train", "bc4chemd:all"])
+def test_unknown_names_are_wrong_usage(name):
+    with pytest.raises(UsageError, match="there are"):
+        parse_split(name)
+
+
+def test_all_is_what_a_model_may_learn_from():
+    assert parse_split("bc5cdr:all")[1] == ("train", "devel")
+    assert parse_split("tmvar3:all")[1] == ("fit", "devel")  # train contains what is held out
+    assert parse_split("nlm_gene:train+test")[1] == ("train", "test")
+
+
+def test_folders_are_the_named_one_then_the_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("BIOMARK_CORPORA", str(tmp_path / "named"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert catalogue.corpus_folders() == (tmp_path / "named", tmp_path / "cache" / "biomark" / "corpora")
+    monkeypatch.delenv("BIOMARK_CORPORA")
+    assert catalogue.corpus_folders()[0] == tmp_path / "cache" / "biomark" / "corpora"
+
+
+# Downloads
+
+
+class Server:
+    """A web server on this machine, with the faults that a test asks for.
+
+    Attributes:
+        files: what it has, by path.
+        ranges: whether it obeys Range.
+        cut: for each request in turn, after how many bytes of the answer it hangs up; None: not.
+        status: for each request in turn, an HTTP status to answer instead; None: not.
+        asked: the Range of each request.
+    """
+
+    def __init__(self):
+        self.files, self.ranges, self.cut, self.status, self.asked, self.etag = {}, True, [], [], [], '"1"'
+
+
+@contextmanager
+def serving(server):
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = server.files.get(self.path)
+            range = self.headers.get("Range")
+            server.asked.append(range)
+            status = server.status.pop(0) if server.status else None
+            if status or body is None:
+                self.send_error(status or 404)
+                return
+            start = 0
+            if range and server.ranges and self.headers.get("If-Range") == server.etag:
+                start = int(range.removeprefix("bytes=").removesuffix("-"))
+                if start >= len(body):
+                    self.send_error(416)
+                    return
+                self.send_response(206)
+                self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+            else:
+                self.send_response(200)
+            if server.etag:
+                self.send_header("ETag", server.etag)
+            self.send_header("Content-Length", str(len(body) - start))
+            self.end_headers()
+            cut = server.cut.pop(0) if server.cut else None
+            self.wfile.write(body[start:][:cut])
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{http.server_port}"
+        finally:
+            http.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("no_proxy", "*")
+    server = Server()
+    with serving(server) as address:
+        server.address = address
+        yield server
+
+
+BODY = bytes(range(256)) * 2000
+
+
+def test_a_download_goes_on_where_it_broke_off(server, tmp_path):
+    server.files["/x"], server.cut = BODY, [100_000, 50_000]
+    seen = []
+    download(f"{server.address}/x", tmp_path / "x", pause=0, progress=lambda *step: seen.append(step))
+    assert (tmp_path / "x").read_bytes() == BODY
+    assert server.asked == [None, "bytes=100000-", "bytes=150000-"]
+    assert seen[-1] == (f"{server.address}/x", len(BODY), len(BODY))
+    assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_later_run_goes_on_as_well(server, tmp_path):
+    server.files["/x"], server.cut = BODY, [70_000]
+    with pytest.raises(CorpusError, match="broke off after 70000 of 512000 bytes; try again"):
+        download(f"{server.address}/x", tmp_path / "x", tries=1)
+    assert not (tmp_path / "x").exists()
+    download(f"{server.address}/x", tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == BODY
+    assert server.asked[1] == "bytes=70000-"
+
+
+@pytest.mark.parametrize("change", ["no ranges", "another version", "no version", "nothing missing"])
+def test_what_cannot_be_continued_begins_anew(server, tmp_path, change):
+    server.files["/x"], server.cut = BODY, [70_000]
+    server.ranges = change != "no ranges"
+    server.etag = None if change == "no version" else '"1"'
+    with pytest.raises(CorpusError):
+        download(f"{server.address}/x", tmp_path / "x", tries=1)
+    if change == "another version":
+        server.files["/x"], server.etag = BODY[::-1], '"2"'
+    if change == "nothing missing":
+        server.files["/x"] = BODY[:70_000]
+    download(f"{server.address}/x", tmp_path / "x", pause=0)
+    assert (tmp_path / "x").read_bytes() == server.files["/x"]
+
+
+def test_a_busy_server_is_asked_again_and_a_refusal_is_final(server, tmp_path):
+    server.files["/x"], server.status = BODY, [503, 429]
+    download(f"{server.address}/x", tmp_path / "x", pause=0)
+    assert len(server.asked) == 3
+    with pytest.raises(CorpusError, match="/y: the server answers 404"):
+        download(f"{server.address}/y", tmp_path / "y", pause=0)
+    assert len(server.asked) == 4
+
+
+def test_a_server_that_is_not_there_is_an_error(tmp_path):
+    with serving(Server()) as address:
+        pass
+    with pytest.raises(CorpusError, match="2 tries failed"):
+        download(f"{address}/x", tmp_path / "x", tries=2, pause=0)
+
+
+@pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://127.0.0.1/x", "x"])
+def test_only_the_web_is_downloaded_from(url, tmp_path):
+    with pytest.raises(CorpusError, match="not an address of the web"):
+        download(url, tmp_path / "x")
+
+
+# Corpora made of downloads
+
+
+def corpus_of(files):
+    return catalogue.Corpus("small", "", "", "", "", {}, {}, files, notes="Ask its makers.")
+
+
+def file(text, url, member=""):
+    return CorpusFile(hashlib.sha256(text).hexdigest(), url, member)
+
+
+def zipped(members):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, text in members.items():
+            archive.writestr(name, text)
+    return buffer.getvalue()
+
+
+def tarred(members):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, text in members.items():
+            info = tarfile.TarInfo(name)
+            if isinstance(text, str):
+                info.type, info.linkname = tarfile.SYMTYPE, text
+                archive.addfile(info)
+            else:
+                info.size = len(text)
+                archive.addfile(info, io.BytesIO(text))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred])
+def test_members_of_an_archive_come_under_the_catalogues_names(server, tmp_path, pack):
+    server.files["/a.zip"] = pack({"../../evil.txt": b"evil", "top/a.txt": b"one", "top/deep/b.txt": b"two"})
+    url = f"{server.address}/a.zip"
+    corpus = corpus_of({"c/train.txt": file(b"one", url, "a.txt"), "c/test.txt": file(b"two", url, "deep/b.txt")})
+    found = fetch(corpus, tmp_path)
+    assert [(f.path, f.how) for f in found] == [
+        (tmp_path / "c/train.txt", "downloaded"),
+        (tmp_path / "c/test.txt", "downloaded"),
+    ]
+    assert len(server.asked) == 1
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["test.txt", "train.txt"]
+    assert not (tmp_path.parent.parent / "evil.txt").exists()
+    assert [f.how for f in fetch(corpus, tmp_path)] == ["there", "there"]
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"no archive", "neither a zip nor a tar"),
+        (zipped({"other.txt": b"one"}), "0 files in it are called a.txt"),
+        (zipped({"x/a.txt": b"one", "y/a.txt": b"one"}), "2 files in it are called a.txt"),
+        (zipped({"a.txt": b"another"}), "not the catalogue's file: its sha256 is"),
+        (zipped({"a.txt": b"one" * 999}).replace(b"oneone", b"twotwo", 1), "damaged: Bad CRC"),
+        (tarred({"a.txt": "/etc/hostname"}), "0 files in it are called a.txt"),
+    ],
+)
+def test_a_wrong_archive_leaves_nothing(server, tmp_path, body, message):
+    server.files["/a.zip"] = body
+    with pytest.raises(CorpusError, match=message):
+        fetch(corpus_of({"c/a.txt": file(b"one", f"{server.address}/a.zip", "a.txt")}), tmp_path)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_changed_file_is_fetched_again(server, tmp_path):
+    server.files["/a.txt"] = b"one"
+    corpus = corpus_of({"a.txt": file(b"one", f"{server.address}/a.txt")})
+    (tmp_path / "a.txt").write_bytes(b"changed")
+    assert [f.how for f in fetch(corpus, tmp_path)] == ["downloaded"]
+    assert (tmp_path / "a.txt").read_bytes() == b"one"
+
+
+def test_a_file_without_an_address_needs_a_folder(tmp_path):
+    with pytest.raises(CorpusError, match=r"no address has a\.txt.*`source`.*Ask its makers"):
+        fetch(corpus_of({"a.txt": file(b"one", "")}), tmp_path)
+
+
+def test_a_local_copy_says_how_it_differs(tmp_path):
+    source, to = tmp_path / "source", tmp_path / "to"
+    source.mkdir()
+    (source / "a.txt").write_bytes(b"one")
+    (source / "b.txt").write_bytes(b"changed")
+    corpus = corpus_of({"c/a.txt": file(b"one", ""), "c/b.txt": file(b"two", "")})
+    a, b = fetch(corpus, to, source=source)
+    assert (a.how, a.difference, b.how) == ("copied", None, "copied")
+    assert "its sha256 is" in b.difference
+    assert (to / "c/b.txt").read_bytes() == b"changed"
+    (source / "b.txt").unlink()
+    (to / "c/b.txt").unlink()
+    with pytest.raises(CorpusError, match=r"has no c/b\.txt"):
+        fetch(corpus, to, source=source)
+
+
+def test_a_folder_of_pairs_is_a_split_and_is_copied_as_a_whole(biomark, tmp_path, monkeypatch):
+    for split, text in (("train", "No fever .\n"), ("test", "Had a cough .\n")):
+        folder = tmp_path / "mine" / split
+        for part in ("txt", "concept"):
+            (folder / part).mkdir(parents=True)
+        (folder / "txt" / "record-7.txt").write_text(text)
+        word = text.split()[-2]
+        place = f"1:{len(text.split()) - 2}"
+        (folder / "concept" / "record-7.con").write_text(f'c="{word}" {place} {place}||t="problem"\n')
+    monkeypatch.setenv("BIOMARK_CORPORA", str(tmp_path / "corpora"))
+    with pytest.raises(
+        CorpusError, match=r"i2b2_2010:train is not there .*biomark corpora fetch i2b2_2010, from a local folder"
+    ):
+        read_split("i2b2_2010:train")
+    missing = biomark("corpora", "fetch", "i2b2_2010")
+    assert missing.status == 2
+    assert "no address has i2b2_2010/train, i2b2_2010/test; copy them from a local folder (--from)" in missing.err
+    for how in ("copied", "there"):
+        done = biomark("corpora", "fetch", "i2b2_2010", "--from", tmp_path / "mine", "--to", tmp_path / "corpora")
+        assert done.status == 0, done.err
+        assert done.err.count(f": {how}") == 2
+    found = {split: list(read_split(f"i2b2_2010:{split}")) for split in ("train", "test")}
+    assert {
+        split: [(d.id, [(e.type, e.mention(d.text)) for e in d.entities]) for d in documents]
+        for split, documents in found.items()
+    } == {
+        "train": [("txt/record-7", [("problem", "fever")])],
+        "test": [("txt/record-7", [("problem", "cough")])],
+    }
+
+
+def test_what_nobody_has_counted_is_said_so(biomark):
+    assert "not counted" in biomark("corpora", "show", "i2b2_2010").out
+    shown = json.loads(biomark("corpora", "show", "bc4chemd_iob", "--json").out)
+    assert shown["splits"]["train"]["documents"] is None
+    assert "not counted" in biomark("corpora", "list").out
+
+
+def test_tokenised_chemicals_are_read_with_and_without_their_type(tmp_path, monkeypatch):
+    monkeypatch.setenv("BIOMARK_CORPORA", str(tmp_path))
+    (tmp_path / "iob" / "bc4chemd").mkdir(parents=True)
+    (tmp_path / "iob" / "bc4chemd" / "train.tsv").write_text("No\tO\nzinc\tB-Chemical\n\nAcetic\tB\nacid\tI\n")
+    found = [[(e.type, e.mention(d.text)) for e in d.entities] for d in read_split("bc4chemd_iob:train")]
+    assert found == [[("chemical", "zinc")], [("chemical", "Acetic acid")]]
+
+
+# The commands
+
+
+def test_list_and_show_tell_what_there_is(biomark):
+    listed = biomark("corpora", "list", "--json")
+    assert set(json.loads(listed.out)) == set(catalogue.catalogue())
+    assert "bc4chemd" in biomark("corpora", "list").out
+    shown = json.loads(biomark("corpora", "show", "bc2gm", "--json").out)
+    assert shown["types"] == ["gene"]
+    assert shown["splits"]["train"]["documents"] == 12_500
+    page = biomark("corpora", "show", "ncbi_disease").out
+    assert "public domain" in page
+    assert "SpecificDisease" in page
+    assert biomark("corpora", "show", "nope").status == 2
+
+
+def test_fetch_copies_from_a_folder_and_reads_from_the_cache(biomark, corpora, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("BIOMARK_CORPORA", raising=False)
+    result = biomark("corpora", "fetch", "ncbi_disease", "--from", corpora)
+    assert result.status == 0, result.err
+    assert result.err.count("copied") == 3
+    assert catalogue.folder_of(corpus_named("ncbi_disease"), "test") == tmp_path / "biomark" / "corpora"
+    assert sum(1 for _ in read_split("ncbi_disease:test")) == 100
+
+
+def test_fetch_says_what_differs_and_ends_with_1(biomark, tmp_path):
+    for split in ("train", "devel", "test"):
+        (tmp_path / f"{split}.pubtator").write_text("1|t|x\n\n")
+    result = biomark("corpora", "fetch", "ncbi_disease", "--from", tmp_path, "--to", tmp_path / "to")
+    assert result.status == 1
+    assert result.err.count("its sha256 is") == 3

@@ -1,0 +1,55 @@
+"""Processes that end at a chosen point, as `kill -9` or a power cut would end them: nothing is flushed or closed."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+CALLS = frozenset({"write", "flush", "replace", "rename", "fsync", "unlink", "truncate", "execute", "close", "mkdir"})
+_KILLED = 9
+
+
+def killed(work: Callable[[], object], at: int) -> bool:
+    """Do some work in a process that ends before its call number `at` of a function that changes files.
+
+    Returns:
+        False if the work was done before.
+    """
+    process = os.fork()
+    if process == 0:  # pragma: no cover - coverage does not see it
+        left = at
+
+        def count(frame: object, event: str, called: object) -> None:
+            nonlocal left
+            if event == "c_call" and getattr(called, "__name__", "") in CALLS:
+                left -= 1
+                if left < 0:
+                    os._exit(_KILLED)
+
+        try:
+            sys.setprofile(count)
+            work()
+            os._exit(0)
+        except BaseException:
+            sys.setprofile(None)
+            traceback.print_exc()
+            os._exit(1)
+    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    assert status in (0, _KILLED), status
+    return status == _KILLED
+
+
+def points(work: Callable[[], object], step: int = 1) -> Iterator[int]:
+    """Every so many of the points at which some work can be killed, until it is done; it is killed at each."""
+    at = 0
+    while killed(work, at):
+        yield at
+        at += step
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """All files of a folder, by their names within it."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

@@ -1,0 +1,41 @@
+"""The documentation site: its notebook runs, its navigation has all pages, and it loads nothing from outside."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+
+
+def test_the_notebook_runs(monkeypatch: Any, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    cells = json.loads((DOCS / "first-steps.ipynb").read_text("utf-8"))["cells"]
+    names: dict[str, Any] = {}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), "first-steps.ipynb", "exec"), names)
+    mentions = [(entity.mention(names["text"]), entity.type) for entity in names["document"].entities]
+    assert mentions == [
+        ("Aspirin", "chemical"),
+        ("asthma", "disease"),
+        ("zileuton", "chemical"),
+    ]
+    assert (names["strict"].precision, names["strict"].recall) == (2 / 3, 1.0)
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    listed = set(re.findall(r"[\w/-]+\.(?:md|ipynb)", (ROOT / "mkdocs.yml").read_text("utf-8")))
+    pages = {str(path.relative_to(DOCS)) for path in DOCS.rglob("*") if path.suffix in (".md", ".ipynb")}
+    assert listed == pages
+
+
+def test_the_site_loads_nothing_from_outside() -> None:
+    settings = (ROOT / "mkdocs.yml").read_text("utf-8")
+    assert "font: false" in settings
+    assert "iframe-worker.js" in settings  # else the theme loads a script of this name from a server
+    outside = re.compile(r"!\[[^]]*\]\(https?:|<(script|img|iframe)\b[^>]*https?:")
+    assert [page for page in DOCS.rglob("*.md") if outside.search(page.read_text("utf-8"))] == []
