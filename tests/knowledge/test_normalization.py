@@ -535,4 +535,4 @@ def test_benchmark(tmp_path: Path, biomark: Biomark) -> None:
     assert found["contestants"]["biomark"]["disease"]["accuracy_at_1"] == 1
     assert found["contestants"]["lower case"]["disease"] == {"mentions": 2, "accuracy_at_1": 0.5}
     assert set(found["contestants"]) == {"biomark", "lower case", "rapidfuzz", "tf-idf"}
-    assert "no contestant" in biomark("bench", "normalization", gold, names, "--beside", "luck").err
+    assert "unknown contestant" in biomark("bench", "normalization", gold, names, "--beside", "luck").err

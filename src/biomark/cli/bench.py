@@ -78,7 +78,9 @@ def bench_decoding(
     rejects = Rejects()
     documents = list(corpora.read_corpus(corpus, reject=rejects))
     sizes = batch or [1, 16]
-    found = bench.decoding(documents, model=model, shape=shape, type=type_, batches=sizes, limit=limit, rounds=rounds)
+    found = bench.decoding(
+        documents, model=model, shape=shape, entity_type=type_, batches=sizes, limit=limit, rounds=rounds
+    )
     print_json(found)
     rejects.exit()
 
