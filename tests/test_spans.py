@@ -51,10 +51,16 @@ def test_lists_become_tuples_and_a_number_an_id() -> None:
         (lambda: Span(-1, 2), "0 <= start < end, got start -1 and end 2"),
         (lambda: Span(3, 2), "0 <= start < end, got start 3 and end 2"),
         (lambda: Entity((), "disease"), "at least one span"),
-        (lambda: Entity([Span(5, 6), Span(0, 4)], "disease"), "the parts of an entity must be in order and apart"),
-        (lambda: Entity([Span(0, 4), Span(3, 6)], "disease"), "the parts of an entity must be in order and apart"),
-        (lambda: Entity([SPAN, SPAN], "disease"), "the parts of an entity must be in order and apart"),
-        (lambda: Entity([SPAN], "disease", score=-0.1), r"a score lies in \[0, 1\], not at -0\.1"),
+        (
+            lambda: Entity([Span(5, 6), Span(0, 4)], "disease"),
+            "the parts of an entity must be in order and must not overlap",
+        ),
+        (
+            lambda: Entity([Span(0, 4), Span(3, 6)], "disease"),
+            "the parts of an entity must be in order and must not overlap",
+        ),
+        (lambda: Entity([SPAN, SPAN], "disease"), "the parts of an entity must be in order and must not overlap"),
+        (lambda: Entity([SPAN], "disease", score=-0.1), r"must be in \[0, 1\], got -0\.1"),
         (lambda: Entity(SPAN, "disease"), r"the spans of an entity must be a list of Span objects, got Span\("),
         (lambda: Entity([(0, 4)], "disease"), r"a list of Span objects, got \(0, 4\)"),
         (lambda: Entity([SPAN], None), "the type of an entity must be a string, got None"),
@@ -100,19 +106,19 @@ def test_lists_become_tuples_and_a_number_an_id() -> None:
         ),
         (
             lambda: Document("1", "gout", passages=[Passage(Span(2, 4), "abstract"), Passage(Span(0, 2), "title")]),
-            "document 1: passages must be in order and apart",
+            "document 1: passages must be in order and must not overlap",
         ),
         (
             lambda: Document("1", "gout", passages=[Passage(Span(0, 3), "title"), Passage(Span(2, 4), "abstract")]),
-            "document 1: passages must be in order and apart",
+            "document 1: passages must be in order and must not overlap",
         ),
         (
             lambda: Document("1", "gout", sentences=[Span(2, 4), Span(0, 2)]),
-            "document 1: sentences must be in order and apart",
+            "document 1: sentences must be in order and must not overlap",
         ),
         (
             lambda: Document("1", "gout", sentences=[Span(0, 3), Span(2, 4)]),
-            "document 1: sentences must be in order and apart",
+            "document 1: sentences must be in order and must not overlap",
         ),
     ],
 )

@@ -123,8 +123,8 @@ def test_errors_of_a_users_own_generator_are_not_hidden(recognizer: TermRecogniz
         ({"model": 5}, "a name, a folder or a recognizer, not 5"),
         ({"model": "no such model"}, "no model 'no such model'"),
         ({"model": Path("no such model")}, "no model 'no such model'"),
-        ({"min_score": "0.5"}, r"lies in \[0, 1\].*'0\.5'"),
-        ({"min_score": float("nan")}, r"lies in \[0, 1\].*nan"),
+        ({"min_score": "0.5"}, r"must be in \[0, 1\], got '0\.5'"),
+        ({"min_score": float("nan")}, r"must be in \[0, 1\], got nan"),
         ({"reject": None}, "reject is a function"),
     ],
 )

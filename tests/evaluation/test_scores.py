@@ -158,7 +158,7 @@ def test_types_that_gold_does_not_annotate_are_left_out_and_told() -> None:
     found = evaluate([document(SEVERE_ASTHMA)], [predicted])
     assert found.overall.strict.f1 == 1.0
     assert list(found.types) == ["disease"]
-    assert "predicted types that are not scored (see --types): gene (2), chemical (1)" in found.notes
+    assert "predicted types that are not scored (see `types`): gene (2), chemical (1)" in found.notes
     asked = evaluate([document(SEVERE_ASTHMA)], [predicted], types=["disease", "gene"])
     assert asked.overall.strict.counts == Counts(1, 2, 0)
     assert "gold has no mention of gene; it annotates disease (1)" in asked.notes

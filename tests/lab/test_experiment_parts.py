@@ -313,9 +313,9 @@ def test_published_figures_are_those_of_the_paper() -> None:
     ("text", "message"),
     [
         ('[t]\nsource = "P"\n[[t.figures]]\nmodel = "M"\nstrict = { a = [0.5, 0.5, 0.6] }', "F1 does not follow"),
-        ('[t]\nsource = "P"\n[[t.figures]]\nmodel = "M"\nstrict = { a = [0.5, 0.5] }', "published figures t: "),
-        ('[t]\nsource = "P"\n[[t.counts]]\nname = "M"', "published figures t: "),
-        ("[t]\n", "published figures t: 'source'"),
+        ('[t]\nsource = "P"\n[[t.figures]]\nmodel = "M"\nstrict = { a = [0.5, 0.5] }', r"strict\..* must be a list"),
+        ('[t]\nsource = "P"\n[[t.counts]]\nname = "M"', "unknown setting .name."),
+        ("[t]\n", r"in \[t\]: lacks source"),
     ],
 )
 def test_published_figures_that_make_no_sense_are_refused(text: str, message: str) -> None:

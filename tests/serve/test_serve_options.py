@@ -61,12 +61,12 @@ def test_no_token_or_a_poor_one_is_refused(tmp_path: Path, monkeypatch: pytest.M
     [
         (("--host", "0.0.0.0"), "other machines reach 0.0.0.0"),
         (("--host", "biomark.example"), "other machines reach biomark.example"),
-        (("--queue", "0"), "--queue must be above 0"),
-        (("--time-limit", "nan"), "--time-limit must be above 0"),
-        (("--port", "70000"), "--port lies between 0 and 65535"),
+        (("--queue", "0"), "--queue must be greater than 0"),
+        (("--time-limit", "nan"), "--time-limit must be greater than 0"),
+        (("--port", "70000"), "--port must be in [0, 65535]"),
         (("--model", "none"), "no model 'none'"),
-        (("--store", "none"), "--store is for --model dictionary"),
-        (("--identifiers", "MESH"), "--normalize STORE"),
+        (("--store", "none"), "--store is for the models dictionary"),
+        (("--identifiers", "MESH"), "(--normalize)"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(

@@ -731,7 +731,7 @@ def test_recipes_of_earlier_editions_are_read(tmp_path: Path) -> None:
     (tmp_path / "recipe.json").write_text(json.dumps({**saved, "types": ["disease"], "epochs": 10}))
     assert saved_recipe(tmp_path) == expected
     (tmp_path / "recipe.toml").write_text('task = "magic"\n' + body)
-    with pytest.raises(UsageError, match="task is 'magic'; there are tagging, generative"):
+    with pytest.raises(UsageError, match="unknown task 'magic'; choose from tagging, generative"):
         load_recipe(tmp_path / "recipe.toml")
 
 

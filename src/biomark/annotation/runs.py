@@ -211,14 +211,12 @@ def _check(plan: Plan) -> None:
     if plan.size < 1:
         raise UsageError(f"`shard` must be at least 1 document, got {plan.size}")
     if plan.folder.exists() and not plan.folder.is_dir():
-        raise UsageError(f"{plan.folder}: is no folder; --run names one")
+        raise UsageError(f"{plan.folder}: is no folder; a run is written into a folder")
     folder = plan.folder.resolve()
     for given in plan.job.inputs:
         path = given.path if isinstance(given, Source) else given
         if path is None or (isinstance(path, Path) and is_device(path)):
-            raise UsageError(
-                f"{name_of(given)}: --run reads its inputs twice, so they must be files; use -o for a stream"
-            )
+            raise UsageError(f"{name_of(given)}: a run reads its inputs twice, so they must be files, not a stream")
         if isinstance(path, Path) and folder in (resolved := path.resolve(), *resolved.parents):
             raise UsageError(f"{path}: lies in the folder of the run, {plan.folder}; name another folder")
 
@@ -248,9 +246,7 @@ class _Run:
         self._tidy(there, anew=resuming.anew)
         for shard in there.shards:
             if missing := [name for name in shard.files if not (self._shards / name).is_file()]:
-                raise UsageError(
-                    f"{self._shards / missing[0]}: is missing; put it back, or begin anew with --overwrite"
-                )
+                raise UsageError(f"{self._shards / missing[0]}: is missing; put it back, or begin anew (`overwrite`)")
         if there.shards and not there.whole:
             resuming.report(f"{self._plan.folder}: {there.documents:,} documents are done; this run goes on")
         if there.whole:

@@ -60,7 +60,7 @@ class Scores(TypedDict):
     """What `evaluate` answers.
 
     Attributes:
-        scores: as `biomark evaluate --json` prints them.
+        scores: in the form that the command `evaluate` prints as JSON.
         rejected: what could not be read.
     """
 
@@ -114,7 +114,7 @@ class Tools:
         """Look up names of diseases, chemicals and other concepts in a term store: identifiers and definitions."""
         with self._answering():
             if self._store is None:
-                raise ToolError("there is no term store; start the server with: biomark mcp --store STORE")
+                raise ToolError("there is no term store; start the server with one (`store`)")
             wanted = parse_types(",".join(types)) if types else None
             return Terms(terms=terms_json(self._store.search(_short(text), limit, types=wanted)))
 

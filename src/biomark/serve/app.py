@@ -168,7 +168,7 @@ class Service:
         if not identifiers:
             return model.recognizer
         if model.normalizing is None:
-            raise Problem(422, "there are no identifiers; the service was started without a term store (--normalize)")
+            raise Problem(422, "there are no identifiers; the service was started without a term store (`normalize`)")
         return model.normalizing
 
     async def _answer_of(self, job: Job, request: Request) -> list[Found] | None:

@@ -36,7 +36,7 @@ def load(
     """
     takes_store = {name: models.DICTIONARY in models.TOGETHER.split(name) for name in names}
     if store is not None and not any(takes_store.values()):
-        raise UsageError(f"--store is for --model dictionary or default+dictionary; not for {', '.join(names)}")
+        raise UsageError(f"`store` is for the models dictionary and default+dictionary, not for {', '.join(names)}")
     found: dict[str, Model] = {}
     for name in names:
         recognizer = models.load(name, store=store if takes_store[name] else None)
@@ -91,7 +91,7 @@ def listening(host: str, port: int) -> socket.socket:
         return socket.create_server((str(address[0]), int(address[1])), family=family, backlog=_BACKLOG)
     except OSError as error:
         reason = error.strerror or error
-        raise UsageError(f"cannot listen at {host}, port {port}: {reason}; see --host and --port") from error
+        raise UsageError(f"cannot listen at {host}, port {port}: {reason}; see `host` and `port`") from error
 
 
 class _Server(uvicorn.Server):

@@ -31,9 +31,9 @@ class ServeOptions:
     def __post_init__(self) -> None:
         for name in ("max_body", "max_documents", "max_characters", "time_limit", "queue"):
             if not getattr(self, name) > 0:
-                raise UsageError(f"--{name.replace('_', '-')} must be above 0, not {getattr(self, name)}")
+                raise UsageError(f"`{name}` must be greater than 0, got {getattr(self, name)}")
         if not 0 <= self.port < 65_536:
-            raise UsageError(f"--port lies between 0 and 65535, unlike {self.port}")
+            raise UsageError(f"`port` must be in [0, 65535], got {self.port}")
 
     @property
     def is_local(self) -> bool:
@@ -55,11 +55,11 @@ def token_of(options: ServeOptions) -> str:
         try:
             token = options.token_file.read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"--token-file {options.token_file}: cannot be read: {error}") from error
+            raise UsageError(f"{options.token_file} (`token_file`): cannot be read: {error}") from error
     if not token and (options.token_file is not None or not options.is_local):
         what = f"{options.token_file} is empty" if options.token_file else f"other machines reach {options.host}"
         raise UsageError(
-            f"{what}; put a token into ${TOKEN} or a --token-file, for instance that of: openssl rand -hex 32"
+            f"{what}; put a token into ${TOKEN} or a file (`token_file`), such as that of: openssl rand -hex 32"
         )
     if token and not (token.isascii() and token.isprintable() and " " not in token and len(token) >= _SHORTEST_TOKEN):
         raise UsageError(
