@@ -46,8 +46,8 @@ from biomark.formats.outgoing import writable
 from biomark.spans import Document, Rejected
 
 FORMATS: dict[str, Format] = {
-    format.name: format
-    for format in (
+    known.name: known
+    for known in (
         pubtator.FORMAT,
         bioc_xml.FORMAT,
         bioc_json.FORMAT,
@@ -97,10 +97,10 @@ def guess_format(path: Path | Source, *, writing: bool = False) -> Format:
     looks = not writing and (isinstance(path, Source) or not source.is_stream)
     if source.path is not None:
         name = source.path.name.lower().removesuffix(".gz")
-        for format in FORMATS.values():
-            able = format.write if writing else format.read
-            if able is not None and name.endswith(format.suffixes):
-                return _sniff(source) or format if looks and format.ambiguous else format
+        for candidate in FORMATS.values():
+            able = candidate.write if writing else candidate.read
+            if able is not None and name.endswith(candidate.suffixes):
+                return _sniff(source) or candidate if looks and candidate.ambiguous else candidate
     if looks and (sniffed := _sniff(source)):
         return sniffed
     if writing:
@@ -115,15 +115,15 @@ def format_named(name: str, *, writing: bool = False) -> Format:
     Raises:
         UsageError: if there is none, or if it cannot be read (written); the message lists those that can.
     """
-    format = FORMATS.get(name)
-    if format is None or (format.write if writing else format.read) is None:
+    named = FORMATS.get(name)
+    if named is None or (named.write if writing else named.read) is None:
         raise UsageError(f"no format {name!r} to {'write' if writing else 'read'}; there are {_names(writing=writing)}")
-    return format
+    return named
 
 
 def read(
     path: str | Path | IO[bytes] | Source,
-    format: str | None = None,
+    format_name: str | None = None,
     *,
     reject: Reject = raise_rejected,
     repeated: bool = False,
@@ -135,7 +135,7 @@ def read(
     Args:
         path: a file, a folder, an open binary stream, or a `Source` of these
             (whose `position` then tells how far the reading is).
-        format: its format's name, of a folder that of its files; None: guessed from names and first bytes.
+        format_name: its format's name, of a folder that of its files; None: guessed from names and first bytes.
         reject: is called with whatever cannot be read; the reader then goes on. By default the
             first such thing raises `FormatError`.
         repeated: whether a second document with an id is given as well; else it is rejected.
@@ -156,7 +156,7 @@ def read(
         reject(rejected)
 
     documents = 0
-    every = _read(source, format, counted)
+    every = _read(source, format_name, counted)
     for document in every if repeated else _unique(every, source, counted):
         documents += 1
         yield document
@@ -164,15 +164,15 @@ def read(
         reject(Rejected("the file holds no document", source=source.name))
 
 
-def parts_of(folder: Source, format: str | None, reject: Reject) -> Iterator[tuple[Source, Format]]:
+def parts_of(folder: Source, format_name: str | None, reject: Reject) -> Iterator[tuple[Source, Format]]:
     """The files of a folder that are read, and the format of each.
 
     Args:
         folder: is there.
-        format: see `read`.
+        format_name: see `read`.
         reject: is called with each file that is not read.
     """
-    wanted = format_named(format) if format else None
+    wanted = format_named(format_name) if format_name else None
     for path in files_of(Path(folder.name), lambda error: reject(_unlisted(error))):
         source = folder.inside(path)
         try:
@@ -183,10 +183,10 @@ def parts_of(folder: Source, format: str | None, reject: Reject) -> Iterator[tup
             source.reject(reject, f"is not read: {str(error).removeprefix(f'{path}: ')}")
 
 
-def _reader(format: Format) -> Callable[[Source, Reject], Iterator[Document]]:
-    if format.read is None:  # pragma: no cover - format_named and guess_format look at it
-        raise FormatError(f"{format.name} cannot be read")
-    return format.read
+def _reader(file_format: Format) -> Callable[[Source, Reject], Iterator[Document]]:
+    if file_format.read is None:  # pragma: no cover - format_named and guess_format look at it
+        raise FormatError(f"{file_format.name} cannot be read")
+    return file_format.read
 
 
 def _unlisted(error: OSError) -> Rejected:
@@ -202,13 +202,13 @@ def _format_in(source: Source, wanted: Format | None) -> Format:
     return wanted
 
 
-def _read(source: Source, format: str | None, reject: Reject) -> Iterator[Document]:
+def _read(source: Source, format_name: str | None, reject: Reject) -> Iterator[Document]:
     """The documents of a file, of a folder or of a stream."""
-    whole = format in FORMATS and FORMATS[format].in_pairs
+    whole = format_name in FORMATS and FORMATS[format_name].in_pairs
     if source.path is None or not source.path.is_dir() or whole:
-        yield from _reader(format_named(format) if format else guess_format(source))(source, reject)
+        yield from _reader(format_named(format_name) if format_name else guess_format(source))(source, reject)
         return
-    for part, found in parts_of(source, format, reject):
+    for part, found in parts_of(source, format_name, reject):
         try:
             yield from _reader(found)(part, reject)
         except FormatError as error:
@@ -218,7 +218,7 @@ def _read(source: Source, format: str | None, reject: Reject) -> Iterator[Docume
 def write(
     documents: Document | Iterable[Document],
     path: str | Path | IO[bytes] | Sink,
-    format: str | None = None,
+    format_name: str | None = None,
     *,
     reject: Reject = raise_rejected,
 ) -> Counter[str]:
@@ -229,7 +229,7 @@ def write(
     Args:
         documents: one, or a stream, which is not held in memory.
         path: a file, a folder for brat and i2b2, an open binary stream, or a `Sink`.
-        format: its format's name; None: guessed from the path's name.
+        format_name: its format's name; None: guessed from the path's name.
         reject: is called with each document that the format cannot write, such as one whose id holds what parts
             the format's columns; the others are written. By default the first one raises `FormatError`.
 
@@ -244,8 +244,8 @@ def write(
     if not isinstance(documents, Iterable | Document) or isinstance(documents, (str, bytes, Mapping)):
         raise UsageError(f"documents are biomark.Document objects, one or many, not {documents!r:.80}")
     sink = path if isinstance(path, Sink) else Sink(Path(path)) if isinstance(path, (str, Path)) else Sink(None, path)
-    if format is not None:
-        found = format_named(format, writing=True)
+    if format_name is not None:
+        found = format_named(format_name, writing=True)
     elif sink.path is not None:
         found = guess_format(sink.path, writing=True)
     else:
@@ -283,7 +283,7 @@ def _names(*, writing: bool) -> str:
 
 def _how_to_write() -> str:
     """Which names speak for which formats; files of word processors are none of them."""
-    able = [format for format in FORMATS.values() if format.write is not None]
+    able = [candidate for candidate in FORMATS.values() if candidate.write is not None]
     names = [f"{f.name} ({' '.join(dict.fromkeys(suffix.lower() for suffix in f.suffixes))})" for f in able]
     return f"there are {', '.join(names)}; name the format for any other name (`output format`)"
 

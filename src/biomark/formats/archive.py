@@ -46,10 +46,10 @@ def _member(source: Source, name: str, stream: IO[bytes], reject: Reject) -> Ite
     """The documents of one file."""
     part = _Member(source, name, stream)
     try:
-        format = _format_of(part, name)
-        if format.read is None:  # pragma: no cover - guess_format looks at it
-            raise FormatError(f"{part.name}: {format.name} cannot be read")
-        yield from format.read(part, reject)
+        file_format = _format_of(part, name)
+        if file_format.read is None:  # pragma: no cover - guess_format looks at it
+            raise FormatError(f"{part.name}: {file_format.name} cannot be read")
+        yield from file_format.read(part, reject)
     except FormatError as error:
         part.reject(reject, f"is not read: {str(error).removeprefix(f'{part.name}: ')}")
 

@@ -40,14 +40,14 @@ def read(source: Source, reject: Reject) -> Iterator[Document]:
     for line in source.lines(reject):
         if not line.text.strip():
             continue
-        id, _, text = line.text.partition(" ")
+        document_id, _, text = line.text.partition(" ")
         if line.problem or not text.strip():
             reason = line.problem or "a sentence is written ID TEXT"
-            source.reject(reject, reason, raw=line.text, document_id=id, line=line.number)
+            source.reject(reject, reason, raw=line.text, document_id=document_id, line=line.number)
             continue
-        entities = _entities(mentions.pop(id, []), text, "GENE", genes, reject)
-        accepted = _entities(others.pop(id, []), text, "ALTGENE", alternatives, reject)
-        yield Document(id, text, sentences=(Span(0, len(text)),), entities=entities, alternatives=accepted)
+        entities = _entities(mentions.pop(document_id, []), text, "GENE", genes, reject)
+        accepted = _entities(others.pop(document_id, []), text, "ALTGENE", alternatives, reject)
+        yield Document(document_id, text, sentences=(Span(0, len(text)),), entities=entities, alternatives=accepted)
     _reject_left(mentions, genes, source.name, reject)
     _reject_left(others, alternatives, source.name, reject)
 
@@ -77,9 +77,9 @@ def _stem(path: Path) -> str:
 def _reject_left(mentions: dict[str, list[Line]], path: Path | None, sentences: str, reject: Reject) -> None:
     """Reject the mentions of sentences that are not there."""
     reason = f"{sentences} has no sentence with this id"
-    for id, lines in mentions.items():
+    for document_id, lines in mentions.items():
         for line in lines:
-            Source(path).reject(reject, reason, raw=line.text, document_id=id, line=line.number)
+            Source(path).reject(reject, reason, raw=line.text, document_id=document_id, line=line.number)
 
 
 def _beside(path: Path, *suffixes: str) -> Path | None:
@@ -104,7 +104,7 @@ def _mentions(path: Path | None, reject: Reject) -> dict[str, list[Line]]:
     return found
 
 
-def _entities(lines: list[Line], text: str, type: str, path: Path | None, reject: Reject) -> tuple[Entity, ...]:
+def _entities(lines: list[Line], text: str, entity_type: str, path: Path | None, reject: Reject) -> tuple[Entity, ...]:
     places = [i for i, character in enumerate(text) if not character.isspace()] if lines else []
     entities = []
     for line in lines:
@@ -121,7 +121,7 @@ def _entities(lines: list[Line], text: str, type: str, path: Path | None, reject
             # The official script ignores the mention's text, so the answers of some systems leave it out.
             if match[4].strip() and "".join(span.of(text).split()) != "".join(match[4].split()):
                 raise SpanError(f"at {start} {last} the sentence has {span.of(text)!r}, not {match[4]!r}")
-            entities.append(Entity((span,), type))
+            entities.append(Entity((span,), entity_type))
         except SpanError as error:
             Source(path).reject(reject, str(error), raw=line.text, document_id=match[1], line=line.number)
     return tuple(entities)

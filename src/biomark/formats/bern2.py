@@ -34,7 +34,9 @@ def _entity(values: Json, text: str) -> Entity:
     told = text_of(values, "mention") if "mention" in values else None
     listed = values.get("id") or []
     names = listed if isinstance(listed, list) else [listed]
-    ids = tuple(id for name in names if isinstance(name, str) and name not in _NO_ID for id in split_ids(name))
+    ids = tuple(
+        identifier for name in names if isinstance(name, str) and name not in _NO_ID for identifier in split_ids(name)
+    )
     infons = others(values, "span", "mention", "obj", "prob", "id")
     return placed(Entity((span,), text_of(values, "obj"), ids, score_of(values, "prob"), infons), text, told)
 

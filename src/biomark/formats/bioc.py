@@ -198,9 +198,9 @@ def _entity(annotation: Annotation, text: str) -> Entity:
         raise FormatError(f"annotation {short(annotation.id)} has no location")
     order = [Span(offset, offset + length) for offset, length in annotation.locations]
     infons = dict(annotation.infons)
-    type = infons.pop("type", "")
+    entity_type = infons.pop("type", "")
     score = _score(infons)
-    entity = Entity(tuple(sorted(order)), type, _ids(infons), score, Infons(infons))
+    entity = Entity(tuple(sorted(order)), entity_type, _ids(infons), score, Infons(infons))
     return placed(entity, text, annotation.text, order=order)
 
 
@@ -224,7 +224,7 @@ def _ids(infons: dict[str, str]) -> tuple[str, ...]:
     for key, value in infons.items():
         if _is_id(key):
             listed = _listed(value, f"infon {key!r}") if value.startswith("[") else split_ids(value)
-            ids += [id for id in listed if id not in ids] if ids else listed
+            ids += [identifier for identifier in listed if identifier not in ids] if ids else listed
     if ids and "|".join(ids) == infons.get("identifier"):
         del infons["identifier"]
     return tuple(ids)
@@ -235,7 +235,7 @@ def _listed(ids: str, what: str) -> list[str]:
         listed = parsed(ids)
     except FormatError as error:
         raise FormatError(f"{what} {error}") from error
-    if not isinstance(listed, list) or not all(isinstance(id, (str, int)) for id in listed):
+    if not isinstance(listed, list) or not all(isinstance(identifier, (str, int)) for identifier in listed):
         raise FormatError(f"{what} is not a list of texts")
     return list(map(str, listed))
 
@@ -247,18 +247,18 @@ def _is_id(key: str) -> bool:
 def _relation(number: int, link: Link) -> Relation:
     infons = dict(link.infons)
     name = "type" if "type" in infons else "relation"
-    type = infons.pop(name, "")
+    relation_type = infons.pop(name, "")
     if link.id != f"R{number}":
         infons["id"] = link.id
     if roles := _roles(infons):
         if link.nodes:
             infons[_NODES] = json.dumps(link.nodes, ensure_ascii=False)
-        return Relation(type, roles, Infons(infons))
+        return Relation(relation_type, roles, Infons(infons))
     if link.nodes:
-        return Relation(type, tuple(link.nodes), Infons(infons))
+        return Relation(relation_type, tuple(link.nodes), Infons(infons))
     keys = [key for key in link.infons if key not in (*_NO_ARGUMENTS, "id")]
     arguments = tuple(("" if key == f"entity{place}" else key, infons.pop(key)) for place, key in enumerate(keys, 1))
-    return Relation(type, arguments, Infons(infons))
+    return Relation(relation_type, arguments, Infons(infons))
 
 
 def _roles(infons: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -270,16 +270,16 @@ def _roles(infons: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     ids = []
     for key in ("role1", "role2"):
         value = infons.get(key, "")
-        id: object = value.partition("|")[2]
+        identifier: object = value.partition("|")[2]
         if value.startswith("{"):
             try:
                 role = parsed(value)
             except FormatError:
                 return ()
-            id = role.get("identifier") if isinstance(role, dict) else None
-        if not isinstance(id, str) or not id:
+            identifier = role.get("identifier") if isinstance(role, dict) else None
+        if not isinstance(identifier, str) or not identifier:
             return ()
-        ids.append(("", variant_id(id) or id))
+        ids.append(("", variant_id(identifier) or identifier))
     return tuple(ids)
 
 
@@ -366,12 +366,12 @@ def _link(number: int, relation: Relation, known: set[str]) -> Link:
     name = infons.pop("id", f"R{number}")
     if relation.arguments and _roles(infons) == relation.arguments:
         return Link(name, infons, _nodes(infons.pop(_NODES, "[]")))
-    named = {role or f"entity{place}": id for place, (role, id) in enumerate(relation.arguments, 1)}
+    named = {role or f"entity{place}": target for place, (role, target) in enumerate(relation.arguments, 1)}
     plain = len(named) == len(relation.arguments) and not any(
         re.match(r"entity\d", role) for role, _ in relation.arguments
     )
     plain = plain and set(infons) <= set(_NO_ARGUMENTS) and not set(named) & {*_NO_ARGUMENTS, "id"}
-    if plain and not all(id in known for _, id in relation.arguments):
+    if plain and not all(target in known for _, target in relation.arguments):
         return Link(name, {**infons, **named}, [])
     return Link(name, infons, list(relation.arguments))
 

@@ -36,18 +36,18 @@ def read(source: Source, reject: Reject) -> Iterator[Document]:
 
 
 def _document(values: object, source: Source, reject: Reject) -> Document | None:
-    id: str | None = None
+    document_id: str | None = None
     try:
         if not isinstance(values, dict) or "passages" not in values:
             raise FormatError('a BioC document is an object with "id" and "passages"')
         no_surrogates(values)
         if "id" not in values:
             raise FormatError("the document has no id")
-        id = text_of(values, "id")
-        parts = Parts(source, reject, id, source.line)
+        document_id = text_of(values, "id")
+        parts = Parts(source, reject, document_id, source.line)
         return read_record(_record(values, parts), parts)
     except (FormatError, SpanError) as error:
-        source.reject(reject, str(error), raw=shown(values), document_id=id, line=source.line)
+        source.reject(reject, str(error), raw=shown(values), document_id=document_id, line=source.line)
         return None
 
 
@@ -170,7 +170,11 @@ def _part_values(part: Part) -> dict[str, object]:
 
 def _link_values(links: list[Link]) -> list[dict[str, object]]:
     return [
-        {"id": link.id, "infons": link.infons, "nodes": [{"refid": id, "role": role} for role, id in link.nodes]}
+        {
+            "id": link.id,
+            "infons": link.infons,
+            "nodes": [{"refid": target, "role": role} for role, target in link.nodes],
+        }
         for link in links
     ]
 

@@ -32,14 +32,14 @@ def read(source: Source, reject: Reject) -> Iterator[Document]:
     for element in records(source, reject, "collection"):
         if element.tag != "document":
             continue
-        id = element.findtext("id")
+        document_id = element.findtext("id")
         try:
-            if id is None:
+            if document_id is None:
                 raise FormatError("the document has no id")
-            parts = Parts(source, reject, id, line_of(element))
+            parts = Parts(source, reject, document_id, line_of(element))
             yield read_record(_record(element, parts), parts)
         except (FormatError, SpanError) as error:
-            source.reject(reject, str(error), document_id=id, line=line_of(element))
+            source.reject(reject, str(error), document_id=document_id, line=line_of(element))
 
 
 def _record(element: Element, parts: Parts) -> Record:
@@ -150,7 +150,7 @@ def _annotation_tag(annotation: Annotation) -> str:
 def _relation_tags(relations: list[Link]) -> str:
     tags = []
     for relation in relations:
-        nodes = "".join(f"<node refid={quoteattr(id)} role={quoteattr(role)}/>" for role, id in relation.nodes)
+        nodes = "".join(f"<node refid={quoteattr(target)} role={quoteattr(role)}/>" for role, target in relation.nodes)
         tags.append(f"<relation id={quoteattr(relation.id)}>{_infon_tags(relation.infons)}{nodes}</relation>")
     return "".join(tags)
 

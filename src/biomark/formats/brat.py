@@ -52,8 +52,8 @@ class _Row:
     line: Line
     match: re.Match[str]
 
-    def reject(self, reject: Reject, reason: str, id: str) -> None:
-        self.source.reject(reject, reason, raw=self.line.text, document_id=id, line=self.line.number)
+    def reject(self, reject: Reject, reason: str, document_id: str) -> None:
+        self.source.reject(reject, reason, raw=self.line.text, document_id=document_id, line=self.line.number)
 
 
 @dataclass(slots=True)
@@ -93,16 +93,16 @@ def read(source: Source, reject: Reject) -> Iterator[Document]:
         yield from _pair(source, stem, file_stem(stem.relative_to(folder)), reject)
 
 
-def _pair(given: Source, stem: Path, id: str, reject: Reject) -> Iterator[Document]:
+def _pair(given: Source, stem: Path, document_id: str, reject: Reject) -> Iterator[Document]:
     text_source = given.beside(stem.with_name(f"{stem.name}.txt"))
     try:
         text = text_source.text()
     except FormatError as error:
         reason = str(error).removeprefix(f"{text_source.name}: ")
-        text_source.reject(reject, reason, document_id=id)
+        text_source.reject(reject, reason, document_id=document_id)
         return
     if not text:
-        text_source.reject(reject, "the file is empty", document_id=id)
+        text_source.reject(reject, "the file is empty", document_id=document_id)
         return
     found = _Annotations()
     for path in _beside(stem):
@@ -110,9 +110,9 @@ def _pair(given: Source, stem: Path, id: str, reject: Reject) -> Iterator[Docume
         for line in source.lines(reject):
             problem = line.problem or (_sort(line, source, found) if line.text.strip() else None)
             if problem:
-                source.reject(reject, problem, raw=line.text, document_id=id, line=line.number)
+                source.reject(reject, problem, raw=line.text, document_id=document_id, line=line.number)
     marked = text_source.head(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
-    yield _document(id, text, found, _places(text, found, marked=marked), reject)
+    yield _document(document_id, text, found, _places(text, found, marked=marked), reject)
 
 
 def _sort(line: Line, source: Source, found: _Annotations) -> str | None:
@@ -140,7 +140,7 @@ def _sort(line: Line, source: Source, found: _Annotations) -> str | None:
     return None
 
 
-def _document(id: str, text: str, found: _Annotations, places: Sequence[int], reject: Reject) -> Document:
+def _document(document_id: str, text: str, found: _Annotations, places: Sequence[int], reject: Reject) -> Document:
     names = {target for row in found.relations for target in (row.match[4], row.match[6])}
     names |= {name for line in found.others for name in _references(line)}
     entities: dict[str, Entity] = {}
@@ -148,7 +148,7 @@ def _document(id: str, text: str, found: _Annotations, places: Sequence[int], re
         try:
             entity = _entity(row.match, text, places, found)
         except (SpanError, FormatError) as error:
-            row.reject(reject, str(error), id)
+            row.reject(reject, str(error), document_id)
             continue
         numbered = name != f"T{number}" or name in names
         entities[name] = replace(entity, infons=entity.infons.with_(id=name)) if numbered else entity
@@ -157,14 +157,14 @@ def _document(id: str, text: str, found: _Annotations, places: Sequence[int], re
         match = row.match
         missing = [name for name in (match[4], match[6]) if name.startswith("T") and name not in entities]
         if missing:
-            row.reject(reject, f"relates {' and '.join(missing)}, which is no mention", id)
+            row.reject(reject, f"relates {' and '.join(missing)}, which is no mention", document_id)
             continue
         infons = Infons({} if match[1] == f"R{number}" else {"id": match[1]})
         relations.append(Relation(match[2], ((match[3], match[4]), (match[5], match[6])), infons))
     for row in (row for name, rows in found.identifiers.items() if name not in found.mentions for row in rows):
-        row.reject(reject, f"{row.match[1]} has an identifier (N) but is no mention", id)
+        row.reject(reject, f"{row.match[1]} has an identifier (N) but is no mention", document_id)
     infons = Infons({_RAW: "\n".join(found.others)} if found.others else {})
-    return Document(id, text, entities=tuple(entities.values()), relations=tuple(relations), infons=infons)
+    return Document(document_id, text, entities=tuple(entities.values()), relations=tuple(relations), infons=infons)
 
 
 def _references(line: str) -> list[str]:
@@ -232,14 +232,14 @@ def _is_line_end(text: str) -> bool:
 
 
 def _entity(match: re.Match[str], text: str, places: Sequence[int], found: _Annotations) -> Entity:
-    name, type, column, _ = match.groups()
+    name, entity_type, column, _ = match.groups()
     spans = _spans(column, places)
     if (problem := _misfit(match, text, spans)) is not None:
         raise SpanError(problem)
     note = found.notes.get(name, {})
     ids = [(row.match[2].removeprefix("-:"), row.match[3]) for row in found.identifiers.get(name, [])]
-    infons = infons_of(note).with_(**{f"name of {id}": told for id, told in ids if told})
-    return Entity(_joined(spans, text), type, tuple(id for id, _ in ids), score_of(note), infons)
+    infons = infons_of(note).with_(**{f"name of {identifier}": told for identifier, told in ids if told})
+    return Entity(_joined(spans, text), entity_type, tuple(identifier for identifier, _ in ids), score_of(note), infons)
 
 
 def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None:
@@ -294,20 +294,20 @@ def _lines_of(entity: Entity, text: str) -> Iterator[Span]:
 
 def _fresh(letter: str, taken: set[str]) -> Iterator[str]:
     """Ids of lines that the raw lines do not use."""
-    return (id for number in count(1) if (id := f"{letter}{number}") not in taken)
+    return (line_id for number in count(1) if (line_id := f"{letter}{number}") not in taken)
 
 
 def _names(entities: tuple[Entity, ...], meant: set[str]) -> list[str]:
     """The mentions' ids: their own where they are brat's, else numbers that no line gives to another (`meant`)."""
     own = [entity.infons.get("id", "") for entity in entities]
-    kept = {id for id in own if re.fullmatch(r"T\S+", id)}
+    kept = {own_id for own_id in own if re.fullmatch(r"T\S+", own_id)}
     taken = kept | meant
     used: set[str] = set()
     names = []
     spare = _fresh("T", taken | {f"T{number}" for number in range(1, len(own) + 1)})
-    for number, id in enumerate(own, 1):
-        wanted = id if id in kept else f"T{number}"
-        name = next(spare) if wanted in used or (wanted in taken and wanted != id) else wanted
+    for number, own_id in enumerate(own, 1):
+        wanted = own_id if own_id in kept else f"T{number}"
+        name = next(spare) if wanted in used or (wanted in taken and wanted != own_id) else wanted
         used.add(name)
         names.append(name)
     return names
@@ -321,16 +321,16 @@ def _entity_lines(name: str, entity: Entity, text: str, fresh: Iterator[str], lo
         add(lost, f"line ends that are {gone} of mentions")
     mention = one_line(entity.mention(text), Counter())
     yield f"{name}\t{one_line(entity.type, lost)} {where}\t{mention}"
-    for id in entity.ids:
-        resource = id if _RESOURCE.match(id) else f"-:{id}"
-        told = entity.infons.get(f"name of {id}", "")
+    for identifier in entity.ids:
+        resource = identifier if _RESOURCE.match(identifier) else f"-:{identifier}"
+        told = entity.infons.get(f"name of {identifier}", "")
         columns = [next(fresh), f"Reference {name} {one_line(resource, lost)}", one_line(told, lost)]
         yield "\t".join(columns if told else columns[:2])
 
 
 def _notes(entity: Entity) -> Iterator[str]:
     """Score and infons as JSON, if there are any that no other line tells."""
-    infons = entity.infons.without("id", *(f"name of {id}" for id in entity.ids))
+    infons = entity.infons.without("id", *(f"name of {identifier}" for identifier in entity.ids))
     note: dict[str, object] = {"infons": dict(infons)} if infons else {}
     if entity.score is not None:
         note["score"] = entity.score
@@ -341,9 +341,11 @@ def _notes(entity: Entity) -> Iterator[str]:
 def _relation_lines(relations: Iterable[Relation], known: Mapping[str, str], lost: Counter[str]) -> Iterator[str]:
     """Relations of two mentions; brat has no place for others."""
     for number, relation in enumerate(relations, 1):
-        arguments = [f"{role or f'Arg{n}'}:{known.get(id)}" for n, (role, id) in enumerate(relation.arguments, 1)]
+        arguments = [
+            f"{role or f'Arg{n}'}:{known.get(target)}" for n, (role, target) in enumerate(relation.arguments, 1)
+        ]
         line = f"{relation.infons.get('id', f'R{number}')}\t{relation.type} {' '.join(arguments)}"
-        if _RELATION.fullmatch(line) and all(id in known for _, id in relation.arguments):
+        if _RELATION.fullmatch(line) and all(target in known for _, target in relation.arguments):
             yield line
         else:
             lost["relations that brat cannot hold (not between two mentions, or with blanks in names)"] += 1

@@ -73,18 +73,18 @@ def read(source: Source, reject: Reject) -> Iterator[Document]:
         first = group.start or group.sentences[0][0]
         columns = first.text.split("\t") if group.start else []
         exact = len(columns) == 5 and is_offset(columns[2])
-        id = str(number)
+        document_id = str(number)
         source.line = first.number  # the source itself is a document further on
         try:
             if exact:
-                id = _unescaped(columns[1])
-                yield _exact_document(id, columns, group, source, reject)
+                document_id = _unescaped(columns[1])
+                yield _exact_document(document_id, columns, group, source, reject)
             else:
                 if (named := _DOCUMENT.fullmatch(first.text)) and group.start:
-                    id = re.sub(r"^\((.*)\)(;.*)?$", r"\1", named[1].strip()) or id
-                yield tagged_document(id, [words.tokens(lines, id) for lines in group.sentences])
+                    document_id = re.sub(r"^\((.*)\)(;.*)?$", r"\1", named[1].strip()) or document_id
+                yield tagged_document(document_id, [words.tokens(lines, document_id) for lines in group.sentences])
         except (FormatError, SpanError) as error:
-            source.reject(reject, str(error), raw=first.text, document_id=id, line=first.number)
+            source.reject(reject, str(error), raw=first.text, document_id=document_id, line=first.number)
 
 
 def _groups(source: Source, reject: Reject) -> Iterator[_Group]:
@@ -152,10 +152,10 @@ class _Words:
         self._told = False
         self._next = 1  # the number of the word after the last numbered sentence
 
-    def tokens(self, lines: list[Line], id: str) -> list[Token]:
+    def tokens(self, lines: list[Line], document_id: str) -> list[Token]:
         """The words and tags of a sentence; a line without a tag is rejected, and its word untagged."""
         rows = [self._columns(line) for line in lines]
-        place = 1 if self._are_numbered(rows, lines[0], id) else 0
+        place = 1 if self._are_numbered(rows, lines[0], document_id) else 0
         tokens = []
         for line, columns in zip(lines, rows, strict=True):
             problem = None
@@ -164,7 +164,7 @@ class _Words:
             elif not _TAG.fullmatch(columns[-1]):
                 problem = f"unknown tag {columns[-1]!r:.80}; the token is taken as untagged"
             if problem:
-                self._source.reject(self._reject, problem, raw=line.text, document_id=id, line=line.number)
+                self._source.reject(self._reject, problem, raw=line.text, document_id=document_id, line=line.number)
             tokens.append(Token(columns[min(place, len(columns) - 1)], "O" if problem else columns[-1]))
         return tokens
 
@@ -173,7 +173,7 @@ class _Words:
         columns = line.text.split("\t") if "\t" in line.text else line.text.split(" ")
         return [column for column in columns if column]
 
-    def _are_numbered(self, rows: list[list[str]], first: Line, id: str) -> bool:
+    def _are_numbered(self, rows: list[list[str]], first: Line, document_id: str) -> bool:
         """Whether the first of three or more columns counts the words, from 0 or 1 or on from the last sentence.
 
         A sentence of a single word may look so by chance.
@@ -187,11 +187,11 @@ class _Words:
         if not self._told:
             self._told = True
             reason = "the first column numbers the words, and the second is read as the word, here and further on"
-            self._source.reject(self._reject, reason, raw=first.text, document_id=id, line=first.number)
+            self._source.reject(self._reject, reason, raw=first.text, document_id=document_id, line=first.number)
         return True
 
 
-def _exact_document(id: str, start: list[str], group: _Group, source: Source, reject: Reject) -> Document:
+def _exact_document(document_id: str, start: list[str], group: _Group, source: Source, reject: Reject) -> Document:
     """The document of five columns as this module writes them."""
     offset = len(before := _unescaped_white(start[3]))
     sentences = []
@@ -205,20 +205,20 @@ def _exact_document(id: str, start: list[str], group: _Group, source: Source, re
                 raise FormatError(f"{reason}; the document is left out")
             if not _TAG.fullmatch(columns[4]):
                 reason = f"unknown tag {columns[4]!r}; the token is taken as untagged"
-                source.reject(reject, reason, raw=line.text, document_id=id, line=line.number)
+                source.reject(reject, reason, raw=line.text, document_id=document_id, line=line.number)
                 columns[4] = "O"
             tokens.append(Token(token, columns[4], _unescaped_white(columns[3])))
             offset += len(token) + len(tokens[-1].after)
         sentences.append(tokens)
-    document = tagged_document(id, sentences, before=before)
+    document = tagged_document(document_id, sentences, before=before)
     return document if int(start[2]) else replace(document, sentences=())
 
 
-def tagged_document(id: str, sentences: list[list[Token]], *, before: str | None = None) -> Document:
+def tagged_document(document_id: str, sentences: list[list[Token]], *, before: str | None = None) -> Document:
     """The document of tagged tokens.
 
     Args:
-        id: its name.
+        document_id: its name.
         sentences: their tokens.
         before: white space before the first token, when the tokens' own white space is exact;
             None: tokens are joined by blanks and sentences by line ends.
@@ -241,7 +241,9 @@ def tagged_document(id: str, sentences: list[list[Token]], *, before: str | None
             spans.append(Span(places[0].start, places[-1].end))
         entities += _mentions(places, [token.tag for token in tokens])
     text = "".join(pieces)
-    return Document(id, text if before is not None else text.removesuffix("\n"), (), tuple(spans), tuple(entities))
+    return Document(
+        document_id, text if before is not None else text.removesuffix("\n"), (), tuple(spans), tuple(entities)
+    )
 
 
 def _mentions(places: list[Span], tags: list[str]) -> Iterator[Entity]:
@@ -251,13 +253,13 @@ def _mentions(places: list[Span], tags: list[str]) -> Iterator[Entity]:
         match = _TAG.fullmatch(tag)
         if match is None:
             raise FormatError(f"unknown tag {tag!r}; tags are O, B-TYPE, I-TYPE, E-TYPE, S-TYPE, L-TYPE and U-TYPE")
-        letter, type = (match[1], _NO_TYPE) if match[1] else (match[2], match[3])
-        if current and letter in "IMEL" and current[1] == type:
-            current = Span(current[0].start, place.end), type
+        letter, entity_type = (match[1], _NO_TYPE) if match[1] else (match[2], match[3])
+        if current and letter in "IMEL" and current[1] == entity_type:
+            current = Span(current[0].start, place.end), entity_type
         else:
             if current:
                 yield Entity((current[0],), current[1])
-            current = None if letter == "O" else (place, type)
+            current = None if letter == "O" else (place, entity_type)
         if current and letter in "SUEL":
             yield Entity((current[0],), current[1])
             current = None
@@ -288,8 +290,8 @@ def _lines(document: Document, lost: Counter[str]) -> Iterator[str]:
         add(lost, "stretches outside sentences (written as sentences)", len(written) + moved - len(document.sentences))
     starts = [token.start for tokens in blocks for token in tokens] + [len(text)]
     tags = _tags(blocks, entities)
-    id = document.id.encode("unicode_escape").decode()
-    yield "\t".join((_START, id, str(len(document.sentences)), _escaped_white(text[: starts[0]]), "O"))
+    document_id = document.id.encode("unicode_escape").decode()
+    yield "\t".join((_START, document_id, str(len(document.sentences)), _escaped_white(text[: starts[0]]), "O"))
     following = iter(starts[1:])
     for tokens in blocks:
         yield ""

@@ -35,12 +35,12 @@ class Colours:
     def __init__(self) -> None:
         self._places = {name: place for place, name in enumerate(entity_types())}
 
-    def __getitem__(self, type: str) -> tuple[str, str]:
-        return PALETTE[self.place(type)]
+    def __getitem__(self, entity_type: str) -> tuple[str, str]:
+        return PALETTE[self.place(entity_type)]
 
-    def place(self, type: str) -> int:
+    def place(self, entity_type: str) -> int:
         """The place of a type in `PALETTE`."""
-        return self._places.setdefault(canonical(type).casefold(), len(self._places)) % len(PALETTE)
+        return self._places.setdefault(canonical(entity_type).casefold(), len(self._places)) % len(PALETTE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,9 +40,9 @@ class Export:
     def id_of(self, values: Json, place: int) -> str:
         """The document's id; its place in the file, from 1, where it has none."""
         key = next((key for key in self.ids if values.get(key) not in (None, "")), None)
-        id = str(place) if key is None else text_of(values, key)
+        document_id = str(place) if key is None else text_of(values, key)
         section = values.get(self.section)
-        return id if section in (None, "") else f"{id}-{as_text(section)}"
+        return document_id if section in (None, "") else f"{document_id}-{as_text(section)}"
 
     def sniff(self, head: bytes) -> bool:
         """Whether the beginning of a file looks like it."""
@@ -56,15 +56,15 @@ class Export:
 def _read(export: Export, source: Source, reject: Reject) -> Iterator[Document]:
     """Documents of a tool's file, one at a time."""
     for place, values in enumerate(documents(source, reject), 1):
-        id: str | None = None
+        document_id: str | None = None
         try:
             if not isinstance(values, dict):
                 raise FormatError(f"a document is an object, not {shown(values)}")
             no_surrogates(values)
-            id = export.id_of(values, place)
-            yield export.document(values, Parts(source, reject, id, source.line))
+            document_id = export.id_of(values, place)
+            yield export.document(values, Parts(source, reject, document_id, source.line))
         except (FormatError, SpanError) as error:
-            source.reject(reject, str(error), raw=shown(values), document_id=id, line=source.line)
+            source.reject(reject, str(error), raw=shown(values), document_id=document_id, line=source.line)
 
 
 def others(values: Json, *known: str) -> Infons:

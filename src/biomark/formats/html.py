@@ -54,8 +54,8 @@ def _values(document: Document) -> Mapping[str, object]:
 
 def _settings() -> Mapping[str, object]:
     types = {
-        type.name: {"label": type.label, "definition": type.definition, "aliases": type.aliases}
-        for type in entity_types().values()
+        known.name: {"label": known.label, "definition": known.definition, "aliases": known.aliases}
+        for known in entity_types().values()
     }
     return {"types": types, "palette": PALETTE}
 

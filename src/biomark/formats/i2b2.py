@@ -74,15 +74,15 @@ def read(source: Source, reject: Reject) -> Iterator[Document]:
         yield from _pair(source, text, file_stem(text.with_suffix("").relative_to(folder)), reject)
 
 
-def _pair(given: Source, path: Path, id: str, reject: Reject) -> Iterator[Document]:
+def _pair(given: Source, path: Path, document_id: str, reject: Reject) -> Iterator[Document]:
     source = given.beside(path)
     try:
         text = source.text()
     except FormatError as error:
-        source.reject(reject, str(error).removeprefix(f"{source.name}: "), document_id=id)
+        source.reject(reject, str(error).removeprefix(f"{source.name}: "), document_id=document_id)
         return
     if not text:
-        source.reject(reject, "the file is empty", document_id=id)
+        source.reject(reject, "the file is empty", document_id=document_id)
         return
     entities: list[Entity] = []
     if (beside := concepts_of(path)) is not None:
@@ -92,7 +92,7 @@ def _pair(given: Source, path: Path, id: str, reject: Reject) -> Iterator[Docume
             match = _CONCEPT.fullmatch(line.text)
             if line.problem or (match is None and line.text.strip()):
                 problem = line.problem or f"is no concept as i2b2 2010 has them, such as {_LIKE}"
-                concepts.reject(reject, problem, raw=line.text, document_id=id, line=line.number)
+                concepts.reject(reject, problem, raw=line.text, document_id=document_id, line=line.number)
             elif match is not None:
                 rows.append((line, match))
         words = _reading(text, [match for _, match in rows])
@@ -100,8 +100,8 @@ def _pair(given: Source, path: Path, id: str, reject: Reject) -> Iterator[Docume
             try:
                 entities.append(_entity(match, text, words))
             except SpanError as error:
-                concepts.reject(reject, str(error), raw=line.text, document_id=id, line=line.number)
-    yield Document(id, text, entities=tuple(entities))
+                concepts.reject(reject, str(error), raw=line.text, document_id=document_id, line=line.number)
+    yield Document(document_id, text, entities=tuple(entities))
 
 
 def _reading(text: str, concepts: Sequence[re.Match[str]]) -> Words:
@@ -149,7 +149,7 @@ def _entity(match: re.Match[str], text: str, words: Words) -> Entity:
     Raises:
         SpanError: if its place is not in the text, or holds other words.
     """
-    told, type = match[1], match[6]
+    told, entity_type = match[1], match[6]
     concept = f'the concept "{short(told)}" ({match[2]}:{match[3]} {match[4]}:{match[5]})'
     first, last = (_word(words, int(match[n]), int(match[n + 1]), concept) for n in (2, 4))
     if first.start > last.start:
@@ -158,7 +158,7 @@ def _entity(match: re.Match[str], text: str, words: Words) -> Entity:
     there = " ".join(span.of(text).split())
     if there.casefold() != " ".join(told.split()).casefold() and not fits(there, told):
         raise SpanError(f'{concept} is not there: the text has "{short(there)}"')
-    return Entity((span,), type)
+    return Entity((span,), entity_type)
 
 
 def _word(words: Words, line: int, number: int, concept: str) -> Span:

@@ -26,7 +26,7 @@ def split_ids(identifier: str) -> tuple[str, ...]:
     if (variant := variant_id(identifier)) is not None:
         return (variant,) if variant else ()
     ids = (piece.strip() for piece in _SEPARATORS.split(identifier))
-    return tuple(id for id in ids if id not in _NONE)
+    return tuple(piece for piece in ids if piece not in _NONE)
 
 
 def variant_id(identifier: str) -> str | None:
@@ -40,26 +40,26 @@ def variant_id(identifier: str) -> str | None:
     numbers = (f"rs{match[1]}" for field in fields if (match := _DBSNP.match(field)))
     forms = (match[1] or match[2] for field in fields if (match := _FORM.fullmatch(field)))
     names = (field for field in fields if field.startswith("HGVS:"))
-    return next((id for ids in (numbers, forms, names) for id in ids), "")
+    return next((name for ids in (numbers, forms, names) for name in ids), "")
 
 
-def file_name(id: str) -> str:
+def file_name(document_id: str) -> str:
     """A document's id as the name of a file: what no file system takes is written `%XX`.
 
     Raises:
         FormatError: if the name is too long for a file.
     """
-    name = "".join(character if _safe(character) else quote(character, safe="") for character in id)
+    name = "".join(character if _safe(character) else quote(character, safe="") for character in document_id)
     name = "%2E" + name[1:] if name.startswith(".") else name or "%"
     if len(name.encode()) > _LONGEST_NAME:
-        raise FormatError(f"document {id!r:.80}: the id is too long for the name of a file")
+        raise FormatError(f"document {document_id!r:.80}: the id is too long for the name of a file")
     return name
 
 
-def no_file_name(id: str) -> str | None:
+def no_file_name(document_id: str) -> str | None:
     """Why a document's id cannot be the name of a file; None if it can."""
     try:
-        file_name(id)
+        file_name(document_id)
     except FormatError:
         return "the id is too long for the name of a file"
     return None
@@ -72,9 +72,9 @@ def file_stem(path: PurePath) -> str:
         path: without suffix, relative to the folder that is read.
     """
     name = decoded(path.as_posix())
-    id = "" if name == "%" else unquote(name)
+    document_id = "" if name == "%" else unquote(name)
     try:
-        return id if file_name(id) == name else name
+        return document_id if file_name(document_id) == name else name
     except FormatError:  # a path of many folders
         return name
 

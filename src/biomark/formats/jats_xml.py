@@ -84,11 +84,11 @@ def _article(parts: Iterable[Element], line: int, source: Source, reject: Reject
         return
     pmc = found.pop("pmc") or found["pmcid"]
     found["pmcid"] = f"PMC{pmc.removeprefix('PMC')}" if pmc else ""
-    id = found["pmid"] or found["pmcid"] or found["doi"]
-    if not id:
+    document_id = found["pmid"] or found["pmcid"] or found["doi"]
+    if not document_id:
         source.reject(reject, "the article has no PMID, PMCID or DOI", line=line)
         return
-    yield Document(id, text, passages, infons=Infons({name: value for name, value in found.items() if value}))
+    yield Document(document_id, text, passages, infons=Infons({name: value for name, value in found.items() if value}))
 
 
 def _joined(parts: Iterable[_Part]) -> tuple[str, tuple[Passage, ...]]:

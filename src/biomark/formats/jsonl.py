@@ -68,26 +68,26 @@ def document_of(
         told: the unknown fields that were rejected before; those of this object are added.
         checked: whether the values are known to hold no halves of UTF-16 pairs.
     """
-    id: str | None = None
+    document_id: str | None = None
     try:
         if not isinstance(values, dict):
             raise FormatError(f"a document is one JSON object, not {shown(values)}")
         export = next((export for export in EXPORTS if export.fits(values)), None)
-        id = export.id_of(values, place) if export else text_of(values, "id", default=str(place))
+        document_id = export.id_of(values, place) if export else text_of(values, "id", default=str(place))
         if not checked:
             no_surrogates(values)
-        parts = Parts(source, reject, id, source.line)
+        parts = Parts(source, reject, document_id, source.line)
         return export.document(values, parts) if export else _document(values, parts, told)
     except (FormatError, SpanError) as error:
-        source.reject(reject, str(error), raw=shown(values), document_id=id, line=source.line)
+        source.reject(reject, str(error), raw=shown(values), document_id=document_id, line=source.line)
         return None
 
 
-def _tagged(id: str, values: Json) -> Document:
+def _tagged(document_id: str, values: Json) -> Document:
     tokens, tags = texts_of(values, "tokens"), texts_of(values, "tags")
     if len(tokens) != len(tags):
         raise FormatError(f"there are {len(tokens)} tokens and {len(tags)} tags")
-    document = tagged_document(id, [[Token(token, tag) for token, tag in zip(tokens, tags, strict=True)]])
+    document = tagged_document(document_id, [[Token(token, tag) for token, tag in zip(tokens, tags, strict=True)]])
     return replace(document, infons=others(values, "id", "tokens", "tags"))
 
 
@@ -134,17 +134,17 @@ def _entity(values: object, text: str) -> Entity:
         spans = _spans(values, "spans")
     else:
         spans = (Span(whole_of(values, "start"), whole_of(values, "end")),)
-    type = text_of(values, "label" if "label" in values and "type" not in values else "type")
+    entity_type = text_of(values, "label" if "label" in values and "type" not in values else "type")
     infons = Infons({**others(values, *_ENTITY_FIELDS), **infons_of(values)})
     told = text_of(values, "text") if "text" in values else None
-    return placed(Entity(spans, type, tuple(texts_of(values, "ids")), score_of(values), infons), text, told)
+    return placed(Entity(spans, entity_type, tuple(texts_of(values, "ids")), score_of(values), infons), text, told)
 
 
 def _relation(values: object) -> Relation:
     if not isinstance(values, dict):
         raise FormatError(f"a relation must be an object, not {shown(values)}")
     arguments = _pairs(values, "arguments")
-    if not all(isinstance(role, str) and isinstance(id, str) for role, id in arguments):
+    if not all(isinstance(role, str) and isinstance(target, str) for role, target in arguments):
         raise FormatError('"arguments" must be pairs of texts: [["ROLE", "ID"], …]')
     return Relation(text_of(values, "type"), cast(tuple[tuple[str, str], ...], arguments), infons_of(values))
 

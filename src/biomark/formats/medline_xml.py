@@ -76,7 +76,7 @@ def _version(pmid: Element) -> int:
     return int(number) if is_offset(number) else 1
 
 
-def _document(id: str, version: int, article: Element) -> Document:
+def _document(document_id: str, version: int, article: Element) -> Document:
     titles = (_text(article.find(path)) for path in (".//ArticleTitle", ".//VernacularTitle", ".//BookTitle"))
     sections = [("title", next(filter(None, titles), ""), Infons())]
     abstract = article.find(".//Abstract")
@@ -93,7 +93,9 @@ def _document(id: str, version: int, article: Element) -> Document:
     found = {key: _text(article.find(path)) for key, path in _INFONS.items()}
     found[VERSION] = str(version) if version != 1 else ""
     whole = "\n".join(text for _, text, _ in sections if text)
-    return Document(id, whole, tuple(passages), infons=Infons({key: value for key, value in found.items() if value}))
+    return Document(
+        document_id, whole, tuple(passages), infons=Infons({key: value for key, value in found.items() if value})
+    )
 
 
 def _text(element: Element | None) -> str:

@@ -12,7 +12,7 @@ from biomark.spans import Document, Infons, Rejected
 
 
 def writable(
-    documents: Document | Iterable[Document], format: Format, sink: Sink, lost: Counter[str], reject: Reject
+    documents: Document | Iterable[Document], file_format: Format, sink: Sink, lost: Counter[str], reject: Reject
 ) -> Iterator[Document]:
     """The documents that a format can write.
 
@@ -25,23 +25,23 @@ def writable(
             reason = f"{given!r:.80} ({type(given).__name__}) is no biomark.Document, which alone can be written"
             reject(Rejected(reason, source=None if sink.path is None else str(sink.path)))
             continue
-        id = given.id if format.read is None else _own_id(given.id, seen)  # for people, ids may repeat
-        add(lost, "ids that another document has (written as ID-2, ID-3 …)", id != given.id)
-        document = replace(given, id=id) if id != given.id else given
-        problem = format.refuses(document, sink) if format.refuses is not None else None
+        document_id = given.id if file_format.read is None else _own_id(given.id, seen)  # for people, ids may repeat
+        add(lost, "ids that another document has (written as ID-2, ID-3 …)", document_id != given.id)
+        document = replace(given, id=document_id) if document_id != given.id else given
+        problem = file_format.refuses(document, sink) if file_format.refuses is not None else None
         if problem is None and not _is_unicode(document):
             problem = "the document holds halves of characters (\\ud800 to \\udfff), which no file can hold"
         if problem is None:
             yield document
         else:
-            reject(Rejected(problem, document_id=id, source=None if sink.path is None else str(sink.path)))
+            reject(Rejected(problem, document_id=document_id, source=None if sink.path is None else str(sink.path)))
 
 
-def _own_id(id: str, seen: dict[int, int]) -> str:
-    own = id
+def _own_id(document_id: str, seen: dict[int, int]) -> str:
+    own = document_id
     while (key := hash(own)) in seen:
-        seen[hash(id)] = number = seen.get(hash(id), 1) + 1
-        own = f"{id}-{number}"
+        seen[hash(document_id)] = number = seen.get(hash(document_id), 1) + 1
+        own = f"{document_id}-{number}"
     seen[key] = 1
     return own
 

@@ -9,12 +9,12 @@ from biomark.errors import FormatError
 from biomark.formats.base import Sink
 
 
-def folder_to_write(sink: Sink, format: str, suffixes: Collection[str]) -> Path:
+def folder_to_write(sink: Sink, format_name: str, suffixes: Collection[str]) -> Path:
     """The folder that a sink names; it is made if it is not there.
 
     Args:
         sink: where documents go.
-        format: the format's name, for messages.
+        format_name: the format's name, for messages.
         suffixes: of the format's files, which are no names of folders.
 
     Raises:
@@ -22,7 +22,7 @@ def folder_to_write(sink: Sink, format: str, suffixes: Collection[str]) -> Path:
     """
     folder = sink.path
     if folder is None or folder.is_file() or folder.suffix in suffixes:
-        raise FormatError(f"{format} is written into a folder; name one")
+        raise FormatError(f"{format_name} is written into a folder; name one")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

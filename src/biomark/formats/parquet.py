@@ -72,12 +72,12 @@ def _document(row: Mapping[str, Any], mentions: list[dict[str, Any]], source: So
 def _foreign(table: pyarrow.parquet.ParquetFile, source: Source, reject: Reject) -> Iterator[Document]:
     """A table of someone else: the columns `text` and, if there is one, `id`; single values of others are infons."""
     for number, row in enumerate(_rows(table), 1):
-        id = str(number) if row.get("id") is None else str(row["id"])
+        document_id = str(number) if row.get("id") is None else str(row["id"])
         if not isinstance(row["text"], str):
-            source.reject(reject, f"row {number} has no text", document_id=id)
+            source.reject(reject, f"row {number} has no text", document_id=document_id)
             continue
         others = {k: str(v) for k, v in row.items() if k not in ("id", "text") and isinstance(v, str | int | float)}
-        yield Document.from_dict({"id": id, "text": row["text"], "infons": others})
+        yield Document.from_dict({"id": document_id, "text": row["text"], "infons": others})
 
 
 def _opened(path: Path) -> pyarrow.parquet.ParquetFile:

@@ -31,8 +31,10 @@ def _document(values: Json, parts: Parts) -> Document:
         more = {} if track is values else {"project": as_text(track.get("project") or "")}
         told = _attributes(track, parts)
         denotations = [*list_of(track, "denotations"), *list_of(track, "blocks")]
-        for id, entity in parts.each(lambda item: _entity(item, text), denotations):
-            infons = entity.infons.with_(**told.pop(id, {}), **({"id": id} if id else {}), **more)
+        for annotation_id, entity in parts.each(lambda item: _entity(item, text), denotations):
+            infons = entity.infons.with_(
+                **told.pop(annotation_id, {}), **({"id": annotation_id} if annotation_id else {}), **more
+            )
             entities.append(replace(entity, infons=infons))
         for relation in parts.each(_relation, list_of(track, "relations")):
             own = told.pop(relation.infons.get("id", ""), {})

@@ -265,7 +265,7 @@ def _blank(text: str) -> str:
 def _with_identifiers(document: Document, lost: Counter[str]) -> Iterator[Relation]:
     """The relations; one between mentions is between their identifiers here, since PubTator relates no others."""
     mentions = {entity.infons["id"]: entity.ids for entity in document.entities if "id" in entity.infons}
-    identifiers = {id for entity in document.entities for id in entity.ids}
+    identifiers = {identifier for entity in document.entities for identifier in entity.ids}
     for relation in document.relations:
         targets = [target for _, target in relation.arguments]
         if any(target in identifiers or target not in mentions for target in targets):

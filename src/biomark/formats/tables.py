@@ -101,10 +101,14 @@ def _write_text(documents: Iterable[Document], sink: Sink, lost: Counter[str], *
         writer = csv.writer(out, dialect)
         writer.writerow(COLUMNS)
         for row in _counted(documents, lost):
-            add(lost, f"borders of identifiers that hold a {SEPARATOR}", any(SEPARATOR in id for id in row.identifiers))
+            add(
+                lost,
+                f"borders of identifiers that hold a {SEPARATOR}",
+                any(SEPARATOR in identifier for identifier in row.identifiers),
+            )
             texts = (row.document, row.passage, row.text, row.type, SEPARATOR.join(row.identifiers))
-            document, passage, text, type, identifiers = map(guarded, texts)
-            writer.writerow((document, passage, row.start, row.end, text, type, row.score, identifiers))
+            document, passage, text, entity_type, identifiers = map(guarded, texts)
+            writer.writerow((document, passage, row.start, row.end, text, entity_type, row.score, identifiers))
 
 
 CSV = Format("csv", (".csv",), write=partial(_write_text, dialect="excel"))

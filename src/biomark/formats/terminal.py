@@ -102,10 +102,10 @@ class _Painter:
         """The document's id, and a legend of its types with the number of their mentions."""
         head = self.text("", "")
         head.append(self.text(document.id, "bold underline"))
-        for type, count in sorted(Counter(entity.type for entity in document.entities).items()):
+        for entity_type, count in sorted(Counter(entity.type for entity in document.entities).items()):
             head.append("  ")
-            counted = self.text(f" {count} {type} ", self._style(type))
-            head.append(counted if self._coloured else self.text(f"{count} {type}", ""))
+            counted = self.text(f" {count} {entity_type} ", self._style(entity_type))
+            head.append(counted if self._coloured else self.text(f"{count} {entity_type}", ""))
         if hidden:
             head.append(self.text(f"  {hidden} inside or across others, not shown", "dim italic"))
         return head
@@ -118,18 +118,18 @@ class _Painter:
             if not piece.entities:
                 line.append(words)
                 continue
-            type, name = piece.entities[0].type, shortened(piece.entities[0].type, LONGEST_TYPE)
+            entity_type, name = piece.entities[0].type, shortened(piece.entities[0].type, LONGEST_TYPE)
             if self._coloured:
-                line.append(self.text(words, self._style(type)))
+                line.append(self.text(words, self._style(entity_type)))
                 # A thin bar, not a space: the line must not break between the mention and its type.
-                line.append(self.text(f"▏{name}", f"not bold italic {self._style(type, deep=True)}"))
+                line.append(self.text(f"▏{name}", f"not bold italic {self._style(entity_type, deep=True)}"))
             else:
                 line.append(f"[{words}|{visible(name)}]")
         return line
 
-    def _style(self, type: str, *, deep: bool = False) -> str:
+    def _style(self, entity_type: str, *, deep: bool = False) -> str:
         """The colours of a mention's words, or of its type behind them (`deep`)."""
-        place = self._colours.place(type)
+        place = self._colours.place(entity_type)
         if self._system == "truecolor":
             pale, dark = PALETTE[place]
             return f"{dark if deep else '#111111'} on {pale}"

@@ -17,17 +17,17 @@ _SUFFIXES = (".txt", ".text")
 
 def read(source: Source, reject: Reject) -> Iterator[Document]:
     """The text exactly as it is in the file, line ends too."""
-    id = source.own_id(_stem(source.place.name))
+    document_id = source.own_id(_stem(source.place.name))
     try:
         text = source.text()
     except FormatError as error:
-        source.reject(reject, str(error).removeprefix(f"{source.name}: "), document_id=id)
+        source.reject(reject, str(error).removeprefix(f"{source.name}: "), document_id=document_id)
         return
     problem = "the file is empty" if not text else "the file is no text: it holds NUL bytes" if "\0" in text else None
     if problem:
-        source.reject(reject, problem, document_id=id)
+        source.reject(reject, problem, document_id=document_id)
         return
-    yield Document(id, text)
+    yield Document(document_id, text)
 
 
 def _stem(name: str) -> str:

@@ -97,21 +97,21 @@ def align(answer: str, source: str, signs: Signs | str) -> Aligned:
     rejected = list(found.rejected)
     moved: list[tuple[Span, str, str]] = []
     for span, name in found.mentions:
-        type = type_named(name, tuple(signs.names)) if signs.typed else next(iter(signs.names))
-        place = _place(span, found.text, source, maps) if type is not None else f"no type {name!r} was asked for"
+        entity_type = type_named(name, tuple(signs.names)) if signs.typed else next(iter(signs.names))
+        place = _place(span, found.text, source, maps) if entity_type is not None else f"no type {name!r} was asked for"
         if isinstance(place, Span) and not taken.isdisjoint(range(place.start, place.end)):
             place = "the mark stands at a place of the source that has one already"
-        if isinstance(place, Span) and type is not None:
-            placed.append((Entity((place,), type), found.places[span]))
+        if isinstance(place, Span) and entity_type is not None:
+            placed.append((Entity((place,), entity_type), found.places[span]))
             taken.update(range(place.start, place.end))
-        elif type is not None:
-            moved.append((span, type, str(place)))
+        elif entity_type is not None:
+            moved.append((span, entity_type, str(place)))
         else:
             rejected.append(Rejected(str(place), raw=span.of(found.text)))
-    for span, type, reason in moved:
+    for span, entity_type, reason in moved:
         elsewhere = _elsewhere(span, found.text, source, maps, taken)
         if elsewhere:
-            placed.append((Entity((elsewhere,), type), found.places[span]))
+            placed.append((Entity((elsewhere,), entity_type), found.places[span]))
             taken.update(range(elsewhere.start, elsewhere.end))
         else:
             rejected.append(Rejected(reason, raw=span.of(found.text)))
@@ -138,10 +138,10 @@ def unmarked(answer: str, signs: Signs) -> tuple[str, tuple[Entity, ...]] | Reje
     for span, name in read.mentions:
         said = span.of(read.text)
         start, end = span.start + len(said) - len(said.lstrip()), span.end - len(said) + len(said.rstrip())
-        type = type_named(name, signs.names) if signs.typed else next(iter(signs.names))
-        if start >= end or type is None:
+        entity_type = type_named(name, signs.names) if signs.typed else next(iter(signs.names))
+        if start >= end or entity_type is None:
             return Rejected("the mark holds no text" if start >= end else f"no type {name!r} was asked for", raw=said)
-        entities.append(Entity((Span(start, end),), type))
+        entities.append(Entity((Span(start, end),), entity_type))
     return read.text, tuple(entities)
 
 

@@ -123,9 +123,11 @@ def decode(marked: str, source: str, signs: Signs | str) -> tuple[Entity, ...] |
         if source.startswith(sign, offset):
             states.append(_State(index + 2, offset + len(sign), start, state.sign, found))
         if sign in closing and 0 <= start < offset:
-            for type in opening[state.sign]:
-                if type in closing[sign]:
-                    states.append(_State(index + 2, offset, found=(*found, Entity((Span(start, offset),), type))))
+            for entity_type in opening[state.sign]:
+                if entity_type in closing[sign]:
+                    states.append(
+                        _State(index + 2, offset, found=(*found, Entity((Span(start, offset),), entity_type)))
+                    )
     return Rejected(f"the answer is not its source with marks; they part after {reached} characters", raw=marked)
 
 
@@ -133,8 +135,8 @@ def _exact(signs: Signs) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """The opening and the closing signs, each with the types that it may stand for."""
     opening: dict[str, list[str]] = {}
     closing: dict[str, list[str]] = {}
-    for type in signs.names:
-        before, after = signs.around(type)
-        opening.setdefault(before, []).append(type)
-        closing.setdefault(after, []).append(type)
+    for entity_type in signs.names:
+        before, after = signs.around(entity_type)
+        opening.setdefault(before, []).append(entity_type)
+        closing.setdefault(after, []).append(entity_type)
     return opening, closing

@@ -29,9 +29,9 @@ class Signs:
     loose: str
     names: Mapping[str, str]
 
-    def around(self, type: str) -> tuple[str, str]:
+    def around(self, entity_type: str) -> tuple[str, str]:
         """The signs before and after a mention of a type."""
-        name = self.names.get(type, "")
+        name = self.names.get(entity_type, "")
         return self.before.replace("{}", name), self.after.replace("{}", name)
 
     @property
@@ -40,9 +40,9 @@ class Signs:
         return "{}" in self.before + self.after
 
 
-def mark(type: str) -> Signs:
+def mark(entity_type: str) -> Signs:
     """The marks around mentions of the one type that was asked for."""
-    return Signs(OPEN, CLOSE, r"(?P<opens><\s*mark\s*>)|<\s*/\s*mark\s*>", {type: ""})
+    return Signs(OPEN, CLOSE, r"(?P<opens><\s*mark\s*>)|<\s*/\s*mark\s*>", {entity_type: ""})
 
 
 def type_named(name: str, types: Iterable[str]) -> str | None:
@@ -51,9 +51,9 @@ def type_named(name: str, types: Iterable[str]) -> str | None:
     if name in types:
         return name
     for spelling in (name.strip(), name.strip().removesuffix("s")):
-        for type in types:
-            if spelling and _key(canonical(spelling)) == _key(canonical(type)):
-                return type
+        for entity_type in types:
+            if spelling and _key(canonical(spelling)) == _key(canonical(entity_type)):
+                return entity_type
     return None
 
 

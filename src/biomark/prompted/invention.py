@@ -110,7 +110,7 @@ class Inventor:
         marked = [SPAN.encode(text, entities, self.types).text for _, text, entities in shown]
         messages = self._prompter.new_sentences(marked, SPAN.signs(self.types), options.sentences)
         asked = Request(messages, self._room, temperature=options.temperature, sample=number)
-        return asked, tuple(dict.fromkeys(id for id, _, _ in shown))
+        return asked, tuple(dict.fromkeys(document_id for document_id, _, _ in shown))
 
     def run(self, chat: Chat, *, progress: Callable[[int], None] = lambda kept: None) -> Invented:
         """Ask until there are as many sentences as are wanted, or no more come.
@@ -142,9 +142,9 @@ class Inventor:
         """ROUGE-L to the most similar sentence of the seeds."""
         return _nearest(text, self._old)
 
-    def yes_no(self, text: str, mention: str, type: str) -> Request:
+    def yes_no(self, text: str, mention: str, entity_type: str) -> Request:
         """The question whether a mention is one."""
-        return Request(self._prompter.yes_no(text, mention, type), self.options.max_tokens or _SHORT)
+        return Request(self._prompter.yes_no(text, mention, entity_type), self.options.max_tokens or _SHORT)
 
 
 class _Run:
@@ -212,8 +212,8 @@ class _Run:
             "rouge_l": f"{likeness:.3f}",
             "verified": str(not options.unverified),
         }
-        id = f"invented-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-        return _Candidate(Document(id, text, entities=entities, infons=Infons(told)), number, likeness)
+        document_id = f"invented-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        return _Candidate(Document(document_id, text, entities=entities, infons=Infons(told)), number, likeness)
 
     def _fitting(self, answer: Sequence[_Candidate | str]) -> list[_Candidate]:
         """The sentences that are worth a question: no copies."""
@@ -241,9 +241,9 @@ class _Run:
         if self._of.options.unverified:
             return None
         text = candidate.document.text
-        for mention, type in dict.fromkeys((e.mention(text), e.type) for e in candidate.document.entities):
+        for mention, entity_type in dict.fromkeys((e.mention(text), e.type) for e in candidate.document.entities):
             try:
-                said = yes_or_no((await self._ask(self._of.yes_no(text, mention, type))).texts[0])
+                said = yes_or_no((await self._ask(self._of.yes_no(text, mention, entity_type))).texts[0])
             except Unanswered:
                 return "not verified: no answer"
             if said is None:

@@ -46,7 +46,7 @@ class Prompters:
             UsageError: if no demonstration is annotated with all types of a group.
         """
         if types not in self._made:
-            groups = [(type,) for type in types] if self._shape.single else [types]
+            groups = [(entity_type,) for entity_type in types] if self._shape.single else [types]
             if self._pool is None:
                 self._pool = tuple(self._unread)
             pool = readable(self._pool, self._shape, groups, self.lost)

@@ -109,10 +109,10 @@ def wordings(types: Sequence[str], file: Path | None = None) -> dict[str, Wordin
     known = entity_types()
     found = {}
     own = _tables(file) if file else {}
-    for type in types:
-        row = known.get(type)
-        wording = Wording(label(type), row.definition, row.guideline) if row else Wording(label(type))
-        found[type] = replace(wording, **{"hints": HINTS.get(type, ""), **own.get(type, {})})
+    for entity_type in types:
+        row = known.get(entity_type)
+        wording = Wording(label(entity_type), row.definition, row.guideline) if row else Wording(label(entity_type))
+        found[entity_type] = replace(wording, **{"hints": HINTS.get(entity_type, ""), **own.get(entity_type, {})})
     return found
 
 
@@ -148,7 +148,7 @@ class Prompter:
         self._chooser = chooser
         self._ontology = ontology if options.ontology == ONE_STEP else None
         self._wordings = wordings(types, options.wording)
-        said = {type: (wording.label, wording.definition) for type, wording in self._wordings.items()}
+        said = {entity_type: (wording.label, wording.definition) for entity_type, wording in self._wordings.items()}
         self.shape = shape_named(options.shape, said)
         self._labels = _joined([wording.label for wording in self._wordings.values()])
 
@@ -185,17 +185,17 @@ class Prompter:
         )
         return (*before, Message(ASSISTANT, answer), Message(USER, more))
 
-    def yes_no(self, text: str, mention: str, type: str) -> tuple[Message, ...]:
+    def yes_no(self, text: str, mention: str, entity_type: str) -> tuple[Message, ...]:
         """Ask whether a mention is one (Wang et al. 2023, GPT-NER)."""
-        wording = self._wordings[type]
+        wording = self._wordings[entity_type]
         sections = [f"### Task\nSay whether a mention in a text is a {wording.label}. Answer with yes or no."]
-        sections += [section for part in ("definition", "guideline") if (section := self._section(part, [type]))]
+        sections += [section for part in ("definition", "guideline") if (section := self._section(part, [entity_type]))]
         question = f'Is "{mention}" in this text a {wording.label}? Answer with yes or no.'
         return self._spoken((Message(SYSTEM, "\n\n".join(sections)), Message(USER, f"### Text\n{text}\n\n{question}")))
 
     def new_sentences(self, shown: Sequence[str], signs: Signs, count: int) -> tuple[Message, ...]:
         """Ask for sentences like some that are marked (Wang et al. 2023, Self-Instruct)."""
-        around = [(wording.label, signs.around(type)) for type, wording in self._wordings.items()]
+        around = [(wording.label, signs.around(entity_type)) for entity_type, wording in self._wordings.items()]
         ask = "".join(f" Put {before} and {after} around each {name}." for name, (before, after) in around)
         sections = [
             f"### Task\nWrite {count} new sentences that mention {self._labels}, as different as possible from the "
@@ -229,7 +229,9 @@ class Prompter:
             return ""
         if part == "task":
             return f"### Task\nFind all {self._labels} that are mentioned in the text."
-        said = [(self._wordings[type].label, getattr(self._wordings[type], part)) for type in types]
+        said = [
+            (self._wordings[entity_type].label, getattr(self._wordings[entity_type], part)) for entity_type in types
+        ]
         lines = [f"{name}: {text}" for name, text in said if text]
         if part == "hints":
             lines.insert(0, HINTS[""])

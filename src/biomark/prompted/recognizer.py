@@ -152,7 +152,7 @@ class PromptedRecognizer:
         spans = windows(with_sentences(document), self.options.window)
         questions = [self._window(ask, document, span, prompter) for span in spans for prompter in prompters]
         whole = _Part.joined(await all_of(questions))
-        types = [type for prompter in prompters for type in prompter.types]
+        types = [entity_type for prompter in prompters for entity_type in prompter.types]
         entities = sorted(
             (e for e in whole.entities if e.score is None or e.score >= least),
             key=lambda e: (e.start, e.end, types.index(e.type)),
@@ -257,7 +257,9 @@ class PromptedRecognizer:
     async def _confirmed(self, ask: Ask, text: str, prompter: Prompter, part: _Part) -> _Part:
         """Without the mentions of which the model says, asked about them alone, that they are none."""
         asked = list(dict.fromkeys((entity.mention(text), entity.type) for entity in part.entities))
-        answers = await all_of([self._is_one(ask, text, mention, type, prompter) for mention, type in asked])
+        answers = await all_of(
+            [self._is_one(ask, text, mention, entity_type, prompter) for mention, entity_type in asked]
+        )
         refuted = {pair for pair, answer in zip(asked, answers, strict=True) if answer is False}
         kept = tuple(e for e in part.entities if (e.mention(text), e.type) not in refuted)
         self.counts["refuted"] += len(part.entities) - len(kept)
@@ -266,12 +268,12 @@ class PromptedRecognizer:
         return replace(part, entities=kept, unanswered=(*part.unanswered, *unanswered))
 
     async def _is_one(
-        self, ask: Ask, text: str, mention: str, type: str, prompter: Prompter
+        self, ask: Ask, text: str, mention: str, entity_type: str, prompter: Prompter
     ) -> bool | Unanswered | None:
         """Whether a mention is one; None: the model says neither yes nor no."""
         room = self.options.max_tokens or _SHORT
         try:
-            reply = await ask(Request(prompter.yes_no(text, mention, type), room))
+            reply = await ask(Request(prompter.yes_no(text, mention, entity_type), room))
         except Unanswered as error:
             return error
         return yes_or_no(reply.texts[0])
