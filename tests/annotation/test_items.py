@@ -135,9 +135,9 @@ def test_odd_options_are_told_at_once(options: dict, told: str, recognizer: Term
 
 @pytest.mark.parametrize("path", [None, 5, "", b"in.jsonl", ["in.jsonl"], "a\0b.jsonl", io.StringIO("{}")])
 def test_odd_files_are_told(path: object) -> None:
-    with pytest.raises(UsageError, match="is no file; name one by a str or a Path"):
+    with pytest.raises(UsageError, match="is not a file; give a str, a Path"):
         list(biomark.read(path, "jsonl"))  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="is no file; name one by a str or a Path"):
+    with pytest.raises(UsageError, match="is not a file; give a str, a Path"):
         biomark.write([], path, "jsonl")  # type: ignore[arg-type]
 
 
@@ -145,7 +145,7 @@ def test_odd_files_are_told(path: object) -> None:
 def test_odd_documents_are_told(documents: object, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"documents are biomark\.Document objects"):
         biomark.write(documents, tmp_path / "out.jsonl")  # type: ignore[arg-type]
-    with pytest.raises(FormatError, match=r"is no biomark\.Document"):
+    with pytest.raises(FormatError, match=r"is not a biomark\.Document"):
         biomark.write([documents], tmp_path / "out.jsonl")  # type: ignore[list-item]
     assert list(tmp_path.iterdir()) == []
 

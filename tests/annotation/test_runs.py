@@ -192,7 +192,7 @@ def test_what_cannot_be_a_run_is_refused(biomark: Biomark) -> None:
         (("a.jsonl", "--run", "out", "-o", "x.jsonl"), "--run FOLDER is the output"),
         (("a.jsonl", "--set", "shard=3"), "are settings of a run into a folder"),
         (("no*thing", "--run", "out"), "no*thing: no file has such a name"),
-        (("a.jsonl", "--run", "out", "--to", "odd"), "no format 'odd' to write"),
+        (("a.jsonl", "--run", "out", "--to", "odd"), "unknown output format 'odd'"),
     ):
         done = biomark("annotate", *arguments)
         assert (done.status, told in done.err) == (2, True), done.err
@@ -286,7 +286,7 @@ def test_broken_files_are_rejected_and_the_rest_goes_on(biomark: Biomark) -> Non
     assert len(cut) > 500
     told = {(str(r["source"]), r.get("line")): str(r["reason"]) for r in rejects("out")}
     assert "undefined entity" in told["2.xml", 2]
-    assert any("declares or refers to XML entities" in reason for (name, _), reason in told.items() if name == "3.xml")
+    assert any("declares or uses XML entities" in reason for (name, _), reason in told.items() if name == "3.xml")
     assert any("breaks" in reason for (name, _), reason in told.items() if name == "4.xml.gz")
     assert "byte 23 (0xff) is not UTF-8" in told["5.jsonl", 1]
     assert ("6.jsonl", 1) in told

@@ -89,7 +89,7 @@ def test_wrong_questions_get_a_message_and_the_server_goes_on() -> None:
     questions: list[tuple[str, dict[str, Any], str]] = [
         ("annotate", {"text": TEXT, "types": ["dissease"]}, "unknown type 'dissease'"),
         ("annotate", {"text": TEXT, "min_score": 7}, "must be in [0, 1]"),
-        ("annotate", {"text": TEXT, "format": "docx"}, "no format 'docx' to read"),
+        ("annotate", {"text": TEXT, "format": "docx"}, "unknown input format 'docx'"),
         ("annotate", {}, "text"),
         ("search_terms", {"text": "asthma"}, "start the server with one"),
         ("evaluate", {"gold": lines(GOLD), "predicted": lines(Document("9", "x"))}, "1"),

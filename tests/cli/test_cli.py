@@ -128,21 +128,21 @@ def test_without_anything_in_a_terminal_help_is_shown(biomark: Biomark) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("in.pubtator", "--to", "pubtater"), "no format 'pubtater' to write; there are pubtator,"),
-        (("in.pubtator", "--from", "words"), "no format 'words' to read; there are pubtator,"),
+        (("in.pubtator", "--to", "pubtater"), "unknown output format 'pubtater'; choose from pubtator,"),
+        (("in.pubtator", "--from", "words"), "unknown input format 'words'; choose from pubtator,"),
         (("in.pubtator", "--types", "desease"), "unknown type 'desease'; choose from disease, chemical, gene"),
         (("in.pubtator", "--types", ","), "--types names no type"),
         (("in.pubtator", "--model", "huge"), "no model 'huge'"),
         (("gone.pubtator",), "gone.pubtator: there is no such file or folder"),
         (("gone.txt", "gone.pubtator", "-o", "out.pubtator"), "gone.txt: there is no such file"),
-        (("in.pubtator", "-o", "out.xlsx"), "out.xlsx: no format has this name; there are pubtator (.pubtator"),
+        (("in.pubtator", "-o", "out.xlsx"), "out.xlsx: no format has this suffix; choose from pubtator (.pubtator"),
         (("in.pubtator", "-o", "note.txt", "--to", "jsonl"), "note.txt: is there already"),
-        (("in.pubtator", "--encoding", "utf-9"), "no encoding 'utf-9'; write for instance --encoding latin-1"),
-        (("in.pubtator", "--encoding", "base64"), "no encoding 'base64'"),
+        (("in.pubtator", "--encoding", "utf-9"), "unknown encoding 'utf-9'; use for instance --encoding latin-1"),
+        (("in.pubtator", "--encoding", "base64"), "unknown encoding 'base64'"),
         (("in.pubtator", "--lines", "--from", "text"), "leave out one of --lines and --from text"),
         (("in.pubtator", "-o", "in.pubtator"), "input and output at once"),
         (("in.pubtator", "-o", "in.pubtator/x.jsonl"), "in.pubtator/x.jsonl: cannot be written"),
-        (("noise.bin",), "noise.bin: no format goes with this name"),
+        (("noise.bin",), "noise.bin: neither the name nor the first bytes fit a format"),
         (("in.pubtator", "--min-score", "2"), "min-score"),
         (("in.pubtator", "--nonsense"), "--nonsense"),
     ],
@@ -265,7 +265,7 @@ def test_a_folder_is_read_with_all_formats_and_what_is_not_read_is_named(biomark
     done = biomark("annotate", "folder", "-o", "all.jsonl")
     assert done.status == 1
     assert [json.loads(line)["id"] for line in Path("all.jsonl").read_text().splitlines()] == ["7", "sub/N"]
-    assert "rejected: folder/x.docx: is not read: no format goes with this name" in done.err
+    assert "rejected: folder/x.docx: cannot be read: neither the name nor the first bytes fit a format" in done.err
     assert ".git" not in done.err
     done = biomark("annotate", "folder", "note.txt", "gone.txt", "-o", "each/")
     assert done.status == 1

@@ -185,13 +185,13 @@ def test_a_long_text_hides_no_mentions(name: str, file: str, tmp_path: Path) -> 
             "doccano",
             {"text": TEXT, "label": [[0, 60, "D"], [None, 6, "D"], [6, 0, "D"], "Asthma", [0, 6, "D"]]},
             1,
-            ["beyond the end", '"start" must be a whole number', "start < end", "is [START, END, TYPE]"],
+            ["beyond the end", '"start" must be a whole number', "start < end", "must be [START, END, TYPE]"],
         ),
         (
             "prodigy",
             {"text": TEXT, "spans": [{"start": 0, "end": 6}, {"start": 0, "end": 6, "label": "D"}, None]},
             1,
-            ['"label" is not there', "must be an object"],
+            ['"label" is missing', "must be a JSON object"],
         ),
         (
             "langextract",
@@ -214,7 +214,7 @@ def test_a_long_text_hides_no_mentions(name: str, file: str, tmp_path: Path) -> 
                 ],
             },
             1,
-            ["no place in the text", "has 'Asthma', not 'wheeze'"],
+            ["has no offsets (char_interval)", "has 'Asthma', not 'wheeze'"],
         ),
         (
             "bern2",
@@ -239,7 +239,7 @@ def test_a_long_text_hides_no_mentions(name: str, file: str, tmp_path: Path) -> 
                 "relations": [{"subj": "T1"}],
             },
             1,
-            ['"end" must be a whole number', '"obj" is not there', "T9, which is no mention"],
+            ['"end" must be a whole number', '"obj" is missing', "T9, which is not a readable mention"],
         ),
     ],
 )

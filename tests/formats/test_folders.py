@@ -89,7 +89,7 @@ def test_text_folder(tmp_path: Path) -> None:
     assert [(d.id, d.text) for d in documents] == [("a", "zipped"), ("b", "K\u00f6ln\r\n")]
     assert [Path(one.source or "").name for one in rejects] == ["c.txt", "notes.md"]
     assert "bytes that are not utf-16" in rejects[0].reason
-    assert "is not read: no format goes with this name" in rejects[1].reason
+    assert "cannot be read: neither the name nor the first bytes fit a format" in rejects[1].reason
     formats.write(documents, tmp_path / "out", "text")
     assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == {
         "a.txt": b"zipped",
@@ -144,7 +144,7 @@ def test_a_folder_of_all_formats_in_any_case(tmp_path: Path) -> None:
     some = list(formats.read(folder, "jsonl", reject=rejects.append))
     assert [d.id for d in some] == ["j"]
     assert "A.PubTator" in str(rejects[4])
-    assert "does not end in .jsonl or .ndjson" in rejects[4].reason
+    assert "the name of a jsonl file ends in .jsonl or .ndjson" in rejects[4].reason
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root reads everything")
@@ -213,7 +213,7 @@ def test_a_stream_is_recognised_as_a_file_is(name: str, packed: bool) -> None:
     data = gzip.compress(golden.read_bytes()) if packed else golden.read_bytes()
     for stream in (Slow(data), io.BytesIO(data)):
         assert list(formats.read(stream)) == list(formats.read(golden))  # type: ignore[arg-type]
-    with pytest.raises(FormatError, match=r"begins as no format does; name the format \(`input format`\)"):
+    with pytest.raises(FormatError, match=r"unknown format; name the format \(`input format`\)"):
         list(formats.read(io.BytesIO(b"Gout.\n")))
 
 
@@ -308,7 +308,7 @@ def test_medline(packed: bool, tmp_path: Path) -> None:
 def test_medline_cut_off_gives_the_articles_before() -> None:
     documents, rejects = parsed(MEDLINE[:-60].encode(), "medline_xml")
     assert [d.id for d in documents] == ["11"]
-    assert "the XML breaks here" in rejects[-1].reason
+    assert "invalid XML" in rejects[-1].reason
 
 
 PUBTATOR = b"1|t|Gout\n1|a|\n"
@@ -440,7 +440,7 @@ def test_bc2gm_writes_what_it_can_read(tmp_path: Path) -> None:
     assert (len(found.entities), len(found.alternatives)) == (1, 1)
     formats.write([replace(document, alternatives=())], tmp_path / "x.in")
     assert next(formats.read(tmp_path / "x.in")).alternatives == ()
-    with pytest.raises(FormatError, match="no bars"):
+    with pytest.raises(FormatError, match="must not contain white space or"):
         formats.write([Document("a|b", "x")], tmp_path / "y.in")
 
 

@@ -108,12 +108,15 @@ def test_a_note_without_concepts_has_no_mentions_and_concepts_need_their_note(tm
         ('c="cough" 6:0 6:0||t="problem"', "lies outside line 6 of the text, which has no words"),
         (
             'c="dyspnoea" 3:3 3:4||t="problem"',
-            'the concept "dyspnoea" (3:3 3:4) is not there: the text has "chest pain"',
+            'the concept "dyspnoea" (3:3 3:4) differs from the text, which has "chest pain"',
         ),
         ('c="chest pain" 3:4 3:3||t="problem"', "ends before it begins"),
-        ('c="chest pain" 3:3||t="problem"', 'is no concept as i2b2 2010 has them, such as c="the cough" 12:3 12:4||t='),
-        ("chest pain", "is no concept as i2b2 2010 has them"),
-        ('c="a" 99999999999999999999:1 1:1||t="problem"', "is no concept"),
+        (
+            'c="chest pain" 3:3||t="problem"',
+            'not a concept of i2b2 2010; a line must look like c="the cough" 12:3 12:4||t=',
+        ),
+        ("chest pain", "not a concept of i2b2 2010"),
+        ('c="a" 99999999999999999999:1 1:1||t="problem"', "not a concept"),
     ],
 )
 def test_a_concept_that_cannot_be_placed_is_named_and_the_others_are_read(
@@ -139,7 +142,7 @@ def test_what_is_written_is_as_in_the_release(tmp_path: Path) -> None:
     assert not formats.write([document], tmp_path / "out", "i2b2")
     assert (tmp_path / "out" / "record-1.txt").read_text() == NOTE
     assert (tmp_path / "out" / "record-1.con").read_text() == CONCEPTS
-    with pytest.raises(FormatError, match="i2b2 is written into a folder"):
+    with pytest.raises(FormatError, match="the output of i2b2 must be a folder"):
         formats.write([document], tmp_path / "out.con")
 
 

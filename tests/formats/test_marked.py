@@ -41,8 +41,8 @@ def test_sentences_are_documents_with_exact_offsets(tmp_path: Path) -> None:
         (6, "6", str(path)),
     ]
     assert [reject.reason for reject in rejects] == [
-        "a mark is opened and not closed",
-        "a mark is closed that was not opened",
+        "a mark is opened but not closed",
+        "a mark is closed but not opened",
     ]
 
 

@@ -73,7 +73,7 @@ SOURCE = "p53 binds MDM2, and BRCA1 binds RAD51; p53 is degraded."
         (
             "<mark>p53 binds MDM2, and <mark>BRCA1</mark> binds RAD51; p53 is degraded by the proteasome, also</mark>",
             [(20, 25)],
-            "forgotten",
+            "may be missing",
         ),
     ],
 )

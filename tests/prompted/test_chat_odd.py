@@ -16,7 +16,7 @@ from biomark.prompted.chat import SYSTEM, USER, Message, Reply, Request, Unanswe
 from biomark.prompted.chat import limits as limits_module
 from biomark.prompted.chat import server as server_module
 from biomark.prompted.chat.address import is_here
-from biomark.prompted.chat.answers import said_of
+from biomark.prompted.chat.answers import error_text
 from biomark.prompted.chat.cache import Cache, Kept
 from oracle import Biomark, away, found_in, write_texts
 from scripted import Says, answer, ask, asked, failure, scripted, stream
@@ -109,7 +109,7 @@ UNANSWERED = {
     "parts of thoughts": (message(content=[{"type": "thinking", "thinking": "hm"}]), "thought and gave no answer"),
     "thoughts in the text": (message(content="<think>hm</think>\n"), "it only thought; raise `max_tokens`"),
     "thoughts without an end": (message("length", content="<think>hm, asthma"), "it only thought; raise `max_tokens`"),
-    "no room": (message("length", content=""), "wrote no answer in its 50 tokens (thinking takes more); raise"),
+    "no room": (message("length", content=""), "wrote no answer within 50 tokens (thinking takes more); raise"),
     "a tool call": (message("tool_calls", content=None, tool_calls=TOOL), "called a tool instead of answering"),
     "an old tool call": (message("function_call", content=None, function_call={"name": "f"}), "called a tool"),
     "a refusal": (message(content=None, refusal="I cannot\nhelp."), "the model refuses to answer: I cannot help."),
@@ -187,7 +187,7 @@ TOLD = [
 @pytest.mark.parametrize(("body", "told"), TOLD)
 @pytest.mark.parametrize("status", [200, 400, 500])
 def test_what_a_server_says_of_a_failure_is_told(body: Any, told: str, status: int) -> None:
-    assert said_of(body) == told
+    assert error_text(body) == told
     with scripted(lambda request, number: Says(body, status)) as there:
         (error,) = ask(server(there.url, retries=0), [asked()])
     assert isinstance(error, Unanswered)
@@ -200,14 +200,14 @@ def test_an_error_in_a_stream_is_told() -> None:
         with scripted(lambda request, number, says=says: says) as there:  # type: ignore[misc]
             (found,) = ask(server(there.url, retries=0), [asked()])
         assert isinstance(found, Unanswered)
-        assert "the server says: no GPU" in found.reason
+        assert "the server reports: no GPU" in found.reason
 
 
 def test_what_is_no_json_is_shown() -> None:
     with scripted(lambda request, number: Says(b"<html>\n<h1>Please log in</h1>")) as there:
         (error,) = ask(server(there.url, retries=0), [asked()])
     assert isinstance(error, Unanswered)
-    assert error.reason == "the server sent 29 bytes that are no JSON (<html> <h1>Please log in</h1>)"
+    assert error.reason == "the server sent 29 bytes that are not JSON (<html> <h1>Please log in</h1>)"
     for body in (b"[" * 100_000, b'{"choices":' * 5_000, b'{"choices": ' + b"9" * 5_000 + b"}", b"\xff\xfe\x00"):
         with scripted(lambda request, number, body=body: Says(body)) as there:  # type: ignore[misc]
             (error,) = ask(server(there.url, retries=0), [asked()])
@@ -308,7 +308,7 @@ def test_a_response_beyond_the_limit_is_no_answer(bomb: Says, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("says", "reason"),
     [
-        (Says(b"\x28\xb5\x2f\xfd", headers={"content-encoding": "zstd"}), "packed as zstd, which nobody asked for"),
+        (Says(b"\x28\xb5\x2f\xfd", headers={"content-encoding": "zstd"}), "unknown content encoding zstd"),
         (Says(b"no gzip", headers={"content-encoding": "gzip"}), "response is damaged"),
         (Says(gzip.compress(json.dumps(TOOL).encode())[:-20], headers={"content-encoding": "gzip"}), "no JSON"),
     ],

@@ -288,7 +288,7 @@ def test_a_budget_stops_and_a_higher_one_goes_on(biomark: Biomark, away: Path) -
         )  # fmt: skip
         done = biomark(*command, "budget=3000 tokens")
         assert done.status == 1, done.err
-        assert "stopped: not asked, as the budget is spent" in done.err
+        assert "stopped: not asked, because the budget is spent" in done.err
         paid = len(there.asked)
         some = [d.text for d in read(away / "new.jsonl")]
         assert 0 < len(some) < 12

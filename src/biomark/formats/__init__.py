@@ -1,8 +1,8 @@
 """Readers and writers: a file in any of the field's formats ↔ a stream of documents.
 
-`read` and `write` are the entrance; `FORMATS` lists what there is. A reader yields documents as
-it goes and hands what it cannot use to `reject`; a writer counts in `lost` what its format cannot
-hold. Files whose name ends in `.gz` are compressed and uncompressed on the way.
+Use `read` and `write`; `FORMATS` lists the formats. A reader yields documents one at a time and passes anything that
+it cannot read to `reject`; a writer counts in `lost` the information that its format cannot hold. Files whose name
+ends in `.gz` are compressed and decompressed on the fly.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ from biomark.formats.outgoing import writable
 from biomark.spans import Document, Rejected
 
 FORMATS: dict[str, Format] = {
-    format.name: format
-    for format in (
+    known.name: known
+    for known in (
         pubtator.FORMAT,
         bioc_xml.FORMAT,
         bioc_json.FORMAT,
@@ -78,71 +78,73 @@ FORMATS: dict[str, Format] = {
 
 
 def raise_rejected(rejected: Rejected) -> None:
-    """The default for `read`: the first reject is an error."""
+    """Raise `FormatError` for a reject; the default of `read` and `write`."""
     raise FormatError(str(rejected))
 
 
 def guess_format(path: Path | Source, *, writing: bool = False) -> Format:
-    """The format that a file's name (or, when reading, its first bytes) speaks for.
+    """Infer a format from a file's name or, when reading, from its first bytes.
 
     Args:
-        path: a file or folder. Of a `Source` that can be read once only, the first bytes are looked at and kept;
-            a path to such a pipe is not opened.
-        writing: whether it will be written.
+        path: a file or folder. A `Source` that can be read only once keeps the bytes that are inspected; a path to a
+            pipe is not opened.
+        writing: whether the file will be written.
 
     Raises:
-        FormatError: if nothing does; the message lists the formats.
+        FormatError: if no format fits; the message lists the formats.
     """
     source = path if isinstance(path, Source) else Source(path)
-    looks = not writing and (isinstance(path, Source) or not source.is_stream)
+    inspects = not writing and (isinstance(path, Source) or not source.is_stream)
     if source.path is not None:
         name = source.path.name.lower().removesuffix(".gz")
-        for format in FORMATS.values():
-            able = format.write if writing else format.read
-            if able is not None and name.endswith(format.suffixes):
-                return _sniff(source) or format if looks and format.ambiguous else format
-    if looks and (sniffed := _sniff(source)):
+        for candidate in FORMATS.values():
+            able = candidate.write if writing else candidate.read
+            if able is not None and name.endswith(candidate.suffixes):
+                return _sniff(source) or candidate if inspects and candidate.ambiguous else candidate
+    if inspects and (sniffed := _sniff(source)):
         return sniffed
     if writing:
-        raise FormatError(f"{source.name}: no format has this name; {_how_to_write()}")
-    what = "begins as no format does" if source.path is None else "no format goes with this name"
-    raise FormatError(f"{source.name}: {what}; name the format (`input format`), one of {_names(writing=False)}")
+        raise FormatError(f"{source.name}: no format has this suffix; {_how_to_write()}")
+    problem = "unknown format" if source.path is None else "neither the name nor the first bytes fit a format"
+    raise FormatError(f"{source.name}: {problem}; name the format (`input format`), one of {_names(writing=False)}")
 
 
 def format_named(name: str, *, writing: bool = False) -> Format:
-    """The format called `name`.
+    """Return the format called `name`.
 
     Raises:
-        UsageError: if there is none, or if it cannot be read (written); the message lists those that can.
+        UsageError: if there is none, or if it cannot be read (or written); the message lists those that can.
     """
-    format = FORMATS.get(name)
-    if format is None or (format.write if writing else format.read) is None:
-        raise UsageError(f"no format {name!r} to {'write' if writing else 'read'}; there are {_names(writing=writing)}")
-    return format
+    file_format = FORMATS.get(name)
+    if file_format is None or (file_format.write if writing else file_format.read) is None:
+        kind = "output" if writing else "input"
+        raise UsageError(f"unknown {kind} format {name!r}; choose from {_names(writing=writing)}")
+    return file_format
 
 
 def read(
     path: str | Path | IO[bytes] | Source,
-    format: str | None = None,
+    format_name: str | None = None,
     *,
     reject: Reject = raise_rejected,
     repeated: bool = False,
 ) -> Iterator[Document]:
-    """The documents of a file or folder, one at a time.
+    """Yield the documents of a file or folder, one at a time.
 
-    Of a folder, all files are read, each in its own format, and what cannot be read is rejected by name.
+    All files of a folder are read, each in its own format; each file that cannot be read is rejected.
 
     Args:
-        path: a file, a folder, an open binary stream, or a `Source` of these
-            (whose `position` then tells how far the reading is).
-        format: its format's name, of a folder that of its files; None: guessed from names and first bytes.
-        reject: is called with whatever cannot be read; the reader then goes on. By default the
-            first such thing raises `FormatError`.
-        repeated: whether a second document with an id is given as well; else it is rejected.
+        path: a file, a folder, an open binary stream, or a `Source` of one of these, whose `position` then gives the
+            number of bytes read.
+        format_name: the name of the format of the file, or of all files of the folder; None: inferred from names and
+            first bytes.
+        reject: is called with everything that cannot be read; reading then continues. By default the first call raises
+            `FormatError`.
+        repeated: whether to yield documents whose id occurred before; otherwise they are rejected.
 
     Raises:
-        FormatError: if nothing can be read at all, or on the first reject (see `reject`).
-        UsageError: if `path` is something else than it should be.
+        FormatError: if the source cannot be read at all, or on the first reject (see `reject`).
+        UsageError: if `path` is of the wrong type, or there is no such format.
     """
     _check_path(path, "read")
     source = _source(path)
@@ -156,23 +158,23 @@ def read(
         reject(rejected)
 
     documents = 0
-    every = _read(source, format, counted)
-    for document in every if repeated else _unique(every, source, counted):
+    stream = _read(source, format_name, counted)
+    for document in stream if repeated else _unique(stream, source, counted):
         documents += 1
         yield document
     if not documents and not rejects:
-        reject(Rejected("the file holds no document", source=source.name))
+        reject(Rejected("the file holds no documents", source=source.name))
 
 
-def parts_of(folder: Source, format: str | None, reject: Reject) -> Iterator[tuple[Source, Format]]:
-    """The files of a folder that are read, and the format of each.
+def parts_of(folder: Source, format_name: str | None, reject: Reject) -> Iterator[tuple[Source, Format]]:
+    """Yield the readable files of a folder, each with its format.
 
     Args:
-        folder: is there.
-        format: see `read`.
-        reject: is called with each file that is not read.
+        folder: an existing folder.
+        format_name: see `read`.
+        reject: is called for each file that is not read.
     """
-    wanted = format_named(format) if format else None
+    wanted = format_named(format_name) if format_name else None
     for path in files_of(Path(folder.name), lambda error: reject(_unlisted(error))):
         source = folder.inside(path)
         try:
@@ -180,13 +182,13 @@ def parts_of(folder: Source, format: str | None, reject: Reject) -> Iterator[tup
                 raise FormatError(f"{path}: is neither file nor folder")
             yield source, _format_in(source, wanted)
         except FormatError as error:
-            source.reject(reject, f"is not read: {str(error).removeprefix(f'{path}: ')}")
+            source.reject(reject, f"cannot be read: {str(error).removeprefix(f'{path}: ')}")
 
 
-def _reader(format: Format) -> Callable[[Source, Reject], Iterator[Document]]:
-    if format.read is None:  # pragma: no cover - format_named and guess_format look at it
-        raise FormatError(f"{format.name} cannot be read")
-    return format.read
+def _reader(file_format: Format) -> Callable[[Source, Reject], Iterator[Document]]:
+    if file_format.read is None:  # pragma: no cover - format_named and guess_format check it
+        raise FormatError(f"{file_format.name} cannot be read")
+    return file_format.read
 
 
 def _unlisted(error: OSError) -> Rejected:
@@ -198,19 +200,19 @@ def _format_in(source: Source, wanted: Format | None) -> Format:
         return guess_format(source)
     name = source.place.name.lower().removesuffix(".gz")
     if wanted.suffixes and not name.endswith(wanted.suffixes):
-        raise FormatError(f"its name does not end in {' or '.join(wanted.suffixes)}, as those of {wanted.name} do")
+        raise FormatError(f"the name of a {wanted.name} file ends in {' or '.join(wanted.suffixes)}")
     return wanted
 
 
-def _read(source: Source, format: str | None, reject: Reject) -> Iterator[Document]:
-    """The documents of a file, of a folder or of a stream."""
-    whole = format in FORMATS and FORMATS[format].in_pairs
+def _read(source: Source, format_name: str | None, reject: Reject) -> Iterator[Document]:
+    """Yield the documents of a file, a folder or a stream."""
+    whole = format_name in FORMATS and FORMATS[format_name].in_pairs
     if source.path is None or not source.path.is_dir() or whole:
-        yield from _reader(format_named(format) if format else guess_format(source))(source, reject)
+        yield from _reader(format_named(format_name) if format_name else guess_format(source))(source, reject)
         return
-    for part, found in parts_of(source, format, reject):
+    for part, part_format in parts_of(source, format_name, reject):
         try:
-            yield from _reader(found)(part, reject)
+            yield from _reader(part_format)(part, reject)
         except FormatError as error:
             part.reject(reject, str(error).removeprefix(f"{part.name}: "))
 
@@ -218,56 +220,61 @@ def _read(source: Source, format: str | None, reject: Reject) -> Iterator[Docume
 def write(
     documents: Document | Iterable[Document],
     path: str | Path | IO[bytes] | Sink,
-    format: str | None = None,
+    format_name: str | None = None,
     *,
     reject: Reject = raise_rejected,
 ) -> Counter[str]:
-    """Write documents as they come; the file appears only when all is written.
+    """Write documents one at a time; the file appears once all of them are written.
 
-    Of documents with one id, the second and others get a number behind it.
+    If several documents have the same id, a number is appended to that of the second and each later one.
 
     Args:
-        documents: one, or a stream, which is not held in memory.
-        path: a file, a folder for brat and i2b2, an open binary stream, or a `Sink`.
-        format: its format's name; None: guessed from the path's name.
-        reject: is called with each document that the format cannot write, such as one whose id holds what parts
-            the format's columns; the others are written. By default the first one raises `FormatError`.
+        documents: one document or a stream of documents, which is not held in memory.
+        path: a file, a folder (for brat and i2b2), an open binary stream, or a `Sink`.
+        format_name: the name of the format; None: inferred from the file name.
+        reject: is called with each document that the format cannot write, such as one whose id contains the format's
+            column separator; the others are written. By default the first call raises `FormatError`.
 
     Returns:
-        What the format could not hold, as counts by kind, such as `{"scores": 3}`.
+        Counts, by kind, of the information that the format cannot hold, such as `{"scores": 3}`.
 
     Raises:
-        FormatError: if the path's name speaks for no format, or it cannot be written.
-        UsageError: if an argument is something else than it should be.
+        FormatError: if no format can be inferred from the file name, or the file cannot be written.
+        UsageError: if an argument is of the wrong type, or there is no such format.
     """
     _check_path(path, "write")
     if not isinstance(documents, Iterable | Document) or isinstance(documents, (str, bytes, Mapping)):
-        raise UsageError(f"documents are biomark.Document objects, one or many, not {documents!r:.80}")
+        raise UsageError(f"documents must be one or more biomark.Document objects, got {documents!r:.80}")
     sink = path if isinstance(path, Sink) else Sink(Path(path)) if isinstance(path, (str, Path)) else Sink(None, path)
-    if format is not None:
-        found = format_named(format, writing=True)
+    if format_name is not None:
+        file_format = format_named(format_name, writing=True)
     elif sink.path is not None:
-        found = guess_format(sink.path, writing=True)
+        file_format = guess_format(sink.path, writing=True)
     else:
-        raise FormatError(f"a stream has no name; name the format (`output format`), one of {_names(writing=True)}")
-    if found.write is None:  # pragma: no cover - format_named and guess_format look at it
-        raise FormatError(f"{path}: {found.name} cannot be written")
+        raise FormatError(f"the output is a stream; name its format (`output format`), one of {_names(writing=True)}")
+    if file_format.write is None:  # pragma: no cover - format_named and guess_format check it
+        raise FormatError(f"{path}: {file_format.name} cannot be written")
     lost: Counter[str] = Counter()
-    found.write(writable(documents, found, sink, lost, reject), sink, lost)
+    file_format.write(writable(documents, file_format, sink, lost, reject), sink, lost)
     return lost
 
 
-def _check_path(path: object, way: str) -> None:
-    """Whether something can be the file of `read` or `write`.
+def _check_path(path: object, method: str) -> None:
+    """Check that `path` can be the file of `read` or `write`.
+
+    Args:
+        path: the argument of the caller.
+        method: the method that a stream needs: `read` or `write`.
 
     Raises:
-        UsageError: if it cannot.
+        UsageError: if it is neither a path nor a binary stream.
     """
-    named = isinstance(path, (str, Path)) and str(path) != "" and "\0" not in str(path)
-    bytes_ = callable(getattr(path, way, None)) and not isinstance(path, io.TextIOBase) and not isinstance(path, Path)
-    if not (named or bytes_ or isinstance(path, (Source, Sink))):
+    is_path = isinstance(path, (str, Path)) and str(path) != "" and "\0" not in str(path)
+    is_text = isinstance(path, io.TextIOBase)
+    is_stream = callable(getattr(path, method, None)) and not is_text and not isinstance(path, Path)
+    if not (is_path or is_stream or isinstance(path, (Source, Sink))):
         raise UsageError(
-            f"{path!r:.80} is no file; name one by a str or a Path, or give a stream of bytes (open(…, '{way[0]}b'))"
+            f"{path!r:.80} is not a file; give a str, a Path or a binary stream such as open(…, '{method[0]}b')"
         )
 
 
@@ -282,14 +289,14 @@ def _names(*, writing: bool) -> str:
 
 
 def _how_to_write() -> str:
-    """Which names speak for which formats; files of word processors are none of them."""
-    able = [format for format in FORMATS.values() if format.write is not None]
-    names = [f"{f.name} ({' '.join(dict.fromkeys(suffix.lower() for suffix in f.suffixes))})" for f in able]
-    return f"there are {', '.join(names)}; name the format for any other name (`output format`)"
+    """Return the advice that lists the formats with their suffixes."""
+    writable_formats = [candidate for candidate in FORMATS.values() if candidate.write is not None]
+    names = [f"{f.name} ({' '.join(dict.fromkeys(suffix.lower() for suffix in f.suffixes))})" for f in writable_formats]
+    return f"choose from {', '.join(names)}, or name the format of a file with another name (`output format`)"
 
 
 def _sniff(source: Source) -> Format | None:
-    """The format that the first bytes of a file speak for, or what lies beside it."""
+    """Infer a format from the first bytes of a file, or from the annotation files beside it."""
     path = source.path
     if path is not None and (path.is_dir() or path.suffix == ".txt"):
         if brat.annotated(path):
@@ -303,15 +310,15 @@ def _sniff(source: Source) -> Format | None:
 
 
 def _unique(documents: Iterator[Document], source: Source, reject: Reject) -> Iterator[Document]:
-    """Documents with ids of their own; a second one with the same id is rejected."""
-    seen: set[int] = set()  # hashes: 8 bytes an id instead of its text, for files of millions of documents
+    """Yield the documents whose id has not occurred before; reject the others."""
+    seen: set[int] = set()  # hashes: 8 bytes for each id instead of its text, for files of millions of documents
     for document in documents:
         key = hash(document.id)
         if key not in seen:
             seen.add(key)
             yield document
             continue
-        reason = "a second document with this id; give it an id of its own"
+        reason = "another document has the same id; give each document its own id"
         source.reject(reject, reason, raw=document.text, document_id=document.id, line=source.line)
 
 

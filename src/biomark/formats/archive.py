@@ -1,7 +1,7 @@
-"""Archives of files (tar, also compressed, and zip), as PubMed Central's and BioC's are given out; for input only.
+"""Archives of files (zip, and tar with or without compression), as PubMed Central and BioC distribute; input only.
 
-Each file is read in its own format, one after the other and without unpacking the archive onto the disk. The name of a
-file is `ARCHIVE/NAME`; a document that has no id of its own is called after it.
+Each file is read in its own format, one after the other, without unpacking the archive onto the disk. Messages call a
+file `ARCHIVE/NAME`; the file's name is the id of a document that has none.
 """
 
 from __future__ import annotations
@@ -31,34 +31,34 @@ _BROKEN = (
 
 
 def read(source: Source, reject: Reject) -> Iterator[Document]:
-    """The documents of all files in an archive; what is in no format that biomark reads is rejected by name."""
+    """Yield the documents of all files in an archive; files in unknown formats are rejected."""
     if source.path is None:
-        raise FormatError(f"{source.name}: an archive is read from a file, not from a stream")
+        raise FormatError(f"{source.name}: an archive cannot be read from a stream; name a file")
     members = _of_zip(source) if source.path.name.lower().endswith(_ZIP) else _of_tar(source)
     try:
         for name, stream in members:
             yield from _member(source, name, stream, reject)
     except _BROKEN as error:
-        source.reject(reject, f"the archive breaks off: {error}; what follows is not read")
+        source.reject(reject, f"the archive breaks off: {error}; the rest is not read")
 
 
 def _member(source: Source, name: str, stream: IO[bytes], reject: Reject) -> Iterator[Document]:
-    """The documents of one file."""
+    """Yield the documents of one file in the archive."""
     part = _Member(source, name, stream)
     try:
-        format = _format_of(part, name)
-        if format.read is None:  # pragma: no cover - guess_format looks at it
-            raise FormatError(f"{part.name}: {format.name} cannot be read")
-        yield from format.read(part, reject)
+        file_format = _format_of(part, name)
+        if file_format.read is None:  # pragma: no cover - guess_format checks it
+            raise FormatError(f"{part.name}: {file_format.name} cannot be read")
+        yield from file_format.read(part, reject)
     except FormatError as error:
-        part.reject(reject, f"is not read: {str(error).removeprefix(f'{part.name}: ')}")
+        part.reject(reject, f"cannot be read: {str(error).removeprefix(f'{part.name}: ')}")
 
 
 def _format_of(part: Source, name: str) -> Format:
-    from biomark import formats  # which has this module among its formats
+    from biomark import formats  # imported here because `formats` imports this module
 
     if name.lower().endswith((*_TAR, *_ZIP, ".tar.gz")):
-        raise FormatError(f"{part.name}: is an archive itself; unpack it first")
+        raise FormatError(f"{part.name}: is an archive within an archive; unpack it first")
     try:
         return formats.guess_format(part)
     except FormatError:
@@ -68,7 +68,7 @@ def _format_of(part: Source, name: str) -> Format:
 
 
 class _Member(Source):
-    """A file in an archive: a stream with a name."""
+    """A file in an archive: a stream that has a name."""
 
     def __init__(self, archive: Source, name: str, stream: IO[bytes]) -> None:
         super().__init__(None, stream, encoding=archive.encoding)
@@ -81,12 +81,12 @@ class _Member(Source):
 
 
 def _of_tar(source: Source) -> Iterator[tuple[str, IO[bytes]]]:
-    # tarfile takes a compressed file that breaks off for a whole one; the modules of compression do not
+    # tarfile accepts a compressed file that breaks off; the compression modules raise an error
     with _unpacked(str(source.path)) as raw, tarfile.open(fileobj=raw, mode="r|") as archive:
         for member in archive:
             stream = archive.extractfile(member) if member.isfile() and not _hidden(member.name) else None
             if stream is not None:
-                # tarfile takes such streams to be seekable, which they are not
+                # tarfile claims that such streams are seekable, but they are not
                 yield member.name, io.BufferedReader(Rewound(b"", stream))
         while raw.read(1 << 16):  # up to the checksum at the end
             pass

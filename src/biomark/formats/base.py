@@ -1,4 +1,4 @@
-"""What all formats share: where bytes come from and go to, and what a format is."""
+"""The parts that all formats share: sources of bytes, destinations, and the definition of a format."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from biomark.spans import Document, Rejected
 Reject = Callable[[Rejected], None]
 
 BROKEN_GZIP = (EOFError, zlib.error, gzip.BadGzipFile)
-MOST = 1 << 26  # bytes of a line or of a text, uncompressed: 64 MiB; what is longer is no document
+MOST = 1 << 26  # bytes of a line or of a text, uncompressed (64 MiB); anything longer is not a document
 _GZIP = b"\x1f\x8b\x08"
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a file without its end (`\\n` or `\\r\\n`).
+    """A line of a file without its line end (`\\n` or `\\r\\n`).
 
     Attributes:
-        number: counted from 1.
-        text: decoded; where that fails, with U+FFFD in the place of bad bytes.
-        problem: what is wrong with its bytes, or None.
+        number: the line number, from 1.
+        text: the decoded text, with U+FFFD in place of bytes that cannot be decoded.
+        problem: the reason why some bytes could not be decoded, or None.
     """
 
     number: int
@@ -46,12 +46,12 @@ class Line:
 
 
 def is_offset(column: str) -> bool:
-    """Whether it is a whole number of a size that a text can have; Python refuses to read one of 5,000 digits."""
+    """Return whether a column holds an offset: up to 18 ASCII digits. Python refuses to parse thousands of digits."""
     return column.isascii() and column.isdigit() and len(column) < 19
 
 
 def exists(path: Path) -> bool:
-    """Whether there is a file or folder; a name that no file can have is that of none."""
+    """Return whether there is such a file or folder; False for a name that no file can have."""
     try:
         return path.exists()
     except OSError:
@@ -59,23 +59,23 @@ def exists(path: Path) -> bool:
 
 
 def with_mark(text: str) -> str:
-    """A text as the whole of a file: where it begins with U+FEFF, with another one, since readers take one off."""
+    """Return the content of a file for a text: a leading U+FEFF is doubled, because readers drop one."""
     return "\ufeff" + text if text.startswith("\ufeff") else text
 
 
 class Source:
-    """A file, a folder or an open stream, as a reader sees it: in UTF-8 and uncompressed.
+    """A file, a folder or an open stream, presented to readers as uncompressed UTF-8.
 
     Args:
-        path: see below.
-        stream: where the bytes come from if there is no path.
-        encoding: of the file, as Python calls it; None: UTF-8. A byte order mark goes before it.
-        root: the folder that is read, of which the file is a part.
+        path: the file or folder; None for a stream.
+        stream: the binary stream, if there is no path.
+        encoding: Python's name of the file's encoding; None: UTF-8. A byte order mark takes precedence.
+        root: the folder that is being read, if the file is part of one.
 
     Attributes:
         path: the file or folder; None for a stream.
-        name: how messages call it.
-        line: the number of the line read last (for messages).
+        name: the name of the source in messages.
+        line: the number of the last line that was read, from 1; None before the first (for messages).
     """
 
     def __init__(
@@ -94,30 +94,30 @@ class Source:
         self._root = root
         self._raw: IO[bytes] | None = None
         self._utf8: Utf8 | None = None
-        self._begun: IO[bytes] | None = None  # a stream whose first bytes were looked at
+        self._begun: IO[bytes] | None = None  # a stream whose first bytes were inspected
 
     def beside(self, path: Path) -> Source:
-        """Another file, read in the same way as this one."""
+        """Return the source of another file with the same encoding and root folder."""
         return Source(path, encoding=self._encoding, root=self._root)
 
     def inside(self, path: Path) -> Source:
-        """A file of this folder."""
+        """Return the source of a file in this folder."""
         return Source(path, encoding=self._encoding, root=self.path)
 
     @property
     def encoding(self) -> str | None:
-        """Which encoding the file is said to be in."""
+        """The encoding that the caller named; None for UTF-8."""
         return self._encoding
 
     @property
     def place(self) -> PurePath:
-        """The path of the file within the folder that is read; its name if it is read alone."""
+        """The path of the file relative to the folder that is being read; its name if it is read alone."""
         if self.path is None:
             return PurePath(self.name)
         return self.path.relative_to(self._root) if self._root is not None else PurePath(self.path.name)
 
     def own_id(self, stem: str) -> str:
-        """The id of a document that has a file for itself.
+        """Return the id of a document that is the only one in its file.
 
         Args:
             stem: the file's name without suffixes.
@@ -128,23 +128,23 @@ class Source:
 
     @property
     def is_stream(self) -> bool:
-        """Whether its bytes can be read once only: an open stream, or a path that is neither file nor folder."""
+        """Whether the bytes can be read only once: an open stream, or a path that is neither file nor folder."""
         return self.path is None or not (self.path.is_file() or self.path.is_dir())
 
     @property
     def recoded(self) -> bool:
-        """Whether the file is in another encoding than UTF-8; known once its first bytes are read."""
+        """Whether the file is in an encoding other than UTF-8; valid after its first bytes are read."""
         return self._utf8 is not None and self._utf8.recoded
 
     def reject(
         self, reject: Reject, reason: str, *, raw: str = "", document_id: str | None = None, line: int | None = None
     ) -> None:
-        """Hand something over to `reject`, with this source's name."""
+        """Call `reject` with a `Rejected` that names this source."""
         reject(Rejected(reason, raw=raw, document_id=document_id, source=self.name, line=line))
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
-        """The bytes: uncompressed if the name ends in `.gz` or they begin as gzip does, and in UTF-8.
+        """Open the source as a stream of UTF-8; it is decompressed if its name ends in `.gz` or it starts like gzip.
 
         Raises:
             FormatError: if the file cannot be opened.
@@ -165,40 +165,40 @@ class Source:
             except OSError as error:
                 raise FormatError(f"{self.path}: cannot be read: {error.strerror or error}") from error
         if raw is None:
-            raise FormatError("there is nothing to read from")
+            raise FormatError("the source has neither a path nor a stream; give one of them")
         if self.path is not None and self.path.suffix.lower() == ".gz":
             packed = True
         else:
-            start, raw = _looked_at(raw, len(_GZIP))
+            start, raw = _peek(raw, len(_GZIP))
             packed = start == _GZIP
         self._utf8 = Utf8(gzip.GzipFile(fileobj=raw) if packed else raw, self._encoding)  # type: ignore[arg-type]
         return io.BufferedReader(self._utf8, BUFFER)
 
     def position(self) -> int:
-        """How many bytes of the file on the disk have been read: 0 before it is opened, all once it is closed."""
+        """Return the number of bytes read from the file on disk: 0 before it is opened, its size once it is closed."""
         if self._raw is None or not (self._raw.closed or self._raw.seekable()):
             return 0
         return Path(self._raw.name).stat().st_size if self._raw.closed else self._raw.tell()
 
     def head(self, size: int = 4096) -> bytes:
-        """The first bytes, as `open` gives them; fewer if they end or break off before. A stream waits for them."""
+        """Return the first `size` bytes of `open`, or fewer if the source ends or breaks off; a stream may block."""
         begun = None
         try:
             if self.is_stream:
                 begun = self._begun or self._begin()
-                start, self._begun = _looked_at(begun, size)
+                start, self._begun = _peek(begun, size)
                 return start
             with self.open() as handle:
-                return _start(handle, size)
+                return _first_bytes(handle, size)
         except OSError as error:
             self._begun = begun
             raise FormatError(f"{self.name}: cannot be read: {error}") from error
 
     def lines(self, reject: Reject) -> Iterator[Line]:
-        """All lines, split at `\\n` alone; a byte order mark is left out.
+        """Yield all lines, split at `\\n` alone, without a byte order mark.
 
-        Bytes that the encoding does not have are told in `Line.problem`; a compressed file that breaks off is
-        rejected after its last whole line.
+        `Line.problem` reports bytes that cannot be decoded. A compressed file that breaks off is rejected after its
+        last whole line.
         """
         with self.open() as handle:
             number = 0
@@ -206,7 +206,7 @@ class Source:
                 for number, raw in enumerate(iter(lambda: handle.readline(MOST + 1), b""), 1):
                     self.line = number
                     if len(raw) > MOST:
-                        reason = f"the line is longer than {MOST >> 20} MiB; what follows is not read"
+                        reason = f"the line is longer than {MOST >> 20} MiB; the rest of the file is not read"
                         self.reject(reject, reason, line=number)
                         return
                     yield _line(number, self.without_mark(raw) if number == 1 else raw, self._foreign())
@@ -214,7 +214,7 @@ class Source:
                 self.reject(reject, f"the compressed file breaks off: {error}", line=number + 1)
 
     def chunks(self, reject: Reject) -> Iterator[bytes]:
-        """All bytes, piece by piece; a compressed file that breaks off is rejected after what can be read."""
+        """Yield all bytes in pieces; a compressed file that breaks off is rejected after its last readable bytes."""
         with self.open() as handle:
             try:
                 while chunk := handle.read1(BUFFER):  # type: ignore[attr-defined]
@@ -223,10 +223,11 @@ class Source:
                 self.reject(reject, f"the compressed file breaks off: {error}")
 
     def text(self) -> str:
-        """The whole file, line ends as they are.
+        """Return the text of the whole file with its line ends unchanged.
 
         Raises:
-            FormatError: if it has bytes that the encoding does not have; the message says at which byte.
+            FormatError: if some bytes cannot be decoded (the message has the position of the first one), if the file
+                is longer than `MOST` bytes, or if it is compressed and breaks off.
         """
         with self.open() as handle:
             try:
@@ -241,30 +242,30 @@ class Source:
             raise FormatError(f"{self.name}: {self._foreign() or not_utf8(error)}") from error
 
     def without_mark(self, raw: bytes) -> bytes:
-        """The first bytes of a file without its byte order mark."""
+        """Return the first bytes of a file without its byte order mark."""
         return raw.removeprefix(codecs.BOM_UTF8)
 
     def _foreign(self) -> str | None:
-        """What to tell of bytes that the file's own encoding does not have; None if that is UTF-8."""
+        """Return the message about bytes that are invalid in the file's encoding; None if that is UTF-8."""
         if self._utf8 is None or not self.recoded:
             return None
-        return f"holds bytes that are not {self._utf8.encoding}; is that the file's encoding (`encoding`)?"
+        return f"holds bytes that are not {self._utf8.encoding}; check the file's encoding (`encoding`)"
 
 
 class _Visible(io.TextIOWrapper):
-    """Text for a terminal, without control characters of the documents."""
+    """A text stream for a terminal that replaces control characters of the documents."""
 
     def write(self, text: str, /) -> int:
         return super().write(visible(text))
 
 
 class Sink:
-    """A file, a folder or an open stream, as a writer sees it.
+    """The destination of a writer: a file, a folder or an open stream.
 
     Args:
         path: the file or folder; None for a stream.
-        stream: the stream; None: standard output.
-        suffix: what names of files have beside their own until they are whole.
+        stream: the binary stream; None: standard output.
+        suffix: the suffix that a file has until it is complete.
     """
 
     def __init__(self, path: Path | None, stream: IO[bytes] | None = None, *, suffix: str = PART) -> None:
@@ -274,19 +275,22 @@ class Sink:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether people see what is written as it is written."""
+        """Whether the output goes straight to a terminal."""
         return self.path is None and (self._stream or sys.stdout.buffer).isatty()
 
     @contextmanager
     def open(self, path: Path | None = None, *, styled: bool = False) -> Iterator[IO[str]]:
-        """Text to write to, in UTF-8 with `\\n` ends; compressed if the name ends in `.gz`.
+        """Open a text stream in UTF-8 with `\\n` line ends; it is compressed if the name ends in `.gz`.
 
-        A file is written beside its place and moved there at the end, so that a run that dies
-        leaves no half file under the name.
+        A file is written under a temporary name beside its place and renamed at the end, so that an interrupted run
+        leaves no incomplete file under the final name.
 
         Args:
-            path: a file other than the sink's own (formats of several files).
-            styled: whether what is written has escape sequences of our own; else a terminal gets none.
+            path: a file other than the sink's own, for formats of several files.
+            styled: whether the writer emits escape sequences of its own; otherwise a terminal receives none.
+
+        Raises:
+            FormatError: if the file is a folder, or holds the unfinished output of an interrupted run.
         """
         target = path or self.path
         if target is None:
@@ -308,8 +312,8 @@ class Sink:
             with uninterrupted():
                 part = self._part(
                     target.resolve() if os.path.islink(target) else target
-                )  # or it would replace the link
-                # No time of writing in it, so that the same documents are the same bytes
+                )  # otherwise the new file would replace the link
+                # Without a time stamp, so that the same documents give the same bytes
                 packed = target.suffix.lower() == ".gz"
                 stream = gzip.GzipFile("", "wb", fileobj=part.file, mtime=0) if packed else part.file
                 text = io.TextIOWrapper(stream, encoding="utf-8", newline="\n")
@@ -319,16 +323,16 @@ class Sink:
                 if stream is not part.file:
                     stream.close()
                 part.keep()
-        except BaseException:  # an interrupt as well: nothing half written stays
+        except BaseException:  # including an interrupt: no incomplete file stays
             if part is not None:
-                part.discard(*(one for one in (text, stream) if one is not None))  # type: ignore[arg-type]
+                part.discard(*(handle for handle in (text, stream) if handle is not None))  # type: ignore[arg-type]
             raise
 
     def _part(self, target: Path) -> Part:
         part, run = (target.with_name(target.name + suffix) for suffix in (PART, PART + RUN))
         if self._suffix == PART and exists(part) and exists(run):
             raise FormatError(
-                f"{part}: holds what an interrupted biomark annotate has finished; run that again, "
+                f"{part}: holds the finished part of an interrupted biomark annotate; run that again, "
                 f"or remove {part} and {run}"
             )
         if exists(target) and target.is_dir():
@@ -340,18 +344,19 @@ class Sink:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One format; a module of this package each.
+    """A file format; each has a module in this package.
 
     Attributes:
-        name: as the command line takes it.
-        suffixes: the ends of file names that speak for it.
-        read: yields documents, gives `reject` the rest; None if it is for output only.
-        write: writes the stream, counts in `lost` what it cannot hold; None if for input only.
-        sniff: whether the first 4,096 bytes of a file look like it.
-        ambiguous: whether other formats use the same suffixes, so that the bytes decide.
-        files: the ends of the names of the files that each document has in a folder, where the format is written as
-            one; none: it is written as a file.
-        refuses: why a document cannot be written into a sink, or None if it can; None: it always can.
+        name: the format's name on the command line and in `read` and `write`.
+        suffixes: the suffixes of file names from which the format is inferred.
+        read: yields the documents of a source and passes unreadable parts to `reject`; None: output only.
+        write: writes documents and counts in `lost` the information that the format cannot hold; None: input only.
+        sniff: returns whether the first 4,096 bytes of a file look like this format.
+        ambiguous: whether other formats use the same suffixes, so that the first bytes decide.
+        files: for a format that is written as a folder, the suffixes of the files of each document; empty: the format
+            is written as a file.
+        refuses: returns the reason why a document cannot be written into a sink, or None if it can; None: it always
+            can.
     """
 
     name: str
@@ -365,14 +370,14 @@ class Format:
 
     @property
     def in_pairs(self) -> bool:
-        """Whether each document has a text and a file of mentions; a folder of them is read as a whole."""
+        """Whether each document is a file of text and one of mentions; a folder of such pairs is read as a whole."""
         return len(self.files) > 1
 
 
 def not_utf8(error: UnicodeDecodeError) -> str:
-    """What to tell of bytes that are not UTF-8."""
+    """Return the message about bytes that are not UTF-8."""
     byte = f"byte {error.start} (0x{error.object[error.start]:02x})"
-    return f"{byte} is not UTF-8; name the file's encoding (`encoding=latin-1`, say), or convert it with iconv"
+    return f"{byte} is not UTF-8; name the file's encoding (such as `encoding=latin-1`), or convert it with iconv"
 
 
 def _line(number: int, raw: bytes, foreign: str | None) -> Line:
@@ -383,24 +388,24 @@ def _line(number: int, raw: bytes, foreign: str | None) -> Line:
         return Line(number, raw.decode(errors="replace"), foreign or not_utf8(error))
 
 
-def _start(stream: IO[bytes], size: int) -> bytes:
-    """The first bytes of a stream; fewer if it ends or breaks off before."""
+def _first_bytes(stream: IO[bytes], size: int) -> bytes:
+    """Return the first `size` bytes of a stream, or fewer if it ends or breaks off before."""
     read = getattr(stream, "read1", stream.read)
-    found = b""
+    start = b""
     try:
-        while len(found) < size and (piece := read(size - len(found))):
-            found += piece
-    except BROKEN_GZIP:  # where it does is for its reader to tell
+        while len(start) < size and (piece := read(size - len(start))):
+            start += piece
+    except BROKEN_GZIP:  # the reader will report it
         pass
-    return found
+    return start
 
 
-def _looked_at(stream: IO[bytes], size: int) -> tuple[bytes, IO[bytes]]:
-    """The first bytes of a stream, and a stream that still has them."""
+def _peek(stream: IO[bytes], size: int) -> tuple[bytes, IO[bytes]]:
+    """Return the first bytes of a stream, and a stream that still begins with them."""
     if stream.seekable():
         place = stream.tell()
-        start = _start(stream, size)
+        start = _first_bytes(stream, size)
         stream.seek(place)
         return start, stream
-    start = _start(stream, size)
+    start = _first_bytes(stream, size)
     return start, io.BufferedReader(Rewound(start, stream), BUFFER)

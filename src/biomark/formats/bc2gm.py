@@ -1,9 +1,8 @@
-"""BC2GM: one sentence a line (`.in`), its gene mentions in a file beside it (`.eval`).
+"""BC2GM: one sentence on each line (`.in`), and its gene mentions in another file (`.eval`).
 
-A line of `X.in` is `ID TEXT`; one of `X.GENE.eval` is `ID|START END|MENTION`, whose offsets count
-characters without white space and include the last one; `X.ALTGENE.eval` lists the alternatives
-that the official score accepts. Every sentence is a document. Reading either of `X.in` and
-`X.GENE.eval` finds the other; `X.eval` is taken too.
+A line of `X.in` is `ID TEXT`; a line of `X.GENE.eval` is `ID|START END|MENTION`, whose offsets count characters
+without white space and include the last one; `X.ALTGENE.eval` lists the alternatives that the official score accepts.
+Every sentence is a document. Given either of `X.in` and `X.GENE.eval` (or `X.eval`), the reader also reads the other.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _MENTION = re.compile(r"([^|]+)\|(\d{1,18}) (\d{1,18})\|(.*)")
 
 
 def read(source: Source, reject: Reject) -> Iterator[Document]:
-    """Sentences with the mentions that the files beside say; see the module."""
+    """Yield the sentences with the mentions of the `.eval` files beside them; see the module."""
     genes: Path | None = None
     alternatives: Path | None = None
     if source.path is not None and re.search(r"\.eval(\.gz)?$", source.path.name):
@@ -31,7 +30,7 @@ def read(source: Source, reject: Reject) -> Iterator[Document]:
         sentences = sentences_beside(source.path)
         if sentences is None:
             stem = _stem(source.path)
-            raise FormatError(f"{source.path}: its sentences are not there; put {stem}.in beside it")
+            raise FormatError(f"{source.path}: the file of its sentences is missing; put {stem}.in beside it")
         source = source.beside(sentences)
     if source.path is not None:
         genes = genes or _beside(source.path, ".GENE.eval", ".eval")
@@ -40,32 +39,37 @@ def read(source: Source, reject: Reject) -> Iterator[Document]:
     for line in source.lines(reject):
         if not line.text.strip():
             continue
-        id, _, text = line.text.partition(" ")
+        document_id, _, text = line.text.partition(" ")
         if line.problem or not text.strip():
-            reason = line.problem or "a sentence is written ID TEXT"
-            source.reject(reject, reason, raw=line.text, document_id=id, line=line.number)
+            reason = line.problem or "a line of sentences must be ID TEXT"
+            source.reject(reject, reason, raw=line.text, document_id=document_id, line=line.number)
             continue
-        entities = _entities(mentions.pop(id, []), text, "GENE", genes, reject)
-        accepted = _entities(others.pop(id, []), text, "ALTGENE", alternatives, reject)
-        yield Document(id, text, sentences=(Span(0, len(text)),), entities=entities, alternatives=accepted)
-    _reject_left(mentions, genes, source.name, reject)
-    _reject_left(others, alternatives, source.name, reject)
+        entities = _entities(mentions.pop(document_id, []), text, "GENE", genes, reject)
+        accepted = _entities(others.pop(document_id, []), text, "ALTGENE", alternatives, reject)
+        yield Document(document_id, text, sentences=(Span(0, len(text)),), entities=entities, alternatives=accepted)
+    _reject_unused(mentions, genes, source.name, reject)
+    _reject_unused(others, alternatives, source.name, reject)
 
 
 def read_mentions(path: Path, documents: Iterable[Document], reject: Reject) -> Iterator[Document]:
-    """The documents with the mentions of an `.eval` file in the place of theirs.
+    """Yield documents with their mentions replaced by those of an `.eval` file.
 
-    For an `.eval` file that comes without its sentences, as the answers of a system do.
+    Use it for an `.eval` file without a file of sentences, such as the predictions of a system.
+
+    Args:
+        path: the `.eval` file.
+        documents: the sentences of the gold standard.
+        reject: is called with each mention that cannot be read or has no sentence.
     """
     mentions = _mentions(path, reject)
     for document in documents:
         entities = _entities(mentions.pop(document.id, []), document.text, "GENE", path, reject)
         yield Document(document.id, document.text, document.passages, document.sentences, entities)
-    _reject_left(mentions, path, "gold", reject)
+    _reject_unused(mentions, path, "gold", reject)
 
 
 def sentences_beside(path: Path) -> Path | None:
-    """The `.in` file that goes with an `.eval` file, if it is there."""
+    """Return the `.in` file that belongs to an `.eval` file, or None if there is none."""
     names = (f"{_stem(path)}.in", f"{_stem(path)}.in.gz")
     return next((path.with_name(name) for name in names if path.with_name(name).exists()), None)
 
@@ -74,12 +78,12 @@ def _stem(path: Path) -> str:
     return re.sub(r"(\.GENE|\.ALTGENE)?\.eval(\.gz)?$", "", path.name)
 
 
-def _reject_left(mentions: dict[str, list[Line]], path: Path | None, sentences: str, reject: Reject) -> None:
-    """Reject the mentions of sentences that are not there."""
+def _reject_unused(mentions: dict[str, list[Line]], path: Path | None, sentences: str, reject: Reject) -> None:
+    """Reject the mentions whose sentence is not in the file of sentences."""
     reason = f"{sentences} has no sentence with this id"
-    for id, lines in mentions.items():
+    for document_id, lines in mentions.items():
         for line in lines:
-            Source(path).reject(reject, reason, raw=line.text, document_id=id, line=line.number)
+            Source(path).reject(reject, reason, raw=line.text, document_id=document_id, line=line.number)
 
 
 def _beside(path: Path, *suffixes: str) -> Path | None:
@@ -89,22 +93,22 @@ def _beside(path: Path, *suffixes: str) -> Path | None:
 
 
 def _mentions(path: Path | None, reject: Reject) -> dict[str, list[Line]]:
-    """The lines of an `.eval` file by sentence."""
-    found: dict[str, list[Line]] = {}
+    """Return the lines of an `.eval` file by sentence id."""
+    mentions: dict[str, list[Line]] = {}
     if path is None:
-        return found
+        return mentions
     source = Source(path)
     for line in source.lines(reject):
         match = _MENTION.fullmatch(line.text)
         if match and not line.problem:
-            found.setdefault(match[1], []).append(line)
+            mentions.setdefault(match[1], []).append(line)
         elif line.text.strip():
-            reason = line.problem or "a mention is written ID|START END|TEXT"
+            reason = line.problem or "a line of mentions must be ID|START END|TEXT"
             source.reject(reject, reason, raw=line.text, line=line.number)
-    return found
+    return mentions
 
 
-def _entities(lines: list[Line], text: str, type: str, path: Path | None, reject: Reject) -> tuple[Entity, ...]:
+def _entities(lines: list[Line], text: str, entity_type: str, path: Path | None, reject: Reject) -> tuple[Entity, ...]:
     places = [i for i, character in enumerate(text) if not character.isspace()] if lines else []
     entities = []
     for line in lines:
@@ -118,20 +122,20 @@ def _entities(lines: list[Line], text: str, type: str, path: Path | None, reject
                     f"offsets {start} {last} are reversed or lie beyond the sentence ({len(places)} characters)"
                 )
             span = Span(places[start], places[last] + 1)
-            # The official script ignores the mention's text, so the answers of some systems leave it out.
+            # The official script ignores the mention's text, so some systems leave it out.
             if match[4].strip() and "".join(span.of(text).split()) != "".join(match[4].split()):
                 raise SpanError(f"at {start} {last} the sentence has {span.of(text)!r}, not {match[4]!r}")
-            entities.append(Entity((span,), type))
+            entities.append(Entity((span,), entity_type))
         except SpanError as error:
             Source(path).reject(reject, str(error), raw=line.text, document_id=match[1], line=line.number)
     return tuple(entities)
 
 
 def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None:
-    """Write `X.in` and `X.GENE.eval` (`X.ALTGENE.eval` if there are alternatives).
+    """Write `X.in` and `X.GENE.eval`, and `X.ALTGENE.eval` if there are alternatives.
 
-    A sink whose name ends in `.eval` takes the mentions alone. A stream takes the sentences alone.
-    The format knows genes only; mentions of other types are left out.
+    Only the mentions are written into a sink whose name ends in `.eval`, and only the sentences into a stream. The
+    format holds genes alone; mentions of other types are left out.
     """
     path = sink.path
     if path is None:
@@ -141,13 +145,13 @@ def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None
                 add(lost, "mentions (write to a file to have them)", len(document.entities))
         return
     name = path.name.removesuffix(".gz")
-    alone = name.endswith(".eval")
+    only_mentions = name.endswith(".eval")
     stem = name.removesuffix(".in")
-    gene = path if alone else path.with_name(stem + ".GENE.eval")
+    gene = path if only_mentions else path.with_name(stem + ".GENE.eval")
     alternative = path.with_name(stem + ".ALTGENE.eval")
     with sink.open(gene) as genes:
         rows: list[str] = []
-        if alone:
+        if only_mentions:
             for document in documents:
                 genes.writelines(_rows(document, document.entities, lost))
                 add(lost, "alternatives", len(document.alternatives))
@@ -160,13 +164,13 @@ def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None
     if rows:
         with sink.open(alternative) as alternatives:
             alternatives.writelines(rows)
-    else:  # those of other sentences that were written here would be taken for theirs
+    else:  # alternatives of an earlier output would be read as those of these sentences
         alternative.unlink(missing_ok=True)
 
 
 def _sentence(document: Document, lost: Counter[str]) -> str:
-    whole = ("sentence offsets",) if len(document.sentences) <= 1 else ()
-    count_losses(document, lost, holds=("mentions", "alternatives", *whole))
+    held = ("sentence offsets",) if len(document.sentences) <= 1 else ()
+    count_losses(document, lost, holds=("mentions", "alternatives", *held))
     text, ends = re.subn(r"[\n\r]", " ", document.text)
     add(lost, "line ends (written as blanks)", ends)
     return f"{document.id} {text}\n"
@@ -190,7 +194,7 @@ def _rows(document: Document, entities: Iterable[Entity], lost: Counter[str]) ->
 
 
 def _refuses(document: Document, sink: Sink) -> str | None:
-    return "BC2GM ids hold no white space and no bars" if re.search(r"[\s|]", document.id) else None
+    return "a BC2GM id must not contain white space or |" if re.search(r"[\s|]", document.id) else None
 
 
 FORMAT = Format("bc2gm", (".in", ".eval"), read, write, refuses=_refuses)

@@ -1,4 +1,4 @@
-"""BERN2's answers, of a text or of PubMed's abstracts; for input only."""
+"""JSON output of BERN2 for texts or PubMed abstracts; input only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _fits(values: Json) -> bool:
 
 def _document(values: Json, parts: Parts) -> Document:
     if values.get("error_code"):
-        raise FormatError(f"BERN2 has found an error: {values.get('error_message') or values['error_code']}")
+        raise FormatError(f"BERN2 reported an error: {values.get('error_message') or values['error_code']}")
     text = text_of(values, "text")
     entities = parts.each(lambda annotation: _entity(annotation, text), objects_of(values, "annotations"))
     infons = others(values, "pmid", "id", "text", "annotations", "timestamp", "sha256", "error_code")
@@ -31,12 +31,14 @@ def _entity(values: Json, text: str) -> Entity:
     if not isinstance(place, dict):
         raise FormatError('the annotation has no "span"')
     span = Span(whole_of(place, "begin"), whole_of(place, "end"))
-    told = text_of(values, "mention") if "mention" in values else None
+    mention = text_of(values, "mention") if "mention" in values else None
     listed = values.get("id") or []
     names = listed if isinstance(listed, list) else [listed]
-    ids = tuple(id for name in names if isinstance(name, str) and name not in _NO_ID for id in split_ids(name))
+    ids = tuple(
+        identifier for name in names if isinstance(name, str) and name not in _NO_ID for identifier in split_ids(name)
+    )
     infons = others(values, "span", "mention", "obj", "prob", "id")
-    return placed(Entity((span,), text_of(values, "obj"), ids, score_of(values, "prob"), infons), text, told)
+    return placed(Entity((span,), text_of(values, "obj"), ids, score_of(values, "prob"), infons), text, mention)
 
 
 EXPORT = Export(

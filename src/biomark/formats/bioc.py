@@ -1,12 +1,12 @@
-"""BioC between its XML or JSON and a `Document`; what `bioc_xml` and `bioc_json` share.
+"""Conversion of BioC records from and to a `Document`, shared by `bioc_xml` and `bioc_json`.
 
-The text is laid out by the offsets of passages and sentences, which need not start at 0 or touch:
-one character of a gap is a line end, what is before it blanks. Offsets are code points, and an
-annotation whose text is not at its offsets is rejected. Identifiers are read from the infons that
-`_ID_KEYS` lists; an infon stays unless it says nothing that `Entity.ids` does not.
+The text is laid out by the offsets of passages and sentences, which need not start at 0 or be adjacent: a gap is
+filled with blanks and a line end. Offsets are code points, and an annotation whose text is not at its offsets is
+rejected. Identifiers are read from the infons that `_ID_KEYS` lists; an infon is dropped only if it merely repeats
+`Entity.ids`.
 
-What the model of BioC has no place for is kept in infons of our own: `biomark` marks passages that
-only hold text outside passages (`text`) and annotations that are alternatives (`alternative`).
+Information that BioC cannot represent is kept in infons of biomark's own: the infon `biomark` is `text` for passages
+that only hold text outside passages, and `alternative` for annotations that are alternatives.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _MARK = "biomark"
 _IDS = "biomark ids"
 _SENTENCE = "sentence"
 _NODES = "biomark nodes"
-# Relations without nodes name their arguments in infons; these are none.
+# Relations without nodes name their arguments in infons; the infons with these keys are not arguments.
 _NO_ARGUMENTS = ("type", "relation", "novel", "score")
-_MOST_BLANKS = 1_000_000  # code points between passages; with more an offset is taken for a mistake
+_MOST_BLANKS = 1_000_000  # code points between passages; an offset that needs more is an error
 
 
 @dataclass(slots=True)
 class Annotation:
-    """An annotation; `locations` are pairs of offset and length."""
+    """A BioC annotation; `locations` are pairs of offset and length in code points."""
 
     id: str
     infons: dict[str, str]
@@ -49,7 +49,7 @@ class Annotation:
 
 @dataclass(slots=True)
 class Link:
-    """A relation; `nodes` are pairs of role and identifier."""
+    """A BioC relation; `nodes` are pairs of role and identifier."""
 
     id: str
     infons: dict[str, str]
@@ -58,7 +58,7 @@ class Link:
 
 @dataclass(slots=True)
 class Part:
-    """A passage, or a sentence of one (`parts`)."""
+    """A BioC passage, whose sentences are its `parts`, or a sentence."""
 
     offset: int
     text: str | None
@@ -70,7 +70,7 @@ class Part:
 
 @dataclass(slots=True)
 class Record:
-    """A document; `relations` are those outside its passages."""
+    """A BioC document; `annotations` and `relations` are those outside its passages."""
 
     id: str
     infons: dict[str, str]
@@ -81,10 +81,10 @@ class Record:
 
 
 def read_record(record: Record, parts: Parts) -> Document:
-    """The document of a record; sentences and annotations that do not fit are rejected.
+    """Convert a record into a document; sentences and annotations that do not fit the text are rejected.
 
     Raises:
-        FormatError: if its text cannot be laid out.
+        FormatError: if passages or sentences overlap, or are too far apart, so that there is no text.
     """
     text, passages, sentences, infons = _layout(record, parts)
     everything = [part for passage in record.passages for part in (passage, *passage.parts)]
@@ -119,7 +119,7 @@ def read_record(record: Record, parts: Parts) -> Document:
 
 
 class _Text:
-    """Text laid out by offsets."""
+    """A text that is assembled from pieces at given offsets."""
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
@@ -127,17 +127,21 @@ class _Text:
         self._blanks = 0
 
     def lay(self, offset: int, text: str) -> Span | None:
-        """Put `text` at `offset`; None if it is empty."""
+        """Add `text` at `offset` and return its span; None if it is empty.
+
+        Raises:
+            FormatError: if the offset lies inside the piece before, or too far behind it.
+        """
         if not text:
             return None
         gap = offset - self._length
         if gap < 0:
-            raise FormatError(f"a passage or sentence at offset {offset} begins inside the one before ({self._length})")
+            raise FormatError(f"the passage at offset {offset} begins before the previous one ends ({self._length})")
         self._blanks += gap
         if self._blanks > _MOST_BLANKS:
             raise FormatError(
-                f"a passage or sentence at offset {offset} is far beyond the one before ({self._length}); "
-                f"a document has at most {_MOST_BLANKS:,} blanks between its passages"
+                f"the passage at offset {offset} is too far behind the end of the previous one ({self._length}); "
+                f"a document may have at most {_MOST_BLANKS:,} blanks between its passages"
             )
         self._pieces += (_padding(gap), text)
         self._length = offset + len(text)
@@ -148,12 +152,12 @@ class _Text:
 
 
 def _padding(length: int) -> str:
-    """What stands in the text where no passage does."""
+    """Return the text that fills a gap between passages."""
     return " " * (length - 1) + "\n" if length else ""
 
 
 def _layout(record: Record, parts: Parts) -> tuple[str, list[Passage], list[Span], Infons]:
-    """Text, passages, sentences and infons of the document."""
+    """Return the text, passages, sentences and infons of the document."""
     text = _Text()
     passages: list[Passage] = []
     sentences: list[Span] = []
@@ -164,11 +168,11 @@ def _layout(record: Record, parts: Parts) -> tuple[str, list[Passage], list[Span
             try:
                 span = _inside(sentence, passage) if passage.text else text.lay(sentence.offset, sentence.text or "")
                 if span and sentences and span.start < sentences[-1].end:
-                    raise FormatError(f"the sentence at offset {span.start} begins inside the one before")
+                    raise FormatError(f"the sentence at offset {span.start} begins before the previous one ends")
             except FormatError as error:
                 if not passage.text:
                     raise
-                parts.tell(str(error), raw=sentence.text or "")
+                parts.reject_part(str(error), raw=sentence.text or "")
                 continue
             if span:
                 sentences.append(span)
@@ -182,14 +186,14 @@ def _layout(record: Record, parts: Parts) -> tuple[str, list[Passage], list[Span
 
 
 def _inside(sentence: Part, passage: Part) -> Span | None:
-    """The sentence's place in a passage that has a text of its own."""
+    """Return the span of a sentence in a passage that has a text of its own; None if the sentence is empty."""
     text = passage.text or ""
     start = sentence.offset - passage.offset
     end = start + len(sentence.text or "")
     if not sentence.text:
         return None
     if start < 0 or text[start:end] != sentence.text:
-        raise FormatError(f"the sentence at offset {sentence.offset} is not in its passage's text there")
+        raise FormatError(f"the text of the sentence at offset {sentence.offset} differs from that of its passage")
     return Span(sentence.offset, passage.offset + end)
 
 
@@ -198,14 +202,14 @@ def _entity(annotation: Annotation, text: str) -> Entity:
         raise FormatError(f"annotation {short(annotation.id)} has no location")
     order = [Span(offset, offset + length) for offset, length in annotation.locations]
     infons = dict(annotation.infons)
-    type = infons.pop("type", "")
+    entity_type = infons.pop("type", "")
     score = _score(infons)
-    entity = Entity(tuple(sorted(order)), type, _ids(infons), score, Infons(infons))
+    entity = Entity(tuple(sorted(order)), entity_type, _ids(infons), score, Infons(infons))
     return placed(entity, text, annotation.text, order=order)
 
 
 def _score(infons: dict[str, str]) -> float | None:
-    """The score in the infons, taken out of them if it is one of ours: a number from 0 to 1."""
+    """Remove and return the score in the infons if biomark wrote it (a number in [0, 1]); otherwise return None."""
     try:
         score = float(infons["score"])
     except (KeyError, ValueError):
@@ -217,14 +221,14 @@ def _score(infons: dict[str, str]) -> float | None:
 
 
 def _ids(infons: dict[str, str]) -> tuple[str, ...]:
-    """The identifiers in the infons; what then says nothing more is taken out of them."""
+    """Return the identifiers in the infons, and remove the infons that hold nothing else."""
     if _IDS in infons:
         return tuple(_listed(infons.pop(_IDS), f"infon {_IDS!r}"))
     ids: list[str] = []
     for key, value in infons.items():
         if _is_id(key):
             listed = _listed(value, f"infon {key!r}") if value.startswith("[") else split_ids(value)
-            ids += [id for id in listed if id not in ids] if ids else listed
+            ids += [identifier for identifier in listed if identifier not in ids] if ids else listed
     if ids and "|".join(ids) == infons.get("identifier"):
         del infons["identifier"]
     return tuple(ids)
@@ -235,8 +239,8 @@ def _listed(ids: str, what: str) -> list[str]:
         listed = parsed(ids)
     except FormatError as error:
         raise FormatError(f"{what} {error}") from error
-    if not isinstance(listed, list) or not all(isinstance(id, (str, int)) for id in listed):
-        raise FormatError(f"{what} is not a list of texts")
+    if not isinstance(listed, list) or not all(isinstance(identifier, (str, int)) for identifier in listed):
+        raise FormatError(f"{what} must be a list of texts")
     return list(map(str, listed))
 
 
@@ -247,44 +251,44 @@ def _is_id(key: str) -> bool:
 def _relation(number: int, link: Link) -> Relation:
     infons = dict(link.infons)
     name = "type" if "type" in infons else "relation"
-    type = infons.pop(name, "")
+    relation_type = infons.pop(name, "")
     if link.id != f"R{number}":
         infons["id"] = link.id
     if roles := _roles(infons):
         if link.nodes:
             infons[_NODES] = json.dumps(link.nodes, ensure_ascii=False)
-        return Relation(type, roles, Infons(infons))
+        return Relation(relation_type, roles, Infons(infons))
     if link.nodes:
-        return Relation(type, tuple(link.nodes), Infons(infons))
+        return Relation(relation_type, tuple(link.nodes), Infons(infons))
     keys = [key for key in link.infons if key not in (*_NO_ARGUMENTS, "id")]
     arguments = tuple(("" if key == f"entity{place}" else key, infons.pop(key)) for place, key in enumerate(keys, 1))
-    return Relation(type, arguments, Infons(infons))
+    return Relation(relation_type, arguments, Infons(infons))
 
 
 def _roles(infons: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """The identifiers that a relation of PubTator3 relates; none if it is no such relation.
+    """Return the identifiers that a PubTator3 relation connects; empty for any other relation.
 
-    Its nodes are of no use: they name one annotation of the many with these identifiers. In JSON a role
-    is an object, in XML `TYPE|IDENTIFIER`.
+    Its nodes are ignored, because they name only one of the annotations with these identifiers. A role is an object in
+    JSON, and `TYPE|IDENTIFIER` in XML.
     """
     ids = []
     for key in ("role1", "role2"):
         value = infons.get(key, "")
-        id: object = value.partition("|")[2]
+        identifier: object = value.partition("|")[2]
         if value.startswith("{"):
             try:
                 role = parsed(value)
             except FormatError:
                 return ()
-            id = role.get("identifier") if isinstance(role, dict) else None
-        if not isinstance(id, str) or not id:
+            identifier = role.get("identifier") if isinstance(role, dict) else None
+        if not isinstance(identifier, str) or not identifier:
             return ()
-        ids.append(("", variant_id(id) or id))
+        ids.append(("", variant_id(identifier) or identifier))
     return tuple(ids)
 
 
 def write_record(document: Document, lost: Counter[str]) -> Record:
-    """The record that `read_record` makes the document of again; mentions come in the order of passages."""
+    """Convert a document into a record, the inverse of `read_record`; mentions come in the order of passages."""
     passages = list(_passages(document))
     ends = [_end(passage) for passage in passages]
     infons, of_sentences = _by_sentence(document)
@@ -309,7 +313,7 @@ def write_record(document: Document, lost: Counter[str]) -> Record:
 
 
 def _by_sentence(document: Document) -> tuple[dict[str, str], dict[int, dict[str, str]]]:
-    """The infons of the document itself, and those of its sentences by where they begin."""
+    """Return the infons of the document itself, and those of its sentences by the offset of the sentence."""
     own: dict[str, str] = {}
     starts = {sentence.start for sentence in document.sentences}
     of_sentences: dict[int, dict[str, str]] = {}
@@ -327,7 +331,7 @@ def _end(passage: Part) -> int:
 
 
 def _passages(document: Document) -> Iterator[Part]:
-    """The passages, and marked ones for text that they leave out."""
+    """Yield the passages, and passages with the infon `biomark` for text outside them."""
     at = 0
     for passage in document.passages:
         between = document.text[at : passage.span.start]
@@ -350,34 +354,34 @@ def _annotation(number: int, entity: Entity, text: str) -> Annotation:
 
 
 def _with_ids(entity: Entity) -> dict[str, str]:
-    """The infons from which `_ids` gives the entity's identifiers and leaves its own infons."""
+    """Return the infons from which `_ids` restores the entity's identifiers and its own infons."""
     infons = dict(entity.infons.without("type"))
     joined = {**infons, "identifier": "|".join(entity.ids)}
     for candidate in (infons, joined):
-        left = dict(candidate)
-        if _ids(left) == entity.ids and left == infons:
+        remaining = dict(candidate)
+        if _ids(remaining) == entity.ids and remaining == infons:
             return candidate
     return {**infons, _IDS: json.dumps(entity.ids, ensure_ascii=False)}
 
 
 def _link(number: int, relation: Relation, known: set[str]) -> Link:
-    """Nodes where the arguments are annotations, or where infons cannot hold them."""
+    """Convert a relation: with nodes if its arguments are annotations, or if infons cannot hold them."""
     infons = {"type": relation.type, **relation.infons.without("type")}
     name = infons.pop("id", f"R{number}")
     if relation.arguments and _roles(infons) == relation.arguments:
         return Link(name, infons, _nodes(infons.pop(_NODES, "[]")))
-    named = {role or f"entity{place}": id for place, (role, id) in enumerate(relation.arguments, 1)}
+    named = {role or f"entity{place}": target for place, (role, target) in enumerate(relation.arguments, 1)}
     plain = len(named) == len(relation.arguments) and not any(
         re.match(r"entity\d", role) for role, _ in relation.arguments
     )
     plain = plain and set(infons) <= set(_NO_ARGUMENTS) and not set(named) & {*_NO_ARGUMENTS, "id"}
-    if plain and not all(id in known for _, id in relation.arguments):
+    if plain and not all(target in known for _, target in relation.arguments):
         return Link(name, {**infons, **named}, [])
     return Link(name, infons, list(relation.arguments))
 
 
 def _nodes(listed: str) -> list[tuple[str, str]]:
-    """The nodes that `_relation` put into an infon; none if it holds something else."""
+    """Return the nodes that `_relation` put into an infon; empty if the infon holds anything else."""
     try:
         nodes = parsed(listed)
     except FormatError:

@@ -1,8 +1,7 @@
-"""BioC JSON: a collection, a list of documents, PubTator3's export, or a document a line.
+"""BioC JSON: a collection, a list of documents, PubTator3's export, or one document on each line.
 
-`bioc` says how documents become `Document` and back. Infons that are no texts are read as the
-JSON that they are; fields that BioC does not know (PubTator3's `journal`) become infons of the
-document. The collection's source, date and key are not kept.
+See `bioc` for the conversion of documents. An infon that is not a text is kept as JSON; fields that are not part of
+BioC (such as PubTator3's `journal`) become infons of the document. The collection's source, date and key are dropped.
 """
 
 from __future__ import annotations
@@ -29,32 +28,32 @@ _KNOWN = ("id", "infons", "passages", "annotations", "relations")
 
 
 def read(source: Source, reject: Reject) -> Iterator[Document]:
-    """Documents of any of the forms in the module's head, one at a time."""
+    """Yield the documents of a file, one at a time; see the module."""
     for values in documents(source, reject, _LISTS):
         if document := _document(values, source, reject):
             yield document
 
 
 def _document(values: object, source: Source, reject: Reject) -> Document | None:
-    id: str | None = None
+    document_id: str | None = None
     try:
         if not isinstance(values, dict) or "passages" not in values:
-            raise FormatError('a BioC document is an object with "id" and "passages"')
+            raise FormatError('a BioC document must be an object with "id" and "passages"')
         no_surrogates(values)
         if "id" not in values:
             raise FormatError("the document has no id")
-        id = text_of(values, "id")
-        parts = Parts(source, reject, id, source.line)
+        document_id = text_of(values, "id")
+        parts = Parts(source, reject, document_id, source.line)
         return read_record(_record(values, parts), parts)
     except (FormatError, SpanError) as error:
-        source.reject(reject, str(error), raw=shown(values), document_id=id, line=source.line)
+        source.reject(reject, str(error), raw=shown(values), document_id=document_id, line=source.line)
         return None
 
 
 def _record(values: Json, parts: Parts) -> Record:
-    more = {key: as_text(value) for key, value in values.items() if key not in _KNOWN}
+    other_fields = {key: as_text(value) for key, value in values.items() if key not in _KNOWN}
     passages = [_part(passage, parts) for passage in objects_of(values, "passages")]
-    infons = more | _infons(values)
+    infons = other_fields | _infons(values)
     return Record(parts.document_id, infons, passages, _annotations(values, parts), _links(values, parts))
 
 
@@ -98,24 +97,24 @@ def _link(item: object) -> Link:
 
 
 def _listed(values: Json, key: str, parts: Parts) -> Sequence[object]:
-    """The list under `key`; what is something else is rejected."""
+    """Return the list under `key`; any other value is rejected."""
     try:
         return list_of(values, key)
     except FormatError as error:
-        parts.tell(str(error))
+        parts.reject_part(str(error))
         return ()
 
 
 def _object(item: object) -> Json:
     if not isinstance(item, dict):
-        raise FormatError(f"it must be an object, not {shown(item)}")
+        raise FormatError(f"expected a JSON object, got {shown(item)}")
     return item
 
 
 def _infons(values: Json) -> dict[str, str]:
     infons = values.get("infons") or {}
     if not isinstance(infons, dict):
-        raise FormatError(f'"infons" must be an object, not {shown(infons)}')
+        raise FormatError(f'"infons" must be an object, got {shown(infons)}')
     return {key: as_text(value) for key, value in infons.items()}
 
 
@@ -124,12 +123,12 @@ def _whole(values: Json, key: str) -> int:
     if isinstance(number, str) and is_offset(number):
         return int(number)
     if type(number) is not int or not 0 <= number < 10**18:
-        raise FormatError(f'"{key}" must be a whole number, not {shown(number)}')
+        raise FormatError(f'"{key}" must be a whole number, got {shown(number)}')
     return number
 
 
 def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None:
-    """Write a collection, a document a line."""
+    """Write a collection with one document on each line."""
     with sink.open() as out:
         out.write('{"source": "biomark", "date": "", "key": "biomark.key", "infons": {}, "documents": [')
         for number, document in enumerate(documents):
@@ -170,7 +169,11 @@ def _part_values(part: Part) -> dict[str, object]:
 
 def _link_values(links: list[Link]) -> list[dict[str, object]]:
     return [
-        {"id": link.id, "infons": link.infons, "nodes": [{"refid": id, "role": role} for role, id in link.nodes]}
+        {
+            "id": link.id,
+            "infons": link.infons,
+            "nodes": [{"refid": target, "role": role} for role, target in link.nodes],
+        }
         for link in links
     ]
 

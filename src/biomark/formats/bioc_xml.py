@@ -1,6 +1,6 @@
-"""BioC XML: a collection of documents; `bioc` says how they become `Document` and back.
+"""BioC XML: a collection of documents; see `bioc` for their conversion.
 
-The collection's source, date and key are not kept. What is written begins with `source` biomark.
+The collection's source, date and key are dropped; biomark writes itself as the `source`.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ _HEAD = """<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE collection SYSTEM "BioC.dtd">
 <collection><source>biomark</source><date></date><key>biomark.key</key>
 """
-# What XML 1.0 has no way to write.
+# Characters that XML 1.0 cannot represent.
 _NO_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
 def read(source: Source, reject: Reject) -> Iterator[Document]:
-    """Documents of a collection, one at a time."""
+    """Yield the documents of a collection, one at a time."""
     for element in records(source, reject, "collection"):
         if element.tag != "document":
             continue
-        id = element.findtext("id")
+        document_id = element.findtext("id")
         try:
-            if id is None:
+            if document_id is None:
                 raise FormatError("the document has no id")
-            parts = Parts(source, reject, id, line_of(element))
+            parts = Parts(source, reject, document_id, line_of(element))
             yield read_record(_record(element, parts), parts)
         except (FormatError, SpanError) as error:
-            source.reject(reject, str(error), document_id=id, line=line_of(element))
+            source.reject(reject, str(error), document_id=document_id, line=line_of(element))
 
 
 def _record(element: Element, parts: Parts) -> Record:
@@ -50,7 +50,7 @@ def _record(element: Element, parts: Parts) -> Record:
 
 
 def _part(element: Element, parts: Parts) -> Part:
-    """A passage or a sentence, in which there are no more of them."""
+    """Read a passage with its sentences, or a sentence."""
     text = element.find("text")
     sentences = element.findall("sentence") if element.tag == "passage" else []
     return Part(
@@ -89,7 +89,7 @@ def _links(element: Element) -> list[Link]:
 
 
 def _infons(element: Element) -> dict[str, str]:
-    """The infons; the values of a key that stands more than once are joined by bars."""
+    """Return the infons; several values of one key are joined with bars."""
     infons: dict[str, str] = {}
     for infon in element.findall("infon"):
         key, value = infon.get("key", ""), infon.text or ""
@@ -98,7 +98,7 @@ def _infons(element: Element) -> dict[str, str]:
 
 
 def _raw(element: Element) -> str:
-    """What a message shows of an element."""
+    """Return the text of an element for a message."""
     return element.findtext("text") or ""
 
 
@@ -108,12 +108,12 @@ def _place(location: Element, name: str) -> int:
 
 def _whole(number: str | None, what: str, element: Element) -> int:
     if number is None or not re.fullmatch(r"\s*\d{1,18}\s*", number, re.ASCII):
-        raise FormatError(f"the {what} is no whole number: {number!r:.80}")
+        raise FormatError(f"the {what} must be a whole number, got {number!r:.80}")
     return int(number)
 
 
 def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None:
-    """Write a collection, a document a line."""
+    """Write a collection with one document on each line."""
     with sink.open() as out:
         out.write(_HEAD)
         for document in documents:
@@ -150,7 +150,7 @@ def _annotation_tag(annotation: Annotation) -> str:
 def _relation_tags(relations: list[Link]) -> str:
     tags = []
     for relation in relations:
-        nodes = "".join(f"<node refid={quoteattr(id)} role={quoteattr(role)}/>" for role, id in relation.nodes)
+        nodes = "".join(f"<node refid={quoteattr(target)} role={quoteattr(role)}/>" for role, target in relation.nodes)
         tags.append(f"<relation id={quoteattr(relation.id)}>{_infon_tags(relation.infons)}{nodes}</relation>")
     return "".join(tags)
 

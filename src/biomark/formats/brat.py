@@ -1,16 +1,15 @@
 """brat standoff: a folder of pairs `ID.txt` and `ID.ann`, or one such pair.
 
-In the place of `ID.ann` there may be `ID.a1` and `ID.a2`, into which the BioNLP shared tasks part it.
+Instead of `ID.ann` there may be `ID.a1` and `ID.a2`, as in the BioNLP shared tasks.
 
-Read are mentions (`T`, also of several parts), their identifiers (`N`, as `RESOURCE:ID`) and
-binary relations (`R`). All other lines (`E`, `A`, `M`, `*`, `#`) are kept as they are in the
-document's infon `brat` and written again, as long as the mentions that they name are there.
+The reader converts mentions (`T`, also discontinuous ones), their identifiers (`N`, as `RESOURCE:ID`) and binary
+relations (`R`). It keeps all other lines (`E`, `A`, `M`, `*`, `#`) in the document's infon `brat`; the writer writes
+them again if the mentions that they refer to exist.
 
-Offsets count code points of the text as it is in the file; where more mentions fit if `\\r\\n`
-counts as one, or if the file's byte order mark counts, they are read so. A mention over a line's
-end is written in a part for each line, and such parts are read as one piece. A mention's score and
-infons, for which brat has no place, are written as a note (`#`) of the type `biomark`, and an
-identifier without a resource as `-:ID`.
+Offsets count code points of the text in the file. If more mentions fit when `\\r\\n` counts as one character, or when
+the file's byte order mark counts, the reader counts that way. A mention across lines is written as one part for each
+line, and such parts are joined again when they are read. brat has no place for a mention's score and infons; they are
+written as a note (`#`) of the type `biomark`, and an identifier without a resource as `-:ID`.
 """
 
 from __future__ import annotations
@@ -46,19 +45,19 @@ _SUFFIXES = (".ann", ".a1", ".a2")
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A line of an annotation file, taken apart."""
+    """A line of an annotation file with its parsed columns."""
 
     source: Source
     line: Line
     match: re.Match[str]
 
-    def reject(self, reject: Reject, reason: str, id: str) -> None:
-        self.source.reject(reject, reason, raw=self.line.text, document_id=id, line=self.line.number)
+    def reject(self, reject: Reject, reason: str, document_id: str) -> None:
+        self.source.reject(reject, reason, raw=self.line.text, document_id=document_id, line=self.line.number)
 
 
 @dataclass(slots=True)
 class _Annotations:
-    """What the annotation files of a text hold, line by line."""
+    """The lines of the annotation files of a text, by kind."""
 
     mentions: dict[str, _Row] = field(default_factory=dict)
     identifiers: dict[str, list[_Row]] = field(default_factory=dict)
@@ -68,22 +67,22 @@ class _Annotations:
 
 
 def annotated(path: Path) -> bool:
-    """Whether a text has annotations beside it, or a folder has files of annotations."""
+    """Return whether a text has annotation files beside it, or a folder contains annotation files."""
     if path.is_dir():
         return any(next(path.rglob(f"*{suffix}"), None) is not None for suffix in _SUFFIXES)
     return bool(_beside(path.with_suffix("")))
 
 
 def _beside(stem: Path) -> list[Path]:
-    """The annotation files of a text: `.ann`, else those of the shared tasks."""
+    """Return the annotation files of a text: `.ann`, or else those of the shared tasks."""
     ann, *others = (stem.with_name(stem.name + suffix) for suffix in _SUFFIXES)
     return [ann] if ann.exists() else [path for path in others if path.exists()]
 
 
 def read(source: Source, reject: Reject) -> Iterator[Document]:
-    """The documents of a folder in the order of their names, or that of one pair of files."""
+    """Yield the documents of a folder in the order of their names, or the document of one pair of files."""
     if source.path is None:
-        raise FormatError("brat is a folder of files, or a file; it cannot be read from a stream")
+        raise FormatError("brat cannot be read from a stream; name a folder or a file")
     if not source.path.is_dir():
         yield from _pair(source, source.path.with_suffix(""), source.own_id(source.path.stem), reject)
         return
@@ -93,99 +92,105 @@ def read(source: Source, reject: Reject) -> Iterator[Document]:
         yield from _pair(source, stem, file_stem(stem.relative_to(folder)), reject)
 
 
-def _pair(given: Source, stem: Path, id: str, reject: Reject) -> Iterator[Document]:
-    text_source = given.beside(stem.with_name(f"{stem.name}.txt"))
+def _pair(parent: Source, stem: Path, document_id: str, reject: Reject) -> Iterator[Document]:
+    text_source = parent.beside(stem.with_name(f"{stem.name}.txt"))
     try:
         text = text_source.text()
     except FormatError as error:
         reason = str(error).removeprefix(f"{text_source.name}: ")
-        text_source.reject(reject, reason, document_id=id)
+        text_source.reject(reject, reason, document_id=document_id)
         return
     if not text:
-        text_source.reject(reject, "the file is empty", document_id=id)
+        text_source.reject(reject, "the file is empty", document_id=document_id)
         return
-    found = _Annotations()
+    annotations = _Annotations()
     for path in _beside(stem):
-        source = given.beside(path)
+        source = parent.beside(path)
         for line in source.lines(reject):
-            problem = line.problem or (_sort(line, source, found) if line.text.strip() else None)
+            problem = line.problem or (_sort(line, source, annotations) if line.text.strip() else None)
             if problem:
-                source.reject(reject, problem, raw=line.text, document_id=id, line=line.number)
-    marked = text_source.head(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
-    yield _document(id, text, found, _places(text, found, marked=marked), reject)
+                source.reject(reject, problem, raw=line.text, document_id=document_id, line=line.number)
+    has_mark = text_source.head(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
+    yield _document(document_id, text, annotations, _places(text, annotations, has_mark=has_mark), reject)
 
 
-def _sort(line: Line, source: Source, found: _Annotations) -> str | None:
-    """Put a line where it belongs; what is wrong with it, or None."""
+def _sort(line: Line, source: Source, annotations: _Annotations) -> str | None:
+    """Add a line to `annotations`; return the problem if it is invalid, or None."""
     if match := _MENTION.fullmatch(line.text):
-        if match[1] in found.mentions:
-            return f"a second mention with the id {match[1]}"
-        found.mentions[match[1]] = _Row(source, line, match)
+        if match[1] in annotations.mentions:
+            return f"another mention has the id {match[1]}; give each mention its own id"
+        annotations.mentions[match[1]] = _Row(source, line, match)
     elif match := _IDENTIFIER.fullmatch(line.text):
-        found.identifiers.setdefault(match[1], []).append(_Row(source, line, match))
+        annotations.identifiers.setdefault(match[1], []).append(_Row(source, line, match))
     elif match := _RELATION.fullmatch(line.text):
-        found.relations.append(_Row(source, line, match))
+        annotations.relations.append(_Row(source, line, match))
     elif match := _NOTE.fullmatch(line.text):
         try:
             note = parsed(match[2])
         except FormatError as error:
             return f"the note {error}"
         if not isinstance(note, dict):
-            return f"the biomark note of {match[1]} is no JSON object"
-        found.notes[match[1]] = note
+            return f"the biomark note of {match[1]} must be a JSON object"
+        annotations.notes[match[1]] = note
     elif line.text[0] in "EAM*#N":
-        found.others.append(line.text)
+        annotations.others.append(line.text)
     else:
-        return "is no line of brat's: T, N, R, E, A, M, * or #, then a number, a tab, and what belongs to it"
+        return "not a brat annotation: a line must begin with T, N, R, E, A, M, * or #, a number and a tab"
     return None
 
 
-def _document(id: str, text: str, found: _Annotations, places: Sequence[int], reject: Reject) -> Document:
-    names = {target for row in found.relations for target in (row.match[4], row.match[6])}
-    names |= {name for line in found.others for name in _references(line)}
+def _document(
+    document_id: str, text: str, annotations: _Annotations, places: Sequence[int], reject: Reject
+) -> Document:
+    names = {target for row in annotations.relations for target in (row.match[4], row.match[6])}
+    names |= {name for line in annotations.others for name in _references(line)}
     entities: dict[str, Entity] = {}
-    for number, (name, row) in enumerate(found.mentions.items(), 1):
+    for number, (name, row) in enumerate(annotations.mentions.items(), 1):
         try:
-            entity = _entity(row.match, text, places, found)
+            entity = _entity(row.match, text, places, annotations)
         except (SpanError, FormatError) as error:
-            row.reject(reject, str(error), id)
+            row.reject(reject, str(error), document_id)
             continue
-        numbered = name != f"T{number}" or name in names
-        entities[name] = replace(entity, infons=entity.infons.with_(id=name)) if numbered else entity
+        keeps_id = name != f"T{number}" or name in names
+        entities[name] = replace(entity, infons=entity.infons.with_(id=name)) if keeps_id else entity
     relations = []
-    for number, row in enumerate(found.relations, 1):
+    for number, row in enumerate(annotations.relations, 1):
         match = row.match
         missing = [name for name in (match[4], match[6]) if name.startswith("T") and name not in entities]
         if missing:
-            row.reject(reject, f"relates {' and '.join(missing)}, which is no mention", id)
+            row.reject(reject, f"the relation has an unknown mention: {' and '.join(missing)}", document_id)
             continue
         infons = Infons({} if match[1] == f"R{number}" else {"id": match[1]})
         relations.append(Relation(match[2], ((match[3], match[4]), (match[5], match[6])), infons))
-    for row in (row for name, rows in found.identifiers.items() if name not in found.mentions for row in rows):
-        row.reject(reject, f"{row.match[1]} has an identifier (N) but is no mention", id)
-    infons = Infons({_RAW: "\n".join(found.others)} if found.others else {})
-    return Document(id, text, entities=tuple(entities.values()), relations=tuple(relations), infons=infons)
+    for row in (
+        row for name, rows in annotations.identifiers.items() if name not in annotations.mentions for row in rows
+    ):
+        row.reject(reject, f"the identifier (N) is of an unknown mention: {row.match[1]}", document_id)
+    infons = Infons({_RAW: "\n".join(annotations.others)} if annotations.others else {})
+    return Document(document_id, text, entities=tuple(entities.values()), relations=tuple(relations), infons=infons)
 
 
 def _references(line: str) -> list[str]:
-    """The mentions that a line is about, which its second column names."""
+    """Return the ids of the mentions in the second column of a line."""
     return _REFERENCE.findall(line.split("\t")[1]) if "\t" in line else []
 
 
-def _places(text: str, found: _Annotations, *, marked: bool) -> Sequence[int]:
-    """Where each offset of the files lies in the text: as they stand, unless more mentions fit otherwise.
+def _places(text: str, annotations: _Annotations, *, has_mark: bool) -> Sequence[int]:
+    """Return the offset in the text for each offset in the files: the same, unless more mentions fit otherwise.
 
     Args:
-        marked: whether the text's file begins with a byte order mark, which offsets may count.
+        text: the text of the document.
+        annotations: the mentions with the offsets of the files.
+        has_mark: whether the text's file begins with a byte order mark, which offsets may count.
     """
     readings: list[Sequence[int]] = [range(len(text) + 1)]
     if "\r\n" in text:
         readings.append([n for n in range(len(text)) if text[max(0, n - 1) : n + 1] != "\r\n"] + [len(text)])
-    if marked:
+    if has_mark:
         readings += [[0, *places] for places in readings]
     if len(readings) == 1:
         return readings[0]
-    matches = [row.match for row in found.mentions.values()]
+    matches = [row.match for row in annotations.mentions.values()]
     return max(readings, key=lambda places: sum(_fits(match, text, places) for match in matches))
 
 
@@ -197,11 +202,11 @@ def _fits(match: re.Match[str], text: str, places: Sequence[int]) -> bool:
 
 
 def _misfit(match: re.Match[str], text: str, spans: Sequence[Span]) -> str | None:
-    """What is wrong with the words of a mention, whose parts are in the order of the file or of the text."""
-    there = " ".join(span.of(text) for span in sorted(spans))
-    if fits(there, match[4]) or fits(" ".join(span.of(text) for span in spans), match[4]):
+    """Return the message if a mention's words differ from the text, with its parts in the order of file or text."""
+    words = " ".join(span.of(text) for span in sorted(spans))
+    if fits(words, match[4]) or fits(" ".join(span.of(text) for span in spans), match[4]):
         return None
-    return misplaced(match[3].replace(" ", "-"), there, match[4])
+    return misplaced(match[3].replace(" ", "-"), words, match[4])
 
 
 def _spans(column: str, places: Sequence[int]) -> list[Span]:
@@ -211,13 +216,13 @@ def _spans(column: str, places: Sequence[int]) -> list[Span]:
         if end >= len(places):
             raise SpanError(beyond(f"{start}-{end}", len(places) - 1))
         if start >= end:
-            raise SpanError(f"a span needs 0 <= start < end, not {start} and {end}")
+            raise SpanError(f"a span needs 0 <= start < end, got {start} and {end}")
         spans.append(Span(places[start], places[end]))
     return spans
 
 
 def _joined(spans: Sequence[Span], text: str) -> tuple[Span, ...]:
-    """The parts in the text's order; those with nothing but a line's end between them are one."""
+    """Return the parts in the order of the text; parts with only a line end between them are joined."""
     parts: list[Span] = []
     for span in sorted(spans):
         if parts and _is_line_end(text[parts[-1].end : span.start]):
@@ -231,19 +236,19 @@ def _is_line_end(text: str) -> bool:
     return "\n" in text and not text.strip("\r\n")
 
 
-def _entity(match: re.Match[str], text: str, places: Sequence[int], found: _Annotations) -> Entity:
-    name, type, column, _ = match.groups()
+def _entity(match: re.Match[str], text: str, places: Sequence[int], annotations: _Annotations) -> Entity:
+    mention_id, entity_type, column, _ = match.groups()
     spans = _spans(column, places)
     if (problem := _misfit(match, text, spans)) is not None:
         raise SpanError(problem)
-    note = found.notes.get(name, {})
-    ids = [(row.match[2].removeprefix("-:"), row.match[3]) for row in found.identifiers.get(name, [])]
-    infons = infons_of(note).with_(**{f"name of {id}": told for id, told in ids if told})
-    return Entity(_joined(spans, text), type, tuple(id for id, _ in ids), score_of(note), infons)
+    note = annotations.notes.get(mention_id, {})
+    ids = [(row.match[2].removeprefix("-:"), row.match[3]) for row in annotations.identifiers.get(mention_id, [])]
+    infons = infons_of(note).with_(**{f"name of {identifier}": name for identifier, name in ids if name})
+    return Entity(_joined(spans, text), entity_type, tuple(identifier for identifier, _ in ids), score_of(note), infons)
 
 
 def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None:
-    """Write a folder, two files a document.
+    """Write a folder with two files for each document.
 
     Raises:
         FormatError: if the sink is a stream or a file.
@@ -252,7 +257,7 @@ def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None
     for document in documents:
         name = file_name(document.id)
         annotations = _lines(document, lost)
-        # In this order, so that a run that is killed leaves no text without its mentions
+        # In this order, so that an interrupted run leaves no text without its mentions
         with sink.open(folder / f"{name}.ann") as out:
             out.writelines(f"{line}\n" for line in annotations)
         with sink.open(folder / f"{name}.txt") as out:
@@ -260,7 +265,7 @@ def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None
 
 
 def _lines(document: Document, lost: Counter[str]) -> list[str]:
-    """The lines of the `.ann` file."""
+    """Return the lines of the `.ann` file."""
     holds = ("mentions", GAPS, "identifiers", "scores", "mention infons", "relations")
     count_losses(replace(document, infons=document.infons.without(_RAW)), lost, holds=holds)
     raw = document.infons[_RAW].split("\n") if _RAW in document.infons else []
@@ -281,7 +286,7 @@ def _lines(document: Document, lost: Counter[str]) -> list[str]:
 
 
 def _lines_of(entity: Entity, text: str) -> Iterator[Span]:
-    """A mention's parts, those over a line's end in one part for each line, as brat has them."""
+    """Yield a mention's parts as in brat: a part across lines becomes one part for each line."""
     for span in entity.spans:
         start = span.start
         for end in (end for end in _ENDS.finditer(text, span.start, span.end) if "\n" in end[0]):
@@ -293,21 +298,21 @@ def _lines_of(entity: Entity, text: str) -> Iterator[Span]:
 
 
 def _fresh(letter: str, taken: set[str]) -> Iterator[str]:
-    """Ids of lines that the raw lines do not use."""
-    return (id for number in count(1) if (id := f"{letter}{number}") not in taken)
+    """Yield new ids of lines, none of them in `taken`."""
+    return (line_id for number in count(1) if (line_id := f"{letter}{number}") not in taken)
 
 
-def _names(entities: tuple[Entity, ...], meant: set[str]) -> list[str]:
-    """The mentions' ids: their own where they are brat's, else numbers that no line gives to another (`meant`)."""
+def _names(entities: tuple[Entity, ...], referenced: set[str]) -> list[str]:
+    """Return the ids of mentions: their own if these suit brat, else new ones that no line refers to (`referenced`)."""
     own = [entity.infons.get("id", "") for entity in entities]
-    kept = {id for id in own if re.fullmatch(r"T\S+", id)}
-    taken = kept | meant
+    kept = {own_id for own_id in own if re.fullmatch(r"T\S+", own_id)}
+    taken = kept | referenced
     used: set[str] = set()
     names = []
     spare = _fresh("T", taken | {f"T{number}" for number in range(1, len(own) + 1)})
-    for number, id in enumerate(own, 1):
-        wanted = id if id in kept else f"T{number}"
-        name = next(spare) if wanted in used or (wanted in taken and wanted != id) else wanted
+    for number, own_id in enumerate(own, 1):
+        wanted = own_id if own_id in kept else f"T{number}"
+        name = next(spare) if wanted in used or (wanted in taken and wanted != own_id) else wanted
         used.add(name)
         names.append(name)
     return names
@@ -321,16 +326,16 @@ def _entity_lines(name: str, entity: Entity, text: str, fresh: Iterator[str], lo
         add(lost, f"line ends that are {gone} of mentions")
     mention = one_line(entity.mention(text), Counter())
     yield f"{name}\t{one_line(entity.type, lost)} {where}\t{mention}"
-    for id in entity.ids:
-        resource = id if _RESOURCE.match(id) else f"-:{id}"
-        told = entity.infons.get(f"name of {id}", "")
-        columns = [next(fresh), f"Reference {name} {one_line(resource, lost)}", one_line(told, lost)]
-        yield "\t".join(columns if told else columns[:2])
+    for identifier in entity.ids:
+        resource = identifier if _RESOURCE.match(identifier) else f"-:{identifier}"
+        name_of_identifier = entity.infons.get(f"name of {identifier}", "")
+        columns = [next(fresh), f"Reference {name} {one_line(resource, lost)}", one_line(name_of_identifier, lost)]
+        yield "\t".join(columns if name_of_identifier else columns[:2])
 
 
 def _notes(entity: Entity) -> Iterator[str]:
-    """Score and infons as JSON, if there are any that no other line tells."""
-    infons = entity.infons.without("id", *(f"name of {id}" for id in entity.ids))
+    """Yield the score and infons as JSON, unless there are none that need a note."""
+    infons = entity.infons.without("id", *(f"name of {identifier}" for identifier in entity.ids))
     note: dict[str, object] = {"infons": dict(infons)} if infons else {}
     if entity.score is not None:
         note["score"] = entity.score
@@ -339,11 +344,13 @@ def _notes(entity: Entity) -> Iterator[str]:
 
 
 def _relation_lines(relations: Iterable[Relation], known: Mapping[str, str], lost: Counter[str]) -> Iterator[str]:
-    """Relations of two mentions; brat has no place for others."""
+    """Yield the lines of relations between two mentions; brat cannot hold others."""
     for number, relation in enumerate(relations, 1):
-        arguments = [f"{role or f'Arg{n}'}:{known.get(id)}" for n, (role, id) in enumerate(relation.arguments, 1)]
+        arguments = [
+            f"{role or f'Arg{n}'}:{known.get(target)}" for n, (role, target) in enumerate(relation.arguments, 1)
+        ]
         line = f"{relation.infons.get('id', f'R{number}')}\t{relation.type} {' '.join(arguments)}"
-        if _RELATION.fullmatch(line) and all(id in known for _, id in relation.arguments):
+        if _RELATION.fullmatch(line) and all(target in known for _, target in relation.arguments):
             yield line
         else:
             lost["relations that brat cannot hold (not between two mentions, or with blanks in names)"] += 1

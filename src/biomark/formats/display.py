@@ -1,4 +1,4 @@
-"""What the formats for people share: colours of types, paragraphs, and text cut where mentions begin and end."""
+"""Shared by the formats for people: colours of types, paragraphs, and text split where mentions begin and end."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from biomark.entity_types import canonical, entity_types
 from biomark.spans import Document, Entity, Span
 
 # A pale colour (behind dark text) and a deep one (behind light text) for each type, in the order of
-# entity_types.toml; a user's own types take the rest in turn. All pairs with their text keep a
-# contrast of at least 7:1.
+# entity_types.toml; a user's own types take the next ones in turn. The contrast with the text is at least 7:1.
 PALETTE = (
     ("#ffc9c2", "#7d2a25"),
     ("#bfe3ff", "#1c4f7c"),
@@ -26,47 +25,47 @@ PALETTE = (
     ("#f3c7f7", "#66296c"),
     ("#c9f2d2", "#1b5535"),
 )
-LONGEST_TYPE = 60  # code points of a type's name that are shown beside each of its mentions
+LONGEST_TYPE = 60  # code points; a longer type name is cut off beside its mentions
 
 
 class Colours:
-    """Gives each type a place in `PALETTE`; the types that biomark knows always have the same."""
+    """Assigns each type a colour of `PALETTE`, always the same one for the types that biomark knows."""
 
     def __init__(self) -> None:
         self._places = {name: place for place, name in enumerate(entity_types())}
 
-    def __getitem__(self, type: str) -> tuple[str, str]:
-        return PALETTE[self.place(type)]
+    def __getitem__(self, entity_type: str) -> tuple[str, str]:
+        return PALETTE[self.place(entity_type)]
 
-    def place(self, type: str) -> int:
-        """The place of a type in `PALETTE`."""
-        return self._places.setdefault(canonical(type).casefold(), len(self._places)) % len(PALETTE)
+    def place(self, entity_type: str) -> int:
+        """Return the index of a type's colour in `PALETTE`."""
+        return self._places.setdefault(canonical(entity_type).casefold(), len(self._places)) % len(PALETTE)
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of text that the same mentions cover (`entities`, the longest first)."""
+    """A stretch of text that is covered by the same mentions, the longest first."""
 
     span: Span
     entities: tuple[Entity, ...]
 
 
 def paragraphs(document: Document) -> Iterator[tuple[str, Span]]:
-    """Kind and place of each passage, and of text between passages (kind `""`) unless it is blank."""
+    """Yield the kind and span of each passage, and of text between passages (kind `""`) unless it is blank."""
     end = 0
     for passage in document.passages:
-        yield from _rest(document.text, end, passage.span.start)
+        yield from _between(document.text, end, passage.span.start)
         yield passage.kind, passage.span
         end = passage.span.end
-    yield from _rest(document.text, end, len(document.text))
+    yield from _between(document.text, end, len(document.text))
 
 
 def pieces(paragraphs: Iterable[Span], entities: Iterable[Entity]) -> Iterator[list[Piece]]:
-    """Each paragraph, cut wherever a mention begins or ends; mentions beyond it are cut off there.
+    """Yield the pieces of each paragraph, split wherever a mention begins or ends; mentions are cut off at its end.
 
     Args:
-        paragraphs: in order and apart.
-        entities: with few over one place.
+        paragraphs: the spans of the paragraphs in text order, without overlaps.
+        entities: the mentions; the time grows with the number of mentions at one place.
     """
     begins: defaultdict[int, list[Entity]] = defaultdict(list)
     ends: defaultdict[int, list[Entity]] = defaultdict(list)
@@ -88,21 +87,21 @@ def pieces(paragraphs: Iterable[Span], entities: Iterable[Entity]) -> Iterator[l
     for paragraph in paragraphs:
         while cuts and cuts[0] <= paragraph.start:
             pass_cut()
-        found, start, over = [], paragraph.start, tuple(active)
+        parts, start, covering = [], paragraph.start, tuple(active)
         while cuts and cuts[0] < paragraph.end:
             cut = pass_cut()
-            found.append(Piece(Span(start, cut), over))
-            start, over = cut, tuple(active)
-        yield [*found, Piece(Span(start, paragraph.end), over)]
+            parts.append(Piece(Span(start, cut), covering))
+            start, covering = cut, tuple(active)
+        yield [*parts, Piece(Span(start, paragraph.end), covering)]
 
 
 def shortened(text: str, most: int) -> str:
-    """The text, or its first characters and `…` if it is longer than `most`."""
+    """Return the text, cut off with `…` if it has more than `most` code points."""
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def words_of(entity: Entity, text: str, most: int) -> str:
-    """A mention's text; of one of more than `most` code points the first ones and `…`, without copying the rest."""
+    """Return a mention's text, cut off with `…` after `most` code points; text beyond them is not copied."""
     words, left = [], most + 1
     for span in entity.spans:
         if left <= 0:
@@ -112,6 +111,6 @@ def words_of(entity: Entity, text: str, most: int) -> str:
     return shortened(" ".join(words) + (" …" if len(words) < len(entity.spans) else ""), most)
 
 
-def _rest(text: str, start: int, end: int) -> Iterator[tuple[str, Span]]:
+def _between(text: str, start: int, end: int) -> Iterator[tuple[str, Span]]:
     if text[start:end].strip():
         yield "", Span(start, end)

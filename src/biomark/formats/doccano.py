@@ -1,7 +1,7 @@
-"""doccano's JSON Lines; for input only.
+"""JSON Lines of doccano; input only.
 
 Mentions are triples `[START, END, TYPE]` under `label` (or `labels`), or objects with `start_offset`, `end_offset`
-and `label` under `entities` (or `annotations`), there with relations between them.
+and `label` under `entities` (or `annotations`), which relations may connect.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _LABELS = ("label", "labels", "entities", "annotations")
 
 
 def _fits(values: Json) -> bool:
-    """Whether mentions are written as doccano writes them; labels that are texts are of whole documents."""
+    """Return whether an object has mentions in doccano's form; labels that are texts classify whole documents."""
     if "spans" in values or "tokens" in values:
         return False
     return any(_is_label(item) for key in _LABELS if isinstance(items := values.get(key), list) for item in items)
@@ -47,7 +47,7 @@ def _entity(label: object, text: str) -> Entity:
         infons = others(label, "start_offset", "end_offset", "label")
         return placed(Entity((span,), text_of(label, "label"), infons=infons), text)
     if not isinstance(label, list) or len(label) != 3:
-        raise FormatError(f"a mention is [START, END, TYPE], not {shown(label)}")
+        raise FormatError(f"a mention must be [START, END, TYPE], got {shown(label)}")
     fields = {"start": label[0], "end": label[1]}
     return placed(Entity((Span(whole_of(fields, "start"), whole_of(fields, "end")),), as_text(label[2])), text)
 

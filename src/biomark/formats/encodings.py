@@ -1,4 +1,4 @@
-"""Bytes of a file as UTF-8, whatever encoding they are in: what readers of formats see."""
+"""Conversion of files to UTF-8 from any encoding, so that readers of formats handle UTF-8 alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import IO
 
 from biomark.errors import UsageError
 
-# In this order, since the mark of UTF-32 begins with that of UTF-16.
+# In this order, because the byte order mark of UTF-32 begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -18,11 +18,11 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _BROKEN = "biomark.broken"
-BUFFER = 1 << 14  # bytes; small, since a compressed file that breaks off loses the piece being read
+BUFFER = 1 << 14  # bytes; small, because a compressed file that breaks off loses the piece that is being read
 
 
 def _broken(error: UnicodeError) -> tuple[str | bytes, int]:
-    """What a stretch of bytes that an encoding does not have becomes: one byte that UTF-8 does not have."""
+    """Replace bytes that cannot be decoded with one byte that is invalid in UTF-8 (an error handler of `codecs`)."""
     if isinstance(error, UnicodeDecodeError):
         return "\udcff", error.end
     if isinstance(error, UnicodeEncodeError):
@@ -34,31 +34,31 @@ codecs.register_error(_BROKEN, _broken)
 
 
 def encoding_named(name: str) -> str:
-    """Python's name of an encoding of texts.
+    """Return Python's name of a text encoding.
 
     Raises:
         UsageError: if there is no such encoding.
     """
     try:
-        found = codecs.lookup(name)
-        "".encode(found.name)  # refuses what encodes bytes, such as base64
+        codec = codecs.lookup(name)
+        "".encode(codec.name)  # fails for encodings of bytes, such as base64
     except (LookupError, ValueError) as error:
-        raise UsageError(f"no encoding {name!r}; write for instance `encoding=latin-1`, cp1252 or utf-16") from error
-    return found.name
+        raise UsageError(f"unknown encoding {name!r}; use for instance `encoding=latin-1`, cp1252 or utf-16") from error
+    return codec.name
 
 
 class Utf8(io.RawIOBase):
-    """A stream of bytes in UTF-8, made of one in another encoding.
+    """A stream of UTF-8 bytes, converted from a stream in another encoding.
 
-    A byte order mark goes before what `encoding` says.
+    A byte order mark takes precedence over `encoding`.
 
     Args:
-        stream: is not closed.
-        encoding: None: UTF-8, unless a byte order mark says otherwise.
+        stream: the original bytes; it stays open.
+        encoding: Python's name of the encoding; None: UTF-8, unless there is another byte order mark.
 
     Attributes:
-        encoding: which it is, as far as is known.
-        recoded: whether the bytes are in another encoding than in the file; known once the first are read.
+        encoding: the encoding of the original bytes; final once the first bytes are read.
+        recoded: whether the bytes are converted from an encoding other than UTF-8; valid once the first bytes are read.
     """
 
     def __init__(self, stream: IO[bytes], encoding: str | None = None) -> None:
@@ -70,7 +70,7 @@ class Utf8(io.RawIOBase):
         self._began = self._ended = False
 
     def readable(self) -> bool:
-        """Yes."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
@@ -104,11 +104,11 @@ class Utf8(io.RawIOBase):
 
 
 class Rewound(io.RawIOBase):
-    """A stream that begins with bytes that were read from it already.
+    """A stream that starts again with the bytes that were already read from it.
 
     Args:
-        start: these bytes.
-        stream: the rest; is not closed.
+        start: the bytes that were read.
+        stream: the stream with the remaining bytes; it stays open.
     """
 
     def __init__(self, start: bytes, stream: IO[bytes]) -> None:
@@ -116,7 +116,7 @@ class Rewound(io.RawIOBase):
         self._read: Callable[[int], bytes] = getattr(stream, "read1", stream.read)
 
     def readable(self) -> bool:
-        """Yes."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]

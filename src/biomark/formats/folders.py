@@ -1,4 +1,4 @@
-"""Which files of a folder are read: all that may hold documents, each once."""
+"""Selection of the files of a folder that are read: every file that may contain documents, once."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ _SETTINGS = ("annotation.conf", "visual.conf", "tools.conf", "kb_shortcuts.conf"
 
 
 def files_of(folder: Path, unreadable: Callable[[OSError], None]) -> list[Path]:
-    """The files of a folder and of those in it, in the order of their paths.
+    """Return the files of a folder and its subfolders, sorted by path.
 
-    Left out are hidden ones, those of unfinished runs (`.part`), brat's settings, and annotations that are read
-    with the text beside them.
+    Hidden files, files of unfinished runs (`.part`), brat's settings, and annotations that are read together with
+    their text are left out.
 
     Args:
-        folder: is there.
-        unreadable: is called with folders that cannot be listed.
+        folder: an existing folder.
+        unreadable: is called with the error for each folder that cannot be listed.
     """
-    found: list[Path] = []
+    files: list[Path] = []
     for place, folders, names in os.walk(folder, onerror=unreadable):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        there = set(names)
-        found += (Path(place, name) for name in names if not _left_out(Path(place, name), there))
-    return sorted(found)
+        siblings = set(names)
+        files += (Path(place, name) for name in names if not _left_out(Path(place, name), siblings))
+    return sorted(files)
 
 
-def _left_out(path: Path, there: set[str]) -> bool:
+def _left_out(path: Path, siblings: set[str]) -> bool:
     if path.name.startswith(".") or path.name.endswith((PART, PART + RUN, PART + REJECTS)) or path.name in _SETTINGS:
         return True
     if path.name.endswith(parquet.MENTIONS):
-        return path.name.removesuffix(parquet.MENTIONS) + parquet.SUFFIX in there
+        return path.name.removesuffix(parquet.MENTIONS) + parquet.SUFFIX in siblings
     if path.suffix in _BESIDE_TEXT:
-        return path.with_suffix(".txt").name in there
+        return path.with_suffix(".txt").name in siblings
     if path.suffix == i2b2.SUFFIX:
         text = i2b2.text_of(path)
-        return text.is_file() and not brat.annotated(text)  # which would be read for it
+        return text.is_file() and not brat.annotated(text)  # otherwise brat's annotations are read instead
     return path.name.removesuffix(".gz").endswith(".eval") and sentences_beside(path) is not None

@@ -1,7 +1,7 @@
-"""One HTML page for people to look at mentions, to correct them and to take them away.
+"""One HTML page on which people view, correct and download mentions; output only.
 
-The page needs no other file and no network: it holds the documents, as lines of JSON, and the script that shows them
-(`biomark.page`). It is written as documents come. Output only.
+The page needs no other file and no network: it contains the documents, as lines of JSON, and the script that shows
+them (`biomark.page`). Documents are written one at a time.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from biomark.text.sentences import with_sentences
 
 
 def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None:
-    """Write the page; see the module. It holds all of a document, so nothing is lost."""
+    """Write the page; see the module. It holds all parts of a document, so `lost` stays unchanged."""
     _write(documents, sink, "")
 
 
 def page(documents: Iterable[Document] = (), *, api: str = "") -> str:
-    """The page as one text.
+    """Return the page as one text.
 
     Args:
-        documents: what it shows at first.
-        api: the base of the service's addresses, relative to the page's own (`v1`); empty for a file that asks none.
+        documents: the documents that the page shows at first.
+        api: the base of the service's addresses, relative to the page's address (`v1`); empty: the page uses no
+            service.
     """
     stream = io.BytesIO()
     _write(documents, Sink(None, stream), api)
@@ -36,16 +37,16 @@ def page(documents: Iterable[Document] = (), *, api: str = "") -> str:
 
 
 def _write(documents: Iterable[Document], sink: Sink, api: str) -> None:
-    before, behind = frame(_settings(), api=api)
+    before, after = frame(_settings(), api=api)
     with sink.open() as out:
         out.write(before)
         for document in documents:
             out.write(line(_values(document)))
-        out.write(behind)
+        out.write(after)
 
 
 def _values(document: Document) -> Mapping[str, object]:
-    """The document as JSON Lines have it; `split` has its sentences if it has none of its own."""
+    """Return the fields of a document as in JSON Lines; `split` has computed sentences if it has none of its own."""
     values = document.to_dict()
     if not document.sentences:
         values["split"] = [[sentence.start, sentence.end] for sentence in with_sentences(document).sentences]
@@ -54,8 +55,8 @@ def _values(document: Document) -> Mapping[str, object]:
 
 def _settings() -> Mapping[str, object]:
     types = {
-        type.name: {"label": type.label, "definition": type.definition, "aliases": type.aliases}
-        for type in entity_types().values()
+        known.name: {"label": known.label, "definition": known.definition, "aliases": known.aliases}
+        for known in entity_types().values()
     }
     return {"types": types, "palette": PALETTE}
 

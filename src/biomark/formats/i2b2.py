@@ -1,13 +1,13 @@
 """i2b2 2010: clinical notes `ID.txt` with concepts `ID.con`, a folder of such pairs or one of them.
 
 A line of the concept file is `c="the cough" 12:3 12:4||t="problem"`: the words in lower case, the line (from 1) and
-word (from 0) where the concept begins, those of its last word, and its type. Words are what stands between white
-space; where more concepts fit if every single blank ends a word, they are counted so.
+word (from 0) where the concept begins, those of its last word, and its type. Words are separated by white space; if
+more concepts fit when every single blank ends a word, words are counted that way.
 
-The concepts of a text may also lie in a folder `concept` or `concepts` beside the folder `txt` of the texts, as in the
-task's own release. Its assertions (`.ast`) and relations (`.rel`) are not read.
+The concepts of a text may also be in a folder `concept` or `concepts` beside the folder `txt` of the texts, as in the
+task's release. Its assertions (`.ast`) and relations (`.rel`) are not read.
 
-Text is written as it is. A mention is written as the whole words that it touches.
+Text is written unchanged. A mention is written as the whole words that it touches.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ SUFFIX = ".con"
 _CONCEPT = re.compile(
     r'c="(.*)"\s+(\d{1,18}):(\d{1,18})\s+(\d{1,18}):(\d{1,18})\s*\|\|\s*t="(.+)"\s*', re.ASCII | re.DOTALL
 )
-_LIKE = 'c="the cough" 12:3 12:4||t="problem"'
+_EXAMPLE = 'c="the cough" 12:3 12:4||t="problem"'
 _WORD = re.compile(r"\S+", re.ASCII)
 _PIECE = re.compile(r"(?:^|(?<= ))[^ ]*")
 _TEXTS, _CONCEPTS = "txt", ("concept", "concepts")
 
 Words = list[list[Span | None]]
-"""Of each line its words; None for nothing between two blanks."""
+"""The spans of the words of each line; None for an empty word between two blanks."""
 
 
 def concepts_of(text: Path) -> Path | None:
-    """The concept file of a text, if there is one."""
+    """Return the concept file of a text, or None if there is none."""
     places = [text.with_suffix(SUFFIX)]
     if text.parent.name == _TEXTS:
         places += [text.parent.parent / name / f"{text.stem}{SUFFIX}" for name in _CONCEPTS]
@@ -48,23 +48,23 @@ def concepts_of(text: Path) -> Path | None:
 
 
 def text_of(concepts: Path) -> Path:
-    """Where the text of a concept file is, or should be."""
+    """Return the path of the text of a concept file, whether or not it exists."""
     beside = concepts.with_suffix(".txt")
     apart = concepts.parent.parent / _TEXTS / beside.name
     return apart if concepts.parent.name in _CONCEPTS and not beside.is_file() and apart.is_file() else beside
 
 
 def annotated(path: Path) -> bool:
-    """Whether a text has concepts, or a folder has files of concepts."""
+    """Return whether a text has a concept file, or a folder contains concept files."""
     if path.is_dir():
         return next(path.rglob(f"*{SUFFIX}"), None) is not None
     return concepts_of(path) is not None
 
 
 def read(source: Source, reject: Reject) -> Iterator[Document]:
-    """The documents of a folder in the order of their names, or that of one pair of files."""
+    """Yield the documents of a folder in the order of their names, or the document of one pair of files."""
     if source.path is None:
-        raise FormatError("i2b2 is a folder of files, or a file; it cannot be read from a stream")
+        raise FormatError("i2b2 cannot be read from a stream; name a folder or a file")
     if not source.path.is_dir():
         text = text_of(source.path) if source.path.suffix == SUFFIX else source.path
         yield from _pair(source, text, source.own_id(text.stem), reject)
@@ -74,25 +74,25 @@ def read(source: Source, reject: Reject) -> Iterator[Document]:
         yield from _pair(source, text, file_stem(text.with_suffix("").relative_to(folder)), reject)
 
 
-def _pair(given: Source, path: Path, id: str, reject: Reject) -> Iterator[Document]:
-    source = given.beside(path)
+def _pair(parent: Source, path: Path, document_id: str, reject: Reject) -> Iterator[Document]:
+    source = parent.beside(path)
     try:
         text = source.text()
     except FormatError as error:
-        source.reject(reject, str(error).removeprefix(f"{source.name}: "), document_id=id)
+        source.reject(reject, str(error).removeprefix(f"{source.name}: "), document_id=document_id)
         return
     if not text:
-        source.reject(reject, "the file is empty", document_id=id)
+        source.reject(reject, "the file is empty", document_id=document_id)
         return
     entities: list[Entity] = []
     if (beside := concepts_of(path)) is not None:
-        concepts = given.beside(beside)
+        concepts = parent.beside(beside)
         rows: list[tuple[Line, re.Match[str]]] = []
         for line in concepts.lines(reject):
             match = _CONCEPT.fullmatch(line.text)
             if line.problem or (match is None and line.text.strip()):
-                problem = line.problem or f"is no concept as i2b2 2010 has them, such as {_LIKE}"
-                concepts.reject(reject, problem, raw=line.text, document_id=id, line=line.number)
+                problem = line.problem or f"not a concept of i2b2 2010; a line must look like {_EXAMPLE}"
+                concepts.reject(reject, problem, raw=line.text, document_id=document_id, line=line.number)
             elif match is not None:
                 rows.append((line, match))
         words = _reading(text, [match for _, match in rows])
@@ -100,12 +100,12 @@ def _pair(given: Source, path: Path, id: str, reject: Reject) -> Iterator[Docume
             try:
                 entities.append(_entity(match, text, words))
             except SpanError as error:
-                concepts.reject(reject, str(error), raw=line.text, document_id=id, line=line.number)
-    yield Document(id, text, entities=tuple(entities))
+                concepts.reject(reject, str(error), raw=line.text, document_id=document_id, line=line.number)
+    yield Document(document_id, text, entities=tuple(entities))
 
 
 def _reading(text: str, concepts: Sequence[re.Match[str]]) -> Words:
-    """The words as most of the concepts count them."""
+    """Return the words of each line, counted in the way that fits most of the concepts."""
 
     def fitting(words: Words) -> int:
         return sum(_fits(match, text, words) for match in concepts)
@@ -117,22 +117,22 @@ def _reading(text: str, concepts: Sequence[re.Match[str]]) -> Words:
 
 
 def _words(text: str, *, blanks: bool = False) -> Words:
-    """The words of each line.
+    """Return the words of each line.
 
     Args:
         text: the whole note.
-        blanks: every blank ends a word, so that there may be nothing between two.
+        blanks: whether every single blank ends a word, so that there are empty words between two blanks.
     """
-    found: Words = []
+    words: Words = []
     start = 0
     for line in text.split("\n"):
         if blanks:
             pieces = [_WORD.search(line, *piece.span()) for piece in _PIECE.finditer(line)]
         else:
             pieces = list(_WORD.finditer(line))
-        found.append([Span(start + piece.start(), start + piece.end()) if piece else None for piece in pieces])
+        words.append([Span(start + piece.start(), start + piece.end()) if piece else None for piece in pieces])
         start += len(line) + 1
-    return found
+    return words
 
 
 def _fits(match: re.Match[str], text: str, words: Words) -> bool:
@@ -144,21 +144,21 @@ def _fits(match: re.Match[str], text: str, words: Words) -> bool:
 
 
 def _entity(match: re.Match[str], text: str, words: Words) -> Entity:
-    """The mention of a concept.
+    """Return the mention of a concept.
 
     Raises:
-        SpanError: if its place is not in the text, or holds other words.
+        SpanError: if its words lie outside the text, or differ from the text.
     """
-    told, type = match[1], match[6]
-    concept = f'the concept "{short(told)}" ({match[2]}:{match[3]} {match[4]}:{match[5]})'
+    concept_words, entity_type = match[1], match[6]
+    concept = f'the concept "{short(concept_words)}" ({match[2]}:{match[3]} {match[4]}:{match[5]})'
     first, last = (_word(words, int(match[n]), int(match[n + 1]), concept) for n in (2, 4))
     if first.start > last.start:
         raise SpanError(f"{concept} ends before it begins")
     span = Span(first.start, last.end)
-    there = " ".join(span.of(text).split())
-    if there.casefold() != " ".join(told.split()).casefold() and not fits(there, told):
-        raise SpanError(f'{concept} is not there: the text has "{short(there)}"')
-    return Entity((span,), type)
+    text_words = " ".join(span.of(text).split())
+    if text_words.casefold() != " ".join(concept_words.split()).casefold() and not fits(text_words, concept_words):
+        raise SpanError(f'{concept} differs from the text, which has "{short(text_words)}"')
+    return Entity((span,), entity_type)
 
 
 def _word(words: Words, line: int, number: int, concept: str) -> Span:
@@ -175,7 +175,7 @@ def _word(words: Words, line: int, number: int, concept: str) -> Span:
 
 
 def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None:
-    """Write a folder, two files a document.
+    """Write a folder with two files for each document.
 
     Raises:
         FormatError: if the sink is a stream or a file.
@@ -185,7 +185,7 @@ def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None
         name = file_name(document.id)
         count_losses(document, lost, holds=("mentions",))
         lines = list(_lines(document, lost))
-        # In this order, so that a run that is killed leaves no text without its mentions
+        # In this order, so that an interrupted run leaves no text without its mentions
         with sink.open(folder / f"{name}{SUFFIX}") as out:
             out.writelines(f"{line}\n" for line in lines)
         with sink.open(folder / f"{name}.txt") as out:
@@ -193,7 +193,7 @@ def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None
 
 
 def _lines(document: Document, lost: Counter[str]) -> Iterator[str]:
-    """The lines of the concept file."""
+    """Yield the lines of the concept file."""
     lines = enumerate(_words(document.text), 1)
     words = [(word, f"{line}:{n}") for line, row in lines for n, word in enumerate(row) if word is not None]
     starts, ends = [word.start for word, _ in words], [word.end for word, _ in words]
@@ -204,8 +204,8 @@ def _lines(document: Document, lost: Counter[str]) -> Iterator[str]:
             continue
         whole = (starts[first], ends[last]) == (entity.start, entity.end)
         add(lost, "mentions that end inside words or in white space (written as whole words)", not whole)
-        said = " ".join(word.of(document.text) for word, _ in words[first : last + 1])
-        lower = "".join(c.lower() if len(c.lower()) == 1 else c for c in said)
+        mention = " ".join(word.of(document.text) for word, _ in words[first : last + 1])
+        lower = "".join(c.lower() if len(c.lower()) == 1 else c for c in mention)
         yield f'c="{lower}" {words[first][1]} {words[last][1]}||t="{one_line(entity.type, lost)}"'
 
 

@@ -1,9 +1,9 @@
-"""JATS, the XML of full texts in PubMed Central: an article, or several in a `pmc-articleset`; for input only.
+"""JATS, the XML of full texts in PubMed Central: an article, or several in a `pmc-articleset`; input only.
 
 A passage is the title, a paragraph of the abstract, a heading, a paragraph, the caption of a figure or table, a table
-(a line for each row, a tab between cells) or a reference; they are joined by line ends. A passage's infon `section` is
-the heading of the outermost section that it lies in; headings inside an abstract are infons (`label`). Markup is taken
-off, each run of blanks and line ends is one blank, and a raised number of a reference is set off by one. Not read are
+(a line for each row, a tab between cells) or a reference; line ends separate passages. A passage's infon `section` is
+the heading of its outermost section; headings inside an abstract are infons (`label`). Markup is removed, each run of
+blanks and line ends becomes one blank, and a blank precedes the superscript number of a reference. The reader skips
 keywords, abstracts in other languages, TeX beside a formula, labels of lists, and articles within the article (letters
 of reviewers, translations).
 """
@@ -28,7 +28,7 @@ _META = {
     "journal": ".//journal-meta//journal-title",
     "year": ".//article-meta/pub-date/year",
 }
-# These begin a passage of their own wherever they stand, and so do what follows them.
+# Each of these elements begins a new passage, and so does the text after it.
 _BLOCKS = frozenset(
     "abstract ack app app-group boxed-text caption def-item def-list disp-formula disp-quote fig fig-group fn fn-group "
     "glossary list list-item notes p preformat ref-list sec statement supplementary-material table-wrap "
@@ -41,20 +41,20 @@ _PARTS = ("body", "back", "floats-group")
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a passage lies: the kind of its paragraphs, the section, how deep its headings are."""
+    """The position of a passage: the kind of its paragraphs, its section, and the level of its headings (from 1)."""
 
     kind: str = "paragraph"
     section: str = ""
     depth: int = 1
 
     def inside(self, heading: str) -> _Place:
-        """In a section with this heading."""
+        """Return the position in a section with this heading."""
         return _Place(self.kind, self.section or heading, self.depth + 1)
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """The text of a passage, with what is known of it."""
+    """The text of a passage with its kind and infons."""
 
     kind: str
     text: str
@@ -62,7 +62,7 @@ class _Part:
 
 
 def read(source: Source, reject: Reject) -> Iterator[Document]:
-    """Articles, one at a time; see the module."""
+    """Yield the articles, one at a time; see the module."""
     single: list[Element] = []
     for element in records(source, reject, *_ROOTS):
         if element.tag == "article":
@@ -77,18 +77,20 @@ def _article(parts: Iterable[Element], line: int, source: Source, reject: Reject
     article = Element("article")
     article.extend(part for part in parts if part.tag in ("front", *_PARTS))
     try:
-        found = {name: _text(article.find(path)) for name, path in _META.items()}
+        metadata = {name: _text(article.find(path)) for name, path in _META.items()}
         text, passages = _joined(_parts(article))
     except RecursionError:
         source.reject(reject, "the elements of the article are nested too deeply", line=line)
         return
-    pmc = found.pop("pmc") or found["pmcid"]
-    found["pmcid"] = f"PMC{pmc.removeprefix('PMC')}" if pmc else ""
-    id = found["pmid"] or found["pmcid"] or found["doi"]
-    if not id:
+    pmc = metadata.pop("pmc") or metadata["pmcid"]
+    metadata["pmcid"] = f"PMC{pmc.removeprefix('PMC')}" if pmc else ""
+    document_id = metadata["pmid"] or metadata["pmcid"] or metadata["doi"]
+    if not document_id:
         source.reject(reject, "the article has no PMID, PMCID or DOI", line=line)
         return
-    yield Document(id, text, passages, infons=Infons({name: value for name, value in found.items() if value}))
+    yield Document(
+        document_id, text, passages, infons=Infons({name: value for name, value in metadata.items() if value})
+    )
 
 
 def _joined(parts: Iterable[_Part]) -> tuple[str, tuple[Passage, ...]]:
@@ -110,14 +112,14 @@ def _parts(article: Element) -> Iterator[_Part]:
 
 
 def _part(kind: str, text: str, place: _Place) -> Iterator[_Part]:
-    """The passage, unless it is empty."""
+    """Yield the passage, unless it is blank."""
     if text.strip():
         name = "label" if place.kind == "abstract" else "section"
         yield _Part(kind, text, Infons({name: place.section} if place.section else {}))
 
 
 def _flow(element: Element, place: _Place) -> Iterator[_Part]:
-    """The passages of what stands in an element: texts, and blocks between them."""
+    """Yield the passages of an element: its texts, and the blocks between them."""
     text: list[str] = []
     for piece in _pieces(element):
         if isinstance(piece, str):
@@ -163,7 +165,7 @@ def _section(element: Element, place: _Place) -> Iterator[_Part]:
 
 
 def _pieces(element: Element) -> Iterator[str | Element]:
-    """The text inside an element, and the blocks between."""
+    """Yield the pieces of text in an element, and the blocks between them."""
     yield element.text or ""
     for child in element:
         tag = child.tag.rpartition("}")[2]
@@ -176,14 +178,14 @@ def _pieces(element: Element) -> Iterator[str | Element]:
 
 
 def _is_raised_reference(element: Element) -> bool:
-    """Whether it is a number of a reference, which would make one word with what it stands at."""
+    """Return whether an element is the superscript number of a reference, which would merge with the word before it."""
     if element.tag == "sup":
         return element.find("xref") is not None
     return element.tag == "xref" and element.find("sup") is not None
 
 
 def _text(element: Element | None) -> str:
-    """All text inside, markup taken off; a blank between blocks."""
+    """Return the text of an element without markup, with a blank between blocks."""
     if element is None:
         return ""
     return _even("".join(p if isinstance(p, str) else f" {_text(p)} " for p in _pieces(element)))
@@ -194,7 +196,7 @@ def _even(text: str) -> str:
 
 
 def _caption(element: Element) -> str:
-    """The label and caption of a figure or table."""
+    """Return the label and caption of a figure or table."""
     return _even(f"{_text(element.find('label'))} {_text(element.find('caption'))}")
 
 
@@ -206,7 +208,7 @@ def _rows(table: Element) -> Iterator[str]:
 
 
 def _reference(element: Element) -> str:
-    """A reference as it is printed, or its parts with blanks between them where nothing else stands there."""
+    """Return a reference as it is printed, or its parts joined with blanks if it has no printed form."""
     texts = [_text(element.find("label"))]
     for citation in element:
         if citation.tag == "element-citation":

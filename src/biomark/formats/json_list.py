@@ -1,6 +1,6 @@
-"""JSON that is neither BioC nor a line a document: documents in a list, or one over several lines.
+"""JSON other than BioC and JSON Lines: documents in a list, or a document over several lines.
 
-For input only; `jsonl` says what a document is.
+Input only; see `jsonl` for the fields of a document.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from biomark.spans import Document
 
 
 def read(source: Source, reject: Reject) -> Iterator[Document]:
-    """The documents of a list, or of one or more objects; see the module."""
-    told: set[str] = set()
+    """Yield the documents of a list, or of one or more objects; see the module."""
+    reported: set[str] = set()
     for place, values in enumerate(documents(source, reject), 1):
-        document = document_of(values, place, source, reject, told)
+        document = document_of(values, place, source, reject, reported)
         if document is not None:
             yield document
 
 
 def _looks_like(head: bytes) -> bool:
-    ours = re.match(rb'\s*[\[{].*?(?<!\\)"(text|tokens)"\s*:', head, re.DOTALL)
-    return ours is not None and not any(export.sniff(head) for export in EXPORTS)
+    match = re.match(rb'\s*[\[{].*?(?<!\\)"(text|tokens)"\s*:', head, re.DOTALL)
+    return match is not None and not any(export.sniff(head) for export in EXPORTS)
 
 
 FORMAT = Format("json", (".json",), read, sniff=_looks_like, ambiguous=True)

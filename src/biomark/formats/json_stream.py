@@ -1,4 +1,4 @@
-"""JSON as a stream: the members of lists and objects one at a time, in constant memory."""
+"""Incremental reading of JSON: the members of lists and objects one at a time, in constant memory."""
 
 from __future__ import annotations
 
@@ -13,40 +13,42 @@ _WHITE = " \t\r\n"
 
 
 class Broken(Exception):
-    """The JSON cannot be read on from here; caught by the reader that uses the stream."""
+    """The JSON is invalid at this place; the reader that uses the stream catches the error."""
 
 
 def documents(source: Source, reject: Reject, lists: Sequence[str] = ()) -> Iterator[object]:
-    """The documents of a file: those of a list, of several values one after the other, or of collections.
+    """Yield the documents of a file: of a list, of several values one after the other, or of collections.
 
-    Where the JSON breaks, that is rejected, and reading goes on at the next line that begins with an object.
+    Invalid JSON is rejected, and reading continues at the next line that begins with an object.
 
     Args:
+        source: the file.
+        reject: is called where the JSON is invalid.
         lists: the fields under which a collection may hold its documents.
     """
     stream = JsonStream(source, reject)
     broken = False
     while character := stream.peek():
-        if broken and character in ",]}":  # the ends of what broke
+        if broken and character in ",]}":  # the remainder of the invalid value
             stream.skip()
             continue
         source.line = stream.line
         try:
             yield from _items(stream, source, lists)
         except Broken as error:
-            source.reject(reject, f"the JSON breaks here: {error}", line=stream.line)
+            source.reject(reject, f"invalid JSON: {error}", line=stream.line)
             stream.skip_to_object_line()
             broken = True
 
 
 def _items(stream: JsonStream, source: Source, lists: Sequence[str]) -> Iterator[object]:
-    """The documents of the next value; the members of its list of documents as they come."""
+    """Yield the documents of the next value; the members of its list of documents are read one at a time."""
     if stream.peek() == "[":
         for item in stream.members(source):
             yield from _unwrapped(item, lists)
         return
     if stream.peek() != "{":
-        raise Broken("documents are objects or lists of objects")
+        raise Broken("documents must be objects or lists of objects")
     fields: dict[str, object] = {}
     streamed = False
     for key in stream.fields():
@@ -61,21 +63,21 @@ def _items(stream: JsonStream, source: Source, lists: Sequence[str]) -> Iterator
 
 
 def _unwrapped(item: object, lists: Sequence[str]) -> Iterator[object]:
-    """A document, or the documents of a collection in a list."""
-    found = [item[key] for key in lists if isinstance(item.get(key), list)] if isinstance(item, dict) else []
-    if found:
-        yield from found[0]
+    """Yield the documents of a collection, or the item itself if it is not a collection."""
+    collections = [item[key] for key in lists if isinstance(item.get(key), list)] if isinstance(item, dict) else []
+    if collections:
+        yield from collections[0]
     else:
         yield item
 
 
 class JsonStream:
-    """A file of JSON values, read piece by piece.
+    """A file of JSON values that is read piece by piece.
 
-    Bytes that are not UTF-8 become lone surrogates, so that only the document with them suffers.
+    Bytes that are not UTF-8 become lone surrogates, so that only the document that contains them is rejected.
 
     Attributes:
-        line: the line, counted from 1, of the value read last or the one in work.
+        line: the line, from 1, of the value that was last read or is being read.
     """
 
     def __init__(self, source: Source, reject: Reject) -> None:
@@ -88,11 +90,7 @@ class JsonStream:
         self._began = self._ended = False
 
     def peek(self) -> str:
-        """The next character that is not white space; empty at the end of the file.
-
-        Raises:
-            FormatError: if the file is UTF-16 or UTF-32.
-        """
+        """Return the next character that is not white space, without consuming it; "" at the end of the file."""
         while True:
             while self._at < len(self._text):
                 if self._text[self._at] not in _WHITE:
@@ -102,10 +100,10 @@ class JsonStream:
                 return ""
 
     def value(self) -> object:
-        """The next value, whole.
+        """Read and return the next value.
 
         Raises:
-            Broken: if it is cut off or no JSON.
+            Broken: if the value is cut off or invalid.
         """
         self.peek()
         wanted = 0
@@ -113,25 +111,25 @@ class JsonStream:
             try:
                 value, end = DECODER.raw_decode(self._text, self._at)
             except json.JSONDecodeError as error:
-                # What is wrong well before the end of the buffer will not be mended by reading on.
+                # An error well before the end of the buffer does not go away when more is read.
                 cut = error.pos > len(self._text) - 16 or error.msg.startswith("Unterminated string")
                 if cut and len(self._text) - self._at > MOST:
-                    raise Broken(f"a value is longer than {MOST >> 20} MiB, as no document is") from error
+                    raise Broken(f"a value is longer than {MOST >> 20} MiB; split the document") from error
                 if not (cut and self._more(wanted)):
                     raise Broken(f"{error.msg} (column {error.colno})" if not cut else "the file ends here") from error
             except (RecursionError, ValueError) as error:  # too deep, or a number of thousands of digits
-                raise Broken(f"a value that cannot be read: {error}") from error
+                raise Broken(f"a value cannot be read: {error}") from error
             else:
-                if end < len(self._text) or not self._more():  # a number may go on after the buffer
+                if end < len(self._text) or not self._more():  # a number may continue after the buffer
                     self._advance(end - self._at)
                     return value
-            wanted = len(self._text)  # twice as much each time, or a long value would cost its square
+            wanted = len(self._text)  # double the buffer each time, for linear cost in the length of the value
 
     def members(self, source: Source) -> Iterator[object]:
-        """The members of the list that comes next; `source` is told the line of each.
+        """Yield the members of the list that comes next, and set `source.line` to the line of each.
 
         Raises:
-            Broken: if the list is cut off or no JSON.
+            Broken: if the list is cut off or invalid.
         """
         for _ in self._parts("[", "]"):
             self.peek()
@@ -139,10 +137,10 @@ class JsonStream:
             yield self.value()
 
     def fields(self) -> Iterator[str]:
-        """The keys of the object that comes next; between two, the caller takes the value with `value` or `members`.
+        """Yield the keys of the next object; after each, the caller reads the value with `value` or `members`.
 
         Raises:
-            Broken: if the object is cut off or no JSON.
+            Broken: if the object is cut off or invalid.
         """
         for _ in self._parts("{", "}"):
             key = self.value()
@@ -152,7 +150,7 @@ class JsonStream:
             yield key
 
     def skip_to_object_line(self) -> None:
-        """Go on at the next line that begins with an object, as in a file of a document a line."""
+        """Skip to the next line that begins with an object, as in JSON Lines."""
         while True:
             end = self._text.find("\n", self._at)
             if end < 0:
@@ -167,7 +165,7 @@ class JsonStream:
                 return
 
     def skip(self) -> None:
-        """Go past the next character."""
+        """Skip the next character."""
         self._advance(1)
 
     def _parts(self, opening: str, closing: str) -> Iterator[None]:
@@ -183,9 +181,9 @@ class JsonStream:
             self._take(",")
 
     def _take(self, character: str) -> None:
-        found = self.peek()
-        if found != character:
-            raise Broken(f"there should be {character!r}, not {found!r}" if found else "the file ends here")
+        following = self.peek()
+        if following != character:
+            raise Broken(f"expected {character!r}, got {following!r}" if following else "the file ends here")
         self._advance(1)
 
     def _advance(self, by: int) -> None:
@@ -193,7 +191,7 @@ class JsonStream:
         self._at += by
 
     def _more(self, wanted: int = 0) -> bool:
-        """Read at least one more piece and `wanted` characters; False at the end of the file."""
+        """Read at least one more piece, and `wanted` characters; return False at the end of the file."""
         pieces = [self._text[self._at :]]
         size = 0
         while not self._ended and size <= wanted:

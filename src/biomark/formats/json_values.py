@@ -1,4 +1,4 @@
-"""What readers of JSON share: values, and their parts in the form that a reader needs, or an error that names them."""
+"""Typed access to JSON values for the readers of JSON formats, with errors that name the field."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ _SHOWN.maxstring = _SHOWN.maxother = _SHOWN.maxlong = 80
 
 
 def shown(value: object) -> str:
-    """A value for a message, cut short in length and depth."""
+    """Return a value for a message, cut off in length and depth."""
     return _SHOWN.repr(value)[:200]
 
 
 class Repeated(list[object]):
-    """The values of a key that an object has more than once, which Python would drop but for the last."""
+    """All values of a key that occurs several times in an object; Python would keep only the last one."""
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     values = dict(pairs)
     if len(values) == len(pairs):
         return values
-    listed: dict[str, Repeated] = {}
+    grouped: dict[str, Repeated] = {}
     for key, value in pairs:
-        listed.setdefault(key, Repeated()).append(value)
-    return {key: several[0] if len(several) == 1 else several for key, several in listed.items()}
+        grouped.setdefault(key, Repeated()).append(value)
+    return {key: group[0] if len(group) == 1 else group for key, group in grouped.items()}
 
 
 DECODER = json.JSONDecoder(object_pairs_hook=_object)
 
 
 def parsed(text: str) -> object:
-    """The value that a text holds; a key that an object has more than once has all its values (`Repeated`).
+    """Parse a JSON text; a key that occurs several times in an object gets all its values (`Repeated`).
 
     Raises:
-        FormatError: if it is no JSON, is nested too deeply, or has a number of thousands of digits.
+        FormatError: if the text is not JSON, is nested too deeply, or has a number of thousands of digits.
     """
     try:
         return DECODER.decode(text)
@@ -51,10 +51,10 @@ def parsed(text: str) -> object:
 
 
 def no_surrogates(values: object) -> None:
-    """Refuse halves of UTF-16 pairs: from escapes, or from bytes that are not UTF-8.
+    """Refuse lone surrogates, which come from escapes or from bytes that are not UTF-8.
 
     Raises:
-        FormatError: if there is one, or if the value is nested too deeply.
+        FormatError: if the value contains one, or is nested too deeply.
     """
     try:
         json.dumps(values, ensure_ascii=False).encode()
@@ -67,7 +67,7 @@ def no_surrogates(values: object) -> None:
 
 
 def as_text(value: object) -> str:
-    """A text as it is, any other value as JSON; repeated values are joined by bars.
+    """Return a text unchanged and any other value as JSON; repeated values are joined with bars.
 
     Raises:
         FormatError: if the value is nested too deeply.
@@ -81,22 +81,22 @@ def as_text(value: object) -> str:
 
 
 def score_of(values: Json, key: str = "score") -> float | None:
-    """The number under `key`, if there is one.
+    """Return the number under `key`, or None if there is none.
 
     Raises:
-        FormatError: if it is something else.
+        FormatError: if the value is not a number.
     """
     score = values.get(key)
     if score is not None and (isinstance(score, bool) or not isinstance(score, (int, float))):
-        raise FormatError(f'"{key}" must be a number, not {shown(score)}')
+        raise FormatError(f'"{key}" must be a number, got {shown(score)}')
     return score
 
 
 def infons_of(values: Json) -> Infons:
-    """The texts under `infons`.
+    """Return the infons of an object.
 
     Raises:
-        FormatError: if it is no object of texts.
+        FormatError: if `infons` is not an object whose values are texts.
     """
     infons = values.get("infons", {})
     if not isinstance(infons, dict) or not all(isinstance(value, str) for value in infons.values()):
@@ -105,64 +105,64 @@ def infons_of(values: Json) -> Infons:
 
 
 def text_of(values: Json, key: str, *, default: str | None = None) -> str:
-    """The text under `key`; a whole number is taken as one.
+    """Return the text under `key`; a whole number is converted to text.
 
     Raises:
-        FormatError: if it is something else, or not there without a default.
+        FormatError: if the value is of another type, or missing and there is no default.
     """
     value = values.get(key, default)
     if type(value) is int:
         return str(value)
     if not isinstance(value, str):
-        raise FormatError(f'"{key}" must be a text, not {shown(value)}' if key in values else f'"{key}" is not there')
+        raise FormatError(f'"{key}" must be a text, got {shown(value)}' if key in values else f'"{key}" is missing')
     return value
 
 
 def texts_of(values: Json, key: str) -> Sequence[str]:
-    """The list of texts under `key`; empty if it is not there.
+    """Return the list of texts under `key`; empty if the key is missing.
 
     Raises:
-        FormatError: if it is something else.
+        FormatError: if the value is not a list of texts.
     """
     value = values.get(key, [])
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise FormatError(f'"{key}" must be a list of texts, not {shown(value)}')
+        raise FormatError(f'"{key}" must be a list of texts, got {shown(value)}')
     return value
 
 
 def whole_of(values: Json, key: str) -> int:
-    """The whole number under `key`.
+    """Return the whole number under `key`.
 
     Raises:
-        FormatError: if it is something else, or not there.
+        FormatError: if the value is not a whole number, or missing.
     """
     number = values.get(key)
     if type(number) is not int:
-        raise FormatError(f'"{key}" must be a whole number, not {shown(number)}')
+        raise FormatError(f'"{key}" must be a whole number, got {shown(number)}')
     return number
 
 
 def list_of(values: Json, key: str) -> Sequence[object]:
-    """The list under `key`; empty if it is not there or null.
+    """Return the list under `key`; empty if the key is missing or null.
 
     Raises:
-        FormatError: if it is something else.
+        FormatError: if the value is not a list.
     """
     value = values.get(key)
     if value is None:
         return ()
     if not isinstance(value, list):
-        raise FormatError(f'"{key}" must be a list, not {shown(value)}')
+        raise FormatError(f'"{key}" must be a list, got {shown(value)}')
     return value
 
 
 def objects_of(values: Json, key: str) -> Sequence[Json]:
-    """The list of objects under `key`; empty if it is not there or null.
+    """Return the list of objects under `key`; empty if the key is missing or null.
 
     Raises:
-        FormatError: if it is something else.
+        FormatError: if the value is not a list of objects.
     """
     value = values.get(key) or []
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise FormatError(f'"{key}" must be a list of objects, not {shown(value)}')
+        raise FormatError(f'"{key}" must be a list of objects, got {shown(value)}')
     return value

@@ -1,7 +1,7 @@
-"""LangExtract's annotated documents; for input only.
+"""Annotated documents of LangExtract; input only.
 
-An extraction without a place in the text is rejected. Where LangExtract itself has placed words that differ
-from the text's (`match_fuzzy`, `match_lesser`, `match_greater`), its offsets hold and its words are an infon.
+An extraction without offsets is rejected. If LangExtract aligned it although its words differ from the text
+(`match_fuzzy`, `match_lesser`, `match_greater`), the offsets are kept and its words become an infon.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ def _document(values: Json, parts: Parts) -> Document:
 def _entity(values: Json, text: str) -> Entity:
     place = values.get("char_interval")
     if not isinstance(place, dict):
-        raise FormatError("the extraction has no place in the text (char_interval)")
+        raise FormatError("the extraction has no offsets (char_interval)")
     span = Span(whole_of(place, "start_pos"), whole_of(place, "end_pos"))
-    told = text_of(values, "extraction_text")
+    mention = text_of(values, "extraction_text")
     infons = others(values, "char_interval", "extraction_class", "extraction_text", "token_interval")
     inexact = infons.get("alignment_status") in ("match_fuzzy", "match_lesser", "match_greater")
-    if inexact and not fits(span.of(text), told):
-        infons, told = infons.with_(extraction_text=told), span.of(text)
-    return placed(Entity((span,), text_of(values, "extraction_class"), infons=infons), text, told)
+    if inexact and not fits(span.of(text), mention):
+        infons, mention = infons.with_(extraction_text=mention), span.of(text)
+    return placed(Entity((span,), text_of(values, "extraction_class"), infons=infons), text, mention)
 
 
 EXPORT = Export(("document_id", "id"), _fits, _document, rb'"extractions"\s*:\s*\[|"extraction_class"\s*:')

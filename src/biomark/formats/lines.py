@@ -1,7 +1,7 @@
-"""Plain text, a document a line: the format `lines`.
+"""Plain text with one document on each line: the format `lines`.
 
-A document is called by the number of its line, counted from 1; in a file, after the file's name without suffix.
-Lines without text are left out.
+A document's id is the number of its line, from 1; for a file, the file's name without suffix and a colon precede it.
+Blank lines are skipped.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from biomark.spans import Document
 
 
 def read(source: Source, reject: Reject) -> Iterator[Document]:
-    """A document a line; see the module."""
-    before = "" if source.path is None else decoded(source.place.name.partition(".")[0]) + ":"
+    """Yield one document for each line; see the module."""
+    prefix = "" if source.path is None else decoded(source.place.name.partition(".")[0]) + ":"
     for line in source.lines(reject):
-        problem = line.problem or ("holds NUL bytes, so that it is no text" if "\0" in line.text else None)
+        problem = line.problem or ("contains NUL bytes, so it is not text" if "\0" in line.text else None)
         if problem:
-            source.reject(reject, problem, raw=line.text, document_id=f"{before}{line.number}", line=line.number)
+            source.reject(reject, problem, raw=line.text, document_id=f"{prefix}{line.number}", line=line.number)
         elif line.text.strip():
-            yield Document(f"{before}{line.number}", line.text)
+            yield Document(f"{prefix}{line.number}", line.text)
 
 
 FORMAT = Format("lines", (), read)

@@ -1,4 +1,4 @@
-"""What a format cannot hold of a document: one table of its parts, which all writers count with."""
+"""Counts of the information that an output format cannot hold: one table of a document's parts for all writers."""
 
 from __future__ import annotations
 
@@ -28,36 +28,36 @@ PARTS: dict[str, Callable[[Document], int]] = {
 def count_losses(
     document: Document, lost: Counter[str], *, holds: Collection[str] = (), infons: Collection[str] = ()
 ) -> None:
-    """Add what a format cannot hold of a document to `lost`.
+    """Add the parts of a document that a format cannot hold to `lost`.
 
     Args:
         document: the document that is being written.
-        lost: counts by kind; kinds that occur nowhere are left out.
+        lost: counts by kind; kinds with a count of 0 are left out.
         holds: the parts (see `PARTS`) that the format can hold.
-        infons: the keys of mention infons that it can hold. Those that only repeat the mention's
-            identifiers (BioC's `MESH`) or number it (`id`) are no loss.
+        infons: the keys of the mention infons that it can hold. Infons that only repeat the mention's
+            identifiers (BioC's `MESH`) or number it (`id`) do not count as lost.
     """
     for part, count in PARTS.items():
         if part not in holds:
             add(lost, part, count(document))
     if "mention infons" not in holds and "mentions" in holds:
-        others = (
+        lost_infons = (
             key
             for e in document.entities
             for key, value in e.infons.items()
             if key not in infons and key != "id" and not (e.ids and split_ids(value) == e.ids)
         )
-        add(lost, "mention infons", sum(1 for _ in others))
+        add(lost, "mention infons", sum(1 for _ in lost_infons))
 
 
-def add(lost: Counter[str], what: str, number: int = 1) -> None:
-    """Count a loss, unless there is none."""
+def add(lost: Counter[str], kind: str, number: int = 1) -> None:
+    """Add `number` losses of a kind to `lost`, unless `number` is 0."""
     if number:
-        lost[what] += number
+        lost[kind] += number
 
 
 def one_line(field: str, lost: Counter[str]) -> str:
-    """A name or identifier without tabs and line ends, which would break a format of lines and columns."""
+    """Return a name or identifier with its tabs and line ends replaced, as a format of lines and columns requires."""
     clean = field.replace("\t", " ").replace("\n", " ").replace("\r", " ")
     add(lost, "tabs and line ends in names (written as blanks)", clean != field)
     return clean

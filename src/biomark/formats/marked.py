@@ -1,7 +1,7 @@
-"""Marked sentences: one a line, `<mark>`…`</mark>` around each mention.
+"""Marked sentences: one on each line, with `<mark>`…`</mark>` around each mention.
 
-The form in which BioNER-LLaMA's authors released their corpora (Keloth et al. 2024). A line is a document of one
-sentence, numbered from 1. What the marks are about no line says, so mentions are of type `entity`.
+BioNER-LLaMA's authors released their corpora in this form (Keloth et al. 2024). Each line is a document of one
+sentence, whose id is the line number, from 1. Marks have no type, so mentions are of the type `entity`.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from biomark.spans import Document, Rejected, Span
 
 
 def read(source: Source, reject: Reject) -> Iterator[Document]:
-    """The lines that hold text; one whose marks do not open and close around text is rejected."""
-    from biomark.marks import mark, unmarked  # imports numpy, which takes longer than most files need
+    """Yield a document for each line that is not blank; a line with unbalanced or empty marks is rejected."""
+    from biomark.marks import mark, unmarked  # imported here because numpy takes longer to load than most files
 
     signs = mark("entity")
     for line in source.lines(reject):
         if not line.text.strip():
             continue
-        found = unmarked(line.text, signs)
-        if line.problem or isinstance(found, Rejected):
-            reason = line.problem or found.reason  # type: ignore[union-attr]
+        sentence = unmarked(line.text, signs)
+        if line.problem or isinstance(sentence, Rejected):
+            reason = line.problem or sentence.reason  # type: ignore[union-attr]
             source.reject(reject, reason, raw=line.text, document_id=str(line.number), line=line.number)
             continue
-        text, entities = found
+        text, entities = sentence
         yield Document(str(line.number), text, sentences=(Span(0, len(text)),), entities=entities)
 
 

@@ -1,13 +1,12 @@
-"""PubMed's XML (PubmedArticleSet): title and abstract of each article; for input only.
+"""PubMed's XML (PubmedArticleSet): title and abstract of each article; input only.
 
-The text is the title and the sections of the abstract, joined by line ends. A section's label and
-category are infons of its passage and no part of the text. Markup inside (italics, superscripts)
-is taken off, and each run of blanks and line ends is one blank. Abstracts in other languages
-(`OtherAbstract`) and the rest of the record are not read, but for journal, year, DOI and, where an article has
-several versions, the version's number.
+The text is the title and the sections of the abstract, joined by line ends. A section's label and category are infons
+of its passage and not part of the text. Markup (italics, superscripts) is removed, and each run of blanks and line
+ends becomes one blank. The journal, the year, the DOI and the number of a version other than the first become infons;
+abstracts in other languages (`OtherAbstract`) and the other fields of the record are skipped.
 
-PubMed's daily update files have articles again that have changed, and name those that are deleted (`DeleteCitation`).
-A file read alone is all that is known, so that `read` gives its articles; `events` gives the deletions as well.
+PubMed's daily update files repeat articles that have changed, and list those that are deleted (`DeleteCitation`).
+`read` yields the articles alone; `events` yields the deletions as well.
 """
 
 from __future__ import annotations
@@ -24,22 +23,22 @@ from biomark.spans import Document, Infons, Passage, Span
 _ROOTS = ("PubmedArticleSet", "MedlineCitationSet", "PubmedBookArticleSet")
 _ARTICLES = ("PubmedArticle", "PubmedBookArticle", "MedlineCitation")
 _DELETED = "DeleteCitation"
-VERSION = "version"  # an infon of articles that are not the first version
+VERSION = "version"  # the infon of versions other than the first
 _INFONS = {
     "journal": ".//Journal/Title",
     "year": ".//PubDate/Year",
-    # Not those of the articles that it refers to.
+    # The article's own DOI, not those of its references.
     "doi": "*/ArticleIdList/ArticleId[@IdType='doi']",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """A version of an article that PubMed has taken back.
+    """A version of an article that PubMed has deleted.
 
     Attributes:
-        id: its PMID.
-        version: from 1.
+        id: the PMID.
+        version: the number of the version, from 1.
     """
 
     id: str
@@ -47,12 +46,12 @@ class Deletion:
 
 
 def read(source: Source, reject: Reject) -> Iterator[Document]:
-    """Articles, one at a time; see the module."""
+    """Yield the articles, one at a time; see the module."""
     return (event for event in events(source, reject) if isinstance(event, Document))
 
 
 def events(source: Source, reject: Reject) -> Iterator[Document | Deletion]:
-    """Articles and deletions in the order of the file."""
+    """Yield articles and deletions in the order of the file."""
     for element in records(source, reject, *_ROOTS):
         if element.tag == _DELETED:
             yield from (Deletion(_text(pmid), _version(pmid)) for pmid in element.iter("PMID"))
@@ -66,7 +65,7 @@ def events(source: Source, reject: Reject) -> Iterator[Document | Deletion]:
 
 
 def version_of(document: Document) -> int:
-    """Which version of its article a document is, from 1."""
+    """Return the number of the version of an article, from 1."""
     number = document.infons.get(VERSION, "1")
     return int(number) if is_offset(number) else 1
 
@@ -76,7 +75,7 @@ def _version(pmid: Element) -> int:
     return int(number) if is_offset(number) else 1
 
 
-def _document(id: str, version: int, article: Element) -> Document:
+def _document(document_id: str, version: int, article: Element) -> Document:
     titles = (_text(article.find(path)) for path in (".//ArticleTitle", ".//VernacularTitle", ".//BookTitle"))
     sections = [("title", next(filter(None, titles), ""), Infons())]
     abstract = article.find(".//Abstract")
@@ -90,14 +89,16 @@ def _document(id: str, version: int, article: Element) -> Document:
         if text:
             passages.append(Passage(Span(offset, offset + len(text)), kind, infons))
             offset += len(text) + 1
-    found = {key: _text(article.find(path)) for key, path in _INFONS.items()}
-    found[VERSION] = str(version) if version != 1 else ""
+    metadata = {key: _text(article.find(path)) for key, path in _INFONS.items()}
+    metadata[VERSION] = str(version) if version != 1 else ""
     whole = "\n".join(text for _, text, _ in sections if text)
-    return Document(id, whole, tuple(passages), infons=Infons({key: value for key, value in found.items() if value}))
+    return Document(
+        document_id, whole, tuple(passages), infons=Infons({key: value for key, value in metadata.items() if value})
+    )
 
 
 def _text(element: Element | None) -> str:
-    """All text inside, markup taken off."""
+    """Return the text of an element without markup; "" for None."""
     if element is None:
         return ""
     return re.sub(r"[ \t\r\n]+", " ", "".join(element.itertext())).strip(" ")

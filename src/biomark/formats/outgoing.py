@@ -1,4 +1,4 @@
-"""Documents on their way to a writer: each with an id of its own, and those that the format cannot write rejected."""
+"""Preparation of documents for a writer: unique ids, and rejection of documents that the format cannot write."""
 
 from __future__ import annotations
 
@@ -12,36 +12,45 @@ from biomark.spans import Document, Infons, Rejected
 
 
 def writable(
-    documents: Document | Iterable[Document], format: Format, sink: Sink, lost: Counter[str], reject: Reject
+    documents: Document | Iterable[Document], file_format: Format, sink: Sink, lost: Counter[str], reject: Reject
 ) -> Iterator[Document]:
-    """The documents that a format can write.
+    """Yield the documents that a format can write, with unique ids.
 
-    A reader would take two documents with one id for one, or reject the second: it gets a number behind its id,
-    which is counted.
+    A reader would merge two documents with the same id, or reject the second one. Therefore a number is appended to
+    the id of the second one, and counted in `lost`.
+
+    Args:
+        documents: one document or a stream of documents.
+        file_format: the format.
+        sink: the destination.
+        lost: counts of the losses by kind.
+        reject: is called for each document that cannot be written.
     """
-    seen: dict[int, int] = {}  # the hash of an id, and the number behind the last one like it
-    for given in [documents] if isinstance(documents, Document) else documents:
-        if not isinstance(given, Document):
-            reason = f"{given!r:.80} ({type(given).__name__}) is no biomark.Document, which alone can be written"
+    seen: dict[int, int] = {}  # hash of an id → the last number that was appended to it
+    for original in [documents] if isinstance(documents, Document) else documents:
+        if not isinstance(original, Document):
+            reason = f"{original!r:.80} ({type(original).__name__}) is not a biomark.Document"
             reject(Rejected(reason, source=None if sink.path is None else str(sink.path)))
             continue
-        id = given.id if format.read is None else _own_id(given.id, seen)  # for people, ids may repeat
-        add(lost, "ids that another document has (written as ID-2, ID-3 …)", id != given.id)
-        document = replace(given, id=id) if id != given.id else given
-        problem = format.refuses(document, sink) if format.refuses is not None else None
+        document_id = (
+            original.id if file_format.read is None else _own_id(original.id, seen)
+        )  # in output for people, ids may repeat
+        add(lost, "ids that another document has (written as ID-2, ID-3 …)", document_id != original.id)
+        document = replace(original, id=document_id) if document_id != original.id else original
+        problem = file_format.refuses(document, sink) if file_format.refuses is not None else None
         if problem is None and not _is_unicode(document):
-            problem = "the document holds halves of characters (\\ud800 to \\udfff), which no file can hold"
+            problem = "the document contains lone surrogates (\\ud800 to \\udfff), which no file can hold"
         if problem is None:
             yield document
         else:
-            reject(Rejected(problem, document_id=id, source=None if sink.path is None else str(sink.path)))
+            reject(Rejected(problem, document_id=document_id, source=None if sink.path is None else str(sink.path)))
 
 
-def _own_id(id: str, seen: dict[int, int]) -> str:
-    own = id
+def _own_id(document_id: str, seen: dict[int, int]) -> str:
+    own = document_id
     while (key := hash(own)) in seen:
-        seen[hash(id)] = number = seen.get(hash(id), 1) + 1
-        own = f"{id}-{number}"
+        seen[hash(document_id)] = number = seen.get(hash(document_id), 1) + 1
+        own = f"{document_id}-{number}"
     seen[key] = 1
     return own
 

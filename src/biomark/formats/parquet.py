@@ -1,8 +1,8 @@
-"""Parquet: a table of documents, and beside it one of their mentions; needs pyarrow (the extra `scale`).
+"""Parquet: a table of documents and a table of their mentions; needs pyarrow (the extra `scale`).
 
-`NAME.parquet` has a row for each document (`id`, `file`, `text`, `mentions`: how many, `more`: JSON of all else that a
-`Document` has), `NAME.mentions.parquet` one for each mention, in the order of the documents (`document`, `start`,
-`end`, `spans`, `text`, `type`, `ids`, `score`, `more`). Other tables are read by their columns `text` and `id`.
+`NAME.parquet` has a row for each document (`id`, `file`, `text`, `mentions`: their number, `more`: the other fields of
+the `Document` as JSON); `NAME.mentions.parquet` has a row for each mention, in the order of the documents (`document`,
+`start`, `end`, `spans`, `text`, `type`, `ids`, `score`, `more`). Of other tables, the columns `text` and `id` are read.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ if TYPE_CHECKING:
     import pyarrow
 
 SUFFIX, MENTIONS = ".parquet", ".mentions.parquet"
-FILE = "file"  # the infon that runs give to documents
-_ROWS = 1_000  # documents a group of rows, which is what is held in memory
+FILE = "file"  # the infon for a document's file, which `biomark annotate` adds
+_ROWS = 1_000  # documents in a group of rows, the number held in memory
 _OURS = ("id", "text", "mentions", "more")
 _ENTITY = ("spans", "text", "type", "ids", "score")
 
 
 def mentions_of(path: Path) -> Path:
-    """Where the mentions of a file of documents are."""
+    """Return the path of the table of mentions for a table of documents."""
     return path.with_name(path.name[: -len(SUFFIX)] + MENTIONS)
 
 
 def read(source: Source, reject: Reject) -> Iterator[Document]:
-    """Documents, one at a time; with the mentions beside them if the file is one of biomark's."""
+    """Yield the documents, one at a time, with their mentions if biomark wrote the tables."""
     if source.path is None:
-        raise FormatError(f"{source.name}: Parquet is read from files, not from a stream")
+        raise FormatError(f"{source.name}: Parquet cannot be read from a stream; name a file")
     table = _opened(source.path)
     with table:
         names = table.schema_arrow.names
         if "text" not in names:
-            raise FormatError(f"{source.name}: has no column named text; its columns are {', '.join(names)}")
+            raise FormatError(f"{source.name}: there is no column text; the columns are {', '.join(names)}")
         if not all(name in names for name in _OURS):
             yield from _foreign(table, source, reject)
             return
         beside = mentions_of(source.path)
         if not beside.is_file():
-            raise FormatError(f"{source.name}: its mentions, {beside.name}, are not beside it")
+            raise FormatError(f"{source.name}: the table of its mentions is missing; put {beside.name} beside it")
         with _opened(beside) as other:
             mentions = _rows(other)
             for row in _rows(table):
@@ -59,7 +59,7 @@ def read(source: Source, reject: Reject) -> Iterator[Document]:
 def _document(row: Mapping[str, Any], mentions: list[dict[str, Any]], source: Source) -> Document:
     if len(mentions) != row["mentions"] or any(mention["document"] != row["id"] for mention in mentions):
         name = mentions_of(source.path).name if source.path is not None else source.name
-        raise FormatError(f"{source.name}: document {row['id']}: {name} has not its mentions; were both made together?")
+        raise FormatError(f"{source.name}: document {row['id']}: {name} has other mentions; write both tables again")
     entities = [{name: m[name] for name in _ENTITY if m[name] is not None} | json.loads(m["more"]) for m in mentions]
     try:
         return Document.from_dict(
@@ -70,21 +70,21 @@ def _document(row: Mapping[str, Any], mentions: list[dict[str, Any]], source: So
 
 
 def _foreign(table: pyarrow.parquet.ParquetFile, source: Source, reject: Reject) -> Iterator[Document]:
-    """A table of someone else: the columns `text` and, if there is one, `id`; single values of others are infons."""
+    """Read a table that biomark did not write: `text`, `id` if there is one, and texts and numbers as infons."""
     for number, row in enumerate(_rows(table), 1):
-        id = str(number) if row.get("id") is None else str(row["id"])
+        document_id = str(number) if row.get("id") is None else str(row["id"])
         if not isinstance(row["text"], str):
-            source.reject(reject, f"row {number} has no text", document_id=id)
+            source.reject(reject, f"row {number} has no text", document_id=document_id)
             continue
-        others = {k: str(v) for k, v in row.items() if k not in ("id", "text") and isinstance(v, str | int | float)}
-        yield Document.from_dict({"id": id, "text": row["text"], "infons": others})
+        infons = {k: str(v) for k, v in row.items() if k not in ("id", "text") and isinstance(v, str | int | float)}
+        yield Document.from_dict({"id": document_id, "text": row["text"], "infons": infons})
 
 
 def _opened(path: Path) -> pyarrow.parquet.ParquetFile:
     parquet = _library()
     try:
         return parquet.ParquetFile(path)
-    except (OSError, ValueError) as error:  # pyarrow's own errors are of these kinds
+    except (OSError, ValueError) as error:  # pyarrow's errors are subclasses of these
         raise FormatError(f"{path}: cannot be read as Parquet: {error}") from error
 
 
@@ -117,9 +117,14 @@ def _schemas() -> tuple[pyarrow.Schema, pyarrow.Schema]:
 
 
 def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None:
-    """Write both tables; nothing is lost."""
+    """Write both tables without loss.
+
+    Raises:
+        FormatError: if the sink is a stream.
+        MissingExtraError: if pyarrow is not installed.
+    """
     if sink.path is None:
-        raise FormatError("Parquet is written into files, not into a stream; name one with -o NAME.parquet")
+        raise FormatError("Parquet cannot be written into a stream; name a file NAME.parquet (`output`)")
     parquet = _library()
     import pyarrow as pa
 
@@ -133,10 +138,10 @@ def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None
                 part.empty()
                 writers.append(stack.enter_context(parquet.ParquetWriter(part.file, schema, compression="zstd")))
             while group := list(islice(stream, _ROWS)):
-                rows = [_document_row(one) for one in group], [row for one in group for row in _mention_rows(one)]
-                for writer, some, schema in zip(writers, rows, schemas, strict=True):
-                    writer.write_table(pa.Table.from_pylist(some, schema=schema))
-        for part in reversed(parts):  # where there are documents, there are their mentions
+                tables = [_document_row(d) for d in group], [row for d in group for row in _mention_rows(d)]
+                for writer, rows, schema in zip(writers, tables, schemas, strict=True):
+                    writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+        for part in reversed(parts):  # the mentions first, so that documents never lack theirs
             part.keep(settled=True)
     except BaseException:
         for part in parts:

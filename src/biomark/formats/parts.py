@@ -1,4 +1,4 @@
-"""The parts of a document read one by one, so that what is wrong with one of them costs the others nothing."""
+"""Reading the parts of a document one by one, so that an error in one part does not affect the others."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ B = TypeVar("B")
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The document whose parts are read.
+    """The context in which the parts of one document are read.
 
     Attributes:
-        source: its file.
-        reject: is given the parts that cannot be read.
-        document_id: its id.
-        line: where in the file it begins; None where nobody knows.
+        source: the document's file.
+        reject: is called for each part that cannot be read.
+        document_id: the document's id.
+        line: the line on which the document begins, from 1; None if it is unknown.
     """
 
     source: Source
@@ -40,40 +40,44 @@ class Parts:
         raw: Callable[[A], str] = shown,
         line: Callable[[A], int | None] = lambda part: None,
     ) -> Iterator[B]:
-        """What `read` makes of each part; a part at which it raises one of our errors is rejected.
+        """Yield the result of `read` for each part, and reject parts for which it raises `FormatError` or `SpanError`.
 
         Args:
-            raw: a part as a message shows it.
-            line: where a part begins, if that is known.
+            read: converts one part.
+            parts: the parts of the document.
+            raw: returns a part as a message shows it.
+            line: returns the line on which a part begins, or None if it is unknown.
         """
         for part in parts:
             try:
                 yield read(part)
             except (FormatError, SpanError) as error:
-                self.tell(str(error), raw=raw(part), line=line(part))
+                self.reject_part(str(error), raw=raw(part), line=line(part))
 
-    def tell(self, reason: str, *, raw: str = "", line: int | None = None) -> None:
-        """Reject something of the document."""
+    def reject_part(self, reason: str, *, raw: str = "", line: int | None = None) -> None:
+        """Reject a part of the document with a reason."""
         self.source.reject(
             self.reject, reason, raw=raw, document_id=self.document_id, line=self.line if line is None else line
         )
 
 
-def placed(entity: Entity, text: str, told: str | None = None, *, order: Sequence[Span] = ()) -> Entity:
-    """The entity, if it lies in the text and its words are those that its file gives.
+def placed(entity: Entity, text: str, mention: str | None = None, *, order: Sequence[Span] = ()) -> Entity:
+    """Return an entity after a check of its offsets against the text and the mention in its file.
 
     Args:
-        told: the words in the file; None if it has none.
-        order: the parts of a discontinuous mention as the file orders them, in which its words may stand too.
+        entity: the mention with its offsets.
+        text: the text of the document.
+        mention: the words of the mention in the file; None if the file has none.
+        order: the parts of a discontinuous mention in the order of the file, which its words may follow.
 
     Raises:
-        SpanError: if not; the message has the offsets.
+        SpanError: if the offsets lie beyond the text, or the text has other words there; the message has the offsets.
     """
     where = " and ".join(f"{span.start}-{span.end}" for span in entity.spans)
     spans = [(span.start, span.end) for span in entity.spans]
     if entity.end > len(text):
-        raise SpanError(beyond(where, len(text), unit_hint(text, spans, told)))
-    there = entity.mention(text)
-    if told is not None and not fits(there, told) and not fits(" ".join(span.of(text) for span in order), told):
-        raise SpanError(misplaced(where, there, told, unit_hint(text, spans, told)))
+        raise SpanError(beyond(where, len(text), unit_hint(text, spans, mention)))
+    words = entity.mention(text)
+    if mention is not None and not fits(words, mention) and not fits(" ".join(s.of(text) for s in order), mention):
+        raise SpanError(misplaced(where, words, mention, unit_hint(text, spans, mention)))
     return entity

@@ -1,8 +1,8 @@
-"""Whether the words that a file gives for a mention are those at its offsets, and what to tell where they are not.
+"""Comparison of a mention's words in a file with the text at its offsets, and messages about differences.
 
-White space may differ, since many corpora disagree with their own text there. So may signs that tools
-bring into another form without moving an offset: case, accents, Greek letters in Latin ones, hyphens and
-quotation marks of all kinds. The mention is then the text's own words.
+White space may differ, because many corpora disagree with their own text there. So may characters that tools convert
+without moving an offset: case, accents, Greek letters written as Latin ones, hyphens and quotation marks of all
+kinds. The mention then has the words of the text.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import lru_cache
 
 _LONGEST = 80  # characters that a message shows of a text
 
-# Latin letters that stand for Greek ones; "μ" has no single spelling.
+# Latin letters that replace Greek ones in some corpora; "μ" has two spellings.
 _GREEK = {
     "α": "a", "β": "b", "γ": "gy", "δ": "d", "ε": "e", "ζ": "z", "η": "hen", "θ": "tqh", "ι": "i", "κ": "k", "λ": "l",
     "μ": "mu", "ν": "nv", "ξ": "x", "ο": "o", "π": "p", "ρ": "r", "σ": "s", "ς": "s", "τ": "t", "υ": "uy", "φ": "fp",
@@ -22,29 +22,29 @@ _HYPHENS = frozenset("-‐‑‒–—―−­﹣－_ \t\n\r\u00a0\u2009\u202f")
 _QUOTES = frozenset("'’‘`´ʹʼ′\"“”″")
 
 
-def fits(there: str, told: str) -> bool:
-    """Whether a text may be what a file calls a mention, in view of the module's head."""
-    return "".join(there.split()) == "".join(told.split()) or _alike(there, told)
+def fits(words: str, mention: str) -> bool:
+    """Return whether the words of a text agree with a mention in a file; see the module for allowed differences."""
+    return "".join(words.split()) == "".join(mention.split()) or _alike(words, mention)
 
 
-def misplaced(where: str, there: str, told: str, hint: str = "") -> str:
-    """What to tell where a mention's words are not at its offsets."""
-    return f"at {where} the text has {short(there)!r}, not {short(told)!r}{hint}"
+def misplaced(where: str, words: str, mention: str, hint: str = "") -> str:
+    """Return the message about a mention whose words are not at its offsets."""
+    return f"at {where} the text has {short(words)!r}, not {short(mention)!r}{hint}"
 
 
 def beyond(where: str, length: int, hint: str = "") -> str:
-    """What to tell where a mention's offsets lie outside its text."""
+    """Return the message about a mention whose offsets lie outside the text of `length` code points."""
     return f"offsets {where} lie beyond the end of the text ({length} code points){hint}"
 
 
-def unit_hint(text: str, spans: list[tuple[int, int]], told: str | None) -> str:
-    """What the offsets count, if the words are where bytes or UTF-16 units would have them; else nothing."""
-    if told is None or text.isascii():
+def unit_hint(text: str, spans: list[tuple[int, int]], mention: str | None) -> str:
+    """Return the unit of the offsets if they count UTF-8 bytes or UTF-16 units instead of code points, else ""."""
+    if mention is None or text.isascii():
         return ""
     for name, encoding, size in (("bytes of UTF-8", "utf-8", 1), ("UTF-16 units", "utf-16-le", 2)):
         raw = _encoded(text, encoding)
-        there = " ".join(raw[start * size : end * size].decode(encoding, "replace") for start, end in spans)
-        if fits(there, told):
+        words = " ".join(raw[start * size : end * size].decode(encoding, "replace") for start, end in spans)
+        if fits(words, mention):
             return f"; its offsets count {name}, and must count code points"
     return ""
 
@@ -55,26 +55,26 @@ def _encoded(text: str, encoding: str) -> bytes:
 
 
 def short(text: str) -> str:
-    """The beginning of a text that is too long for a message."""
+    """Return a text for a message, cut off after 80 characters."""
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
-def _alike(there: str, told: str) -> bool:
-    if len(there) != len(told):
+def _alike(words: str, mention: str) -> bool:
+    if len(words) != len(mention):
         return False
-    pairs = list(zip(there, told, strict=True))
-    return all(a == b or _same_sign(a, b) for a, b in pairs) and any(map(str.isalnum, there))
+    pairs = list(zip(words, mention, strict=True))
+    return all(a == b or _is_variant(a, b) for a, b in pairs) and any(map(str.isalnum, words))
 
 
 @lru_cache(maxsize=1 << 12)
-def _same_sign(a: str, b: str) -> bool:
-    """Whether tools write one of the characters for the other."""
-    if any(a in signs and b in signs for signs in (_HYPHENS, _QUOTES)):
+def _is_variant(a: str, b: str) -> bool:
+    """Return whether tools write one of the characters for the other."""
+    if any(a in variants and b in variants for variants in (_HYPHENS, _QUOTES)):
         return True
     a, b = _plain(a), _plain(b)
     return a == b or b in _GREEK.get(a, "") or a in _GREEK.get(b, "")
 
 
 def _plain(character: str) -> str:
-    """A letter in lower case, without accents and not in another width or place."""
+    """Return a letter in lower case, without accents, and in its compatibility form (NFKD)."""
     return unicodedata.normalize("NFKD", character.casefold())[:1].casefold()

@@ -1,7 +1,7 @@
-"""Prodigy's JSON Lines, and spaCy's `Doc.to_json`; for input only.
+"""JSON Lines of Prodigy, and spaCy's `Doc.to_json`; input only.
 
-Mentions are objects with `start`, `end` and `label` under `spans` (spaCy: `ents`). What an annotator has
-rejected or ignored is no annotation, and is told.
+Mentions are objects with `start`, `end` and `label` under `spans` (spaCy: `ents`). Documents that the annotator
+rejected or ignored are rejected.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _fits(values: Json) -> bool:
 
 def _document(values: Json, parts: Parts) -> Document:
     if values.get("answer", "accept") != "accept":
-        raise FormatError(f"the annotator's answer is {as_text(values['answer'])}, so that its mentions are none")
+        raise FormatError(f"the annotator's answer is {as_text(values['answer'])}, not accept")
     text = text_of(values, "text")
     return Document(
         parts.document_id,
@@ -41,7 +41,7 @@ def _document(values: Json, parts: Parts) -> Document:
 
 
 def _spans(values: Json) -> Iterator[object]:
-    """What stands for mentions; spaCy may part its spans into named groups."""
+    """Yield the mentions of an object; spaCy may have its spans in named groups."""
     for key in _MENTIONS:
         spans = values.get(key) or []
         for group in spans.values() if isinstance(spans, dict) else [spans]:
@@ -54,14 +54,14 @@ def _span(values: Json) -> Span:
 
 def _entity(values: object, text: str) -> Entity:
     if not isinstance(values, dict):
-        raise FormatError("a mention must be an object")
+        raise FormatError("a mention must be a JSON object")
     ids = (text_of(values, "kb_id"),) if values.get("kb_id") else ()
     entity = Entity((_span(values),), text_of(values, "label"), ids, infons=others(values, *_KNOWN))
     return placed(entity, text, text_of(values, "text") if "text" in values else None)
 
 
 def _relation(values: Json, text: str) -> Relation:
-    """A relation, whose arguments Prodigy writes as spans; here they are the spans' offsets."""
+    """Read a relation; its arguments, which are spans in Prodigy, become the offsets of the spans."""
     ends = []
     for key in ("head_span", "child_span"):
         span = values.get(key)

@@ -1,8 +1,8 @@
-"""PubAnnotation's JSON (PubDictionaries, BERN and others write it too); for input only.
+"""JSON of PubAnnotation, which PubDictionaries, BERN and others also write; input only.
 
 Mentions are `denotations` (and `blocks`) with a `span`, or with `begin` and `end`, and `obj` as their type; a list of
-spans is a discontinuous mention. Attributes become infons of their mention, relations are kept, and what a file has in
-`tracks` is read project by project.
+spans is a discontinuous mention. Attributes become infons of their mention, relations are kept, and the annotations of
+each project in `tracks` are read.
 """
 
 from __future__ import annotations
@@ -28,17 +28,19 @@ def _document(values: Json, parts: Parts) -> Document:
     entities: list[Entity] = []
     relations: list[Relation] = []
     for track in (values, *objects_of(values, "tracks")):
-        more = {} if track is values else {"project": as_text(track.get("project") or "")}
-        told = _attributes(track, parts)
+        project = {} if track is values else {"project": as_text(track.get("project") or "")}
+        attributes = _attributes(track, parts)
         denotations = [*list_of(track, "denotations"), *list_of(track, "blocks")]
-        for id, entity in parts.each(lambda item: _entity(item, text), denotations):
-            infons = entity.infons.with_(**told.pop(id, {}), **({"id": id} if id else {}), **more)
+        for annotation_id, entity in parts.each(lambda item: _entity(item, text), denotations):
+            infons = entity.infons.with_(
+                **attributes.pop(annotation_id, {}), **({"id": annotation_id} if annotation_id else {}), **project
+            )
             entities.append(replace(entity, infons=infons))
         for relation in parts.each(_relation, list_of(track, "relations")):
-            own = told.pop(relation.infons.get("id", ""), {})
-            relations.append(replace(relation, infons=relation.infons.with_(**own)))
-        for subject in told:
-            parts.tell(f"attributes of {short(subject)}, which is no mention or relation that could be read")
+            relation_attributes = attributes.pop(relation.infons.get("id", ""), {})
+            relations.append(replace(relation, infons=relation.infons.with_(**relation_attributes)))
+        for subject in attributes:
+            parts.reject_part(f"attributes of {short(subject)}, which is not a readable mention or relation")
     infons = others(values, "sourceid", "id", "divid", "text", "tracks", *_LISTS)
     return Document(parts.document_id, text, entities=tuple(entities), relations=tuple(relations), infons=infons)
 
@@ -57,24 +59,24 @@ def _span(place: Json) -> Span:
 
 def _object(item: object) -> Json:
     if not isinstance(item, dict):
-        raise FormatError("it must be an object")
+        raise FormatError("expected a JSON object")
     return item
 
 
 def _attributes(track: Json, parts: Parts) -> dict[str, dict[str, str]]:
-    """Of each mention, its attributes and modifications by their names."""
-    found: dict[str, dict[str, str]] = {}
+    """Return, for each mention or relation id, its attributes and modifications by name."""
+    attributes: dict[str, dict[str, str]] = {}
 
     def read(item: object) -> tuple[str, str, str]:
         values = _object(item)
-        key = "subj" if "subj" in values else "obj"  # a modification names what it changes as its object
+        key = "subj" if "subj" in values else "obj"  # a modification has its target under `obj`
         value = as_text(values.get("obj", "")) if key == "subj" else "true"
         return text_of(values, key), text_of(values, "pred"), value
 
     for subject, name, value in parts.each(read, [*list_of(track, "attributes"), *list_of(track, "modifications")]):
-        told = found.setdefault(subject, {})
-        told[name] = f"{told[name]}|{value}" if name in told else value
-    return found
+        by_name = attributes.setdefault(subject, {})
+        by_name[name] = f"{by_name[name]}|{value}" if name in by_name else value
+    return attributes
 
 
 def _relation(item: object) -> Relation:

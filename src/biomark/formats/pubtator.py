@@ -1,11 +1,11 @@
-"""PubTator: `id|t|title`, `id|a|abstract`, then one mention a line, and an empty line.
+"""PubTator: `id|t|title`, `id|a|abstract`, then one mention on each line, and an empty line.
 
 A mention's line has the columns id, start, end, text, type, identifier (optional) and, for a
 composite mention, its parts (optional). Offsets count code points of title + one character +
-abstract. A relation's line has the columns id, type and two identifiers, in BioRED also whether it is novel.
+abstract. A relation's line has the columns id, type and two identifiers, in BioRED also its novelty.
 
-Articles in full text (NLM-Chem) are a block a passage, all with the article's id and an empty
-abstract, each counting from 0; they are read as one document of many passages and written so again.
+Full texts (NLM-Chem) have a block for each passage, all with the article's id and an empty abstract, and with
+offsets from 0 in each block. They are read as one document of many passages and written as such blocks again.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ _INFONS = ("identifier", "parts")
 
 @dataclass(slots=True)
 class _Block:
-    """The lines between two empty ones, with title and abstract taken out."""
+    """A title, an abstract, and the lines of annotations up to the next empty line."""
 
     id: str
     number: int
     title: str
     abstract: str | None
-    rest: list[Line]
+    annotations: list[Line]
 
     @property
     def text(self) -> str:
-        """What offsets count in."""
+        """The text to which the offsets refer."""
         return f"{self.title}\n{self.abstract}" if self.abstract else self.title
 
 
 def read(source: Source, reject: Reject) -> Iterator[Document]:
-    """Documents of a PubTator file; see the module."""
+    """Yield the documents of a PubTator file; see the module."""
     article: list[_Block] = []
     for lines in _groups(source, reject):
         block = _block(lines, source, reject)
@@ -64,7 +64,7 @@ def read(source: Source, reject: Reject) -> Iterator[Document]:
 
 
 def _groups(source: Source, reject: Reject) -> Iterator[list[Line]]:
-    """Lines between empty lines; a title line begins a new group even without one before it."""
+    """Yield the lines between empty lines; a title line begins a new group even without an empty line before it."""
     group: list[Line] = []
     for line in source.lines(reject):
         head = _HEAD.match(line.text)
@@ -85,20 +85,20 @@ def _block(lines: list[Line], source: Source, reject: Reject) -> _Block | None:
             return None
     title = _HEAD.match(lines[0].text)
     if title is None or title[2] != "t":
-        reason = "a PubTator document begins with ID|t|TITLE; its lines are left out"
+        reason = "a PubTator document must begin with ID|t|TITLE; its lines are skipped"
         source.reject(reject, reason, raw=lines[0].text, line=lines[0].number)
         return None
     abstract = _HEAD.match(lines[1].text) if len(lines) > 1 else None
     if abstract is not None and (abstract[2] != "a" or abstract[1] != title[1]):
-        reason = f"the abstract of another document ({abstract[1]}); both are left out"
+        reason = f"the abstract belongs to another document ({abstract[1]}); both are skipped"
         source.reject(reject, reason, raw=lines[1].text, document_id=title[1], line=lines[1].number)
         return None
-    rest = lines[2:] if abstract else lines[1:]
-    return _Block(title[1], lines[0].number, title[3], abstract[3] if abstract else None, rest)
+    annotations = lines[2:] if abstract else lines[1:]
+    return _Block(title[1], lines[0].number, title[3], abstract[3] if abstract else None, annotations)
 
 
 def _document(article: list[_Block], source: Source, reject: Reject) -> Document:
-    """One document of a block, or of all blocks of an article in full text."""
+    """Return the document of one block, or of all blocks of a full text."""
     pieces: list[str] = []
     passages: list[Passage] = []
     entities: list[Entity] = []
@@ -109,21 +109,21 @@ def _document(article: list[_Block], source: Source, reject: Reject) -> Document
         text = block.text
         cuts = [(0, len(block.title), kinds[0]), (len(block.title) + 1, len(text), kinds[1])]
         passages += [Passage(Span(offset + a, offset + b), kind) for a, b, kind in cuts if a < b]
-        for line in block.rest:
-            found = _annotation(line, block, text, source, reject)
-            if isinstance(found, Entity):
-                entities.append(found.shift(offset))
-            elif found is not None:
-                relations.append(found)
+        for line in block.annotations:
+            annotation = _annotation(line, block, text, source, reject)
+            if isinstance(annotation, Entity):
+                entities.append(annotation.shift(offset))
+            elif annotation is not None:
+                relations.append(annotation)
         pieces.append(text)
         offset += len(text) + 1
     text = "\n".join(pieces)
-    source.line = article[0].number  # the source itself is a document further on
+    source.line = article[0].number  # the source has already read the next document
     return Document(article[0].id, text, tuple(passages), entities=tuple(entities), relations=tuple(relations))
 
 
 def _as_counted(block: _Block) -> _Block:
-    """The block as its offsets count: some files have blanks around title or abstract that their offsets leave out."""
+    """Return the block that fits its offsets: in some files they ignore blanks around title or abstract."""
     title, abstract = block.title, block.abstract
     readings = [(title, abstract), (title.rstrip(), abstract), (title.strip(), abstract)]
     readings.append((title.strip(), abstract and abstract.strip()))
@@ -132,15 +132,14 @@ def _as_counted(block: _Block) -> _Block:
 
 
 def _fitting(block: _Block) -> int:
-    """How many of the block's lines are mentions whose words are at their offsets."""
+    """Return the number of the block's mentions whose words are at their offsets."""
     rejects: list[Rejected] = []
-    return sum(
-        isinstance(_annotation(line, block, block.text, Source(None), rejects.append), Entity) for line in block.rest
-    )
+    annotations = (_annotation(line, block, block.text, Source(None), rejects.append) for line in block.annotations)
+    return sum(isinstance(annotation, Entity) for annotation in annotations)
 
 
 def _annotation(line: Line, block: _Block, text: str, source: Source, reject: Reject) -> Entity | Relation | None:
-    """The mention or relation of a line; None if it was rejected."""
+    """Return the mention or relation of a line; None if it is rejected."""
     columns = line.text.split("\t")
     try:
         if columns[0] != block.id:
@@ -152,9 +151,9 @@ def _annotation(line: Line, block: _Block, text: str, source: Source, reject: Re
         ):
             return Relation(columns[1], tuple(("", argument) for argument in columns[2:]))
         if not 5 <= len(columns) <= 7:
-            raise SpanError(f"a mention has 5 to 7 columns between tabs, this line has {len(columns)}")
+            raise SpanError(f"a mention must have 5 to 7 columns separated by tabs, this line has {len(columns)}")
         if not (is_offset(columns[1]) and is_offset(columns[2])):
-            raise SpanError("columns 2 and 3 are not offsets")
+            raise SpanError("columns 2 and 3 must be offsets")
         return _entity(columns, text)
     except SpanError as error:
         source.reject(reject, str(error), raw=line.text, document_id=block.id, line=line.number)
@@ -177,8 +176,8 @@ def _entity(columns: list[str], text: str) -> Entity:
 def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None:
     """Write PubTator; see the module."""
     with sink.open() as out:
-        for given in documents:
-            document = replace(given, relations=tuple(_with_identifiers(given, lost)))
+        for original in documents:
+            document = replace(original, relations=tuple(_with_identifiers(original, lost)))
             parts = _parts(document)
             _count(document, len(parts), lost)
             for part in parts:
@@ -186,11 +185,11 @@ def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None
 
 
 def _refuses(document: Document, sink: Sink) -> str | None:
-    return "PubTator ids hold no bars, tabs and line ends" if re.search(r"[|\t\n\r]", document.id) else None
+    return "a PubTator id must not contain |, tabs or line ends" if re.search(r"[|\t\n\r]", document.id) else None
 
 
 def _count(document: Document, blocks: int, lost: Counter[str]) -> None:
-    """What is lost of a document that is written as so many blocks."""
+    """Count the losses of a document that is written as `blocks` blocks."""
     count_losses(document, lost, holds=("passages", "mentions", "identifiers", "relations"), infons=_INFONS)
     kinds = ("title", "abstract") if blocks == 1 else ("passage",)
     touch = any(p.span.start and not _blank_before(document, p) for p in document.passages if p.kind == "abstract")
@@ -205,7 +204,7 @@ def _count(document: Document, blocks: int, lost: Counter[str]) -> None:
 
 
 def _parts(document: Document) -> list[Document]:
-    """The blocks of an article in full text; else the document itself, with all beyond the title as abstract."""
+    """Return a document for each block of a full text, or the document itself if it has only title and abstract."""
     cuts = [p.span for p in document.passages]
     if [p.kind for p in document.passages] in ([], ["title"], ["title", "abstract"], ["abstract"]):
         return [document]
@@ -227,9 +226,9 @@ def _parts(document: Document) -> list[Document]:
 
 
 def _cut(document: Document) -> int:
-    """Where the title ends: before the abstract, else at the first line end, else at the end of the text.
+    """Return the offset at which the title ends: before the abstract, at the first line end, or at the end of the text.
 
-    The character there is white space, since PubTator has no place for it.
+    The character at this offset is white space, because PubTator does not write it.
     """
     text = document.text
     abstracts = [p for p in document.passages if p.kind == "abstract" and p.span.start]
@@ -243,10 +242,9 @@ def _blank_before(document: Document, passage: Passage) -> bool:
 
 
 def _block_text(document: Document, lost: Counter[str]) -> str:
-    """Title, abstract and annotations of one block.
+    """Return the title, abstract and annotations of one block.
 
-    One character stands between title and abstract, whatever it was; other line ends become
-    spaces, so that no offset moves.
+    The character between title and abstract is dropped, and other line ends become blanks, so that no offset moves.
     """
     cut = _cut(document)
     title, abstract = (_blank(text) for text in (document.text[:cut], document.text[cut + 1 :]))
@@ -263,9 +261,9 @@ def _blank(text: str) -> str:
 
 
 def _with_identifiers(document: Document, lost: Counter[str]) -> Iterator[Relation]:
-    """The relations; one between mentions is between their identifiers here, since PubTator relates no others."""
+    """Yield the relations, with identifiers in place of mentions, because PubTator relates identifiers alone."""
     mentions = {entity.infons["id"]: entity.ids for entity in document.entities if "id" in entity.infons}
-    identifiers = {id for entity in document.entities for id in entity.ids}
+    identifiers = {identifier for entity in document.entities for identifier in entity.ids}
     for relation in document.relations:
         targets = [target for _, target in relation.arguments]
         if any(target in identifiers or target not in mentions for target in targets):
@@ -277,7 +275,7 @@ def _with_identifiers(document: Document, lost: Counter[str]) -> Iterator[Relati
 
 
 def _is_held(relation: Relation) -> bool:
-    """Whether a relation's line can be told from a mention's."""
+    """Return whether a relation's line differs from that of a mention."""
     _, *others = (argument for _, argument in relation.arguments) if relation.arguments else ("",)
     return not is_offset(relation.type) and (len(others) == 1 or (len(others) == 2 and others[1] in _NOVELTY))
 

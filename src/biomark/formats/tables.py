@@ -1,8 +1,8 @@
-"""Tables with a row for each mention, for spreadsheets and data frames: CSV and TSV. Output only.
+"""Tables with a row for each mention, for spreadsheets and data frames: CSV and TSV; output only.
 
-A spreadsheet runs a cell that begins with a sign such as `=` as a formula, whoever wrote the text. CSV and TSV
-therefore write an apostrophe before such a cell, and before one that begins with an apostrophe; `without_guard` takes
-it off again.
+A spreadsheet evaluates a cell that begins with a character such as `=` as a formula, whoever wrote the text. CSV and
+TSV therefore write an apostrophe before such a cell, and before one that begins with an apostrophe; `without_guard`
+removes it.
 """
 
 from __future__ import annotations
@@ -13,14 +13,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import TYPE_CHECKING
 
 from biomark.formats.base import Format, Sink
 from biomark.formats.losses import GAPS, add, count_losses
 from biomark.spans import Document
-
-if TYPE_CHECKING:
-    pass
 
 GUARD = "'"
 SEPARATOR = "|"
@@ -30,16 +26,16 @@ _HOLDS = ("passages", "mentions", "identifiers", "scores", GAPS)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A mention as a row; the names of the columns are those of the fields.
+    """The row of a mention; the fields are the columns.
 
     Attributes:
         document: the document's id.
-        passage: the kind of the passage in which the mention begins; empty where there is none.
+        passage: the kind of the passage in which the mention begins; empty if there is none.
         start, end: half-open code points in the document, from the first part to the last one.
         text: the mention's words, the parts of a discontinuous mention joined by blanks.
-        type: of the mention.
-        score: in [0, 1], or None.
-        identifiers: of the mention.
+        type: the mention's type.
+        score: the mention's score in [0, 1], or None.
+        identifiers: the mention's identifiers.
     """
 
     document: str
@@ -56,7 +52,7 @@ COLUMNS = tuple(field.name for field in fields(Row))
 
 
 def rows(document: Document) -> Iterator[Row]:
-    """A row for each mention of a document, in the document's order."""
+    """Yield a row for each mention of a document, in the document's order."""
     starts = [passage.span.start for passage in document.passages]
     for entity in document.entities:
         place = bisect_right(starts, entity.start) - 1
@@ -74,17 +70,17 @@ def rows(document: Document) -> Iterator[Row]:
 
 
 def guarded(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula: one that might be one gets an apostrophe before it."""
+    """Return a cell that no spreadsheet evaluates: a possible formula gets an apostrophe before it."""
     return GUARD + cell if cell.startswith(_FORMULAS) else cell
 
 
 def without_guard(cell: str) -> str:
-    """The value of which `guarded` made a cell."""
+    """Return the original value of a cell, the inverse of `guarded`."""
     return cell.removeprefix(GUARD)
 
 
 def _counted(documents: Iterable[Document], lost: Counter[str]) -> Iterator[Row]:
-    """The rows of documents; what a table cannot hold is counted."""
+    """Yield the rows of documents, and count in `lost` the information that a table cannot hold."""
     for document in documents:
         count_losses(document, lost, holds=_HOLDS)
         add(lost, "gaps of discontinuous mentions (start and end are those of the whole)", _gaps(document))
@@ -101,10 +97,14 @@ def _write_text(documents: Iterable[Document], sink: Sink, lost: Counter[str], *
         writer = csv.writer(out, dialect)
         writer.writerow(COLUMNS)
         for row in _counted(documents, lost):
-            add(lost, f"borders of identifiers that hold a {SEPARATOR}", any(SEPARATOR in id for id in row.identifiers))
+            add(
+                lost,
+                f"borders of identifiers that hold a {SEPARATOR}",
+                any(SEPARATOR in identifier for identifier in row.identifiers),
+            )
             texts = (row.document, row.passage, row.text, row.type, SEPARATOR.join(row.identifiers))
-            document, passage, text, type, identifiers = map(guarded, texts)
-            writer.writerow((document, passage, row.start, row.end, text, type, row.score, identifiers))
+            document, passage, text, entity_type, identifiers = map(guarded, texts)
+            writer.writerow((document, passage, row.start, row.end, text, entity_type, row.score, identifiers))
 
 
 CSV = Format("csv", (".csv",), write=partial(_write_text, dialect="excel"))

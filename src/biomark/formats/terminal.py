@@ -1,8 +1,8 @@
-"""Documents for people to read in a terminal: mentions with a coloured background and their type.
+"""Documents for people to read in a terminal: mentions with a coloured background and their type; output only.
 
-Where there is no colour (a file, a pipe, `NO_COLOR`), a mention is written `[asthma|disease]`.
-Of overlapping mentions the longest is shown, of equally long ones that with the higher score; the head
-of the document tells how many are not. Output only.
+Without colour (a file, a pipe, `NO_COLOR`), a mention is written `[asthma|disease]`. Of overlapping mentions the
+longest is shown, and of equally long ones the one with the highest score; the heading of the document has the number
+of mentions that are not shown.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 
-# What terminals of fewer colours show in the place of `PALETTE`, which Rich would map to fewer colours than there are
-# types. Of 256: a background, and the type's own ink; contrasts are at least 7:1 and 4.5:1.
+# Colours for terminals that cannot show `PALETTE`; Rich would map it to fewer colours than there are types.
+# For 256 colours: the background, and the colour of the type's name; contrasts are at least 7:1 and 4.5:1.
 INDEXED = (
     (224, 52),
     (117, 239),
@@ -38,7 +38,7 @@ INDEXED = (
     (182, 53),
     (194, 23),
 )
-# Of 16: ink and background; black, white and grey are left to the terminal's own text.
+# For 16 colours: text and background; black, white and grey stay reserved for the terminal's own text.
 BASIC = (
     ("black", "bright_red"),
     ("bright_white", "bright_blue"),
@@ -56,7 +56,7 @@ BASIC = (
 
 
 def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None:
-    """Write each document with a head of its own; see the module. Nothing is counted in `lost`."""
+    """Write each document under its own heading; see the module. `lost` stays unchanged."""
     from rich.console import Console
 
     with sink.open(styled=True) as out:
@@ -72,8 +72,8 @@ def _print(document: Document, console: Console, colours: Colours) -> None:
     painter = _Painter(colours, None if console.no_color else console.color_system)
     shown = _shown(document.entities)
     console.print(painter.head(document, len(document.entities) - len(shown)))
-    found = list(paragraphs(document))
-    for (kind, _), cut in zip(found, pieces((span for _, span in found), shown), strict=True):
+    parts = list(paragraphs(document))
+    for (kind, _), cut in zip(parts, pieces((span for _, span in parts), shown), strict=True):
         if kind not in ("", "title", "abstract", "passage"):
             console.print(painter.text(kind, "dim italic"))
         console.print(painter.paragraph(document.text, cut, "bold" if kind == "title" else ""))
@@ -81,11 +81,11 @@ def _print(document: Document, console: Console, colours: Colours) -> None:
 
 
 class _Painter:
-    """Makes rich text of a document's parts.
+    """Renders the parts of a document as rich text.
 
     Args:
-        colours: gives each type its place.
-        system: Rich's name of what the terminal can show: `truecolor`, `256`, `standard` or `windows`; None: no colour.
+        colours: the colour of each type.
+        system: Rich's name of the terminal's colours: `truecolor`, `256`, `standard` or `windows`; None: no colour.
     """
 
     def __init__(self, colours: Colours, system: str | None) -> None:
@@ -99,37 +99,37 @@ class _Painter:
         return Text(visible(text), style=style if self._coloured else "")
 
     def head(self, document: Document, hidden: int) -> Text:
-        """The document's id, and a legend of its types with the number of their mentions."""
+        """Return the document's id, and a legend of its types with the number of their mentions."""
         head = self.text("", "")
         head.append(self.text(document.id, "bold underline"))
-        for type, count in sorted(Counter(entity.type for entity in document.entities).items()):
+        for entity_type, count in sorted(Counter(entity.type for entity in document.entities).items()):
             head.append("  ")
-            counted = self.text(f" {count} {type} ", self._style(type))
-            head.append(counted if self._coloured else self.text(f"{count} {type}", ""))
+            counted = self.text(f" {count} {entity_type} ", self._style(entity_type))
+            head.append(counted if self._coloured else self.text(f"{count} {entity_type}", ""))
         if hidden:
             head.append(self.text(f"  {hidden} inside or across others, not shown", "dim italic"))
         return head
 
     def paragraph(self, text: str, paragraph: Iterable[Piece], style: str) -> Text:
-        """A paragraph with its mentions, which do not overlap."""
+        """Return a paragraph with its mentions, which must not overlap."""
         line = self.text("", style)
         for piece in paragraph:
             words = visible(piece.span.of(text))
             if not piece.entities:
                 line.append(words)
                 continue
-            type, name = piece.entities[0].type, shortened(piece.entities[0].type, LONGEST_TYPE)
+            entity_type, name = piece.entities[0].type, shortened(piece.entities[0].type, LONGEST_TYPE)
             if self._coloured:
-                line.append(self.text(words, self._style(type)))
-                # A thin bar, not a space: the line must not break between the mention and its type.
-                line.append(self.text(f"▏{name}", f"not bold italic {self._style(type, deep=True)}"))
+                line.append(self.text(words, self._style(entity_type)))
+                # A thin bar instead of a blank, so that the line does not break between the mention and its type
+                line.append(self.text(f"▏{name}", f"not bold italic {self._style(entity_type, deep=True)}"))
             else:
                 line.append(f"[{words}|{visible(name)}]")
         return line
 
-    def _style(self, type: str, *, deep: bool = False) -> str:
-        """The colours of a mention's words, or of its type behind them (`deep`)."""
-        place = self._colours.place(type)
+    def _style(self, entity_type: str, *, deep: bool = False) -> str:
+        """Return Rich's style of a mention's words, or of the type after them (`deep`)."""
+        place = self._colours.place(entity_type)
         if self._system == "truecolor":
             pale, dark = PALETTE[place]
             return f"{dark if deep else '#111111'} on {pale}"
@@ -141,7 +141,7 @@ class _Painter:
 
 
 def _shown(entities: Iterable[Entity]) -> tuple[Entity, ...]:
-    """The mentions that do not overlap: of those that do the longest, then the surest; discontinuous ones stay."""
+    """Select mentions that do not overlap, the longest first, then those with the highest score."""
     taken = Apart()
     ranked = sorted(entities, key=lambda e: (-sum(map(len, e.spans)), -(e.score or 0.0), e.start))
     return tuple(entity for entity in ranked if taken.take(entity))

@@ -1,4 +1,4 @@
-"""Plain text: a file is a document, called by its name without suffix; a folder holds many."""
+"""Plain text: each file is a document, whose id is the file's name without suffix."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ _SUFFIXES = (".txt", ".text")
 
 
 def read(source: Source, reject: Reject) -> Iterator[Document]:
-    """The text exactly as it is in the file, line ends too."""
-    id = source.own_id(_stem(source.place.name))
+    """Yield the document of a file, whose text is unchanged, including line ends."""
+    document_id = source.own_id(_stem(source.place.name))
     try:
         text = source.text()
     except FormatError as error:
-        source.reject(reject, str(error).removeprefix(f"{source.name}: "), document_id=id)
+        source.reject(reject, str(error).removeprefix(f"{source.name}: "), document_id=document_id)
         return
-    problem = "the file is empty" if not text else "the file is no text: it holds NUL bytes" if "\0" in text else None
+    problem = (
+        "the file is empty" if not text else "the file is not text: it contains NUL bytes" if "\0" in text else None
+    )
     if problem:
-        source.reject(reject, problem, document_id=id)
+        source.reject(reject, problem, document_id=document_id)
         return
-    yield Document(id, text)
+    yield Document(document_id, text)
 
 
 def _stem(name: str) -> str:
@@ -36,7 +38,7 @@ def _stem(name: str) -> str:
 
 
 def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None:
-    """Write texts alone: into a folder a file each, into one file one after another, with line ends between them."""
+    """Write the texts alone: one file each into a folder, or one after another into a file, separated by line ends."""
     if (folder := _folder(sink)) is not None:
         for document in documents:
             count_losses(document, lost)
@@ -44,17 +46,17 @@ def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None
                 out.write(with_mark(document.text))
         return
     with sink.open() as out:
-        before = "\n"
+        previous = "\n"
         for number, document in enumerate(documents):
             count_losses(document, lost)
             add(lost, "boundaries between documents (write into a folder to keep them)", bool(number))
             text = document.text if number else with_mark(document.text)
-            out.write(text if before.endswith("\n") else "\n" + text)
-            before = document.text
+            out.write(text if previous.endswith("\n") else "\n" + text)
+            previous = document.text
 
 
 def _folder(sink: Sink) -> Path | None:
-    """The folder that gets a file a document, if the sink is one."""
+    """Return the sink's path if it is a folder, which gets one file for each document; else None."""
     return sink.path if sink.path is not None and (sink.path.is_dir() or not sink.path.suffix) else None
 
 

@@ -1,4 +1,4 @@
-"""XML as a stream of records, without entities and without the network."""
+"""Incremental reading of XML as a stream of records, without entities and without network access."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ from biomark.formats.base import Reject, Source
 
 _DECLARED = re.compile(rb"""\s*<\?xml\s[^>]*?encoding\s*=\s*["']([A-Za-z][\w.-]*)["']""")
 _KNOWN_TO_EXPAT = ("utf-8", "utf-16", "iso-8859-1", "us-ascii")
-_MOST_BYTES = 1 << 26  # of a record, uncompressed: 64 MiB, some times the longest full texts
+_MOST_BYTES = 1 << 26  # of a record, uncompressed: 64 MiB, several times the longest full texts
 _MOST_ELEMENTS = 1_000_000  # of a record
-_DEEPEST = 200  # elements within each other
-LINE = "\n line"  # an attribute for the line of an element; no file can hold one of this name
+_DEEPEST = 200  # levels of nested elements
+LINE = "\n line"  # the attribute for the line of an element; no file can have an attribute of this name
 
 
 def records(source: Source, reject: Reject, *roots: str) -> Iterator[Element]:
-    """The children of the root element, one at a time; each is let go of before the next is built.
+    """Yield the children of the root element one at a time; only one of them is in memory.
 
-    Every element tells by `line_of` where it began. Where the file breaks off, is not well-formed, or has a record that
-    is no document's (64 MiB, a million elements, 200 within each other), that is rejected, after the records before it.
+    `line_of` returns the line on which an element begins. If the file breaks off, is not well-formed, or has a record
+    that is too large (64 MiB, a million elements, or 200 levels of nesting), the error is rejected after the records
+    before it, and the rest is not read.
 
     Args:
         source: the file.
-        reject: is given the break.
-        roots: what the root element may be called.
+        reject: is called with the error.
+        roots: the possible names of the root element.
 
     Raises:
-        FormatError: if the root is another one, or if the file declares entities.
+        FormatError: if the root element has another name, or if the file declares entities.
     """
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import XMLParser
@@ -40,7 +41,7 @@ def records(source: Source, reject: Reject, *roots: str) -> Iterator[Element]:
     builder = _Builder()
     chunks = source.chunks(reject)
     first = next(chunks, b"")
-    encoding = "utf-8" if source.recoded else None  # else the declaration says it
+    encoding = "utf-8" if source.recoded else None  # None: as the XML declares
     parser = XMLParser(target=builder, encoding=encoding, forbid_dtd=False, forbid_entities=True, forbid_external=True)
     builder.expat = parser.parser
     try:
@@ -49,38 +50,38 @@ def records(source: Source, reject: Reject, *roots: str) -> Iterator[Element]:
             builder.bytes += len(chunk)
             parser.feed(chunk)
             if builder.bytes > _MOST_BYTES:
-                raise _TooLargeError(f"more than {_MOST_BYTES >> 20} MiB")
+                raise _TooLargeError(f"is larger than {_MOST_BYTES >> 20} MiB")
             yield from _finished(builder, source, roots)
         parser.close()
     except ParseError as error:
         yield from _finished(builder, source, roots)
         line = error.position[0]
-        what = str(error).rpartition(": line")[0]
-        hint = ", or its bytes are not in the encoding that it declares" if "invalid token" in what else ""
-        reason = f"the XML breaks here: {what}{hint}; what follows is not read"
+        problem = str(error).rpartition(": line")[0]
+        hint = ", or its bytes are not in the encoding that it declares" if "invalid token" in problem else ""
+        reason = f"invalid XML: {problem}{hint}; the rest of the file is not read"
         source.reject(reject, reason, line=line)
     except _TooLargeError as error:
         yield from _finished(builder, source, roots)
-        source.reject(reject, f"a record has {error}, as no document has; what follows is not read", line=builder.line)
+        source.reject(reject, f"a record {error}; the rest of the file is not read", line=builder.line)
     except _EncodingError as error:
         yield from _finished(builder, source, roots)
         source.reject(reject, f"{error}; convert the file to UTF-8, for instance with iconv", line=builder.line)
     except DefusedXmlException as error:
-        reason = "declares or refers to XML entities, which may hide other files or endless text; take them out"
+        reason = "the file declares or uses XML entities, which may include other files or endless text; remove them"
         raise FormatError(f"{source.name}:{builder.line}: {reason} ({type(error).__name__})") from error
     yield from _finished(builder, source, roots)
 
 
 class _TooLargeError(Exception):
-    """A record is larger than that of a document can be."""
+    """A record is larger than that of any document."""
 
 
 class _EncodingError(Exception):
-    """The encoding that the XML declares is unknown, or its bytes are not in it."""
+    """The encoding that the XML declares is unknown, or does not fit the bytes of the file."""
 
 
 def _readable(chunks: Iterator[bytes]) -> Iterator[bytes | str]:
-    """The pieces of a file, decoded where the parser itself does not know the encoding that the XML declares."""
+    """Yield the pieces of a file, decoded if the parser does not support the encoding that the XML declares."""
     first = next(chunks, b"")
     declared = _DECLARED.match(first)
     encoding = declared[1].decode() if declared else "utf-8"
@@ -91,17 +92,17 @@ def _readable(chunks: Iterator[bytes]) -> Iterator[bytes | str]:
         "".encode(encoding)
         decoder = codecs.getincrementaldecoder(encoding)()
     except (LookupError, UnicodeError) as error:
-        raise _EncodingError(f"declares the encoding {encoding}, which is unknown") from error
+        raise _EncodingError(f"the XML declares the unknown encoding {encoding}") from error
     try:
         for chunk in chain((first,), chunks):
             yield decoder.decode(chunk)
         yield decoder.decode(b"", final=True)
     except UnicodeError as error:
-        raise _EncodingError(f"declares the encoding {encoding}, but its bytes are not in it: {error}") from error
+        raise _EncodingError(f"the bytes do not fit the encoding {encoding} that the XML declares: {error}") from error
 
 
 def line_of(element: Element) -> int:
-    """The line, counted from 1, in which an element of `records` begins."""
+    """Return the line, from 1, on which an element of `records` begins."""
     return int(element.attrib[LINE])
 
 
@@ -115,7 +116,7 @@ def _finished(builder: _Builder, source: Source, roots: tuple[str, ...]) -> Iter
 
 
 class _Builder(TreeBuilder):
-    """Builds elements, and takes each child of the root out of the tree when it ends."""
+    """A tree builder that moves each complete child of the root into `records`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,9 +134,9 @@ class _Builder(TreeBuilder):
         attrs[LINE] = str(self.line)
         self.elements += 1
         if self.elements > _MOST_ELEMENTS:
-            raise _TooLargeError(f"more than {_MOST_ELEMENTS:,} elements")
+            raise _TooLargeError(f"has more than {_MOST_ELEMENTS:,} elements")
         if len(self._open) > _DEEPEST:
-            raise _TooLargeError(f"more than {_DEEPEST} elements within each other")
+            raise _TooLargeError(f"is nested too deeply (more than {_DEEPEST} levels)")
         element = super().start(tag, attrs)
         self.root = self.root or tag
         self._open.append(element)

@@ -1,8 +1,8 @@
-"""Entities ↔ marked text: the sentence itself with signs, such as `<mark>` and `</mark>`, around each mention.
+"""Entities ↔ marked text: a sentence with signs, such as `<mark>` and `</mark>`, around each mention.
 
-Marked text is what a model learns to write (Keloth et al. 2024) and what it answers. `encode` writes it, `decode`
-reads a faithful answer back, and `align` finds in any other answer the mentions that have one certain place in the
-source. `unmarked` reads marked text that has no source. A `Signs` defines the signs; the default signs are marks.
+A model is trained to answer with marked text (Keloth et al. 2024). `encode` writes it, `decode` reads a faithful
+answer, and `align` extracts from any other answer the mentions that have one certain place in the source. `unmarked`
+reads marked text without a source. A `Signs` defines the signs; the default signs are marks.
 """
 
 from __future__ import annotations

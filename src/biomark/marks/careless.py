@@ -1,4 +1,4 @@
-"""The mentions of an answer that is not exactly its source with signs, as models write them."""
+"""The mentions of careless answers, which differ from their source by more than signs."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from biomark.marks.faithful import decode
 from biomark.marks.signs import Signs, mark, type_named
 from biomark.spans import Entity, Rejected, Span
 
-# In words: what is longer and has other marks inside was not meant as one mention.
+# In words: a longer mark with other marks inside was not meant as one mention.
 _LONGEST_OUTER = 10
-# Code points of an answer that a reject repeats: an answer may have thousands of them.
+# The code points of an answer that a reject shows; an answer may have thousands of them.
 _SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Aligned:
-    """The mentions of an answer that have a place in its source, and the others with the reason.
+    """The mentions of an answer that have a place in its source, and the others with their reasons.
 
     Attributes:
-        entities: the mentions.
-        rejected: the others.
-        places: for each mention the code points of the answer that say it, signs included; empty: not known.
+        entities: the mentions, with offsets in the source.
+        rejected: the mentions and signs without a place in the source.
+        places: for each mention, its span in the answer (code points, signs included); empty: unknown.
     """
 
     entities: tuple[Entity, ...]
@@ -50,10 +50,10 @@ class _Answer:
     """An answer without its signs.
 
     Attributes:
-        text: with the signs of the source's own still in it.
-        mentions: where signs stood around text, apart and in order, with the name that they gave.
-        rejected: the signs that hold nothing usable.
-        places: for each mention, where it stood with its signs in the answer.
+        text: the answer without signs, except for those that it copies from the source.
+        mentions: the spans that were between signs, in order and without overlaps, with the type's name in the signs.
+        rejected: the signs that do not enclose a mention.
+        places: for each mention, its span in the answer, signs included.
     """
 
     text: str
@@ -65,84 +65,86 @@ class _Answer:
 def align(answer: str, source: str, signs: Signs | str) -> Aligned:
     """Place the mentions of an answer, faithful or not, in its source.
 
-    The answer may have dropped, changed, added, doubled or re-spaced words and may nest or leave open
-    its marks. A mention is kept if its characters are aligned with one stretch of the source, in every
-    best alignment; its text then equals the source's but for white space, letter case, compatibility
-    forms of Unicode (NFKC) and variants of hyphens and quotes. So is one that is aligned but for doubled
-    words or a few letters, and one whose words have moved, if there is one place where they can be from.
-    Everything else is rejected.
+    The answer may drop, change, add, repeat or re-space words, and may nest its marks or leave them open. A mention is
+    kept if its characters are aligned with one span of the source in every best alignment; its text then equals that
+    of the source apart from white space, letter case, compatibility forms of Unicode (NFKC) and variants of hyphens
+    and quotes. A mention is also kept if it is aligned apart from repeated words or a few letters, or if its words
+    have moved and can only come from one place. Everything else is rejected.
 
     Args:
-        answer: what a model wrote.
-        source: what it was to copy.
-        signs: or a type, whose mentions stand in marks.
+        answer: the answer of a model.
+        source: the text that the model was asked to mark.
+        signs: the signs, or the type of mentions in marks.
 
     Returns:
-        The mentions in text order, apart, with offsets in `source`; and the rejects.
+        The mentions in text order, without overlaps, with offsets in `source`; and the rejects.
     """
     signs = mark(signs) if isinstance(signs, str) else signs
     faithful = decode(answer, source, signs)
     if not isinstance(faithful, Rejected):
         return Aligned(faithful)
-    found = _read_signs(answer, signs.loose, _own_signs(answer, source, signs.loose))
-    inside = [False] * len(found.text)
-    for span, _ in found.mentions:
+    unsigned = _read_signs(answer, signs.loose, _own_signs(answer, source, signs.loose))
+    inside = [False] * len(unsigned.text)
+    for span, _ in unsigned.mentions:
         inside[span.start : span.end] = [True] * len(span)
     try:
-        maps = character_maps(found.text, source, inside) if found.mentions else ()
+        maps = character_maps(unsigned.text, source, inside) if unsigned.mentions else ()
     except ValueError as error:
         return Aligned((), (Rejected(f"{error}; cut the text into windows", raw=answer),))
     placed: list[tuple[Entity, Span]] = []
     taken: set[int] = set()
-    rejected = list(found.rejected)
+    rejected = list(unsigned.rejected)
     moved: list[tuple[Span, str, str]] = []
-    for span, name in found.mentions:
-        type = type_named(name, tuple(signs.names)) if signs.typed else next(iter(signs.names))
-        place = _place(span, found.text, source, maps) if type is not None else f"no type {name!r} was asked for"
+    for span, name in unsigned.mentions:
+        entity_type = type_named(name, tuple(signs.names)) if signs.typed else next(iter(signs.names))
+        place = (
+            _place(span, unsigned.text, source, maps) if entity_type is not None else f"no type {name!r} was asked for"
+        )
         if isinstance(place, Span) and not taken.isdisjoint(range(place.start, place.end)):
-            place = "the mark stands at a place of the source that has one already"
-        if isinstance(place, Span) and type is not None:
-            placed.append((Entity((place,), type), found.places[span]))
+            place = "another mention has the same place in the source"
+        if isinstance(place, Span) and entity_type is not None:
+            placed.append((Entity((place,), entity_type), unsigned.places[span]))
             taken.update(range(place.start, place.end))
-        elif type is not None:
-            moved.append((span, type, str(place)))
+        elif entity_type is not None:
+            moved.append((span, entity_type, str(place)))
         else:
-            rejected.append(Rejected(str(place), raw=span.of(found.text)))
-    for span, type, reason in moved:
-        elsewhere = _elsewhere(span, found.text, source, maps, taken)
+            rejected.append(Rejected(str(place), raw=span.of(unsigned.text)))
+    for span, entity_type, reason in moved:
+        elsewhere = _elsewhere(span, unsigned.text, source, maps, taken)
         if elsewhere:
-            placed.append((Entity((elsewhere,), type), found.places[span]))
+            placed.append((Entity((elsewhere,), entity_type), unsigned.places[span]))
             taken.update(range(elsewhere.start, elsewhere.end))
         else:
-            rejected.append(Rejected(reason, raw=span.of(found.text)))
+            rejected.append(Rejected(reason, raw=span.of(unsigned.text)))
     placed.sort(key=lambda pair: pair[0].spans)
     entities, places = zip(*placed, strict=True) if placed else ((), ())
     return Aligned(entities, tuple(rejected), places)
 
 
 def unmarked(answer: str, signs: Signs) -> tuple[str, tuple[Entity, ...]] | Rejected:
-    """A marked text that has no source: the text itself, and its mentions without white space at their edges.
+    """Read a marked text that has no source; mentions lose white space at their ends.
 
     Args:
-        answer: what a model wrote.
-        signs: those that it was told to write, without blanks on their inner sides; others that pass for them are
-            read too.
+        answer: the text, such as a model's answer.
+        signs: the signs that were asked for, without blanks on their inner sides; loose variants are read too.
 
     Returns:
-        Rejected where a mark does not open and close around some text, or is of no type of the signs.
+        The text without signs and its mentions; or a reject if a sign is unpaired, encloses no text, or has an unknown
+        type.
     """
-    read = _read_signs(answer, signs.loose, set())
-    if read.rejected:
-        return read.rejected[0]
+    unsigned = _read_signs(answer, signs.loose, set())
+    if unsigned.rejected:
+        return unsigned.rejected[0]
     entities = []
-    for span, name in read.mentions:
-        said = span.of(read.text)
-        start, end = span.start + len(said) - len(said.lstrip()), span.end - len(said) + len(said.rstrip())
-        type = type_named(name, signs.names) if signs.typed else next(iter(signs.names))
-        if start >= end or type is None:
-            return Rejected("the mark holds no text" if start >= end else f"no type {name!r} was asked for", raw=said)
-        entities.append(Entity((Span(start, end),), type))
-    return read.text, tuple(entities)
+    for span, name in unsigned.mentions:
+        words = span.of(unsigned.text)
+        start, end = span.start + len(words) - len(words.lstrip()), span.end - len(words) + len(words.rstrip())
+        entity_type = type_named(name, signs.names) if signs.typed else next(iter(signs.names))
+        if start >= end or entity_type is None:
+            reason = "the marks enclose no text" if start >= end else f"no type {name!r} was asked for"
+            return Rejected(reason, raw=words)
+        entities.append(Entity((Span(start, end),), entity_type))
+    return unsigned.text, tuple(entities)
 
 
 @lru_cache(maxsize=64)
@@ -151,7 +153,7 @@ def _loose(pattern: str) -> re.Pattern[str]:
 
 
 def _own_signs(answer: str, source: str, pattern: str) -> set[int]:
-    """Where in the answer stand signs that are a copy of the source's own."""
+    """Return the offsets of the signs in an answer that are copied from the source."""
     sign = _loose(pattern)
     if not sign.search(source):
         return set()
@@ -163,12 +165,12 @@ def _own_signs(answer: str, source: str, pattern: str) -> set[int]:
 
 
 def _read_signs(answer: str, pattern: str, own: set[int]) -> _Answer:
-    """Take the signs out of an answer, whatever state they are in.
+    """Remove the signs from an answer, even if they are unpaired or nested.
 
     Args:
-        answer: what a model wrote.
-        pattern: what passes for a sign.
-        own: where signs stand that are text.
+        answer: the answer of a model.
+        pattern: the regular expression of a sign (`Signs.loose`).
+        own: the offsets of signs that are text.
     """
     pieces: list[str] = []
     mentions: list[tuple[Span, str]] = []
@@ -186,16 +188,16 @@ def _read_signs(answer: str, pattern: str, own: set[int]) -> _Answer:
         if sign["opens"] is not None:
             opened.append((length, name, sign.start()))
         elif not opened:
-            rejected.append(Rejected("a mark is closed that was not opened", raw=answer[sign.start() :][:_SHOWN]))
+            rejected.append(Rejected("a mark is closed but not opened", raw=answer[sign.start() :][:_SHOWN]))
         elif opened[-1][0] == length:
-            rejected.append(Rejected("the mark holds no text", raw=answer[max(0, read - _SHOWN) : read]))
+            rejected.append(Rejected("the marks enclose no text", raw=answer[max(0, read - _SHOWN) : read]))
             opened.pop()
         else:
             start, first, at = opened.pop()
             mentions.append((Span(start, length), first or name))
             places[Span(start, length)] = Span(at, sign.end())
     text = "".join((*pieces, answer[read:]))
-    rejected += [Rejected("a mark is opened and not closed", raw=text[start : start + _SHOWN]) for start, *_ in opened]
+    rejected += [Rejected("a mark is opened but not closed", raw=text[start : start + _SHOWN]) for start, *_ in opened]
     outer = _outermost(mentions, text, rejected)
     return _Answer(text, outer, tuple(rejected), places)
 
@@ -203,12 +205,12 @@ def _read_signs(answer: str, pattern: str, own: set[int]) -> _Answer:
 def _outermost(
     mentions: Sequence[tuple[Span, str]], text: str, rejected: list[Rejected]
 ) -> tuple[tuple[Span, str], ...]:
-    """The marks that stay of nested ones, in text order.
+    """Return the outermost of nested mentions, in text order.
 
     Args:
-        mentions: in the order in which they were closed.
+        mentions: the mentions in the order in which they were closed.
         text: the answer without its signs.
-        rejected: takes the others.
+        rejected: the list to which the others are added.
     """
     outer: list[tuple[Span, str]] = []
     inner: list[Span] = []
@@ -217,27 +219,27 @@ def _outermost(
         inside = outer and span.end > outer[-1][0].start
         if inside and bisect_left(begins, outer[-1][0].end) - bisect_left(begins, outer[-1][0].start) > _LONGEST_OUTER:
             raw = outer.pop()[0].of(text)[:_SHOWN]
-            rejected.append(Rejected("a long mark around others; one of its signs was forgotten", raw=raw))
+            rejected.append(Rejected("a long mention encloses others; one of its marks may be missing", raw=raw))
             inside = bool(outer) and span.end > outer[-1][0].start
         if inside:
             inner.append(span)
         else:
             outer.append((span, name))
-    rejected += [Rejected("a mark inside another one", raw=span.of(text)[:_SHOWN]) for span in reversed(inner)]
+    rejected += [Rejected("the mention is inside another one", raw=span.of(text)[:_SHOWN]) for span in reversed(inner)]
     return tuple(reversed(outer))
 
 
 def _place(mention: Span, answer: str, source: str, maps: tuple[Placement, ...]) -> Span | str:
-    """Where in the source a mention of the answer stands, or why it has no place."""
+    """Return the span of the source that a mention of the answer copies, or the reason why there is none."""
     start, end = mention.start, mention.end
     while start < end and answer[start].isspace():
         start += 1
     while end > start and answer[end - 1].isspace():
         end -= 1
     if start == end:
-        return "the mark holds no text"
+        return "the marks enclose no text"
     offsets = range(start, end)
-    places = {place for found in maps if (place := stretch(offsets, answer, source, found)) is not None}
+    places = {place for placement in maps if (place := stretch(offsets, answer, source, placement)) is not None}
     if len(places) > 1:
         return "the marked words fit more than one place of the source"
     bounds = not inside_word(answer, start), not inside_word(answer, end)
@@ -245,7 +247,7 @@ def _place(mention: Span, answer: str, source: str, maps: tuple[Placement, ...])
         cuts = inside_word(source, place.start), inside_word(source, place.end)
         if not any(cut and bound for cut, bound in zip(cuts, bounds, strict=True)):
             return place
-    near = {near_stretch(offsets, answer, source, found) for found in maps if all(bounds)}
+    near = {near_stretch(offsets, answer, source, placement) for placement in maps if all(bounds)}
     if len(near) == 1 and (only := near.pop()):
         return only
     if places:
@@ -254,8 +256,8 @@ def _place(mention: Span, answer: str, source: str, maps: tuple[Placement, ...])
 
 
 def _elsewhere(mention: Span, answer: str, source: str, maps: tuple[Placement, ...], taken: set[int]) -> Span | None:
-    """The one place of the source that has a mention's words and that nothing else of the answer copies, if any."""
-    copied = [{place for at, place in found.items() if not mention.start <= at < mention.end} for found in maps]
+    """Return the only span of the source with a mention's words that no other part of the answer copies, if any."""
+    copied = [{place for at, place in placement.items() if not mention.start <= at < mention.end} for placement in maps]
     free = [
         span
         for span in similar(mention.of(answer), source) or rearranged(mention.of(answer), source)

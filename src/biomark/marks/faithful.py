@@ -1,10 +1,9 @@
-"""Entities → marked text, and back from an answer that is its source with signs and nothing else.
+"""Entities → marked text, and back from a faithful answer, which differs from its source by signs alone.
 
-Marks are flat: of nested and crossing mentions the longest is marked, a discontinuous one is not.
-A sign that the source text itself contains is source text. Where it stands beside a sign of ours,
-the marked text can be read in two ways, and the shorter mention is meant: one that neither begins
-with an opening sign of the source nor ends with a closing one. `encode` leaves out the mentions that
-this rule cannot express, so that `decode` is its exact inverse for every text.
+Marks are flat: of nested and crossing mentions the longest is marked, and discontinuous ones are not. A sign that
+occurs in the source is text. If such a sign is next to one of ours, there are two readings of the marked text, and the
+shorter mention is meant: one that neither begins with an opening sign of the source nor ends with a closing one.
+`encode` leaves out the mentions that this rule cannot express, so that `decode` is its exact inverse for every text.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from biomark.spans import Entity, Rejected, Span, flat
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A marked text, and the mentions that marks cannot hold."""
+    """A marked text, and the mentions that marks cannot express (`left_out`)."""
 
     text: str
     left_out: tuple[Entity, ...] = ()
@@ -31,32 +30,32 @@ def encode(text: str, entities: Iterable[Entity], signs: Signs | None = None) ->
     Args:
         text: the source, such as a sentence.
         entities: mentions with offsets in `text`.
-        signs: None: marks around mentions of any types.
+        signs: the signs; None: marks around mentions of any type.
 
     Returns:
         The marked text, and the entities left out: nested, crossing, discontinuous and repeated
-        ones, and those of types that the signs cannot name.
+        ones, and those of types for which there are no signs.
     """
-    rest = list(entities)
-    kept = flat(e for e in rest if signs is None or e.type in signs.names)
+    left_out = list(entities)
+    kept = flat(e for e in left_out if signs is None or e.type in signs.names)
     signs = signs or mark("")
     if not _inverts(text, kept, signs):
         kept = _expressible(text, kept, signs)
     for entity in kept:
-        rest.remove(entity)
-    return Marked(_insert(text, kept, signs), tuple(rest))
+        left_out.remove(entity)
+    return Marked(_insert(text, kept, signs), tuple(left_out))
 
 
 def _inverts(text: str, entities: tuple[Entity, ...], signs: Signs) -> bool:
-    """Whether `decode` finds just these entities again."""
-    found = decode(_insert(text, entities, signs), text, signs)
-    return not isinstance(found, Rejected) and [(e.spans, e.type) for e in found] == [
+    """Return whether `decode` restores exactly these entities."""
+    decoded = decode(_insert(text, entities, signs), text, signs)
+    return not isinstance(decoded, Rejected) and [(e.spans, e.type) for e in decoded] == [
         (e.spans, e.type if e.type in signs.names else "") for e in entities
     ]
 
 
 def _expressible(text: str, entities: tuple[Entity, ...], signs: Signs) -> tuple[Entity, ...]:
-    """The entities that `decode` finds again in a text that has signs of its own."""
+    """Return the entities that `decode` can restore in a text that contains signs itself."""
     kept: tuple[Entity, ...] = ()
     for entity in entities:
         if _inverts(text, (*kept, entity), signs):
@@ -76,38 +75,38 @@ def _insert(text: str, entities: tuple[Entity, ...], signs: Signs) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """How far a marked text is read: pieces read, offset in the source, the open sign, mentions so far."""
+    """A state of decoding: next piece, offset in the source, start and sign of the open mention, mentions so far."""
 
     index: int
     offset: int
     start: int = -1
     sign: str = ""
-    found: tuple[Entity, ...] = ()
+    entities: tuple[Entity, ...] = ()
 
 
 def decode(marked: str, source: str, signs: Signs | str) -> tuple[Entity, ...] | Rejected:
-    """Read mentions from a faithful answer: its source with signs opened and closed in turn.
+    """Read the mentions of a faithful answer: the source with alternating opening and closing signs.
 
     Args:
-        marked: as `encode` writes it.
+        marked: a text such as `encode` writes.
         source: the text that was marked.
-        signs: or a type, whose mentions stand in marks.
+        signs: the signs, or the type of mentions in marks.
 
     Returns:
-        The mentions in text order, with offsets in `source`; or why `marked` is not faithful
-        (`align` may still make something of it).
+        The mentions in text order, with offsets in `source`; or a reject with the offset from which `marked` differs
+        (`align` may still find mentions in it).
     """
     signs = mark(signs) if isinstance(signs, str) else signs
     opening, closing = _exact(signs)
     pattern = "|".join(map(re.escape, sorted({*opening, *closing}, key=len, reverse=True)))
     pieces = re.split(f"({pattern})", marked)  # text, sign, text, sign, …, text
-    # Only a source with signs of its own leaves a choice. What was chosen last is revised first.
+    # Depth-first search; only a source that contains signs has more than one path.
     states = [_State(0, 0)]
     seen = set()
     reached = 0
     while states:
         state = states.pop()
-        index, offset, start, found = state.index, state.offset, state.start, state.found
+        index, offset, start, entities = state.index, state.offset, state.start, state.entities
         if (index, offset, start, state.sign) in seen or not source.startswith(pieces[index], offset):
             continue
         seen.add((index, offset, start, state.sign))
@@ -115,26 +114,27 @@ def decode(marked: str, source: str, signs: Signs | str) -> tuple[Entity, ...] |
         reached = max(reached, offset)
         if index + 1 == len(pieces):
             if offset == len(source) and start < 0:
-                return found
+                return entities
             continue
         sign = pieces[index + 1]
         if sign in opening and start < 0:
-            states.append(_State(index + 2, offset, offset, sign, found))
+            states.append(_State(index + 2, offset, offset, sign, entities))
         if source.startswith(sign, offset):
-            states.append(_State(index + 2, offset + len(sign), start, state.sign, found))
+            states.append(_State(index + 2, offset + len(sign), start, state.sign, entities))
         if sign in closing and 0 <= start < offset:
-            for type in opening[state.sign]:
-                if type in closing[sign]:
-                    states.append(_State(index + 2, offset, found=(*found, Entity((Span(start, offset),), type))))
-    return Rejected(f"the answer is not its source with marks; they part after {reached} characters", raw=marked)
+            for entity_type in opening[state.sign]:
+                if entity_type in closing[sign]:
+                    entity = Entity((Span(start, offset),), entity_type)
+                    states.append(_State(index + 2, offset, entities=(*entities, entity)))
+    return Rejected(f"the answer without marks differs from its source after {reached} characters", raw=marked)
 
 
 def _exact(signs: Signs) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """The opening and the closing signs, each with the types that it may stand for."""
+    """Return the opening and the closing signs, each with the types that it may mean."""
     opening: dict[str, list[str]] = {}
     closing: dict[str, list[str]] = {}
-    for type in signs.names:
-        before, after = signs.around(type)
-        opening.setdefault(before, []).append(type)
-        closing.setdefault(after, []).append(type)
+    for entity_type in signs.names:
+        before, after = signs.around(entity_type)
+        opening.setdefault(before, []).append(entity_type)
+        closing.setdefault(after, []).append(entity_type)
     return opening, closing

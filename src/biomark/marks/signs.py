@@ -14,14 +14,14 @@ CLOSE = "</mark>"
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """What sets a mention off from the text around it.
+    """The signs around a mention.
 
     Attributes:
-        before: stands before a mention; `{}` in it or in `after` is the place of the type's name.
-        after: stands after it.
-        loose: a regular expression for what passes for either in a careless answer; its group `opens`
-            takes part if it is the one before, `name` holds the type's name.
-        names: type → its name in the signs, "" where they have no place for one.
+        before: the sign before a mention; `{}` in it or in `after` is the place of the type's name.
+        after: the sign after a mention.
+        loose: a regular expression for both signs in a careless answer; its group `opens` matches in a sign before
+            a mention, and `name` is the type's name.
+        names: type → its name in the signs, "" if they have no place for a name.
     """
 
     before: str
@@ -29,31 +29,31 @@ class Signs:
     loose: str
     names: Mapping[str, str]
 
-    def around(self, type: str) -> tuple[str, str]:
-        """The signs before and after a mention of a type."""
-        name = self.names.get(type, "")
+    def around(self, entity_type: str) -> tuple[str, str]:
+        """Return the signs before and after a mention of a type."""
+        name = self.names.get(entity_type, "")
         return self.before.replace("{}", name), self.after.replace("{}", name)
 
     @property
     def typed(self) -> bool:
-        """Whether they say the type."""
+        """Whether the signs contain the type's name."""
         return "{}" in self.before + self.after
 
 
-def mark(type: str) -> Signs:
-    """The marks around mentions of the one type that was asked for."""
-    return Signs(OPEN, CLOSE, r"(?P<opens><\s*mark\s*>)|<\s*/\s*mark\s*>", {type: ""})
+def mark(entity_type: str) -> Signs:
+    """Return marks as the signs of mentions of one type."""
+    return Signs(OPEN, CLOSE, r"(?P<opens><\s*mark\s*>)|<\s*/\s*mark\s*>", {entity_type: ""})
 
 
 def type_named(name: str, types: Iterable[str]) -> str | None:
-    """Which of the types an answer means by a name: spelled otherwise, in the plural, or by an alias; or None."""
+    """Return the type with a name, also in another spelling, in the plural, or as an alias; None if there is none."""
     types = tuple(types)
     if name in types:
         return name
     for spelling in (name.strip(), name.strip().removesuffix("s")):
-        for type in types:
-            if spelling and _key(canonical(spelling)) == _key(canonical(type)):
-                return type
+        for entity_type in types:
+            if spelling and _key(canonical(spelling)) == _key(canonical(entity_type)):
+                return entity_type
     return None
 
 

@@ -1,1 +1,1 @@
-"""Prompting (Monajatipoor et al. 2024): an untuned language model is asked, with demonstrations and an ontology."""
+"""Prompting of untuned language models, with demonstrations and an ontology (Monajatipoor et al. 2024)."""

@@ -1,9 +1,9 @@
-"""New annotated sentences from a few: a language model writes them (Self-Instruct: Wang et al. 2023).
+"""New annotated sentences that a language model writes from a few seeds (Self-Instruct: Wang et al. 2023).
 
-For types of which hardly anything is annotated. The model is shown some of the seeds and writes sentences with its
-own mentions marked. Few of them are fit for use, so that each has to pass: the marks parse, something is
-mentioned and nowhere left unmarked, the sentence is no near copy of a seed or of another new one, and the model,
-asked about each mention alone, says that it is one.
+For types with hardly any annotated text. The prompt shows some of the seeds, and the model writes sentences with marked
+mentions. Many of them are unusable, so each is checked: its marks parse, it has a mention, no mention occurs elsewhere
+unmarked, it is no near copy of a seed or of another new sentence, and the model confirms each mention in a separate
+question.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from biomark.prompted.settings import InventionOptions, PromptOptions
 from biomark.shapes.span import SPAN
 from biomark.spans import Document, Infons, Rejected, Span
 
-FEWEST = 5  # seeds
-_AT_ONCE = 8  # requests of a round, whatever the concurrency: what is asked must not depend on it
-_FRUITLESS = 5  # rounds in a row that bring nothing, after which it is given up
-_NEW = 4  # one of so many sentences in a prompt is a new one
-_SHORT, _BESIDE = 16, 64  # tokens of a yes or no, and of what stands around a list
+FEWEST = 5  # the smallest number of seeds
+_AT_ONCE = 8  # requests of a round; independent of the concurrency, so that the requests are too
+_FRUITLESS = 5  # consecutive rounds without a new sentence, after which invention stops
+_NEW = 4  # one in so many sentences of a prompt is a new one
+_SHORT, _BESIDE = 16, 64  # tokens of an answer of yes or no, and of the text around a list
 _ITEM = re.compile(r"\s*+(?:[-*•]|\d++[.)])\s++(?P<text>.*)", re.DOTALL)
 _WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
 class Invented:
-    """What came of it.
+    """The result of an invention.
 
     Attributes:
-        documents: one for each new sentence; their infons tell where it is from.
-        written: sentences that the model wrote.
-        thrown: how many of these were thrown away, by the reason.
-        stopped: why there are fewer than were wanted; None: there are as many.
+        documents: a document for each new sentence, with its origin in the infons.
+        written: the number of sentences that the model wrote.
+        thrown: the number of discarded sentences by reason.
+        stopped: the reason why there are fewer sentences than requested; None: there are enough.
     """
 
     documents: tuple[Document, ...]
@@ -57,7 +57,7 @@ class Invented:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A sentence that a model wrote, with the number of its request and the likeness to the most similar seed."""
+    """A sentence of a model, with the number of its request and its ROUGE-L with the most similar seed."""
 
     document: Document
     request: int
@@ -65,18 +65,18 @@ class _Candidate:
 
 
 class Inventor:
-    """Has a model write sentences.
+    """Lets a model write annotated sentences.
 
     Args:
-        seeds: annotated sentences; those without a mention only tell what is a copy.
-        types: that are to be mentioned; all their mentions in the seeds have to be annotated.
-        options: how.
+        seeds: annotated sentences; those without a mention are only used to detect copies.
+        types: the types of the mentions; all their mentions in the seeds must be annotated.
+        options: the settings.
 
     Attributes:
-        counts: what was left out of the seeds.
+        counts: counts of seeds, and mentions in them, that were left out, by reason.
 
     Raises:
-        UsageError: if there are too few seeds, or the options make no sense.
+        UsageError: if there are too few seeds, or the options are invalid.
     """
 
     def __init__(self, seeds: Iterable[Example], types: Sequence[str], options: InventionOptions | None = None) -> None:
@@ -87,19 +87,19 @@ class Inventor:
         pool = readable(of_types(seeds, types), SPAN, [self.types], self.counts)
         self.seeds = tuple(example for example in pool if example.entities)
         if len(self.seeds) < FEWEST:
-            found = f"only {len(self.seeds)} sentences of the seeds mention {' or '.join(types)}"
-            raise UsageError(f"{found}; it takes {FEWEST}, and more of different kinds are better")
+            problem = f"only {len(self.seeds)} sentences of the seeds mention {' or '.join(types)}"
+            raise UsageError(f"{problem}; give at least {FEWEST}, better more and varied ones")
         self._old = [_words(example.text) for example in pool]
         self._prompter = Prompter(types, PromptOptions(parts=PARTS[:3], wording=self.options.wording))
         longest = max(estimate(SPAN.encode(e.text, e.entities, types).text) for e in self.seeds)
         self._room = self.options.max_tokens or self.options.sentences * 2 * longest + _BESIDE
 
     def request(self, number: int, kept: Sequence[Document] = ()) -> tuple[Request, tuple[str, ...]]:
-        """A request for sentences, and the documents of those that it shows.
+        """Return a request for sentences, and the ids of the documents of those that it shows.
 
         Args:
-            number: of the request; each shows others.
-            kept: new sentences, some of which are shown too.
+            number: the number of the request; each request shows other sentences.
+            kept: new sentences, some of which are shown as well.
         """
         options = self.options
         chance = random.Random(f"{options.seed} {number}")
@@ -109,45 +109,46 @@ class Inventor:
         chance.shuffle(shown)
         marked = [SPAN.encode(text, entities, self.types).text for _, text, entities in shown]
         messages = self._prompter.new_sentences(marked, SPAN.signs(self.types), options.sentences)
-        asked = Request(messages, self._room, temperature=options.temperature, sample=number)
-        return asked, tuple(dict.fromkeys(id for id, _, _ in shown))
+        request = Request(messages, self._room, temperature=options.temperature, sample=number)
+        return request, tuple(dict.fromkeys(document_id for document_id, _, _ in shown))
 
     def run(self, chat: Chat, *, progress: Callable[[int], None] = lambda kept: None) -> Invented:
-        """Ask until there are as many sentences as are wanted, or no more come.
+        """Send requests until there are enough sentences, or no more new ones.
 
-        The same seeds, options and answers give the same sentences, so that a run that was stopped goes on by the
-        answers that are kept.
+        The same seeds, options and answers give the same sentences, so that an interrupted run continues with the
+        answers in the cache.
 
         Args:
             chat: the model.
-            progress: is called after each round with how many sentences there are.
+            progress: is called after each round with the number of sentences so far.
 
         Raises:
             ChatError: if a server refuses the first request, or cannot be reached.
         """
         with open_session(chat) as (start, ask):
-            found: Invented = start(_Run(self, ask, str(chat.facts().get("model", ""))).rounds(progress)).result()
-        return found
+            session = _Invention(self, ask, str(chat.facts().get("model", "")))
+            invented: Invented = start(session.rounds(progress)).result()
+        return invented
 
-    def facts(self, chat: Chat, found: Invented) -> dict[str, object]:
-        """A record of what was asked how, what came of it, and what it cost."""
+    def facts(self, chat: Chat, invented: Invented) -> dict[str, object]:
+        """Return a record of the model, the settings, the results and the cost."""
         options = {**asdict(self.options), "wording": str(self.options.wording) if self.options.wording else None}
         seeds = list(dict.fromkeys(example.document_id for example in self.seeds))
-        came = {"kept": len(found.documents), "written": found.written, "thrown": found.thrown}
+        results = {"kept": len(invented.documents), "written": invented.written, "thrown": invented.thrown}
         asked = {"types": self.types, "invention": options, "seeds": seeds}
-        usage = {"usage": chat.account.facts(), **came, "stopped": found.stopped}
+        usage = {"usage": chat.account.facts(), **results, "stopped": invented.stopped}
         return {"biomark": version("biomark"), **chat.facts(), **asked, **usage}
 
     def likeness(self, text: str) -> float:
-        """ROUGE-L to the most similar sentence of the seeds."""
+        """Return the ROUGE-L with the most similar sentence of the seeds."""
         return _nearest(text, self._old)
 
-    def yes_no(self, text: str, mention: str, type: str) -> Request:
-        """The question whether a mention is one."""
-        return Request(self._prompter.yes_no(text, mention, type), self.options.max_tokens or _SHORT)
+    def yes_no(self, text: str, mention: str, entity_type: str) -> Request:
+        """Return the question whether a mention is of a type."""
+        return Request(self._prompter.yes_no(text, mention, entity_type), self.options.max_tokens or _SHORT)
 
 
-class _Run:
+class _Invention:
     """One call of `Inventor.run`."""
 
     def __init__(self, of: Inventor, ask: Ask, model: str) -> None:
@@ -182,41 +183,41 @@ class _Run:
         return Invented(tuple(self._kept), self._written, dict(self._thrown.most_common()), stopped)
 
     async def _answer(self, number: int) -> list[_Candidate | str] | Unanswered:
-        """The sentences of an answer; of those that cannot be read the reason."""
+        """Return the sentences of an answer, with the reason in place of each unreadable one."""
         request, shown = self._of.request(number, tuple(self._kept))
         try:
             reply = await self._ask(request)
         except Unanswered as error:
             return error
-        said = [(m.role, m.content) for m in request.messages]
-        prompt = hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+        messages = [(m.role, m.content) for m in request.messages]
+        prompt = hashlib.sha256(json.dumps(messages).encode()).hexdigest()[:16]
         origin = {"invented_by": self._model, "request": str(number), "prompt": prompt, "shown": json.dumps(shown)}
         lines = _lines(reply.texts[0])
         last = ["cut off"] if lines and not reply.finished else []
         return [self._read(line, number, origin) for line in (lines[:-1] if last else lines)] + last
 
     def _read(self, line: str, number: int, origin: Mapping[str, str]) -> _Candidate | str:
-        found = unmarked(line, SPAN.signs(self._of.types))
-        if isinstance(found, Rejected):
+        sentence = unmarked(line, SPAN.signs(self._of.types))
+        if isinstance(sentence, Rejected):
             return "the marks do not parse"
-        text, entities = found
+        text, entities = sentence
         if not entities:
             return "nothing is mentioned"
         if any(_elsewhere(entity.mention(text), text, [e.extent for e in entities]) for entity in entities):
             return "a mention stands elsewhere unmarked"
         likeness = self._of.likeness(text)
         options = self._of.options
-        told = {
+        infons = {
             **origin,
             "seed": str(options.seed),
             "rouge_l": f"{likeness:.3f}",
             "verified": str(not options.unverified),
         }
-        id = f"invented-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-        return _Candidate(Document(id, text, entities=entities, infons=Infons(told)), number, likeness)
+        document_id = f"invented-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        return _Candidate(Document(document_id, text, entities=entities, infons=Infons(infons)), number, likeness)
 
     def _fitting(self, answer: Sequence[_Candidate | str]) -> list[_Candidate]:
-        """The sentences that are worth a question: no copies."""
+        """Return the sentences that are not copies; only these are verified."""
         fitting = []
         self._written += len(answer)
         for candidate in answer:
@@ -237,18 +238,18 @@ class _Run:
         return _nearest(candidate.document.text, self._words) >= self._of.options.alike
 
     async def _verdict(self, candidate: _Candidate) -> str | None:
-        """Why a sentence cannot be kept; None: the model says of each mention that it is one."""
+        """Return the reason why a sentence is discarded; None: the model confirms each mention."""
         if self._of.options.unverified:
             return None
         text = candidate.document.text
-        for mention, type in dict.fromkeys((e.mention(text), e.type) for e in candidate.document.entities):
+        for mention, entity_type in dict.fromkeys((e.mention(text), e.type) for e in candidate.document.entities):
             try:
-                said = yes_or_no((await self._ask(self._of.yes_no(text, mention, type))).texts[0])
+                is_confirmed = yes_or_no((await self._ask(self._of.yes_no(text, mention, entity_type))).texts[0])
             except Unanswered:
                 return "not verified: no answer"
-            if said is None:
+            if is_confirmed is None:
                 return "not verified: neither yes nor no"
-            if not said:
+            if not is_confirmed:
                 return "refuted"
         return None
 
@@ -256,7 +257,7 @@ class _Run:
         for candidate, verdict in zip(candidates, verdicts, strict=True):
             if verdict is not None:
                 self._thrown[verdict] += 1
-            elif self._is_copy(candidate):  # of one of the same round
+            elif self._is_copy(candidate):  # of a sentence of the same round
                 self._thrown["too like another new one"] += 1
             elif len(self._kept) == self._of.options.count:
                 self._thrown["more than were wanted"] += 1
@@ -266,7 +267,7 @@ class _Run:
 
 
 def rouge_l(a: Sequence[str], b: Sequence[str]) -> float:
-    """ROUGE-L of two texts in words (Lin 2004): the F1 of their longest common subsequence, in [0, 1]."""
+    """Return the ROUGE-L of two lists of words (Lin 2004): the F1 of their longest common subsequence, in [0, 1]."""
     if not a or not b:
         return 0.0
     row = [0] * (len(b) + 1)
@@ -279,35 +280,35 @@ def rouge_l(a: Sequence[str], b: Sequence[str]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """The words of a text, and how often it has each."""
+    """The words of a text in order, and their counts."""
 
     listed: tuple[str, ...]
     bag: Counter[str]
 
 
 def _words(text: str) -> _Words:
-    found = _WORD.findall(text.casefold())
-    return _Words(tuple(found), Counter(found))
+    listed = _WORD.findall(text.casefold())
+    return _Words(tuple(listed), Counter(listed))
 
 
 def _nearest(text: str, others: Iterable[_Words]) -> float:
-    """The highest ROUGE-L to some texts."""
+    """Return the highest ROUGE-L of a text with any of `others`."""
     words, best = _words(text), 0.0
     for other in others:
         common = sum(min(count, other.bag[word]) for word, count in words.bag.items())
-        # No common subsequence has more words than are common
+        # A common subsequence has at most as many words as the texts share
         if 2 * common > best * (len(words.listed) + len(other.listed)):
             best = max(best, rouge_l(words.listed, other.listed))
     return best
 
 
 def _lines(answer: str) -> list[str]:
-    """The items of a list; all else is what models say around it."""
-    return [text for line in answer.split("\n") if (found := _ITEM.match(line)) and (text := found["text"].rstrip())]
+    """Return the items of a list; other lines are skipped."""
+    return [text for line in answer.split("\n") if (item := _ITEM.match(line)) and (text := item["text"].rstrip())]
 
 
 def _elsewhere(mention: str, text: str, marked: Sequence[Span]) -> bool:
-    """Whether the words of a mention stand where nothing is marked."""
+    """Return whether the words of a mention also occur outside all marks."""
     return any(
         bounded(span, text) and not any(span.overlaps(other) for other in marked) for span in similar(mention, text)
     )

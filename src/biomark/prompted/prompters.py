@@ -1,4 +1,4 @@
-"""The prompters of a recognizer: one for each group of types that are asked about together, with its demonstrations."""
+"""The prompters of a recognizer: one for each group of types that share a question, with its demonstrations."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from biomark.shapes import shape_named
 
 
 class Prompters:
-    """Makes the prompters of any types, and keeps them, because their choosers may hold an embedding of each example.
+    """Creates and caches the prompters of any types; their choosers may hold an embedding of each example.
 
     Args:
-        options: of the prompts.
-        pool: what demonstrations are chosen from; all of it is read when prompters are made first.
-        ontology: for the texts of demonstrations; None: none.
-        drafter: for demonstrations chosen by `entity-knn`, finds mentions of the types that are asked about.
+        options: the settings of the prompts.
+        pool: the examples from which demonstrations are chosen; all of them are read with the first prompters.
+        ontology: the ontology for the texts of demonstrations; None: none.
+        drafter: the recognizer that finds mentions for the chooser `entity-knn`.
 
     Attributes:
-        lost: what of the demonstrations was left out.
+        lost: counts of demonstrations, and mentions in them, that were left out, by reason.
     """
 
     def __init__(
@@ -33,25 +33,25 @@ class Prompters:
         self.lost: Counter[str] = Counter()
         self._options = options
         self._shape = shape_named(options.shape)
-        self._unread = pool
+        self._examples = pool
         self._pool: tuple[Example, ...] | None = None
         self._ontology = ontology
         self._drafter = drafter
         self._made: dict[tuple[str, ...], tuple[Prompter, ...]] = {}
 
     def of(self, types: tuple[str, ...]) -> tuple[Prompter, ...]:
-        """One prompter for each group of types that are asked about together.
+        """Return one prompter for each group of types that share a question.
 
         Raises:
             UsageError: if no demonstration is annotated with all types of a group.
         """
         if types not in self._made:
-            groups = [(type,) for type in types] if self._shape.single else [types]
+            groups = [(entity_type,) for entity_type in types] if self._shape.single else [types]
             if self._pool is None:
-                self._pool = tuple(self._unread)
+                self._pool = tuple(self._examples)
             pool = readable(self._pool, self._shape, groups, self.lost)
             mentions = mentions_of(self._drafter, types) if self._drafter else None
-            # One chooser for all groups that may have the same examples
+            # Groups with the same usable examples share a chooser
             choosers: dict[frozenset[tuple[str, ...]], Chooser] = {}
             self._made[types] = tuple(
                 Prompter(group, self._options, self._chooser(group, pool, choosers, mentions), self._ontology)
@@ -63,7 +63,7 @@ class Prompters:
         self,
         types: tuple[str, ...],
         pool: Sequence[Example],
-        made: dict[frozenset[tuple[str, ...]], Chooser],
+        choosers: dict[frozenset[tuple[str, ...]], Chooser],
         mentions: Mentions | None,
     ) -> Chooser | None:
         options = self._options
@@ -73,12 +73,12 @@ class Prompters:
         if not usable:
             known = " or ".join(sorted({", ".join(example.types) for example in self._pool})) or "nothing"
             raise UsageError(
-                f"no corpus of the demonstrations annotates {', '.join(types)} (all of them), but {known}; ask for "
-                "other `types`, or choose a `shape` that asks about one type at a time"
+                f"no corpus of the demonstrations annotates all of {', '.join(types)}, only {known}; choose other "
+                "`types`, or a `shape` that asks about one type at a time"
             )
         kinds = frozenset(example.types for example in usable)
-        if kinds not in made:
-            made[kinds] = chooser(
+        if kinds not in choosers:
+            choosers[kinds] = chooser(
                 options.choose,
                 usable,
                 seed=options.seed,
@@ -86,4 +86,4 @@ class Prompters:
                 embedder=embedding.load(options.embedder) if options.embedder else None,
                 mentions=mentions,
             )
-        return made[kinds]
+        return choosers[kinds]

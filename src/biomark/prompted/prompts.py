@@ -1,8 +1,8 @@
-"""Prompts for chat models: parts that are switched on one by one (Hu et al. 2024), demonstrations, an ontology.
+"""Prompts for chat models: optional parts (Hu et al. 2024), demonstrations, and knowledge from an ontology.
 
-A prompt is a system message (task, definitions, guidelines, hints, and what the shape says of the answer),
+A prompt is a system message (task, definitions, guidelines, hints, and the shape's instruction for the answer),
 demonstrations as turns of user and assistant, and the text; for some shapes all of it is one message.
-DiRAG (Monajatipoor et al. 2024) puts what an ontology knows of the text's terms before the text.
+DiRAG (Monajatipoor et al. 2024) puts an ontology's knowledge of the text's terms before the text.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PARTS = ("task", "definition", "guideline", "hints")
 ONE_STEP, TWO_STEP = "one-step", "two-step"
 YES_NO, SECOND_ROUND = "yes-no", "second-round"
 _VERIFIED = (SECOND_ROUND, YES_NO)
-_TERMS = 32  # that are told of a text, at most
+_TERMS = 32  # the largest number of an ontology's sentences in a prompt
 
 HINTS: Mapping[str, str] = {
     "": (
@@ -49,14 +49,14 @@ HINTS: Mapping[str, str] = {
     "test": "Mark the test, not its value or finding; vital signs such as blood pressure are tests.",
     "gene": "Mark proteins too; do not mark the species, the mutation, or the cell beside a gene's name.",
 }
-"""What analyses of errors taught (Hu et al. 2024, error-analysis-based instructions): for all types, and for some."""
+"""Instructions from error analyses (Hu et al. 2024): for all types (the key is ""), and for some types."""
 
 
 def check(options: PromptOptions) -> None:
-    """Look for what cannot work in settings.
+    """Check the settings of prompts.
 
     Raises:
-        UsageError: if there is any such thing.
+        UsageError: if a setting is invalid, or settings exclude each other.
     """
     shape_named(options.shape)
     _known("parts", options.parts, PARTS)
@@ -81,14 +81,14 @@ def check(options: PromptOptions) -> None:
         raise UsageError("`definitions` are those of the ontology's terms; set `ontology=two-step` or one-step")
 
 
-def _known(name: str, given: Iterable[str], known: Iterable[str]) -> None:
-    if unknown := [value for value in given if value not in known]:
+def _known(name: str, values: Iterable[str], known: Iterable[str]) -> None:
+    if unknown := [value for value in values if value not in known]:
         raise UsageError(f"`{name}`: unknown {', '.join(unknown)}; choose from {', '.join(known)}")
 
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """What prompts say of a type; empty where there is nothing to say."""
+    """The texts about a type in prompts; an empty text is left out."""
 
     label: str = ""
     definition: str = ""
@@ -97,40 +97,40 @@ class Wording:
 
 
 def wordings(types: Sequence[str], file: Path | None = None) -> dict[str, Wording]:
-    """What prompts say of some types.
+    """Return the texts about types in prompts.
 
     Args:
-        types: biomark's names or the user's own.
-        file: a TOML file whose tables, named like types, replace what biomark says.
+        types: biomark's names of types, or the user's own.
+        file: a TOML file with a table for each type, whose values replace biomark's texts.
 
     Raises:
-        UsageError: if the file is something else.
+        UsageError: if the file is not such a TOML file.
     """
     known = entity_types()
-    found = {}
+    by_type = {}
     own = _tables(file) if file else {}
-    for type in types:
-        row = known.get(type)
-        wording = Wording(label(type), row.definition, row.guideline) if row else Wording(label(type))
-        found[type] = replace(wording, **{"hints": HINTS.get(type, ""), **own.get(type, {})})
-    return found
+    for entity_type in types:
+        row = known.get(entity_type)
+        wording = Wording(label(entity_type), row.definition, row.guideline) if row else Wording(label(entity_type))
+        by_type[entity_type] = replace(wording, **{"hints": HINTS.get(entity_type, ""), **own.get(entity_type, {})})
+    return by_type
 
 
 def _tables(file: Path) -> Mapping[str, Mapping[str, str]]:
-    """What a user's file has for each type; a text that is empty there replaces biomark's, too."""
+    """Return the texts for each type in a user's file; an empty text also replaces biomark's."""
     tables = parse_toml(Source(file).text(), str(file))
     converted(tables, dict[str, Wording], str(file))
     return tables
 
 
 class Prompter:
-    """Writes the prompts about some types.
+    """Writes the prompts about a group of types.
 
     Args:
-        types: that are asked about together.
-        options: how.
-        chooser: of demonstrations; None: there are none.
-        ontology: what is told of the texts of demonstrations; None: nothing.
+        types: the types that share a question.
+        options: the settings of the prompts.
+        chooser: chooses the demonstrations; None: there are none.
+        ontology: the source of knowledge about the texts of demonstrations; None: none.
 
     Raises:
         UsageError: if the wordings cannot be read.
@@ -148,54 +148,58 @@ class Prompter:
         self._chooser = chooser
         self._ontology = ontology if options.ontology == ONE_STEP else None
         self._wordings = wordings(types, options.wording)
-        said = {type: (wording.label, wording.definition) for type, wording in self._wordings.items()}
-        self.shape = shape_named(options.shape, said)
+        texts = {entity_type: (wording.label, wording.definition) for entity_type, wording in self._wordings.items()}
+        self.shape = shape_named(options.shape, texts)
         self._labels = _joined([wording.label for wording in self._wordings.values()])
 
     def messages(self, text: str, document_id: str, known: Sequence[str] = (), around: str = "") -> tuple[Message, ...]:
-        """The prompt about a text.
+        """Return the prompt about a text.
 
         Args:
-            text: such as a sentence.
-            document_id: its document, from which no demonstration is taken.
-            known: sentences that an ontology says of it.
-            around: what the text was cut from; no demonstration is one of its sentences.
+            text: the text, such as a sentence.
+            document_id: the id of its document, from which no demonstration is chosen.
+            known: an ontology's sentences about the text.
+            around: the longer text of which `text` is a part; none of its sentences is a demonstration.
         """
         chosen = self._chooser.choose(text, document_id, self._options.shots, around) if self._chooser else ()
-        told = (self._ontology.of_text(example.text) if self._ontology else () for example in chosen)
-        asked = [self._question(example.text, known) for example, known in zip(chosen, told, strict=True)]
+        knowledge = (self._ontology.of_text(example.text) if self._ontology else () for example in chosen)
+        questions = [self._question(example.text, known) for example, known in zip(chosen, knowledge, strict=True)]
         answers = [self.shape.encode(example.text, example.entities, self.types).text for example in chosen]
         last = self._question(text, known)
         system = self._system()
         if self.shape.one_message:
-            shown = [_gone_on(question[0].content, answer) for question, answer in zip(asked, answers, strict=True)]
+            shown = [
+                _completed(question[0].content, answer) for question, answer in zip(questions, answers, strict=True)
+            ]
             whole = "\n\n".join((system, *shown, last[0].content))
             return (Message(USER, whole, begun=True),)
         turns = [Message(SYSTEM, system)] if system else []
-        for question, answer in zip(asked, answers, strict=True):
+        for question, answer in zip(questions, answers, strict=True):
             turns += [*question, Message(ASSISTANT, answer)]
-        return self._spoken((*turns, *last))
+        return self._conversation((*turns, *last))
 
     def second_round(self, before: Sequence[Message], text: str, entities: Iterable[Entity]) -> tuple[Message, ...]:
-        """Ask for what was missed (Ji 2023, VicunaNER)."""
+        """Return the question about missed mentions (Ji 2023, VicunaNER)."""
         answer = self.shape.encode(text, entities, self.types).text
-        more = (
+        question = (
             f"Some {self._labels} may have been missed. Answer once more about the same text and in the same form, "
             "with the mentions of the last answer and with those that it missed."
         )
-        return (*before, Message(ASSISTANT, answer), Message(USER, more))
+        return (*before, Message(ASSISTANT, answer), Message(USER, question))
 
-    def yes_no(self, text: str, mention: str, type: str) -> tuple[Message, ...]:
-        """Ask whether a mention is one (Wang et al. 2023, GPT-NER)."""
-        wording = self._wordings[type]
+    def yes_no(self, text: str, mention: str, entity_type: str) -> tuple[Message, ...]:
+        """Return the question whether a mention is of a type (Wang et al. 2023, GPT-NER)."""
+        wording = self._wordings[entity_type]
         sections = [f"### Task\nSay whether a mention in a text is a {wording.label}. Answer with yes or no."]
-        sections += [section for part in ("definition", "guideline") if (section := self._section(part, [type]))]
+        sections += [section for part in ("definition", "guideline") if (section := self._section(part, [entity_type]))]
         question = f'Is "{mention}" in this text a {wording.label}? Answer with yes or no.'
-        return self._spoken((Message(SYSTEM, "\n\n".join(sections)), Message(USER, f"### Text\n{text}\n\n{question}")))
+        return self._conversation(
+            (Message(SYSTEM, "\n\n".join(sections)), Message(USER, f"### Text\n{text}\n\n{question}"))
+        )
 
     def new_sentences(self, shown: Sequence[str], signs: Signs, count: int) -> tuple[Message, ...]:
-        """Ask for sentences like some that are marked (Wang et al. 2023, Self-Instruct)."""
-        around = [(wording.label, signs.around(type)) for type, wording in self._wordings.items()]
+        """Return the request for new sentences like the marked ones in `shown` (Wang et al. 2023, Self-Instruct)."""
+        around = [(wording.label, signs.around(entity_type)) for entity_type, wording in self._wordings.items()]
         ask = "".join(f" Put {before} and {after} around each {name}." for name, (before, after) in around)
         sections = [
             f"### Task\nWrite {count} new sentences that mention {self._labels}, as different as possible from the "
@@ -205,18 +209,18 @@ class Prompter:
         ]
         examples = "\n".join(f"{n}. {text}" for n, text in enumerate(shown, 1))
         question = f"### Examples\n{examples}\n\nWrite {count} new sentences."
-        return self._spoken((Message(SYSTEM, "\n\n".join(filter(None, sections))), Message(USER, question)))
+        return self._conversation((Message(SYSTEM, "\n\n".join(filter(None, sections))), Message(USER, question)))
 
     def candidates(self, text: str) -> tuple[Message, ...]:
-        """Ask for the medical terms of a text, of whatever type: the first step of DiRAG (Monajatipoor et al. 2024)."""
+        """Return the question about the medical terms of a text, step 1 of DiRAG (Monajatipoor et al. 2024)."""
         task = (
             "### Task\nList all words and phrases in the text that may be medical terms, of whatever type, each on a "
             "line of its own, as the text writes them, and nothing else. If there are none, write: none"
         )
-        return self._spoken((Message(SYSTEM, task), Message(USER, f"### Text\n{text}")))
+        return self._conversation((Message(SYSTEM, task), Message(USER, f"### Text\n{text}")))
 
     def _system(self) -> str:
-        """What comes before all questions; nothing where the shape's question is the whole prompt."""
+        """Return the system message; "" if the shape's question is the whole prompt."""
         request = self.shape.request(self.types)
         if not request:
             return ""
@@ -224,24 +228,25 @@ class Prompter:
         return "\n\n".join([*filter(None, sections), f"### Answer\n{request}"])
 
     def _section(self, part: str, types: Sequence[str]) -> str:
-        """A part of the prompt, empty where it is switched off or has nothing to say."""
+        """Return a part of the prompt; "" if it is switched off or has no text."""
         if part not in self._options.parts:
             return ""
         if part == "task":
             return f"### Task\nFind all {self._labels} that are mentioned in the text."
-        said = [(self._wordings[type].label, getattr(self._wordings[type], part)) for type in types]
-        lines = [f"{name}: {text}" for name, text in said if text]
+        texts = [(wording.label, getattr(wording, part)) for wording in map(self._wordings.__getitem__, types)]
+        lines = [f"{name}: {text}" for name, text in texts if text]
         if part == "hints":
             lines.insert(0, HINTS[""])
         return "\n".join([f"### {_HEADINGS[part]}", *lines]) if lines else ""
 
     def _question(self, text: str, known: Sequence[str]) -> tuple[Message, ...]:
-        """What asks about a text, with what an ontology says of it before all else."""
+        """Return the messages that ask about a text, with an ontology's sentences before it."""
         first, *others = self.shape.question(text, self.types)
-        said = (_known_before(known) + first, *others)
-        return tuple(Message(ASSISTANT if n % 2 else USER, part) for n, part in enumerate(said))
+        contents = (_known_before(known) + first, *others)
+        return tuple(Message(ASSISTANT if n % 2 else USER, content) for n, content in enumerate(contents))
 
-    def _spoken(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    def _conversation(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+        """Return the messages, without a system message if the options exclude it."""
         if not self._options.no_system or messages[0].role != SYSTEM:
             return messages
         return without_system(messages)
@@ -250,8 +255,8 @@ class Prompter:
 _HEADINGS = {"definition": "Definitions", "guideline": "Annotation guideline", "hints": "Hints"}
 
 
-def _gone_on(question: str, answer: str) -> str:
-    """An example whose answer goes on with its question."""
+def _completed(question: str, answer: str) -> str:
+    """Return an example whose answer continues its question."""
     return question + ("" if question.endswith("\n") else " ") + answer
 
 
@@ -266,18 +271,18 @@ def _joined(names: Sequence[str]) -> str:
 def readable(
     pool: Iterable[Example], shape: Shape, groups: Sequence[Sequence[str]], lost: Counter[str]
 ) -> tuple[Example, ...]:
-    """The examples whose answers read back as they were written: what a model is shown must not mislead it.
+    """Return the examples whose answers decode to their mentions, because other examples would mislead a model.
 
     Args:
         pool: annotated sentences.
-        shape: of the answers.
-        groups: the types that are asked about together.
-        lost: counts examples that are left out, and mentions that their answers cannot hold.
+        shape: the shape of the answers.
+        groups: the groups of types that share a question.
+        lost: counts of examples that are left out, and of mentions that the shape cannot express.
     """
     kept = []
     for example in pool:
-        asked = [types for types in groups if set(types) <= set(example.types)]
-        if all(_reads_back(example, shape, types, lost) for types in asked):
+        readable_groups = [types for types in groups if set(types) <= set(example.types)]
+        if all(_reads_back(example, shape, types, lost) for types in readable_groups):
             kept.append(example)
         else:
             lost["demonstrations whose answer does not read back"] += 1
@@ -287,22 +292,21 @@ def readable(
 def _reads_back(example: Example, shape: Shape, types: Sequence[str], lost: Counter[str]) -> bool:
     encoded = shape.encode(example.text, example.entities, types)
     decoded = shape.decode(encoded.text, example.text, types)
-    meant = Counter((e.spans, e.type) for e in example.entities if e.type in types)
-    meant -= Counter((e.spans, e.type) for e in encoded.left_out)
+    expected = Counter((e.spans, e.type) for e in example.entities if e.type in types)
+    expected -= Counter((e.spans, e.type) for e in encoded.left_out)
     if encoded.left_out:
         lost[f"mentions that answers of the shape {shape.name} cannot hold"] += len(encoded.left_out)
-    return not decoded.rejected and Counter((e.spans, e.type) for e in decoded.entities) == Counter(set(meant))
+    return not decoded.rejected and Counter((e.spans, e.type) for e in decoded.entities) == Counter(set(expected))
 
 
 class Ontology:
-    """What a term store says of terms, as sentences: `X semantic type is Y.`
+    """The knowledge of a term store about terms, as sentences: `X semantic type is Y.`
 
-    Y is what the term's own source calls its type (`Sign or Symptom`), whether biomark has a name for that type or
-    not; where the source has no word for it, biomark's.
+    Y is the name of the type in the term's source (`Sign or Symptom`), or else biomark's label.
 
     Args:
-        store: is not closed.
-        definitions: say the definitions of the concepts as well.
+        store: the term store; it stays open.
+        definitions: whether the concepts' definitions follow.
     """
 
     def __init__(self, store: Store, *, definitions: bool = False) -> None:
@@ -311,23 +315,23 @@ class Ontology:
         self._definitions = definitions
 
     def of_text(self, text: str) -> tuple[str, ...]:
-        """Of the terms that are found in a text by their names: DiRAG in one step."""
-        return self._said((match.span.of(text), match.terms[0]) for match in self._matcher.find(text))
+        """Return sentences about the terms whose names occur in a text: DiRAG in one step."""
+        return self._sentences((match.span.of(text), match.terms[0]) for match in self._matcher.find(text))
 
     def of_answer(self, answer: str, text: str) -> tuple[str, ...]:
-        """Of the terms that a model listed, those that are in the text and in the store: steps 2 and 3 of DiRAG."""
-        return self._said((name, term) for name in _listed(answer, text) for term in self._named(name))
+        """Return sentences about the listed terms that are in the text and in the store: steps 2 and 3 of DiRAG."""
+        return self._sentences((name, term) for name in _listed(answer, text) for term in self._named(name))
 
     def _named(self, name: str) -> Sequence[Term]:
-        """The names that are the same but for case; else those with its normalised form, such as its singular."""
+        """Return the terms with this name in any case, or else those with its normalised form, such as its singular."""
         forms = dict.fromkeys((form(name), form(name.casefold())))
-        terms = [term for one in forms for term in self._store.by_form(one)]
+        terms = [term for normalised in forms for term in self._store.by_form(normalised)]
         exact = [term for term in terms if term.text.casefold() == name.casefold()]
         return exact or [term for term in terms if term.caution is not Caution.NEVER]
 
-    def _said(self, found: Iterable[tuple[str, Term]]) -> tuple[str, ...]:
+    def _sentences(self, named_terms: Iterable[tuple[str, Term]]) -> tuple[str, ...]:
         sentences: dict[str, None] = {}
-        for name, term in found:
+        for name, term in named_terms:
             concept = term.concept
             kinds = concept.semantic_types or (label(concept.type),)
             *others, last = (f"{name} semantic type is {kind}." for kind in kinds)
@@ -338,7 +342,7 @@ class Ontology:
 
 
 def yes_or_no(answer: str) -> bool | None:
-    """What a model says to a question; None: neither."""
+    """Return whether an answer is yes (True) or no (False); None: neither."""
     words = answer.casefold().replace("*", " ").split()
     first = words[0].strip(".,!:;\"'") if words else ""
     return {"yes": True, "no": False}.get(first)
@@ -351,14 +355,15 @@ _COMMAS = re.compile(r"[,;]\s")
 
 
 def _listed(answer: str, text: str) -> list[str]:
-    """The terms of a text that a model lists, on a line each or apart by commas, each once."""
+    """Return the terms in an answer that occur in the text, once each; lines or commas separate them."""
     folded = text.casefold()
-    found: dict[str, None] = {}
+    terms: dict[str, None] = {}
     for line in answer.split("\n"):
-        whole = _BULLET.sub("", line)
-        for names in ([whole], _COMMAS.split(whole)):
-            there = [name for one in names if (name := one.strip().strip("\"'`.,;")) and name.casefold() in folded]
-            found |= dict.fromkeys(there)
-            if there:
+        item = _BULLET.sub("", line)
+        for names in ([item], _COMMAS.split(item)):
+            cleaned = (name.strip().strip("\"'`.,;") for name in names)
+            known = [name for name in cleaned if name and name.casefold() in folded]
+            terms |= dict.fromkeys(known)
+            if known:
                 break
-    return list(found)
+    return list(terms)

@@ -1,8 +1,8 @@
 """Mentions from the answers of a prompted language model, on a server or in this process.
 
-Sentences (or windows of several) are asked about one by one; documents are under way side by side and come
-back in order. What a model answers can neither stop the run nor move an offset: what cannot be placed in the
-text is rejected with its reason, and so is what was not answered.
+Each sentence (or window of several) is one question; several documents are processed concurrently and returned in
+order. No answer can stop the run or move an offset: a mention that cannot be placed in the text is rejected with its
+reason, and so is a question without an answer.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from biomark.shapes.mark import MARK
 from biomark.spans import Document, Entity, Rejected, Span, halves
 from biomark.text.sentences import with_sentences
 
-_CUT = 400  # code points; what is longer is asked in two parts if it, or its answer, is too long
-_ANSWER = 256  # tokens that an answer may have beside twice those of its text
-_SHORT = 16  # tokens of a yes or no
+_CUT = 400  # code points; a longer text is asked about in two parts if it, or its answer, is too long
+_ANSWER = 256  # tokens of an answer in addition to twice those of its text
+_SHORT = 16  # tokens of an answer of yes or no
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ class _Part:
 
     Attributes:
         entities: the mentions.
-        rejected: statements of answers that have no place in the text.
-        unanswered: the spans that got no answer, and why.
+        rejected: mentions in answers that have no place in the text.
+        unanswered: the spans without an answer, with the reason.
     """
 
     entities: tuple[Entity, ...] = ()
@@ -50,7 +50,7 @@ class _Part:
     unanswered: tuple[tuple[Span, str], ...] = ()
 
     def placed(self, span: Span) -> _Part:
-        """The same with offsets of the document; before, they count from the start of `span`."""
+        """Return the part with offsets in the document instead of offsets from the start of `span`."""
         return _Part(
             tuple(entity.shift(span.start) for entity in self.entities),
             tuple(replace(rejected, window=span) for rejected in self.rejected),
@@ -59,7 +59,7 @@ class _Part:
 
     @staticmethod
     def joined(parts: Sequence[_Part]) -> _Part:
-        """Several parts of one document as one."""
+        """Join several parts of one document."""
         entities, rejected, unanswered = (
             tuple(chain.from_iterable(getattr(part, name) for part in parts))
             for name in ("entities", "rejected", "unanswered")
@@ -72,18 +72,18 @@ class PromptedRecognizer:
 
     Args:
         chat: the model.
-        options: of the prompts.
-        pool: what demonstrations are chosen from; all of it is read when documents are annotated first.
-        store: what the ontology's terms are looked up in; is not closed.
-        drafter: for demonstrations chosen by `entity-knn`, finds mentions of the types that are asked about.
+        options: the settings of the prompts.
+        pool: the examples from which demonstrations are chosen; all of them are read with the first documents.
+        store: the store in which the ontology's terms are looked up; it stays open.
+        drafter: the recognizer that finds mentions for the chooser `entity-knn`.
 
     Attributes:
-        counts: `answers` that were read, `unfaithful` ones, mentions that the second round added (`added`) and that
-            a question refuted (`refuted`).
-        lost: what of the demonstrations was left out.
+        counts: the number of `answers`, of `unfaithful` answers, of mentions that the second round `added`, and of
+            mentions that the model `refuted`.
+        lost: counts of demonstrations, and mentions in them, that were left out, by reason.
 
     Raises:
-        UsageError: if the options make no sense, or need a store.
+        UsageError: if the options are invalid, or need a store.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class PromptedRecognizer:
         check(self.options)
         self.counts: Counter[str] = Counter()
         if self.options.ontology and store is None:
-            raise UsageError("`ontology` needs a term store (`store`); biomark knowledge build makes one")
+            raise UsageError("`ontology` needs a term store (`store`); create one with biomark knowledge build")
         self.ontology = (
             Ontology(store, definitions=self.options.definitions) if store and self.options.ontology else None
         )
@@ -109,11 +109,11 @@ class PromptedRecognizer:
 
     @property
     def types(self) -> tuple[str, ...] | None:
-        """None: a model can be asked for any type."""
+        """None, because a model can be asked for any type."""
         return None
 
     def facts(self) -> dict[str, object]:
-        """A record of what was asked how, and what it cost."""
+        """Return a record of the model, the settings and the cost."""
         prompts = {**asdict(self.options), "wording": str(self.options.wording) if self.options.wording else None}
         usage = {"usage": self.chat.account.facts(), "counts": dict(self.counts), "left_out": dict(self.lost)}
         return {"biomark": version("biomark"), **self.chat.facts(), "prompts": prompts, **usage}
@@ -121,14 +121,14 @@ class PromptedRecognizer:
     def annotate(
         self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
     ) -> Iterator[Annotated]:
-        """See `biomark.recognizers.Recognizer`; a mention lies within a sentence or window.
+        """See `biomark.recognizers.Recognizer`; no mention crosses the end of a sentence or window.
 
         Raises:
             ChatError: if the server refuses the first request, or cannot be reached.
         """
         if not types:
             raise UsageError(
-                "a prompted model has no types of its own; name some, for instance `types=disease,chemical`"
+                "a prompted model has no types of its own; name them, for instance `types=disease,chemical`"
             )
         least = min_score if min_score is not None else SURE if self.options.samples > 1 else 0.0
         return self._stream(documents, self._prompters.of(tuple(types)), least)
@@ -136,7 +136,7 @@ class PromptedRecognizer:
     def _stream(
         self, documents: Iterable[Document], prompters: Sequence[Prompter], least: float
     ) -> Iterator[Annotated]:
-        """The documents in order, several of them under way."""
+        """Yield the documents in order; several are processed concurrently."""
         with open_session(self.chat) as (start, ask):
             waiting: deque[Future[Annotated]] = deque()
             for document in documents:
@@ -147,12 +147,12 @@ class PromptedRecognizer:
                 yield waiting.popleft().result()
 
     async def _annotated(self, ask: Ask, document: Document, prompters: Sequence[Prompter], least: float) -> Annotated:
-        """The document with its mentions whose score is at least `least`."""
+        """Return the document with its mentions of a score of at least `least`."""
         document = document.bare()
         spans = windows(with_sentences(document), self.options.window)
         questions = [self._window(ask, document, span, prompter) for span in spans for prompter in prompters]
         whole = _Part.joined(await all_of(questions))
-        types = [type for prompter in prompters for type in prompter.types]
+        types = [entity_type for prompter in prompters for entity_type in prompter.types]
         entities = sorted(
             (e for e in whole.entities if e.score is None or e.score >= least),
             key=lambda e: (e.start, e.end, types.index(e.type)),
@@ -168,14 +168,14 @@ class PromptedRecognizer:
     async def _window(
         self, ask: Ask, document: Document, span: Span, prompter: Prompter, around: Span | None = None
     ) -> _Part:
-        """The result for a span of a document; a span that is too long is asked about in two parts.
+        """Return the result for a span of a document; a span that is too long is asked about in two parts.
 
         Args:
-            ask: gets answers.
+            ask: requests an answer.
             document: the whole document.
-            span: the span that is asked about.
-            prompter: of the types that are asked about.
-            around: the span that this one was cut from; None: itself.
+            span: the span of the question.
+            prompter: the prompter of the types in the question.
+            around: the longer span of which `span` is a part; None: `span` itself.
         """
         around = around or span
         try:
@@ -192,7 +192,7 @@ class PromptedRecognizer:
     async def _answered(
         self, ask: Ask, document: Document, span: Span, prompter: Prompter, around: Span
     ) -> tuple[_Part, bool]:
-        """The result for a span, with offsets from its start, and whether the answer ended by itself."""
+        """Return the result for a span, with offsets from its start, and whether the answer was complete."""
         text = span.of(document.text)
         known = await self._known(ask, text, prompter)
         messages = prompter.messages(text, document.id, known, around.of(document.text))
@@ -212,7 +212,7 @@ class PromptedRecognizer:
         return part, True
 
     def _request(self, messages: tuple[Message, ...], text: str, prompter: Prompter) -> Request:
-        """The question about a text."""
+        """Return the request for the mentions of a text."""
         options, marked = self.options, prompter.shape is MARK
         return Request(
             messages,
@@ -227,7 +227,7 @@ class PromptedRecognizer:
         )
 
     async def _known(self, ask: Ask, text: str, prompter: Prompter) -> Sequence[str]:
-        """What the ontology says of a text's terms."""
+        """Return the ontology's sentences about the terms of a text."""
         if self.ontology is None:
             return ()
         if self.options.ontology != TWO_STEP:
@@ -236,7 +236,7 @@ class PromptedRecognizer:
         return self.ontology.of_answer(reply.texts[0], text)
 
     def _read(self, reply: Reply, text: str, prompter: Prompter) -> _Part:
-        """The mentions of all answers; of several answers, each with the share that has it."""
+        """Return the mentions of a reply; a mention's score among several answers is the share that has it."""
         answers = _decoded(reply, text, prompter)
         for decoded in answers:
             self.counts += Counter(answers=1, unfaithful=int(not decoded.faithful))
@@ -245,73 +245,75 @@ class PromptedRecognizer:
         return _Part(answers[-1].entities, answers[-1].rejected)
 
     async def _with_missed(self, ask: Ask, request: Request, text: str, prompter: Prompter, part: _Part) -> _Part:
-        """Together with the mentions of a second round that overlap none of the first."""
+        """Add the mentions of a second round that overlap none of the first."""
         try:
             second = _decoded(await ask(request), text, prompter)[0].entities
         except Unanswered as error:
-            return replace(part, unanswered=_not(text, "asked what was missed", error))
-        more = [e for e in second if not any(e.type == f.type and e.overlaps(f) for f in part.entities)]
-        self.counts["added"] += len(more)
-        return replace(part, entities=(*part.entities, *more))
+            return replace(part, unanswered=_unverified(text, "the question about missed mentions", error))
+        added = [e for e in second if not any(e.type == f.type and e.overlaps(f) for f in part.entities)]
+        self.counts["added"] += len(added)
+        return replace(part, entities=(*part.entities, *added))
 
     async def _confirmed(self, ask: Ask, text: str, prompter: Prompter, part: _Part) -> _Part:
-        """Without the mentions of which the model says, asked about them alone, that they are none."""
+        """Remove the mentions that the model refutes in a question about each of them."""
         asked = list(dict.fromkeys((entity.mention(text), entity.type) for entity in part.entities))
-        answers = await all_of([self._is_one(ask, text, mention, type, prompter) for mention, type in asked])
+        answers = await all_of(
+            [self._is_one(ask, text, mention, entity_type, prompter) for mention, entity_type in asked]
+        )
         refuted = {pair for pair, answer in zip(asked, answers, strict=True) if answer is False}
         kept = tuple(e for e in part.entities if (e.mention(text), e.type) not in refuted)
         self.counts["refuted"] += len(part.entities) - len(kept)
         failed = [answer for answer in answers if isinstance(answer, Unanswered)]
-        unanswered = _not(text, "asked yes or no", failed[0]) if failed else ()
+        unanswered = _unverified(text, "the yes-or-no question", failed[0]) if failed else ()
         return replace(part, entities=kept, unanswered=(*part.unanswered, *unanswered))
 
     async def _is_one(
-        self, ask: Ask, text: str, mention: str, type: str, prompter: Prompter
+        self, ask: Ask, text: str, mention: str, entity_type: str, prompter: Prompter
     ) -> bool | Unanswered | None:
-        """Whether a mention is one; None: the model says neither yes nor no."""
+        """Ask whether a mention is of a type; None: the answer is neither yes nor no."""
         room = self.options.max_tokens or _SHORT
         try:
-            reply = await ask(Request(prompter.yes_no(text, mention, type), room))
+            reply = await ask(Request(prompter.yes_no(text, mention, entity_type), room))
         except Unanswered as error:
             return error
         return yes_or_no(reply.texts[0])
 
 
 def windows(document: Document, size: int) -> Iterator[Span]:
-    """The sentences of a document, those in a row together as long as they span no more than `size` code points."""
-    under_way: Span | None = None
+    """Yield windows of consecutive sentences, each as long as possible up to `size` code points, or one sentence."""
+    window: Span | None = None
     for sentence in document.sentences:
-        if under_way is not None and sentence.end - under_way.start <= size:
-            under_way = Span(under_way.start, sentence.end)
+        if window is not None and sentence.end - window.start <= size:
+            window = Span(window.start, sentence.end)
             continue
-        if under_way is not None:
-            yield under_way
-        under_way = sentence
-    if under_way is not None:
-        yield under_way
+        if window is not None:
+            yield window
+        window = sentence
+    if window is not None:
+        yield window
 
 
 def _room(text: str, prompter: Prompter) -> int:
-    """Tokens that an answer may have: some shapes say much beside the mentions."""
-    nothing = prompter.shape.encode(text, (), prompter.types).text
-    return estimate(text) + max(estimate(text), estimate(nothing)) + _ANSWER
+    """Return the limit of an answer in tokens; some shapes need many tokens even without mentions."""
+    empty_answer = prompter.shape.encode(text, (), prompter.types).text
+    return estimate(text) + max(estimate(text), estimate(empty_answer)) + _ANSWER
 
 
 def _decoded(reply: Reply, text: str, prompter: Prompter) -> list[Decoded]:
-    """Each answer of a reply with its mentions in the text."""
+    """Return the decoded answers of a reply, with offsets in the text."""
     if reply.entities is not None:
         return [Decoded(entities) for entities in reply.entities]
     return [_decoded_text(answer, text, prompter, reply.tokens) for answer in reply.texts]
 
 
 def _decoded_text(answer: str, text: str, prompter: Prompter, tokens: Tokens | None) -> Decoded:
-    """An answer as its shape reads it, without mentions that do not fit the text, whatever the shape makes of it.
+    """Decode an answer by its shape, without mentions beyond the text or of other types.
 
-    Mentions have scores where the server tells the probabilities of the answer's tokens.
+    Mentions have scores if the server returns the probabilities of the answer's tokens.
     """
     try:
         decoded = prompter.shape.decode(answer, text, prompter.types)
-    except Exception as error:  # whatever a model wrote must not stop the rest
+    except Exception as error:  # no answer may stop the run
         return Decoded((), (Rejected(f"the answer cannot be read: {error!r}", raw=answer),), faithful=False)
     places = decoded.places or (None,) * len(decoded.entities)
     fits = []
@@ -322,5 +324,6 @@ def _decoded_text(answer: str, text: str, prompter: Prompter, tokens: Tokens | N
     return replace(decoded, entities=tuple(fits), places=())
 
 
-def _not(text: str, what: str, error: Unanswered) -> tuple[tuple[Span, str], ...]:
-    return ((Span(0, len(text)), f"found, but not {what}: {error.reason}"),)
+def _unverified(text: str, step: str, error: Unanswered) -> tuple[tuple[Span, str], ...]:
+    """Return the span of a text as unanswered, because a further question (`step`) failed."""
+    return ((Span(0, len(text)), f"the mentions are kept, but {step} failed: {error.reason}"),)

@@ -1,6 +1,6 @@
-"""How language models are prompted and asked: settings behind the command line's options.
+"""Settings of prompts and of language models on servers, which the command line offers as options.
 
-Only data, so that the command line starts quickly; the modules that take the settings check them.
+This module holds only data, so that the command line starts quickly; the modules that use the settings check them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from biomark.runtime.options import option
 
 @dataclass(frozen=True, slots=True)
 class PromptOptions:
-    """How a language model is prompted; each field has its meaning."""
+    """Settings of the prompts; each field has its description."""
 
     shape: str = option(
         "span",
@@ -55,13 +55,13 @@ class PromptOptions:
 
     @property
     def heat(self) -> float:
-        """The temperature of answers."""
+        """The temperature of the answers: `temperature`, or its default."""
         return self.temperature if self.temperature is not None else 0.7 if self.samples > 1 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class InventionOptions:
-    """How a language model is made to write new sentences; each field has its meaning."""
+    """Settings of the invention of sentences; each field has its description."""
 
     count: int = option(100, "Sentences to keep.")
     sentences: int = option(5, "Sentences to ask for in one request.")
@@ -80,7 +80,7 @@ class InventionOptions:
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """How a server is asked; each field has its meaning."""
+    """Settings of the requests to a server; each field has its description."""
 
     base_url: str = option("", "The server's address, such as http://localhost:8000/v1; nothing is sent elsewhere.")
     concurrency: int = option(8, "Requests in flight at the same time.")

@@ -1,7 +1,7 @@
-"""Language models that are asked in messages: what is asked, what comes back, and what it costs.
+"""Chat models: requests, replies, and their cost.
 
-`server` talks to any server with OpenAI's interface, `rehearsal` to none; models that run in this
-process are in `biomark.prompted.chat.in_process`. All of them are a `Chat`.
+`server` sends requests to a server with OpenAI's interface, `rehearsal` only shows them, and `in_process` runs a model
+in this process. All of them implement `Chat`.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from biomark.prompted.chat.likelihood import Tokens
 from biomark.spans import Entity
 
 SYSTEM, USER, ASSISTANT = "system", "user", "assistant"
-_MESSAGE = 4  # tokens that a chat template puts around a message, about
-_BYTES = 3  # of a token; English has four, formulas and names fewer
+_MESSAGE = 4  # tokens, about, that a chat template adds to a message
+_BYTES = 3  # UTF-8 bytes of a token; about four in English, fewer in formulas and names
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What one side of a conversation says.
+    """A message of a conversation.
 
     Attributes:
         role: `system`, `user` or `assistant`.
         content: the text.
-        begun: whether the answer simply goes on with this text, so that a plain prompt puts no heading between them.
+        begun: whether the answer continues this text directly, so that a plain prompt puts no heading between them.
     """
 
     role: str
@@ -38,19 +38,20 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a model is asked.
+    """A request to a model.
 
     Attributes:
-        messages: the conversation; the model goes on with the assistant's next message.
-        max_tokens: the longest answer.
-        temperature: 0 for the likeliest answer; above for samples.
-        answers: how many answers are wanted.
-        sample: a number that tells apart requests which are otherwise equal and still want answers of their own.
-        schema: a JSON schema that the answer should obey; servers that cannot do so are not given it.
-        source: the text that the answer repeats with marks; a model in this process obeys, a server never sees it.
-        type: of the mentions that are marked in `source`.
-        stops: what ends an answer, beside the model's own end; the answer has none of them.
-        logprobs: whether the probabilities of the answer's tokens are wanted, of servers that tell them.
+        messages: the conversation; the model writes the assistant's next message.
+        max_tokens: the longest answer in tokens.
+        temperature: 0 for the likeliest answer; above 0 for samples.
+        answers: the number of answers.
+        sample: a number that distinguishes requests which are otherwise equal but need separate answers.
+        schema: a JSON schema for the answer; it is only sent to servers that support schemas.
+        source: the text that the answer repeats with marks; a constraint for a model in this process, never sent to a
+            server.
+        type: the type of the mentions to mark in `source`.
+        stops: strings that end an answer, in addition to the model's end token; the answer contains none of them.
+        logprobs: whether to return the probabilities of the answer's tokens, if the server supports this.
     """
 
     messages: tuple[Message, ...]
@@ -65,20 +66,20 @@ class Request:
     logprobs: bool = False
 
     def tokens(self) -> int:
-        """About how many tokens the messages have, rather too many than too few."""
+        """Return an upper estimate of the number of tokens in the messages."""
         return sum(estimate(message.content) + _MESSAGE for message in self.messages)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a model answered.
+    """The answers of a model to a request.
 
     Attributes:
-        texts: as many answers as were wanted, unless the server gave fewer; at least one, if there are no `entities`.
-        finished: whether all of them ended by themselves, not at `max_tokens`.
-        entities: of each answer the mentions of `Request.type`, with scores and offsets in `Request.source`, where the
-            model's choice was restricted to marks in the source; None: `texts` are the answers.
-        tokens: of the only answer; None: the server does not tell them.
+        texts: `Request.answers` texts, or fewer if the server returned fewer; at least one if `entities` is None.
+        finished: whether all answers are complete, not cut off at `max_tokens`.
+        entities: for each answer, the mentions of `Request.type` with scores and offsets in `Request.source`, if the
+            model was constrained to marks in the source; None: `texts` are the answers.
+        tokens: the tokens of the only answer; None: the server does not return them.
     """
 
     texts: tuple[str, ...]
@@ -88,11 +89,11 @@ class Reply:
 
 
 class Unanswered(Exception):
-    """A request that got no answer; others may.
+    """A request failed; other requests may succeed.
 
     Args:
-        reason: what happened and what to do, as a sentence without a full stop.
-        too_long: whether a shorter request might be answered.
+        reason: the cause and the remedy, as a sentence without a full stop.
+        too_long: whether a shorter request might succeed.
     """
 
     def __init__(self, reason: str, *, too_long: bool = False) -> None:
@@ -102,15 +103,15 @@ class Unanswered(Exception):
 
 
 Ask = Callable[[Request], Awaitable[Reply]]
-"""Gets the answer to a request; raises `Unanswered`, or `ChatError` if it is no use to ask at all."""
+"""Returns the reply to a request; raises `Unanswered`, or `ChatError` if every request would fail."""
 
 
 class Chat(Protocol):
-    """A language model that can be asked.
+    """A chat model.
 
     Attributes:
-        concurrency: how many requests are worth having under way.
-        account: what was spent so far.
+        concurrency: the useful number of concurrent requests.
+        account: the tokens and money spent so far.
     """
 
     @property
@@ -120,14 +121,14 @@ class Chat(Protocol):
     def account(self) -> Account: ...  # noqa: D102
 
     def facts(self) -> Mapping[str, object]:
-        """What a record should say of the model and of how it was asked."""
+        """Return the facts about the model and its settings for a record of a run."""
         ...
 
     def session(self) -> AbstractAsyncContextManager[Ask]:
-        """Open connections and the like for one event loop; several sessions may be open at once."""
+        """Open the resources for one event loop, such as connections; several sessions may be open at once."""
         ...
 
 
 def estimate(text: str) -> int:
-    """About how many tokens a text has, rather too many than too few."""
+    """Return an upper estimate of the number of tokens in a text."""
     return ceil(len(text.encode(errors="replace")) / _BYTES)

@@ -1,4 +1,4 @@
-"""Abilities of servers, found by a short request: a server ignores what it does not support, without an error."""
+"""Tests of servers for abilities with short requests, because servers silently ignore unsupported parameters."""
 
 from __future__ import annotations
 
@@ -29,4 +29,4 @@ PROBES: Mapping[str, tuple[Request, Callable[[Kept], bool]]] = {
         lambda kept: len(kept.texts) == 2,
     ),
 }
-"""A request for each ability, without any of the user's text, and whether an answer to it proves the ability."""
+"""For each ability, a request without any of the user's text, and a function that checks its answer."""

@@ -1,4 +1,4 @@
-"""Tokens and money: what was spent, what may be."""
+"""Accounting of tokens and money, and budgets."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ _BUDGET = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>tokens?)?\s*", re
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Money for a million tokens, in whatever currency."""
+    """Prices of a million tokens that the model reads or writes, in any currency."""
 
     read: float = 0.0
     written: float = 0.0
 
     def cost(self, read: int, written: int) -> float:
-        """The price of so many tokens, in the currency of the prices."""
+        """Return the price of tokens in the currency of the prices."""
         return (read * self.read + written * self.written) / 1e6
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What may be spent.
+    """A limit of the cost.
 
     Attributes:
-        amount: of money, or of tokens (read and written together).
-        tokens: which of the two.
+        amount: an amount of money, or a number of tokens (read and written together).
+        tokens: whether the amount is in tokens.
     """
 
     amount: float
@@ -38,82 +38,82 @@ class Budget:
 
 
 def parse_budget(text: str, prices: Prices) -> Budget:
-    """A budget as a user writes it: `2.50` of money, or `200000 tokens`.
+    """Parse a budget: `2.50` (money), or `200000 tokens`.
 
     Raises:
-        UsageError: if it is neither, or money without prices.
+        UsageError: if it is neither, or money although there are no prices.
     """
     match = _BUDGET.fullmatch(text)
     if match is None:
-        raise UsageError(f"a budget is money or tokens, such as 2.50 or '200000 tokens', not {text!r}")
+        raise UsageError(f"`budget` must be money or tokens, such as 2.50 or '200000 tokens', got {text!r}")
     tokens = match["unit"] is not None
     if not tokens and prices == Prices():
         raise UsageError(
-            f"a budget of {text} needs the prices of a million tokens, `price_in` and `price_out`; "
-            f"or write it in tokens: `budget={match['number']} tokens`"
+            f"a `budget` of {text} needs the prices of a million tokens, `price_in` and `price_out`; "
+            f"or give it in tokens: `budget={match['number']} tokens`"
         )
     return Budget(float(match["number"]), tokens)
 
 
 class Account:
-    """What was spent so far, and what is under way.
+    """The tokens spent so far, and those reserved for pending requests.
 
     Args:
-        prices: of tokens.
-        budget: None: without end.
+        prices: the prices of tokens; None: free.
+        budget: the limit of the cost; None: no limit.
 
     Attributes:
-        counts: `requests` that a model answered, `cached` answers that cost nothing, `retries`, tokens `read` and
-            `written`, those that the `cached` answers did not cost again (`saved_read`, `saved_written`), and
-            `estimated`: answers of which the server did not tell the tokens; `failed` attempts that the server may bill
-            all the same, with the most tokens that they can cost (`failed_read`, `failed_written`).
+        counts: answered `requests`; `cached` answers, which cost nothing; `retries`; tokens `read` and `written`;
+            tokens that cached answers saved (`saved_read`, `saved_written`); `estimated`: answers whose tokens the
+            server did not report; `failed` attempts that the server may still bill, and the most tokens that they can
+            cost (`failed_read`, `failed_written`).
     """
 
     def __init__(self, prices: Prices | None = None, budget: Budget | None = None) -> None:
         self.prices = prices or Prices()
         self.budget = budget
         self.counts: Counter[str] = Counter()
-        self._under_way = 0.0
+        self._reserved = 0.0  # in the budget's unit
 
     def fits(self, read: int, written: int) -> bool:
-        """Whether tokens could be paid for, with all that is under way."""
+        """Return whether the budget allows more tokens, in addition to those reserved."""
         if self.budget is None:
             return True
         counts = self.counts
         spent = self._of(counts["read"] + counts["failed_read"], counts["written"] + counts["failed_written"])
-        return spent + self._under_way + self._of(read, written) <= self.budget.amount
+        return spent + self._reserved + self._of(read, written) <= self.budget.amount
 
     @property
-    def under_way(self) -> bool:
-        """Whether some of the budget is set aside for answers that are awaited."""
-        return self._under_way > 1e-9
+    def has_reserved(self) -> bool:
+        """Whether a part of the budget is reserved for pending requests."""
+        return self._reserved > 1e-9
 
-    def set_aside(self, read: int, written: int) -> None:
-        """Keep a part of the budget for an answer that is awaited."""
-        self._under_way += self._of(read, written)
+    def reserve(self, read: int, written: int) -> None:
+        """Reserve a part of the budget for a pending request."""
+        self._reserved += self._of(read, written)
 
     def release(self, read: int, written: int) -> None:
-        """Undo `set_aside`."""
-        self._under_way -= self._of(read, written)
+        """Undo `reserve`."""
+        self._reserved -= self._of(read, written)
 
     def pay(self, read: int, written: int, *, estimated: bool) -> None:
-        """Count an answer that a model gave."""
+        """Count an answer of a model."""
         self.counts += Counter(requests=1, read=read, written=written, estimated=int(estimated))
 
     def lose(self, read: int, written: int) -> None:
-        """Count an attempt that failed when the model may have answered; against the budget it counts as an answer."""
+        """Count a failed attempt that the server may bill; it counts against the budget like an answer."""
         self.counts += Counter(failed=1, failed_read=read, failed_written=written)
 
     def save(self, read: int, written: int) -> None:
-        """Count an answer that was there already."""
+        """Count an answer from the cache."""
         self.counts += Counter(cached=1, saved_read=read, saved_written=written)
 
     def cost(self) -> float:
-        """The money spent."""
+        """Return the money spent, in the currency of the prices."""
         return self.prices.cost(self.counts["read"], self.counts["written"])
 
     def facts(self) -> Mapping[str, float]:
-        """All of it, for a record."""
+        """Return all counts, and the cost if there are prices, for a record of a run."""
         facts: dict[str, float] = dict(self.counts)
         return {**facts, "cost": self.cost()} if self.prices != Prices() else facts
 
@@ -134,7 +134,7 @@ class Account:
         return "; ".join(parts)
 
     def _of(self, read: int, written: int) -> float:
-        """In the budget's unit."""
+        """Return the cost of tokens in the budget's unit."""
         if self.budget is not None and self.budget.tokens:
             return read + written
         return self.prices.cost(read, written)

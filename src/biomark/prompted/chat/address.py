@@ -1,4 +1,4 @@
-"""Addresses of servers: what may stand in one, and whether it is this machine's."""
+"""Addresses of servers: validation, and detection of servers on this machine."""
 
 from __future__ import annotations
 
@@ -9,43 +9,41 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from biomark.errors import UsageError
 
-_VERSION = "api-version"  # the one thing that Azure wants to have behind the question mark
+_VERSION = "api-version"  # the only query parameter, which Azure requires
 
 
 def check(address: str, keys: Sequence[str]) -> None:
-    """Look for what cannot be the base URL of a server.
+    """Check the base URL of a server.
 
     Args:
-        address: such as `http://localhost:8000/v1`.
-        keys: the environment's variables that a key is taken from.
+        address: a URL such as `http://localhost:8000/v1`.
+        keys: the environment variables from which the key is taken.
 
     Raises:
-        UsageError: if it is none, or holds what would end up in records.
+        UsageError: if it is not a base URL, or contains a secret, which records would expose.
     """
     try:
         parts = urlsplit(address)
         named = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # of a port that is none
+    except ValueError:  # an invalid port
         named = False
     if not named or parts.fragment:
         raise UsageError(f"`base_url` must be an address such as http://localhost:8000/v1, got {address}")
-    where = f"ends up in records; the key is taken from {' or '.join(keys)}"
+    advice = f"because it would be stored in records; set {' or '.join(keys)} instead"
     if parts.username is not None:
-        raise UsageError(f"a name or key in `base_url` {where}")
+        raise UsageError(f"`base_url` must not contain a name or key, {advice}")
     if parts.query and set(parted(address)[1]) != {_VERSION}:
-        raise UsageError(
-            f"`base_url` takes ?{_VERSION}=… of Azure and no other question mark: what stands there {where}"
-        )
+        raise UsageError(f"`base_url` must not contain a query other than Azure's ?{_VERSION}=…, {advice}")
 
 
 def parted(address: str) -> tuple[str, dict[str, str]]:
-    """The address without what stands behind the question mark, and that by name."""
+    """Return the address without its query, and the parameters of the query by name."""
     parts = urlsplit(address)
     return urlunsplit(parts._replace(query="")), dict(parse_qsl(parts.query, keep_blank_values=True))
 
 
 def is_here(address: str) -> bool:
-    """Whether a server runs on this machine."""
+    """Return whether an address is of this machine."""
     host = (urlsplit(address).hostname or "").rstrip(".")
     if host == "localhost" or host.endswith(".localhost"):
         return True
@@ -57,4 +55,4 @@ def is_here(address: str) -> bool:
         except OSError:
             return False
     ip = getattr(ip, "ipv4_mapped", None) or ip
-    return ip.is_loopback or ip.is_unspecified  # nobody but this machine answers at 0.0.0.0
+    return ip.is_loopback or ip.is_unspecified  # 0.0.0.0 reaches this machine only

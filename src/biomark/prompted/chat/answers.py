@@ -1,4 +1,4 @@
-"""What a server sends back, read without trust: JSON at once, or a stream of events."""
+"""Defensive parsing of a server's responses: one JSON object, or a stream of events."""
 
 from __future__ import annotations
 
@@ -10,46 +10,46 @@ from biomark.prompted.chat import Request, estimate
 from biomark.prompted.chat.cache import Kept
 from biomark.prompted.chat.likelihood import listed, rows_of
 
-# A model may think aloud before its answer; its template may have opened the tag in the prompt.
+# A model may write its thoughts before its answer; the opening tag may be part of the prompt.
 _THINK, _THOUGHT = "<think>", "</think>"
 _ABSURD = 1 << 40  # tokens
 _DATA, _DONE = "data:", "[DONE]"
-_CUT = ("length", "max_tokens", "model_length")  # how servers spell that an answer has its longest
+_CUT = ("length", "max_tokens", "model_length")  # reasons of servers for an answer that was cut off
 _WITHHELD = ("content_filter", "safety", "recitation")
-_SAID = ("error", "detail", "message", "msg", "errors", "title", "description")
-_DEEPEST = 4  # of an error's objects
-# What stands beside or in the place of an answer in the parts of a stream
+_DETAILS = ("error", "detail", "message", "msg", "errors", "title", "description")
+_DEEPEST = 4  # levels of nested objects in an error
+# Fields in the parts of a stream besides or instead of an answer
 _INSTEAD = ("refusal", "tool_calls", "function_call", "reasoning_content", "reasoning")
 _TEXT_PARTS = (None, "text", "output_text")
 
 
 class Malformed(Exception):
-    """A response that is no answer, such as one that was cut off; another attempt may give one."""
+    """A response is not an answer, for instance because it was cut off; another attempt may succeed."""
 
 
 class TooLarge(Malformed):
-    """A response that is larger than any answer; another attempt would hardly be smaller."""
+    """A response is larger than any answer; another attempt would hardly be smaller."""
 
 
 def read_body(body: bytes) -> Mapping[str, Any]:
-    """The object of a response.
+    """Parse the JSON object of a response.
 
     Raises:
-        Malformed: if it is none.
+        Malformed: if it is not a JSON object.
     """
     try:
-        found = json.loads(body)
+        response = json.loads(body)
     except (ValueError, RecursionError) as error:
         begins = " ".join(body[:60].decode("utf-8", "replace").split())
-        raise Malformed(f"the server sent {len(body):,} bytes that are no JSON ({begins or 'nothing'})") from error
-    if not isinstance(found, dict):
-        raise Malformed("the server sent JSON that is no object")
-    return found
+        raise Malformed(f"the server sent {len(body):,} bytes that are not JSON ({begins or 'nothing'})") from error
+    if not isinstance(response, dict):
+        raise Malformed("the server sent JSON that is not an object")
+    return response
 
 
 async def lines_of(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
-    """The lines of a stream of events, split at line feeds alone: texts may hold what Unicode calls line ends."""
-    begun: list[bytes] = []  # of a line whose end has not come
+    """Yield the lines of a stream of events, split at `\\n` alone; texts may contain other line ends of Unicode."""
+    begun: list[bytes] = []  # the beginning of an incomplete line
     async for chunk in chunks:
         first, *others = chunk.split(b"\n")
         begun.append(first)
@@ -61,10 +61,10 @@ async def lines_of(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
 
 
 async def read_stream(lines: AsyncIterator[str]) -> Mapping[str, Any]:
-    """The object that a response would have been without streaming.
+    """Join a stream of events into the object that the server would return without streaming.
 
     Raises:
-        Malformed: if an event is no JSON, or the stream was cut off.
+        Malformed: if an event is not JSON, or the stream was cut off.
     """
     messages: dict[int, dict[str, list[str]]] = {}
     reasons: dict[int, str] = {}
@@ -84,7 +84,7 @@ async def read_stream(lines: AsyncIterator[str]) -> Mapping[str, Any]:
             tokens.setdefault(index, []).extend(listed(choice))
             if choice.get("finish_reason"):
                 reasons[index] = str(choice["finish_reason"])
-    if not done and not said_of(whole) and (not messages or set(messages) != set(reasons)):
+    if not done and not error_text(whole) and (not messages or set(messages) != set(reasons)):
         raise Malformed("the server's stream was cut off")
     choices = [
         {
@@ -98,7 +98,7 @@ async def read_stream(lines: AsyncIterator[str]) -> Mapping[str, Any]:
 
 
 def _add(message: dict[str, list[str]], choice: Mapping[str, Any]) -> None:
-    """Add a part of a stream to a message; whatever it has beside or instead of text is noted."""
+    """Add a part of a stream to a message, and record fields other than text."""
     delta = choice.get("delta")
     if not isinstance(delta, dict):
         delta = choice["message"] if isinstance(choice.get("message"), dict) else {"content": choice.get("text")}
@@ -109,77 +109,77 @@ def _add(message: dict[str, list[str]], choice: Mapping[str, Any]) -> None:
 
 
 def kept_of(response: Mapping[str, Any], request: Request) -> Kept:
-    """The answers of a response and what they took; if it has none, why (`Kept.silent`).
+    """Return the answers of a response with their tokens; `Kept.silent` is the reason if all of them are empty.
 
     Raises:
-        Malformed: if it is no answer at all.
+        Malformed: if the response is an error, or has no choices.
     """
     choices = _listed(response.get("choices"))
     if response.get("error") or not choices:
-        said = said_of(response)
-        raise Malformed(f"the server says: {said[:200]}" if said else "the server's response holds no answer")
+        message = error_text(response)
+        raise Malformed(f"the server reports: {message[:200]}" if message else "the server's response has no answer")
     texts = tuple(_text(choice) for choice in choices)
     reasons = {str(choice.get("finish_reason")).casefold() for choice in choices}
-    if "error" in reasons:  # said by servers that pass on the answers of others
-        raise Malformed(f"the server says: {said_of(choices[0])[:200] or 'the model failed'}")
+    if "error" in reasons:  # from servers that forward the answers of others
+        raise Malformed(f"the server reports: {error_text(choices[0])[:200] or 'the model failed'}")
     usage = response.get("usage")
-    told = [usage.get(name) if isinstance(usage, dict) else None for name in ("prompt_tokens", "completion_tokens")]
+    reported = [usage.get(name) if isinstance(usage, dict) else None for name in ("prompt_tokens", "completion_tokens")]
     guess = request.tokens(), sum(map(estimate, texts))
     read, written = (
-        value if type(value) is int and 0 <= value < _ABSURD else n for value, n in zip(told, guess, strict=True)
+        value if type(value) is int and 0 <= value < _ABSURD else n for value, n in zip(reported, guess, strict=True)
     )
     silent = None if any(text.strip() for text in texts) else _silence(choices[0], request)
     if not reasons.isdisjoint(_WITHHELD):
         silent = "the server's content filter withheld the answer"
-    estimated = (read, written) != tuple(told)
+    estimated = (read, written) != tuple(reported)
     rows = rows_of(choices[0], texts[0]) if len(choices) == 1 else None
     return Kept(texts, reasons.isdisjoint(_CUT), read, written, estimated, silent=silent, tokens=rows)
 
 
 def without_thoughts(text: str) -> str:
-    """An answer without what the model thought aloud before it; empty if it never stopped thinking."""
-    said = text.lstrip()
-    thinks = said.startswith(_THINK)
-    said = said.removeprefix(_THINK)
-    before, ended, _ = said[: end if (end := said.find(_THINK)) >= 0 else None].rpartition(_THOUGHT)
+    """Return an answer without the model's thoughts before it; "" if the thoughts do not end."""
+    answer = text.lstrip()
+    thinks = answer.startswith(_THINK)
+    answer = answer.removeprefix(_THINK)
+    before, ended, _ = answer[: end if (end := answer.find(_THINK)) >= 0 else None].rpartition(_THOUGHT)
     if ended:
-        return said[len(before) + len(ended) :].lstrip()
+        return answer[len(before) + len(ended) :].lstrip()
     return "" if thinks else text
 
 
-def said_of(error: object, depth: int = 0) -> str:
-    """What a server says of a failure: OpenAI's object, a text (Ollama), `detail` (FastAPI); "" if it says nothing."""
+def error_text(error: object, depth: int = 0) -> str:
+    """Return the text of an error: OpenAI's object, a text (Ollama), `detail` (FastAPI); "" if there is none."""
     if isinstance(error, str):
         return error.strip()
     if depth > _DEEPEST:
         return ""
     if isinstance(error, list):
-        return "; ".join(filter(None, (said_of(one, depth + 1) for one in error[:5])))
+        return "; ".join(filter(None, (error_text(item, depth + 1) for item in error[:5])))
     if not isinstance(error, dict):
         return ""
-    said = next(filter(None, (said_of(error.get(name), depth + 1) for name in _SAID)), "")
-    place = error.get("loc")  # of the field that FastAPI does not take
-    return f"{said} ({'.'.join(map(str, place))})" if said and isinstance(place, list) else said
+    text = next(filter(None, (error_text(error.get(name), depth + 1) for name in _DETAILS)), "")
+    place = error.get("loc")  # the field that FastAPI refuses
+    return f"{text} ({'.'.join(map(str, place))})" if text and isinstance(place, list) else text
 
 
 def _silence(choice: Mapping[str, Any], request: Request) -> str:
-    """Why a choice has no text."""
+    """Return the reason why a choice has no text."""
     message = choice.get("message")
     message = message if isinstance(message, dict) else {}
     content = message.get("content")
     parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
     refusals = (message.get("refusal"), *(part.get("refusal") for part in parts))
-    if refusal := next((said for said in refusals if isinstance(said, str) and said.strip()), None):
+    if refusal := next((text for text in refusals if isinstance(text, str) and text.strip()), None):
         return f"the model refuses to answer: {' '.join(refusal.split())[:200]}"
     if str(choice.get("finish_reason")).casefold() in _CUT:
         return (
-            f"the model wrote no answer in its {request.max_tokens:,} tokens (thinking takes more); raise `max_tokens`"
+            f"the model wrote no answer within {request.max_tokens:,} tokens (thinking takes more); raise `max_tokens`"
         )
     if message.get("tool_calls") or message.get("function_call"):
-        return "the model called a tool instead of answering; take away its tools, or take another model"
+        return "the model called a tool instead of answering; disable its tools, or use another model"
     thought = any("think" in str(part.get("type")) or "reason" in str(part.get("type")) for part in parts)
     if thought or message.get("reasoning_content") or message.get("reasoning"):
-        return "the model thought and gave no answer; raise `max_tokens`, or turn its thinking off"
+        return "the model thought but did not answer; raise `max_tokens`, or disable thinking"
     return "the model's answer is empty"
 
 
@@ -190,12 +190,12 @@ def _text(choice: Mapping[str, Any]) -> str:
         return ""
     text = _text_of(content)
     if text is None:
-        raise Malformed("the server's response holds an answer that is no text")
-    return text.encode(errors="replace").decode()  # JSON can say halves of UTF-16 pairs
+        raise Malformed("the server's response has an answer that is not text")
+    return text.encode(errors="replace").decode()  # JSON may contain lone surrogates
 
 
 def _text_of(content: object) -> str | None:
-    """The text of a message's content, which may be a list of parts; None: it is nothing of the kind."""
+    """Return the text of a message's content, which may be a list of parts; None if it has another form."""
     if isinstance(content, str):
         return content
     if isinstance(content, list):

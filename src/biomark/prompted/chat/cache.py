@@ -1,7 +1,7 @@
-"""Answers that were paid or waited for, kept in a SQLite file, so that a run that was killed goes on where it was.
+"""A cache of answers in a SQLite file, so that an interrupted run continues without paying or waiting again.
 
-The key of an answer is a hash of all that may change it. Of the request nothing else is kept; the answer
-itself may repeat the text that was asked about, so that the file is for its owner alone.
+The key of an answer is a hash of everything that may change it. The request itself is not stored; but an answer may
+repeat the text of the question, so only the owner may read the file.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ _TABLE = (
     "CREATE TABLE IF NOT EXISTS answer (key BLOB PRIMARY KEY, texts TEXT NOT NULL, finished INTEGER NOT NULL,"
     " read INTEGER NOT NULL, written INTEGER NOT NULL, scores TEXT NOT NULL) WITHOUT ROWID"
 )
-_WAIT = 60.0  # seconds for another process that writes
+_WAIT = 60.0  # seconds to wait while another process writes
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An answer of a model, and what it took.
+    """The answers to a request, with the tokens that they used.
 
     Attributes:
-        texts: one for each choice.
-        finished: whether all of them ended by themselves.
-        read, written: tokens.
-        estimated: whether the server did not tell the tokens.
+        texts: the text of each choice.
+        finished: whether all texts are complete.
+        read, written: the numbers of tokens.
+        estimated: whether these numbers are estimates, because the server did not report them.
         entities: see `biomark.prompted.chat.Reply`.
-        tokens: of the only text; None: the server does not tell them.
-        silent: why there is no answer although the server responded; such a response is not kept.
+        tokens: the tokens of the only text; None: the server does not return them.
+        silent: the reason why the response has no answer; such a response is not stored.
     """
 
     texts: tuple[str, ...]
@@ -50,18 +50,18 @@ class Kept:
 
 
 def key_of(facts: Mapping[str, object]) -> bytes:
-    """The key of whatever JSON can hold, the same in any order of its keys."""
+    """Return the key of facts: the SHA-256 of their JSON with sorted keys."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=True).encode()).digest()
 
 
 class Cache:
-    """Answers by key; each is on disk when `put` returns. Several processes may share the file.
+    """Answers by key; an answer is on disk when `put` returns. Several processes may share the file.
 
     Args:
-        path: is made if it is not there.
+        path: the SQLite file, which is created if it does not exist.
 
     Raises:
-        ChatError: if it cannot be used.
+        ChatError: if the file cannot be used.
     """
 
     def __init__(self, path: Path) -> None:
@@ -71,7 +71,7 @@ class Cache:
             os.close(os.open(path, os.O_CREAT, 0o600))
         except OSError as error:
             raise ChatError(
-                f"{path}: cannot keep answers here ({error.strerror}); name another file (`cache`)"
+                f"{path}: cannot store answers here ({error.strerror}); name another file (`cache`)"
             ) from error
         self._database = sqlite3.connect(path, timeout=_WAIT, check_same_thread=False, isolation_level=None)
         try:
@@ -80,34 +80,34 @@ class Cache:
             self._database.execute("SELECT key, texts, finished, read, written, scores FROM answer LIMIT 1").fetchall()
         except sqlite3.DatabaseError as error:
             self.close()
-            raise ChatError(f"{path}: is no cache of answers ({error}); name another file (`cache`)") from error
+            raise ChatError(f"{path}: not a cache of answers ({error}); name another file (`cache`)") from error
 
     def close(self) -> None:
         """Close the file."""
         self._database.close()
 
     def get(self, key: bytes) -> Kept | None:
-        """The answer of a key, if it is there."""
+        """Return the answer with a key, or None if there is none."""
         rows = self._run("SELECT texts, finished, read, written, scores FROM answer WHERE key = ?", key)
         if not rows:
             return None
         texts, finished, read, written, scores = rows[0]
-        more = json.loads(scores) or {}
+        extras = json.loads(scores) or {}
         kept = Kept(tuple(json.loads(texts)), bool(finished), read, written)
-        if "tokens" in more:
-            return replace(kept, tokens=tuple((size, logprob) for size, logprob in more["tokens"]))
-        if "entities" in more:
-            return replace(kept, entities=tuple(tuple(map(Entity.from_dict, one)) for one in more["entities"]))
+        if "tokens" in extras:
+            return replace(kept, tokens=tuple((size, logprob) for size, logprob in extras["tokens"]))
+        if "entities" in extras:
+            return replace(kept, entities=tuple(tuple(map(Entity.from_dict, one)) for one in extras["entities"]))
         return kept
 
     def put(self, key: bytes, kept: Kept) -> None:
-        """Keep an answer."""
-        more: dict[str, object] = {}
+        """Store an answer."""
+        extras: dict[str, object] = {}
         if kept.tokens is not None:
-            more["tokens"] = kept.tokens
+            extras["tokens"] = kept.tokens
         if kept.entities is not None:
-            more["entities"] = [[entity.to_dict("") for entity in one] for one in kept.entities]
-        row = (key, json.dumps(kept.texts), kept.finished, kept.read, kept.written, json.dumps(more or None))
+            extras["entities"] = [[entity.to_dict("") for entity in one] for one in kept.entities]
+        row = (key, json.dumps(kept.texts), kept.finished, kept.read, kept.written, json.dumps(extras or None))
         self._run("INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?, ?, ?)", *row)
 
     def _run(self, statement: str, *values: object) -> list[tuple]:  # type: ignore[type-arg]

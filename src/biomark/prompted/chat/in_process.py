@@ -1,7 +1,8 @@
-"""A causal language model in this process as a chat model: the prompts of servers, no server.
+"""A causal language model in this process as a chat model, with the same prompts as for servers.
 
-Where the answer repeats a text with marks, it is decoded under the mark grammar (see `biomark.generative.decoding`), so
-that any model's answer is faithful, whether it was tuned for this or not. Everything else is generated.
+If the answer repeats a text with marks, decoding is constrained by the mark grammar (see
+`biomark.generative.decoding`), so that the answer of any model, tuned or not, is faithful. All other answers are
+generated freely.
 """
 
 from __future__ import annotations
@@ -32,15 +33,15 @@ if TYPE_CHECKING:
 
 
 class InProcess:
-    """A model in this process; requests that wait are answered in batches.
+    """A model in this process, which answers waiting requests in batches.
 
     Args:
-        model: a causal language model; is put in evaluation mode.
-        vocabulary: of the model.
-        tokenizer: for its chat template; a model without one gets a plain prompt.
-        batch: requests answered at once.
-        decoder: for answers with marks; None: they are generated like others.
-        cache: keeps answers, so that a run that was killed goes on where it was; None: nothing is kept.
+        model: a causal language model; it is put into evaluation mode.
+        vocabulary: the model's vocabulary.
+        tokenizer: the tokenizer with the chat template; without a template, prompts are plain.
+        batch: the number of requests in a batch.
+        decoder: the decoder of answers with marks; None: they are generated freely.
+        cache: the file that stores answers, so that an interrupted run can continue; None: they are not stored.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class InProcess:
             yield partial(self._kept, waiting.ask, cache, _weights_of(self._model)) if cache else waiting.ask
 
     async def _kept(self, ask: Ask, cache: Cache, weights: object, request: Request) -> Reply:
-        """The answer that is kept, else the model's."""
+        """Return the answer from the cache, or else from the model."""
         key = key_of({**self.facts(), "weights": weights, "biomark": version("biomark"), **asdict(request)})
         kept = cache.get(key)
         if kept is not None and (kept.entities is not None or any(text.strip() for text in kept.texts)):
@@ -88,36 +89,36 @@ class InProcess:
         return reply
 
     def _answer(self, requests: Sequence[Request]) -> list[Reply | Unanswered]:
-        """The answers to some requests, of which none spoils the others."""
+        """Return the answers to requests; the failure of one does not affect the others."""
         try:
             prompts = [self._prompt(request.messages) for request in requests]
             if self._marking is not None and requests[0].source is not None:
                 return self._mark(self._marking, requests, prompts)
             return self._generate(requests, prompts)
-        except Exception as error:  # whatever a model or its template raises must not stop the rest
+        except Exception as error:  # no error of a model or template may stop the run
             if len(requests) > 1:
                 return [reply for request in requests for reply in self._answer([request])]
-            return [Unanswered(f"the model in this process gives no answer: {error}")]
+            return [Unanswered(f"the model in this process failed: {error}")]
 
     def _mark(
         self, marking: MarkDecoding, requests: Sequence[Request], prompts: Sequence[list[int]]
     ) -> list[Reply | Unanswered]:
-        asked = [WindowPrompt(r.source or "", r.type, tuple(ids)) for r, ids in zip(requests, prompts, strict=True)]
+        windows = [WindowPrompt(r.source or "", r.type, tuple(ids)) for r, ids in zip(requests, prompts, strict=True)]
         replies: list[Reply | Unanswered] = []
         fits = [self._longest is None or len(ids) < self._longest for ids in prompts]
         rows = [row for row, fit in enumerate(fits) if fit]
-        answers = iter(marking.drawn([asked[row] for row in rows], [_chances(requests[row]) for row in rows]))
-        for window, fit in zip(asked, fits, strict=True):
-            found = [answer for answer in (next(answers) if fit else ()) if answer is not None]
-            if not found:
+        answers = iter(marking.drawn([windows[row] for row in rows], [_chances(requests[row]) for row in rows]))
+        for window, fit in zip(windows, fits, strict=True):
+            marked = [answer for answer in (next(answers) if fit else ()) if answer is not None]
+            if not marked:
                 replies.append(Unanswered("the prompt leaves no room for an answer; take fewer `shots`", too_long=True))
                 continue
-            self._pay(len(window.prompt), len(found) * len(self._vocabulary.answer(window.text, ())))
-            replies.append(Reply((), entities=tuple(answer.entities for answer in found)))
+            self._pay(len(window.prompt), len(marked) * len(self._vocabulary.answer(window.text, ())))
+            replies.append(Reply((), entities=tuple(answer.entities for answer in marked)))
         return replies
 
     def _generate(self, requests: Sequence[Request], prompts: Sequence[list[int]]) -> list[Reply | Unanswered]:
-        """Answers by `generate` of transformers; of requests for several answers, one after the other."""
+        """Return answers from `generate` of transformers, one request after the other."""
         replies: list[Reply | Unanswered] = []
         for request, prompt in zip(requests, prompts, strict=True):
             room = (self._longest or 1_000_000) - len(prompt)
@@ -127,7 +128,7 @@ class InProcess:
             sampling = {"do_sample": True, "temperature": request.temperature} if request.temperature else {}
             with torch.inference_mode():
                 ids = torch.tensor([prompt], device=self._model.device)
-                said = self._model.generate(
+                sequences = self._model.generate(
                     input_ids=ids,
                     attention_mask=torch.ones_like(ids),
                     max_new_tokens=min(request.max_tokens, room),
@@ -135,28 +136,28 @@ class InProcess:
                     pad_token_id=self._vocabulary.end,
                     **(sampling or {"do_sample": False}),
                 )
-            rows = [self._said(row[len(prompt) :].tolist(), request.stops) for row in said]
-            self._pay(len(prompt), sum(len(row) for row in said) - len(prompt) * len(said))
+            rows = [self._text_of(row[len(prompt) :].tolist(), request.stops) for row in sequences]
+            self._pay(len(prompt), sum(len(row) for row in sequences) - len(prompt) * len(sequences))
             replies.append(_reply(rows))
         return replies
 
-    def _said(self, ids: list[int], stops: Sequence[str]) -> tuple[str, bool]:
-        """The text of an answer, and whether it ended by itself."""
+    def _text_of(self, ids: list[int], stops: Sequence[str]) -> tuple[str, bool]:
+        """Return the text of an answer, and whether it is complete."""
         ends = self._model.generation_config.eos_token_id
         finished = not {self._vocabulary.end, *(ends if isinstance(ends, list) else [ends])}.isdisjoint(ids)
         text = self._vocabulary.text(ids)
         if self._template is None:
-            text, found = ended(text, PLAIN_STOPS)
-            text, finished = text.strip("\n"), finished or found
+            text, was_stopped = ended(text, PLAIN_STOPS)
+            text, finished = text.strip("\n"), finished or was_stopped
         text = without_thoughts(text)
-        text, found = ended(text.lstrip("\n") if stops else text, stops)
-        return text, finished or found
+        text, was_stopped = ended(text.lstrip("\n") if stops else text, stops)
+        return text, finished or was_stopped
 
     def _pay(self, read: int, written: int) -> None:
         self.account.pay(read, written, estimated=False)
 
     def _prompt(self, messages: Sequence[Message]) -> list[int]:
-        """The ids of a conversation, up to where the answer begins; nothing that is said in it is a special token."""
+        """Return the token ids of a conversation up to the answer; the messages are never read as special tokens."""
         if self._template is None:
             return self._vocabulary.prompt(plain(messages).text)
         conversation = self._template(messages)
@@ -170,15 +171,15 @@ class InProcess:
 
 
 def _chances(request: Request) -> list[Chance | None]:
-    """What draws the answers to a request under the grammar; None: the likeliest one."""
+    """Return the source of randomness for each answer under the grammar; None: the likeliest answer."""
     if not request.temperature:
         return [None] * request.answers
-    said = [message.content for message in request.messages]
-    return [Chance.of(request.temperature, request.sample + n, *said) for n in range(request.answers)]
+    contents = [message.content for message in request.messages]
+    return [Chance.of(request.temperature, request.sample + n, *contents) for n in range(request.answers)]
 
 
 def _reply(rows: Sequence[tuple[str, bool]]) -> Reply | Unanswered:
-    """The answers that are not empty, of texts and whether they ended by themselves."""
+    """Return a reply with the answers that are not blank; `rows` are texts and whether they are complete."""
     texts = tuple(text for text, _ in rows if text.strip())
     if not texts:
         return Unanswered("the model's answer is empty, or it only thought; raise `max_tokens` for thinking")
@@ -186,7 +187,7 @@ def _reply(rows: Sequence[tuple[str, bool]]) -> Reply | Unanswered:
 
 
 def _weights_of(model: PreTrainedModel) -> object:
-    """What tells a model from others under its name, be it that it was tuned on since."""
+    """Return a fingerprint of a model's weights, which changes when the model is tuned further under its name."""
     folder = Path(model.name_or_path or "")
     if not folder.is_dir():
         return str(getattr(model.config, "_commit_hash", None))
@@ -195,7 +196,7 @@ def _weights_of(model: PreTrainedModel) -> object:
 
 
 class _Waiting:
-    """Requests that wait for their turn: those that came while a batch was answered make the next one."""
+    """A queue of requests: those that arrive during a batch form the next batch."""
 
     def __init__(self, answer: Callable[[Sequence[Request]], list[Reply | Unanswered]], batch: int) -> None:
         self._answer = answer
@@ -204,7 +205,7 @@ class _Waiting:
         self._turn: asyncio.Task[None] | None = None
 
     async def ask(self, request: Request) -> Reply:
-        """The answer to a request."""
+        """Return the answer to a request."""
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._waiting.append((request, future))
         if self._turn is None or self._turn.done():
@@ -212,16 +213,16 @@ class _Waiting:
         return await future
 
     async def _work(self) -> None:
-        await asyncio.sleep(0)  # let others come
+        await asyncio.sleep(0)  # let other requests arrive
         while self._waiting:
-            # Those that are answered in one way, the longest first
+            # Requests that are answered in the same way, the longest first
             self._waiting.sort(key=lambda pair: (pair[0].source is None, -pair[0].tokens()))
             kind = self._waiting[0][0].source is None
             batch = [pair for pair in self._waiting if (pair[0].source is None) == kind][: self._batch]
             del self._waiting[: len(batch)]
             replies = await asyncio.to_thread(self._answer, [request for request, _ in batch])
             for (_, future), reply in zip(batch, replies, strict=True):
-                if future.done():  # nobody waits any more
+                if future.done():  # the caller has been cancelled
                     continue
                 if isinstance(reply, Unanswered):
                     future.set_exception(reply)

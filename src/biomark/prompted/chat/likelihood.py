@@ -10,8 +10,8 @@ from typing import Any
 from biomark.spans import Span
 
 Rows = tuple[tuple[int, float], ...]
-"""Of each token of a text its UTF-8 bytes and the logarithm of its probability; together they are the text's bytes,
-but perhaps for white space at its end."""
+"""For each token of a text, the number of its UTF-8 bytes and the natural logarithm of its probability; together they
+cover the text, except perhaps for white space at its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +19,9 @@ class Tokens:
     """The tokens of an answer.
 
     Attributes:
-        text: all that the model wrote.
-        rows: its tokens.
-        answer: where in the text the answer begins.
+        text: the whole output of the model.
+        rows: the tokens of the text.
+        answer: the offset in the text at which the answer begins, in code points.
     """
 
     text: str
@@ -29,7 +29,7 @@ class Tokens:
     answer: int = 0
 
     def probability(self, place: Span) -> float:
-        """The product of the probabilities of the tokens that have a part in a stretch of the answer."""
+        """Return the product of the probabilities of the tokens that overlap a span of the answer."""
         stretch = place.shift(self.answer)
         start, end = len(self.text[: stretch.start].encode()), len(self.text[: stretch.end].encode())
         total, at = 0.0, 0
@@ -41,12 +41,12 @@ class Tokens:
 
 
 def rows_of(choice: Mapping[str, Any], text: str) -> Rows | None:
-    """The tokens of a server's answer; None if the server returned none, or they do not make up its text."""
-    said = listed(choice)
-    pieces = [_bytes(row) for row in said]
-    logprobs = [row.get("logprob") for row in said]
+    """Return the tokens of a server's answer; None if the server returned none, or they do not form its text."""
+    tokens = listed(choice)
+    pieces = [_bytes(row) for row in tokens]
+    logprobs = [row.get("logprob") for row in tokens]
     whole = b"".join(pieces)
-    # llama.cpp leaves out the token of white space with which a stop string began, and not the white space
+    # llama.cpp drops the token of white space that begins a stop string, but keeps the white space in the text
     wanted = next((raw for raw in (text.encode(), text.rstrip().encode()) if raw in whole), b"")
     if not wanted:
         return None
@@ -56,7 +56,7 @@ def rows_of(choice: Mapping[str, Any], text: str) -> Rows | None:
     for piece, logprob in zip(pieces, logprobs, strict=True):
         size = min(at + len(piece), len(wanted)) - max(at, 0)
         at += len(piece)
-        if size <= 0:  # of what is no part of the text: thoughts, the end
+        if size <= 0:  # a token outside the text, such as thoughts or the end
             continue
         if isinstance(logprob, bool) or not isinstance(logprob, (int, float)) or not math.isfinite(logprob):
             return None
@@ -65,20 +65,20 @@ def rows_of(choice: Mapping[str, Any], text: str) -> Rows | None:
 
 
 def listed(choice: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The tokens of a choice, or of a part of one in a stream, in the form of chat, whatever their form."""
-    said = choice.get("logprobs")
-    if not isinstance(said, dict):
+    """Return the tokens of a choice, or of its part in a stream, in the form of chat completions."""
+    details = choice.get("logprobs")
+    if not isinstance(details, dict):
         return []
-    content, tokens, logprobs = said.get("content"), said.get("tokens"), said.get("token_logprobs")
+    content, tokens, logprobs = details.get("content"), details.get("tokens"), details.get("token_logprobs")
     if isinstance(content, list):
         return [row for row in content if isinstance(row, dict)]
-    if isinstance(tokens, list) and isinstance(logprobs, list):  # of servers without chat
+    if isinstance(tokens, list) and isinstance(logprobs, list):  # from /completions
         return [{"token": token, "logprob": logprob} for token, logprob in zip(tokens, logprobs, strict=False)]
     return []
 
 
 def _bytes(row: Mapping[str, Any]) -> bytes:
-    """What a token spells: a part of a character has no text of its own."""
+    """Return the bytes of a token, which may be a part of a character."""
     numbers = row.get("bytes")
     if isinstance(numbers, list) and all(type(number) is int and 0 <= number < 256 for number in numbers):
         return bytes(numbers)

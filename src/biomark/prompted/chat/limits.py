@@ -1,4 +1,4 @@
-"""A limit on what a server may send: no response, however long or densely packed, fills the memory."""
+"""A limit on the size of responses, so that no response, even a compressed one, fills the memory."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 from biomark.prompted.chat.answers import Malformed, TooLarge
 
 LARGEST = 32 << 20
-"""Bytes of a response, unpacked: a stream of 100,000 tokens takes about this much."""
+"""The largest response in bytes, decompressed; a stream of 100,000 tokens has about this size."""
 UNPACKED = {"Accept-Encoding": "identity"}
-"""Headers that ask for responses as they are."""
-_AUTOMATIC, _RAW = 47, -15  # window sizes of zlib: gzip or zlib by their heads; neither
+"""Headers that ask for uncompressed responses."""
+_AUTOMATIC, _RAW = 47, -15  # window sizes of zlib: gzip or zlib by their headers; no header
 _PACKED = ("gzip", "x-gzip", "deflate")
 
 
 async def limit(response: Any) -> None:
-    """Make a response of httpx stop at `LARGEST` bytes, be it an error or an answer; a hook of the client."""
+    """Limit a response of httpx to `LARGEST` bytes; an event hook of the client."""
     stream = response.stream
     packing = response.headers.get("content-encoding", "identity").strip().lower()
     if packing != "identity":
-        del response.headers["content-encoding"]  # it is unpacked here
+        del response.headers["content-encoding"]  # it is decompressed here
 
-    # By name, since versions of the SDK bring HTTP clients of their own
+    # By name, because versions of the SDK bring HTTP clients of their own
     base: Any = next(kind for kind in type(stream).__mro__ if kind.__name__ == "AsyncByteStream")
 
     class Limited(base):  # type: ignore[misc]
@@ -38,18 +38,18 @@ async def limit(response: Any) -> None:
 
 
 async def limited(chunks: AsyncIterator[bytes], packing: str = "identity") -> AsyncIterator[bytes]:
-    """The bytes of a response, unpacked.
+    """Yield the decompressed bytes of a response.
 
     Args:
-        chunks: as they come.
-        packing: gzip, deflate or identity.
+        chunks: the bytes of the response.
+        packing: the content encoding: gzip, deflate or identity.
 
     Raises:
-        TooLarge: as soon as there are more than `LARGEST`.
-        Malformed: if they are packed otherwise, or damaged.
+        TooLarge: as soon as there are more than `LARGEST` bytes.
+        Malformed: if the encoding is another one, or the bytes are damaged.
     """
     if packing not in (*_PACKED, "identity"):
-        raise Malformed(f"the server's response is packed as {packing[:40]}, which nobody asked for")
+        raise Malformed(f"the server's response has the unknown content encoding {packing[:40]}")
     unpack: Any = None
     size = 0
     async for packed in chunks:
@@ -62,12 +62,12 @@ async def limited(chunks: AsyncIterator[bytes], packing: str = "identity") -> As
                 raise Malformed(f"the server's response is damaged ({error})") from error
         size += len(chunk)
         if size > LARGEST:
-            raise TooLarge(f"the server's response is larger than {LARGEST >> 20} MB, and no answer")
+            raise TooLarge(f"the server's response is larger than {LARGEST >> 20} MiB, which no answer is")
         yield chunk
 
 
 def _unpacker(first: bytes) -> Any:
-    """What unpacks a response that begins so; some servers take `deflate` for the method without its head."""
+    """Return a decompressor for a response with these first bytes; some servers send `deflate` without a header."""
     try:
         zlib.decompressobj(_AUTOMATIC).decompress(first, 1)
     except zlib.error:

@@ -1,4 +1,4 @@
-"""A dry run: the prompts as they would be sent, and about how many tokens they have; nothing is sent."""
+"""A dry run, which shows the prompts with their estimated tokens and sends nothing."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from biomark.prompted.chat.account import Account
 
 
 class Rehearsal:
-    """Shows each request, and answers nothing.
+    """A `Chat` that shows each request and returns empty answers.
 
     Args:
         show: is called with the text of each request.
-        account: counts estimates instead of what was spent; an answer counts as its longest.
-        text: makes one text of a conversation, for servers without chat; None: messages are shown.
+        account: the account, which counts estimates; each answer counts as the longest one allowed.
+        text: joins a conversation into one text, for servers without chat; None: messages are shown.
     """
 
     concurrency = 1
@@ -48,8 +48,8 @@ class Rehearsal:
 
 
 def shown(request: Request, text: Callable[[Sequence[Message]], str] | None = None) -> str:
-    """A request as people read it; see `Rehearsal` for `text`."""
+    """Format a request for people; see `Rehearsal` for `text`."""
     times = f", {request.answers} times" if request.answers > 1 else ""
     head = f"=== about {request.tokens():,} tokens, answer up to {request.max_tokens:,}{times}"
-    said = [text(request.messages)] if text else [f"[{m.role}]\n{m.content}" for m in request.messages]
-    return "\n".join([head, *said]) + "\n"
+    parts = [text(request.messages)] if text else [f"[{m.role}]\n{m.content}" for m in request.messages]
+    return "\n".join([head, *parts]) + "\n"

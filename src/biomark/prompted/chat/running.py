@@ -1,4 +1,4 @@
-"""Many questions at once, for callers that know nothing of event loops or are in one already."""
+"""Concurrent requests for callers that have no event loop, or are already in one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 async def all_of(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """All results in order; if one fails for good, so does this, and the rest is stopped."""
+    """Await all coroutines and return their results in order; if one fails, cancel the others and raise its error."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(part) for part in work]
@@ -29,13 +29,13 @@ async def all_of(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
 
 @contextmanager
 def open_session(chat: Chat) -> Iterator[tuple[Any, Ask]]:
-    """A session of a chat model in an event loop of its own, for callers that are not asynchronous.
+    """Open a session of a chat model in a separate event loop, for callers that are not asynchronous.
 
-    Work that is still under way at the end is stopped before the session closes.
+    Unfinished work is cancelled before the session closes.
 
     Yields:
         A function that starts a coroutine in the loop and returns its `concurrent.futures.Future`, and the session's
-        `Ask`, which is to be awaited there.
+        `Ask`, which must be awaited there.
     """
     with _event_loop() as start:
         session = chat.session()
@@ -48,7 +48,7 @@ def open_session(chat: Chat) -> Iterator[tuple[Any, Ask]]:
 
 
 async def _stop_all() -> None:
-    """Stop all that is under way."""
+    """Cancel all other tasks of the loop."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
@@ -57,7 +57,7 @@ async def _stop_all() -> None:
 
 @contextmanager
 def _event_loop() -> Iterator[Any]:
-    """A loop in a thread of its own, as the caller may be in a loop already; gives what starts work in it."""
+    """Run a loop in a separate thread, because the caller may be in a loop; yield a function that starts coroutines."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="biomark-chat", daemon=True)
     thread.start()

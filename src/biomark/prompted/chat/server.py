@@ -1,7 +1,7 @@
-"""A server with OpenAI's interface: hosted, or vLLM, llama.cpp, Ollama on a machine of one's own.
+"""A server with OpenAI's interface: a hosted one, or vLLM, llama.cpp or Ollama on the user's own machine.
 
-Nothing is sent but to the address that was given. The key is taken from the environment
-(`BIOMARK_API_KEY`, else `OPENAI_API_KEY`); servers of one's own rarely want one.
+Requests are sent to `base_url` alone. The key is taken from the environment (`BIOMARK_API_KEY`, else
+`OPENAI_API_KEY`); local servers rarely need one.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 KEYS = ("BIOMARK_API_KEY", "OPENAI_API_KEY")
-_FIRST_WAIT, _LONGEST_WAIT = 0.5, 60.0  # seconds; twice as long after each failure
-_MOST_STOPS = 4  # that servers take
-_NO_KEY = "none"  # the SDK wants some
-_ASKED = ("max_tokens", "temperature", "answers", "sample", "schema")
-# What a server may say that it does not take; it is asked again without.
+_FIRST_WAIT, _LONGEST_WAIT = 0.5, 60.0  # seconds; doubled after each failure
+_MOST_STOPS = 4  # the limit of servers
+_NO_KEY = "none"  # the SDK requires a key
+_KEY_FIELDS = ("max_tokens", "temperature", "answers", "sample", "schema")
+# Parameters that a server may refuse; the request is then repeated without them.
 _OPTIONAL = ("temperature", "max_tokens", "stream_options", "response_format", "stop", "logprobs")
 _NO_LOGPROBS = re.compile(r"\blog[\s_-]?prob", re.IGNORECASE)
-# How servers say that the model's chat template knows no system message, with status 400, 422 or, by mistake, 500.
+# Errors of servers whose chat template has no system message, with status 400, 422 or, by mistake, 500.
 _NO_SYSTEM = re.compile(
     r"\bsystem\b.{0,60}\b(?:role|message|prompt|instruction)|\brole.{0,60}\bsystem\b|roles must alternate",
     re.IGNORECASE,
@@ -51,44 +51,44 @@ _NO_SYSTEM = re.compile(
 
 
 def account_of(options: ServerOptions) -> Account:
-    """What may be spent.
+    """Return an account with the prices and budget of the options.
 
     Raises:
-        UsageError: if the budget makes no sense.
+        UsageError: if a price or the budget is invalid.
     """
     prices = Prices(options.price_in, options.price_out)
     if not all(isfinite(price) and price >= 0 for price in (prices.read, prices.written)):
-        raise UsageError("`price_in` and `price_out` must be at least 0 (of a million tokens)")
+        raise UsageError("`price_in` and `price_out` (of a million tokens) must be at least 0")
     return Account(prices, parse_budget(options.budget, prices) if options.budget else None)
 
 
 def template_of(options: ServerOptions) -> ChatTemplate | None:
-    """What makes one text of a conversation; None: the server does, or the text is plain.
+    """Return the chat template of the options; None if the server applies its own, or the prompt is plain.
 
     Raises:
-        UsageError: if it cannot be loaded, or the server is asked in messages.
+        UsageError: if the template cannot be loaded, or the options do not use `completions`.
         MissingExtraError: if transformers is not installed.
     """
     if options.template and not options.completions:
-        raise UsageError("`template` is for `completions`; other servers have the model's template themselves")
+        raise UsageError("`template` needs `completions`; chat servers apply the model's template themselves")
     return load_template(options.template) if options.template else None
 
 
 def cache_file(options: ServerOptions) -> Path | None:
-    """Where answers are kept; None: nowhere."""
+    """Return the file of the cache of answers; None: answers are not stored."""
     if options.cache == "none":
         return None
     return Path(options.cache) if options.cache else cache_folder() / "answers.sqlite"
 
 
 def check(options: ServerOptions) -> None:
-    """Look for what cannot work.
+    """Check the settings of a server.
 
     Raises:
-        UsageError: if there is any such thing.
+        UsageError: if a setting is invalid.
     """
     if not options.base_url:
-        raise UsageError("no server is named; name one, for instance `base_url=http://localhost:8000/v1`")
+        raise UsageError("name a server, for instance `base_url=http://localhost:8000/v1`")
     address.check(options.base_url, KEYS)
     if options.concurrency < 1 or options.retries < 0 or not (options.timeout > 0 and isfinite(options.timeout)):
         raise UsageError("`concurrency` must be at least 1, `retries` at least 0, `timeout` above 0 seconds")
@@ -96,34 +96,38 @@ def check(options: ServerOptions) -> None:
 
 
 def extras(options: ServerOptions) -> dict[str, object]:
-    """What `extra` adds to requests.
+    """Return the fields that `extra` adds to requests.
 
     Raises:
-        UsageError: if it is no JSON object.
+        UsageError: if `extra` is not a JSON object.
     """
     try:
-        found = json.loads(options.extra or "{}")
+        fields = json.loads(options.extra or "{}")
     except ValueError as error:
         raise UsageError(f"`extra` is not JSON: {error}") from error
-    if not isinstance(found, dict):
+    if not isinstance(fields, dict):
         raise UsageError(f"`extra` must be a JSON object, such as '{{\"top_k\": 20}}', got {options.extra}")
-    return found
+    return fields
 
 
 class Server:
-    """A model of a server.
+    """A model on a server.
 
     Args:
-        model: its name there.
-        options: how it is asked.
+        model: the server's name of the model.
+        options: the settings of the requests.
 
     Attributes:
-        account: what was spent.
-        template: that makes one text of a conversation; None: the server does, or the text is plain.
-        abilities: what it was found to do: `schema` (answers obey a JSON schema), `answers` (several to one request).
+        account: the tokens and money spent so far.
+        template: the chat template; None: the server applies its own, or the prompt is plain.
+        abilities: the results of tests of the server: `schema` (answers follow a JSON schema) and `answers` (several
+            answers to one request).
+        refused: the names of the parameters that the server refuses.
+        answered: whether the server has answered a request.
+        closed: the reason why no more requests are sent; None: they are.
 
     Raises:
-        UsageError: if the options make no sense, or the template cannot be loaded.
+        UsageError: if the options are invalid, or the template cannot be loaded.
         MissingExtraError: if the `openai` library, or for a template transformers, is not installed.
     """
 
@@ -144,7 +148,7 @@ class Server:
 
     @property
     def concurrency(self) -> int:
-        """Requests under way at once."""
+        """The number of concurrent requests."""
         return self.options.concurrency
 
     def facts(self) -> Mapping[str, object]:
@@ -159,11 +163,11 @@ class Server:
 
         from biomark.prompted.chat.limits import UNPACKED, limit
 
-        # At a lower level the SDK logs whole requests, and with them the text.
+        # At a lower level, the SDK logs whole requests, including the text.
         logging.getLogger("openai").setLevel(logging.INFO)
         file = cache_file(self.options)
         key = next((value for name in KEYS if (value := os.environ.get(name))), _NO_KEY)
-        # A redirect would carry the text elsewhere, and so would a proxy of the environment from this very machine.
+        # A redirect would send the text elsewhere, and so would a proxy of the environment for a local server.
         transport = openai.DefaultAsyncHttpxClient(
             follow_redirects=False,
             trust_env=not address.is_here(self.options.base_url),
@@ -177,7 +181,7 @@ class Server:
             timeout=self.options.timeout,
             http_client=transport,
             default_query=query,
-            default_headers={**UNPACKED, **({"api-key": key} if query else {})},  # Azure's name for it
+            default_headers={**UNPACKED, **({"api-key": key} if query else {})},  # Azure's name of the header
         )
         with closing(Cache(file)) if file else nullcontext() as cache:
             async with client:
@@ -185,7 +189,7 @@ class Server:
 
 
 class _Session:
-    """Asks a server in one event loop."""
+    """Sends requests to a server in one event loop."""
 
     def __init__(self, server: Server, client: AsyncOpenAI, cache: Cache | None) -> None:
         self._server = server
@@ -196,48 +200,46 @@ class _Session:
         self._free = asyncio.Semaphore(server.options.concurrency)
         self._paid = asyncio.Condition()
         self._probing = asyncio.Lock()
-        # Requests that are the same wait for each other, so that one is paid for
+        # Equal requests wait for each other, so that only one is paid for
         self._same: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
-        self._pause = 0.0  # the loop's time before which nothing is sent
+        self._pause = 0.0  # the loop's time before which no request is sent
 
     async def ask(self, request: Request) -> Reply:
-        """The answers to a request."""
+        """Return the answers to a request."""
         if request.schema is not None and (self._options.completions or not await self._can("schema")):
             request = replace(request, schema=None)
         if request.answers > 1 and not await self._can("answers"):
             single = [replace(request, answers=1, sample=request.sample + n) for n in range(request.answers)]
-            found = _answered(await asyncio.gather(*map(self._kept, single), return_exceptions=True))
+            responses = _successful(await asyncio.gather(*map(self._kept, single), return_exceptions=True))
         else:
-            found = [await self._kept(request)]
-        read = [self._read(kept, request) for kept in found]
-        texts = tuple(text for kept in read for text in kept.texts if text.strip())
-        return Reply(texts, all(kept.finished for kept in read), tokens=_tokens(found, texts))
+            responses = [await self._kept(request)]
+        answers = [self._read(response, request) for response in responses]
+        texts = tuple(text for answer in answers for text in answer.texts if text.strip())
+        return Reply(texts, all(answer.finished for answer in answers), tokens=_tokens(responses, texts))
 
     def _read(self, kept: Kept, request: Request) -> Kept:
-        """The answers alone, without thoughts; none, and why, if nothing else is there."""
+        """Remove thoughts and stop strings from the answers; set `silent` if no text is left."""
         if self._options.completions:
             kept = self._ended(kept, self._server.template.stops if self._server.template else PLAIN_STOPS)
         kept = replace(kept, texts=tuple(map(without_thoughts, kept.texts)))
-        if request.stops:  # some servers know none, and a thinker's thoughts may hold them
+        if request.stops:  # some servers ignore them, and thoughts may contain them
             begun = replace(kept, texts=tuple(text.lstrip("\n") for text in kept.texts))
             kept = self._ended(begun, request.stops)
         texts = kept.texts
         if kept.silent is None and not any(text.strip() for text in texts):
-            kept = replace(
-                kept,
-                silent="the model's answer is empty, or it only thought; raise `max_tokens` for thinking",
-            )
+            reason = "the model's answer is empty, or it only thought; raise `max_tokens` for thinking"
+            kept = replace(kept, silent=reason)
         return replace(kept, texts=texts)
 
     def _ended(self, kept: Kept, stops: Sequence[str]) -> Kept:
-        """The answers up to what ends them; some servers know no stop strings."""
+        """Cut off the answers at stop strings, which some servers ignore."""
         parts = [ended(text, stops) for text in kept.texts]
         plain = self._options.completions and not self._server.template
         texts = tuple(text.strip("\n") if plain else text for text, _ in parts)
-        return replace(kept, texts=texts, finished=kept.finished or all(found for _, found in parts))
+        return replace(kept, texts=texts, finished=kept.finished or all(was_stopped for _, was_stopped in parts))
 
     def _stops(self, request: Request) -> list[str]:
-        """What the server is told that ends an answer."""
+        """Return the stop strings of a request to the server."""
         if not self._options.completions:
             return list(request.stops)
         if self._server.template:
@@ -245,14 +247,14 @@ class _Session:
         return list(request.stops or PLAIN_STOPS)
 
     def _text(self, request: Request) -> str:
-        """The conversation as the text that a model goes on with."""
+        """Return the conversation as the text that the model continues."""
         try:
             return completion(request.messages, self._server.template)
-        except Exception as error:  # a template raises whatever it likes
+        except Exception as error:  # a template may raise any error
             raise Unanswered(f"the chat template of `template` fails ({error})") from error
 
     async def _can(self, ability: str) -> bool:
-        """Ask the server once what it can do; servers ignore without a word what they cannot."""
+        """Return whether the server has an ability; test it once, because servers silently ignore parameters."""
         async with self._probing:
             known = self._server.abilities
             if ability not in known:
@@ -264,7 +266,7 @@ class _Session:
             return known[ability]
 
     async def _kept(self, request: Request) -> Kept:
-        """The answer that is kept, else the server's."""
+        """Return the answer from the cache, or else from the server."""
         key = self._key(request)
         async with self._same.setdefault(key, asyncio.Lock()):
             kept = self._cache.get(key) if self._cache is not None else None
@@ -273,7 +275,7 @@ class _Session:
                 return kept
             kept, stopped = await self._new(request)
             if stopped and self._read(kept, request).silent:
-                # It began with what was to end it, or thought: such answers are ended here
+                # The answer began with a stop string, or with thoughts: ask without, and cut off the answer here
                 self._server.refused.add("stop")
                 kept, _ = await self._new(request)
             if silent := self._read(kept, request).silent:
@@ -283,7 +285,7 @@ class _Session:
             return kept
 
     async def _new(self, request: Request) -> tuple[Kept, bool]:
-        """The server's answer, and whether the server was told where answers to such questions end."""
+        """Return the server's answer, and whether stop strings were sent."""
         async with self._free, self._budgeted(request):
             stopped = bool(request.stops) and not self._options.completions and "stop" not in self._server.refused
             kept = await self._sent(request)
@@ -292,17 +294,17 @@ class _Session:
 
     @asynccontextmanager
     async def _budgeted(self, request: Request) -> AsyncIterator[None]:
-        """Set aside what an answer can cost at most; wait for others under way if they may leave enough."""
+        """Reserve the largest cost of an answer; wait for pending requests if they may leave enough of the budget."""
         account = self._server.account
         most = request.tokens(), request.max_tokens * request.answers
         async with self._paid:
-            await self._paid.wait_for(lambda: self._server.closed or account.fits(*most) or not account.under_way)
+            await self._paid.wait_for(lambda: self._server.closed or account.fits(*most) or not account.has_reserved)
             if not self._server.closed and not account.fits(*most):
-                self._server.closed = "not asked, as the budget is spent; a higher `budget` goes on from here"
+                self._server.closed = "not asked, because the budget is spent; raise `budget` to continue"
             if self._server.closed:
                 self._paid.notify_all()
                 raise Unanswered(self._server.closed)
-            account.set_aside(*most)
+            account.reserve(*most)
         try:
             yield
         finally:
@@ -311,7 +313,7 @@ class _Session:
                 self._paid.notify_all()
 
     async def _sent(self, request: Request) -> Kept:
-        """Send a request until it is answered."""
+        """Send a request, again after failures, and return the answer."""
         clock = asyncio.get_running_loop().time
         attempt = 0
         while True:
@@ -322,7 +324,7 @@ class _Session:
                     kept = kept_of(await self._once(payload), request)
             except Unanswered:
                 raise
-            except Exception as error:  # whatever a server sends must not stop the rest
+            except Exception as error:  # no response may stop the run
                 failure = failure_of(error, secret=self._client.api_key)
             else:
                 self._server.answered = True
@@ -336,14 +338,14 @@ class _Session:
                 raise Unanswered(failure.reason, too_long=failure.too_long)
             self._server.account.counts["retries"] += 1
             wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt) * random.uniform(0.75, 1.0)
-            if failure.wait is not None:  # it holds for all requests
+            if failure.wait is not None:  # the wait applies to all requests
                 self._pause = max(self._pause, clock() + failure.wait)
                 wait = failure.wait
             await asyncio.sleep(wait)
             attempt += 1
 
     def _lose(self, failure: Failure, request: Request) -> None:
-        """Count what a failed attempt may cost; what is set aside for the request has to be there for the next one."""
+        """Count the possible cost of a failed attempt; raise `Unanswered` if the budget allows no other attempt."""
         account = self._server.account
         if failure.billed:
             account.lose(request.tokens(), request.max_tokens * request.answers)
@@ -351,9 +353,9 @@ class _Session:
                 raise Unanswered(f"{failure.reason}; not asked again, as failed attempts may be billed: raise `budget`")
 
     def _do_without(self, failure: Failure, payload: Mapping[str, Any]) -> bool:
-        """Whether the server says that it does not take something of a request that it can be asked without.
+        """Return whether the server refuses an optional parameter, so that the request is repeated without it.
 
-        Other requests may have been told so before; this one was under way then, and is to be sent again as well.
+        The parameter may already be known from another request that was sent at the same time.
         """
         if failure.status not in (400, 422, 500) or failure.too_long:
             return False
@@ -366,7 +368,7 @@ class _Session:
         return bool(named)
 
     def _give_up(self, reason: str) -> None:
-        """Ask no more: an error if nothing was answered so far; else what is done is kept, and the rest rejected."""
+        """Send no more requests; raise `ChatError` if the server has not answered any request so far."""
         where = f"{self._options.base_url}: {reason}"
         if not self._server.answered:
             raise ChatError(where)
@@ -379,17 +381,17 @@ class _Session:
             if "text/event-stream" in response.headers.get("content-type", ""):
                 return await read_stream(lines_of(response.iter_bytes()))
             body = await response.read()
-            if body.lstrip().startswith(b"data:"):  # a stream under another name
+            if body.lstrip().startswith(b"data:"):  # a stream with another content type
                 return await read_stream(lines_of(_once(body)))
             return read_body(body)
 
     def _key(self, request: Request) -> bytes:
-        """Of all that may change an answer."""
-        asked = {name: getattr(request, name) for name in _ASKED}
+        """Return the key of an answer: everything that may change it."""
+        fields = {name: getattr(request, name) for name in _KEY_FIELDS}
         messages = [(message.role, message.content) for message in request.messages]
         facts = {"model": self._server.model, "base_url": self._options.base_url, "extra": self._extras}
         text = {"completion": self._text(request)} if self._options.completions else {}
-        return key_of({**facts, **asked, **text, "messages": messages})
+        return key_of({**facts, **fields, **text, "messages": messages})
 
     def _payload(self, request: Request) -> dict[str, Any]:
         payload: dict[str, Any] = {
@@ -400,8 +402,8 @@ class _Session:
         if self._options.completions:
             payload["prompt"] = self._text(request)
         else:
-            first = SYSTEM in self._server.refused and request.messages[0].role == SYSTEM
-            messages = without_system(request.messages) if first else request.messages
+            merges_system = SYSTEM in self._server.refused and request.messages[0].role == SYSTEM
+            messages = without_system(request.messages) if merges_system else request.messages
             payload["messages"] = [{"role": message.role, "content": message.content} for message in messages]
         if stops := self._stops(request):
             payload["stop"] = stops
@@ -410,8 +412,8 @@ class _Session:
         if request.answers > 1:
             payload["n"] = request.answers
         if request.schema is not None:
-            named = {"name": "answer", "schema": request.schema, "strict": True}
-            payload["response_format"] = {"type": "json_schema", "json_schema": named}
+            schema = {"name": "answer", "schema": request.schema, "strict": True}
+            payload["response_format"] = {"type": "json_schema", "json_schema": schema}
         if self._options.stream:
             payload |= {"stream": True, "stream_options": {"include_usage": True}}
         for name in self._server.refused & set(payload):
@@ -425,23 +427,23 @@ async def _once(body: bytes) -> AsyncIterator[bytes]:
     yield body
 
 
-def _tokens(found: Sequence[Kept], texts: Sequence[str]) -> Tokens | None:
-    """The tokens of the only answer, if the server tells them."""
-    if len(found) != 1 or len(texts) != 1 or found[0].tokens is None:
+def _tokens(responses: Sequence[Kept], texts: Sequence[str]) -> Tokens | None:
+    """Return the tokens of the only answer, or None if there are several or the server returned none."""
+    if len(responses) != 1 or len(texts) != 1 or responses[0].tokens is None:
         return None
-    whole = found[0].texts[0]
+    whole = responses[0].texts[0]
     begin = whole.find(texts[0], len(whole) - len(without_thoughts(whole)))
-    return Tokens(whole, found[0].tokens, begin) if begin >= 0 else None
+    return Tokens(whole, responses[0].tokens, begin) if begin >= 0 else None
 
 
 def _has_system(payload: Mapping[str, Any]) -> bool:
     return any(message["role"] == SYSTEM for message in payload.get("messages", ()))
 
 
-def _answered(found: Sequence[Kept | BaseException]) -> list[Kept]:
-    """The answers among several that were asked for one by one; an error if there are none."""
-    failed = [one for one in found if isinstance(one, BaseException)]
-    worst = next((error for error in failed if not isinstance(error, Unanswered)), None)
-    if worst is not None or len(failed) == len(found):
-        raise worst or failed[0]
-    return [one for one in found if isinstance(one, Kept)]
+def _successful(results: Sequence[Kept | BaseException]) -> list[Kept]:
+    """Return the answers among the results; raise an error if there are none, or if it is not `Unanswered`."""
+    errors = [result for result in results if isinstance(result, BaseException)]
+    worst = next((error for error in errors if not isinstance(error, Unanswered)), None)
+    if worst is not None or len(errors) == len(results):
+        raise worst or errors[0]
+    return [result for result in results if isinstance(result, Kept)]

@@ -1,4 +1,4 @@
-"""Conversations as one text, for models that go on with a text: by a model's own chat template, or plainly."""
+"""Conversations as one text for completion: with the model's chat template, or in a plain form."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any
 from biomark.errors import MissingExtraError, UsageError
 from biomark.prompted.chat import ASSISTANT, SYSTEM, USER, Message
 
-# Where a model without a template begins another example (servers take four at most).
+# Strings with which a model without a template begins another example (servers accept at most four).
 PLAIN_STOPS = ("\n\n### Text", "\n\n### Knowledge", "\n\nThe given sentence:", "\n\nText:")
 _PLAIN = {SYSTEM: ("", "\n\n"), USER: ("", "\n\n### Answer\n"), ASSISTANT: ("", "\n\n")}
-# Stand for what is said while a template is filled in; characters for private use.
+# Placeholders of the messages while a template is filled in (private-use characters).
 _PLACE = "\U000f2000{}\U000f2001"
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A conversation up to where the answer begins.
+    """A conversation up to the start of the answer.
 
     Attributes:
-        messages: what is said.
-        around: what stands before, between and after the messages; one more than they are.
+        messages: the n messages.
+        around: the n + 1 texts before, between and after the messages.
     """
 
     messages: tuple[Message, ...]
@@ -31,13 +31,13 @@ class Conversation:
 
     @property
     def text(self) -> str:
-        """All of it."""
+        """The whole conversation as one text."""
         contents = (message.content for message in self.messages)
         return "".join(chain.from_iterable(zip_longest(self.around, contents, fillvalue="")))
 
 
 def plain(messages: Sequence[Message]) -> Conversation:
-    """A conversation without a template: the messages one after the other."""
+    """Format a conversation without a template: the messages one after the other."""
     around = [""]
     for message in messages:
         before, after = _PLAIN[message.role]
@@ -50,10 +50,10 @@ class ChatTemplate:
     """The chat template of a tokenizer.
 
     Args:
-        tokenizer: of transformers.
+        tokenizer: a tokenizer of transformers that has a chat template.
 
     Attributes:
-        stops: what ends an answer; servers that only go on with texts may not know it.
+        stops: the strings that end an answer, which /completions of a server may not know.
     """
 
     def __init__(self, tokenizer: Any) -> None:
@@ -61,16 +61,16 @@ class ChatTemplate:
         self.stops = self._stops()
 
     def __call__(self, messages: Sequence[Message]) -> Conversation:
-        """The conversation as the template has it; without a system message if it knows none."""
+        """Format a conversation; a template without a system role gets it in the first user's message."""
         try:
             return self._filled(messages)
-        except Exception:  # a template raises whatever it likes where it knows no system message
+        except Exception:  # a template without a system role may raise any error
             if messages[0].role != SYSTEM:
                 raise
             return self._filled(without_system(messages))
 
     def completion(self, messages: Sequence[Message]) -> str:
-        """The conversation for a server that puts the token which begins texts before all that it reads."""
+        """Return the conversation for a server, without the begin-of-text token, which servers add themselves."""
         text = self(messages).text
         begin = getattr(self._tokenizer, "bos_token", None)
         if begin and self._tokenizer("")["input_ids"][:1] == [self._tokenizer.bos_token_id]:
@@ -79,14 +79,14 @@ class ChatTemplate:
 
     def _filled(self, messages: Sequence[Message], *, asks: bool = True) -> Conversation:
         places = [{"role": message.role, "content": _PLACE.format(n)} for n, message in enumerate(messages)]
-        rest = str(self._tokenizer.apply_chat_template(places, tokenize=False, add_generation_prompt=asks))
+        remainder = str(self._tokenizer.apply_chat_template(places, tokenize=False, add_generation_prompt=asks))
         around = []
         for n in range(len(messages)):
-            before, found, rest = rest.partition(_PLACE.format(n))
-            if not found:
-                raise ValueError(f"the chat template leaves out what the {messages[n].role} says")
+            before, place, remainder = remainder.partition(_PLACE.format(n))
+            if not place:
+                raise ValueError(f"the chat template leaves out the message of the {messages[n].role}")
             around.append(before)
-        return Conversation(tuple(messages), (*around, rest))
+        return Conversation(tuple(messages), (*around, remainder))
 
     def _stops(self) -> tuple[str, ...]:
         try:
@@ -97,15 +97,15 @@ class ChatTemplate:
 
 
 def completion(messages: Sequence[Message], template: ChatTemplate | None) -> str:
-    """A conversation as the text that a server without chat goes on with; without a template it is plain."""
+    """Return a conversation as the prompt of /completions; without a template it is plain."""
     return template.completion(messages) if template else plain(messages).text
 
 
 def load_template(name: str) -> ChatTemplate:
-    """The chat template of a tokenizer of Hugging Face.
+    """Load the chat template of a tokenizer of Hugging Face.
 
     Args:
-        name: or the folder.
+        name: the name of a model, or a folder.
 
     Raises:
         UsageError: if there is no such tokenizer, or it has no template.
@@ -125,12 +125,12 @@ def load_template(name: str) -> ChatTemplate:
 
 
 def without_system(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """The messages with what the system says at the beginning of the first user's message."""
-    system, first, *rest = messages
-    return (Message(USER, f"{system.content}\n\n{first.content}"), *rest)
+    """Return the messages with the system message at the beginning of the first user's message."""
+    system, first, *others = messages
+    return (Message(USER, f"{system.content}\n\n{first.content}"), *others)
 
 
 def ended(text: str, stops: Sequence[str]) -> tuple[str, bool]:
-    """An answer up to what ends it, and whether that was there."""
+    """Cut off an answer at the first stop string; return it and whether there was one."""
     places = [place for stop in stops if (place := text.find(stop)) >= 0]
     return (text[: min(places)], True) if places else (text, False)

@@ -1,8 +1,8 @@
-"""Demonstrations for a prompt: annotated sentences, those chosen that suit the sentence asked about.
+"""Choice of demonstrations for a prompt: annotated sentences that suit the sentence of the question.
 
-The most similar one comes last, next to the question (KATE: Liu et al. 2022, arXiv 2101.06804). No
-choice ever has the sentence itself or one from its document. Equal scores go by document and text, so
-that a choice depends on the content of the pool and not on its order, except for the chooser `first`.
+The most similar one comes last, next to the question (KATE: Liu et al. 2022, arXiv 2101.06804). The sentence itself
+and others of its document are never chosen. Ties are broken by document and text, so that a choice depends on the
+content of the pool and not on its order, except for the chooser `first`.
 """
 
 from __future__ import annotations

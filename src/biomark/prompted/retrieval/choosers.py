@@ -1,4 +1,4 @@
-"""The choosers: each takes the examples that suit a sentence from a pool."""
+"""The choosers of demonstrations from a pool of examples."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from biomark.prompted.retrieval.similarity import Bm25, Entities, Mentions, Plac
 from biomark.text.sentences import split
 
 MOST = 32
-_CANDIDATES = 10  # for each demonstration asked for, where unlike ones are wanted
-_DIGITS = 5  # of a score; what comes after them is rounding error of float32
+_CANDIDATES = 10  # candidates for each demonstration, for a choice with diversity
+_DIGITS = 5  # significant decimals of a score; later ones are rounding errors of float32
 
 
 class Chooser(Protocol):
     """Chooses demonstrations from a pool."""
 
     def choose(self, text: str, document_id: str, k: int, around: str = "") -> tuple[Example, ...]:
-        """The demonstrations for a sentence, the most similar last.
+        """Return the demonstrations for a sentence, the most similar one last.
 
-        No two have the same text. Texts that differ in case and white space alone are the same.
+        No two of them have the same text; differences of case and white space are ignored.
 
         Args:
-            text: the sentence, or several; no demonstration has the same text or that of one of them.
-            document_id: its document; no demonstration is from there.
-            k: how many, from 0 to `MOST`; there are fewer if the pool has no more.
-            around: what the text was cut from, if anything; no demonstration is one of its sentences.
+            text: one or more sentences; none of them is a demonstration.
+            document_id: the id of their document; no demonstration is from it.
+            k: the number of demonstrations, from 0 to `MOST`; fewer are returned if the pool has no more.
+            around: the longer text of which `text` is a part; none of its sentences is a demonstration.
 
         Raises:
-            UsageError: if k is none of these.
+            UsageError: if k is out of range.
         """
         ...
 
@@ -52,31 +52,31 @@ def chooser(
     mentions: Mentions | None = None,
     cache: Path | None = None,
 ) -> Chooser:
-    """What chooses demonstrations from a pool.
+    """Create a chooser of demonstrations from a pool.
 
     Args:
         how: one of `CHOOSERS`.
-        pool: of examples with the same text the first is taken (for `first`), or that of the first document.
-        seed: of `random`; each sentence has its own choice, whatever was asked before.
+        pool: the examples; of several with the same text, the first is used (`first`), or that of the first document.
+        seed: the seed of `random`; the choice for a sentence does not depend on earlier choices.
         diversity: in [0, 1), for choices by cosine (`tfidf`, `knn`, `entity-knn`): 1 - λ of maximal marginal
             relevance (Carbonell & Goldstein 1998). An example is worth λ × its score - (1 - λ) × its cosine to
             the nearest of those already chosen; the 10 k most similar ones are candidates.
-        embedder: for `knn` and `entity-knn`; None: `biomark.embedding.load()`.
-        mentions: for `entity-knn`.
-        cache: where vectors of the pool are kept; see `biomark.embedding.cached`.
+        embedder: the encoder of `knn` and `entity-knn`; None: `biomark.embedding.load()`.
+        mentions: returns the mentions in a sentence, for `entity-knn`.
+        cache: the folder that stores vectors of the pool; see `biomark.embedding.cached`.
 
     Raises:
-        UsageError: if there is no such way, or an option does not suit it.
+        UsageError: if there is no such chooser, or an option does not suit it.
         MissingExtraError: if embeddings are needed and transformers is not installed.
     """
     if how not in CHOOSERS:
-        raise UsageError(f"demonstrations are chosen by {', '.join(CHOOSERS)}, not by {how!r}")
+        raise UsageError(f"unknown chooser {how!r}; choose from {', '.join(CHOOSERS)}")
     if not 0 <= diversity < 1:
-        raise UsageError(f"a diversity lies from 0 to below 1, not at {diversity}")
+        raise UsageError(f"`diversity` must be in [0, 1), got {diversity}")
     if diversity and how not in BY_COSINE:
-        raise UsageError(f"a diversity is for {', '.join(BY_COSINE)}, not for {how}")
+        raise UsageError(f"`diversity` is for the choosers {', '.join(BY_COSINE)}, not for {how}")
     if how == "entity-knn" and mentions is None:
-        raise UsageError("entity-knn needs something that finds mentions; give it `mentions`")
+        raise UsageError("entity-knn needs a function that finds mentions (`mentions`)")
     if how == "first":
         return _First(_Pool(pool))
     sorted_pool = _Pool(sorted(pool, key=_order))
@@ -117,7 +117,7 @@ def _folded(text: str) -> str:
 
 
 class _Pool:
-    """Examples of which no two have the same text."""
+    """Examples without duplicate texts."""
 
     def __init__(self, pool: Iterable[Example]) -> None:
         by_text: dict[str, Example] = {}
@@ -139,7 +139,7 @@ class _Pool:
 
 def _check(k: int) -> None:
     if not 0 <= k <= MOST:
-        raise UsageError(f"a prompt has from 0 to {MOST} demonstrations, not {k}")
+        raise UsageError(f"the number of demonstrations must be from 0 to {MOST}, got {k}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +147,10 @@ class _First:
     pool: _Pool
 
     def choose(self, text: str, document_id: str, k: int, around: str = "") -> tuple[Example, ...]:
-        """See `Chooser`; they come in the order of the pool."""
+        """See `Chooser`; the examples come in the order of the pool."""
         _check(k)
         barred = set(self.pool.barred(text, document_id, around))
-        # As many as could be barred, and k more.
+        # As many as could be barred, and k more
         head = range(min(len(self.pool.examples), k + len(barred)))
         return tuple(self.pool.examples[place] for place in head if place not in barred)[:k]
 
@@ -173,9 +173,10 @@ class _Nearest:
     """The examples with the highest scores.
 
     Args:
-        scores: of a text, one for each of the N examples, higher for more similar ones.
+        pool: the N examples.
+        scores: returns the scores (N,) of a text, higher for more similar examples.
         diversity: see `chooser`.
-        between: the cosine of the example at a place to those at some others; for a diversity.
+        between: returns the cosines between the example at one index and those at others; needed for a diversity.
     """
 
     def __init__(
@@ -204,14 +205,14 @@ class _Nearest:
         return tuple(self._pool.examples[place] for place in reversed(best))
 
     def _unlike(self, scores: Scores, candidates: Places, k: int, between: Callable[[int, Places], Scores]) -> Places:
-        """Up to k of the candidates by maximal marginal relevance, in the order of their scores."""
+        """Return up to k candidates by maximal marginal relevance, in the order of their scores."""
         if k >= len(candidates):
             return candidates
         relevance = (1 - self._diversity) * scores[candidates]
         worth, nearest = relevance.copy(), np.full(len(candidates), -1.0)
         chosen: list[int] = []
         for _ in range(k):
-            chosen.append(int(np.argmax(worth)))  # the first of equal ones
+            chosen.append(int(np.argmax(worth)))  # the first of equal values
             nearest = np.maximum(nearest, between(int(candidates[chosen[-1]]), candidates))
             worth = relevance - self._diversity * nearest
             worth[chosen] = -np.inf
@@ -219,8 +220,8 @@ class _Nearest:
 
 
 def _best(scores: Scores, most: int) -> Places:
-    """The places of the highest scores, highest first and the first of equal ones; never those at -inf."""
+    """Return the indices of up to `most` highest scores, in descending order, without those of -inf."""
     border = max(0, len(scores) - most)
-    found = np.flatnonzero((scores >= np.partition(scores, border)[border]) & (scores > -np.inf))
-    order: Places = found[np.argsort(-scores[found], kind="stable")][:most]
+    candidates = np.flatnonzero((scores >= np.partition(scores, border)[border]) & (scores > -np.inf))
+    order: Places = candidates[np.argsort(-scores[candidates], kind="stable")][:most]
     return order

@@ -1,4 +1,4 @@
-"""Annotated sentences, the examples among which demonstrations are chosen."""
+"""The pool of annotated sentences from which demonstrations are chosen."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Example:
     Attributes:
         text: the sentence.
         entities: its mentions, with biomark's names of types and offsets in the sentence.
-        document_id: where it is from.
-        types: those whose mentions are all annotated.
+        document_id: the id of its document.
+        types: the types of which all mentions are annotated.
     """
 
     text: str
@@ -37,13 +37,13 @@ def examples(
     reject: Reject = raise_rejected,
     lost: Counter[str] | None = None,
 ) -> Iterator[Example]:
-    """The sentences of several corpora, one after the other, with and without mentions.
+    """Yield the sentences of several corpora, one after the other, with and without mentions.
 
     Args:
         corpora: splits of the catalogue or paths; see `biomark.corpora.read_corpus`.
-        types: biomark's names; None: all that a corpus annotates.
-        reject: as for `biomark.formats.read`.
-        lost: counts the mentions that no example holds, by the reason.
+        types: biomark's names of types; None: all types that a corpus annotates.
+        reject: see `biomark.formats.read`.
+        lost: counts of the mentions that are in no example, by reason.
 
     Raises:
         UsageError: if a corpus is unknown, or annotates none of the types.
@@ -60,9 +60,9 @@ def examples(
 
 
 def of_types(pool: Iterable[Example], types: Sequence[str]) -> tuple[Example, ...]:
-    """The examples in which all of `types` are annotated, with the mentions of these alone.
+    """Return the examples in which all of `types` are annotated, with the mentions of these types alone.
 
-    Others would show a model mentions that are not marked.
+    In other examples, some mentions would not be marked, which would mislead a model.
     """
     return tuple(
         replace(example, entities=tuple(e for e in example.entities if e.type in types), types=tuple(types))

@@ -1,4 +1,4 @@
-"""How similar a sentence is to each example of a pool: by its words, or by embeddings of it or of its mentions."""
+"""Similarity of a sentence to each example of a pool: by words, or by embeddings of the sentence or its mentions."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from biomark.knowledge.forms import words
 from biomark.prompted.retrieval.pool import Example
 
 Scores = NDArray[np.float64]
-Places = NDArray[np.intp]  # of examples in a pool
+Places = NDArray[np.intp]  # indices of examples in a pool
 Mentions = Callable[[str], Sequence[str]]
-"""The mentions that a cheap recognizer finds in a sentence, as they are written there."""
+"""Returns the texts of the mentions in a sentence, found by a cheap recognizer."""
 
 
 class Words:
-    """Which of N texts has which word how often; words are those of `biomark.knowledge.forms`.
+    """The counts of words in N texts, as a sparse matrix; words are those of `biomark.knowledge.forms`.
 
     With its weights it takes 16 bytes for each different word of each text, about 35 MB for 100,000 sentences.
 
     Attributes:
-        texts: N of them.
-        lengths: words of each text (N,).
-        rows, counts: a text and how often it has a word, word by word (P,).
-        column: of each of the P pairs, its word's number.
-        frequency: how many texts have each of the V words (V,).
+        texts: the N texts.
+        lengths: the number of words in each text (N,).
+        rows, counts: the text and the count of each of the P pairs of a text and a word, sorted by word (P,).
+        column: the index of the word of each pair (P,).
+        frequency: the number of texts with each of the V words (V,).
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
@@ -53,20 +53,20 @@ class Words:
         self._ends = np.cumsum(self.frequency)
 
     def frequency_of(self, form: str) -> int:
-        """How many texts have a word."""
+        """Return the number of texts with a word."""
         number = self._numbers.get(form)
         return 0 if number is None else int(self.frequency[number])
 
     def products(self, weights: Vectors, query: Mapping[str, float]) -> Scores:
-        """Of each text (N,), the sum over the words of a query of their weights in the text (P,) and in the query."""
-        found = np.zeros(len(self.texts))
+        """Return the dot product of each text (N,), with weights of its words (P,), and a query."""
+        sums = np.zeros(len(self.texts))
         for form, weight in query.items():
             number = self._numbers.get(form)
             if number is not None:
                 end = self._ends[number]
                 pairs = slice(end - self.frequency[number], end)
-                found[self.rows[pairs]] += weight * weights[pairs]
-        return found
+                sums[self.rows[pairs]] += weight * weights[pairs]
+        return sums
 
 
 def _counts(text: str) -> Counter[str]:
@@ -87,7 +87,7 @@ class Bm25:
         self._weights: Vectors = (idf[words.column] * saturated).astype(np.float32)
 
     def scores(self, text: str) -> Scores:
-        """A score for each of the N texts."""
+        """Return a score for each of the N texts."""
         return self._words.products(self._weights, _counts(text))
 
 
@@ -117,11 +117,11 @@ class TfIdf:
 
 
 class Sentences:
-    """Cosine of sentence embeddings: 4 × H bytes an example, 154 MB for 100,000 of 384 values."""
+    """Cosine of sentence embeddings: 4 × H bytes for each example, 154 MB for 100,000 with H = 384."""
 
     def __init__(self, texts: Sequence[str], embedder: Embedder, cache: Path | None) -> None:
         self._vectors = embedding.cached(embedder, texts, cache)
-        # A sentence is often asked about once for each type.
+        # A sentence often occurs once for each type.
         self._embed = lru_cache(maxsize=1024)(lambda text: embedder.embed([text])[0])
 
     def scores(self, text: str) -> Scores:
@@ -134,12 +134,12 @@ class Sentences:
 
 
 class Entities:
-    """Sentences whose mentions are like those that a recognizer finds in the one asked about.
+    """Cosine of embeddings of the mentions that a recognizer finds in the sentence of the question.
 
-    After the entity-level retrieval of GPT-NER (Wang et al. 2023, arXiv 2304.10428), which compares tokens;
-    here it is mentions. A score is the mean, over the mentions found, of the cosine to the nearest gold
-    mention of the example (-1 if it has none), and with `SENTENCE` of the weight the cosine of the sentences,
-    which decides among the many that have the same mention. Without a mention found it is the latter alone.
+    This follows the entity-level retrieval of GPT-NER (Wang et al. 2023, arXiv 2304.10428), with mentions in place of
+    tokens. A score is the mean, over the mentions of the sentence, of the cosine to the nearest gold mention of the
+    example (-1 if it has none), plus the cosine of the sentences with the weight `SENTENCE`, which decides between
+    examples that have the same mention. For a sentence without mentions it is the cosine of the sentences alone.
     """
 
     SENTENCE = 0.25
@@ -155,7 +155,7 @@ class Entities:
         self._sentences = sentences
         self._mentions = mentions
         self._embed = lru_cache(maxsize=1024)(embedder.embed)
-        gold = [{_spoken(e.mention(example.text)) for e in example.entities} for example in pool]
+        gold = [{_normalised(e.mention(example.text)) for e in example.entities} for example in pool]
         names = sorted(set().union(*gold))
         numbers = {name: number for number, name in enumerate(names)}
         self._vectors = embedding.cached(embedder, names, cache)  # (U, H)
@@ -164,18 +164,18 @@ class Entities:
         self._starts = np.cumsum([0, *(len(gold[place]) for place in self._with)])[:-1]
 
     def scores(self, text: str) -> Scores:
-        """A score for each of the N examples."""
-        nearest = self._sentences.scores(text)
-        found = tuple(dict.fromkeys(map(_spoken, self._mentions(text))))
-        if not found or not len(self._with):
-            return nearest
-        alike = self._vectors @ self._embed(found).T  # (U, Q)
-        best = np.full((len(nearest), len(found)), -1.0)  # (N, Q)
-        best[self._with] = np.maximum.reduceat(alike[self._of], self._starts, axis=0)
+        """Return a score for each of the N examples."""
+        by_sentence = self._sentences.scores(text)
+        names = tuple(dict.fromkeys(map(_normalised, self._mentions(text))))
+        if not names or not len(self._with):
+            return by_sentence
+        cosines = self._vectors @ self._embed(names).T  # (U, Q)
+        best = np.full((len(by_sentence), len(names)), -1.0)  # (N, Q)
+        best[self._with] = np.maximum.reduceat(cosines[self._of], self._starts, axis=0)
         mean: Scores = best.mean(axis=1)
-        return (1 - self.SENTENCE) * mean + self.SENTENCE * nearest
+        return (1 - self.SENTENCE) * mean + self.SENTENCE * by_sentence
 
 
-def _spoken(mention: str) -> str:
-    """A mention without differences of case and white space."""
+def _normalised(mention: str) -> str:
+    """Normalise case and white space of a mention."""
     return " ".join(mention.casefold().split())
