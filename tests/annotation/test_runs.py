@@ -60,7 +60,7 @@ def test_every_document_has_one_result(biomark: Biomark) -> None:
     done = biomark("annotate", "a.jsonl", "b.*", "--run", "out", "--set", "shard=4")
     assert done.status == 1
     assert "out: 9 documents in 3 shards" in done.err
-    assert "out/rejects.jsonl: lists what was rejected, and why" in done.err
+    assert "out/rejects.jsonl: all rejects and their reasons" in done.err
     found = documents("out")
     assert [d.id for d in found] == ["0", "1", "2", "3", "4", "5", "6", "b1", "b2"]
     assert [d.infons["file"] for d in found] == ["a.jsonl"] * 7 + ["b.pubtator"] * 2
@@ -71,7 +71,7 @@ def test_every_document_has_one_result(biomark: Biomark) -> None:
     assert told[0][1:] == ("a.jsonl", 4, None)
     assert told[1:] == [
         ("the text is broken", None, None, "1"),
-        ("another document of the run has this id; the first one is taken", "b.pubtator", None, "2"),
+        ("an earlier document of the run has the same id", "b.pubtator", None, "2"),
     ]
     manifest = json.loads(Path("out/manifest.json").read_text())
     assert manifest["whole"] is True
@@ -129,7 +129,7 @@ def test_a_run_that_is_begun_anew_has_nothing_of_the_one_before() -> None:
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        (("--types", "disease"), "--types: not given  →  now disease"),
+        (("--types", "disease"), "--types: not set  →  now disease"),
         (("--to", "pubtator"), "output format: jsonl  →  now pubtator"),
         (("--set", "shard=3"), "documents a shard: 10,000  →  now 3"),
         (("b.pubtator",), "inputs: a.jsonl  →  now a.jsonl, b.pubtator"),
@@ -191,7 +191,7 @@ def test_what_cannot_be_a_run_is_refused(biomark: Biomark) -> None:
         (("full", "--run", "full"), "full/letter.txt: lies in the folder of the run, full"),
         (("a.jsonl", "--run", "out", "-o", "x.jsonl"), "--run FOLDER is the output"),
         (("a.jsonl", "--set", "shard=3"), "are for a run into a folder"),
-        (("no*thing", "--run", "out"), "no*thing: no file has such a name"),
+        (("no*thing", "--run", "out"), "no*thing: no file matches this pattern"),
         (("a.jsonl", "--run", "out", "--to", "odd"), "no format 'odd' to write"),
     ):
         done = biomark("annotate", *arguments)
@@ -200,7 +200,7 @@ def test_what_cannot_be_a_run_is_refused(biomark: Biomark) -> None:
     Path("out").mkdir()
     Path("out/manifest.json").write_text('{"mine": 1}')
     done = biomark("annotate", "a.jsonl", "--run", "out", "--overwrite")
-    assert (done.status, "out/manifest.json: is no manifest of a run" in done.err) == (2, True)
+    assert (done.status, "out/manifest.json: not a manifest of a run" in done.err) == (2, True)
 
 
 def test_a_full_disk_is_named_and_the_run_goes_on_later(biomark: Biomark, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,7 +251,7 @@ def test_later_versions_supersede_earlier_ones_and_deletions_hold(biomark: Bioma
     pubmed("pubmed26n0003.xml.gz", article(3, "asthma 3 is back"), article(2, "asthma 2 at last"), deleted(99))
     done = biomark("annotate", "pubmed26n*.xml.gz", "--run", "out", "--set", "shard=2")
     assert done.status == 0, done.err
-    assert "passed over: 4 superseded and 2 deleted articles of PubMed" in done.err
+    assert "skipped: 4 superseded and 2 deleted articles of PubMed" in done.err
     assert [(d.id, d.text) for d in documents("out")] == [
         ("1", "asthma 1"), ("4", "asthma 4"), ("6", "second"), ("3", "asthma 3 is back"), ("2", "asthma 2 at last"),
     ]  # fmt: skip

@@ -108,7 +108,7 @@ def test_rejects_are_told_and_the_rest_is_done(biomark: Biomark) -> None:
     assert done.out.startswith(ANNOTATED)
     assert "rejected: document 8: the text is broken" in done.err
     assert "rejected: in.pubtator:7" in done.err
-    assert "2 rejected, all else is done" in done.err
+    assert "2 rejected, everything else is done" in done.err
 
 
 def test_progress_is_told_when_asked_for(biomark: Biomark) -> None:
@@ -136,11 +136,11 @@ def test_without_anything_in_a_terminal_help_is_shown(biomark: Biomark) -> None:
         (("gone.pubtator",), "gone.pubtator: there is no such file or folder"),
         (("gone.txt", "gone.pubtator", "-o", "out.pubtator"), "gone.txt: there is no such file"),
         (("in.pubtator", "-o", "out.xlsx"), "out.xlsx: no format has this name; there are pubtator (.pubtator"),
-        (("in.pubtator", "-o", "note.txt", "--to", "jsonl"), "note.txt: is there already"),
+        (("in.pubtator", "-o", "note.txt", "--to", "jsonl"), "note.txt: exists already"),
         (("in.pubtator", "--encoding", "utf-9"), "no encoding 'utf-9'; write for instance --encoding latin-1"),
         (("in.pubtator", "--encoding", "base64"), "no encoding 'base64'"),
         (("in.pubtator", "--lines", "--from", "text"), "leave out one of --lines and --from text"),
-        (("in.pubtator", "-o", "in.pubtator"), "input and output at once"),
+        (("in.pubtator", "-o", "in.pubtator"), "both input and output"),
         (("in.pubtator", "-o", "in.pubtator/x.jsonl"), "in.pubtator/x.jsonl: cannot be written"),
         (("noise.bin",), "noise.bin: no format goes with this name"),
         (("in.pubtator", "--min-score", "2"), "min-score"),
@@ -323,7 +323,7 @@ def test_nothing_is_overwritten_unless_it_is_asked_for(biomark: Biomark, command
     before = sorted(Path().rglob("*"))
     done = biomark(*command)
     assert (done.status, done.out) == (2, "")
-    assert f"{there}: is there already; name another output, or replace it (--overwrite)" in done.err
+    assert f"{there}: exists already; name another output, or replace it (--overwrite)" in done.err
     assert Path(there).read_text() == CORRECTED
     assert sorted(Path().rglob("*")) == before
     assert biomark(*command, "--overwrite").status == 0
@@ -343,7 +343,7 @@ def test_documents_are_added_to_a_brat_folder(biomark: Biomark, command: tuple[s
     assert sorted(path.name for path in Path("out").iterdir()) == ["7.ann", "7.txt", "note.ann", "note.txt"]
     assert Path("out/note.ann").read_text() == CORRECTED
     done = biomark("annotate", "-", "-o", "out", "--to", "brat", stdin=ABSTRACT.encode())
-    assert (done.status, "is there already" in done.err) == (2, True)
+    assert (done.status, "exists already" in done.err) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -368,7 +368,7 @@ def test_nothing_is_converted_in_place(biomark: Biomark, command: tuple[str, ...
     Path("x.GENE.eval").write_text("S1|0 3|IL-2\n")
     before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
     done = biomark(*command)
-    assert (done.status, "is input and output at once" in done.err) == (2, True)
+    assert (done.status, "is both input and output" in done.err) == (2, True)
     assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
 
 

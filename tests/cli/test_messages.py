@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_settings import commands
 from typer.main import get_command
 
 import biomark as package
@@ -17,7 +18,6 @@ from biomark.cli import app, options_of
 from biomark.cli.common import with_options
 from biomark.errors import UsageError
 from conftest import Outcome
-from test_settings import commands
 
 COMMANDS = dict(commands(get_command(app)))
 SOURCES = Path(package.__file__).parent
