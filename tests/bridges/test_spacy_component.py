@@ -154,7 +154,7 @@ def test_a_pipeline_takes_its_own_model_along(tmp_path: Path) -> None:
     again.to_disk(tmp_path / "saved")  # over itself
     assert [e.text for e in spacy.load(tmp_path / "saved")(TEXT).ents] == ["asthma"]
     (tmp_path / "saved" / "biomark" / "settings.json").write_text("{", "utf-8")
-    with pytest.raises(ModelError, match="is no saved component"):
+    with pytest.raises(ModelError, match="not a saved component"):
         spacy.load(tmp_path / "saved")
 
 
@@ -170,7 +170,7 @@ def test_settings_survive_bytes_and_pickle() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"model": "nowhere"}, "no model 'nowhere'"),
+        ({"model": "nowhere"}, "unknown model 'nowhere'"),
         ({"types": ["dissease"]}, "unknown type 'dissease'"),
         ({"min_score": 2}, "a score lies in"),
     ],

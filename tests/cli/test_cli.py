@@ -132,14 +132,14 @@ def test_without_anything_in_a_terminal_help_is_shown(biomark: Biomark) -> None:
         (("in.pubtator", "--from", "words"), "no format 'words' to read; there are pubtator,"),
         (("in.pubtator", "--types", "desease"), "unknown type 'desease'; choose from disease, chemical, gene"),
         (("in.pubtator", "--types", ","), "--types names no type"),
-        (("in.pubtator", "--model", "huge"), "no model 'huge'"),
+        (("in.pubtator", "--model", "huge"), "unknown model 'huge'"),
         (("gone.pubtator",), "gone.pubtator: there is no such file or folder"),
         (("gone.txt", "gone.pubtator", "-o", "out.pubtator"), "gone.txt: there is no such file"),
         (("in.pubtator", "-o", "out.xlsx"), "out.xlsx: no format has this name; there are pubtator (.pubtator"),
         (("in.pubtator", "-o", "note.txt", "--to", "jsonl"), "note.txt: exists already"),
         (("in.pubtator", "--encoding", "utf-9"), "no encoding 'utf-9'; write for instance --encoding latin-1"),
         (("in.pubtator", "--encoding", "base64"), "no encoding 'base64'"),
-        (("in.pubtator", "--lines", "--from", "text"), "leave out one of --lines and --from text"),
+        (("in.pubtator", "--lines", "--from", "text"), "leave out --lines or --from text"),
         (("in.pubtator", "-o", "in.pubtator"), "both input and output"),
         (("in.pubtator", "-o", "in.pubtator/x.jsonl"), "in.pubtator/x.jsonl: cannot be written"),
         (("noise.bin",), "noise.bin: no format goes with this name"),
@@ -407,7 +407,7 @@ def test_the_help_lists_what_there_is(biomark: Biomark, monkeypatch: pytest.Monk
     monkeypatch.setenv("COLUMNS", "160")
     shown = " ".join(re.sub(r"[│\n]", " ", biomark("annotate", "--help").out).split())
     able = [(f.name, f.read is not None, f.write is not None) for f in formats.FORMATS.values()]
-    assert f"The input's format, else guessed: {', '.join(name for name, read, _ in able if read)}." in shown
+    assert f"The input's format: {', '.join(name for name, read, _ in able if read)}. Default: guessed." in shown
     assert f"The output's format: {', '.join(name for name, _, write in able if write)}." in shown
     known = load_onnx(models.folder_of("default")).types
     assert f"Some of {', '.join(known or ())} (of the default model)" in shown

@@ -341,8 +341,11 @@ def _report_costs(prompted: Sequence[PromptedRecognizer], record: Path | None, *
 
 
 def convert(
-    input: Annotated[
-        str, typer.Argument(help="A file or folder in any format that biomark reads, or a split; - for standard input.")
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="INPUT", help="A file or folder in any readable format, or a split; - for standard input."
+        ),
     ],
     output: Annotated[
         str, typer.Argument(help="The file to write, whose name determines the format; - for standard output.")
@@ -364,7 +367,7 @@ def convert(
     if file is not None and to is None:
         to = formats.guess_format(Path(file), writing=True).name
     jobs = plan(
-        [input_named(input)], file, from_=from_, to=to, screen=False, encoding=encoding, mentions=False, reject=rejects
+        [input_named(source)], file, from_=from_, to=to, screen=False, encoding=encoding, mentions=False, reject=rejects
     )
     if to is None:
         raise UsageError("name the format of standard output, for instance --to pubtator")
