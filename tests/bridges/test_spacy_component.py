@@ -159,7 +159,7 @@ def test_a_pipeline_takes_its_own_model_along(tmp_path: Path) -> None:
 
 
 def test_settings_survive_bytes_and_pickle() -> None:
-    component = bridge.BiomarkComponent(settings=bridge.Settings("default", ["disease"], 0.5))
+    component = bridge.BiomarkComponent(settings=bridge.ComponentSettings("default", ["disease"], 0.5))
     assert bridge.BiomarkComponent().from_bytes(component.to_bytes()).settings == component.settings
     assert pickle.loads(pickle.dumps(component)).settings == component.settings
     nlp = spacy.blank("en")

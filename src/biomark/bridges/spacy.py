@@ -37,7 +37,7 @@ ErrorHandler = Callable[[str, Any, list[Doc], Exception], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ComponentSettings:
     """The settings of the component; `config` of `nlp.add_pipe` has the same names.
 
     Attributes:
@@ -65,9 +65,9 @@ class BiomarkComponent:
         settings: the settings; None: the defaults.
     """
 
-    def __init__(self, name: str = NAME, settings: Settings | None = None) -> None:
+    def __init__(self, name: str = NAME, settings: ComponentSettings | None = None) -> None:
         self.name = name
-        self.settings = settings or Settings()
+        self.settings = settings or ComponentSettings()
         self._loaded: tuple[int, Recognizer] | None = None
         self._error_handler: ErrorHandler = raise_error
 
@@ -153,7 +153,7 @@ class BiomarkComponent:
 
     def from_bytes(self, data: bytes, *, exclude: Iterable[str] = ()) -> Self:
         """Load the settings from bytes that `to_bytes` returned."""
-        self.settings, self._loaded = Settings(**json.loads(data)), None
+        self.settings, self._loaded = ComponentSettings(**json.loads(data)), None
         return self
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
@@ -184,7 +184,9 @@ class BiomarkComponent:
 
 
 @Language.factory(
-    NAME, assigns=["doc.ents", "doc.spans", "token.ent_type", "token.ent_iob"], default_config=asdict(Settings())
+    NAME,
+    assigns=["doc.ents", "doc.spans", "token.ent_type", "token.ent_iob"],
+    default_config=asdict(ComponentSettings()),
 )
 def make_component(
     nlp: Language,
@@ -195,8 +197,10 @@ def make_component(
     normalize: str | None,
     overwrite_ents: bool,
 ) -> BiomarkComponent:
-    """Make the component for `nlp.add_pipe("biomark", config={…})`; see `Settings` for the arguments."""
-    return BiomarkComponent(name, Settings(model, types, min_score, normalize=normalize, overwrite_ents=overwrite_ents))
+    """Make the component for `nlp.add_pipe("biomark", config={…})`; see `ComponentSettings` for the arguments."""
+    return BiomarkComponent(
+        name, ComponentSettings(model, types, min_score, normalize=normalize, overwrite_ents=overwrite_ents)
+    )
 
 
 def _place(span: Span) -> str:

@@ -72,8 +72,8 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(show: bool) -> None:
+    if show:
         echo(f"biomark {__version__}")
         raise typer.Exit
 

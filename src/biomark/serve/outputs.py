@@ -23,7 +23,7 @@ MEDIA_TYPES = {
 _SCHEMES = frozenset({"strict", "partial", "semeval"})
 
 
-class Reject(BaseModel):
+class RejectFacts(BaseModel):
     """A document or mention that could not be read or annotated."""
 
     document: str | None = Field(description="The id of the document, if it has one.")
@@ -38,7 +38,7 @@ class AnnotateAnswer(BaseModel):
 
     model: str = Field(description="The name of the model.")
     documents: list[dict[str, Any]] = Field(description="Documents in the form of biomark's JSON Lines.")
-    rejects: list[Reject]
+    rejects: list[RejectFacts]
 
 
 @dataclass(frozen=True, slots=True)
