@@ -410,7 +410,7 @@ def test_the_help_lists_what_there_is(biomark: Biomark, monkeypatch: pytest.Monk
     assert f"The input's format: {', '.join(name for name, read, _ in able if read)}. Default: guessed." in shown
     assert f"The output's format: {', '.join(name for name, _, write in able if write)}." in shown
     known = load_onnx(models.folder_of("default")).types
-    assert f"Some of {', '.join(known or ())} (of the default model)" in shown
+    assert f"The default model knows {', '.join(known or ())}; it finds" in shown
     assert "<bool>" not in shown
     general, _, panel = shown.partition("Language models (openai:NAME")
     assert "--overwrite" in general

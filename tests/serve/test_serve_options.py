@@ -66,7 +66,7 @@ def test_no_token_or_a_poor_one_is_refused(tmp_path: Path, monkeypatch: pytest.M
         (("--port", "70000"), "--port must be in [0, 65535], got 70000"),
         (("--model", "none"), "unknown model 'none'"),
         (("--store", "none"), "--store applies to the models dictionary"),
-        (("--identifiers", "MESH"), "--normalize STORE"),
+        (("--identifiers", "MESH"), "(--normalize)"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(
