@@ -276,9 +276,9 @@ def test_the_command_splits_sentences_as_spacy_does(biomark, tmp_path):
         (["ncbi_disease:tset"], "train, devel, test"),
         (["bc2gm:train", "--types", "disease"], "annotates gene"),
         (["bc2gm:train", "--fraction", "2"], "fraction"),
-        (["bc2gm:train", "--shape", "span"], "shape is 'span'; demonstrations are made in mark, tanl, dice"),
-        (["bc2gm:train", "--sentences", "nltk"], "sentences is 'nltk'; there are biomark, spacy"),
-        (["bc2gm:train", "--guideline-text", "disease=All."], "guideline text for disease, which is none of gene"),
+        (["bc2gm:train", "--shape", "span"], "shape must be one of mark, tanl, dice, got 'span'"),
+        (["bc2gm:train", "--sentences", "nltk"], "sentences must be one of biomark, spacy, got 'nltk'"),
+        (["bc2gm:train", "--guideline-text", "disease=All."], "text is for disease, but the types are gene"),
         (["bc2gm:train", "--guideline-text", "gene="], "the guideline text for gene is empty"),
     ],
 )

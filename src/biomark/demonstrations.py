@@ -1,8 +1,8 @@
 """Instructions, prompts and demonstrations in the form of BioNER-LLaMA (Keloth et al. 2024).
 
-A demonstration is a sentence, an instruction that names one entity type, and the sentence again with
-the mentions of that type marked. A sentence without any is a demonstration too: its output is the
-sentence itself. Other shapes of answers (`biomark.shapes`) can take the place of marks.
+A demonstration is an instruction that names one entity type, a sentence, and the same sentence with
+the mentions of that type marked. A sentence without mentions is a demonstration, too, whose output is the
+sentence itself. Outputs may have other shapes (`biomark.shapes`) instead of marks.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Form(NamedTuple):
     """A wording of prompts.
 
     Attributes:
-        instructions: by shape of the answer the instruction, with a place for a type's label; a shape that is not
-            here has the request of `biomark.shapes` as its instruction.
-        template: what stands around instruction and input.
+        instructions: shape of the answer → instruction, with the placeholder `{label}` for the type; the instruction
+            of other shapes is their request in `biomark.shapes`.
+        template: the text around the placeholders `{instruction}` and `{input}`.
     """
 
     instructions: Mapping[str, str]
@@ -49,31 +49,32 @@ FORMS: Mapping[str, Form] = {
         {MARK.name: "Mark {label}", TANL.name: "Bracket {label}", DICE.name: "List {label}"}, "{instruction}: {input} ="
     ),
 }
-"""The paper's wording, and a short one for small models, which read every token of it in training."""
+"""The paper's wording, and a short one for small models, which read every token of prompts in training."""
 
 TUNED: Mapping[str, str] = {
     MARK.name: "mentions that overlap another one",
     TANL.name: "mentions that overlap another one",
     DICE.name: "mentions that overlap another one, or whose words stand elsewhere without being a mention",
 }
-"""The shapes that models can be tuned to answer in, and what each cannot hold beside discontinuous mentions."""
+"""The shapes of answers on which models can be tuned, each with the mentions that it cannot represent, beside
+discontinuous ones."""
 
 _TYPED = re.compile(r"([\w-]+)=(.*)", re.DOTALL)
 
 GuidelineText = str | Mapping[str, str]
-"""A sentence for all types, or one for each type that has one."""
+"""A guideline sentence for all types, or entity type → sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a tuned model is asked for the mentions of one type in one sentence, in training as in use.
+    """The style of the prompts and answers of a tuned model, in training and in use.
 
     Attributes:
-        form: one of `FORMS`.
-        shape: of the answers; one of `TUNED`.
-        guidelines: append to the instruction the sentence of `entity_types.toml` that says what to mark.
+        form: the wording of prompts, one of `FORMS`.
+        shape: the shape of answers, one of `TUNED`.
+        guidelines: append the guideline of `entity_types.toml` to the instruction.
         guideline_text: append the user's own sentence instead.
-        sentences: what splits texts that nobody has split; one of `biomark.text.sentences.SPLITTERS`.
+        sentences: the splitter of texts without sentences, one of `biomark.text.sentences.SPLITTERS`.
     """
 
     form: str = "alpaca"
@@ -82,26 +83,26 @@ class Style:
     guideline_text: GuidelineText = ""
     sentences: str = OWN
 
-    def guideline(self, type: str) -> str:
-        """What the instruction for a type says beyond what it asks for; empty: nothing.
+    def guideline(self, entity_type: str) -> str:
+        """Return the guideline sentence to append to the instruction for a type; empty if there is none.
 
         Raises:
-            UsageError: if biomark's own sentence is wanted, and there is none for the type.
+            UsageError: if biomark's own guideline is requested, but the type has none.
         """
         text = self.guideline_text
-        own = (text if isinstance(text, str) else text.get(type, "")).strip()
+        own = (text if isinstance(text, str) else text.get(entity_type, "")).strip()
         if own or not self.guidelines:
             return own
-        if type not in entity_types():
+        if entity_type not in entity_types():
             raise UsageError(
-                f"no guideline for the type {type!r}; there are some for {', '.join(entity_types())}; write your own "
-                "sentence (`guideline_text`)"
+                f"no guideline for the type {entity_type!r}; there are some for {', '.join(entity_types())}; write "
+                "your own sentence (`guideline_text`)"
             )
-        return entity_types()[type].guideline
+        return entity_types()[entity_type].guideline
 
 
 def parse_guideline_text(texts: Sequence[str]) -> GuidelineText:
-    """The user's own guideline sentences: one for all types, or `TYPE=TEXT` for each type that has one.
+    """Return the user's own guideline sentences: one for all types, or `TYPE=TEXT` for each type that has one.
 
     Raises:
         UsageError: if they are of both kinds, or a type has two.
@@ -117,36 +118,38 @@ def parse_guideline_text(texts: Sequence[str]) -> GuidelineText:
 
 
 def check(style: Style, types: Sequence[str] | None) -> None:
-    """Look for what cannot work.
+    """Check that a style is valid.
 
     Args:
-        style: what is looked at.
-        types: all that it is for; None: not known yet.
+        style: the style to check.
+        types: the entity types of the demonstrations; None: not known yet.
 
     Raises:
-        UsageError: if there is any such thing.
-        MissingExtraError: if sentences are split by a library that is not installed.
+        UsageError: if the shape or the splitter is unknown, a guideline text is empty, or it is for another type.
+        MissingExtraError: if the splitter needs a library that is not installed.
     """
     if style.shape not in TUNED:
-        raise UsageError(f"shape is {style.shape!r}; demonstrations are made in {', '.join(TUNED)}")
+        raise UsageError(f"shape must be one of {', '.join(TUNED)}, got {style.shape!r}")
     splitter_named(style.sentences)
     texts = {} if isinstance(style.guideline_text, str) else style.guideline_text
-    if empty := [type for type, text in texts.items() if not text.strip()]:
+    if empty := [entity_type for entity_type, text in texts.items() if not text.strip()]:
         raise UsageError(f"the guideline text for {', '.join(empty)} is empty")
     if types is not None and (unknown := sorted(set(texts).difference(types))):
-        raise UsageError(f"there is a guideline text for {', '.join(unknown)}, which is none of {', '.join(types)}")
+        raise UsageError(
+            f"the guideline text is for {', '.join(unknown)}, but the types are {', '.join(types)}; remove it"
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Demonstration:
-    """One example for a model to learn from.
+    """A training example of a language model.
 
     Attributes:
-        instruction: names the entity type.
+        instruction: the instruction, which names the entity type.
         input: the sentence.
         output: the sentence with the mentions of that type marked, or an answer of another shape.
-        document_id: where the sentence is from.
-        window: its code points in that document.
+        document_id: the id of the sentence's document.
+        window: the span of the sentence in that document.
     """
 
     instruction: str
@@ -157,36 +160,36 @@ class Demonstration:
 
     @property
     def empty(self) -> bool:
-        """Whether the answer has no mention, in any of the shapes that models are tuned on."""
+        """Whether the output has no mention, for any of the shapes `TUNED`."""
         return self.output == self.input or self.output.endswith(NOTHING)
 
 
 class Sampler:
-    """Takes a fraction of a stream: one item, chosen at random, of each 1 / fraction in a row.
+    """A stratified random sample of a stream: one item of every 1 / fraction consecutive ones.
 
-    The number taken is thus the fraction of any stream's length, rounded up or down, and what is
-    taken depends on the seed alone.
+    The size of the sample is thus the fraction of the stream's length, rounded up or down, and the
+    chosen positions depend on the seed alone.
 
     Args:
-        fraction: above 0, at most 1.
-        seed: any text; equal seeds take equal places.
+        fraction: the share of items to take, in (0, 1].
+        seed: any text; equal seeds choose equal positions.
 
     Raises:
-        UsageError: if the fraction is not a share.
+        UsageError: if the fraction is not in (0, 1].
     """
 
     def __init__(self, fraction: float, seed: str) -> None:
         if not 0 < fraction <= 1:
-            raise UsageError(f"a fraction lies above 0 and up to 1, not at {fraction}")
+            raise UsageError(f"fraction must be in (0, 1], got {fraction}")
         self._fraction = fraction
         self._random = random.Random(seed)
         self._seen = self._turn = self._due = 0
         self._next = self._random.random()
 
     def takes_next(self) -> bool:
-        """Whether the stream's next item is in the sample."""
+        """Return whether the stream's next item is in the sample, and advance to that item."""
         self._seen += 1
-        # Item i covers the interval from i × fraction on; each unit interval has one random point.
+        # Item i covers the interval [i × fraction, (i + 1) × fraction); each unit interval has one random point.
         while self._next < self._seen * self._fraction:
             self._due += 1
             self._turn += 1
@@ -196,25 +199,31 @@ class Sampler:
         return taken
 
 
-def instruction(type: str, style: Style | None = None) -> str:
-    """The instruction for one entity type.
+def instruction(entity_type: str, style: Style | None = None) -> str:
+    """Return the instruction for one entity type.
 
     Args:
-        type: one of biomark's names or the user's own.
-        style: None: as the paper has it.
+        entity_type: one of biomark's names or the user's own.
+        style: the style of prompts; None: that of the paper.
 
     Raises:
-        UsageError: if there is no guideline for the type, and one is wanted.
+        UsageError: if biomark's own guideline is requested, but the type has none.
     """
     style = style or Style()
     wording = FORMS[style.form].instructions.get(style.shape)
-    text = wording.format(label=label(type)) if wording else shape_named(style.shape).request((type,))
-    return f"{text} {guideline}" if (guideline := style.guideline(type)) else text
+    text = wording.format(label=label(entity_type)) if wording else shape_named(style.shape).request((entity_type,))
+    return f"{text} {guideline}" if (guideline := style.guideline(entity_type)) else text
 
 
-def prompt(instruction: str, input: str, *, form: str = "alpaca") -> str:
-    """The full prompt, up to where the model's response begins."""
-    return FORMS[form].template.format(instruction=instruction, input=input)
+def prompt(instruction: str, text: str, *, form: str = "alpaca") -> str:
+    """Return the full prompt, up to the beginning of the model's response.
+
+    Args:
+        instruction: the instruction.
+        text: the sentence.
+        form: the wording of the prompt, one of `FORMS`.
+    """
+    return FORMS[form].template.format(instruction=instruction, input=text)
 
 
 def demonstrations(
@@ -226,34 +235,34 @@ def demonstrations(
     seed: str = "0",
     lost: Counter[str] | None = None,
 ) -> Iterator[Demonstration]:
-    """A demonstration for each sentence and type.
+    """Yield a demonstration for each sentence and type.
 
     Args:
-        documents: with biomark's names of types; all mentions of `types` have to be annotated.
-        types: in the order in which the demonstrations of a sentence come.
-        style: None: as the paper has it.
-        fraction: the share of each type's demonstrations to take; see `Sampler`.
-        seed: of the sample; give each corpus its own.
-        lost: counts the mentions that no demonstration holds, by the reason.
+        documents: documents with biomark's names of types, in which all mentions of `types` are annotated.
+        types: the entity types, in the order of the demonstrations of a sentence.
+        style: the style of prompts and answers; None: that of the paper.
+        fraction: the share of each type's demonstrations to take, in (0, 1]; see `Sampler`.
+        seed: the seed of the sample, which should differ between corpora.
+        lost: receives counts of the mentions that no demonstration contains, by reason.
 
     Raises:
-        UsageError: if the fraction is not a share, or a guideline is missing.
-        MissingExtraError: if sentences are split by a library that is not installed.
+        UsageError: if the fraction is not in (0, 1], or a guideline is missing.
+        MissingExtraError: if the splitter needs a library that is not installed.
     """
     style = style or Style()
     lost = Counter() if lost is None else lost
     shape = shape_named(style.shape)
-    instructions = {type: instruction(type, style) for type in types}
-    samplers = {type: Sampler(fraction, f"{seed} {type}") for type in types}
+    instructions = {entity_type: instruction(entity_type, style) for entity_type in types}
+    samplers = {entity_type: Sampler(fraction, f"{seed} {entity_type}") for entity_type in types}
     for document in (with_sentences(document, style.sentences) for document in documents):
         mentions = _by_sentence(document, types, lost)
         for index, sentence in enumerate(document.sentences):
-            for type in types:
-                if samplers[type].takes_next():
-                    input = sentence.of(document.text)
-                    answer = shape.encode(input, mentions.get((index, type), ()), (type,))
+            for entity_type in types:
+                if samplers[entity_type].takes_next():
+                    text = sentence.of(document.text)
+                    answer = shape.encode(text, mentions.get((index, entity_type), ()), (entity_type,))
                     _count(answer.left_out, shape, lost)
-                    yield Demonstration(instructions[type], input, answer.text, document.id, sentence)
+                    yield Demonstration(instructions[entity_type], text, answer.text, document.id, sentence)
 
 
 def from_corpora(
@@ -266,28 +275,28 @@ def from_corpora(
     reject: Reject = raise_rejected,
     lost: Counter[str] | None = None,
 ) -> Iterator[Demonstration]:
-    """The demonstrations of several corpora, one after the other; each keeps its own proportion.
+    """Yield the demonstrations of several corpora, one after the other; the fraction applies to each corpus.
 
-    A corpus gives demonstrations for those of `types` that it annotates, for a sentence without
-    marks says that there is no mention in it.
+    A corpus yields demonstrations only for the `types` that it annotates, because a sentence without
+    marks states that it has no mention of the type.
 
     Args:
         corpora: splits of the catalogue or paths; see `biomark.corpora.read_corpus`.
-        types: biomark's names; None: all that a corpus annotates.
+        types: biomark's names of the types; None: all that a corpus annotates.
         style, fraction, lost: see `demonstrations`.
-        seed: of the sample.
+        seed: the seed of the sample.
         reject: as for `biomark.formats.read`.
 
     Raises:
-        UsageError: if a corpus is unknown or annotates none of the types, the fraction is not a share, or the style
-            cannot work (see `check`).
-        MissingExtraError: as for `demonstrations`.
+        UsageError: if a corpus is unknown or annotates none of the types, the fraction is not in (0, 1], or the style
+            is invalid (see `check`).
+        MissingExtraError: if the splitter needs a library that is not installed.
     """
     style = style or Style()
-    Sampler(fraction, "")  # what is wrong here is refused before any corpus is looked for
+    Sampler(fraction, "")  # raises an error before any corpus is read
     check(style, types)
     wanted = wanted_types(corpora, types)
-    check(style, types or distinct(type for annotated in wanted.values() for type in annotated))
+    check(style, types or distinct(entity_type for annotated in wanted.values() for entity_type in annotated))
     for corpus in corpora:
         yield from demonstrations(
             map(partial(with_canonical_types, names=wanted[corpus]), read_corpus(corpus, reject=reject)),
@@ -300,9 +309,9 @@ def from_corpora(
 
 
 def _by_sentence(document: Document, types: Sequence[str], lost: Counter[str]) -> dict[tuple[int, str], list[Entity]]:
-    """The mentions by sentence and type, with offsets in their sentence."""
+    """Return the mentions by index of the sentence and type, with offsets from the start of the sentence."""
     starts = [sentence.start for sentence in document.sentences]
-    found: dict[tuple[int, str], list[Entity]] = {}
+    mentions: dict[tuple[int, str], list[Entity]] = {}
     for entity in document.entities:
         if entity.type not in types:
             continue
@@ -310,8 +319,8 @@ def _by_sentence(document: Document, types: Sequence[str], lost: Counter[str]) -
         if index < 0 or not document.sentences[index].contains(entity.extent):
             lost["mentions that cross a sentence boundary"] += 1
         else:
-            found.setdefault((index, entity.type), []).append(entity.shift(-starts[index]))
-    return found
+            mentions.setdefault((index, entity.type), []).append(entity.shift(-starts[index]))
+    return mentions
 
 
 def _count(left_out: Iterable[Entity], shape: Shape, lost: Counter[str]) -> None:
@@ -320,10 +329,10 @@ def _count(left_out: Iterable[Entity], shape: Shape, lost: Counter[str]) -> None
 
 
 def read(path: Path) -> Iterator[Demonstration]:
-    """The demonstrations of a file that `write` made.
+    """Yield the demonstrations of a file that `write` has written.
 
     Raises:
-        FormatError: if the file is something else; the message names the demonstration.
+        FormatError: if the file has another format.
     """
     try:
         text = Source(path).text()
@@ -331,7 +340,7 @@ def read(path: Path) -> Iterator[Demonstration]:
         for row in rows:
             yield Demonstration(**{**row, "window": Span(*row["window"])})
     except (ValueError, TypeError, KeyError) as error:
-        raise FormatError(f"{path}: is no file that `biomark demonstrations` wrote: {error!r}") from error
+        raise FormatError(f"{path}: is not a file of `biomark demonstrations`: {error!r}") from error
 
 
 def _lines(path: Path) -> bool:
@@ -339,13 +348,13 @@ def _lines(path: Path) -> bool:
 
 
 def write(demonstrations: Iterable[Demonstration], path: Path) -> Counter[str]:
-    """Write demonstrations as they come: a JSON list, or a line each if the name ends in `.jsonl`.
+    """Write a stream of demonstrations as a JSON list, or one per line if the name ends in `.jsonl`.
 
-    Each is an object with `instruction`, `input` and `output` (the form of Stanford Alpaca) and with
-    `document_id` and `window`, a list of two offsets. `.gz` compresses.
+    Each is an object with `instruction`, `input` and `output` (the form of Stanford Alpaca), `document_id`,
+    and `window`, a list of two offsets. A name that ends in `.gz` is compressed.
 
     Returns:
-        How many were written `with` and `without` a mention.
+        The numbers of demonstrations `with` and `without` a mention.
 
     Raises:
         FormatError: if the file cannot be written.

@@ -1,4 +1,4 @@
-"""Entity types: biomark's names, their spellings elsewhere, and what prompts say of them."""
+"""Entity types: biomark's names, their other spellings, and their labels, definitions and guidelines for prompts."""
 
 from __future__ import annotations
 
@@ -24,47 +24,47 @@ class EntityType:
 
 @cache
 def entity_types() -> dict[str, EntityType]:
-    """All types by name."""
+    """Return all types by name."""
     return packaged("biomark", "entity_types.toml", dict[str, EntityType], named=True)
 
 
 def canonical(name: str) -> str:
-    """biomark's name for a type as any corpus or format spells it; an unknown name stays as it is."""
+    """Return biomark's name for a type as any corpus or format spells it; unknown names are returned unchanged."""
     return _aliases().get(_key(name), name)
 
 
 def one_of(name: str, names: Iterable[str]) -> str:
-    """The one of `names` that is biomark's name of a type or differs from it in case alone; else biomark's name."""
+    """Return the member of `names` that equals biomark's name of a type except for case; otherwise biomark's name."""
     own = canonical(name)
     return {known.casefold(): known for known in names}.get(own.casefold(), own)
 
 
 def distinct(names: Iterable[str]) -> tuple[str, ...]:
-    """The names without those that differ from an earlier one in case alone."""
-    found: dict[str, str] = {}
+    """Return the names without those that equal an earlier one except for case."""
+    unique: dict[str, str] = {}
     for name in names:
-        found.setdefault(name.casefold(), name)
-    return tuple(found.values())
+        unique.setdefault(name.casefold(), name)
+    return tuple(unique.values())
 
 
 def label(name: str) -> str:
-    """What prompts call a type; a name of the user's own with blanks for underscores."""
+    """Return the name of a type in prompts; for a user's own type, its name with blanks in place of underscores."""
     entity_type = entity_types().get(name)
     return entity_type.label if entity_type else name.replace("_", " ")
 
 
 def types_wanted(types: Iterable[str] | None, known: Sequence[str]) -> tuple[str, ...]:
-    """The types to look for.
+    """Return the types to annotate: the requested types, or all known types.
 
     Args:
-        types: the wanted ones; None: all that are known.
-        known: those to choose from.
+        types: the requested types; None: all known types.
+        known: the types to choose from.
 
     Raises:
-        UsageError: if a wanted type is not known.
+        UsageError: if a requested type is not known.
     """
     wanted = tuple(known if types is None else types)
-    if unknown := [type for type in wanted if type not in known]:
+    if unknown := [entity_type for entity_type in wanted if entity_type not in known]:
         s = "s" if len(unknown) > 1 else ""
         choice = f"choose from {', '.join(known)}" if known else "there is none to choose from"
         raise UsageError(f"unknown type{s} {', '.join(map(repr, unknown))}; {choice}")
@@ -72,7 +72,7 @@ def types_wanted(types: Iterable[str] | None, known: Sequence[str]) -> tuple[str
 
 
 def parse_types(names: str) -> tuple[str, ...]:
-    """The types of a comma-separated list, under biomark's names, each once.
+    """Return the distinct types of a comma-separated list, under biomark's names.
 
     Raises:
         UsageError: if the list names none.
@@ -84,10 +84,10 @@ def parse_types(names: str) -> tuple[str, ...]:
 
 
 def parse_type_map(pairs: list[str]) -> dict[str, str]:
-    """The `A=B` pairs of a map of types.
+    """Return the `A=B` pairs of a type map as a dictionary.
 
     Raises:
-        UsageError: if one is not of that form.
+        UsageError: if a pair is not of that form.
     """
     type_map = {}
     for pair in pairs:
@@ -101,20 +101,23 @@ def parse_type_map(pairs: list[str]) -> dict[str, str]:
 def with_canonical_types(
     document: Document, type_map: Mapping[str, str] | None = None, names: Iterable[str] = ()
 ) -> Document:
-    """The document with biomark's names of its types.
+    """Return the document with biomark's names of entity types.
 
     Args:
-        type_map: spelling in the file → name; goes first.
-        names: spellings of a user's own types, which those of the document may differ from in case.
+        document: a document with any spelling of types.
+        type_map: spelling in the file → name; it takes precedence over biomark's aliases.
+        names: spellings of a user's own types, which replace spellings of the document that differ in case alone.
     """
-    given = type_map or {}
-    folded = {spelling.casefold(): name for spelling, name in given.items()}
-    known = {name.casefold(): name for name in names}
+    mapping = type_map or {}
+    folded = {spelling.casefold(): name for spelling, name in mapping.items()}
+    own_names = {name.casefold(): name for name in names}
 
-    def name(type: str) -> str:
-        other = given.get(type, folded.get(type.casefold(), type))
-        own = other if given.get(other) == other else canonical(other)  # mapped to itself it is kept apart
-        return known.setdefault(own.casefold(), own)
+    def name(entity_type: str) -> str:
+        other = mapping.get(entity_type, folded.get(entity_type.casefold(), entity_type))
+        own = (
+            other if mapping.get(other) == other else canonical(other)
+        )  # a type that is mapped to itself stays distinct
+        return own_names.setdefault(own.casefold(), own)
 
     return replace(document, entities=tuple(replace(e, type=name(e.type)) for e in document.entities))
 

@@ -1,4 +1,4 @@
-"""Identifiers: one spelling for what corpora and terminologies write in many ways."""
+"""Identifiers: one canonical spelling for the different spellings of corpora and terminologies."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from functools import cache, lru_cache
 
 from biomark.runtime.toml import packaged
 
-# A version that a source puts after a namespace's name: SNOMEDCT_US_2025_09_01
+# A version that some sources append to the name of a namespace: SNOMEDCT_US_2025_09_01
 _VERSION = re.compile(r"(_\d{4}(_\d{2})*)$")
-# NCBI's corpora write D008581+D012008 where a mention is both at once, unlike D001943|D010051, which
-# readers take apart: two diseases that one mention names.
+# NCBI's corpora write D008581+D012008 for a mention that is both concepts at once, and D001943|D010051,
+# which readers split, for a mention of two separate diseases.
 COMBINED = "+"
 COMPOSITE = "|"
 
@@ -29,20 +29,21 @@ class Namespace:
 
 @cache
 def namespaces() -> dict[str, Namespace]:
-    """All namespaces by name."""
+    """Return all namespaces by name."""
     return packaged("biomark", "identifiers.toml", dict[str, Namespace], named=True)
 
 
 @lru_cache(maxsize=1 << 16)
-def canonical(identifier: str, type: str | None = None) -> str:
-    """biomark's spelling of one identifier: `D010300` and `MSH:D010300` are `MESH:D010300`.
+def canonical(identifier: str, entity_type: str | None = None) -> str:
+    """Return the canonical spelling of an identifier: `MESH:D010300` for `D010300` and `MSH:D010300`.
 
     Args:
-        identifier: of one concept; combined ones (`D008581+D012008`) are spelled part by part.
-        type: biomark's name of the mention's type, which tells a gene's bare number from a species'.
+        identifier: the identifier of one concept, or several joined by `+` (`D008581+D012008`).
+        entity_type: biomark's name of the mention's type, which distinguishes a bare number of a gene from one of a
+            species.
     """
     if COMBINED in identifier:
-        return COMBINED.join(canonical(part, type) for part in identifier.split(COMBINED))
+        return COMBINED.join(canonical(part, entity_type) for part in identifier.split(COMBINED))
     identifier = identifier.strip()
     prefix, colon, local = identifier.partition(":")
     if colon and (name := _aliases().get(_key(_VERSION.sub("", prefix)))):
@@ -50,19 +51,19 @@ def canonical(identifier: str, type: str | None = None) -> str:
     for row in namespaces().values():
         if row.bare and re.fullmatch(row.bare, identifier):
             return f"{row.name}:{identifier.removeprefix('CVCL_').removeprefix('CVCL:')}"
-        if row.digits and row.digits == type and identifier.isdecimal():
+        if row.digits and row.digits == entity_type and identifier.isdecimal():
             return f"{row.name}:{identifier}"
     return identifier
 
 
 def namespace(identifier: str) -> str:
-    """The namespace of a canonical identifier; empty if it has none."""
+    """Return the namespace of a canonical identifier; empty if it has none."""
     prefix, colon, _ = identifier.partition(":")
     return prefix if colon else ""
 
 
 def type_of(identifier: str) -> str | None:
-    """The type of a canonical identifier's concept, where its namespace tells."""
+    """Return the entity type that the namespace of a canonical identifier implies, or None."""
     row = namespaces().get(namespace(identifier))
     return row.type if row else None
 

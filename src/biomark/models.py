@@ -33,7 +33,7 @@ from biomark.prompted.settings import PromptOptions, ServerOptions
 from biomark.recognizers import Recognizer
 from biomark.recognizers.combined import CombinedRecognizer
 from biomark.recognizers.dictionary import DictionaryRecognizer
-from biomark.recognizers.existing import GivenRecognizer
+from biomark.recognizers.existing import ExistingRecognizer
 from biomark.recognizers.normalizing import NormalizingRecognizer
 from biomark.recognizers.voting import SURE
 from biomark.shapes import MARK
@@ -147,7 +147,7 @@ def load(
         if part in prompted:
             return _load_prompted(part, asking, store, prompting)
         if part == GIVEN:
-            return GivenRecognizer()
+            return ExistingRecognizer()
         return (
             _dictionary(store) if part == DICTIONARY else _load_folder(*_folder_and_guideline(part), asking, sampling)
         )

@@ -1,4 +1,4 @@
-"""Text of any origin, made harmless for a terminal or a page."""
+"""Replace control characters, so that text of any origin is safe to show in a terminal or on a page."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\
 
 
 def visible(text: str) -> str:
-    """The text with a symbol in place of each control character, so that none reaches a terminal or a page.
+    """Return the text with a symbol in place of each control character, except tabs and line ends.
 
-    Every code point stays one code point; tabs and line ends stay as they are.
+    Every code point is replaced by one code point, so that offsets do not change.
     """
     return _CONTROL.sub(lambda match: chr(0x2400 + ord(match[0])) if match[0] < " " else "\ufffd", text)

@@ -1,8 +1,8 @@
 """The types that all stages exchange, and all arithmetic on offsets.
 
 Offsets are half-open intervals of Unicode code points: `text[span.start:span.end]` is the
-mention. Formats that count otherwise (bytes, UTF-16 units, inclusive ends, no white space)
-convert at their edge. This module uses the standard library, and two modules that do.
+mention. Formats with other offsets (bytes, UTF-16 units, inclusive ends, no white space)
+convert them when they read and write. This module needs nothing beyond the standard library.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from biomark.screen import visible
 
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
-    """Code points `start` (included) to `end` (excluded); `0 <= start < end`.
+    """A half-open interval of code points, from `start` (included) to `end` (excluded); `0 <= start < end`.
 
-    Whole numbers of other types (numpy's) become `int`.
+    Integers of other types, such as numpy's, become `int`.
 
     Raises:
-        SpanError: if it is empty, reversed or negative, or an offset is no whole number.
+        SpanError: if the span is empty, reversed or negative, or an offset is not an integer.
     """
 
     start: int
@@ -37,25 +37,25 @@ class Span:
             object.__setattr__(self, "start", whole(self.start))
             object.__setattr__(self, "end", whole(self.end))
         if not 0 <= self.start < self.end:
-            raise SpanError(f"a span needs 0 <= start < end, not {self.start} and {self.end}")
+            raise SpanError(f"a span needs 0 <= start < end, got start {self.start} and end {self.end}")
 
     def __len__(self) -> int:
         return self.end - self.start
 
     def shift(self, by: int) -> Span:
-        """The same span, `by` code points further on."""
+        """Return this span moved by a number of code points, which may be negative."""
         return Span(self.start + by, self.end + by)
 
     def overlaps(self, other: Span) -> bool:
-        """Whether both share at least one code point; spans that only touch do not."""
+        """Return whether both spans share at least one code point; spans that only touch do not overlap."""
         return self.start < other.end and other.start < self.end
 
     def contains(self, other: Span) -> bool:
-        """Whether `other` lies inside this span (or equals it)."""
+        """Return whether `other` lies inside this span or equals it."""
         return self.start <= other.start and other.end <= self.end
 
     def of(self, text: str) -> str:
-        """The piece of `text` that this span covers."""
+        """Return the part of `text` that this span covers."""
         return text[self.start : self.end]
 
 
@@ -64,18 +64,18 @@ class Entity:
     """A mention of an entity.
 
     Attributes:
-        spans: where it stands, in order; several for a discontinuous mention.
-        type: the name of its type, spelled as in its file (`biomark.entity_types.canonical`
-            maps spellings to biomark's own names).
+        spans: the spans of its parts, in order and without overlaps; several for a discontinuous mention.
+        type: the entity type, spelled as in its file (`biomark.entity_types.canonical` maps spellings
+            to biomark's own names).
         ids: identifiers; several for a composite mention.
         score: the recognizer's probability in [0, 1], or None.
-        infons: what else its file says of it, kept so that nothing is lost in a round trip.
+        infons: further facts in its file, kept so that nothing is lost in a round trip.
 
-    Lists become tuples, and numpy's numbers those of Python.
+    Lists become tuples, and numpy's numbers become Python's.
 
     Raises:
-        SpanError: if it has no span, its parts are not in order and apart, its score is not in [0, 1] (NaN is not), or
-            a value has another type than it should.
+        SpanError: if there is no span, the parts overlap or are out of order, the score is not in [0, 1] (NaN is not),
+            or a value has the wrong type.
     """
 
     spans: tuple[Span, ...]
@@ -92,26 +92,26 @@ class Entity:
             and type(self.infons) is Infons
             and (self.score is None or type(self.score) in (float, int))
             and all(type(span) is Span for span in self.spans)
-            and all(type(id) is str for id in self.ids)
+            and all(type(identifier) is str for identifier in self.ids)
         ):
             self._tidy()
         if not self.spans:
             raise SpanError(f"an entity of type {self.type!r} needs at least one span")
         if any(a.end > b.start for a, b in pairwise(self.spans)):
-            raise SpanError(f"the parts of an entity must be in order and apart: {self.spans}")
+            raise SpanError(f"the parts of an entity must be in order and must not overlap, got {self.spans}")
         if self.score is not None and not 0.0 <= self.score <= 1.0:
-            raise SpanError(f"a score lies in [0, 1], not at {self.score}")
+            raise SpanError(f"the score of an entity must be in [0, 1], got {self.score}")
 
     def _tidy(self) -> None:
-        """Turn values of other types into those that they should have."""
+        """Convert values of other types to the types of the attributes."""
         ids = tuple_of(self.ids, object, "the ids of an entity")
         if self.score is not None and (isinstance(self.score, bool) or not isinstance(self.score, Real)):
-            raise SpanError(f"a score is a number in [0, 1] or None, not {self.score!r:.80}")
+            raise SpanError(f"the score of an entity must be a number in [0, 1] or None, got {self.score!r:.80}")
         put(
             self,
             spans=tuple_of(self.spans, Span, "the spans of an entity"),
             type=text_of(self.type, "the type of an entity"),
-            ids=tuple(text_of(id, "an identifier") for id in ids),
+            ids=tuple(text_of(identifier, "an identifier") for identifier in ids),
             score=self.score if self.score is None or type(self.score) is int else float(self.score),
             infons=infons_of(self.infons),
         )
@@ -128,18 +128,18 @@ class Entity:
 
     @property
     def extent(self) -> Span:
-        """From the first part's start to the last part's end."""
+        """The span from the first part's start to the last part's end."""
         return Span(self.start, self.end)
 
     def shift(self, by: int) -> Entity:
-        """The same entity, `by` code points further on."""
+        """Return this entity moved by a number of code points, which may be negative."""
         return replace(self, spans=tuple(span.shift(by) for span in self.spans))
 
     def overlaps(self, other: Entity) -> bool:
-        """Whether any part of one shares a code point with any part of the other."""
+        """Return whether any part of one entity shares a code point with any part of the other."""
         if len(self.spans) == 1 and len(other.spans) == 1:
             return self.spans[0].overlaps(other.spans[0])
-        mine, others = iter(self.spans), iter(other.spans)  # both are in order, so one pass over them is enough
+        mine, others = iter(self.spans), iter(other.spans)  # both are in order, so one pass over both is enough
         a, b = next(mine, None), next(others, None)
         while a is not None and b is not None:
             if a.overlaps(b):
@@ -151,11 +151,11 @@ class Entity:
         return False
 
     def mention(self, text: str) -> str:
-        """The mention's text; the parts of a discontinuous one are joined by spaces."""
+        """Return the mention's text; the parts of a discontinuous mention are joined by blanks."""
         return " ".join(span.of(text) for span in self.spans)
 
     def to_dict(self, text: str) -> dict[str, object]:
-        """The mention as JSON Lines have it, with its words in `text`; see `Document.to_dict`."""
+        """Return the mention as a JSON object; `text` is that of its document. See `Document.to_dict`."""
         return {
             "spans": [[span.start, span.end] for span in self.spans],
             "text": self.mention(text),
@@ -166,7 +166,7 @@ class Entity:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Entity:
-        """The mention of which `to_dict` made `values`; its words are not looked at.
+        """Return the mention from which `to_dict` made `values`; the key `text` is ignored.
 
         Raises:
             SpanError: if `values` have another form.
@@ -178,7 +178,7 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A part of a document, such as its title or abstract (`kind`)."""
+    """A part of a document; its `kind` is for instance `title` or `abstract`."""
 
     span: Span
     kind: str
@@ -186,7 +186,7 @@ class Passage:
 
     def __post_init__(self) -> None:
         if not isinstance(self.span, Span):
-            raise SpanError(f"a passage lies at a Span, not at {self.span!r:.80}")
+            raise SpanError(f"the span of a passage must be a Span, got {self.span!r:.80}")
         put(self, kind=text_of(self.kind, "the kind of a passage"), infons=infons_of(self.infons))
 
 
@@ -195,8 +195,8 @@ class Relation:
     """A relation between identifiers or mentions, kept for formats that have them.
 
     Attributes:
-        type: its name, such as `CID`.
-        arguments: role and identifier of each argument; the role is "" where the format has none.
+        type: the type of the relation, such as `CID`.
+        arguments: the role and the identifier of each argument; the role is "" if the format has none.
     """
 
     type: str
@@ -204,7 +204,7 @@ class Relation:
     infons: Infons = NO_INFONS
 
     def __post_init__(self) -> None:
-        with of_form("a relation", "its arguments are pairs of a role and an identifier"):
+        with of_form("a relation", "its arguments must be pairs of a role and an identifier"):
             pairs = [(role, argument) for role, argument in self.arguments]
         arguments = tuple((text_of(role, "a role"), text_of(argument, "an argument")) for role, argument in pairs)
         put(self, type=text_of(self.type, "the type of a relation"), arguments=arguments, infons=infons_of(self.infons))
@@ -212,23 +212,23 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text and what is known about it.
+    """A text with its annotations.
 
     Attributes:
-        id: its name, unique in its file.
-        text: all its text; every offset counts its code points.
-        passages: title, abstract, section …, in order and apart; empty where unknown.
-        sentences: in order and apart; empty where nobody has split the text yet.
-        entities: mentions, in the order of their file; they may nest and overlap.
-        alternatives: spans that may stand for the entity they overlap (BC2GM's `ALTGENE`).
+        id: the identifier of the document, unique in its file.
+        text: the whole text; every offset counts its code points.
+        passages: title, abstract, sections …, in order and without overlaps; empty if unknown.
+        sentences: the spans of sentences, in order and without overlaps; empty if the text has not been split.
+        entities: the mentions, in the order of their file; they may nest and overlap.
+        alternatives: mentions that are accepted in place of the entities they overlap (BC2GM's `ALTGENE`).
         relations: see `Relation`.
-        infons: what else its file says of it.
+        infons: further facts in its file.
 
-    Lists become tuples, and a whole number as an id becomes a text.
+    Lists become tuples, and an integer as an id becomes a string.
 
     Raises:
-        SpanError: if any offset lies beyond the end of the text, passages or sentences are not in order and apart, or
-            a value has another type than it should.
+        SpanError: if an offset lies beyond the end of the text, passages or sentences overlap or are out of order, or
+            a value has the wrong type.
     """
 
     id: str
@@ -244,8 +244,8 @@ class Document:
         if type(self.id) is not str or type(self.infons) is not Infons:
             put(self, id=text_of(self.id, "the id of a document"), infons=infons_of(self.infons))
         if not isinstance(self.text, str):
-            what = f"{self.text!r:.80} ({type(self.text).__name__})"
-            raise SpanError(f"document {self.id}: its text must be a str, not {what}")
+            got = f"{self.text!r:.80} ({type(self.text).__name__})"
+            raise SpanError(f"document {self.id}: the text must be a str, got {got}")
         for name, kind in _MEMBERS.items():
             members = getattr(self, name)
             if type(members) is not tuple or (members and not all(type(member) is kind for member in members)):
@@ -262,14 +262,14 @@ class Document:
             if spans and spans[-1].end > length:
                 raise SpanError(f"document {self.id}: {name} reach beyond the end of the text ({length} code points)")
             if any(a.end > b.start for a, b in pairwise(spans)):
-                raise SpanError(f"document {self.id}: {name} must be in order and apart")
+                raise SpanError(f"document {self.id}: {name} must be in order and must not overlap")
 
     def to_dict(self) -> dict[str, object]:
-        """The document as a line of biomark's JSON Lines: lists, texts and numbers alone, ready for `json.dumps`.
+        """Return the document as an object of biomark's JSON Lines, ready for `json.dumps`.
 
-        The keys are `id`, `text`, `entities` (always there) and, where they are not empty, `passages`, `sentences`,
-        `alternatives`, `relations` and `infons`; a mention has `spans` (pairs of offsets), `text`, `type` and, where
-        they are known, `ids`, `score` and `infons`. `from_dict` makes an equal document of it.
+        The keys are `id`, `text` and `entities`, and those of `passages`, `sentences`, `alternatives`, `relations` and
+        `infons` that are not empty. A mention has the keys `spans` (pairs of offsets), `text` and `type`, and `ids`,
+        `score` and `infons` if it has any. `from_dict` returns an equal document.
         """
         return {
             "id": self.id,
@@ -294,10 +294,10 @@ class Document:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Document:
-        """The document of which `to_dict` made `values`; keys that it does not know are passed over.
+        """Return the document from which `to_dict` made `values`; unknown keys are ignored.
 
         Raises:
-            SpanError: if `values` have another form, or its offsets do not fit the text.
+            SpanError: if `values` have another form, or offsets lie beyond the end of the text.
         """
         with of_form("a document"):
             return cls(
@@ -318,14 +318,14 @@ class Document:
             )
 
     def bare(self) -> Document:
-        """The same document without mentions: no entities, alternatives or relations."""
+        """Return the same document without mentions: no entities, alternatives or relations."""
         return replace(self, entities=(), alternatives=(), relations=())
 
     def slice(self, window: Span) -> Document:
-        """The part of the document inside `window`, with offsets counted from its start.
+        """Return the part of the document inside `window`, with offsets from the start of the window.
 
-        Entities and alternatives that are not wholly inside are left out; sentences and
-        passages are cut to the window; relations are left out.
+        Entities and alternatives that are not wholly inside the window are left out, and so are
+        relations; sentences and passages are cut to the window.
         """
 
         def inside(entities: tuple[Entity, ...]) -> tuple[Entity, ...]:
@@ -351,15 +351,15 @@ _MEMBERS = {"passages": Passage, "sentences": Span, "entities": Entity, "alterna
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Something that could not be read or placed, and why.
+    """A part of a file or answer that could not be read or placed, with the reason.
 
     Attributes:
-        reason: what is wrong and what to do, as a sentence without a full stop.
-        raw: the line or answer as it was found (shortened and without control characters in `__str__`, not here).
-        document_id: the document, where it is known.
-        source: the file's name, where there is one.
-        line: the line in that file, counted from 1.
-        window: the code points of the document that it concerns.
+        reason: the problem and its remedy, as a sentence without a full stop.
+        raw: the original line or answer; `__str__` shortens it and replaces control characters.
+        document_id: the id of the document, or None if unknown.
+        source: the name of the file, or None.
+        line: the line in that file, counted from 1, or None.
+        window: the code points of the document that are concerned, or None.
     """
 
     reason: str
@@ -385,21 +385,21 @@ class Rejected:
 
 
 class Apart:
-    """Places of a text that do not overlap.
+    """A set of spans of a text that do not overlap.
 
-    Only the neighbours of a place are looked at, so that thousands are found as quickly as a few.
+    A lookup compares a span with its neighbours alone, so that large sets are as fast as small ones.
     """
 
     def __init__(self, spans: Iterable[Span] = ()) -> None:
         self._spans = sorted(spans)
 
     def is_free(self, span: Span) -> bool:
-        """Whether a span overlaps none of them."""
+        """Return whether a span overlaps none of the set."""
         place = bisect_right(self._spans, span)
         return not any(span.overlaps(other) for other in self._spans[max(0, place - 1) : place + 1])
 
     def take(self, entity: Entity) -> bool:
-        """Take all parts of an entity in, unless one of them overlaps what is there; whether that was done."""
+        """Add all parts of an entity unless one of them overlaps the set; return whether they were added."""
         if not all(map(self.is_free, entity.spans)):
             return False
         for span in entity.spans:
@@ -408,10 +408,9 @@ class Apart:
 
 
 def flat(entities: Iterable[Entity]) -> tuple[Entity, ...]:
-    """The contiguous entities that do not overlap, the longest of nested or crossing ones.
+    """Return the contiguous entities without overlaps, in text order; of overlapping ones the longest is kept.
 
-    Of two equally long ones the first in the text stays; the result is in text order. What
-    marks and tags cannot hold (discontinuous and nested mentions) is thus left out.
+    Of equally long ones the first is kept. Marks and BIO tags cannot represent the entities left out.
     """
     taken = Apart()
     ranked = sorted(entities, key=lambda e: (-len(e.extent), e.start, e.type))
@@ -419,14 +418,14 @@ def flat(entities: Iterable[Entity]) -> tuple[Entity, ...]:
 
 
 def whole_text(document: Document) -> tuple[Span, ...]:
-    """The document's passages, or its whole text as one span (none if it is empty)."""
+    """Return the spans of the document's passages, or one span of its whole text; empty if the text is empty."""
     if document.passages:
         return tuple(passage.span for passage in document.passages)
     return (Span(0, len(document.text)),) if document.text else ()
 
 
 def halves(text: str, span: Span) -> tuple[Span, Span]:
-    """A span of at least two characters in two, at the white space nearest to its middle if there is any inside."""
+    """Split a span of at least two code points at the white space nearest to its middle, or else in the middle."""
     middle = (span.start + span.end) // 2
     blanks = [n for n in range(span.start + 1, span.end) if text[n].isspace()]
     cut = min(blanks, key=lambda n: abs(n - middle), default=middle)

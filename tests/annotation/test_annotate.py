@@ -74,7 +74,7 @@ def test_types_are_taken_in_any_spelling(types: str, recognizer: TermRecognizer)
     assert mentions(document) == [("aspirin", "chemical"), ("ALOX5", "gene")]
 
 
-@pytest.mark.parametrize(("types", "told"), [("desease", "it finds disease, chemical, gene"), ("", "names no type")])
+@pytest.mark.parametrize(("types", "told"), [("desease", "choose from disease, chemical, gene"), ("", "names no type")])
 def test_an_unknown_type_is_told_before_anything_is_read(types: str, told: str, recognizer: TermRecognizer) -> None:
     def never() -> Iterator[str]:
         raise AssertionError("it was read")

@@ -190,7 +190,7 @@ def test_what_cannot_be_a_run_is_refused(biomark: Biomark) -> None:
         (("-", "--run", "out"), "so they must be files"),
         (("full", "--run", "full"), "full/letter.txt: lies in the folder of the run, full"),
         (("a.jsonl", "--run", "out", "-o", "x.jsonl"), "--run FOLDER is the output"),
-        (("a.jsonl", "--set", "shard=3"), "are for a run into a folder"),
+        (("a.jsonl", "--set", "shard=3"), "are settings of a run into a folder"),
         (("no*thing", "--run", "out"), "no*thing: no file matches this pattern"),
         (("a.jsonl", "--run", "out", "--to", "odd"), "no format 'odd' to write"),
     ):

@@ -88,10 +88,10 @@ def test_every_tool_answers_in_one_session(store: Path) -> None:
 def test_wrong_questions_get_a_message_and_the_server_goes_on() -> None:
     questions: list[tuple[str, dict[str, Any], str]] = [
         ("annotate", {"text": TEXT, "types": ["dissease"]}, "unknown type 'dissease'"),
-        ("annotate", {"text": TEXT, "min_score": 7}, "a score lies in [0, 1]"),
+        ("annotate", {"text": TEXT, "min_score": 7}, "must be in [0, 1]"),
         ("annotate", {"text": TEXT, "format": "docx"}, "no format 'docx' to read"),
         ("annotate", {}, "text"),
-        ("search_terms", {"text": "asthma"}, "the server has no term store; start it with one (`store`)"),
+        ("search_terms", {"text": "asthma"}, "the server has no term store; start it with one"),
         ("evaluate", {"gold": lines(GOLD), "predicted": lines(Document("9", "x"))}, "1"),
         ("evaluate", {"gold": "", "predicted": ""}, ""),
         ("annotate", {"text": "x" * 10_000_001}, "send at most 10,000,000 at once"),

@@ -172,7 +172,7 @@ def test_settings_survive_bytes_and_pickle() -> None:
     [
         ({"model": "nowhere"}, "unknown model 'nowhere'"),
         ({"types": ["dissease"]}, "unknown type 'dissease'"),
-        ({"min_score": 2}, "a score lies in"),
+        ({"min_score": 2}, "must be in"),
     ],
 )
 def test_wrong_settings_are_named(config: dict[str, object], message: str) -> None:

@@ -137,7 +137,7 @@ def test_missing_files_are_named_with_the_folders(folder):
 
 @pytest.mark.parametrize("name", ["bc2gm", "bc2gm:", "bc2gm:tran", "bc2gm:train+", "nope:train", "bc4chemd:all"])
 def test_unknown_names_are_wrong_usage(name):
-    with pytest.raises(UsageError, match="there are"):
+    with pytest.raises(UsageError, match=r"choose from|has no splits"):
         parse_split(name)
 
 
@@ -239,7 +239,7 @@ def test_a_download_goes_on_where_it_broke_off(server, tmp_path):
 
 def test_a_later_run_goes_on_as_well(server, tmp_path):
     server.files["/x"], server.cut = BODY, [70_000]
-    with pytest.raises(CorpusError, match="broke off after 70000 of 512000 bytes; try again"):
+    with pytest.raises(CorpusError, match="the connection ended after 70000 of 512000 bytes; run the command again"):
         download(f"{server.address}/x", tmp_path / "x", tries=1)
     assert not (tmp_path / "x").exists()
     download(f"{server.address}/x", tmp_path / "x")
@@ -274,13 +274,13 @@ def test_a_busy_server_is_asked_again_and_a_refusal_is_final(server, tmp_path):
 def test_a_server_that_is_not_there_is_an_error(tmp_path):
     with serving(Server()) as address:
         pass
-    with pytest.raises(CorpusError, match="2 tries failed"):
+    with pytest.raises(CorpusError, match="2 attempts failed"):
         download(f"{address}/x", tmp_path / "x", tries=2, pause=0)
 
 
 @pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://127.0.0.1/x", "x"])
 def test_only_the_web_is_downloaded_from(url, tmp_path):
-    with pytest.raises(CorpusError, match="not an address of the web"):
+    with pytest.raises(CorpusError, match="not a web address"):
         download(url, tmp_path / "x")
 
 
@@ -338,11 +338,11 @@ def test_members_of_an_archive_come_under_the_catalogues_names(server, tmp_path,
     ("body", "message"),
     [
         (b"no archive", "neither a zip nor a tar"),
-        (zipped({"other.txt": b"one"}), "0 files in it are called a.txt"),
-        (zipped({"x/a.txt": b"one", "y/a.txt": b"one"}), "2 files in it are called a.txt"),
-        (zipped({"a.txt": b"another"}), "not the catalogue's file: its sha256 is"),
+        (zipped({"other.txt": b"one"}), "expected one file named a.txt, got 0"),
+        (zipped({"x/a.txt": b"one", "y/a.txt": b"one"}), "expected one file named a.txt, got 2"),
+        (zipped({"a.txt": b"another"}), "differs from the catalogue's file .its sha256 is"),
         (zipped({"a.txt": b"one" * 999}).replace(b"oneone", b"twotwo", 1), "damaged: Bad CRC"),
-        (tarred({"a.txt": "/etc/hostname"}), "0 files in it are called a.txt"),
+        (tarred({"a.txt": "/etc/hostname"}), "expected one file named a.txt, got 0"),
     ],
 )
 def test_a_wrong_archive_leaves_nothing(server, tmp_path, body, message):
@@ -377,7 +377,7 @@ def test_a_local_copy_says_how_it_differs(tmp_path):
     assert (to / "c/b.txt").read_bytes() == b"changed"
     (source / "b.txt").unlink()
     (to / "c/b.txt").unlink()
-    with pytest.raises(CorpusError, match=r"has no c/b\.txt"):
+    with pytest.raises(CorpusError, match=r"lacks c/b\.txt"):
         fetch(corpus, to, source=source)
 
 
@@ -392,7 +392,7 @@ def test_a_folder_of_pairs_is_a_split_and_is_copied_as_a_whole(biomark, tmp_path
         (folder / "concept" / "record-7.con").write_text(f'c="{word}" {place} {place}||t="problem"\n')
     monkeypatch.setenv("BIOMARK_CORPORA", str(tmp_path / "corpora"))
     with pytest.raises(
-        CorpusError, match=r"i2b2_2010:train is not there .*biomark corpora fetch i2b2_2010, from a local folder"
+        CorpusError, match=r"i2b2_2010:train is not available .*biomark corpora fetch i2b2_2010, from a local folder"
     ):
         read_split("i2b2_2010:train")
     missing = biomark("corpora", "fetch", "i2b2_2010")

@@ -62,7 +62,7 @@ def test_a_sentence_that_many_have_is_found_if_it_is_equal() -> None:
     "options", [OverlapOptions(letters=7), OverlapOptions(similarity=0), OverlapOptions(similarity=2)]
 )
 def test_options_have_ranges(options: OverlapOptions) -> None:
-    with pytest.raises(UsageError, match=r"must be at least 8|similarity is a share"):
+    with pytest.raises(UsageError, match=r"must be at least 8|similarity must be in"):
         Index({}, options)
 
 

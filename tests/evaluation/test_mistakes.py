@@ -4,7 +4,7 @@ import pytest
 from evaluation_cases import TEXT, TYPES, any_mentions, document, mention
 from hypothesis import given, settings
 
-from biomark.evaluation import Kind, evaluate
+from biomark.evaluation import MistakeKind, evaluate
 from biomark.evaluation.mistakes import form, is_abbreviation, sentence_of, surface_forms
 from biomark.text.sentences import with_sentences
 
@@ -12,14 +12,18 @@ from biomark.text.sentences import with_sentences
 @pytest.mark.parametrize(
     ("gold", "predicted", "kinds"),
     [
-        ([("disease", 12, 25)], [], [Kind.MISSING]),
-        ([("disease", 12, 25)], [("disease", 26, 28)], [Kind.MISSING, Kind.WRONG]),
-        ([("disease", 12, 25)], [("disease", 19, 25)], [Kind.BOUNDARY]),
-        ([("disease", 12, 25)], [("gene", 12, 25)], [Kind.TYPE]),
-        ([("disease", 12, 25)], [("gene", 19, 25)], [Kind.TYPE]),
-        ([("disease", 12, 25)], [("disease", 12, 18), ("disease", 19, 25)], [Kind.BOUNDARY, Kind.BOUNDARY]),
-        ([("disease", 12, 25)], [("gene", 12, 25), ("disease", 19, 25)], [Kind.TYPE, Kind.BOUNDARY]),
-        ([("disease", 12, 25)], [("disease", 12, 25), ("gene", 19, 25)], [Kind.WRONG]),
+        ([("disease", 12, 25)], [], [MistakeKind.MISSING]),
+        ([("disease", 12, 25)], [("disease", 26, 28)], [MistakeKind.MISSING, MistakeKind.WRONG]),
+        ([("disease", 12, 25)], [("disease", 19, 25)], [MistakeKind.BOUNDARY]),
+        ([("disease", 12, 25)], [("gene", 12, 25)], [MistakeKind.TYPE]),
+        ([("disease", 12, 25)], [("gene", 19, 25)], [MistakeKind.TYPE]),
+        (
+            [("disease", 12, 25)],
+            [("disease", 12, 18), ("disease", 19, 25)],
+            [MistakeKind.BOUNDARY, MistakeKind.BOUNDARY],
+        ),
+        ([("disease", 12, 25)], [("gene", 12, 25), ("disease", 19, 25)], [MistakeKind.TYPE, MistakeKind.BOUNDARY]),
+        ([("disease", 12, 25)], [("disease", 12, 25), ("gene", 19, 25)], [MistakeKind.WRONG]),
     ],
     ids=[
         "missing",
@@ -32,7 +36,7 @@ from biomark.text.sentences import with_sentences
         "beside a right one",
     ],
 )
-def test_classes(gold: list, predicted: list, kinds: list[Kind]) -> None:
+def test_classes(gold: list, predicted: list, kinds: list[MistakeKind]) -> None:
     found = evaluate(
         [document(*(mention(*m) for m in gold))], [document(*(mention(*m) for m in predicted))], types=TYPES
     )
@@ -53,10 +57,10 @@ def test_every_error_belongs_to_one_class_and_they_add_up(gold: tuple, predicted
         if mistake.gold and mistake.predicted:
             same = mistake.gold.type == mistake.predicted.type
             assert mistake.gold.overlaps(mistake.predicted)
-            assert mistake.kind == (Kind.BOUNDARY if same else Kind.TYPE)
-        if mistake.kind is Kind.MISSING:
+            assert mistake.kind == (MistakeKind.BOUNDARY if same else MistakeKind.TYPE)
+        if mistake.kind is MistakeKind.MISSING:
             assert not any(mistake.gold.overlaps(p) and p.type == mistake.gold.type for p in predicted)
-        if mistake.kind is Kind.WRONG:
+        if mistake.kind is MistakeKind.WRONG:
             assert not any(mistake.predicted.overlaps(g) and g.type == mistake.predicted.type for g in gold)
 
 

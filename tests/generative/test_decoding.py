@@ -104,7 +104,7 @@ def bonus(vocabulary: Vocabulary, id: int, rare: float) -> float:
     """Long tokens, and of two that spell the same not the byte: what a tokenizer would take."""
     symbols = vocabulary.symbols[id] or ""
     usual = vocabulary.tokens.get(symbols, (id,))[-1] == id
-    begins_tag = symbols.startswith(tuple(tag[0] for tag in vocabulary.tags))
+    begins_tag = symbols.startswith(tuple(sign[0] for sign in vocabulary.signs))
     return 2.0 * len(symbols) + 4.0 * usual - (rare if begins_tag else 0.0)
 
 
@@ -325,7 +325,9 @@ def taught(vocabularies):
     )
     model = transformers.LlamaForCausalLM(config).double()
     examples = [
-        packing.Example((*q.prompt, *vocabulary.answer(q.grammar.source, q.draft), vocabulary.end), len(q.prompt))
+        packing.TokenisedDemonstration(
+            (*q.prompt, *vocabulary.answer(q.grammar.source, q.draft), vocabulary.end), len(q.prompt)
+        )
         for q in lessons(vocabulary)
     ]
     batch = packing.collate([[example] for example in examples], vocabulary.end)

@@ -24,7 +24,7 @@ from biomark.generative.recognizer import (
     FreeGeneration,
     GenerativeRecognizer,
     MarkDecoding,
-    Window,
+    WindowPrompt,
     answering_of,
     halves,
 )
@@ -61,18 +61,18 @@ class Finds:
 
     def __init__(self, words: Sequence[str], *, room: int | None = None) -> None:
         self.counts: Counter[str] = Counter()
-        self.asked: list[list[Window]] = []
+        self.asked: list[list[WindowPrompt]] = []
         self._words = words
         self._room = room
 
     def longest(self) -> int | None:
         return self._room
 
-    def answer(self, windows: Sequence[Window]) -> list[Aligned | None]:
+    def answer(self, windows: Sequence[WindowPrompt]) -> list[Aligned | None]:
         self.asked.append(list(windows))
         return [self._answer(window) for window in windows]
 
-    def _answer(self, window: Window) -> Aligned | None:
+    def _answer(self, window: WindowPrompt) -> Aligned | None:
         if "spoils" in window.text:
             raise ValueError("spoilt")
         places = [(window.text.find(word), word) for word in self._words]
@@ -205,7 +205,7 @@ def test_free_generation_is_the_same_in_batches_and_with_lookup(
     said: list[list[str]] = []
 
     class Spy(FreeGeneration):
-        def _read(self, window: Window, tokens: list[int]) -> Aligned:
+        def _read(self, window: WindowPrompt, tokens: list[int]) -> Aligned:
             said[-1].append(" ".join(map(str, tokens)))
             return super()._read(window, tokens)
 
@@ -222,7 +222,7 @@ def test_free_generation_is_the_same_in_batches_and_with_lookup(
 class Writes(FreeGeneration):
     """Reads a text as if the model had written it."""
 
-    def read(self, window: Window, answer: str, *, ended: bool = True) -> Aligned:
+    def read(self, window: WindowPrompt, answer: str, *, ended: bool = True) -> Aligned:
         return self._read(window, [*self._vocabulary.answer(answer, ()), *[self._vocabulary.end] * ended])
 
 
@@ -269,8 +269,8 @@ def test_the_model_is_asked_in_the_style_that_it_was_tuned_on(readable: Vocabula
     }
 
 
-def _window(vocabulary: Vocabulary, text: str) -> Window:
-    return Window(text, "disease", tuple(vocabulary.prompt(f"Mark disease: {text} =")))
+def _window(vocabulary: Vocabulary, text: str) -> WindowPrompt:
+    return WindowPrompt(text, "disease", tuple(vocabulary.prompt(f"Mark disease: {text} =")))
 
 
 def test_a_prompt_that_leaves_no_room_is_told(model: PreTrainedModel, vocabulary: Vocabulary) -> None:
@@ -283,7 +283,7 @@ def test_a_prompt_that_leaves_no_room_is_told(model: PreTrainedModel, vocabulary
 
 def test_errors_of_the_model_are_rejects(vocabulary: Vocabulary) -> None:
     class Fails(Finds):
-        def answer(self, windows: Sequence[Window]) -> list[Aligned | None]:
+        def answer(self, windows: Sequence[WindowPrompt]) -> list[Aligned | None]:
             raise ModelError("not finite")
 
     (out,) = GenerativeRecognizer(Fails([]), vocabulary, ["disease"]).annotate([document("a", "Fever.")])
@@ -336,7 +336,7 @@ def test_a_mention_has_the_share_of_the_drawn_answers_that_have_it(
         prompt = tuple(
             vocabulary.prompt(demonstrations.prompt(demonstrations.instruction("disease", SHORT), text, form="short"))
         )
-        window = Window(text, "disease", prompt)
+        window = WindowPrompt(text, "disease", prompt)
         (answers,) = single.drawn([window], [sampling.chances(text, "disease")])
         counts = Counter(entity.spans for answer in answers if answer for entity in answer.entities)
         assert {entity.spans: entity.score for entity in entities} == {
@@ -356,7 +356,7 @@ def test_free_answers_are_drawn_by_their_window_and_the_seed(vocabulary: Vocabul
     sampling = Sampling(3, 1.0, seed=3)
     state = torch.random.get_rng_state()
     answering = FreeGeneration(model, vocabulary, sampling=sampling)
-    windows = [Window(text, "disease", tuple(vocabulary.prompt(text))) for text in NOTES]
+    windows = [WindowPrompt(text, "disease", tuple(vocabulary.prompt(text))) for text in NOTES]
     found = answering.answer(windows)
     assert answering.counts["answers"] == 6
     assert found == answering.answer(windows)
@@ -388,7 +388,7 @@ def test_several_answers_of_a_tuned_model_have_its_shape(
     vocabulary: Vocabulary, model: PreTrainedModel, shape: str
 ) -> None:
     answering = answering_of(model, vocabulary, Style("short", shape), sampling=Sampling(3, 1.0, seed=3))
-    windows = [Window(text, "disease", tuple(vocabulary.prompt(text))) for text in NOTES]
+    windows = [WindowPrompt(text, "disease", tuple(vocabulary.prompt(text))) for text in NOTES]
     found = answering.answer(windows)
     assert isinstance(answering, MarkDecoding) == (shape == "mark")
     assert answering.counts["answers"] == 6

@@ -45,7 +45,7 @@ def vocabulary(request, vocabularies):
 def said(vocabulary, tokens):
     """The text of an answer, for vocabularies of bytes."""
     symbols = "".join(vocabulary.symbols[token] for token in tokens if token != vocabulary.end)
-    for tag, symbol in zip((OPEN, CLOSE), vocabulary.tags, strict=True):
+    for tag, symbol in zip((OPEN, CLOSE), vocabulary.signs, strict=True):
         symbols = symbols.replace(symbol, tag)
     return symbols.encode("latin-1").decode()
 

@@ -35,13 +35,13 @@ transformers = pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
 from biomark.generative.decoding.vocabulary import Vocabulary  # noqa: E402
-from biomark.generative.recognizer import GenerativeRecognizer, Window  # noqa: E402
+from biomark.generative.recognizer import GenerativeRecognizer, WindowPrompt  # noqa: E402
 from biomark.generative.training import merging  # noqa: E402
 from biomark.generative.training import model as causal  # noqa: E402
 from biomark.generative.training import trainer as generative  # noqa: E402
 from biomark.generative.training.export import export  # noqa: E402
 from biomark.generative.training.loss import AnswerTrainer, Rows, answer_loss  # noqa: E402
-from biomark.generative.training.packing import IGNORED, Example, collate, pack, tokenise  # noqa: E402
+from biomark.generative.training.packing import IGNORED, TokenisedDemonstration, collate, pack, tokenise  # noqa: E402
 from biomark.training import runs, scoring  # noqa: E402
 
 torch.set_num_threads(1)  # networks this small only wait for each other's threads
@@ -136,16 +136,16 @@ def train(recipe: GenerativeRecipe, folder: Path, *, resume: bool = False) -> Pa
 # Losses
 
 
-def examples_of(recipe: GenerativeRecipe, vocabulary: Vocabulary, count: int) -> list[Example]:
+def examples_of(recipe: GenerativeRecipe, vocabulary: Vocabulary, count: int) -> list[TokenisedDemonstration]:
     found = []
     for demonstration in generative.read_demonstrations("ncbi_disease:train", recipe, fail):
         example = tokenise(demonstration, vocabulary, form=recipe.prompt, longest=recipe.row_tokens)
-        assert isinstance(example, Example)
+        assert isinstance(example, TokenisedDemonstration)
         found.append(example)
     return found[:count]
 
 
-def loss_of(model: torch.nn.Module, rows: list[list[Example]], **settings: bool) -> float:
+def loss_of(model: torch.nn.Module, rows: list[list[TokenisedDemonstration]], **settings: bool) -> float:
     batch = collate(rows, 0, **settings)
     labels = batch.pop("labels")
     with torch.inference_mode():
@@ -182,25 +182,27 @@ def test_packed_examples_do_not_see_each_other(home: Path, recipe: GenerativeRec
     model, vocabulary = causal.prepare_model(replace(recipe, model=str(home / name)))
     a, b, c = examples_of(recipe, vocabulary, 3)
 
-    def logits(row: list[Example]) -> torch.Tensor:
+    def logits(row: list[TokenisedDemonstration]) -> torch.Tensor:
         batch = collate([row], 0)
         del batch["labels"]
         with torch.inference_mode():
             return model.eval()(**batch, use_cache=False).logits[0]
 
-    changed = Example(tuple((id + 7) % 300 for id in a.ids), a.answer)
+    changed = TokenisedDemonstration(tuple((id + 7) % 300 for id in a.ids), a.answer)
     first, second = len(a.ids), len(a.ids) + len(b.ids)
     before, after = logits([a, b, c]), logits([changed, b, c])
     assert not torch.allclose(before[:first], after[:first], atol=1e-3)
     assert torch.equal(before[first:], after[first:])
-    assert torch.equal(before[first:second], logits([a, b, Example(c.ids[::-1], c.answer)])[first:second])
+    assert torch.equal(
+        before[first:second], logits([a, b, TokenisedDemonstration(c.ids[::-1], c.answer)])[first:second]
+    )
 
 
 def test_the_loss_is_on_the_answer_alone(recipe: GenerativeRecipe) -> None:
     _, vocabulary = causal.prepare_model(recipe)
     demonstration = Demonstration("Mark disease", "No fever was.", "No <mark>fever</mark> was.", "1", Span(0, 13))
     example = tokenise(demonstration, vocabulary, form="short", longest=256)
-    assert isinstance(example, Example)
+    assert isinstance(example, TokenisedDemonstration)
     batch = collate([[example]], 0, length=200)
     said = batch["labels"][0]
     assert said[said != IGNORED].tolist() == [*vocabulary.answer("No fever was.", [Span(3, 8)]), vocabulary.end]
@@ -252,7 +254,7 @@ def test_each_method_tunes_its_own_part_and_comes_back(home: Path, recipe: Gener
     folder = home / name
     changed = replace(recipe, method=method, **{**settings, "model": str(home / str(settings.get("model", "llama")))})  # type: ignore[arg-type]
     torch.manual_seed(changed.seed)
-    fresh, vocabulary = causal.prepare_model(changed, tell=quiet)
+    fresh, vocabulary = causal.prepare_model(changed, notify=quiet)
     tuned = {name for name, parameter in fresh.named_parameters() if parameter.requires_grad}
     if method != "full":
         assert all(re.search(r"lora_|trainable_tokens|adaption_", name) for name in tuned)
@@ -355,7 +357,7 @@ def test_the_users_own_sentence_is_learnt_saved_and_asked_with(
     assert isinstance(recognizer, GenerativeRecognizer)
     answer = recognizer.answering.answer
 
-    def spy(windows: Sequence[Window]) -> list[Aligned | None]:
+    def spy(windows: Sequence[WindowPrompt]) -> list[Aligned | None]:
         asked.extend(vocabulary.text(window.prompt) for window in windows)
         return answer(windows)
 
@@ -381,7 +383,7 @@ def test_demonstrations_with_another_instruction_are_told(recipe: GenerativeReci
     (one,) = told
     assert one.source == file
     assert "'Mark disease All.'" in one.reason
-    with pytest.raises(UsageError, match="an instruction that the recipe does not ask with, such as 'Mark disease All"):
+    with pytest.raises(UsageError, match="an instruction that differs from the recipe's, such as 'Mark disease All"):
         generative.read_data(replace(recipe, shape="tanl"), vocabulary, fail)
     wrong = [replace(d, instruction="Bracket disease") for d in demonstrations.read(Path(file))]
     demonstrations.write([*wrong, replace(wrong[0], output=wrong[0].input)], Path(file))
@@ -432,7 +434,7 @@ def test_the_best_checkpoint_is_kept_and_old_ones_are_dropped(whole: Path) -> No
 
 
 def test_a_better_score_decides_and_the_later_of_equal_ones(tmp_path: Path) -> None:
-    run = runs.Run(tmp_path)
+    run = runs.TrainingFolder(tmp_path)
     for step, f1 in ((1, 0.2), (2, 0.5), (3, 0.4), (4, 0.5)):
         folder = tmp_path / runs.CHECKPOINTS / f"checkpoint-{step}"
         folder.mkdir(parents=True)
@@ -523,7 +525,7 @@ def test_a_killed_process_goes_on_to_the_same_weights_and_scores(
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=HANG, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    assert len(runs.Run(tmp_path / "run").scores()) == 1
+    assert len(runs.TrainingFolder(tmp_path / "run").scores()) == 1
     assert load_recipe(path) == recipe
     train(recipe, tmp_path / "run", resume=True)
     assert same(tmp_path / "run", whole)
@@ -609,7 +611,7 @@ def test_models_are_shown_merged_and_loaded(
     with torch.inference_mode():
         assert torch.allclose(before(ids).logits, after(ids).logits, atol=1e-4)
     assert json.loads(Path("runs/merged/run.json").read_text())["merged"]["from"] == "runs/mine"
-    for again, message in (("mine", "is there already"), ("merged", "no adapter")):
+    for again, message in (("mine", "already exists and is not empty"), ("merged", "no adapter")):
         refused = biomark("models", "merge", again, "-o", "runs/merged" if again == "mine" else "other")
         assert refused.status == 2
         assert message in refused.err
@@ -622,7 +624,7 @@ def test_models_are_shown_merged_and_loaded(
     shutil.move(tmp_path / "runs" / "mine" / "run.json", tmp_path / "aside.json")
     settings = json.loads((tmp_path / "runs" / "mine" / "recipe.json").read_text())
     (tmp_path / "runs" / "mine" / "recipe.json").write_text(json.dumps({**settings, "model": "package:not_there"}))
-    with pytest.raises(ModelError, match="an adapter for package:not_there, which it needs"):
+    with pytest.raises(ModelError, match="its adapter needs the base model package:not_there"):
         causal.load_trained(tmp_path / "runs" / "mine")
 
 
@@ -696,7 +698,7 @@ def test_a_tuned_model_is_a_base_for_the_next_one(recipe: GenerativeRecipe, whol
         assert torch.equal(logits[-1], logits[-2])
         assert torch.allclose(logits[-1], logits[0], atol=1e-6 if precise else 0.3)
     (tmp_path / "small" / causal.ADAPTER).write_text("{}")
-    with pytest.raises(ModelError, match="is an adapter; fold it in first"):
+    with pytest.raises(ModelError, match="is an adapter; merge it first"):
         causal.prepare_model(replace(recipe, model=str(tmp_path / "small")))
 
 
@@ -708,35 +710,35 @@ ORPHAN = {"train": ("ncbi_disease:train",), "types": ("gene",)}
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"prompt": "long"}, "prompt is 'long'; there are alpaca, short"),
-        ({"shape": "json"}, "shape is 'json'; there are mark, tanl, dice"),
-        ({"shape": "dice", "marks": "tokens"}, 'marks = "tokens" is for shape mark, not for dice'),
-        ({"sentences": "nltk"}, "sentences is 'nltk'; there are biomark, spacy"),
-        ({"guideline_text": {"gene": "All."}}, "guideline text for gene, which is none of disease, chemical"),
-        ({"guideline_text": {"gene": "All."}, "types": ()}, "guideline text for gene, which is none of disease"),
-        ({"marks": "both"}, "marks is 'both'; there are text, tokens"),
-        ({"weights": "int8"}, "weights is 'int8'; there are float32, bfloat16"),
-        ({"prompt_attention": "none"}, "prompt_attention is 'none'"),
+        ({"prompt": "long"}, "unknown prompt 'long'; choose from alpaca, short"),
+        ({"shape": "json"}, "unknown shape 'json'; choose from mark, tanl, dice"),
+        ({"shape": "dice", "marks": "tokens"}, 'marks = "tokens" needs shape = "mark", got .dice'),
+        ({"sentences": "nltk"}, "unknown sentences 'nltk'; choose from biomark, spacy"),
+        ({"guideline_text": {"gene": "All."}}, "guideline text is for gene, but the types are disease, chemical"),
+        ({"guideline_text": {"gene": "All."}, "types": ()}, "guideline text is for gene, but the types are disease"),
+        ({"marks": "both"}, "unknown marks 'both'; choose from text, tokens"),
+        ({"weights": "int8"}, "unknown weights 'int8'; choose from float32, bfloat16"),
+        ({"prompt_attention": "none"}, "unknown prompt_attention 'none'"),
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"rank": 0}, "rank must be at least 1"),
-        ({"warmup": 1.0}, "warmup is a share"),
-        ({"without_mentions": 1.5}, "without_mentions is a share, from 0 to 1"),
-        ({"learning_rate": 0.0}, "learning_rate must be above 0"),
-        ({"negatives": 10, "method": "lora"}, "negatives is for method full"),
-        ({"method": "qlora", "fsdp": True}, "fsdp is for the methods full and lora"),
+        ({"warmup": 1.0}, r"warmup must be in \[0, 1\), got 1.0"),
+        ({"without_mentions": 1.5}, r"without_mentions must be in \[0, 1\], got 1.5"),
+        ({"learning_rate": 0.0}, "learning_rate must be greater than 0, got 0.0"),
+        ({"negatives": 10, "method": "lora"}, 'negatives needs method = "full"'),
+        ({"method": "qlora", "fsdp": True}, 'fsdp needs the method "full" or "lora"'),
         ({"fsdp": True}, "fsdp shards over several GPUs: torchrun"),
         ({"train": ()}, "train is empty, so there is nothing to learn from"),
         ({"devel": ()}, "devel is empty, so no checkpoint can be chosen"),
         ({"train": ("ncbi_disease:test",)}, "train names ncbi_disease:test, a test split"),
-        ({"train": ("bioid:train",)}, "bioid:train, of which held_out is a part, a test split; name bioid:fit"),
+        ({"train": ("bioid:train",)}, "bioid:train, which contains the test split held_out; name bioid:fit"),
         ({"train": ("tmvar3:held_out",)}, "train names tmvar3:held_out, a test split"),
         ({"devel": ("bc5cdr_chemical:devel+test",)}, "devel names bc5cdr_chemical:devel.test, a test split"),
-        ({"train": ("demos.json",)}, "train names demos.json: neither a file nor a corpus of the catalogue"),
+        ({"train": ("demos.json",)}, "train names demos.json, which is neither a file nor a corpus of the catalogue"),
         ({"train": ("ncbi_disease:tests",)}, "name a split of ncbi_disease"),
         (ORPHAN, "annotates disease, none of"),
-        ({"devel": ("bc2gm:devel",)}, "bc2gm:devel annotates gene, none of disease, chemical"),
-        ({"row_tokens": 1024}, "row_tokens is 1024, but .* reads 512 tokens"),
-        ({"model": "qwen3", "method": "llama-adapter"}, "llama-adapter is for llama and mistral, and .* is qwen3"),
+        ({"devel": ("bc2gm:devel",)}, "bc2gm:devel: annotates gene, none of disease, chemical"),
+        ({"row_tokens": 1024}, "row_tokens is 1024, but .* reads at most 512 tokens"),
+        ({"model": "qwen3", "method": "llama-adapter"}, "llama-adapter supports llama and mistral, but .* is qwen3"),
         ({"method": "llama-adapter", "marks": "tokens"}, "llama-adapter cannot learn new tokens"),
     ],
 )
@@ -753,10 +755,10 @@ def test_recipes_that_cannot_work_are_refused(
 def test_an_encoder_becomes_a_decoder_by_full_tuning_alone(home: Path, recipe: GenerativeRecipe) -> None:
     recipe = replace(recipe, model=str(home / "bert"))
     told: list[str] = []
-    model, _ = causal.prepare_model(recipe, tell=told.append)
+    model, _ = causal.prepare_model(recipe, notify=told.append)
     assert model.config.is_decoder
-    assert re.search(r"\d+ weights are not there, such as cls\.predictions", told[0])
-    with pytest.raises(ModelError, match="only the method full"):
+    assert re.search(r"\d+ weights are missing, such as cls\.predictions", told[0])
+    with pytest.raises(ModelError, match='only method = "full"'):
         causal.prepare_model(replace(recipe, method="lora"))
 
 
@@ -775,7 +777,7 @@ def test_a_run_is_not_overwritten_and_resumed_as_it_began_only(
     recipe = replace(recipe, save_steps=3)
     with pytest.raises(UsageError, match=r"holds a run already; resume it \(`resume`\)"):
         train(recipe, whole)
-    with pytest.raises(UsageError, match="another recipe"):
+    with pytest.raises(UsageError, match="differs from the recipe"):
         train(replace(recipe, seed=2), whole, resume=True)
     with pytest.raises(UsageError, match="no checkpoint to resume from"):
         train(recipe, tmp_path / "nothing", resume=True)
@@ -783,7 +785,7 @@ def test_a_run_is_not_overwritten_and_resumed_as_it_began_only(
     before = path.read_bytes()
     path.write_bytes(before.replace(b"fever", b"hives"))
     try:
-        with pytest.raises(UsageError, match=r"train was .* when the run began"):
+        with pytest.raises(UsageError, match=r"train was .* when the run started"):
             train(recipe, whole, resume=True)
     finally:
         path.write_bytes(before)
@@ -844,7 +846,7 @@ def test_demonstrations_that_are_too_long_are_rejected_not_cut(recipe: Generativ
     made = [d for name in recipe.train for d in generative.read_demonstrations(name, recipe, fail)]
     assert len(data.examples) + len(rejected) == len(made)
     assert all(len(example.ids) <= 36 for example in data.examples)
-    with pytest.raises(UsageError, match="no demonstration that can be used"):
+    with pytest.raises(UsageError, match="no usable demonstration"):
         generative.read_data(replace(recipe, row_tokens=2), vocabulary, rejected.append)
 
 
@@ -940,7 +942,7 @@ def test_two_processes_train_as_one_that_accumulates_twice(recipe: GenerativeRec
         assert (weight - two.state_dict()[name]).norm() < 0.02 * moved, name
     run = json.loads((tmp_path / "two" / "run.json").read_text())
     assert run["processes"] == 2
-    with pytest.raises(UsageError, match="processes was 2 when the run began"):
+    with pytest.raises(UsageError, match="processes was 2 when the run started"):
         train(recipe, tmp_path / "two", resume=True)
 
 

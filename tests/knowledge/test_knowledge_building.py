@@ -17,7 +17,7 @@ from biomark.errors import KnowledgeError, UsageError
 from biomark.formats import Reject
 from biomark.knowledge.building import LONGEST_NAME, Built, build
 from biomark.knowledge.database import schema
-from biomark.knowledge.entries import Entry, Kind, Link, Name
+from biomark.knowledge.entries import Entry, Link, Name, NameKind
 from biomark.knowledge.matcher import Matcher
 from biomark.knowledge.normalization import Normalizer
 from biomark.knowledge.store import Store
@@ -29,7 +29,7 @@ from knowledge_cases import Terms, entry
 
 def built(path: Path, *sources: Terms, type: str | None = None) -> tuple[Built, list[Rejected]]:
     rejects: list[Rejected] = []
-    return build(sources, path, type=type, reject=rejects.append), rejects
+    return build(sources, path, entity_type=type, reject=rejects.append), rejects
 
 
 @pytest.mark.parametrize("name", ["A-A", "A/A", "To-to", "with or with"])
@@ -53,8 +53,12 @@ def test_entries_with_one_identifier_add_up(tmp_path: Path) -> None:
     path = tmp_path / "a.store"
     links = ((Link.SAME, "Y:1"), (Link.PARENT, "X:9"))
     first = Entry("X:1", None, (Name("flu"),), "An infection.", links)
-    second = Entry("X:1", "disease", (Name("flu", Kind.MENTION, 3), Name("Grippe", Kind.PREFERRED)), "Other words.")
-    third = Entry("X:1", "disease", (Name("flu", Kind.MENTION, 4),), taxon="NCBITaxon:1", links=((Link.SAME, "Y:1"),))
+    second = Entry(
+        "X:1", "disease", (Name("flu", NameKind.MENTION, 3), Name("Grippe", NameKind.PREFERRED)), "Other words."
+    )
+    third = Entry(
+        "X:1", "disease", (Name("flu", NameKind.MENTION, 4),), taxon="NCBITaxon:1", links=((Link.SAME, "Y:1"),)
+    )
     result, rejects = built(path, Terms([first, second]), Terms([third], "more.tsv"))
     assert (result.concepts, result.names, result.notes, rejects) == (1, 2, [], [])
     with closing(Store(path)) as store:
@@ -62,7 +66,7 @@ def test_entries_with_one_identifier_add_up(tmp_path: Path) -> None:
         assert concept is not None
         assert (concept.type, concept.definition, concept.taxon) == ("disease", "An infection.", "NCBITaxon:1")
         told = [(t.text, t.kind, t.count, t.source) for t in store.terms("X:1")]
-        assert told == [("Grippe", Kind.PREFERRED, 0, "mine.tsv"), ("flu", Kind.EXACT, 7, "mine.tsv")]
+        assert told == [("Grippe", NameKind.PREFERRED, 0, "mine.tsv"), ("flu", NameKind.EXACT, 7, "mine.tsv")]
         assert store.linked("X:1") == ("Y:1",)
         assert store.linked("X:1", Link.PARENT) == ("X:9",)
         assert [(u.description.licence, u.entries, u.names) for u in store.sources()] == [("CC0", 2, 3), ("CC0", 1, 1)]
@@ -171,7 +175,7 @@ def test_a_source_that_breaks_off_is_told_and_the_rest_is_built(tmp_path: Path) 
 
 def test_nothing_to_build_and_nowhere_to_write(tmp_path: Path) -> None:
     path = tmp_path / "a.store"
-    with pytest.raises(KnowledgeError, match="no name that could be used"):
+    with pytest.raises(KnowledgeError, match="no usable name"):
         built(path, Terms([]))
     assert not list(tmp_path.iterdir())
     with pytest.raises(KnowledgeError, match="cannot be written"):
@@ -186,14 +190,14 @@ def test_what_is_no_store(tmp_path: Path) -> None:
     with pytest.raises(KnowledgeError, match="biomark knowledge build"):
         Store(tmp_path / "none.store")
     (tmp_path / "text").write_text("no store " * 100)
-    with pytest.raises(KnowledgeError, match="is no store of terms"):
+    with pytest.raises(KnowledgeError, match="is not a term store"):
         Store(tmp_path / "text")
     path = tmp_path / "old.store"
     built(path, Terms([entry("X:1", "thing", "widget")]))
     with closing(sqlite3.connect(path)) as database:
         database.execute("UPDATE about SET value = '0'")
         database.commit()
-    with pytest.raises(KnowledgeError, match=r"built by another version of biomark \(format 0, not 3\); build it anew"):
+    with pytest.raises(KnowledgeError, match=r"built by another version of biomark \(format 0, not 3\); rebuild it"):
         Store(path)
 
 
@@ -205,7 +209,7 @@ def test_a_store_of_an_older_biomark(tmp_path: Path) -> None:
         database.execute("CREATE TABLE concept (id INTEGER PRIMARY KEY, identifier TEXT NOT NULL UNIQUE, type TEXT)")
         database.execute("INSERT INTO about VALUES ('format', '2')")
         database.commit()
-    with pytest.raises(KnowledgeError, match=r"format 2, not 3\); build it anew: biomark knowledge build SOURCE"):
+    with pytest.raises(KnowledgeError, match=r"format 2, not 3\); rebuild it: biomark knowledge build SOURCE"):
         Store(path)
 
 

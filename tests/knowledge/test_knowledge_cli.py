@@ -69,7 +69,7 @@ def test_one_concept(biomark: Biomark) -> None:
     unknown = biomark("knowledge", "show", "my.store", "DOID:2")
     assert (unknown.status, unknown.err) == (
         2,
-        "biomark: my.store has no DOID:2; biomark knowledge search finds names\n",
+        "biomark: my.store has no DOID:2; search by name with: biomark knowledge search\n",
     )
 
 
@@ -133,15 +133,15 @@ def test_the_default_model_and_a_dictionary(biomark: Biomark) -> None:
         (("annotate", "--model", "dictionary"), "(--store); biomark knowledge build"),
         (("annotate", "--model", "default", "--store", "x.store"), "--store applies to the models dictionary"),
         (("annotate", "--model", "dictionary", "--store", "x.store"), "x.store: no such store"),
-        (("annotate", "--model", "dictionary", "--store", "b.tsv"), "b.tsv: is no store of terms"),
+        (("annotate", "--model", "dictionary", "--store", "b.tsv"), "b.tsv: is not a term store"),
         (("annotate", "--model", "default+nothing"), "unknown model 'nothing'"),
         (("annotate", "--model", "default+"), "unknown model 'default+'"),
         (("models", "show", "dictionary"), "biomark knowledge show STORE"),
         (("knowledge", "search", "x.store", "fever"), "x.store: no such store"),
         (("knowledge", "build", "x.obo", "-o", "x.store"), "x.obo: neither a file or folder"),
-        (("knowledge", "build", "a.obo", "--from", "xyz", "-o", "x.store"), "no format 'xyz' of sources"),
+        (("knowledge", "build", "a.obo", "--from", "xyz", "-o", "x.store"), "unknown format of sources 'xyz'"),
         (("knowledge", "build", "a.obo", "-o", "none/x.store"), "none/x.store: cannot be written"),
-        (("knowledge", "build", "c.pubtator", "--from", "obo", "-o", "x.store"), "no name that could be used"),
+        (("knowledge", "build", "c.pubtator", "--from", "obo", "-o", "x.store"), "no usable name"),
     ],
 )
 def test_wrong_usage(biomark: Biomark, arguments: tuple[str, ...], message: str) -> None:

@@ -104,7 +104,7 @@ def test_what_biomark_does_not_write_is_refused(
     path.write_bytes(whole)
     with closing(sqlite3.connect(path)) as opened:
         opened.executescript(harm)
-    with pytest.raises(KnowledgeError, match="is damaged, or no store of terms: it holds what biomark does not write"):
+    with pytest.raises(KnowledgeError, match="is damaged, or not a term store: it contains a statement"):
         Store(path)
     for command in (("knowledge", "show", path), ("annotate", "--model", "dictionary", "--store", path)):
         done = biomark(*command, stdin=b"Asthma.")
@@ -118,7 +118,7 @@ def test_a_search_that_does_not_end_is_stopped(whole: bytes, tmp_path: Path, mon
     with closing(database_module.Database(path)) as opened:
         assert opened.rows((int,), "SELECT count(*) FROM concept") == [(3,)]
         endless = "WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM r) SELECT count(*) FROM r"
-        with pytest.raises(KnowledgeError, match="is damaged \\(a search in it does not end\\); build it anew"):
+        with pytest.raises(KnowledgeError, match="is damaged \\(a search does not end\\); rebuild it"):
             opened.rows((int,), endless)
         assert opened.rows((int,), "SELECT count(*) FROM concept") == [(3,)]
 

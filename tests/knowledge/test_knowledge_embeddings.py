@@ -23,7 +23,7 @@ from biomark.embedding.exported import Exported, ExportedEncoder
 from biomark.errors import KnowledgeError, MissingExtraError, ModelError
 from biomark.knowledge import neighbours
 from biomark.knowledge.building import build
-from biomark.knowledge.entries import Entry, Kind, Link, Name
+from biomark.knowledge.entries import Entry, Link, Name, NameKind
 from biomark.knowledge.forms import form
 from biomark.knowledge.neighbours import Neighbours, probability
 from biomark.knowledge.normalization import Candidate, Normalizer
@@ -34,7 +34,7 @@ from knowledge_cases import Terms, entry
 
 ENTRIES = [
     Entry("DOID:1", "disease", (Name("fever"), Name("Fevers")), links=((Link.SAME, "MESH:D1"),)),
-    Entry("MESH:D2", "disease", (Name("days", Kind.MENTION, 2), Name("cough aspirin", Kind.RELATED))),
+    Entry("MESH:D2", "disease", (Name("days", NameKind.MENTION, 2), Name("cough aspirin", NameKind.RELATED))),
     entry("MESH:D3", "disease", "high aspirin", "helped patients"),
     entry("MESH:D4", "chemical", "zileuton"),
 ]
@@ -76,7 +76,7 @@ def test_a_mention_that_shares_no_word_with_a_name(store: Store, tmp_path: Path)
 def test_types_are_apart(store: Store, tmp_path: Path, exported: Exported) -> None:
     assert [one.identifiers for one in Normalizer(store).candidates("cough", "chemical")] == [("MESH:D4",)]
     assert Normalizer(store).candidates("cough", "device") == ()
-    related = [Entry("MESH:D2", "disease", (Name("cough aspirin", Kind.RELATED),)), entry("X:1", "tool", "widget")]
+    related = [Entry("MESH:D2", "disease", (Name("cough aspirin", NameKind.RELATED),)), entry("X:1", "tool", "widget")]
     with Store(built(tmp_path / "a.store", exported, related)) as other:  # related names give no identifier
         assert Normalizer(other).candidates("fever", "disease") == ()
 
@@ -220,7 +220,7 @@ def test_a_broken_encoder_is_told(store_file: Path, tmp_path: Path) -> None:
         answer(store, "Cough")
     with closing(sqlite3.connect(path)) as database:
         database.executescript("DROP TABLE encoder")
-    with Store(path) as store, pytest.raises(KnowledgeError, match="build it anew"):
+    with Store(path) as store, pytest.raises(KnowledgeError, match="rebuild it"):
         answer(store, "Cough")
 
 

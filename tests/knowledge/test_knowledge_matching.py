@@ -17,7 +17,7 @@ from biomark.errors import UsageError
 from biomark.formats import raise_rejected
 from biomark.knowledge.building import build
 from biomark.knowledge.caution import Caution, caution, rules
-from biomark.knowledge.entries import Entry, Kind, Name
+from biomark.knowledge.entries import Entry, Name, NameKind
 from biomark.knowledge.forms import words
 from biomark.knowledge.matcher import Matcher
 from biomark.knowledge.store import Store
@@ -143,9 +143,9 @@ def test_any_order(store_of: StoreOf) -> None:
 
 def test_all_concepts_with_a_name_the_most_used_first(store_of: StoreOf) -> None:
     store = store_of(
-        Entry("A:1", "disease", (Name("anemia", Kind.MENTION, 1),)),
-        Entry("A:2", "disease", (Name("anaemia", Kind.MENTION, 4), Name("Anemias", Kind.EXACT, 2))),
-        Entry("A:3", "disease", (Name("Anemia", Kind.PREFERRED),)),
+        Entry("A:1", "disease", (Name("anemia", NameKind.MENTION, 1),)),
+        Entry("A:2", "disease", (Name("anaemia", NameKind.MENTION, 4), Name("Anemias", NameKind.EXACT, 2))),
+        Entry("A:3", "disease", (Name("Anemia", NameKind.PREFERRED),)),
     )
     (match,) = Matcher(store).find("anaemias")
     assert [term.concept.identifier for term in match.terms] == ["A:2", "A:2", "A:1", "A:3"]
@@ -257,10 +257,10 @@ def test_a_pickled_recognizers_store_opens_anew(store_of: StoreOf) -> None:
 
 
 def test_the_concept_that_is_used_most_wins_over_the_commonest_spelling(store_of: StoreOf) -> None:
-    spellings = tuple(Name(text, Kind.MENTION, 3) for text in ("big tumor", "Big tumor", "big tumors"))
+    spellings = tuple(Name(text, NameKind.MENTION, 3) for text in ("big tumor", "Big tumor", "big tumors"))
     store = store_of(
         Entry("A:1", "disease", spellings),
-        Entry("A:2", "disease", (Name("big tumour", Kind.MENTION, 4),)),
+        Entry("A:2", "disease", (Name("big tumour", NameKind.MENTION, 4),)),
     )
     (entity,) = next(DictionaryRecognizer(store).annotate([Document("1", "a big tumor")])).document.entities
     assert (entity.ids, entity.infons["candidates"]) == (("A:1",), "A:1 A:2")

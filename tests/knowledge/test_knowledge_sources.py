@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from biomark.errors import CorpusError, KnowledgeError, UsageError
-from biomark.knowledge.entries import Entry, Kind, Link, Name
+from biomark.knowledge.entries import Entry, Link, Name, NameKind
 from biomark.knowledge.sources import FORMATS, open_source
 from biomark.knowledge.sources.base import other_identifier
 from biomark.knowledge.sources.rows import split
@@ -86,15 +86,15 @@ class TestObo:
         assert moss == Entry(
             "DOID:0001",
             names=(
-                Name("spotted moss fever", Kind.PREFERRED),
+                Name("spotted moss fever", NameKind.PREFERRED),
                 Name("moss fever, spotted"),
-                Name("SMF", Kind.ABBREVIATION),
-                Name("SpMF", Kind.ABBREVIATION),
-                Name("MF-S", Kind.ABBREVIATION),
-                Name("moss disease", Kind.RELATED),
-                Name("stone moss fever", Kind.RELATED),
-                Name("fever", Kind.BROAD),
-                Name("unscoped", Kind.RELATED),
+                Name("SMF", NameKind.ABBREVIATION),
+                Name("SpMF", NameKind.ABBREVIATION),
+                Name("MF-S", NameKind.ABBREVIATION),
+                Name("moss disease", NameKind.RELATED),
+                Name("stone moss fever", NameKind.RELATED),
+                Name("fever", NameKind.BROAD),
+                Name("unscoped", NameKind.RELATED),
                 Name("old tag"),
             ),
             definition='A fever of "moss" walkers. It is rare.',
@@ -107,7 +107,7 @@ class TestObo:
                 (Link.PARENT, "DOID:0002"),
             ),
         )
-        assert other.names == (Name("a: b {c} [d].*", Kind.PREFERRED),)
+        assert other.names == (Name("a: b {c} [d].*", NameKind.PREFERRED),)
         assert former == Entry("DOID:0001", links=((Link.FORMER, "DOID:0003"),))
 
     @pytest.mark.parametrize(
@@ -160,10 +160,10 @@ class TestTable:
             Entry(
                 "MESH:D000001",
                 "disease",
-                (Name("Moss Fever", Kind.PREFERRED), Name("MF"), Name("fever of moss")),
+                (Name("Moss Fever", NameKind.PREFERRED), Name("MF"), Name("fever of moss")),
                 "A fever.",
             ),
-            Entry("X:2", "device", (Name("T", Kind.ABBREVIATION),)),
+            Entry("X:2", "device", (Name("T", NameKind.ABBREVIATION),)),
         ]
         assert [(reject.line, reject.source) for reject in rejected] == [(4, str(path)), (5, str(path))]
         assert "one of preferred, exact, abbreviation, mention, related, broad, not nickname" in rejected[0].reason
@@ -182,7 +182,7 @@ class TestTable:
         assert {entry.type for entry in entries} == {"device"}
         (entry,) = read(write(tmp_path / "list.txt", "term\nstent, drug-eluting\n"))[0]
         assert (entry.identifier, entry.type) == ("user:stent-drug-eluting", None)
-        assert entry.names == (Name("stent, drug-eluting", Kind.PREFERRED),)
+        assert entry.names == (Name("stent, drug-eluting", NameKind.PREFERRED),)
 
     def test_terms_of_one_letter_and_regular_expressions_pass_through(self, tmp_path: Path) -> None:
         terms = ["a", "T", ".*", "(a+)+$", "[x", "\\d{2}", '5" tube', '"', "null", "1,25-(OH)2 D3", "%s", "'; --"]
@@ -195,7 +195,7 @@ class TestTable:
         path = write(tmp_path / "wrong.tsv", "foo\tbar\n1\t2\n")
         with pytest.raises(KnowledgeError) as error:
             read(path)
-        assert str(error.value) == f"{path}: has the columns 'foo', 'bar'; needed are name or label or term"
+        assert str(error.value) == f"{path}: has the columns 'foo', 'bar'; add name or label or term"
 
     def test_bytes_that_are_not_utf8(self, tmp_path: Path) -> None:
         path = tmp_path / "latin.tsv"
@@ -210,7 +210,7 @@ class TestTable:
     def test_files_without_a_term_are_told(self, tmp_path: Path) -> None:
         for text in ("", "name\ttype\n"):
             entries, (rejected,) = read(write(tmp_path / "empty.tsv", text))
-            assert (entries, rejected.reason) == ([], "as table it holds no term")
+            assert (entries, rejected.reason) == ([], "the source has no terms in the format table")
 
     @given(st.lists(st.text(st.characters(exclude_characters="\n\r", exclude_categories=["Cs"])), min_size=1))
     def test_quoted_fields_come_back(self, fields: list[str]) -> None:
@@ -242,15 +242,15 @@ class TestCorpus:
         assert rejected == []
         assert entries == {
             "MESH:D000001": Entry(
-                "MESH:D000001", "disease", (Name("MF", Kind.MENTION, 1), Name("Moss fever", Kind.MENTION, 2))
+                "MESH:D000001", "disease", (Name("MF", NameKind.MENTION, 1), Name("Moss fever", NameKind.MENTION, 2))
             ),
             "MESH:D000002+MESH:D000003": Entry(
-                "MESH:D000002+MESH:D000003", "disease", (Name("stone fever", Kind.MENTION, 1),)
+                "MESH:D000002+MESH:D000003", "disease", (Name("stone fever", NameKind.MENTION, 1),)
             ),
             "MESH:D000002|MESH:D000003": Entry(
-                "MESH:D000002|MESH:D000003", "disease", (Name("two in one", Kind.MENTION, 1),)
+                "MESH:D000002|MESH:D000003", "disease", (Name("two in one", NameKind.MENTION, 1),)
             ),
-            "NCBITaxon:3208": Entry("NCBITaxon:3208", "species", (Name("moss", Kind.MENTION, 1),)),
+            "NCBITaxon:3208": Entry("NCBITaxon:3208", "species", (Name("moss", NameKind.MENTION, 1),)),
         }
         assert source.left_out == {"mentions without an identifier": 1}
 
@@ -270,7 +270,7 @@ class TestCorpus:
             open_source(str(tmp_path / "nothing.obo"))
         with pytest.raises(UsageError, match="name a split of ncbi_disease"):
             open_source("ncbi_disease:nowhere")
-        with pytest.raises(UsageError, match="no format 'owl' of sources; there are obo, mesh"):
+        with pytest.raises(UsageError, match="unknown format of sources 'owl'; choose from obo, mesh"):
             open_source(str(tmp_path), "owl")
         with pytest.raises(
             KnowledgeError, match=r"no format of sources has this name; name the format \(`input format`\), one of obo"
@@ -280,7 +280,7 @@ class TestCorpus:
         assert open_source(str(write(tmp_path / "titles.txt", title))).format is FORMATS["corpus"]
         monkeypatch.setenv("BIOMARK_CORPORA", str(tmp_path))
         monkeypatch.setattr("biomark.corpora.corpus_folders", lambda: (tmp_path,))
-        with pytest.raises(CorpusError, match="ncbi_disease:train is not there"):
+        with pytest.raises(CorpusError, match="ncbi_disease:train is not available"):
             open_source("ncbi_disease:train")
 
 
@@ -304,7 +304,7 @@ class TestReal:
             assert rejected == []
             kinds = Counter(name.kind for entry in entries for name in entry.names)
             links = Counter(link for entry in entries for link, _ in entry.links)
-            found[subset] = (sum(bool(entry.names) for entry in entries), kinds[Kind.PREFERRED], links[Link.FORMER])
+            found[subset] = (sum(bool(entry.names) for entry in entries), kinds[NameKind.PREFERRED], links[Link.FORMER])
         # grep -c '^name:' less -c '^is_obsolete'; '^alt_id:' and '^replaced_by:' together
         assert found == {"cancer": (729, 729, 210), "infectious_disease": (536, 536, 291), "rare": (3458, 3458, 481)}
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from biomark.errors import KnowledgeError
-from biomark.knowledge.entries import Entry, Kind, Link, Name
+from biomark.knowledge.entries import Entry, Link, Name, NameKind
 from biomark.knowledge.sources import open_source
 from biomark.knowledge.sources.base import NAMES
 from biomark.spans import Rejected
@@ -47,17 +47,17 @@ class TestMesh:
         assert entries["MESH:D000001"] == Entry(
             "MESH:D000001",
             "disease",
-            (Name("Fevers", Kind.PREFERRED), Name("FVR", Kind.ABBREVIATION)),
+            (Name("Fevers", NameKind.PREFERRED), Name("FVR", NameKind.ABBREVIATION)),
             semantic_types=("Diseases", "Psychiatry and Psychology"),
         )
         assert entries["MESH:D000002"] == Entry(
             "MESH:D000002",
             "disease",
             (
-                Name("Moss Fever", Kind.PREFERRED),
+                Name("Moss Fever", NameKind.PREFERRED),
                 Name("Fever, Moss"),
-                Name("MF", Kind.ABBREVIATION),
-                Name("Stone Moss Fever", Kind.RELATED),
+                Name("MF", NameKind.ABBREVIATION),
+                Name("Stone Moss Fever", NameKind.RELATED),
             ),
             definition="A fever of moss & stone.",
             links=((Link.SAME, "CAS:50-00-1"), (Link.PARENT, "MESH:D000001")),
@@ -109,7 +109,7 @@ class TestMesh:
         assert [entry.semantic_types for entry in entries] == [
             ("Chemical",), ("Chemotherapy Protocol",), ("Disease",), ("Organism",), ("Population Group",)
         ]  # fmt: skip
-        assert entries[2].names == (Name("thing 3", Kind.PREFERRED),)
+        assert entries[2].names == (Name("thing 3", NameKind.PREFERRED),)
         assert {entry.links for entry in entries} == {((Link.PARENT, "MESH:D000002"),)}
 
     @pytest.mark.parametrize("name", ["cut.xml", "cut.xml.gz"])
@@ -120,7 +120,7 @@ class TestMesh:
         named = [entry.names[0].text for entry in entries if entry.names]
         assert named == ["Fevers", "Moss Fever", "thing 0", "thing 1"]
         (broken,) = rejected
-        assert "the XML breaks here" in broken.reason
+        assert "the XML is invalid here" in broken.reason
         assert broken.line == text[:cut].count("\n") + 1
 
     def test_a_gzip_file_that_breaks_off(self, tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ class TestCtd:
         assert first == Entry(
             "MESH:D000001",
             "disease",
-            (Name("Moss Fever", Kind.PREFERRED), Name("Fever, Moss"), Name("MF"), Name("m")),
+            (Name("Moss Fever", NameKind.PREFERRED), Name("Fever, Moss"), Name("MF"), Name("m")),
             "A fever.",
             (
                 (Link.PARENT, "MESH:D9"),
@@ -186,12 +186,12 @@ class TestCtd:
                 (Link.SAME, "OMIM:100"),
             ),
         )
-        assert second.names == (Name('Fern "Fever"', Kind.PREFERRED), Name(".*"), Name("(a+)+$"))
+        assert second.names == (Name('Fern "Fever"', NameKind.PREFERRED), Name(".*"), Name("(a+)+$"))
         assert [(reject.line, reject.source) for reject in rejected] == [
             (11, source.name), (12, source.name)
         ]  # fmt: skip
         assert rejected[0].reason == "the row has no DiseaseID"
-        assert "the line has 2 fields, the header names 7 columns" in rejected[1].reason
+        assert "the line has 2 fields, but the header has 7 columns" in rejected[1].reason
 
     def test_chemicals_as_csv_and_genes(self, tmp_path: Path) -> None:
         chemicals = write(
@@ -204,7 +204,7 @@ class TestCtd:
                 Entry(
                     "MESH:C000001",
                     "chemical",
-                    (Name("2,3-mossol", Kind.PREFERRED), Name("2,3-M"), Name("mossol")),
+                    (Name("2,3-mossol", NameKind.PREFERRED), Name("2,3-M"), Name("mossol")),
                     "Green, they say",
                     ((Link.PARENT, "MESH:D9"), (Link.SAME, "CAS:50-00-1")),
                 )
@@ -217,12 +217,12 @@ class TestCtd:
         )
         (entry,) = read(genes)[0]
         assert (entry.identifier, entry.type) == ("NCBIGene:42", "gene")
-        assert entry.names == (Name("MOS1", Kind.PREFERRED), Name("moss protein 1"), Name("MS"), Name("M-1"))
+        assert entry.names == (Name("MOS1", NameKind.PREFERRED), Name("moss protein 1"), Name("MS"), Name("M-1"))
         assert entry.links == ((Link.SAME, "NCBIGene:43"),)
 
     def test_other_columns(self, tmp_path: Path) -> None:
         path = write(tmp_path / "CTD_pathways.tsv", CTD.format("PathwayName\tPathwayID") + "a\tb\n")
-        with pytest.raises(KnowledgeError, match=re.escape(str(path)) + ".*has the columns.*needed are DiseaseID"):
+        with pytest.raises(KnowledgeError, match=re.escape(str(path)) + ".*has the columns.*add DiseaseID"):
             read(path, "ctd")
 
 
@@ -268,11 +268,11 @@ class TestUmls:
                     "UMLS:C0000001",
                     "disease",
                     (
-                        Name("Moss Fever", Kind.PREFERRED),
+                        Name("Moss Fever", NameKind.PREFERRED),
                         Name("Fever, Moss"),
-                        Name("MF", Kind.ABBREVIATION),
-                        Name("moss fever", Kind.PREFERRED),
-                        Name("moss", Kind.PREFERRED),
+                        Name("MF", NameKind.ABBREVIATION),
+                        Name("moss fever", NameKind.PREFERRED),
+                        Name("moss", NameKind.PREFERRED),
                     ),
                     "A fever.",
                     ((Link.SAME, "MESH:D000001"), (Link.SAME, "NCIT:C11")),
@@ -281,14 +281,14 @@ class TestUmls:
                 "UMLS:C0000002": Entry(
                     "UMLS:C0000002",
                     "chemical",
-                    (Name("mossin", Kind.PREFERRED),),
+                    (Name("mossin", NameKind.PREFERRED),),
                     links=((Link.SAME, "SNOMEDCT:123"),),
                     semantic_types=("Protein", "Drug"),
                 ),
                 "UMLS:C0000003": Entry(
                     "UMLS:C0000003",
                     "",
-                    (Name("book", Kind.PREFERRED),),
+                    (Name("book", NameKind.PREFERRED),),
                     "A book.",
                     ((Link.SAME, "MESH:D000003"),),
                     semantic_types=("Book",),
@@ -334,17 +334,17 @@ class TestNcbiGene:
             "NCBIGene:42",
             "gene",
             (
-                Name("MOS1", Kind.PREFERRED),
+                Name("MOS1", NameKind.PREFERRED),
                 Name("moss protein one"),
                 Name("moss protein 1"),
                 Name("MS"),
                 Name("M-1"),
-                Name("moss-like protein", Kind.RELATED),
+                Name("moss-like protein", NameKind.RELATED),
             ),
             links=((Link.SAME, "OMIM:100"), (Link.SAME, "HGNC:7"), (Link.SAME, "Ensembl:ENSG1")),
             taxon="NCBITaxon:9606",
         )
-        assert mouse == Entry("NCBIGene:43", "gene", (Name("T", Kind.PREFERRED),), taxon="NCBITaxon:10090")
+        assert mouse == Entry("NCBIGene:43", "gene", (Name("T", NameKind.PREFERRED),), taxon="NCBITaxon:10090")
         assert [reject.line for reject in rejected] == [5, 6]
         assert source.left_out == {"genes called NEWENTRY": 1}
 

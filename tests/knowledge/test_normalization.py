@@ -19,13 +19,13 @@ from biomark.knowledge import fuzzy
 from biomark.knowledge.building import build
 from biomark.knowledge.composites import readings
 from biomark.knowledge.context import DocumentContext
-from biomark.knowledge.entries import Entry, Kind, Link, Name
+from biomark.knowledge.entries import Entry, Link, Name, NameKind
 from biomark.knowledge.forms import form
 from biomark.knowledge.normalization import Normalizer, parse_namespaces
-from biomark.knowledge.reranking import FEATURES, Example, Weights, learn, packaged
+from biomark.knowledge.reranking import FEATURES, RankingExample, Weights, learn, packaged
 from biomark.knowledge.store import Store
 from biomark.recognizers import Annotated
-from biomark.recognizers.existing import GivenRecognizer
+from biomark.recognizers.existing import ExistingRecognizer
 from biomark.recognizers.normalizing import NormalizingRecognizer
 from biomark.spans import Document, Entity, Infons, Span
 from biomark.text.abbreviations import abbreviations
@@ -37,12 +37,12 @@ Biomark = Callable[..., Outcome]
 
 def seen(identifier: str, type: str, **counts: int) -> Entry:
     """An entry of an annotated corpus; `_` is a blank."""
-    names = (Name(text.replace("_", " "), Kind.MENTION, count) for text, count in counts.items())
+    names = (Name(text.replace("_", " "), NameKind.MENTION, count) for text, count in counts.items())
     return Entry(identifier, type, tuple(names))
 
 
 def concept(identifier: str, type: str, *names: str, **more: object) -> Entry:
-    kinds = [Kind.PREFERRED] + [Kind.EXACT] * len(names)
+    kinds = [NameKind.PREFERRED] + [NameKind.EXACT] * len(names)
     return Entry(identifier, type, tuple(map(Name, names, kinds)), **more)  # type: ignore[arg-type]
 
 
@@ -222,7 +222,7 @@ class TestReranking:
         for _ in range(200):
             features = rng.normal(size=(4, len(FEATURES)))
             right = int(features[:, 2].argmax())
-            examples.append(Example(features, right if features[right, 2] > 0.5 else None))
+            examples.append(RankingExample(features, right if features[right, 2] > 0.5 else None))
         weights = learn(examples)
         assert int(np.abs(weights.values).argmax()) == 2
         asked = np.zeros((2, len(FEATURES)))
@@ -458,9 +458,9 @@ class TestRecognizers:
         one = Entity((Span(0, 1),), "Disease", score=0.2)
         two = Entity((Span(2, 3),), "Chemical")
         given = Document("1", "a b", entities=(one, two))
-        (kept,) = GivenRecognizer().annotate([given], ["disease", "chemical"], min_score=0.5)
+        (kept,) = ExistingRecognizer().annotate([given], ["disease", "chemical"], min_score=0.5)
         assert [entity.type for entity in kept.document.entities] == ["chemical"]
-        (kept,) = GivenRecognizer().annotate([given], ["disease"])
+        (kept,) = ExistingRecognizer().annotate([given], ["disease"])
         assert [entity.type for entity in kept.document.entities] == ["disease"]
 
     def test_one_bad_document_does_not_stop_the_rest(self, store: Store) -> None:
@@ -473,10 +473,10 @@ class TestRecognizers:
         documents: Sequence[Document] = [
             document("Moss fever.", ("Moss fever", "disease"), id=id) for id in ("1", "2", "3")
         ]
-        found: list[Annotated] = list(NormalizingRecognizer(GivenRecognizer(), Failing(store)).annotate(documents))
+        found: list[Annotated] = list(NormalizingRecognizer(ExistingRecognizer(), Failing(store)).annotate(documents))
         assert [one.document.entities[0].ids for one in found] == [("MESH:D000001",), (), ("MESH:D000001",)]
         assert [str(reject) for one in found for reject in one.rejected] == [
-            "document 2: its mentions have no identifiers (RuntimeError: no luck)"
+            "document 2: the mentions could not be normalised (RuntimeError: no luck)"
         ]
 
 
@@ -535,4 +535,4 @@ def test_benchmark(tmp_path: Path, biomark: Biomark) -> None:
     assert found["contestants"]["biomark"]["disease"]["accuracy_at_1"] == 1
     assert found["contestants"]["lower case"]["disease"] == {"mentions": 2, "accuracy_at_1": 0.5}
     assert set(found["contestants"]) == {"biomark", "lower case", "rapidfuzz", "tf-idf"}
-    assert "no contestant" in biomark("bench", "normalization", gold, names, "--beside", "luck").err
+    assert "unknown contestant" in biomark("bench", "normalization", gold, names, "--beside", "luck").err

@@ -18,7 +18,7 @@ from biomark.errors import ModelError, UsageError
 from biomark.generative.decoding.vocabulary import Vocabulary
 from biomark.lab.bench import spacy_ner
 from biomark.lab.bench.engine import grammar, tokenizer_of
-from biomark.lab.bench.robustness import AS_IT_IS, NOTES, Row, baselines, facts, robustness, writings
+from biomark.lab.bench.robustness import AS_IT_IS, NOTES, RobustnessRow, baselines, facts, robustness, writings
 from biomark.recognizers import Annotated
 from biomark.spans import Document, Entity, Passage, Span
 from biomark.text.perturbation import PERTURBATIONS
@@ -61,7 +61,7 @@ def test_spacy_learns_what_it_is_given(tmp_path: Path) -> None:
             list(recognizer.annotate(documents, ["gene"]))
     with pytest.raises(UsageError, match="annotates all of disease, gene"):
         spacy_ner.train(corpus, ["disease", "gene"], tmp_path / "none", reject=told.append)
-    with pytest.raises(ModelError, match="no spaCy pipeline"):
+    with pytest.raises(ModelError, match="is not a spaCy pipeline"):
         spacy_ner.SpacyRecognizer(tmp_path)
 
 
@@ -164,11 +164,11 @@ def test_texts_are_scored_in_each_writing(tmp_path: Path) -> None:
     rows = robustness(cases(), ["disease", "chemical"], both, notes=cases()[:1], progress=lines.append)
     assert list(rows) == ["any case", "cased"]
     assert set(rows["cased"]) == {AS_IT_IS, NOTES, *PERTURBATIONS}
-    assert rows["cased"][AS_IT_IS] == rows["cased"][NOTES] == Row(1.0, 1.0, 1.0)
-    assert rows["cased"]["upper case"] == Row(0.0, 0.0, 0.0, changed=5, found=0.0, found_before=1.0)
+    assert rows["cased"][AS_IT_IS] == rows["cased"][NOTES] == RobustnessRow(1.0, 1.0, 1.0)
+    assert rows["cased"]["upper case"] == RobustnessRow(0.0, 0.0, 0.0, changed=5, found=0.0, found_before=1.0)
     capitals = rows["any case"]["upper case"]
     assert (capitals.found, capitals.found_before) == (0.8, 0.8)  # it does not know the affliction
-    assert rows["cased"]["ligatures"] == Row(1.0, 0.8, 0.8889, changed=1, found=0.0, found_before=1.0)
+    assert rows["cased"]["ligatures"] == RobustnessRow(1.0, 0.8, 0.8889, changed=1, found=0.0, found_before=1.0)
     shown = facts(rows, cases(), ["disease", "chemical"], seed=0)
     assert (shown["documents"], shown["mentions"]) == (2, 5)
     assert len(lines) == 2 * (2 + len(PERTURBATIONS))
@@ -190,7 +190,7 @@ def test_what_cannot_be_scored_is_told() -> None:
 def test_baselines_are_trained_once(biomark: Callable[..., Outcome], tmp_path: Path) -> None:
     file = tmp_path / "notes.pubtator"
     notes(file, 24)
-    with pytest.raises(UsageError, match="no baseline 'hmm'; there are crf, spacy"):
+    with pytest.raises(UsageError, match="unknown baseline 'hmm'; choose from crf, spacy"):
         baselines(["hmm"], [str(file)], ["disease"], tmp_path, reject=print)
     settings = ("--documents", "4", "--train", file, "--folder", tmp_path / "kept", "--notes", file)
     ways = ("--baselines", "crf", "--baselines", "spacy")

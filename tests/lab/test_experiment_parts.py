@@ -273,7 +273,7 @@ def test_one_page_sums_up_all_findings(tmp_path: Path) -> None:
 
 
 def test_files_that_are_no_page_s_are_refused(tmp_path: Path) -> None:
-    for text, message in (("[1]", "is not what biomark reproduce writes"), ("{", "cannot be read")):
+    for text, message in (("[1]", "is not a file that biomark reproduce wrote"), ("{", "cannot be read")):
         (tmp_path / "table1.json").write_text(text)
         with pytest.raises(UsageError, match=message):
             redraw(tmp_path)
@@ -313,9 +313,9 @@ def test_published_figures_are_those_of_the_paper() -> None:
     ("text", "message"),
     [
         ('[t]\nsource = "P"\n[[t.figures]]\nmodel = "M"\nstrict = { a = [0.5, 0.5, 0.6] }', "F1 does not follow"),
-        ('[t]\nsource = "P"\n[[t.figures]]\nmodel = "M"\nstrict = { a = [0.5, 0.5] }', "published figures t: "),
-        ('[t]\nsource = "P"\n[[t.counts]]\nname = "M"', "published figures t: "),
-        ("[t]\n", "published figures t: 'source'"),
+        ('[t]\nsource = "P"\n[[t.figures]]\nmodel = "M"\nstrict = { a = [0.5, 0.5] }', r"strict\..* must be a list"),
+        ('[t]\nsource = "P"\n[[t.counts]]\nname = "M"', "unknown setting .name."),
+        ("[t]\n", r"in \[t\]: lacks source"),
     ],
 )
 def test_published_figures_that_make_no_sense_are_refused(text: str, message: str) -> None:
@@ -430,7 +430,7 @@ def test_a_model_of_the_users_is_one_more_row_or_is_prompted(tmp_path: Path) -> 
     *others, given = Job(rows, rows.experiment("table4"), "paper", place, "default").models
     assert [model.name for model in others] == ["bioner-llama1", "bioner-llama1-guided"]
     assert (given.title, given.method) == ("default", "ready")
-    with pytest.raises(UsageError, match="has no scale 'huge'; there are small, medium, paper"):
+    with pytest.raises(UsageError, match="has no scale 'huge'; choose from small, medium, paper"):
         Job(rows, rows.experiment("icl"), "huge", place)
 
 

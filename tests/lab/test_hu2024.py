@@ -7,7 +7,7 @@ import pytest
 
 from biomark.errors import CorpusError, FormatError, UsageError
 from biomark.lab.experiments import Outcome, Table, reproduce
-from biomark.lab.experiments.hu2024 import PUBLISHED, Answer, by_tags, read_answers, run, score
+from biomark.lab.experiments.hu2024 import PUBLISHED, GptAnswer, by_tags, read_answers, run, score
 from biomark.spans import Document, Entity, Span
 
 NAMES = ("problem", "treatment", "test")
@@ -72,7 +72,7 @@ def test_a_changed_white_space_is_no_change_of_words():
 def test_recorded_answers_are_read(tmp_path):
     path = tmp_path / "x.jsonl"
     path.write_text('{"id": "7", "setting": "baseline", "output": "a\\u2028b"}\n', "utf-8")
-    assert read_answers(path) == [Answer("7", "baseline", "a\u2028b")]
+    assert read_answers(path) == [GptAnswer("7", "baseline", "a\u2028b")]
     path.write_text('{"id": "7", "setting": "baseline", "output": ""}\n{"id": 8}\n', "utf-8")
     with pytest.raises(FormatError, match=r"x\.jsonl:2: no recorded answer"):
         read_answers(path)
@@ -106,9 +106,9 @@ def test_the_command_prints_tables_or_json(biomark, monkeypatch, tmp_path):
 
 
 def test_what_is_not_there_is_told(biomark, monkeypatch, tmp_path):
-    assert "there are models, table1, " in biomark("reproduce", "hu2023").err
+    assert "choose from models, table1, " in biomark("reproduce", "hu2023").err
     with pytest.raises(UsageError, match="small, medium or paper"):
         reproduce("hu2024", "large")
     monkeypatch.setattr("biomark.corpora.corpus_folders", lambda: (tmp_path,))
-    with pytest.raises(CorpusError, match="mtsamples:test is not there"):
+    with pytest.raises(CorpusError, match="mtsamples:test is not available"):
         run("paper")

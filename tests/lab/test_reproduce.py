@@ -592,7 +592,7 @@ def test_rows_may_be_done_one_by_one(home: Path, rows: Book, tmp_path: Path) -> 
     written = experiments.redraw(tmp_path / "pages", rows)
     assert [path.name for path in written] == ["first-medium.md", "overview.md"]
     assert page.read_bytes() == before
-    with pytest.raises(UsageError, match="first has no row nobody; there are crf, encoder"):
+    with pytest.raises(UsageError, match="first has no row nobody; choose from crf, encoder"):
         experiments.plan("first", "medium", Options(tmp_path, only=("nobody",), recipes=home / "recipes"), rows=rows)
 
 
@@ -662,13 +662,16 @@ def test_a_file_that_the_catalogue_lacks_is_named_with_its_address(home: Path, t
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (('"crf", "encoder", "encoder-all"', '"crf", "decoder"'), "model: 'decoder' is none of crf, encoder"),
-        (('layout = "curve"', 'layout = "pie"'), "layout: 'pie' is none of scores, errors"),
-        (('kind = "costs"', 'kind = "loses"'), "kind of claim: 'loses' is none of"),
+        (
+            ('"crf", "encoder", "encoder-all"', '"crf", "decoder"'),
+            "model: unknown value 'decoder'; choose from crf, encoder",
+        ),
+        (('layout = "curve"', 'layout = "pie"'), "layout: unknown value 'pie'; choose from scores, errors"),
+        (('kind = "costs"', 'kind = "loses"'), "kind of claim: unknown value 'loses'; choose from"),
         (("repeats = [2, 1]", "repeats = [2]"), "curve: repeats: one number for each of the fractions is needed"),
         (('method = "crf"', 'method = "crf"\nsize = 3'), "in [models.crf]: unknown setting 'size'"),
         (('"ncbi_disease:train", "bc5cdr', '"ncbi_disease:training", "bc5cdr'), "name a split of ncbi_disease"),
-        (('like = "encoder"', 'like = "nobody"'), "like: 'nobody' is none of"),
+        (('like = "encoder"', 'like = "nobody"'), "like: unknown value 'nobody'; choose from"),
     ],
 )
 def test_rows_that_make_no_sense_are_refused(change: tuple[str, str], message: str) -> None:
@@ -678,7 +681,7 @@ def test_rows_that_make_no_sense_are_refused(change: tuple[str, str], message: s
 
 def test_the_command_line(biomark: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = biomark("reproduce", "table9")
-    assert (found.status, "no experiment 'table9'; there are models, table1" in found.err) == (2, True)
+    assert (found.status, "unknown experiment 'table9'; choose from models, table1" in found.err) == (2, True)
     found = biomark("reproduce", "table1", "--scale", "large")
     assert (found.status, "--scale is small, medium or paper, not 'large'" in found.err) == (2, True)
     found = biomark("reproduce", "--redraw", tmp_path)

@@ -90,7 +90,7 @@ def test_answers_obey_the_schema_where_the_server_obeys_one(biomark: Biomark, aw
         "--types", "disease,chemical", "--set", "parts=", "--record", "record.json", *SHORT,
     )  # fmt: skip
     assert done.status in (0, 1)
-    assert "holds no whole JSON value" not in done.err or "cut off" in done.err
+    assert "contains no complete JSON value" not in done.err or "cut off" in done.err
     (record,) = json.loads((away / "record.json").read_text())
     assert record["abilities"] == {"schema": True}
 

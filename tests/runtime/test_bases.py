@@ -77,7 +77,7 @@ def test_a_file_is_the_model_that_was_written(toy: Path, tmp_path: Path, eight_b
     path = tmp_path / "TOY.GGUF"
     written = toy_gguf.write(path, eight_bits=eight_bits).eval()
     told: list[str] = []
-    folder = Path(bases.weights_folder(str(path), tell=told.append))
+    folder = Path(bases.weights_folder(str(path), notify=told.append))
     assert re.fullmatch(
         rf"TOY\.GGUF \(sha256 [0-9a-f]{{64}}\) is read once, .* 1 minute, and kept in {folder}", told[0]
     )
@@ -146,16 +146,16 @@ def test_it_is_an_encoder_without_its_mask_too(toy: Path) -> None:
 
 
 def test_a_file_is_read_once(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = bases.unpacked(toy, tell=quiet)
+    folder = bases.unpacked(toy, notify=quiet)
     assert kept(tmp_path) == [folder.name]
     if os.name == "posix":
         assert folder.stat().st_mode & 0o077 == 0
     monkeypatch.setattr(bases, "_unpack", lambda *_: pytest.fail("read again"))
     monkeypatch.setitem(sys.modules, "gguf", None)  # which is not needed any more
     told: list[str] = []
-    assert bases.unpacked(toy, tell=told.append) == folder
+    assert bases.unpacked(toy, notify=told.append) == folder
     again = Path(shutil.copy(toy, tmp_path / "toy.gguf"))
-    assert bases.unpacked(again, tell=told.append) == folder
+    assert bases.unpacked(again, notify=told.append) == folder
     assert not told
 
 
@@ -163,9 +163,9 @@ def test_another_file_under_the_same_name_is_another_model(toy: Path, tmp_path: 
     import toy_gguf
 
     path = Path(shutil.copy(toy, tmp_path / "toy.gguf"))
-    first = bases.unpacked(path, tell=quiet)
+    first = bases.unpacked(path, notify=quiet)
     toy_gguf.write(path, eight_bits=True)
-    assert bases.unpacked(path, tell=quiet) != first
+    assert bases.unpacked(path, notify=quiet) != first
     assert len(kept(tmp_path)) == 2
 
 
@@ -173,7 +173,7 @@ READ = """
 import sys
 from pathlib import Path
 from biomark.runtime import bases
-print(bases.unpacked(Path(sys.argv[1]), tell=lambda line: print("told")))
+print(bases.unpacked(Path(sys.argv[1]), notify=lambda line: print("told")))
 """
 
 
@@ -181,7 +181,7 @@ def test_of_two_at_once_the_second_waits(toy: Path, tmp_path: Path) -> None:
     pytest.importorskip("fcntl", reason="there are no locks here")
     told: list[str] = []
     with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(lambda _: bases.unpacked(toy, tell=told.append), range(2))
+        first, second = pool.map(lambda _: bases.unpacked(toy, notify=told.append), range(2))
     assert first == second
     assert len(told) == 1
     assert kept(tmp_path) == [first.name]
@@ -194,17 +194,17 @@ def test_two_processes_at_once_read_it_once(toy: Path, tmp_path: Path) -> None:
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     lines = [process.communicate(timeout=HANG)[0].splitlines() for process in both]
     assert [process.returncode for process in both] == [0, 0]
-    folder = str(bases.unpacked(toy, tell=pytest.fail))
+    folder = str(bases.unpacked(toy, notify=pytest.fail))
     assert sorted(lines, key=len) == [[folder], ["told", folder]]
     assert kept(tmp_path) == [Path(folder).name]
 
 
 def test_what_a_killed_process_left_is_no_model(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = bases.unpacked(toy, tell=quiet)
+    folder = bases.unpacked(toy, notify=quiet)
     part = folder.with_name(f"{folder.name}.part")
     folder.rename(part)
     (part / "model.safetensors").write_bytes(b"half")
-    assert bases.unpacked(toy, tell=quiet) == folder
+    assert bases.unpacked(toy, notify=quiet) == folder
     assert kept(tmp_path) == [folder.name]
     assert (folder / "model.safetensors").stat().st_size > 1000
 
@@ -212,7 +212,7 @@ def test_what_a_killed_process_left_is_no_model(toy: Path, tmp_path: Path, monke
     with monkeypatch.context() as patch:
         patch.setattr(bases, "complete", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            bases.unpacked(toy, tell=quiet)
+            bases.unpacked(toy, notify=quiet)
     assert kept(tmp_path) == []
 
 
@@ -220,7 +220,7 @@ def test_a_cache_that_cannot_be_written(toy: Path, tmp_path: Path, monkeypatch: 
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(ModelError, match=r"cannot be written: .*XDG_CACHE_HOME"):
-        bases.unpacked(toy, tell=quiet)
+        bases.unpacked(toy, notify=quiet)
 
 
 # Names
@@ -237,8 +237,8 @@ def test_a_package_brings_a_folder_or_a_file(toy: Path, package: Path) -> None:
         bases.weights_folder("package:toy_weights")
     (package / "data").mkdir()
     shutil.copy(toy, package / "data" / "toy.Q8_0.gguf")
-    folder = bases.unpacked(toy, tell=quiet)
-    found = Path(bases.weights_folder("package:toy_weights", tell=quiet))
+    folder = bases.unpacked(toy, notify=quiet)
+    found = Path(bases.weights_folder("package:toy_weights", notify=quiet))
     assert found.name == folder.name.replace("toy-", "toy.Q8_0-")
     shutil.copy(toy, package / "other.gguf")
     with pytest.raises(ModelError, match=r"2 GGUF files; name one of package:toy_weights/data/toy\.Q8_0\.gguf, "):
@@ -264,8 +264,8 @@ def test_a_file_that_is_cut_off(toy: Path, tmp_path: Path, share: float) -> None
     path = tmp_path / "cut.gguf"
     whole = toy.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(ModelError, match=r"cut\.gguf: is (no GGUF file|damaged)"):
-        bases.unpacked(path, tell=quiet)
+    with pytest.raises(ModelError, match=r"cut\.gguf: is (not a GGUF file|damaged)"):
+        bases.unpacked(path, notify=quiet)
     assert kept(tmp_path) == []
 
 
@@ -275,23 +275,21 @@ def test_files_that_hold_no_such_model(toy: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"none\.gguf: cannot be read: No such file"):
         causal.read_config(str(tmp_path / "none.gguf"))
     (tmp_path / "page.gguf").write_text("<html>Not found</html>")
-    with pytest.raises(ModelError, match=r"page\.gguf: is no GGUF file"):
+    with pytest.raises(ModelError, match=r"page\.gguf: is not a GGUF file"):
         causal.read_config(str(tmp_path / "page.gguf"))
     toy_gguf.write(tmp_path / "odd.gguf", architecture="wavtokenizer-dec")
     with pytest.raises(ModelError, match=r"odd\.gguf: transformers cannot read it: .*wavtokenizer-dec"):
-        bases.unpacked(tmp_path / "odd.gguf", tell=quiet)
+        bases.unpacked(tmp_path / "odd.gguf", notify=quiet)
     toy_gguf.write(tmp_path / "less.gguf", without="model.layers.1.mlp.up_proj.weight")
-    with pytest.raises(
-        ModelError, match=r"less\.gguf: 1 weights are not there, such as model\.layers\.1\.mlp\.up_proj"
-    ):
-        bases.unpacked(tmp_path / "less.gguf", tell=quiet)
+    with pytest.raises(ModelError, match=r"less\.gguf: 1 weights are missing, such as model\.layers\.1\.mlp\.up_proj"):
+        bases.unpacked(tmp_path / "less.gguf", notify=quiet)
     assert kept(tmp_path) == []
 
 
 def test_libraries_that_are_not_there_are_named(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gguf", None)
     with pytest.raises(MissingExtraError, match=r"gguf is not installed; .*\.\[gguf\]"):
-        bases.unpacked(toy, tell=quiet)
+        bases.unpacked(toy, notify=quiet)
 
 
 # On the command line
@@ -344,7 +342,7 @@ def test_an_adapter_finds_its_base_in_a_package_from_anywhere(
     (package / "toy.gguf").unlink()
     refused = biomark("annotate", "--model", tmp_path / "small", "--to", "jsonl", stdin=text)
     assert refused.status == 2
-    assert "holds an adapter for package:toy_weights, which it needs" in refused.err
+    assert "its adapter needs the base model package:toy_weights" in refused.err
 
 
 @pytest.mark.slow
@@ -356,7 +354,7 @@ def test_the_language_model_of_a_package() -> None:
     except ModelError as error:
         pytest.skip(str(error))
     told: list[str] = []
-    folder = bases.weights_folder(name, tell=told.append)
+    folder = bases.weights_folder(name, notify=told.append)
     assert "sha256 b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53" in told[0]
     model, vocabulary = causal.load_base(name, added=False, dtype=torch.float32, whole=True)
     assert (model.num_parameters() - 21 * 576, type(model).__name__) == (134_515_008, "LlamaForCausalLM")

@@ -168,7 +168,7 @@ PROBLEMS: list[tuple[Any, int, str, dict[str, Any]]] = [
     ({"texts": ["a", 7]}, 422, "/texts/1: ", {}),
     ({"text": "a", "format": "jsonl"}, 422, "`format` applies to `content` only", {}),
     ({"text": "a", "tpyes": ["gene"]}, 422, "/tpyes: ", {}),
-    ({"text": "a", "types": ["unicorn"]}, 422, "does not know unicorn; it finds disease, chemical, gene", {}),
+    ({"text": "a", "types": ["unicorn"]}, 422, "unknown type 'unicorn'; choose from disease, chemical, gene", {}),
     ({"text": "a", "types": [" "]}, 422, "/types/0: ", {}),
     ({"text": "a", "types": ["a,b"]}, 422, "/types/0: ", {}),
     ({"text": "a", "min_score": 1.5}, 422, "/min_score: ", {}),

@@ -136,7 +136,7 @@ def test_a_request_that_makes_the_model_fail_fails_alone(caplog: pytest.LogCaptu
         assert [one.result().status for one in (first, *asked)] == [200, 200, 500, 200]
         assert address.post({"text": "asthma"}).status == 200
     (record,) = (record for record in caplog.records if record.levelno == logging.ERROR)
-    told = r"a request to /v1/annotate failed: ValueError at tests/test_serve_load\.py:\d+ < annotation/.*"
+    told = r"a request to /v1/annotate failed: ValueError at serve/test_serve_load\.py:\d+ < annotation/.*"
     assert re.fullmatch(told, record.getMessage())
     assert record.exc_info is None
 

@@ -61,8 +61,8 @@ def test_no_token_or_a_poor_one_is_refused(tmp_path: Path, monkeypatch: pytest.M
     [
         (("--host", "0.0.0.0"), "other machines reach 0.0.0.0"),
         (("--host", "biomark.example"), "other machines reach biomark.example"),
-        (("--queue", "0"), "--queue must be above 0"),
-        (("--time-limit", "nan"), "--time-limit must be above 0"),
+        (("--queue", "0"), "--queue must be greater than 0"),
+        (("--time-limit", "nan"), "--time-limit must be greater than 0"),
         (("--port", "70000"), "--port must be in [0, 65535], got 70000"),
         (("--model", "none"), "unknown model 'none'"),
         (("--store", "none"), "--store applies to the models dictionary"),

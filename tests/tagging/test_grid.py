@@ -96,7 +96,7 @@ def test_a_plain_run_is_not_overwritten(home: Path, whole: grid.Grid, tmp_path: 
     before = (folder / tagging.BEST).read_bytes()
     settings = load_grid(home / "recipe.toml")
     for resume in (False, True):
-        with pytest.raises(UsageError, match="holds a run that is no grid's"):
+        with pytest.raises(UsageError, match="holds a run that does not belong to a grid"):
             grid.train_grid(settings, folder, reject=fail, resume=resume, progress=quiet)
     with pytest.raises(UsageError, match="holds a run already"):
         tagging.train(settings[0][1], folder, reject=fail, progress=quiet)
@@ -128,7 +128,7 @@ def test_a_grid_that_was_stopped_goes_on(home: Path, whole: grid.Grid) -> None:
     for name in (tagging.BEST, "scores.json", "grid.json"):
         assert (home / "killed" / name).read_bytes() == (home / "whole" / name).read_bytes()
     other = load_grid(home / "recipe.toml", ["seed=2"])
-    with pytest.raises(UsageError, match="is another recipe"):
+    with pytest.raises(UsageError, match="differs from the recipe"):
         grid.train_grid(other, home / "killed", reject=fail, resume=True, progress=quiet)
 
 
@@ -177,7 +177,7 @@ def test_grids_that_cannot_work_are_refused(home: Path, tmp_path: Path, table: s
 
 def test_a_grid_is_for_tagging_models() -> None:
     recipe = load_recipe(ROOT / "recipes" / "nano.toml")
-    with pytest.raises(UsageError, match="a grid is for tagging models"):
+    with pytest.raises(UsageError, match="only recipes of tagging models can have a grid"):
         grid.train_grid([({}, recipe)], Path("nowhere"), reject=fail)
 
 

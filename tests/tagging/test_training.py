@@ -30,7 +30,7 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from biomark.tagging.training import trainer  # noqa: E402
-from biomark.tagging.training.examples import LENGTH_STEP, Example, Examples, has_mention  # noqa: E402
+from biomark.tagging.training.examples import LENGTH_STEP, Examples, LabelledWindow, has_mention  # noqa: E402
 from biomark.tagging.training.export import export  # noqa: E402
 from biomark.tagging.training.network import make_network  # noqa: E402
 from biomark.tagging.training.trainer import BEST, CHECKPOINT, load_trained  # noqa: E402
@@ -148,7 +148,7 @@ def test_a_run_is_not_overwritten_and_not_resumed_by_another_recipe(
 ) -> None:
     with pytest.raises(UsageError, match=r"resume it \(`resume`\)"):
         trainer.train(recipe, run, reject=fail)
-    with pytest.raises(UsageError, match="another recipe"):
+    with pytest.raises(UsageError, match="differs from the recipe"):
         trainer.train(replace(recipe, seed=2), run, reject=fail, resume=True)
     with pytest.raises(UsageError, match=CHECKPOINT):
         trainer.train(recipe, home / "nothing", reject=fail, resume=True)
@@ -328,7 +328,7 @@ def test_a_batch_may_hold_so_many_windows_whatever_their_length(recipe: TaggingR
 def test_a_batchs_loss_is_the_mean_of_its_words(recipe: TaggingRecipe, tmp_path: Path) -> None:
     network, tokenizer = make_network(replace(recipe, dropout=0.0, masked_words=0.0))
     plan = replace(recipe, masked_words=0.0)
-    run = trainer.Run(plan, network.eval(), WordReader(tokenizer), tmp_path, print)
+    run = trainer.TrainingRun(plan, network.eval(), WordReader(tokenizer), tmp_path, print)
     batch = Examples(plan, WordReader(tokenizer), fail).epoch(0)[0][:2]
     alone = [float(run._loss([example]).detach()) for example in batch]
     words = [int((example.labels >= 0).sum()) for example in batch]
@@ -365,7 +365,7 @@ def test_matrices_are_multiplied_in_what_the_processor_is_fast_with(
     reader = WordReader(tokenizer)
     seen = []
     network.register_forward_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))
-    trainer.Run(recipe, network, reader, tmp_path, print)._loss(Examples(recipe, reader, fail).epoch(0)[0][:2])
+    trainer.TrainingRun(recipe, network, reader, tmp_path, print)._loss(Examples(recipe, reader, fail).epoch(0)[0][:2])
     machine.multiplies_bf16.cache_clear()
     assert seen == [expected]
 
@@ -427,7 +427,7 @@ def test_corpora_with_other_guidelines_do_not_blur_each_other(
     (folder / "guidelines.json").rename(tmp_path / "guidelines.json")
     with pytest.raises(ModelError, match=r"guidelines\.json is missing"):
         trainer.load_trained(folder)
-    with pytest.raises(UsageError, match="corpus_heads is for method full"):
+    with pytest.raises(UsageError, match='corpus_heads needs method = "full" and instruction = false'):
         trainer.train(replace(two_guidelines, instruction=True), tmp_path / "none", reject=fail)
 
 
@@ -448,12 +448,12 @@ def test_a_corpus_that_only_teaches_has_no_say(home: Path, two_guidelines: Taggi
     assert torch.allclose(mixed, by_the_other, atol=1e-5)
     assert torch.allclose(mixed, pruned, atol=1e-5)
     assert network.own_heads.out_features == 3
-    with pytest.raises(UsageError, match="teach_only is for corpora with heads of their own"):
+    with pytest.raises(UsageError, match="teach_only needs corpora with their own heads"):
         trainer.train(replace(recipe, corpus_heads=False), home / "none", reject=fail)
 
 
 def test_types_that_are_not_looked_for_by_default(home: Path, recipe: TaggingRecipe) -> None:
-    with pytest.raises(UsageError, match="default_types has problem, which types lacks"):
+    with pytest.raises(UsageError, match="default_types has problem; add it to types or remove it"):
         trainer.train(replace(recipe, default_types=("problem",)), home / "none", reject=fail)
 
 
@@ -462,7 +462,7 @@ def test_an_epoch_reads_a_share_of_a_corpus(two_guidelines: TaggingRecipe) -> No
     whole = Examples(two_guidelines, reader, fail).epoch(0)
     some = Examples(replace(two_guidelines, shares={"heads-train": 0.5}), reader, fail).epoch(0)
 
-    def count(batches: list[list[Example]]) -> Counter[str]:
+    def count(batches: list[list[LabelledWindow]]) -> Counter[str]:
         return Counter(example.corpus for batch in batches for example in batch)
 
     assert count(some)["whole-train"] == count(whole)["whole-train"]

@@ -37,7 +37,7 @@ pytest.importorskip("peft")
 from biomark.generative.training.merging import merge  # noqa: E402
 from biomark.tagging.training import trainer  # noqa: E402
 from biomark.tagging.training.augmentation import SEPARATORS, Listed, Pools, as_list, mentions_of, read_pools, swapped  # noqa: E402
-from biomark.tagging.training.examples import UNLABELLED, Example, Examples, LeftOut, list_passage, read_passages  # noqa: E402
+from biomark.tagging.training.examples import UNLABELLED, Examples, LabelledWindow, LeftOut, list_passage, read_passages  # noqa: E402
 from biomark.tagging.training.export import export  # noqa: E402
 from biomark.tagging.training.network import Network, is_decoder, load_encoder, make_network, sees_what_follows  # noqa: E402
 
@@ -207,7 +207,7 @@ def test_a_mask_may_be_kept_to_compare(home: Path, recipe: TaggingRecipe, tmp_pa
         network, reader, _ = trainer.load_trained(folder)
         one, other = (logits_of(network, reader, [text]) for text in texts)
         assert np.abs(one - other)[:-1].max() == 0
-    with pytest.raises(ModelError, match="BertModel has no causal mask to keep; leave out mask"):
+    with pytest.raises(ModelError, match="BertModel has no causal mask; set mask"):
         make_network(replace(causal, encoder=str(home / "bert")))
 
 
@@ -301,7 +301,7 @@ def test_a_run_is_asked_as_it_was_trained(
     assert shown.status == 0, shown
     # One that was trained without names (adapt) knows none, and a run of before is asked as it was.
     adapted = train(replace(plan, corpus_name=0.0), tmp_path / "adapted")
-    with pytest.raises(UsageError, match="unknown guideline 'disease'; this model follows none by name"):
+    with pytest.raises(UsageError, match="unknown guideline 'disease'; this model follows no guideline by name"):
         models.load(f"{adapted}@disease")
     saved = json.loads((folder / "recipe.json").read_text())
     for setting in ("wording", "mask", "lora_modules", "dbr", "dbr_others", "epoch_steps"):
@@ -367,11 +367,11 @@ def test_adapters_are_trained_kept_and_merged(home: Path, recipe: TaggingRecipe,
     assert moved
     assert all(re.search("lora_|^heads", name) for name in moved)
     assert (folder / "model.safetensors").stat().st_size < (base / "model.safetensors").stat().st_size
-    with pytest.raises(UsageError, match="holds an adapter; fold it in first"):
+    with pytest.raises(UsageError, match="holds an adapter; merge it first"):
         export(folder, tmp_path / "small")
     merged = merge(folder, tmp_path / "merged")
     shutil.rmtree(base)
-    with pytest.raises(ModelError, match=r"holds an adapter for .*base, which it needs"):
+    with pytest.raises(ModelError, match=r"its adapter needs the base model .*base"):
         trainer.load_trained(folder)
     whole, again, _ = trainer.load_trained(merged)
     texts = [document.text for document in documents()]
@@ -494,7 +494,7 @@ def test_each_sentence_gets_a_list_more(home: Path, recipe: TaggingRecipe, asked
     more = replace(plan, knowledge=str(home / "terms.db"), dbr_terms=10, dbr_mentions=2)
     reader = WordReader(make_network(plan)[1], wording="biomark" if asked else "")
 
-    def epoch(recipe: TaggingRecipe, number: int = 0) -> list[Example]:
+    def epoch(recipe: TaggingRecipe, number: int = 0) -> list[LabelledWindow]:
         return [example for batch in Examples(recipe, reader, fail).epoch(number) for example in batch]
 
     plain, made = epoch(plan), epoch(more)
@@ -526,7 +526,7 @@ def test_each_sentence_gets_a_list_of_names_near_it(home: Path, recipe: TaggingR
     more = replace(plan, knowledge=str(home / "terms.db"), dbr="near", dbr_terms=6, dbr_others=3)
     reader = WordReader(make_network(plan)[1], wording="biomark" if asked else "")
 
-    def epoch(recipe: TaggingRecipe, number: int = 0) -> list[Example]:
+    def epoch(recipe: TaggingRecipe, number: int = 0) -> list[LabelledWindow]:
         return [example for batch in Examples(recipe, reader, fail).epoch(number) for example in batch]
 
     before = Counter(key_of(example) for example in epoch(plan))
@@ -561,7 +561,7 @@ def test_an_epoch_may_have_a_fixed_number_of_steps(home: Path, recipe: TaggingRe
     assert len(Examples(recipe, reader, fail).epoch(0)) < len(Examples(more, reader, fail).epoch(0))
 
 
-def key_of(example: Example) -> tuple[object, ...]:
+def key_of(example: LabelledWindow) -> tuple[object, ...]:
     return (example.window.frame, example.window.words.pieces.tobytes(), example.labels.tobytes())
 
 
@@ -603,13 +603,13 @@ def test_what_splits_to_leave_out_share_is_not_learnt_from(home: Path, recipe: T
     lines: list[str] = []
     examples = Examples(more, reader, fail, lines.append)
     assert examples.left_out == {names[0]: LeftOut(3, ("copy",), 1)}
-    told = "1 of 3 documents are left out, and 1 sentences of others, which are shared with"
-    assert lines == [f"{names[0]}: {told} {more.leave_out[0]}"]
+    dropped = "1 of 3 documents and 1 sentences of other documents are left out"
+    assert lines == [f"{names[0]}: {dropped}; {more.leave_out[0]} has them, too"]
     assert [len(source.passages[0].words) for source in examples.sources] == [35, 17] * 2
     folder = train(replace(more, epochs=1, devel=more.train), tmp_path / "run")
     found = json.loads((folder / "left_out.json").read_text())
     assert found == {names[0]: {"of": 3, "documents": ["copy"], "sentences": 1}}
-    with pytest.raises(UsageError, match="leave_out names nowhere:test: neither a file nor a corpus"):
+    with pytest.raises(UsageError, match="leave_out names nowhere:test, which is neither a file nor a corpus"):
         check(replace(more, leave_out=("nowhere:test",)))
 
 
@@ -693,22 +693,22 @@ def test_equal_mentions_get_equal_names_and_abbreviations_stay() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"method": "llama-adapter"}, "method is 'llama-adapter'; there are full, lora, qlora"),
-        ({"choose": "accuracy"}, "choose is 'accuracy'; there are f1, loss"),
-        ({"swap": 1.5, "knowledge": "x"}, "swap is a share, from 0 to 1"),
-        ({"swap": 0.5}, "swap take names from a store; say knowledge = PATH"),
-        ({"instruction": False, "corpus_name": 0.5}, "corpus_name is for an instruction"),
-        ({"masked_words": 0.1}, "no token to mask words with; say masked_words = 0"),
+        ({"method": "llama-adapter"}, "unknown method 'llama-adapter'; choose from full, lora, qlora"),
+        ({"choose": "accuracy"}, "unknown choose 'accuracy'; choose from f1, loss"),
+        ({"swap": 1.5, "knowledge": "x"}, r"swap must be in \[0, 1\], got 1.5"),
+        ({"swap": 0.5}, "swap take names from a store; set knowledge to the path"),
+        ({"instruction": False, "corpus_name": 0.5}, "corpus_name needs an instruction"),
+        ({"masked_words": 0.1}, "no mask token; set masked_words = 0"),
         ({"max_pieces": 40}, "max_pieces is 40, of which the instruction leaves"),
         ({"max_pieces": 300}, "max_pieces is 300, but the encoder reads 256"),
         ({"types": ("disease", "gene")}, "no corpus in train annotates gene"),
         ({"dbr_terms": -1}, "dbr_terms must be at least 0"),
-        ({"wording": "polite"}, "wording is 'polite'; there are biomark, vaner"),
-        ({"mask": "half"}, "mask is 'half'; there are full, causal"),
-        ({"dbr": "far"}, "dbr is 'far'; there are random, near"),
-        ({"dbr": "near", "dbr_others": 5}, "take names from a store; say knowledge = PATH"),
-        ({"dbr": "near", "dbr_mentions": 5}, 'dbr_mentions is for dbr = "random"'),
-        ({"dbr_others": 5, "knowledge": "x"}, 'dbr_others is for dbr = "near"'),
+        ({"wording": "polite"}, "unknown wording 'polite'; choose from biomark, vaner"),
+        ({"mask": "half"}, "unknown mask 'half'; choose from full, causal"),
+        ({"dbr": "far"}, "unknown dbr 'far'; choose from random, near"),
+        ({"dbr": "near", "dbr_others": 5}, "take names from a store; set knowledge to the path"),
+        ({"dbr": "near", "dbr_mentions": 5}, 'dbr_mentions needs dbr = "random"'),
+        ({"dbr_others": 5, "knowledge": "x"}, 'dbr_others needs dbr = "near"'),
     ],
 )
 def test_recipes_that_cannot_work_are_refused(
@@ -731,7 +731,7 @@ def test_recipes_of_earlier_editions_are_read(tmp_path: Path) -> None:
     (tmp_path / "recipe.json").write_text(json.dumps({**saved, "types": ["disease"], "epochs": 10}))
     assert saved_recipe(tmp_path) == expected
     (tmp_path / "recipe.toml").write_text('task = "magic"\n' + body)
-    with pytest.raises(UsageError, match="task is 'magic'; there are tagging, generative"):
+    with pytest.raises(UsageError, match="unknown task 'magic'; choose from tagging, generative"):
         load_recipe(tmp_path / "recipe.toml")
 
 

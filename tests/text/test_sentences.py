@@ -229,7 +229,7 @@ def test_spacy_splits_each_passage_and_leaves_what_is_split() -> None:
 
 
 def test_what_cannot_split_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match="sentences is 'nltk'; there are biomark, spacy"):
+    with pytest.raises(UsageError, match="sentences must be one of biomark, spacy, got 'nltk'"):
         splitter_named("nltk")
     monkeypatch.setitem(sys.modules, "spacy", None)
     module._sentencizer.cache_clear()

@@ -26,7 +26,7 @@ from biomark.formats import Reject, Sink, Source
 from biomark.formats.outgoing import writable
 from biomark.runtime.interrupts import check
 from biomark.spans import Document, Rejected
-from biomark.text.sections import LeftOut, leave_out
+from biomark.text.sections import ReducedDocument, leave_out
 
 if TYPE_CHECKING:
     from biomark.recognizers import Recognizer
@@ -95,7 +95,9 @@ def annotated(
         raise UsageError(f"`min_score` must be in [0, 1], got {min_score!r:.80}")
 
     kinds = _skipped_kinds(skip)
-    left_out: deque[tuple[Document, LeftOut | None]] = deque()  # documents that the recognizer has not returned yet
+    left_out: deque[tuple[Document, ReducedDocument | None]] = (
+        deque()
+    )  # documents that the recognizer has not returned yet
 
     def stream() -> Iterator[Document]:
         inputs = _reduced(documents, kinds, left_out)
@@ -135,7 +137,7 @@ def _skipped_kinds(skip: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def _reduced(
-    documents: Iterable[Document], kinds: Sequence[str], left_out: deque[tuple[Document, LeftOut | None]]
+    documents: Iterable[Document], kinds: Sequence[str], left_out: deque[tuple[Document, ReducedDocument | None]]
 ) -> Iterator[Document]:
     """Return the documents without passages of these kinds, and append each original document to `left_out`."""
     for document in documents:

@@ -80,7 +80,9 @@ def bench_decoding(
     rejects = Rejects()
     documents = list(corpora.read_corpus(corpus, reject=rejects))
     sizes = batch or [1, 16]
-    results = bench.decoding(documents, model=model, shape=shape, type=type_, batches=sizes, limit=limit, rounds=rounds)
+    results = bench.decoding(
+        documents, model=model, shape=shape, entity_type=type_, batches=sizes, limit=limit, rounds=rounds
+    )
     print_json(results)
     rejects.exit()
 

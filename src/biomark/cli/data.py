@@ -33,7 +33,7 @@ from biomark.runtime.options import meanings
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from biomark.corpora.overlap import Kept
+    from biomark.corpora.overlap import Deduplicated
     from biomark.prompted.invention import Inventor
 
 
@@ -250,7 +250,7 @@ def corpora_overlap(
     rejects.exit()
 
 
-def _overlap_table(kept: Mapping[str, Kept]) -> Table:
+def _overlap_table(kept: Mapping[str, Deduplicated]) -> Table:
     from rich.table import Table
 
     table = Table("corpus", "shares with", "documents", "sentences", "PubMed ids")

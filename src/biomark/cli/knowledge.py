@@ -60,7 +60,7 @@ def knowledge_build(
         built = build(
             opened,
             output,
-            type=entity_type,
+            entity_type=entity_type,
             reject=rejects,
             progress=bar(str(output), sum(source.size for source in opened), "thousand entries"),
             encoder=encoder,

@@ -1,8 +1,8 @@
-"""The catalogue of corpora: where each one lies, how it is split and what it annotates.
+"""The catalogue of corpora: their files, splits and annotated entity types.
 
-`corpora.toml` holds the facts; `read_split("ncbi_disease:train")` gives the documents. A corpus is
-looked for in the folders of `corpus_folders`, in this order, and taken from the first that has it.
-Fetching is in `biomark.corpora.fetching`.
+`corpora.toml` holds the facts; `read_split("ncbi_disease:train")` returns the documents. A corpus is
+read from the first of the folders of `corpus_folders` that has its files.
+`biomark.corpora.fetching` fetches the files.
 """
 
 from __future__ import annotations
@@ -29,16 +29,17 @@ class Split:
     """A split of a corpus.
 
     Attributes:
-        file: what is read, relative to a corpora folder: a file, or a folder of pairs of files.
-        documents: how many documents it has; for corpora of sentences, sentences. None: nobody has counted them, since
-            the files were not at hand.
-        mentions: how many mentions of the corpus' types it has; None: as for `documents`.
-        beside: files that its reader finds by itself and that have to be there too.
-        sentences_of: a tokenised file; the split is those documents of `file` whose text it holds.
-        all_but: a tokenised file; the split is the documents of `file` that `sentences_of` would leave out.
-        tenths: which tenths of the documents of `file` it has, of those numbered 0 to 9 by a checksum of their
-            ids; none: all of them.
-        article: how many characters of an id name the article; its documents stay together. 0: all.
+        file: the path to read, relative to a corpora folder: a file, or a folder of pairs of files.
+        documents: the number of documents (sentences, for corpora of sentences); None: unknown, because the files
+            were not available.
+        mentions: the number of mentions of the corpus' types; None: unknown.
+        beside: further files that the reader of `file` needs and locates itself.
+        sentences_of: a tokenised file; the split consists of the documents of `file` whose texts this file has.
+        all_but: a tokenised file; the split consists of the documents of `file` whose texts this file lacks.
+        tenths: the tenths of the documents of `file` in the split, numbered 0 to 9 by a checksum of their ids;
+            empty: all documents.
+        article: the number of characters of an id that identify the article, whose documents stay in one tenth;
+            0: the whole id.
     """
 
     file: str
@@ -52,18 +53,18 @@ class Split:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """All files that reading it needs."""
+        """All files that are needed to read the split."""
         return (self.file, *self.beside, *(name for name in (self.sentences_of, self.all_but) if name))
 
 
 @dataclass(frozen=True, slots=True)
 class CorpusFile:
-    """A file of a corpus, or a folder that is copied as a whole, and where it comes from.
+    """A file of a corpus, or a folder that is copied as a whole, and its origin.
 
     Attributes:
-        sha256: its checksum in hexadecimal, or "" where nobody has computed one, and for folders.
-        url: the file itself or the archive that has it; "" where none has it in this form.
-        member: its path inside the archive; "" where `url` is the file itself.
+        sha256: the checksum in hexadecimal; "" if unknown, and for folders.
+        url: the address of the file or of the archive that contains it; "" if there is none.
+        member: the path inside the archive; "" if `url` is the file itself.
     """
 
     sha256: str = ""
@@ -76,9 +77,9 @@ class Corpus:
     """A row of `corpora.toml`, which explains the fields.
 
     Attributes:
-        name: as the command line takes it.
-        names: the types as its files spell them, and biomark's name of each; a type that is not
-            here is not annotated throughout, or is none of ours, and is left out when read.
+        name: the name for users, such as `ncbi_disease`.
+        names: spelling in the files → biomark's name of the type; mentions of other types, which are not
+            annotated throughout or are not of interest, are left out when the corpus is read.
     """
 
     name: str
@@ -95,98 +96,100 @@ class Corpus:
 
     @property
     def types(self) -> tuple[str, ...]:
-        """The types that it annotates, under biomark's names."""
+        """The annotated types, under biomark's names."""
         return tuple(dict.fromkeys(self.names.values()))
 
 
 TESTS = ("test", "held_out")
-"""Splits for scores alone."""
+"""The splits that are only for scoring, never for training."""
 
 
 @cache
 def catalogue() -> Mapping[str, Corpus]:
-    """All corpora by name."""
+    """Return all corpora by name."""
     return packaged("biomark.corpora", "corpora.toml", dict[str, Corpus], named=True)
 
 
 def corpus_named(name: str) -> Corpus:
-    """The catalogue's row for a name.
+    """Return the corpus of the catalogue with a name.
 
     Raises:
-        UsageError: if there is none; the message lists those that there are.
+        UsageError: if the name is unknown; the message lists all corpora.
     """
-    found = catalogue().get(name)
-    if found is None:
-        raise UsageError(f"no corpus {name!r} in the catalogue; there are {', '.join(catalogue())}")
-    return found
+    corpus = catalogue().get(name)
+    if corpus is None:
+        raise UsageError(f"unknown corpus {name!r}; choose from {', '.join(catalogue())}")
+    return corpus
 
 
 def parse_split(name: str) -> tuple[Corpus, tuple[str, ...]]:
-    """The corpus and the splits of a name such as `bc2gm:train`, `bc2gm:train+devel` or `bc2gm:all`.
+    """Return the corpus and the splits of a name such as `bc2gm:train`, `bc2gm:train+devel` or `bc2gm:all`.
 
-    `all` is what a model may learn from: train and devel, never test or held_out. Parts of another split that is in it
-    are not in it twice.
+    `all` stands for all data from which a model may learn: train and devel, but neither test nor held_out. No
+    document is in `all` twice, even if one split is a part of another one.
 
     Raises:
-        UsageError: if the corpus or a split is unknown, or no split is named.
+        UsageError: if the corpus or a split is unknown, or the name has no split.
     """
     corpus_name, colon, wanted = name.partition(":")
     corpus = corpus_named(corpus_name)
     splits = tuple(wanted.split("+"))
     if wanted == "all":
-        parts = "held_out" in corpus.splits  # what is held out is a part of train
+        parts = "held_out" in corpus.splits  # held_out is a part of train
         splits = tuple(n for n, split in corpus.splits.items() if n not in TESTS and bool(split.tenths) == parts)
     if not colon or not splits or any(split not in corpus.splits for split in splits):
+        if not corpus.splits:
+            raise UsageError(f"{name}: the catalogue has no splits of {corpus.name}; name a file instead")
         raise UsageError(
-            f"name a split of {corpus.name}, such as {corpus.name}:train; "
-            f"there are {', '.join(corpus.splits) or 'none'}, joined by +, and all for those but test"
+            f"{name}: name a split of {corpus.name}, such as {corpus.name}:train; "
+            f"choose from {', '.join(corpus.splits)} (joined by +), or all for the data to learn from"
         )
     return corpus, splits
 
 
 def read_split(name: str, *, reject: Reject = raise_rejected) -> Iterator[Document]:
-    """The documents of a split such as `ncbi_disease:train`.
+    """Yield the documents of a split such as `ncbi_disease:train`.
 
-    Their types have biomark's names, and only the types that the corpus annotates are there.
+    Entities have biomark's names of types; those of types that the corpus does not annotate are left out.
 
     Args:
-        name: see `parse_split`.
+        name: the name of one or several splits, see `parse_split`.
         reject: as for `biomark.formats.read`.
 
     Raises:
         UsageError: if the catalogue has no such corpus or split.
-        CorpusError: if its files are not there; the message says where they were looked for.
-        FormatError: on the first reject, unless `reject` takes it.
+        CorpusError: if its files do not exist; the message lists the folders that were searched.
+        FormatError: on the first reject, unless `reject` accepts it.
     """
     corpus, splits = parse_split(name)
     places = [(corpus.splits[split], locate(corpus, split)) for split in splits]
     return (document for split, folder in places for document in _documents(corpus, split, folder, reject))
 
 
-def read_corpus(corpus: str, format: str | None = None, *, reject: Reject = raise_rejected) -> Iterator[Document]:
-    """The documents of a file, with types as it spells them, or of a split of the catalogue.
+def read_corpus(corpus: str, format_name: str | None = None, *, reject: Reject = raise_rejected) -> Iterator[Document]:
+    """Yield the documents of a file, with its own spelling of types, or of a split of the catalogue.
 
     Args:
-        corpus: the path of a file or folder, which goes first, or such as `ncbi_disease:train`.
-        format: of a file; None: guessed.
+        corpus: the path of a file or folder, which takes precedence, or a split such as `ncbi_disease:train`.
+        format_name: the format of the file; None: inferred.
         reject: as for `biomark.formats.read`.
 
     Raises:
-        UsageError: if it is neither.
+        UsageError: if `corpus` is neither a path nor a split.
         FormatError: if the file cannot be read.
-        CorpusError: if the files of the split are not there.
+        CorpusError: if the files of the split do not exist.
     """
     if _is_file(corpus):
-        return formats.read(corpus, format, reject=reject)
+        return formats.read(corpus, format_name, reject=reject)
     return read_split(corpus, reject=reject)
 
 
 def corpus_types(corpus: str, names: Iterable[str] = ()) -> tuple[str, ...]:
-    """The types that a corpus annotates; of a file, those that occur in it, for which it is read.
+    """Return the types that a corpus annotates; a file is read, and its types are those that occur.
 
     Args:
         corpus: as for `read_corpus`.
-        names: spellings of types, which those of a file may differ from in case; the result has these.
+        names: preferred spellings of types, which replace spellings of a file that differ in case alone.
     """
     if not _is_file(corpus):
         return parse_split(corpus)[0].types
@@ -196,7 +199,7 @@ def corpus_types(corpus: str, names: Iterable[str] = ()) -> tuple[str, ...]:
 
 
 def wanted_types(corpora: Iterable[str], types: Sequence[str] | None) -> dict[str, tuple[str, ...]]:
-    """For each corpus those of some types that it annotates; None: all of them.
+    """Return the annotated types of each corpus, restricted to `types`; None: no restriction.
 
     Raises:
         UsageError: if a corpus is unknown, or annotates none of the types.
@@ -204,17 +207,18 @@ def wanted_types(corpora: Iterable[str], types: Sequence[str] | None) -> dict[st
     wanted = {}
     for corpus in corpora:
         annotated = corpus_types(corpus, types or ())
-        wanted[corpus] = tuple(type for type in annotated if types is None or type in types)
+        wanted[corpus] = tuple(entity_type for entity_type in annotated if types is None or entity_type in types)
         if not wanted[corpus]:
-            raise UsageError(f"{corpus} annotates {', '.join(annotated) or 'nothing'}, none of the types asked for")
+            asked = ", ".join(types or ())
+            raise UsageError(f"{corpus} annotates {', '.join(annotated) or 'no type'}, none of the types {asked}")
     return wanted
 
 
 def describe(name: str) -> dict[str, object]:
-    """What the catalogue says of a corpus and where each split lies, as JSON can hold it.
+    """Return the facts about a corpus and the folder of each split as a JSON object.
 
     Raises:
-        UsageError: if there is no such corpus.
+        UsageError: if the corpus is unknown.
     """
     corpus = corpus_named(name)
     splits = {
@@ -242,13 +246,13 @@ def describe(name: str) -> dict[str, object]:
 
 
 def summary(name: str) -> list[tuple[str, str]]:
-    """The same for people, as names and values.
+    """Return the facts about a corpus for people, as names and values.
 
     Raises:
-        UsageError: if there is no such corpus.
+        UsageError: if the corpus is unknown.
     """
     corpus = corpus_named(name)
-    spellings = ", ".join(f"{spelling} → {type}" for spelling, type in corpus.names.items())
+    spellings = ", ".join(f"{spelling} → {entity_type}" for spelling, entity_type in corpus.names.items())
     lines = [("corpus", corpus.name), ("title", corpus.title), ("types", spellings)]
     for split, facts in corpus.splits.items():
         place = folder_of(corpus, split) or f"not at hand: {_how_to_fetch(corpus)}"
@@ -261,12 +265,16 @@ def summary(name: str) -> list[tuple[str, str]]:
 
 
 def counted(number: int | None) -> str:
-    """A number of documents or mentions for people."""
+    """Format a number of documents or mentions for people."""
     return "not counted" if number is None else f"{number:,}"
 
 
 def _is_file(corpus: str) -> bool:
-    """Whether it names a file or folder, not a corpus of the catalogue."""
+    """Return whether a name is that of a file or folder rather than of a corpus in the catalogue.
+
+    Raises:
+        UsageError: if it is neither.
+    """
     if formats.exists(Path(corpus)):
         return True
     if corpus.partition(":")[0] not in catalogue():
@@ -275,14 +283,14 @@ def _is_file(corpus: str) -> bool:
 
 
 def corpus_folders() -> tuple[Path, ...]:
-    """Where corpora are looked for, in this order.
+    """Return the folders that are searched for corpora, in this order.
 
-    `$BIOMARK_CORPORA`, if it is set, and the user's cache folder (`cache_folder`). Where it is not set, and
-    biomark is a checkout of the source that is installed in place, also `shared/corpora` beside the checkout.
+    They are `$BIOMARK_CORPORA`, if it is set, and the user's cache folder (`cache_folder`). If the variable is not
+    set and biomark is a source checkout that is installed in place, `shared/corpora` beside the checkout follows.
     """
-    named = os.environ.get("BIOMARK_CORPORA")
-    if named:
-        return Path(named), kept_corpora()
+    folder = os.environ.get("BIOMARK_CORPORA")
+    if folder:
+        return Path(folder), kept_corpora()
     folders = [kept_corpora()]
     package = Path(__file__).resolve().parent.parent
     checkout = package.parent.parent
@@ -292,33 +300,33 @@ def corpus_folders() -> tuple[Path, ...]:
 
 
 def kept_corpora() -> Path:
-    """The folder of fetched corpora, in the user's cache."""
+    """Return the folder of fetched corpora in the user's cache."""
     return cache_folder() / "corpora"
 
 
 def folder_of(corpus: Corpus, split: str) -> Path | None:
-    """The first corpora folder that has all files of a split, or None."""
+    """Return the first corpora folder that has all files of a split, or None."""
     return next((f for f in corpus_folders() if not _absent(corpus.splits[split], f)), None)
 
 
 def locate(corpus: Corpus, split: str) -> Path:
-    """The first corpora folder that has all files of a split.
+    """Return the first corpora folder that has all files of a split.
 
     Raises:
-        CorpusError: if none has; the message says what is missing where, and how to get it.
+        CorpusError: if no folder has them; the message lists the missing files and how to get them.
     """
     folder = folder_of(corpus, split)
     if folder:
         return folder
     missing = [f"{folder} lacks {', '.join(_absent(corpus.splits[split], folder))}" for folder in corpus_folders()]
     raise CorpusError(
-        f"{corpus.name}:{split} is not there ({'; '.join(missing)}); get it with "
-        f"{_how_to_fetch(corpus)}, or name a folder that has it in $BIOMARK_CORPORA"
+        f"{corpus.name}:{split} is not available ({'; '.join(missing)}); get it with "
+        f"{_how_to_fetch(corpus)}, or set $BIOMARK_CORPORA to a folder that has it"
     )
 
 
 def _how_to_fetch(corpus: Corpus) -> str:
-    """The command that brings the files of a corpus; a corpus without addresses is copied from a folder."""
+    """Return the command that fetches a corpus; a corpus without addresses is copied from a folder."""
     has_addresses = any(file.url for file in corpus.files.values())
     return f"biomark corpora fetch {corpus.name}" + ("" if has_addresses else ", from a local folder")
 
@@ -340,17 +348,17 @@ def _documents(corpus: Corpus, split: Split, folder: Path, reject: Reject) -> It
         yield replace(document, entities=kept)
 
 
-def _tenth(id: str, article: int) -> int:
-    return zlib.crc32(id[: article or None].encode()) % 10
+def _tenth(document_id: str, article: int) -> int:
+    return zlib.crc32(document_id[: article or None].encode()) % 10
 
 
 def _members(documents: list[Document], tokenised: Path, *, inside: bool) -> Iterator[Document]:
-    """The documents whose text a tokenised file holds, or (`inside` False) those that this leaves.
+    """Yield the documents whose texts a tokenised file has, or all others if `inside` is False.
 
-    Of documents with one text as many as it holds are members, from the first on.
+    Of several documents with one text, the first ones match, as many as the tokenised file has.
 
     Raises:
-        CorpusError: if the tokenised file has a sentence that begins no document.
+        CorpusError: if sentences of the tokenised file do not add up to a document.
     """
     texts = [_squeezed(document.text) for document in documents]
     left = Counter(_texts_in(tokenised, set(texts)))
@@ -362,10 +370,10 @@ def _members(documents: list[Document], tokenised: Path, *, inside: bool) -> Ite
 
 
 def _texts_in(tokenised: Path, known: set[str]) -> Iterator[str]:
-    """The texts of documents that a tokenised file holds, without white space.
+    """Yield the texts of documents in a tokenised file, without white space.
 
-    It may have split a document into several sentences: these are joined, fewest first, until they
-    make one of the known texts.
+    The file may split a document into several sentences; consecutive sentences are joined until they
+    equal one of the known texts.
     """
     longest = max(map(len, known), default=0)
     text = ""
@@ -378,12 +386,12 @@ def _texts_in(tokenised: Path, known: set[str]) -> Iterator[str]:
             break
     if text:
         raise CorpusError(
-            f"{tokenised}: from {text[:60]!r} on, its sentences are not those of the corpus; fetch both again"
+            f"{tokenised}: from {text[:60]!r} on, the sentences differ from those of the corpus; fetch both again"
         )
 
 
 def _ignore(rejected: Rejected) -> None:
-    """What the reading of the documents themselves tells is not told twice."""
+    """Discard a reject, which is reported when the documents themselves are read."""
 
 
 def _squeezed(text: str) -> str:

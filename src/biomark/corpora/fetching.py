@@ -1,8 +1,8 @@
-"""Getting the files of a corpus: downloaded, or taken from a local folder.
+"""Fetch the files of a corpus: download them, or copy them from a local folder.
 
-Downloads go on where they broke off, are tried again, and are checked against the catalogue's
-checksums before a file appears under its name. Of an archive only the members that the catalogue
-lists are unpacked, each to the catalogue's own path, so that no name in it can lead elsewhere.
+Interrupted downloads are resumed, failed ones are retried, and files are checked against the catalogue's
+checksums before they get their final names. Only the members that the catalogue lists are extracted from an
+archive, each to the catalogue's path, so that names in the archive cannot lead elsewhere.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from biomark.errors import CorpusError
 from biomark.runtime.files import file_sum
 
 Progress = Callable[[str, int, int | None], None]
-"""Is called with the address, the bytes that are there and the bytes in all (None: not known)."""
+"""A function that receives the address, the number of bytes so far, and the total number (None: unknown)."""
 
 _BLOCK = 1 << 16
 _TRIES = 5
-_TIMEOUT = 60  # seconds without any answer
-_PASSING = {408, 425, 429, 500, 502, 503, 504}  # HTTP statuses worth another try
+_TIMEOUT = 60  # seconds without any data from the server
+_PASSING = {408, 425, 429, 500, 502, 503, 504}  # HTTP statuses of temporary failures, which are retried
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A file of a corpus and how it got there.
+    """A file of a corpus and the way it was fetched.
 
     Attributes:
-        path: where it lies.
-        how: `there` (it was already), `downloaded` or `copied`.
-        difference: how it differs from the catalogue's, or None; only copies may differ.
+        path: the path of the file.
+        how: `there` (the file already existed), `downloaded` or `copied`.
+        difference: a difference from the catalogue's checksum, or None; only copies may differ.
     """
 
     path: Path
@@ -56,21 +56,21 @@ class Fetched:
 def fetch(
     corpus: Corpus, to: Path, *, source: Path | None = None, progress: Progress | None = None, pause: float = 1.0
 ) -> tuple[Fetched, ...]:
-    """Bring all files of a corpus into a corpora folder.
+    """Fetch all files of a corpus into a corpora folder.
 
     Args:
-        corpus: a row of the catalogue.
-        to: the corpora folder; made if it is not there.
-        source: a local corpora folder, or one with the files alone, to copy from; None: download.
-        progress: is told of downloads.
-        pause: seconds before the second try of a download; doubled for each further one.
+        corpus: a corpus of the catalogue.
+        to: the corpora folder; it is created if it does not exist.
+        source: a local folder to copy from, either a corpora folder or one with the files alone; None: download.
+        progress: receives the progress of downloads.
+        pause: seconds before the second attempt of a download, doubled for each further attempt.
 
     Returns:
-        The files; a copy that differs from the catalogue's is taken, and says so.
+        The files; a copy that differs from the catalogue's file is accepted, with the difference.
 
     Raises:
-        CorpusError: if a file is missing, cannot be downloaded, or has a wrong checksum; what was
-            fetched before stays.
+        CorpusError: if a file is missing, cannot be downloaded, or has a wrong checksum; files that were
+            fetched before remain.
     """
     done = []
     missing = []
@@ -80,13 +80,13 @@ def fetch(
             done.append(Fetched(target, "there"))
         elif source is None:
             missing.append(name)
-        elif (found := _beside(source, name)) is None:
-            raise CorpusError(f"{source} has no {name} (nor {Path(name).name})")
-        elif found.is_dir():
-            shutil.copytree(found, target)
+        elif (existing := _beside(source, name)) is None:
+            raise CorpusError(f"{source}: lacks {name} (and {Path(name).name}); name a folder that has the corpus")
+        elif existing.is_dir():
+            shutil.copytree(existing, target)
             done.append(Fetched(target, "copied"))
         else:
-            with found.open("rb") as handle, _appearing(target) as part:
+            with existing.open("rb") as handle, _appearing(target) as part:
                 _copy(handle, part)
             done.append(Fetched(target, "copied", _difference(target, file)))
     done += _downloads(corpus, missing, to, progress, pause)
@@ -94,14 +94,14 @@ def fetch(
 
 
 def _beside(source: Path, name: str) -> Path | None:
-    """A file (or folder) of a corpora folder, or of a folder that has the files of the corpus alone."""
+    """Return the path of a file or folder in a corpora folder, or in a folder of one corpus; None if neither exists."""
     return next((path for path in (source / name, source / Path(name).name) if path.exists()), None)
 
 
 def _downloads(
     corpus: Corpus, names: list[str], to: Path, progress: Progress | None, pause: float
 ) -> Iterator[Fetched]:
-    """Download files, those of one archive together."""
+    """Download files; each archive is downloaded once for all of its files."""
     without = [name for name in names if not corpus.files[name].url]
     if without:
         raise CorpusError(
@@ -125,20 +125,20 @@ def _downloads(
 def download(
     url: str, path: Path, *, progress: Progress | None = None, tries: int = _TRIES, pause: float = 1.0
 ) -> None:
-    """Download a file; a download that broke off, even in an earlier run, goes on.
+    """Download a file; an interrupted download, even of an earlier run, is resumed.
 
     Args:
-        url: http or https.
-        path: appears when all is there.
-        progress: is told of each block.
-        tries: how often in all.
-        pause: seconds before the second try; doubled for each further one.
+        url: an address with the scheme http or https.
+        path: the file to write, which appears after the download is complete.
+        progress: receives the progress after each block.
+        tries: the number of attempts.
+        pause: seconds before the second attempt, doubled for each further attempt.
 
     Raises:
-        CorpusError: if the server refuses it, or each try failed; what has come is kept for next time.
+        CorpusError: if the server refuses the request, or all attempts fail; the partial download is kept.
     """
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
-        raise CorpusError(f"{url}: not an address of the web (http, https)")
+        raise CorpusError(f"{url}: not a web address (http, https)")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     for attempt in range(tries):
@@ -156,20 +156,22 @@ def download(
             reason = f"{error.code} {error.reason}"
         except (OSError, http.client.HTTPException) as error:
             reason = str(error) or type(error).__name__
-    raise CorpusError(f"{url}: {tries} tries failed, the last with: {reason}; try again, it goes on from where it was")
+    raise CorpusError(
+        f"{url}: {tries} attempts failed, the last with: {reason}; run the command again to resume the download"
+    )
 
 
 def _try(url: str, part: Path, progress: Progress | None) -> None:
-    """One request, for what is missing of `part`.
+    """Make one request for the missing bytes of `part`.
 
     Raises:
-        OSError, HTTPException: if it fails or breaks off.
+        OSError, HTTPException: if the request fails or is interrupted.
     """
     note = part.with_suffix(".validator")
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"User-Agent": "biomark"})
     if have and note.exists():
-        # Only the rest of the very same version: If-Range makes the server send all if it changed.
+        # Request only the missing bytes of the same version: with If-Range a changed file is sent whole.
         request.add_header("Range", f"bytes={have}-")
         request.add_header("If-Range", note.read_text())
     try:
@@ -177,15 +179,15 @@ def _try(url: str, part: Path, progress: Progress | None) -> None:
     except urllib.error.HTTPError as error:
         if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise
-        # Nothing is missing, or the part is of another version: begin anew.
+        # The part is complete or of another version: start again.
         error.close()
         part.unlink()
-        raise OSError("the part that was there does not fit") from error
+        raise OSError("the partial download does not fit the server's file") from error
     with response:
         resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
         if resumed and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             part.unlink()
-            raise OSError("the server sent another range than was asked for")
+            raise OSError("the server sent another range than requested")
         have = have if resumed else 0
         _note_version(note, response.headers)
         length = response.headers.get("Content-Length")
@@ -197,11 +199,11 @@ def _try(url: str, part: Path, progress: Progress | None) -> None:
                 if progress:
                     progress(url, have, total)
         if total is not None and have != total:
-            raise OSError(f"broke off after {have} of {total} bytes")
+            raise OSError(f"the connection ended after {have} of {total} bytes")
 
 
 def _note_version(note: Path, headers: http.client.HTTPMessage) -> None:
-    """Keep what identifies this version of the file: a strong ETag, or its date."""
+    """Keep the identifier of this version of the file: a strong ETag, or its date."""
     etag = headers.get("ETag", "")
     version = etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")
     if version:
@@ -214,7 +216,7 @@ def _unpack(archive: Path, member: str, out: IO[bytes]) -> None:
     """Write one member of a zip or tar archive, or the whole file if `member` is empty.
 
     Raises:
-        CorpusError: if the archive is damaged, or has no such regular file, or more than one.
+        CorpusError: if the archive is damaged, or does not have exactly one such regular file.
     """
     if not member:
         with archive.open("rb") as whole:
@@ -240,20 +242,22 @@ def _unpack_member(archive: Path, member: str, out: IO[bytes]) -> None:
                 with extracted as inside:
                     _copy(inside, out)
     else:
-        raise CorpusError(f"{archive.name}: what came is neither a zip nor a tar archive")
+        raise CorpusError(f"{archive.name}: the download is neither a zip nor a tar archive; check its address")
 
 
 def _only(names: list[str], member: str, archive: Path) -> str:
-    """The name that is `member` or ends in it."""
-    found = [name for name in names if f"/{name}".endswith(f"/{member}") and not name.startswith("__MACOSX")]
-    if len(found) != 1:
-        raise CorpusError(f"{archive.name}: {len(found)} files in it are called {member}; there are {names[:9]}")
-    return found[0]
+    """Return the only name that equals `member` or ends in it."""
+    matches = [name for name in names if f"/{name}".endswith(f"/{member}") and not name.startswith("__MACOSX")]
+    if len(matches) != 1:
+        raise CorpusError(
+            f"{archive.name}: expected one file named {member}, got {len(matches)}; the archive has {names[:9]}"
+        )
+    return matches[0]
 
 
 @contextmanager
 def _appearing(target: Path, *, check: CorpusFile | None = None) -> Iterator[IO[bytes]]:
-    """A file that appears under its name when all is written and, if asked, its checksum is right."""
+    """Open a file that gets its final name after it was written and, if `check` is given, its checksum is right."""
     part = target.with_name(target.name + ".part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -261,7 +265,10 @@ def _appearing(target: Path, *, check: CorpusFile | None = None) -> Iterator[IO[
             yield out
         difference = _difference(part, check) if check else None
         if difference:
-            raise CorpusError(f"{target}: what came is not the catalogue's file: {difference}; it was thrown away")
+            raise CorpusError(
+                f"{target}: the download differs from the catalogue's file ({difference}) and was deleted; "
+                "fetch it again"
+            )
         os.replace(part, target)
     except OSError as error:
         raise CorpusError(f"{target}: cannot be written: {error.strerror or error}") from error
@@ -270,11 +277,11 @@ def _appearing(target: Path, *, check: CorpusFile | None = None) -> Iterator[IO[
 
 
 def _difference(path: Path, file: CorpusFile) -> str | None:
-    """How a file's checksum differs from the catalogue's, if that has one."""
+    """Return a sentence about a difference from the catalogue's checksum; None if it agrees or is unknown."""
     if not file.sha256:
         return None
-    found = file_sum(path)
-    return None if found == file.sha256 else f"its sha256 is {found}, the catalogue's {file.sha256}"
+    checksum = file_sum(path)
+    return None if checksum == file.sha256 else f"its sha256 is {checksum}, the catalogue's {file.sha256}"
 
 
 def _copy(inside: IO[bytes], out: IO[bytes]) -> None:

@@ -1,9 +1,8 @@
-"""Sentences and documents that corpora share, so that no model learns from what it is scored on.
+"""Sentences and documents that corpora share, so that no model is trained on the data it is scored on.
 
-Two sentences are shared if their letters and digits are the same, or most of their runs of eight letters, as those
-of copies are that were tokenised or edited otherwise. A long sentence is shared, too, if most of its runs are in a
-longer one, with which it was joined. An index of the runs finds the pairs, so that the time grows with the length of
-the texts and not with its square.
+Two sentences are shared if they have the same letters and digits, or most of their runs of eight letters in common,
+as copies with another tokenisation or small edits do. A long sentence is also shared if most of its runs are in a
+longer one, of which it is a part. An index of the runs finds the pairs in time linear in the length of the texts.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ from biomark.text.sentences import with_sentences
 
 DEFAULTS = OverlapOptions()
 _RUN = 8  # letters
-_FREQUENT = 50  # sentences; a run that more of them have names no candidates
+_FREQUENT = 50  # sentences; a run in more sentences is too frequent to propose candidates
 _CHUNK = 20_000  # sentences that are looked up together
-_PUBMED = re.compile(r"(?:\w+-)?(\d{5,8})|P(\d{8})[TA]\d+")  # a corpus' name before it; a sentence of BC2GM
-_NEWEST = 50_000_000  # no PubMed id is as high yet; identifiers of old MEDLINE are
+_PUBMED = re.compile(r"(?:\w+-)?(\d{5,8})|P(\d{8})[TA]\d+")  # with a corpus' name as prefix; ids of BC2GM's sentences
+_NEWEST = 50_000_000  # above all PubMed ids so far; MEDLINE's old identifiers are higher
 
 Runs = NDArray[np.uint64]
 Numbers = NDArray[np.int64]
@@ -38,14 +37,14 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class SharedSentence:
-    """A sentence of one split and the sentence of another one that it equals or resembles.
+    """A sentence of one split and an equal or similar sentence of another split.
 
     Attributes:
-        document: the id of its document.
-        span: where it stands there.
-        other_document: the id of the other one's document.
-        other_span: where that stands there.
-        similarity: the share of their runs of letters that both have; 1 for equal ones.
+        document: the id of the sentence's document.
+        span: the span of the sentence in its document.
+        other_document: the id of the other sentence's document.
+        other_span: the span of the other sentence in its document.
+        similarity: the share of common runs of letters, in (0, 1]; 1 for equal sentences.
     """
 
     document: str
@@ -57,7 +56,7 @@ class SharedSentence:
 
 @dataclass(frozen=True, slots=True)
 class SharedDocument:
-    """Two documents with one PubMed id."""
+    """Two documents with the same PubMed id."""
 
     document: str
     other_document: str
@@ -66,13 +65,13 @@ class SharedDocument:
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """What a split shares with another one.
+    """The sentences and documents that two splits share.
 
     Attributes:
-        split: its name.
-        other: the other one's name.
-        sentences: a row for each pair of sentences.
-        documents: a row for each pair of documents with one PubMed id.
+        split: the name of the split.
+        other: the name of the other split.
+        sentences: the pairs of equal or similar sentences.
+        documents: the pairs of documents with the same PubMed id.
     """
 
     split: str
@@ -82,25 +81,25 @@ class Overlap:
 
     @property
     def sentence_count(self) -> int:
-        """How many of the split's sentences are shared."""
+        """The number of the split's sentences that are shared."""
         return len({(shared.document, shared.span) for shared in self.sentences})
 
     @property
     def document_ids(self) -> tuple[str, ...]:
-        """The split's documents that share a sentence or the PubMed id, in order."""
+        """The ids of the split's documents that share their PubMed id, then of those that share a sentence."""
         ids = [*(shared.document for shared in self.documents), *(shared.document for shared in self.sentences)]
         return tuple(dict.fromkeys(ids))
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """What is left of a corpus without what others share with it.
+class Deduplicated:
+    """A split without the sentences and documents that it shares with other splits.
 
     Attributes:
-        documents: that are left, some of them without the sentences in question.
-        left_out: the ids of documents that are left out whole.
-        sentences: the ids of documents of which sentences are left out, and where these stood.
-        overlaps: why: with each of the others' splits that the corpus shares anything with.
+        documents: the remaining documents, without their shared sentences.
+        left_out: the ids of the documents that were removed as a whole.
+        sentences: document id → the spans of its removed sentences in the original text.
+        overlaps: the overlap with each other split that shares anything.
     """
 
     documents: tuple[Document, ...]
@@ -109,8 +108,12 @@ class Kept:
     overlaps: tuple[Overlap, ...]
 
 
-def facts(kept: Mapping[str, Kept]) -> dict[str, object]:
-    """What corpora share with others and what to leave out of each, by its name, as JSON can hold it."""
+def facts(kept: Mapping[str, Deduplicated]) -> dict[str, object]:
+    """Return the overlaps of splits, and the documents and sentences to leave out of each, as a JSON object.
+
+    Args:
+        kept: split name → the result of `Index.compare`.
+    """
     pairs = [
         {
             "split": name,
@@ -129,7 +132,9 @@ def facts(kept: Mapping[str, Kept]) -> dict[str, object]:
     leave_out = {
         name: {
             "documents": result.left_out,
-            "sentences": {id: [_ends(span) for span in spans] for id, spans in result.sentences.items()},
+            "sentences": {
+                document_id: [_ends(span) for span in spans] for document_id, spans in result.sentences.items()
+            },
         }
         for name, result in kept.items()
     }
@@ -140,7 +145,7 @@ def _ends(span: Span) -> tuple[int, int]:
     return span.start, span.end
 
 
-class _Sentence(NamedTuple):
+class _IndexedSentence(NamedTuple):
     split: str
     place: int  # of its document in the split
     document: str
@@ -148,17 +153,17 @@ class _Sentence(NamedTuple):
     letters: str
 
 
-# The place of a document in its split, the name of the other split, what they share.
+# The index of a document in its split, the name of the other split, and the shared sentence or document.
 _Row = tuple[int, str, SharedSentence | SharedDocument]
 
 
 class Index:
-    """The sentences of some splits, to compare others with.
+    """An index of the sentences of splits, with which other splits are compared.
 
     Args:
-        splits: the documents of each, by its name.
-        options: what counts as the same. Of a sentence about twice as long as the shortest that is compared,
-            `similarity` is the share of its runs that a longer one has.
+        splits: split name → documents.
+        options: the criteria for shared sentences. For sentences about twice as long as the shortest one that is
+            compared, `similarity` is the share of the shorter sentence's runs that the longer one has.
 
     Raises:
         UsageError: if an option is out of its range.
@@ -166,11 +171,13 @@ class Index:
 
     def __init__(self, splits: Mapping[str, Iterable[Document]], options: OverlapOptions = DEFAULTS) -> None:
         if options.letters < _RUN:
-            raise UsageError(f"letters must be at least {_RUN}, not {options.letters}: runs of {_RUN} are compared")
+            raise UsageError(
+                f"letters must be at least {_RUN}, got {options.letters}, because runs of {_RUN} letters are compared"
+            )
         if not 0 < options.similarity <= 1:
-            raise UsageError(f"similarity is a share, above 0 and up to 1, not {options.similarity}")
+            raise UsageError(f"similarity must be in (0, 1], got {options.similarity}")
         self._options = options
-        self._sentences: list[_Sentence] = []
+        self._sentences: list[_IndexedSentence] = []
         self._by_pubmed: dict[str, list[tuple[str, str]]] = defaultdict(list)
         self.splits = tuple(splits)
         for name, documents in splits.items():
@@ -184,22 +191,22 @@ class Index:
         self._runs, self._owners = _runs([sentence.letters for sentence in self._sentences])
         self._sizes = np.bincount(self._owners, minlength=len(self._sentences))
 
-    def _of(self, document: Document, split: str, place: int) -> Iterator[_Sentence]:
+    def _of(self, document: Document, split: str, place: int) -> Iterator[_IndexedSentence]:
         for span in with_sentences(document).sentences:
             letters = letters_of(span.of(document.text))
             if len(letters) >= self._options.letters:
-                yield _Sentence(split, place, document.id, span, letters)
+                yield _IndexedSentence(split, place, document.id, span, letters)
 
-    def compare(self, documents: Sequence[Document], split: str = "") -> Kept:
-        """What documents share with the index' splits, and what is left of them without it.
+    def compare(self, documents: Sequence[Document], split: str = "") -> Deduplicated:
+        """Compare documents with the splits of the index, and remove what they share.
 
-        A document is left out whole if it has the PubMed id of one of theirs, or if they have at least half of its
-        sentences that are compared; of others the sentences are left out. Full texts have sentences such as
-        "All authors read and approved the final manuscript", which are no reason to leave out the rest.
+        A document is removed as a whole if it shares its PubMed id, or at least half of its compared sentences;
+        otherwise only the shared sentences are removed. Full texts share sentences such as "All authors read and
+        approved the final manuscript", which do not justify removing the whole document.
 
         Args:
-            documents: of a split.
-            split: its name.
+            documents: the documents of a split.
+            split: the name of the split.
         """
         rows = sorted(self._shared(documents, split), key=lambda row: row[0])
         spans: dict[int, set[Span]] = defaultdict(set)
@@ -207,58 +214,58 @@ class Index:
         for place, _, shared in rows:
             if isinstance(shared, SharedSentence):
                 spans[place].add(shared.span)
-        for place, its in spans.items():
-            if 2 * len(its) >= sum(1 for _ in self._of(documents[place], split, place)):
+        for place, shared_spans in spans.items():
+            if 2 * len(shared_spans) >= sum(1 for _ in self._of(documents[place], split, place)):
                 whole.add(place)
-        parts = {place: tuple(sorted(its)) for place, its in spans.items() if place not in whole}
+        parts = {place: tuple(sorted(shared_spans)) for place, shared_spans in spans.items() if place not in whole}
         kept = [without(d, parts.get(place, ())) for place, d in enumerate(documents) if place not in whole]
         left_out = tuple(documents[place].id for place in sorted(whole))
-        sentences = {documents[place].id: its for place, its in sorted(parts.items())}
-        return Kept(tuple(kept), left_out, sentences, self._overlaps(rows, split))
+        sentences = {documents[place].id: shared_spans for place, shared_spans in sorted(parts.items())}
+        return Deduplicated(tuple(kept), left_out, sentences, self._overlaps(rows, split))
 
     def _overlaps(self, rows: Sequence[_Row], split: str) -> tuple[Overlap, ...]:
         overlaps = []
         for other in self.splits:
-            shared = [what for _, name, what in rows if name == other]
-            sentences = tuple(what for what in shared if isinstance(what, SharedSentence))
-            its = tuple(what for what in shared if isinstance(what, SharedDocument))
+            shared = [item for _, name, item in rows if name == other]
+            sentences = tuple(item for item in shared if isinstance(item, SharedSentence))
+            shared_documents = tuple(item for item in shared if isinstance(item, SharedDocument))
             if shared:
-                overlaps.append(Overlap(split, other, sentences, its))
+                overlaps.append(Overlap(split, other, sentences, shared_documents))
         return tuple(overlaps)
 
     def _shared(self, documents: Sequence[Document], split: str) -> Iterator[_Row]:
-        sentences: list[_Sentence] = []
+        sentences: list[_IndexedSentence] = []
         for place, document in enumerate(documents):
             sentences += self._of(document, split, place)
             number = pubmed_id(document)
-            for other, id in self._by_pubmed.get(number, ()):
-                yield place, other, SharedDocument(document.id, id, number)
+            for other, other_id in self._by_pubmed.get(number, ()):
+                yield place, other, SharedDocument(document.id, other_id, number)
         for begin in range(0, len(sentences), _CHUNK):
             chunk = sentences[begin : begin + _CHUNK]
             for n, m, similarity in self._alike(chunk):
-                own, its = chunk[n], self._sentences[m]
-                shared = SharedSentence(own.document, own.span, its.document, its.span, round(similarity, 3))
-                yield own.place, its.split, shared
+                own, match = chunk[n], self._sentences[m]
+                shared = SharedSentence(own.document, own.span, match.document, match.span, round(similarity, 3))
+                yield own.place, match.split, shared
 
-    def _alike(self, chunk: Sequence[_Sentence]) -> Iterator[tuple[int, int, float]]:
-        """Pairs of sentences, by their places in the chunk and in the index, and their similarity."""
+    def _alike(self, chunk: Sequence[_IndexedSentence]) -> Iterator[tuple[int, int, float]]:
+        """Yield the indices of similar sentences in the chunk and in `_sentences`, with their similarity."""
         for n, m in self._candidates([sentence.letters for sentence in chunk]):
-            own, its = chunk[n].letters, self._sentences[m].letters
-            similarity = 1.0 if own == its else self._similarity_of(own, its)
+            own, other = chunk[n].letters, self._sentences[m].letters
+            similarity = 1.0 if own == other else self._similarity_of(own, other)
             if similarity >= self._options.similarity:
                 yield n, m, similarity
 
-    def _similarity_of(self, one: str, other: str) -> float:
-        parts, others = ({text[n : n + _RUN] for n in range(len(text) - _RUN + 1)} for text in (one, other))
+    def _similarity_of(self, first: str, second: str) -> float:
+        parts, others = ({text[n : n + _RUN] for n in range(len(text) - _RUN + 1)} for text in (first, second))
         less = min(len(parts), len(others))
         return len(parts & others) / (less if self._is_long(less) else len(parts | others))
 
     def _is_long(self, runs: Any) -> Any:
-        """Whether numbers of runs are those of a sentence that is also found joined to another one."""
+        """Return whether a sentence with a number of runs is long enough to be matched inside a longer sentence."""
         return runs >= 2 * self._options.letters - _RUN
 
     def _candidates(self, texts: Sequence[str]) -> list[tuple[int, int]]:
-        """Pairs that may be alike: all that are, but for those that are not equal and have frequent runs alone."""
+        """Return candidate pairs: all similar pairs, except unequal ones whose common runs are all frequent."""
         runs, owners = _runs(texts)
         first = np.searchsorted(self._runs, runs, side="left")
         counts = np.searchsorted(self._runs, runs, side="right") - first
@@ -266,7 +273,7 @@ class Index:
         sizes = np.bincount(owners, minlength=len(texts))
         rare = (counts > 0) & (counts <= _FREQUENT)
         first, counts, owners = first[rare], counts[rare], owners[rare]
-        # The places of all rows of the index that have each run: first, first + 1, … first + count - 1.
+        # The indices of all rows of the index that have each run: first, first + 1, … first + count - 1.
         within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
         codes = np.repeat(owners, counts) * len(self._sentences) + self._owners[np.repeat(first, counts) + within]
         codes, common = np.unique(codes, return_counts=True)
@@ -280,19 +287,19 @@ class Index:
 
 
 def letters_of(text: str) -> str:
-    """The letters and digits of a text: small ones without accents, Greek ones spelled out, all else left off."""
+    """Return the letters and digits of a text: in lower case, without accents, with Greek letters spelled out."""
     return text.translate(_LETTERS)
 
 
 def pubmed_id(document: Document) -> str:
-    """The PubMed id that a document's id is or ends in, such as `biored-10788334`; "" if it looks like none."""
+    """Return the PubMed id in a document's id such as `biored-10788334`; "" if it has none."""
     match = _PUBMED.fullmatch(document.id)
     number = (match[1] or match[2]).lstrip("0") if match else ""
     return number if number and int(number) < _NEWEST else ""
 
 
 class _Letters(dict[int, str]):
-    """What becomes of each code point, found out when it is first met."""
+    """A table from code points to their letters and digits, which is filled on first use."""
 
     def __missing__(self, code: int) -> str:
         character = chr(code)
@@ -305,7 +312,7 @@ _LETTERS = _Letters()
 
 
 def _runs(texts: Sequence[str]) -> tuple[Runs, Numbers]:
-    """(R,) hashes of all runs of letters, in order, and (R,) the text of each; a text has each run once."""
+    """Return the sorted hashes of all distinct runs of each text, uint64 (R,), and their texts' indices, int64 (R,)."""
     codes = np.frombuffer("".join(texts).encode("utf-32-le"), dtype="<u4").astype(np.uint64)
     lengths = np.array([len(text) for text in texts], dtype=np.int64)
     starts = np.cumsum(lengths) - lengths

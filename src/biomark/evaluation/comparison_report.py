@@ -1,4 +1,4 @@
-"""The report of a comparison: one HTML page with the systems side by side, in figures and in each sentence."""
+"""The report of a comparison: one HTML page with the scores of all systems, and their errors in each sentence."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ T = TypeVar("T")
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> Path:
-    """Write `index.html`, which needs nothing beside it and no network.
+    """Write `index.html`, a page that opens offline and needs no other file.
 
     Args:
-        comparison: from `biomark.evaluation.compare`.
-        folder: is made if it is not there.
+        comparison: the result of `biomark.evaluation.compare`.
+        folder: the folder of the page; it is created if it does not exist.
 
     Returns:
-        The page's path.
+        The path of the page.
 
     Raises:
-        FormatError: if it cannot be written.
+        FormatError: if the page cannot be written.
     """
     return write_page(folder, render_comparison(comparison))
 
 
 def render_comparison(comparison: Comparison) -> str:
-    """The page's text; see `write_comparison`."""
+    """Return the HTML of the page that `write_comparison` writes."""
     names = list(comparison.systems)
-    mistakes = [found.mistakes for found in comparison.systems.values()]
+    mistakes = [evaluation.mistakes for evaluation in comparison.systems.values()]
     start = axis_start(comparison.systems.values())
     return Template(page_part("comparison.html")).substitute(
         systems=escape(" · ".join(names)),
@@ -66,8 +66,8 @@ def render_comparison(comparison: Comparison) -> str:
 
 
 def _headline(comparison: Comparison) -> str:
-    """Strict F1 of each system."""
-    rows = ((name, found.overall.strict) for name, found in comparison.systems.items())
+    """Return list items with the strict F1 of each system."""
+    rows = ((name, evaluation.overall.strict) for name, evaluation in comparison.systems.items())
     cells = (
         (f"{escape(name)}, strict F1", percent(score.f1), f"95 % interval {interval(score)}") for name, score in rows
     )
@@ -75,32 +75,33 @@ def _headline(comparison: Comparison) -> str:
 
 
 def _score_rows(comparison: Comparison, start: int) -> str:
-    """For all types together and each one, a row for each system."""
-    of_types = {name: dict(_rows(found.overall, found.types)) for name, found in comparison.systems.items()}
+    """Return table rows: a row for each system, first for all types together, then for each type."""
+    of_types = {name: dict(_rows(system.overall, system.types)) for name, system in comparison.systems.items()}
     types = next(iter(of_types.values()))
     return "".join(
-        _score_row(type, name, rows[type], start, first=number == 0)
-        for type in types
+        _score_row(entity_type, name, rows[entity_type], start, first=number == 0)
+        for entity_type in types
         for number, (name, rows) in enumerate(of_types.items())
     )
 
 
 def _rows(overall: T, types: Mapping[str, T]) -> Iterable[tuple[str, T]]:
-    """All types, then each one unless it is the only one."""
+    """Return labelled values: first that of all types together, then those of each type if there are several."""
     return [("all types", overall), *(named_types(types) if len(types) > 1 else [])]
 
 
-def _score_row(type: str, system: str, scores: Scores, start: int, *, first: bool) -> str:
+def _score_row(entity_type: str, system: str, scores: Scores, start: int, *, first: bool) -> str:
     shares = []
     for score in (scores.strict, scores.partial):
         shares += [percent(score.precision), percent(score.recall), f"<b>{percent(score.f1)}</b>"]
-    cells = "".join(f"<td>{cell}</td>" for cell in (*shares, interval_plot(f"{type}, {system}", scores, start)))
-    return f'<tr><th scope="row">{escape(type) if first else ""}</th><th scope="row">{escape(system)}</th>{cells}</tr>'
+    cells = "".join(f"<td>{cell}</td>" for cell in (*shares, interval_plot(f"{entity_type}, {system}", scores, start)))
+    heads = f'<th scope="row">{escape(entity_type) if first else ""}</th><th scope="row">{escape(system)}</th>'
+    return f"<tr>{heads}{cells}</tr>"
 
 
-def _difference_rows(names: list[str], found: Differences) -> str:
+def _difference_rows(names: list[str], differences: Differences) -> str:
     rows = []
-    for type, by_scheme in _rows(found.overall, found.types):
+    for entity_type, by_scheme in _rows(differences.overall, differences.types):
         for scheme in SCHEMES:
             one = by_scheme[scheme]
             cells = (
@@ -112,20 +113,20 @@ def _difference_rows(names: list[str], found: Differences) -> str:
                 f"{one.lost:,}",
                 f"{one.documents - one.won - one.lost:,}",
             )
-            heads = "".join(f'<th scope="row">{escape(head)}</th>' for head in (type, names[found.b]))
+            heads = "".join(f'<th scope="row">{escape(head)}</th>' for head in (entity_type, names[differences.b]))
             rows.append(f"<tr>{heads}" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     return "".join(rows)
 
 
 def _points(difference: float) -> str:
-    """A difference of shares in points, with its sign."""
+    """Return a difference of shares in percentage points, with its sign."""
     return f"{100 * difference:+.1f}".replace("-", "−")
 
 
 def _class_rows(comparison: Comparison) -> str:
     rows = []
-    for name, found in comparison.systems.items():
-        counts = [*count_kinds(found.mistakes).values(), len(found.mistakes)]
+    for name, evaluation in comparison.systems.items():
+        counts = [*count_kinds(evaluation.mistakes).values(), len(evaluation.mistakes)]
         cells = "".join(f"<td>{count:,}</td>" for count in counts)
         rows.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
     return "".join(rows)

@@ -1,7 +1,7 @@
-"""The sentences that errors stand in, each once with all its errors, for pages that show them.
+"""Sentences with errors, each once with all its errors, for the pages of reports.
 
-What a page holds grows with the number of errors, not with its square: a sentence of a book's length is cut to the
-words around each error, and a mention to its beginning.
+The size of a page grows linearly with the number of errors: a very long sentence is cut to the words around each
+error, and a very long mention to its beginning.
 """
 
 from __future__ import annotations
@@ -24,8 +24,13 @@ _MOST_OFFSETS = 5  # parts of a mention whose offsets are written out
 
 
 @dataclass(frozen=True, slots=True)
-class Error:
-    """An error, and the systems that make it (their numbers, from 0)."""
+class SharedMistake:
+    """An error, and the systems that make it.
+
+    Attributes:
+        mistake: the error.
+        systems: indices of the systems, counted from 0.
+    """
 
     mistake: Mistake
     systems: tuple[int, ...]
@@ -33,30 +38,30 @@ class Error:
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """A stretch of a document, and the errors in it.
+    """A part of a document, and the errors in it.
 
     Attributes:
-        document: as gold has it.
-        window: what is shown of `sentence`, all of it unless it is long.
-        sentence: the sentence, or several in a row if an error crosses their boundary.
-        errors: in text order.
+        document: the gold document.
+        window: the part of `sentence` that is shown; all of it unless it is long.
+        sentence: the sentence, or several consecutive sentences if an error crosses their boundary.
+        errors: the errors in text order.
     """
 
     document: Document
     window: Span
     sentence: Span
-    errors: tuple[Error, ...]
+    errors: tuple[SharedMistake, ...]
 
 
 def excerpts(mistakes: Sequence[Iterable[Mistake]]) -> Iterator[Excerpt]:
-    """The stretches of text with errors, in the order of documents and text.
+    """Yield the excerpts with errors, ordered by document id and place in the text.
 
     Args:
-        mistakes: of each system.
+        mistakes: the errors of each system.
     """
     made_by: dict[tuple[object, ...], tuple[Mistake, list[int]]] = {}
-    for system, several in enumerate(mistakes):
-        for mistake in several:
+    for system, system_mistakes in enumerate(mistakes):
+        for mistake in system_mistakes:
             key = (mistake.document.id, _place(mistake.gold), _place(mistake.predicted), mistake.kind)
             made_by.setdefault(key, (mistake, []))[1].append(system)
     document: Document | None = None
@@ -65,31 +70,33 @@ def excerpts(mistakes: Sequence[Iterable[Mistake]]) -> Iterator[Excerpt]:
         if document is None or document.id != mistake.document.id:
             document = with_sentences(mistake.document)
         sentence = sentence_of(mistake, document)
-        one = Excerpt(document, _window(mistake, sentence), sentence, (Error(mistake, tuple(systems)),))
-        joined = _joined(open_, one) if open_ is not None else one
+        excerpt = Excerpt(document, _window(mistake, sentence), sentence, (SharedMistake(mistake, tuple(systems)),))
+        joined = _joined(open_, excerpt) if open_ is not None else excerpt
         if open_ is not None and joined is None:
             yield open_
-        open_ = joined or one
+        open_ = joined or excerpt
     if open_ is not None:
         yield open_
 
 
-def _joined(one: Excerpt, other: Excerpt) -> Excerpt | None:
-    """Two excerpts as one, if they overlap and are not too long together."""
-    window = Span(min(one.window.start, other.window.start), max(one.window.end, other.window.end))
-    apart = one.document is not other.document or not one.window.overlaps(other.window)
-    if apart or len(window) > _LONGEST_TOGETHER or len(one.errors) >= _MOST_TOGETHER:
+def _joined(first: Excerpt, second: Excerpt) -> Excerpt | None:
+    """Join two excerpts that overlap; return None if they do not overlap or their union is too large."""
+    window = Span(min(first.window.start, second.window.start), max(first.window.end, second.window.end))
+    apart = first.document is not second.document or not first.window.overlaps(second.window)
+    if apart or len(window) > _LONGEST_TOGETHER or len(first.errors) >= _MOST_TOGETHER:
         return None
-    sentence = Span(min(one.sentence.start, other.sentence.start), max(one.sentence.end, other.sentence.end))
-    return Excerpt(one.document, window, sentence, one.errors + other.errors)
+    sentence = Span(min(first.sentence.start, second.sentence.start), max(first.sentence.end, second.sentence.end))
+    return Excerpt(first.document, window, sentence, first.errors + second.errors)
 
 
 def excerpt_json(excerpt: Excerpt, seen: Set[str] | None = None) -> dict[str, object]:
-    """What the script of a page shows; all offsets count code points of `text`, and control characters are signs.
+    """Return an excerpt as JSON for the script of a page, with visible symbols in place of control characters.
+
+    Offsets count code points of the key `text`.
 
     Args:
-        excerpt: what to show.
-        seen: surface forms of the training data; None: the page does not tell which were seen there.
+        excerpt: the excerpt to convert.
+        seen: surface forms of the training data (see `surface_forms`); None: unknown.
     """
     text, window = excerpt.document.text, excerpt.window
     return {
@@ -100,9 +107,9 @@ def excerpt_json(excerpt: Excerpt, seen: Set[str] | None = None) -> dict[str, ob
     }
 
 
-def _error_json(error: Error, text: str, window: Span, seen: Set[str] | None) -> dict[str, object]:
+def _error_json(error: SharedMistake, text: str, window: Span, seen: Set[str] | None) -> dict[str, object]:
     mistake = error.mistake
-    found: dict[str, object] = {
+    values: dict[str, object] = {
         "kind": mistake.kind,
         "systems": error.systems,
         "abbreviation": mistake.has_abbreviation,
@@ -110,8 +117,8 @@ def _error_json(error: Error, text: str, window: Span, seen: Set[str] | None) ->
     }
     for side, mention in (("gold", mistake.gold), ("predicted", mistake.predicted)):
         if mention is not None:
-            found[side] = _mention_json(mention, text, window)
-    return found
+            values[side] = _mention_json(mention, text, window)
+    return values
 
 
 def _mention_json(mention: Entity, text: str, window: Span) -> dict[str, object]:
@@ -126,7 +133,7 @@ def _mention_json(mention: Entity, text: str, window: Span) -> dict[str, object]
 
 
 def _window(mistake: Mistake, sentence: Span) -> Span:
-    """A sentence; of a long one the words around the error, of a long mention those at its beginning."""
+    """Return the part of a sentence to show: all of it, or the text around the error if the sentence is long."""
     if len(sentence) <= LONGEST:
         return sentence
     start = min(mention.start for mention in mistake.mentions)

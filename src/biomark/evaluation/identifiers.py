@@ -1,8 +1,8 @@
-"""Counting identifiers: which concepts each document's mentions name, rightly and wrongly.
+"""Count correct and wrong identifiers of mentions, for each document.
 
-A mention's answer is the *set* of its identifiers, each in one spelling (`biomark.identifiers`): a
-composite mention is right if all of its identifiers are there and no other. Mentions without an
-identifier say nothing, on either side; docs/evaluation.md has an example of each case.
+The answer for a mention is the *set* of its identifiers in canonical spelling (`biomark.identifiers`): a
+composite mention is correct if it has all of its identifiers and no other. Mentions without an
+identifier, gold or predicted, are not counted; docs/evaluation.md has an example of each case.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from biomark.formats.identifiers import split_ids
 from biomark.identifiers import COMBINED, canonical, namespace
 from biomark.spans import Entity, Span
 
-CANDIDATES = "candidates"  # the infon of a predicted mention: what it may be, best first, joined by blanks
+CANDIDATES = (
+    "candidates"  # the infon of a predicted mention with its candidate identifiers, best first, blank-separated
+)
 LEVELS = ("mention", "document")
 _FIRST = 5
 
@@ -30,14 +32,14 @@ Place = tuple[Span, ...]
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """How often the identifiers of gold mentions are right where the mention itself was predicted.
+    """Accuracy of identifiers on the gold mentions whose spans and type were predicted.
 
     Attributes:
-        gold: gold mentions that have an identifier.
-        mentions: those of them that a predicted mention equals in spans and type.
-        first: those of `mentions` whose identifiers are right.
-        first_five: those whose identifiers are right, or among the first five candidates.
-        ranked: those of which the predictions give candidates.
+        gold: the number of gold mentions that have an identifier.
+        mentions: the number of those that a predicted mention equals in spans and type.
+        first: the number of `mentions` whose predicted identifiers are correct.
+        first_five: the number of `mentions` with the correct identifiers among the first five candidates.
+        ranked: the number of `mentions` for which the predictions have candidates.
     """
 
     gold: int = 0
@@ -57,30 +59,30 @@ class Accuracy:
 
     @property
     def share(self) -> float:
-        """How many of the gold mentions were predicted; 0 if there are none."""
+        """The share of gold mentions that were predicted, in [0, 1]; 0 if there are none."""
         return self.mentions / self.gold if self.gold else 0.0
 
     @property
     def at_1(self) -> float:
-        """The share of `mentions` whose identifiers are right; 0 if there are none."""
+        """The share of `mentions` whose identifiers are correct, in [0, 1]; 0 if there are none."""
         return self.first / self.mentions if self.mentions else 0.0
 
     @property
     def at_5(self) -> float | None:
-        """The share of `mentions` right among the first five; None if nothing has candidates."""
+        """The share of `mentions` with a correct candidate among the first five; None if no mention has candidates."""
         return self.first_five / self.mentions if self.ranked else None
 
 
 @dataclass(frozen=True, slots=True)
 class IdentifierTally:
-    """The counts of all documents.
+    """The counts of identifiers in all documents.
 
     Attributes:
         counts: int64 (documents, types, levels, 4): tp, fp, fn and surplus (0) as in `Counts`, for
-            documents sorted by id, the types asked for, and the levels in the order of `LEVELS`.
-        accuracy: of each type.
-        gold: lines that tell one gold from another one by its identifiers, for the signature.
-        notes: what the reader of the scores should know.
+            documents sorted by id, the requested types, and the levels in the order of `LEVELS`.
+        accuracy: entity type → accuracy.
+        gold: a line for each gold mention with its identifiers, from which the signature is computed.
+        notes: remarks for the reader of the scores.
     """
 
     counts: NDArray[np.int64]
@@ -89,114 +91,114 @@ class IdentifierTally:
     notes: tuple[str, ...]
 
     def table(self) -> NDArray[np.int64]:
-        """int64 (documents, 1 + types, levels, 4): `counts` after their sum over types."""
+        """Return int64 (documents, 1 + types, levels, 4): the sum over types in row 0, then `counts`."""
         return np.concatenate([self.counts.sum(axis=1, keepdims=True), self.counts], axis=1)
 
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """The identifiers of one type's mentions in one document.
+    """The identifiers of the mentions of one type in one document.
 
     Attributes:
-        gold: for each place its sets of identifiers; none if gold leaves it without.
-        ranked: for each place what every mention predicted there says: its set of identifiers
-            (maybe empty), then its other candidates.
+        gold: the spans of each gold mention → its sets of identifiers; empty if it has no identifier.
+        ranked: the spans of each predicted mention → for every mention there, its set of identifiers
+            (possibly empty), then its other candidates.
     """
 
     gold: dict[Place, set[Ids]]
     ranked: dict[Place, set[tuple[Ids, ...]]]
 
     @classmethod
-    def of(cls, pair: Pair, type: str) -> _Answers:
+    def of(cls, pair: Pair, entity_type: str) -> _Answers:
         gold: dict[Place, set[Ids]] = {}
         ranked: dict[Place, set[tuple[Ids, ...]]] = {}
         for entity in pair.gold_entities:
-            if entity.type == type:
+            if entity.type == entity_type:
                 gold.setdefault(entity.spans, set()).update({identifiers(entity)} - {frozenset()})
         for entity in pair.predicted_entities:
-            if entity.type == type:
+            if entity.type == entity_type:
                 ranked.setdefault(entity.spans, set()).add((identifiers(entity), *candidates(entity)))
         return cls(gold, ranked)
 
     def right(self) -> set[tuple[Place, Ids]]:
-        """What gold says."""
+        """Return the gold mentions with their identifiers."""
         return {(place, ids) for place, sets in self.gold.items() for ids in sets}
 
-    def given(self) -> set[tuple[Place, Ids]]:
-        """What the predictions say."""
+    def predicted(self) -> set[tuple[Place, Ids]]:
+        """Return the predicted mentions with their identifiers."""
         return {(place, ids) for place, answers in self.ranked.items() for ids, *_ in answers if ids}
 
     def without(self) -> set[Place]:
-        """Where gold has a mention, but no identifier."""
+        """Return the spans of gold mentions without an identifier."""
         return {place for place, sets in self.gold.items() if not sets}
 
     def mention_counts(self) -> Counts:
-        """Of mentions with their identifiers; what is predicted where gold has none is neither right nor wrong."""
+        """Count mentions with their identifiers; predictions for gold mentions without an identifier do not count."""
         without = self.without()
-        return _counts(self.right(), {answer for answer in self.given() if answer[0] not in without})
+        return _counts(self.right(), {answer for answer in self.predicted() if answer[0] not in without})
 
     def document_counts(self) -> Counts:
-        """Of the distinct identifiers, wherever they stand."""
-        return _counts(_distinct(self.right()), _distinct(self.given()))
+        """Count the distinct identifiers of the document, whatever the offsets of their mentions."""
+        return _counts(_distinct(self.right()), _distinct(self.predicted()))
 
     def accuracy(self) -> Accuracy:
-        """See `Accuracy`; where several mentions with identifiers are predicted at a place, all must be right."""
+        """Compute `Accuracy`; of several predictions with identifiers for the same spans, all must be correct."""
         named = {place: sets for place, sets in self.gold.items() if sets}
-        found = [(sets, self.ranked[place]) for place, sets in named.items() if place in self.ranked]
+        compared = [(sets, self.ranked[place]) for place, sets in named.items() if place in self.ranked]
         return Accuracy(
             len(named),
-            len(found),
-            sum(_all_right(sets, answers, 1) for sets, answers in found),
-            sum(_all_right(sets, answers, _FIRST) for sets, answers in found),
-            sum(any(len(answer) > 1 for answer in answers) for _, answers in found),
+            len(compared),
+            sum(_all_right(sets, answers, 1) for sets, answers in compared),
+            sum(_all_right(sets, answers, _FIRST) for sets, answers in compared),
+            sum(any(len(answer) > 1 for answer in answers) for _, answers in compared),
         )
 
 
 def identifiers(entity: Entity) -> Ids:
-    """A mention's identifiers, each once and in biomark's spelling; empty where there are none (`-`, `-1`).
+    """Return a mention's distinct identifiers in canonical spelling; empty if it has none (`-`, `-1`).
 
     Args:
-        entity: with biomark's name of its type.
+        entity: a mention whose type has biomark's name.
     """
     return _ids(entity.ids, entity.type)
 
 
 def candidates(entity: Entity) -> tuple[Ids, ...]:
-    """What the infon `candidates` says a mention may be, best first; the parts of a composite one stand as `A|B`."""
+    """Return the candidates in the infon `candidates`, best first; `A|B` is a candidate of two identifiers."""
     names = entity.infons.get(CANDIDATES, "").split()
     return tuple(ids for name in names if (ids := _ids((name,), entity.type)))
 
 
 def gather_identifiers(pairs: Iterable[Pair], types: Sequence[str]) -> IdentifierTally:
-    """Count the identifiers of each document.
+    """Count correct and wrong identifiers in each document.
 
     Args:
-        pairs: from `biomark.evaluation.pairs.Gold.pair`.
-        types: those to count.
+        pairs: documents with gold and predicted mentions, from `biomark.evaluation.pairs.Gold.pair`.
+        types: the entity types to count.
     """
     rows: dict[str, list[tuple[tuple[int, ...], ...]]] = {}
     accuracy = dict.fromkeys(types, Accuracy())
     lines: list[str] = []
-    spoken: tuple[Counter[str], Counter[str]] = Counter(), Counter()
+    namespaces_used: tuple[Counter[str], Counter[str]] = Counter(), Counter()
     without = answered = 0
     for pair in pairs:
         row = rows.setdefault(pair.document.id, [])
-        for type in types:
-            answers = _Answers.of(pair, type)
-            right, given = answers.right(), answers.given()
+        for entity_type in types:
+            answers = _Answers.of(pair, entity_type)
+            right, predicted = answers.right(), answers.predicted()
             row.append((answers.mention_counts().row(), answers.document_counts().row()))
-            accuracy[type] += answers.accuracy()
-            lines += (f"{pair.document.id}\t{place}\t{type}\t{sorted(ids)}" for place, ids in right)
-            for said, namespaces in zip((right, given), spoken, strict=True):
-                namespaces.update(namespace(id) for _, ids in said for id in ids)
+            accuracy[entity_type] += answers.accuracy()
+            lines += (f"{pair.document.id}\t{place}\t{entity_type}\t{sorted(ids)}" for place, ids in right)
+            for answers_of_side, namespaces in zip((right, predicted), namespaces_used, strict=True):
+                namespaces.update(namespace(identifier) for _, ids in answers_of_side for identifier in ids)
             without += len(answers.without())
-            answered += len(answers.without().intersection(place for place, _ in given))
-    counts = np.array([rows[id] for id in sorted(rows)], dtype=np.int64)
+            answered += len(answers.without().intersection(place for place, _ in predicted))
+    counts = np.array([rows[document_id] for document_id in sorted(rows)], dtype=np.int64)
     return IdentifierTally(
         counts.reshape(len(rows), len(types), len(LEVELS), 4),
         accuracy,
         tuple(sorted(lines)),
-        tuple(_notes(without, answered, *spoken)),
+        tuple(_notes(without, answered, *namespaces_used)),
     )
 
 
@@ -206,8 +208,8 @@ def _notes(without: int, answered: int, gold: Counter[str], predicted: Counter[s
     elif not predicted:
         yield "no predicted mention has an identifier, so all scores of identifiers are 0"
     elif foreign := {name or "(none)": n for name, n in predicted.items() if name not in gold}:
-        told = ", ".join(f"{name} ({n})" for name, n in sorted(foreign.items()))
-        yield f"predicted identifiers of namespaces that gold never uses, which are all wrong: {told}"
+        counts_text = ", ".join(f"{name} ({n})" for name, n in sorted(foreign.items()))
+        yield f"predicted identifiers of namespaces that gold never uses, which are all wrong: {counts_text}"
     if gold and without:
         yield (
             f"gold mentions without an identifier, whose identifiers are not scored: {without}; "
@@ -215,34 +217,34 @@ def _notes(without: int, answered: int, gold: Counter[str], predicted: Counter[s
         )
 
 
-def _ids(names: Iterable[str], type: str) -> Ids:
-    return frozenset(_spelled(id, type) for name in names for id in split_ids(name))
+def _ids(names: Iterable[str], entity_type: str) -> Ids:
+    return frozenset(_spelled(identifier, entity_type) for name in names for identifier in split_ids(name))
 
 
-def _spelled(identifier: str, type: str) -> str:
-    """Canonical; the parts of a combined identifier (`A+B`) have no order."""
-    return COMBINED.join(sorted(canonical(identifier, type).split(COMBINED)))
+def _spelled(identifier: str, entity_type: str) -> str:
+    """Return the canonical spelling, with the parts of a combined identifier (`A+B`) sorted."""
+    return COMBINED.join(sorted(canonical(identifier, entity_type).split(COMBINED)))
 
 
 def _distinct(answers: Iterable[tuple[Place, Ids]]) -> set[str]:
-    return {id for _, ids in answers for id in ids}
+    return {identifier for _, ids in answers for identifier in ids}
 
 
-def _counts(right: Set[object], given: Set[object]) -> Counts:
-    return Counts(tp=len(right & given), fp=len(given - right), fn=len(right - given))
+def _counts(right: Set[object], predicted: Set[object]) -> Counts:
+    return Counts(tp=len(right & predicted), fp=len(predicted - right), fn=len(right - predicted))
 
 
 def _all_right(gold: set[Ids], answers: set[tuple[Ids, ...]], first: int) -> bool:
-    """Whether each of the mentions predicted at a place has one of gold's sets among its `first`.
+    """Return whether each predicted answer has a gold set of identifiers among its `first` candidates.
 
-    One without identifiers counts only if none there has any.
+    Answers without identifiers count only if no answer has any.
     """
-    speaking = [answer for answer in answers if answer[0]] or list(answers)
-    return all(not gold.isdisjoint(_best(answer, first)) for answer in speaking)
+    identified = [answer for answer in answers if answer[0]] or list(answers)
+    return all(not gold.isdisjoint(_best(answer, first)) for answer in identified)
 
 
 def _best(answer: tuple[Ids, ...], first: int) -> list[Ids]:
-    """The mention's own identifiers, then its other candidates; a mention without any has no first one."""
+    """Return the first candidates of an answer; the first one is the mention's own set of identifiers, maybe empty."""
     if first == 1:
         return [answer[0]]
     return [ids for ids in dict.fromkeys(answer) if ids][:first]

@@ -1,4 +1,4 @@
-"""Mentions as they are compared: spans and type alone, each once, in text order."""
+"""Distinct mentions for comparison, reduced to spans and type, and their one-to-one alignment."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from biomark.spans import Entity, Span
 
 
 class Mentions:
-    """Distinct mentions in text order that know which of them overlap another one.
+    """Distinct mentions in text order, with fast queries for overlaps.
 
-    Identifiers, scores and infons are left out: two mentions with the same spans and type are one.
+    Identifiers, scores and infons are ignored: two mentions with the same spans and type are one.
 
     Attributes:
         all: the mentions, ordered by spans and then type.
@@ -23,9 +23,10 @@ class Mentions:
 
     def __init__(self, entities: Iterable[Entity] = ()) -> None:
         self.all = tuple(
-            Entity(spans, type) for spans, type in sorted({(entity.spans, entity.type) for entity in entities})
+            Entity(spans, entity_type)
+            for spans, entity_type in sorted({(entity.spans, entity.type) for entity in entities})
         )
-        # Each of these is made when it is first asked for.
+        # Each index below is built on its first use.
         self._by_type: dict[str, Mentions] | None = None
         self._layers: tuple[_Layer, ...] | None = None
         self._parts: tuple[list[int], list[int]] | None = None
@@ -37,37 +38,37 @@ class Mentions:
         return len(self.all)
 
     def types(self) -> frozenset[str]:
-        """The types that occur."""
+        """Return the entity types that occur."""
         return frozenset(self._of_types())
 
-    def of_type(self, type: str) -> Mentions:
-        """Those of one type."""
-        return self._of_types().get(type) or Mentions()
+    def of_type(self, entity_type: str) -> Mentions:
+        """Return the mentions of one type."""
+        return self._of_types().get(entity_type) or Mentions()
 
     def without(self, others: Iterable[Entity]) -> Mentions:
-        """Those that are not among `others`."""
+        """Return the mentions that are not among `others`."""
         left_out = set(others)
         return Mentions(mention for mention in self.all if mention not in left_out)
 
     def overlapping(self, other: Entity) -> Iterator[Entity]:
-        """Those that share a code point with `other`, in text order, whatever their type."""
+        """Yield the mentions of any type that share a code point with `other`, in text order."""
         if self._layers is None:
             self._layers = tuple(_layers(self.all))
         places = [place for layer in self._layers for place in layer.between(other.start, other.end)]
-        found = (self.all[place] for place in sorted(places))
-        return (mention for mention in found if mention.overlaps(other))
+        candidates = (self.all[place] for place in sorted(places))
+        return (mention for mention in candidates if mention.overlaps(other))
 
     def touched_by(self, other: Entity) -> bool:
-        """Whether any of them shares a code point with `other`."""
+        """Return whether any mention shares a code point with `other`."""
         if self._parts is None:
             parts = [span for mention in self.all for span in mention.spans]
             self._parts = sorted(span.start for span in parts), sorted(span.end for span in parts)
         starts, ends = self._parts
-        # Of the parts that begin before a span's end, those that do not end before its start overlap it.
+        # A part overlaps a span if it begins before the span's end and does not end before the span's start.
         return any(bisect_left(starts, span.end) > bisect_right(ends, span.start) for span in other.spans)
 
     def depth(self) -> tuple[int, int]:
-        """The most mentions that lie over one place of the text, gaps included, and that place."""
+        """Return the largest number of mentions over one offset, gaps included, and that offset; (0, 0) if empty."""
         ends = sorted(mention.end for mention in self.all)
         depths = ((n + 1 - bisect_right(ends, mention.start), mention.start) for n, mention in enumerate(self.all))
         return max(depths, key=lambda depth: depth[0], default=(0, 0))
@@ -77,18 +78,20 @@ class Mentions:
             groups: dict[str, list[Entity]] = {}
             for mention in self.all:
                 groups.setdefault(mention.type, []).append(mention)
-            self._by_type = {type: self if len(groups) == 1 else Mentions(group) for type, group in groups.items()}
+            self._by_type = {
+                entity_type: self if len(groups) == 1 else Mentions(group) for entity_type, group in groups.items()
+            }
         return self._by_type
 
 
 @dataclass(slots=True)
 class _Layer:
-    """Mentions none of which lies inside another one, so that starts and ends rise together.
+    """Mentions none of which lies inside another one, so that both their starts and their ends increase.
 
     Attributes:
-        places: in `Mentions.all`.
-        starts: of the mentions.
-        ends: of the mentions.
+        places: the indices of the mentions in `Mentions.all`.
+        starts: the first code point of each mention.
+        ends: one past the last code point of each mention.
     """
 
     places: list[int] = field(default_factory=list)
@@ -96,14 +99,21 @@ class _Layer:
     ends: list[int] = field(default_factory=list)
 
     def between(self, start: int, end: int) -> list[int]:
-        """The places of those that reach into a stretch of text."""
+        """Return the indices of the mentions that overlap the code points from `start` to `end`."""
         return self.places[bisect_right(self.ends, start) : bisect_left(self.starts, end)]
 
 
 def _layers(mentions: Iterable[Entity]) -> list[_Layer]:
-    """Mentions in text order, each in the first layer that it does not lie inside; as many layers as mentions nest."""
+    """Put each mention into the first layer in which no mention contains it.
+
+    Args:
+        mentions: mentions in text order.
+
+    Returns:
+        As many layers as mentions nest.
+    """
     layers: list[_Layer] = []
-    reach: list[int] = []  # the last end of each layer, negative, so that it rises from layer to layer
+    reach: list[int] = []  # the negated last end of each layer, which increases from layer to layer
     for place, mention in enumerate(mentions):
         row = bisect_left(reach, -mention.end)
         if row == len(layers):
@@ -119,10 +129,10 @@ def _layers(mentions: Iterable[Entity]) -> list[_Layer]:
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """Gold and predicted mentions, one to one.
+    """A one-to-one alignment of gold and predicted mentions.
 
     Attributes:
-        pairs: (gold, predicted) mentions that overlap.
+        pairs: overlapping mentions as (gold, predicted).
         missing: gold mentions without a partner.
         spurious: predicted mentions without a partner.
     """
@@ -136,9 +146,9 @@ def align(gold: Mentions, predicted: Mentions, *, prefer_type: bool) -> Alignmen
     """Pair each predicted mention with at most one gold mention that it overlaps.
 
     Mentions with the same spans and type are paired first, then those with the same spans alone.
-    Each predicted mention left then takes, in text order, a free gold mention: the first one that
-    it overlaps, or with `prefer_type` the one of its type whose boundaries are nearest. The result
-    does not depend on the order in which the mentions were given.
+    Each remaining predicted mention, in text order, is paired with an unpaired gold mention: the first
+    one that it overlaps, or with `prefer_type` the one of its type whose boundaries are nearest. The
+    result does not depend on the order of the mentions in their files.
     """
     equal = set(gold).intersection(predicted)
     partner = {mention: mention for mention in equal}
@@ -150,7 +160,7 @@ def align(gold: Mentions, predicted: Mentions, *, prefer_type: bool) -> Alignmen
         if mention not in equal and (same := by_spans.get(mention.spans)):
             partner[mention] = same.popleft()
     free = gold.without(partner.values())
-    taken: set[int] = set()  # of mentions in `free`, by id(): to hash a mention takes long
+    taken: set[int] = set()  # the id() of each paired mention of `free`, because hashing mentions is slow
     for mention in predicted:
         if mention in partner:
             continue
@@ -167,7 +177,7 @@ def align(gold: Mentions, predicted: Mentions, *, prefer_type: bool) -> Alignmen
 
 
 def _distance(mention: Entity, other: Entity) -> tuple[bool, int]:
-    """How far two mentions are apart: type first, then boundaries; no difference among other types."""
+    """Return a sort key: whether the types differ, then the distance of the boundaries (0 if the types differ)."""
     if mention.type != other.type:
         return True, 0
     return False, abs(mention.start - other.start) + abs(mention.end - other.end)

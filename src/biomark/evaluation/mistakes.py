@@ -1,11 +1,12 @@
-"""Errors by class, each with its sentence.
+"""Errors by class, and the sentence of each.
 
 Missing, wrong and boundary are the classes of Keloth et al. 2024 (section 4); type confusion is
-told apart from them. Every unmatched mention belongs to exactly one error, so that
+an additional class. Every unmatched mention belongs to exactly one error, so that
 
     fp = errors with a predicted mention,  fn = errors with a gold mention
 
-under the strict scheme. A boundary error and a type confusion usually have both and count twice.
+under the strict scheme. A boundary error or a type confusion usually has both mentions, and then counts as
+a false positive and a false negative.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _LONGEST_ABBREVIATION = 10
 _LONGEST_SHOWN = 200
 
 
-class Kind(StrEnum):
+class MistakeKind(StrEnum):
     """The class of an error."""
 
     MISSING = "missing"  # no predicted mention of the type overlaps the gold mention
@@ -39,33 +40,33 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One error.
+    """An error.
 
     Attributes:
-        kind: its class.
-        document: where it is, as gold has it.
-        gold: the gold mention that was not found, if one is involved.
-        predicted: the predicted mention that is wrong, if one is involved.
+        kind: the class of the error.
+        document: the gold document.
+        gold: the missed gold mention, or None.
+        predicted: the wrong predicted mention, or None.
     """
 
-    kind: Kind
+    kind: MistakeKind
     document: Document
     gold: Entity | None
     predicted: Entity | None
 
     @property
     def mentions(self) -> tuple[Entity, ...]:
-        """The one or two mentions that it is about, gold first."""
+        """The one or two mentions of the error, gold first."""
         return tuple(mention for mention in (self.gold, self.predicted) if mention is not None)
 
     @property
     def has_abbreviation(self) -> bool:
-        """Whether one of its mentions looks like an abbreviation."""
+        """Whether one of the error's mentions looks like an abbreviation."""
         return any(is_abbreviation(shown(mention, self.document.text)) for mention in self.mentions)
 
 
 def is_abbreviation(mention: str) -> bool:
-    """Whether a mention is 2 to 10 characters without blanks, half of them or more capitals and digits."""
+    """Return whether a mention has 2 to 10 characters, no blanks, and at least half capitals and digits."""
     if not 2 <= len(mention) <= _LONGEST_ABBREVIATION or not _ABBREVIATION.fullmatch(mention):
         return False
     letters = [character for character in mention if character.isalnum()]
@@ -75,41 +76,41 @@ def is_abbreviation(mention: str) -> bool:
 
 
 def find_mistakes(pair: Pair, missed: Mentions, wrong: Mentions) -> tuple[Mistake, ...]:
-    """The errors of a document, in text order.
+    """Return the errors of a document in text order.
 
     Missed and wrong mentions that overlap are aligned one to one. A mention without a partner is
-    still a boundary error if it overlaps any mention of its type on the other side, as the second
-    half of a mention that was torn apart does.
+    still a boundary error if it overlaps any mention of its type on the other side, as does the second
+    half of a gold mention that was predicted as two mentions.
 
     Args:
-        pair: the document with all its mentions.
-        missed: its gold mentions that were not found (`Pair.unmatched`).
-        wrong: its predicted mentions that are wrong.
+        pair: the document with its gold and predicted mentions.
+        missed: the gold mentions without a match, from `Pair.unmatched`.
+        wrong: the predicted mentions without a match, from `Pair.unmatched`.
     """
     alignment = align(missed, wrong, prefer_type=True)
-    found: list[tuple[Kind, Entity | None, Entity | None]] = [
-        (Kind.BOUNDARY if g.type == p.type else Kind.TYPE, g, p) for g, p in alignment.pairs
+    classified: list[tuple[MistakeKind, Entity | None, Entity | None]] = [
+        (MistakeKind.BOUNDARY if g.type == p.type else MistakeKind.TYPE, g, p) for g, p in alignment.pairs
     ]
     for mention in alignment.missing:
-        found.append((_alone(mention, pair.predicted, Kind.MISSING), mention, None))
+        classified.append((_alone(mention, pair.predicted, MistakeKind.MISSING), mention, None))
     for mention in alignment.spurious:
-        found.append((_alone(mention, pair.gold, Kind.WRONG), None, mention))
-    mistakes = (Mistake(kind, pair.document, gold, predicted) for kind, gold, predicted in found)
+        classified.append((_alone(mention, pair.gold, MistakeKind.WRONG), None, mention))
+    mistakes = (Mistake(kind, pair.document, gold, predicted) for kind, gold, predicted in classified)
     return tuple(sorted(mistakes, key=lambda m: (m.mentions[0].spans, m.mentions[0].type, m.kind)))
 
 
-def count_kinds(mistakes: Iterable[Mistake]) -> dict[Kind, int]:
-    """How many errors there are of each class."""
+def count_kinds(mistakes: Iterable[Mistake]) -> dict[MistakeKind, int]:
+    """Return the number of errors of each class."""
     counts = Counter(mistake.kind for mistake in mistakes)
-    return {kind: counts[kind] for kind in Kind}
+    return {kind: counts[kind] for kind in MistakeKind}
 
 
 def sentence_of(mistake: Mistake, document: Document) -> Span:
-    """The sentence (or the sentences in a row) that an error's mentions stand in.
+    """Return the span of the sentence, or of the consecutive sentences, that contain an error's mentions.
 
     Args:
         mistake: the error.
-        document: its document with sentences (`biomark.text.sentences.with_sentences`).
+        document: its document, split into sentences (`biomark.text.sentences.with_sentences`).
     """
     start = min(mention.start for mention in mistake.mentions)
     end = max(mention.end for mention in mistake.mentions)
@@ -120,22 +121,22 @@ def sentence_of(mistake: Mistake, document: Document) -> Span:
 
 
 def surface_forms(documents: Iterable[Document]) -> frozenset[str]:
-    """The surface forms of all mentions, such as those of the training data, for `form`'s comparison."""
+    """Return the surface forms (see `form`) of all mentions, such as those of the training data."""
     return frozenset(form(shown(mention, d.text)) for d in documents for mention in d.entities)
 
 
 def shown(mention: Entity, text: str) -> str:
-    """A mention as reports show and compare it: of one of more than 200 code points the beginning and `…`.
+    """Return a mention's text for reports, cut to its beginning and `…` if it has more than 200 code points.
 
-    Thousands of long mentions inside each other would otherwise fill the memory.
+    The cut bounds the memory for thousands of long nested mentions.
     """
     return words_of(mention, text, _LONGEST_SHOWN)
 
 
 def form(mention: str) -> str:
-    """A mention's surface form without regard to case and white space."""
+    """Return a mention's surface form with case folded and white space normalised."""
     return " ".join(mention.casefold().split())
 
 
-def _alone(mention: Entity, others: Mentions, otherwise: Kind) -> Kind:
-    return Kind.BOUNDARY if others.of_type(mention.type).touched_by(mention) else otherwise
+def _alone(mention: Entity, others: Mentions, otherwise: MistakeKind) -> MistakeKind:
+    return MistakeKind.BOUNDARY if others.of_type(mention.type).touched_by(mention) else otherwise

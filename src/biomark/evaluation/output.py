@@ -28,10 +28,10 @@ Json = dict[str, object]
 
 
 def evaluation_json(evaluation: Evaluation) -> Json:
-    """The object that `biomark evaluate` prints as JSON; docs/evaluation.md lists its keys."""
+    """Return the object that `biomark evaluate` prints as JSON; docs/evaluation.md lists its keys."""
     return {
         **_scores_json(evaluation.overall),
-        "types": {type: _scores_json(scores) for type, scores in evaluation.types.items()},
+        "types": {entity_type: _scores_json(scores) for entity_type, scores in evaluation.types.items()},
         **_identifiers_json(evaluation),
         **({"calibration": asdict(evaluation.calibration)} if evaluation.calibration else {}),
         "errors": {kind.value: count for kind, count in count_kinds(evaluation.mistakes).items()},
@@ -42,16 +42,16 @@ def evaluation_json(evaluation: Evaluation) -> Json:
 
 
 def comparison_json(comparison: Comparison) -> Json:
-    """The object that `biomark compare` prints as JSON; docs/evaluation.md lists its keys."""
+    """Return the object that `biomark compare` prints as JSON; docs/evaluation.md lists its keys."""
     names = list(comparison.systems)
     return {
         **_differences_json(comparison.differences[0]),
         "systems": [
-            {"name": name, **_schemes_json(found.overall), "types": _types_json(found)}
-            for name, found in comparison.systems.items()
+            {"name": name, **_schemes_json(evaluation.overall), "types": _types_json(evaluation)}
+            for name, evaluation in comparison.systems.items()
         ],
         "differences": [
-            {"a": names[found.a], "b": names[found.b], **_differences_json(found)} for found in comparison.differences
+            {"a": names[other.a], "b": names[other.b], **_differences_json(other)} for other in comparison.differences
         ],
         "notes": list(comparison.notes),
         "signature": comparison.signature,
@@ -59,16 +59,17 @@ def comparison_json(comparison: Comparison) -> Json:
 
 
 def evaluation_table(evaluation: Evaluation) -> Group:
-    """A row for each scheme of all types together and of each type; scores in percent.
+    """Return the tables of an evaluation, with scores in percent.
 
-    Where identifiers were scored, a second table has their accuracy on the mentions that were found; where scores
-    were looked at, two more have their bins and the scores that a least score gives.
+    The first table has a row for each scheme, over all types together and for each type. If identifiers were scored,
+    a second table has their accuracy on the predicted mentions. If calibration was computed, two more tables have its
+    bins and the strict scores at each minimum score.
     """
     counts = count_kinds(evaluation.mistakes)
-    told = "errors: " + ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    caption = "errors: " + ", ".join(f"{count} {kind}" for kind, count in counts.items())
     if evaluation.overall.identifiers:
-        told += "\nids: mentions with identifiers; doc ids: distinct identifiers of a document"
-    table = _table("type", "scheme", "P", "R", "F1", "95 % interval", "tp", "fp", "fn", caption=told)
+        caption += "\nids: mentions with identifiers; doc ids: distinct identifiers of a document"
+    table = _table("type", "scheme", "P", "R", "F1", "95 % interval", "tp", "fp", "fn", caption=caption)
     rows = _all_rows(evaluation.overall, evaluation.types)
     for name, scores in rows:
         for scheme, score in _named_scores(scores).items():
@@ -84,13 +85,16 @@ def evaluation_table(evaluation: Evaluation) -> Group:
 
 
 def named_types(rows: Mapping[str, T]) -> list[tuple[str, T]]:
-    """What there is of each type, under its label; types of one label keep their own names."""
+    """Return the value of each type with the type's label; types that share a label keep their names."""
     labels = Counter(map(label, rows))
-    return [(visible(label(type) if labels[label(type)] == 1 else type), found) for type, found in rows.items()]
+    return [
+        (visible(label(entity_type) if labels[label(entity_type)] == 1 else entity_type), value)
+        for entity_type, value in rows.items()
+    ]
 
 
 def comparison_table(comparison: Comparison) -> Group:
-    """The scores of each system under its letter, and the differences of all others from A; in percent."""
+    """Return the scores of each system, named by a letter, and the differences of the others from A, in percent."""
     letters = dict(zip(comparison.systems, LETTERS, strict=False))
     lines = [f"{letter}: {visible(name)}" for name, letter in letters.items()]
     legend = Table.grid()
@@ -98,22 +102,22 @@ def comparison_table(comparison: Comparison) -> Group:
     for line in lines:
         legend.add_row(line)
     scores = _table("type", "scheme", "system", "P", "R", "F1", "95 % interval")
-    rows = {name: dict(_all_rows(found.overall, found.types)) for name, found in comparison.systems.items()}
-    for type in next(iter(rows.values())):
+    rows = {name: dict(_all_rows(system.overall, system.types)) for name, system in comparison.systems.items()}
+    for entity_type in next(iter(rows.values())):
         for scheme in SCHEMES:
             for name, letter in letters.items():
-                score = _named_scores(rows[name][type])[scheme]
+                score = _named_scores(rows[name][entity_type])[scheme]
                 shares = (_percent(share) for share in (score.precision, score.recall, score.f1))
-                scores.add_row(type, scheme, letter, *shares, f"{_percent(score.low)} – {_percent(score.high)}")
-    told = "won, lost: documents in which the system is better or worse than A"
-    changes = _table("type", "scheme", "F1", "difference", "95 % interval", "p", "won", "lost", caption=told)
-    for found in comparison.differences:
-        for type, differences in _all_rows(found.overall, found.types):
+                scores.add_row(entity_type, scheme, letter, *shares, f"{_percent(score.low)} – {_percent(score.high)}")
+    caption = "won, lost: documents in which the system is better or worse than A"
+    changes = _table("type", "scheme", "F1", "difference", "95 % interval", "p", "won", "lost", caption=caption)
+    for other in comparison.differences:
+        for entity_type, differences in _all_rows(other.overall, other.types):
             for scheme in SCHEMES:
                 one = differences[scheme]
                 interval = f"{_points(one.low)} to {_points(one.high)}"
                 numbers = (_points(one.difference), interval, f"{one.p:.4f}", str(one.won), str(one.lost))
-                changes.add_row(type, scheme, f"{LETTERS[found.b]} - {LETTERS[found.a]}", *numbers)
+                changes.add_row(entity_type, scheme, f"{LETTERS[other.b]} - {LETTERS[other.a]}", *numbers)
     return Group(legend, scores, changes)
 
 
@@ -122,7 +126,7 @@ def _all_rows(overall: T, types: Mapping[str, T]) -> list[tuple[str, T]]:
 
 
 def _named_scores(scores: Scores) -> dict[str, Score]:
-    """The scores by the names of their rows; those of identifiers only if there are any."""
+    """Return the scores by the names of their rows; those of identifiers only if any identifier was counted."""
     named: dict[str, Score] = {"strict": scores.strict, "partial": scores.partial}
     if scores.identifiers:
         more = {"ids": scores.identifiers.mention, "doc ids": scores.identifiers.document}
@@ -131,23 +135,24 @@ def _named_scores(scores: Scores) -> dict[str, Score]:
 
 
 def _accuracy_table(rows: Iterable[tuple[str, Accuracy]]) -> Table:
-    told = "gold: mentions with identifiers\npredicted: those with the same spans and type\naccuracy: of these"
-    table = _table("type", None, "gold", "predicted", "share", "accuracy@1", "accuracy@5", caption=told)
-    for name, found in rows:
-        if found.gold:
-            at_5 = "no candidates" if found.at_5 is None else _percent(found.at_5)
-            numbers = (str(found.gold), str(found.mentions), _percent(found.share))
-            table.add_row(name, *numbers, _percent(found.at_1), at_5)
+    caption = "gold: mentions with identifiers\npredicted: those with the same spans and type\naccuracy: of these"
+    table = _table("type", None, "gold", "predicted", "share", "accuracy@1", "accuracy@5", caption=caption)
+    for name, accuracy in rows:
+        if accuracy.gold:
+            at_5 = "no candidates" if accuracy.at_5 is None else _percent(accuracy.at_5)
+            numbers = (str(accuracy.gold), str(accuracy.mentions), _percent(accuracy.share))
+            table.add_row(name, *numbers, _percent(accuracy.at_1), at_5)
     return table
 
 
-def _calibration_tables(found: Calibration) -> list[Table]:
-    told = f"scores beside the share of mentions that are right; expected calibration error {_percent(found.error)}"
-    bins = _table("score", "right", "mentions", caption=told)
-    for one in found.bins:
+def _calibration_tables(calibration: Calibration) -> list[Table]:
+    error = _percent(calibration.error)
+    caption = f"scores beside the share of mentions that are right; expected calibration error {error}"
+    bins = _table("score", "right", "mentions", caption=caption)
+    for one in calibration.bins:
         bins.add_row(_percent(one.score), _percent(one.right), str(one.mentions))
     curve = _table("least score", "P", "R", "F1", caption="strict, without mentions of a lower score")
-    for point in found.curve:
+    for point in calibration.curve:
         curve.add_row(f"{point.least:.1f}", *(_percent(share) for share in (point.precision, point.recall, point.f1)))
     return [bins, curve]
 
@@ -161,10 +166,14 @@ def _scores_json(scores: Scores) -> Json:
 
 
 def _identifiers_json(evaluation: Evaluation) -> Json:
-    """The key `identifiers`, if they were scored."""
+    """Return the key `identifiers` with its scores, or nothing if identifiers were not scored."""
     if not evaluation.overall.identifiers:
         return {}
-    types = {type: _one_identifiers_json(s.identifiers) for type, s in evaluation.types.items() if s.identifiers}
+    types = {
+        entity_type: _one_identifiers_json(s.identifiers)
+        for entity_type, s in evaluation.types.items()
+        if s.identifiers
+    }
     return {"identifiers": {**_one_identifiers_json(evaluation.overall.identifiers), "types": types}}
 
 
@@ -203,36 +212,37 @@ def _schemes_json(scores: Scores) -> Json:
     return {"strict": _score_json(scores.strict), "partial": _score_json(scores.partial)}
 
 
-def _types_json(found: Evaluation) -> Json:
-    return {type: _schemes_json(scores) for type, scores in found.types.items()}
+def _types_json(evaluation: Evaluation) -> Json:
+    return {entity_type: _schemes_json(scores) for entity_type, scores in evaluation.types.items()}
 
 
-def _differences_json(found: Differences) -> Json:
+def _differences_json(differences: Differences) -> Json:
     def schemes(differences: Mapping[str, Difference]) -> Json:
         return {scheme: _difference_json(one) for scheme, one in differences.items()}
 
-    return {**schemes(found.overall), "types": {type: schemes(one) for type, one in found.types.items()}}
+    types = {entity_type: schemes(by_scheme) for entity_type, by_scheme in differences.types.items()}
+    return {**schemes(differences.overall), "types": types}
 
 
-def _difference_json(found: Difference) -> Json:
+def _difference_json(difference: Difference) -> Json:
     return {
-        "a": found.a,
-        "b": found.b,
-        "difference": found.difference,
-        "interval": [found.low, found.high],
-        "p": found.p,
-        "won": found.won,
-        "lost": found.lost,
-        "documents": found.documents,
+        "a": difference.a,
+        "b": difference.b,
+        "difference": difference.difference,
+        "interval": [difference.low, difference.high],
+        "p": difference.p,
+        "won": difference.won,
+        "lost": difference.lost,
+        "documents": difference.documents,
     }
 
 
-def _table(type: str, scheme: str | None, *numbers: str, caption: str | None = None) -> Table:
-    """An empty table with one or two columns of names and the rest of numbers."""
+def _table(first_heading: str, second_heading: str | None, *numbers: str, caption: str | None = None) -> Table:
+    """Return an empty table with one or two columns of names, then columns of numbers."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=caption, caption_justify="left")
-    table.add_column(type, overflow="fold")  # the only one that gives way in a narrow terminal
-    if scheme:
-        table.add_column(scheme, no_wrap=True)
+    table.add_column(first_heading, overflow="fold")  # the only column that wraps in a narrow terminal
+    if second_heading:
+        table.add_column(second_heading, no_wrap=True)
     for heading in numbers:
         table.add_column(heading, justify="right", no_wrap=True)
     return table

@@ -1,4 +1,4 @@
-"""Gold and predicted documents side by side, made comparable and checked."""
+"""Pair gold and predicted documents, after checking their texts and mapping their types to biomark's names."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from biomark.evaluation.mentions import Mentions
 from biomark.spans import Document, Entity, Span
 
 STYLES = ("standard", "bc2gm")
-DEEPEST = 500  # mentions over one place: so many have to be looked at for each mention there
+DEEPEST = 500  # mentions that may cover one offset; comparing them takes time quadratic in their number
 Tell = Callable[[str], None]
 
 
 def ignore(message: str) -> None:
-    """The default for `tell`: nobody listens."""
+    """Discard a message; the default for `tell`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A document with the mentions to compare: types under biomark's names, scored types only.
+    """A document with the mentions to compare: scored types only, under biomark's names.
 
     Attributes:
-        document: as gold has it.
-        gold: its gold mentions.
-        predicted: its predicted mentions.
-        alternatives: what may stand for the gold mentions that it overlaps (BC2GM's official score).
-        gold_entities: the gold mentions as they are annotated, with identifiers and repetitions.
-        predicted_entities: the predicted ones likewise.
+        document: the gold document.
+        gold: the distinct gold mentions.
+        predicted: the distinct predicted mentions.
+        alternatives: mentions that are accepted in place of the gold mentions that they overlap (BC2GM's official
+            score).
+        gold_entities: the gold mentions as annotated, with identifiers and repetitions.
+        predicted_entities: the predicted mentions with identifiers and repetitions.
     """
 
     document: Document
@@ -44,37 +45,36 @@ class Pair:
     predicted_entities: tuple[Entity, ...] = ()
 
     def unmatched(self) -> tuple[Mentions, Mentions]:
-        """The gold mentions that were not found, and the predicted ones that are wrong (strict).
+        """Return the missed gold mentions and the wrong predicted mentions under the strict scheme.
 
         A mention matches one with the same spans and type. Where there are alternatives, the count
-        is that of BioCreative II's official script (`alt_eval.perl`): a gold mention is found if any
+        is that of BioCreative II's official script (`alt_eval.perl`): a gold mention is matched if any
         prediction equals it, or equals an alternative that overlaps it; a prediction is wrong if it
-        equals neither a gold mention nor any alternative. So a second prediction for a gold mention
-        that is found already is neither right nor wrong, and one prediction may find two gold mentions.
+        equals neither a gold mention nor any alternative. So a second prediction for a matched gold
+        mention is neither a true nor a false positive, and one prediction may match two gold mentions.
         """
         predicted, accepted = set(self.predicted), set(self.gold) | set(self.alternatives)
-        found = predicted.intersection(self.gold)
+        matched = predicted.intersection(self.gold)
         answers = Mentions(predicted.intersection(self.alternatives))
-        found |= {g for g in self.gold if answers.of_type(g.type).touched_by(g)}
-        return self.gold.without(found), self.predicted.without(accepted)
+        matched |= {g for g in self.gold if answers.of_type(g.type).touched_by(g)}
+        return self.gold.without(matched), self.predicted.without(accepted)
 
 
 class Gold:
-    """The gold documents, held in memory; predictions stream past them.
+    """The gold documents, held in memory, with which streamed predictions are paired.
 
     Args:
-        documents: in any order, each id once.
-        types: the types to score; empty: those that gold annotates. A system that predicts more types
-            than a corpus annotates is thus not blamed for them. Gold without any mention is scored
-            for whatever is predicted.
-        type_map: spelling in the files → name of the type, before biomark's own aliases.
-        style: "standard"; or "bc2gm", which accepts alternatives (see `Pair.unmatched`) and looks at no
+        documents: the gold documents in any order, with unique ids.
+        types: the types to score; empty: those that gold annotates, so that predictions of other types
+            do not count as errors, or all predicted types if gold has no mention.
+        type_map: spelling in the files → name of the type; it takes precedence over biomark's aliases.
+        style: "standard"; or "bc2gm", which accepts alternatives (see `Pair.unmatched`) and ignores
             white space at the ends of a mention.
-        tell: is called with what the reader of a score should know.
+        tell: receives each remark for the reader of the scores.
 
     Raises:
-        UsageError: if two documents have the same id, there is no such style, or more than `DEEPEST` mentions of a
-            document lie over one place of its text.
+        UsageError: if two documents have the same id, the style is unknown, or more than `DEEPEST` mentions of a
+            document cover one offset.
     """
 
     def __init__(
@@ -87,98 +87,110 @@ class Gold:
         tell: Tell = ignore,
     ) -> None:
         if style not in STYLES:
-            raise UsageError(f"no corpus style {style!r}; there are {', '.join(STYLES)}")
+            raise UsageError(f"unknown corpus style {style!r}; choose from {', '.join(STYLES)}")
         self.style = style
         self._type_map = type_map
-        self._names: dict[str, str] = {type.casefold(): type for type in types}
+        self._names: dict[str, str] = {entity_type.casefold(): entity_type for entity_type in types}
         self._documents: dict[str, Document] = {}
         for document in documents:
             if document.id in self._documents:
-                raise UsageError(f"gold has two documents {document.id}; give each an id of its own")
+                raise UsageError(f"gold has two documents with the id {document.id}; give each document a unique id")
             self._documents[document.id] = self._named(document)
         annotated = Counter(e.type for d in self._documents.values() for e in d.entities)
         self.types = tuple(dict.fromkeys(types)) or tuple(sorted(annotated))
-        if absent := [type for type in self.types if type not in annotated]:
+        if absent := [entity_type for entity_type in self.types if entity_type not in annotated]:
             tell(f"gold has no mention of {', '.join(absent)}; it annotates {_counted(annotated) or 'nothing'}")
         if not self.types:
-            tell("gold has no mention at all: every prediction is wrong, and a score of 0 says little")
-        scored = {id: self._of_scored_types(d.entities) for id, d in self._documents.items()}
-        self._mentions = {id: _comparable(entities, "gold", id) for id, entities in scored.items()}
-        given = sum(map(len, scored.values()))
-        _tell_merged("gold mentions", given - sum(map(len, self._mentions.values())), tell)
+            tell("gold has no mention, so every prediction is wrong and a score of 0 carries little information")
+        scored = {document_id: self._of_scored_types(d.entities) for document_id, d in self._documents.items()}
+        self._mentions = {
+            document_id: _comparable(entities, "gold", document_id) for document_id, entities in scored.items()
+        }
+        scored_count = sum(map(len, scored.values()))
+        _tell_merged("gold mentions", scored_count - sum(map(len, self._mentions.values())), tell)
 
     def __len__(self) -> int:
         return len(self._documents)
 
     def pair(self, predicted: Iterable[Document], *, tell: Tell = ignore) -> Iterator[Pair]:
-        """Each gold document with its predictions; those without any come last.
+        """Yield each gold document with its predictions; gold documents without predictions come last.
 
-        White space at the end of a text, and which white space stands between words, do not matter.
+        Texts may differ in white space at the end, and in the kind of each white-space character.
+
+        Args:
+            predicted: a stream of documents in any order.
+            tell: receives each remark for the reader of the scores.
 
         Raises:
             SpanError: if the texts of a document differ.
-            UsageError: if two documents have the same id, more than `DEEPEST` mentions of a document lie over one
-                place of its text, or no document has an id of gold.
+            UsageError: if two documents have the same id, more than `DEEPEST` mentions of a document cover one
+                offset, or no document has an id of gold.
         """
         seen: set[str] = set()
         surplus: list[str] = []
-        given = kept = 0
-        found: Counter[str] = Counter()
+        predicted_count = distinct_count = 0
+        predicted_types: Counter[str] = Counter()
         for prediction in predicted:
             document = self._documents.get(prediction.id)
             if document is None:
                 surplus.append(prediction.id)
                 continue
             if prediction.id in seen:
-                raise UsageError(f"there are two predicted documents {prediction.id}; give each an id of its own")
+                raise UsageError(
+                    f"there are two predicted documents with the id {prediction.id}; give each document a unique id"
+                )
             seen.add(prediction.id)
             _check_texts(document, prediction)
             named = self._named(prediction)
             entities = self._of_scored_types(named.entities)
             pair = self._pair(document, entities)
-            given, kept = given + len(entities), kept + len(pair.predicted)
-            found.update(e.type for e in named.entities)
+            predicted_count, distinct_count = predicted_count + len(entities), distinct_count + len(pair.predicted)
+            predicted_types.update(e.type for e in named.entities)
             yield pair
         if not seen:
             raise UsageError(_no_match(list(self._documents), surplus))
-        missing = [id for id in self._documents if id not in seen]
-        yield from (self._pair(self._documents[id], ()) for id in missing)
+        missing = [document_id for document_id in self._documents if document_id not in seen]
+        yield from (self._pair(self._documents[document_id], ()) for document_id in missing)
         if missing:
-            lost = sum(len(self._mentions[id]) for id in missing)
-            tell(f"gold documents without predictions, whose {lost} mentions are all missed: {_few(missing)}")
+            lost = sum(len(self._mentions[document_id]) for document_id in missing)
+            tell(f"gold documents without predictions, whose {lost} mentions all count as missed: {_few(missing)}")
         if surplus:
-            tell(f"predicted documents that are not in gold, which count for nothing: {_few(surplus)}")
-        if left_out := Counter({type: n for type, n in found.items() if not self._is_scored(type)}):
+            tell(f"predicted documents that are not in gold and are not scored: {_few(surplus)}")
+        if left_out := Counter(
+            {entity_type: n for entity_type, n in predicted_types.items() if not self._is_scored(entity_type)}
+        ):
             tell(f"predicted types that are not scored (see `types`): {_counted(left_out)}")
-        if never := [type for type in self.types if type not in found]:
+        if never := [entity_type for entity_type in self.types if entity_type not in predicted_types]:
             tell(f"scored types that are never predicted (see `types`): {', '.join(never)}")
-        _tell_merged("predicted mentions", given - kept, tell)
+        _tell_merged("predicted mentions", predicted_count - distinct_count, tell)
 
     def digest(self) -> str:
-        """The first 12 digits of the SHA-256 of all scored mentions (and alternatives)."""
+        """Return the first 12 hexadecimal digits of the SHA-256 of all scored mentions and alternatives."""
         sha = hashlib.sha256()
-        for id in sorted(self._documents):
-            pair = self._pair(self._documents[id], ())
+        for document_id in sorted(self._documents):
+            pair = self._pair(self._documents[document_id], ())
             for mention in (*pair.gold, *pair.alternatives):
                 spans = ",".join(f"{span.start}-{span.end}" for span in mention.spans)
-                sha.update(f"{id}\t{spans}\t{mention.type}\n".encode())
+                sha.update(f"{document_id}\t{spans}\t{mention.type}\n".encode())
         return sha.hexdigest()[:12]
 
     def _pair(self, document: Document, predicted: tuple[Entity, ...]) -> Pair:
         alternatives = Mentions(self._of_scored_types(document.alternatives) if self.style == "bc2gm" else ())
         gold = self._of_scored_types(document.entities)
-        found = _comparable(predicted, "predicted", document.id)
-        return Pair(document, self._mentions[document.id], found, alternatives, gold, predicted)
+        predicted_mentions = _comparable(predicted, "predicted", document.id)
+        return Pair(document, self._mentions[document.id], predicted_mentions, alternatives, gold, predicted)
 
-    def _is_scored(self, type: str) -> bool:
-        return not self.types or type in self.types
+    def _is_scored(self, entity_type: str) -> bool:
+        return not self.types or entity_type in self.types
 
     def _of_scored_types(self, entities: Iterable[Entity]) -> tuple[Entity, ...]:
         return tuple(entity for entity in entities if self._is_scored(entity.type))
 
     def _named(self, document: Document) -> Document:
-        """The document with biomark's names of types, a user's own as gold spells them first; `ALTGENE` is an
-        alternative of `GENE`."""
+        """Return the document with biomark's names of types, and users' own types in the spelling that gold uses first.
+
+        An alternative of type `ALTGENE` gets the type of `GENE`.
+        """
         names = self._names.values()
         others = tuple(replace(e, type=e.type.removeprefix("ALT")) for e in document.alternatives)
         others = with_canonical_types(replace(document, entities=others), self._type_map, names).entities
@@ -195,7 +207,7 @@ class Gold:
 
 
 def _trimmed(entity: Entity, text: str) -> Entity:
-    """The entity without white space at its ends, as BC2GM's offsets do not count any."""
+    """Return the entity without white space at its ends, because BC2GM's offsets do not count white space."""
     mention = entity.extent.of(text)
     if len(entity.spans) > 1 or mention == mention.strip() or not mention.strip():
         return entity
@@ -203,27 +215,27 @@ def _trimmed(entity: Entity, text: str) -> Entity:
     return replace(entity, spans=(Span(start, start + len(mention.strip())),))
 
 
-def _comparable(entities: Iterable[Entity], side: str, id: str) -> Mentions:
-    """The mentions of a document, unless they overlap so much that comparing them would never end."""
+def _comparable(entities: Iterable[Entity], side: str, document_id: str) -> Mentions:
+    """Return the mentions of a document; raise UsageError if more than `DEEPEST` of them cover one offset."""
     mentions = Mentions(entities)
     deepest, place = mentions.depth()
     if deepest > DEEPEST:
         raise UsageError(
-            f"document {id}: {deepest:,} {side} mentions lie over one another at offset {place}; at most {DEEPEST} "
-            "can be compared there: leave out mentions that are nested, or the document"
+            f"document {document_id}: {deepest:,} {side} mentions overlap at offset {place}, but at most {DEEPEST} "
+            "can be compared there; remove nested mentions, or the document"
         )
     return mentions
 
 
 def _check_texts(gold: Document, predicted: Document) -> None:
-    """Raise if offsets into one text do not hold in the other."""
+    """Raise SpanError if the texts differ in more than white space, so that their offsets differ."""
     a, b = (re.sub(r"\s", " ", text.rstrip()) for text in (gold.text, predicted.text))
     if a == b:
         return
     place = next(i for i, (x, y) in enumerate(zip_longest(a, b)) if x != y)
     raise SpanError(
         f"document {gold.id}: the texts of gold and predictions differ from offset {place} on: gold has "
-        f"{a[place : place + 30]!r}, the predictions {b[place : place + 30]!r}; annotate the text that gold has"
+        f"{a[place : place + 30]!r}, the predictions have {b[place : place + 30]!r}; annotate the text of gold"
     )
 
 
@@ -233,17 +245,19 @@ def _tell_merged(what: str, count: int, tell: Tell) -> None:
 
 
 def _counted(types: Counter[str]) -> str:
-    return ", ".join(f"{type} ({count})" for type, count in sorted(types.items(), key=lambda item: (-item[1], item[0])))
+    return ", ".join(
+        f"{entity_type} ({count})" for entity_type, count in sorted(types.items(), key=lambda item: (-item[1], item[0]))
+    )
 
 
 def _no_match(gold: Sequence[str], predicted: Sequence[str]) -> str:
     if not gold:
-        return "gold has no document, so there is nothing to score"
+        return "gold has no documents, so there is nothing to score"
     if not predicted:
-        return f"there is no predicted document; gold has {_few(gold)}"
+        return f"the predictions have no documents; gold has {_few(gold)}"
     return (
         "no predicted document has the id of a gold document, so there is nothing to score; "
-        f"gold has {_few(gold)}, the predictions have {_few(predicted)}: give documents the ids that they have in gold"
+        f"gold has {_few(gold)}, the predictions have {_few(predicted)}; use gold's ids in the predictions"
     )
 
 

@@ -1,7 +1,8 @@
-"""Whether scores are probabilities, and what a least score costs and gains.
+"""The calibration of mention scores, and precision, recall and F1 at each minimum score.
 
-A mention's score says how sure its recognizer is. The scores are calibrated if of the mentions with a score near *s*
-a share of *s* is right (strict); the expected calibration error is the mean distance from that (Naeini et al. 2015).
+The score of a mention is the recognizer's probability that the mention is correct. Scores are calibrated if, among
+mentions with a score near *s*, the share of correct ones (strict) is *s*. The expected calibration error is the mean
+distance from calibration (Naeini et al. 2015).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ LEAST_SCORES = tuple(step / 10 for step in range(10))
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A predicted mention: its type, its score, and whether it is right (strict)."""
+    """A predicted mention: its type, its score in [0, 1], and whether it is correct under the strict scheme."""
 
     type: str
     score: float
@@ -30,7 +31,13 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """The mentions with scores in one of ten equal parts of [0, 1]: how many, their mean score, the share right."""
+    """The mentions with scores in one of ten equal intervals of [0, 1].
+
+    Attributes:
+        mentions: the number of mentions.
+        score: their mean score, in [0, 1].
+        right: the share of correct mentions, in [0, 1].
+    """
 
     mentions: int
     score: float
@@ -38,8 +45,8 @@ class Bin:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """Strict scores if mentions with a lower score than `least` are left out."""
+class Threshold:
+    """Strict precision, recall and F1 in [0, 1] without the mentions whose score is below `least`."""
 
     least: float
     precision: float
@@ -49,26 +56,26 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How good the scores of predicted mentions are.
+    """The calibration of the scores of predicted mentions.
 
     Attributes:
         error: the expected calibration error over ten bins of equal width, in [0, 1]; 0 without mentions.
-        bins: those that have mentions, from low scores to high ones.
-        curve: a point for each of `LEAST_SCORES`.
+        bins: the non-empty bins, from low scores to high ones.
+        curve: the strict scores for each of `LEAST_SCORES`.
     """
 
     error: float
     bins: tuple[Bin, ...]
-    curve: tuple[Point, ...]
+    curve: tuple[Threshold, ...]
 
 
 def judged(pairs: Iterable[Pair]) -> tuple[list[Judged], int]:
-    """All predicted mentions with their scores, and how many gold mentions there are.
+    """Return all predicted mentions with their scores, and the number of gold mentions.
 
     Raises:
         UsageError: if a mention has no score.
     """
-    found: list[Judged] = []
+    judgements: list[Judged] = []
     gold = 0
     for pair in pairs:
         gold += len(pair.gold)
@@ -83,16 +90,16 @@ def judged(pairs: Iterable[Pair]) -> tuple[list[Judged], int]:
                 )
             key = entity.spans, entity.type
             scores[key] = max(entity.score, scores.get(key, 0.0))
-        found += [Judged(key[1], score, key not in wrong) for key, score in scores.items()]
-    return found, gold
+        judgements += [Judged(key[1], score, key not in wrong) for key, score in scores.items()]
+    return judgements, gold
 
 
 def calibration(mentions: Sequence[Judged], gold: int) -> Calibration:
-    """See `Calibration`.
+    """Compute the calibration of scores.
 
     Args:
-        mentions: those that were predicted, whatever their score.
-        gold: how many there are in truth.
+        mentions: all predicted mentions, whatever their score.
+        gold: the number of gold mentions.
     """
     scores = np.array([mention.score for mention in mentions])
     right = np.array([mention.right for mention in mentions], dtype=bool)
@@ -106,28 +113,31 @@ def calibration(mentions: Sequence[Judged], gold: int) -> Calibration:
     return Calibration(error, tuple(bins), tuple(_point(scores, right, gold, least) for least in LEAST_SCORES))
 
 
-def curve(pairs: Sequence[Pair]) -> tuple[Point, ...]:
-    """A point for each of `LEAST_SCORES`, counted anew: under BC2GM's official score one gold mention may be found by
-    several predictions, and several by one, so that it does not follow from which predictions are right."""
+def curve(pairs: Sequence[Pair]) -> tuple[Threshold, ...]:
+    """Return the strict scores for each of `LEAST_SCORES`.
+
+    The mentions are matched again for each minimum score. Under BC2GM's official score, matches are not one to one, so
+    the number of missed gold mentions does not follow from the number of correct predictions.
+    """
     return tuple(_counted(pairs, least) for least in LEAST_SCORES)
 
 
-def _counted(pairs: Sequence[Pair], least: float) -> Point:
-    gold = found = wrong = 0
+def _counted(pairs: Sequence[Pair], least: float) -> Threshold:
+    gold = hits = wrong = 0
     for pair in pairs:
         kept = Mentions(entity for entity in pair.predicted_entities if (entity.score or 0.0) >= least)
         missed, spurious = replace(pair, predicted=kept).unmatched()
         gold += len(pair.gold)
-        found += len(pair.gold) - len(missed)
+        hits += len(pair.gold) - len(missed)
         wrong += len(spurious)
-    return _of_counts(least, found, found + wrong, gold)
+    return _of_counts(least, hits, hits + wrong, gold)
 
 
-def _point(scores: np.ndarray, right: np.ndarray, gold: int, least: float) -> Point:
+def _point(scores: np.ndarray, right: np.ndarray, gold: int, least: float) -> Threshold:
     kept = scores >= least
     return _of_counts(least, int(right[kept].sum()), int(kept.sum()), gold)
 
 
-def _of_counts(least: float, hits: int, predicted: int, gold: int) -> Point:
+def _of_counts(least: float, hits: int, predicted: int, gold: int) -> Threshold:
     precision, recall = hits / max(predicted, 1), hits / max(gold, 1)
-    return Point(least, precision, recall, 2 * precision * recall / max(precision + recall, 1e-12))
+    return Threshold(least, precision, recall, 2 * precision * recall / max(precision + recall, 1e-12))

@@ -1,4 +1,4 @@
-"""The report of an evaluation: one HTML page that opens offline, with every error in its sentence."""
+"""The report of an evaluation: one HTML page that opens offline and shows every error in its sentence."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from biomark.entity_types import label
 from biomark.errors import FormatError
 from biomark.evaluation.counts import SCHEMES
 from biomark.evaluation.excerpts import excerpt_json, excerpts
-from biomark.evaluation.mistakes import Kind, Mistake, count_kinds, form, shown
+from biomark.evaluation.mistakes import Mistake, MistakeKind, count_kinds, form, shown
 from biomark.evaluation.output import named_types
 from biomark.evaluation.scores import Evaluation, Score, Scores
 from biomark.screen import visible
 
 _KINDS = {
-    Kind.MISSING: "a gold mention that no prediction of its type overlaps",
-    Kind.WRONG: "a predicted mention that overlaps no gold mention of its type",
-    Kind.BOUNDARY: "the right type in the right place, with other boundaries",
-    Kind.TYPE: "the right place, with another type",
+    MistakeKind.MISSING: "a gold mention that no prediction of its type overlaps",
+    MistakeKind.WRONG: "a predicted mention that overlaps no gold mention of its type",
+    MistakeKind.BOUNDARY: "the right type in the right place, with other boundaries",
+    MistakeKind.TYPE: "the right place, with another type",
 }
 _FREQUENT = 15
 
@@ -31,26 +31,30 @@ _FREQUENT = 15
 def write_report(
     evaluation: Evaluation, folder: Path, *, system: str = "predictions", seen: Set[str] | None = None
 ) -> Path:
-    """Write `index.html`, which needs nothing beside it and no network.
+    """Write `index.html`, a page that opens offline and needs no other file.
 
     Args:
         evaluation: scores and errors, from `biomark.evaluation.evaluate`.
-        folder: is made if it is not there.
-        system: how the page calls the predictions.
-        seen: surface forms of the training data (`surface_forms`); None: the page does not tell
-            which mentions were seen there.
+        folder: the folder of the page; it is created if it does not exist.
+        system: the name of the system on the page.
+        seen: surface forms of the training data (`surface_forms`), with which the page labels mentions
+            as seen or unseen; None: no labels.
 
     Returns:
-        The page's path.
+        The path of the page.
 
     Raises:
-        FormatError: if it cannot be written.
+        FormatError: if the page cannot be written.
     """
     return write_page(folder, render(evaluation, system=system, seen=seen))
 
 
 def write_page(folder: Path, text: str) -> Path:
-    """Write a page as `index.html`, whose path is returned; see `write_report`."""
+    """Write the HTML `text` to `index.html` in a folder, which is created if needed, and return the file's path.
+
+    Raises:
+        FormatError: if the page cannot be written.
+    """
     page = folder / "index.html"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +65,7 @@ def write_page(folder: Path, text: str) -> Path:
 
 
 def render(evaluation: Evaluation, *, system: str = "predictions", seen: Set[str] | None = None) -> str:
-    """The page's text; see `write_report`."""
+    """Return the HTML of the page that `write_report` writes."""
     template = Template(page_part("report.html"))
     mistakes = evaluation.mistakes
     return template.substitute(
@@ -72,8 +76,10 @@ def render(evaluation: Evaluation, *, system: str = "predictions", seen: Set[str
         axis=f"F1 with its interval, {axis_start([evaluation])} to 100",
         scores=_score_rows(evaluation),
         classes=_class_bars(mistakes),
-        missed=_frequent(shown(m.gold, m.document.text) for m in mistakes if m.kind is Kind.MISSING and m.gold),
-        wrong=_frequent(shown(m.predicted, m.document.text) for m in mistakes if m.kind is Kind.WRONG and m.predicted),
+        missed=_frequent(shown(m.gold, m.document.text) for m in mistakes if m.kind is MistakeKind.MISSING and m.gold),
+        wrong=_frequent(
+            shown(m.predicted, m.document.text) for m in mistakes if m.kind is MistakeKind.WRONG and m.predicted
+        ),
         signature=escape(evaluation.signature),
         style=page_part("report.css"),
         script=page_part("report.js"),
@@ -91,13 +97,13 @@ def _headline(evaluation: Evaluation) -> str:
         ("Documents", f"{evaluation.documents:,}", f"{strict.counts.tp + strict.counts.fn:,} gold mentions"),
     ]
     if named := evaluation.overall.identifiers:
-        told = f"95 % interval {interval(named.mention)}; accuracy@1 {percent(named.accuracy.at_1)}"
-        figures.insert(2, ("Identifiers F1", percent(named.mention.f1), told))
+        description = f"95 % interval {interval(named.mention)}; accuracy@1 {percent(named.accuracy.at_1)}"
+        figures.insert(2, ("Identifiers F1", percent(named.mention.f1), description))
     return "".join(f"<div><dt>{name}</dt><dd><b>{value}</b> {more}</dd></div>" for name, value, more in figures)
 
 
 def _score_rows(evaluation: Evaluation) -> str:
-    """Table rows: all types, then each one unless it is the only one."""
+    """Return table rows: first for all types together, then for each type if there are several."""
     start = axis_start([evaluation])
     if len(evaluation.types) == 1:
         return _score_row(label(*evaluation.types), evaluation.overall, start)
@@ -119,8 +125,8 @@ def _score_row(name: str, scores: Scores, start: int) -> str:
 
 
 def axis_start(evaluations: Iterable[Evaluation]) -> int:
-    """The percentage at which the plots of intervals begin: a multiple of 20 below all of them."""
-    rows = (scores for found in evaluations for scores in (found.overall, *found.types.values()))
+    """Return the percentage at which plots of intervals begin: a multiple of 20, at most 80, below all intervals."""
+    rows = (scores for evaluation in evaluations for scores in (evaluation.overall, *evaluation.types.values()))
     lows = (score.low for scores in rows for score in _both(scores))
     return min(80, int(100 * min(lows)) // 20 * 20)
 
@@ -130,12 +136,18 @@ def _both(scores: Scores) -> tuple[Score, Score]:
 
 
 def interval_plot(name: str, scores: Scores, start: int) -> str:
-    """F1 from `start` to 100 with its interval: strict above as a dot, partial below as a ring."""
+    """Return an SVG plot of F1 and its interval: strict as a dot above, partial as a ring below.
+
+    Args:
+        name: the name of the row, for screen readers.
+        scores: the scores to plot.
+        start: the percentage at the left end of the axis, which ends at 100.
+    """
 
     def x(percent: float) -> float:
         return 4 + 200 * (percent - start) / (100 - start)
 
-    told = "; ".join(
+    description = "; ".join(
         f"{scheme} F1 {percent(score.f1)}, {interval(score)}"
         for scheme, score in zip(SCHEMES, _both(scores), strict=True)
     )
@@ -143,11 +155,12 @@ def interval_plot(name: str, scores: Scores, start: int) -> str:
     for scheme, score, y in zip(SCHEMES, _both(scores), (9, 20), strict=True):
         marks += f'<path class="{scheme}" d="M{x(100 * score.low):.1f} {y}H{x(100 * score.high):.1f}"/>'
         marks += f'<circle class="{scheme}" cx="{x(100 * score.f1):.1f}" cy="{y}" r="3.5"/>'
-    return f'<svg class="interval" viewBox="0 0 208 28" role="img" aria-label="{escape(name)}: {told}">{marks}</svg>'
+    title = f"{escape(name)}: {description}"
+    return f'<svg class="interval" viewBox="0 0 208 28" role="img" aria-label="{title}">{marks}</svg>'
 
 
 def _class_bars(mistakes: Sequence[Mistake]) -> str:
-    """A bar for each class of error, as wide as its share of the largest one."""
+    """Return a bar chart of the classes of errors, with widths relative to the largest class."""
     counts = count_kinds(mistakes)
     largest, rows = max(1, *counts.values()), ""
     for row, (kind, count) in enumerate(counts.items()):
@@ -156,14 +169,14 @@ def _class_bars(mistakes: Sequence[Mistake]) -> str:
         rows += f'<text x="0" y="{y + 20}">{kind}</text>'
         rows += f'<rect class="{kind}" x="84" y="{y + 4}" width="{width:.1f}" height="24" rx="3"/>'
         rows += f'<text x="{92 + width:.1f}" y="{y + 20}">{share}</text>'
-    told = ", ".join(f"{kind} {count}" for kind, count in counts.items())
-    figure = f'<svg viewBox="0 0 360 136" role="img" aria-label="Errors by class: {told}">{rows}</svg>'
+    description = ", ".join(f"{kind} {count}" for kind, count in counts.items())
+    figure = f'<svg viewBox="0 0 360 136" role="img" aria-label="Errors by class: {description}">{rows}</svg>'
     meanings = "".join(f"<dt>{kind}</dt><dd>{meaning}</dd>" for kind, meaning in _KINDS.items())
     return f"{figure}<dl>{meanings}</dl>"
 
 
 def _frequent(mentions: Iterable[str]) -> str:
-    """The most frequent surface forms as buttons that search for them."""
+    """Return the most frequent surface forms as buttons that search for them on the page."""
     counts: Counter[str] = Counter()
     first: dict[str, str] = {}
     for mention in mentions:
@@ -174,36 +187,36 @@ def _frequent(mentions: Iterable[str]) -> str:
 
 
 def _frequent_row(mention: str, count: int) -> str:
-    one_line = escape(" ".join(mention.split()))  # a field for searching takes no line ends
+    one_line = escape(" ".join(mention.split()))  # a search field cannot contain line breaks
     return f'<li><button type="button" data-search="{one_line}">{one_line}</button> {count:,}</li>'
 
 
 def page_part(name: str) -> str:
-    """A file of this package that pages are made of."""
+    """Return the text of one of this package's template, style or script files."""
     return files("biomark.evaluation").joinpath(name).read_text("utf-8")
 
 
-def script_json(systems: Sequence[str], found: Sequence[dict[str, object]]) -> str:
-    """What the script of a page reads, as JSON that cannot end the element it stands in.
+def script_json(systems: Sequence[str], excerpts: Sequence[dict[str, object]]) -> str:
+    """Return the data for the script of a page, as JSON with `<` escaped so that it cannot end its element.
 
     Args:
-        systems: the names of the systems that are compared; none if there is only one.
-        found: from `excerpt_json`.
+        systems: the names of the compared systems; empty for a single system.
+        excerpts: the excerpts, from `excerpt_json`.
     """
-    data = {"systems": [visible(name) for name in systems], "excerpts": found}
+    data = {"systems": [visible(name) for name in systems], "excerpts": excerpts}
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def interval(score: Score) -> str:
-    """The ends of a score's interval, in percent."""
+    """Return the ends of a score's interval in percent."""
     return f"{percent(score.low)} – {percent(score.high)}"
 
 
 def percent(share: float) -> str:
-    """A share in percent."""
+    """Return a share in percent, with one decimal."""
     return f"{100 * share:.1f}"
 
 
 def escape(text: str) -> str:
-    """A text as HTML shows it, with signs for control characters."""
+    """Escape a text for HTML, with visible symbols in place of control characters."""
     return html.escape(visible(text), quote=True)

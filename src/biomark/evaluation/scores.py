@@ -1,4 +1,4 @@
-"""From counts to scores, each with its interval and the signature of what was scored."""
+"""Compute scores from counts, each with its confidence interval and a signature of the data and the scheme."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ _SPLIT = re.compile(r"(?<![a-z])(train|training|devel|dev|development|valid|vali
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a number was computed from; two scores compare only where their signatures agree.
+    """The origin of a score; two scores are comparable only if their signatures agree.
 
     Attributes:
         corpus: the gold file's name without its folder, or a corpus of the catalogue.
-        split: as far as that name tells; "unknown" otherwise.
-        gold: the first digits of the SHA-256 of the gold mentions, with identifiers where they are scored.
-        types: those scored.
-        scheme: strict, partial, identifiers, or those of them that were scored.
-        style: standard or bc2gm.
-        documents: how many gold has.
-        procedure: bootstrap or permutation test, with its draws and seed.
+        split: the split that this name contains, such as `test`; otherwise "unknown".
+        gold: 12 hexadecimal digits of the SHA-256 of the gold mentions, with their identifiers if these are scored.
+        types: the scored types.
+        scheme: the scored schemes (strict, partial, identifiers), joined by `+`.
+        style: "standard" or "bc2gm".
+        documents: the number of gold documents.
+        procedure: bootstrap or permutation test, with its number of draws and its seed.
     """
 
     corpus: str
@@ -51,17 +51,17 @@ class Signature:
 
     @classmethod
     def of(cls, gold: Gold, types: Sequence[str], corpus: str, procedure: str) -> Signature:
-        """The signature of a score against `gold`, for all schemes."""
+        """Return the signature of the strict and partial scores against `gold`."""
         name, split = Path(corpus).name, "unknown"
         if named := _CATALOGUE_NAME.fullmatch(name):
             name, split = named.groups()
-        elif found := _SPLIT.search(name):
-            split = found[1].lower()
+        elif match := _SPLIT.search(name):
+            split = match[1].lower()
         scheme = "+".join(SCHEMES)
         return cls(name, split, gold.digest(), tuple(types), scheme, gold.style, len(gold), procedure)
 
     def with_identifiers(self, tally: IdentifierTally) -> Signature:
-        """The signature of scores of which identifiers are a part."""
+        """Return the signature of scores that include identifiers."""
         gold = hashlib.sha256("\n".join((self.gold, *tally.gold)).encode()).hexdigest()
         return replace(self, gold=gold[:12], scheme=f"{self.scheme}+identifiers")
 
@@ -82,15 +82,15 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A score in [0, 1] with all that it takes to read it.
+    """Precision, recall and F1 in [0, 1], with the counts and the signature behind them.
 
     Attributes:
-        precision: right predicted mentions of all predicted ones; 0 if there are none.
-        recall: found gold mentions of all gold ones; 0 if there are none.
-        f1: their harmonic mean; 0 if both are.
+        precision: the share of correct mentions among all predicted mentions; 0 if there are none.
+        recall: the share of matched mentions among all gold mentions; 0 if there are none.
+        f1: the harmonic mean of both; 0 if both are 0.
         low: the lower end of the 95 % interval of `f1`.
-        high: its upper end.
-        counts: what they were computed from.
+        high: the upper end of that interval.
+        counts: the counts from which the scores were computed.
         signature: see `Signature`.
     """
 
@@ -108,9 +108,9 @@ class IdentifierScores:
     """The scores of identifiers of one type, or of all types together.
 
     Attributes:
-        mention: of mentions with the right spans, type and set of identifiers.
-        document: of the distinct identifiers of each document.
-        accuracy: of the identifiers of gold mentions whose spans and type were predicted.
+        mention: the score over mentions, which must agree in spans, type and set of identifiers.
+        document: the score over the distinct identifiers of each document.
+        accuracy: the accuracy of identifiers on gold mentions whose spans and type were predicted.
     """
 
     mention: Score
@@ -120,7 +120,7 @@ class IdentifierScores:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """All scores of one type, or of all types together; `identifiers` only if they were asked for."""
+    """All scores of one type, or of all types together; `identifiers` is None unless they were scored."""
 
     strict: Score
     partial: Score
@@ -133,14 +133,14 @@ class Evaluation:
     """The scores of one system.
 
     Attributes:
-        overall: of all types together (micro-averaged: their counts are added).
-        types: of each type on its own.
+        overall: the scores over all types together (micro-averaged: their counts are added).
+        types: entity type → scores.
         mistakes: every error, in the order of the documents.
-        documents: how many were scored.
-        corpus: how gold is called, as in the signature.
+        documents: the number of scored documents.
+        corpus: the name of the gold corpus, as in the signature.
         signature: see `Signature`.
-        notes: what the reader should know: missing documents, types left out, merged mentions.
-        calibration: of the mentions' scores, if it was asked for.
+        notes: remarks for the reader: missing documents, types that were not scored, merged mentions.
+        calibration: the calibration of the mentions' scores; None unless it was requested.
     """
 
     overall: Scores
@@ -168,18 +168,18 @@ def evaluate(
 
     Args:
         gold: the reference documents.
-        predicted: the same documents with a system's mentions; a stream, in any order.
+        predicted: the same documents with a system's mentions, as a stream in any order.
         types: the types to score; empty: those that gold annotates.
         type_map: spelling in the files → name of the type.
         style: "bc2gm" accepts alternatives as BioCreative II does.
-        corpus: how the signature calls gold, such as `ncbi_disease:test`.
+        corpus: the name of gold for the signature, such as `ncbi_disease:test`.
         identifiers: score the mentions' identifiers as well; all predictions are then held in memory.
-        calibrated: look at the mentions' scores as well; all predictions are then held in memory.
+        calibrated: compute the calibration of the mentions' scores; all predictions are then held in memory.
 
     Raises:
         SpanError: if the texts of a document differ.
-        UsageError: if two documents have the same id, no document has an id of gold, a mention has no score that is to
-            be looked at, or there are too many mentions over one place of a text or too many types.
+        UsageError: if two documents have the same id, no document has an id of gold, a mention lacks the score that
+            calibration needs, too many mentions cover one offset, or there are too many types.
     """
     notes: list[str] = []
     reference = Gold(gold, types=types, type_map=type_map, style=style, tell=notes.append)
@@ -188,11 +188,11 @@ def evaluate(
         pairs = tuple(pairs)
     tally = gather(pairs, reference.types)
     named = gather_identifiers(pairs, tally.types) if identifiers else None
-    found = score(tally, reference, corpus=corpus, notes=notes, identifiers=named)
+    evaluation = score(tally, reference, corpus=corpus, notes=notes, identifiers=named)
     if not calibrated:
-        return found
+        return evaluation
     pairs = tuple(pairs)
-    return replace(found, calibration=replace(calibration(*judged(pairs)), curve=curve(pairs)))
+    return replace(evaluation, calibration=replace(calibration(*judged(pairs)), curve=curve(pairs)))
 
 
 def score(
@@ -203,19 +203,27 @@ def score(
     notes: Sequence[str] = (),
     identifiers: IdentifierTally | None = None,
 ) -> Evaluation:
-    """The scores that follow from gathered counts; see `evaluate`."""
+    """Compute scores from gathered counts.
+
+    Args:
+        tally: the counts of all documents.
+        gold: the gold documents.
+        corpus: the name of gold for the signature.
+        notes: remarks for the reader of the scores.
+        identifiers: the counts of identifiers, if they are scored.
+    """
     signature = Signature.of(gold, tally.types, corpus, f"bootstrap,resamples={RESAMPLES},seed={SEED}")
     rows = _table_scores(tally.table(), [replace(signature, scheme=scheme) for scheme in SCHEMES])
-    semeval = (tally.semeval, *(tally.semeval_by_type[type] for type in tally.types))
-    found = [Scores(strict, partial, counts) for (strict, partial), counts in zip(rows, semeval, strict=True)]
+    semeval = (tally.semeval, *(tally.semeval_by_type[entity_type] for entity_type in tally.types))
+    scores_of_rows = [Scores(strict, partial, counts) for (strict, partial), counts in zip(rows, semeval, strict=True)]
     if identifiers is not None:
         signature = signature.with_identifiers(identifiers)
         named = _identifier_scores(identifiers, signature)
-        found = [replace(scores, identifiers=more) for scores, more in zip(found, named, strict=True)]
+        scores_of_rows = [replace(scores, identifiers=more) for scores, more in zip(scores_of_rows, named, strict=True)]
         notes = (*notes, *identifiers.notes)
     return Evaluation(
-        found[0],
-        dict(zip(tally.types, found[1:], strict=True)),
+        scores_of_rows[0],
+        dict(zip(tally.types, scores_of_rows[1:], strict=True)),
         tally.mistakes,
         len(tally.documents),
         Path(corpus).name,
@@ -225,25 +233,25 @@ def score(
 
 
 def _identifier_scores(tally: IdentifierTally, signature: Signature) -> list[IdentifierScores]:
-    """Of all types together, then of each one."""
+    """Return the scores of identifiers over all types together, then of each type."""
     rows = _table_scores(tally.table(), [replace(signature, scheme=f"identifiers,{level}") for level in LEVELS])
     accuracy = (sum(tally.accuracy.values(), Accuracy()), *tally.accuracy.values())
     return [IdentifierScores(mention, document, a) for (mention, document), a in zip(rows, accuracy, strict=True)]
 
 
 def _table_scores(table: NDArray[np.int64], signatures: Sequence[Signature]) -> list[list[Score]]:
-    """A score for each row and column of counts.
+    """Return a score for each row and column of a table of counts.
 
     Args:
-        table: (documents, rows, columns, 4).
+        table: int64 (documents, rows, columns, 4).
         signatures: one for each column.
     """
     totals, intervals = table.sum(axis=0), bootstrap_intervals(table)
-    points, told = precision_recall_f1(totals), [str(signature) for signature in signatures]
+    points, signature_texts = precision_recall_f1(totals), [str(signature) for signature in signatures]
 
     def one(row: int, column: int) -> Score:
         precision, recall, f1 = points[row, column].tolist()
         low, high = intervals[row, column].tolist()
-        return Score(precision, recall, f1, low, high, Counts(*totals[row, column].tolist()), told[column])
+        return Score(precision, recall, f1, low, high, Counts(*totals[row, column].tolist()), signature_texts[column])
 
     return [[one(row, column) for column in range(len(signatures))] for row in range(table.shape[1])]

@@ -1,6 +1,6 @@
-"""The counts of SemEval-2013 task 9.1 (Segura-Bedmar et al. 2013), as nervaluate gives them.
+"""The counts of SemEval-2013 task 9.1 (Segura-Bedmar et al. 2013), in agreement with nervaluate.
 
-Mentions are aligned one to one, and each pair is judged under four schemas:
+Mentions are aligned one to one, and each pair is classified under four schemas:
 
 =========  =====================  ============================  ==================
 schema     correct                incorrect                     partial
@@ -44,26 +44,26 @@ class SchemaCounts:
 
     @property
     def precision(self) -> float:
-        """Correct and half of the partial ones, of all predicted mentions; 0 if there are none."""
+        """Correct mentions plus half of the partial ones, divided by all predicted mentions; 0 if there are none."""
         return self._share(self.correct + self.incorrect + self.partial + self.spurious)
 
     @property
     def recall(self) -> float:
-        """Correct and half of the partial ones, of all gold mentions; 0 if there are none."""
+        """Correct mentions plus half of the partial ones, divided by all gold mentions; 0 if there are none."""
         return self._share(self.correct + self.incorrect + self.partial + self.missing)
 
     @property
     def f1(self) -> float:
-        """The harmonic mean of precision and recall; 0 if both are."""
+        """The harmonic mean of precision and recall; 0 if both are 0."""
         total = self.precision + self.recall
         return 2 * self.precision * self.recall / total if total else 0.0
 
-    def _share(self, of: int) -> float:
-        return (self.correct + self.partial / 2) / of if of else 0.0
+    def _share(self, total: int) -> float:
+        return (self.correct + self.partial / 2) / total if total else 0.0
 
 
 def semeval(gold: Mentions, predicted: Mentions) -> dict[str, SchemaCounts]:
-    """The counts of the mentions of one document, by schema."""
+    """Return the counts of the mentions of one document, by schema."""
     by_place = align(gold, predicted, prefer_type=False)
     by_type = align(gold, predicted, prefer_type=True)
     same_spans = sum(g.spans == p.spans for g, p in by_place.pairs)

@@ -1,7 +1,7 @@
-"""How sure a score is: bootstrap intervals, and the permutation test between two systems.
+"""Statistical uncertainty of scores: bootstrap intervals, and the permutation test between two systems.
 
-Both draw over documents, because the mentions of one document are not independent. They add up
-counts, so all types and schemes are done at once.
+Both draw whole documents, because the mentions of one document are not independent. Both add up counts, so one
+computation covers all types and schemes.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _CELLS = 4_000_000  # draws × documents held at once: 32 MB
 
 
 def precision_recall_f1(counts: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scores of counts.
+    """Compute precision, recall and F1 from counts.
 
     Args:
         counts: (..., 4): tp, fp, fn and surplus as in `biomark.evaluation.counts.Counts`.
 
     Returns:
-        (..., 3) in [0, 1]. A share of nothing is 0, as in seqeval and nervaluate: so without any
-        gold and predicted mention all three are 0.
+        float64 (..., 3) in [0, 1]. A ratio with denominator 0 is 0, as in seqeval and nervaluate; without any
+        gold and predicted mention all three are therefore 0.
     """
     tp, fp, fn, surplus = np.moveaxis(counts, -1, 0).astype(np.float64)
     precision = _share(tp + surplus, tp + surplus + fp)
@@ -37,17 +37,17 @@ def precision_recall_f1(counts: NDArray[np.int64] | NDArray[np.float64]) -> NDAr
 def bootstrap_intervals(
     table: NDArray[np.int64], *, resamples: int = RESAMPLES, level: float = LEVEL, seed: int = SEED
 ) -> NDArray[np.float64]:
-    """Percentile intervals of F1, by drawing as many documents with replacement.
+    """Compute percentile intervals of F1 by the bootstrap over documents.
 
     Args:
-        table: (documents, ..., 4) counts.
-        resamples: how many times to draw.
+        table: int64 (documents, ..., 4): counts.
+        resamples: the number of resamples, each of as many documents as there are.
         level: the share of resamples inside the interval.
-        seed: the same seed gives the same interval.
+        seed: the seed of the random generator; equal seeds give equal intervals.
 
     Returns:
-        (..., 2): the lower and the upper end. A single document gives an interval of no width:
-        it says nothing of other documents.
+        float64 (..., 2): the lower and the upper end. The interval of a single document has no width, because
+        there is no variation between documents to estimate.
     """
     drawn = _resampled(table, resamples, seed)
     return _ends(precision_recall_f1(drawn)[..., 2], level)
@@ -61,24 +61,24 @@ def bootstrap_differences(
     level: float = LEVEL,
     seed: int = SEED,
 ) -> NDArray[np.float64]:
-    """Percentile intervals of F1 of B minus F1 of A, each resample being of the same documents for both.
+    """Compute percentile intervals of F1 of B minus F1 of A; each resample uses the same documents for both.
 
     Args:
-        table_a: (documents, ..., 4) counts of one system.
-        table_b: those of the other one, for the same documents.
-        resamples: how many times to draw.
+        table_a: int64 (documents, ..., 4): the counts of system A.
+        table_b: int64 (documents, ..., 4): the counts of system B for the same documents.
+        resamples: the number of resamples.
         level: the share of resamples inside the interval.
-        seed: the same seed gives the same interval.
+        seed: the seed of the random generator; equal seeds give equal intervals.
 
     Returns:
-        (..., 2): the lower and the upper end.
+        float64 (..., 2): the lower and the upper end.
     """
     drawn = precision_recall_f1(_resampled(np.stack([table_a, table_b], axis=1), resamples, seed))[..., 2]
     return _ends(drawn[:, 1] - drawn[:, 0], level)
 
 
 def _resampled(table: NDArray[np.int64], resamples: int, seed: int) -> NDArray[np.float64]:
-    """(resamples, ..., 4): sums over as many documents as there are, drawn with replacement."""
+    """Return float64 (resamples, ..., 4): the sums of counts over documents drawn with replacement."""
     documents = len(table)
     if not documents:
         return np.zeros((resamples, *table.shape[1:]))
@@ -96,20 +96,20 @@ def _ends(drawn: NDArray[np.float64], level: float) -> NDArray[np.float64]:
 def permutation_p_values(
     table_a: NDArray[np.int64], table_b: NDArray[np.int64], *, shuffles: int = SHUFFLES, seed: int = SEED
 ) -> NDArray[np.float64]:
-    """Two-sided p-values for the difference of two systems' F1 (paired approximate permutation test).
+    """Compute two-sided p-values for the difference of two systems' F1 (paired approximate permutation test).
 
     In each shuffle the two systems' answers to each document are swapped with probability 1/2. The
-    p-value is the share of shuffles, the real order among them, whose difference is as large as
-    the real one (Noreen 1989; Yeh 2000).
+    p-value is the share of shuffles, counting the observed assignment as one, whose difference is at least
+    as large as the observed one (Noreen 1989; Yeh 2000).
 
     Args:
-        table_a: (documents, ..., 4) counts of one system.
-        table_b: those of the other one, for the same documents.
-        shuffles: how many; no p-value is smaller than 1 / (shuffles + 1).
-        seed: the same seed gives the same p-values.
+        table_a: int64 (documents, ..., 4): the counts of one system.
+        table_b: int64 (documents, ..., 4): the counts of the other system for the same documents.
+        shuffles: the number of shuffles; no p-value is smaller than 1 / (shuffles + 1).
+        seed: the seed of the random generator; equal seeds give equal p-values.
 
     Returns:
-        (...) in (0, 1].
+        float64 (...) in (0, 1].
     """
     documents = len(table_a)
     swap = (table_b - table_a).reshape(documents, -1).astype(np.float64)
@@ -134,11 +134,11 @@ def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.
 
 
 def _chunks(draws: int, documents: int) -> Iterator[int]:
-    """Sizes that add up to `draws`, each of which fits the memory.
+    """Yield sizes of chunks that add up to `draws` and bound the memory.
 
     Args:
-        draws: how many there are.
-        documents: or numbers of each draw, if these are more.
+        draws: the number of draws.
+        documents: the number of values of each draw.
     """
     size = max(1, _CELLS // max(1, documents))
     while draws > 0:

@@ -1,1 +1,1 @@
-"""Generation (BioNER-LLaMA, Keloth et al. 2024): a causal language model writes the sentence again, with marks."""
+"""Generative models (BioNER-LLaMA, Keloth et al. 2024): a causal language model copies the sentence and adds marks."""

@@ -1,9 +1,9 @@
-"""Mentions from the answers of a causal language model: the sentence again, with marks (Keloth et al. 2024).
+"""The recognizer of generative models, whose answers copy the sentence and mark its mentions (Keloth et al. 2024).
 
-A window (a sentence, or a part of one that is too long) is asked about once for each entity type.
-`MarkDecoding` gives faithful answers and is the product; `FreeGeneration` lets the model write what it
-likes, as in the paper, and aligns that with the window afterwards. Models that were tuned to answer in
-another shape than marks are asked in this way alone.
+The model answers once for each window (a sentence, or a part of one that is too long) and each entity type.
+`MarkDecoding`, the default, constrains the answers so that they are faithful copies. `FreeGeneration` lets the model
+write without constraints, as in the paper, and aligns the answer with the window afterwards; it is the only way for
+models that were tuned on other shapes than marks.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """What is asked at once.
+class WindowPrompt:
+    """A window with the prompt that asks for its mentions of one type.
 
     Attributes:
         text: a sentence, or a part of one.
-        type: what to look for.
-        prompt: the ids of the whole prompt.
-        draft: mentions that are expected, with offsets in `text`.
+        type: the entity type to look for.
+        prompt: the token ids of the whole prompt.
+        draft: the spans of expected mentions, with offsets in `text`; they speed up mark decoding.
     """
 
     text: str
@@ -54,32 +54,32 @@ class Window:
 
 
 class Answering(Protocol):
-    """Gets answers from a model.
+    """A way to get answers from a model.
 
     Attributes:
-        counts: what it has done so far: `answers`, `unfaithful` ones, `tokens` computed, padding apart, and
-            `least`: the tokens of prompts and answers.
+        counts: numbers of `answers` so far, of `unfaithful` ones, of `tokens` computed (without padding), and `least`:
+            the tokens of all prompts and answers, which any method has to compute.
     """
 
     counts: Counter[str]
 
     def longest(self) -> int | None:
-        """Tokens that prompt and answer may have together; None: any number."""
+        """Return the greatest number of tokens of prompt and answer together; None: any number."""
         ...
 
-    def answer(self, windows: Sequence[Window]) -> list[marks.Aligned | None]:
-        """The mentions of each window, with offsets in it; None where prompt and answer became too long."""
+    def answer(self, windows: Sequence[WindowPrompt]) -> list[marks.Aligned | None]:
+        """Return the mentions of each window, with offsets in it; None where prompt and answer became too long."""
         ...
 
 
 class MarkDecoding:
-    """Answers under the mark grammar, by draft and verify; see `biomark.generative.decoding`.
+    """Constrained decoding under the mark grammar, by draft and verify; see `biomark.generative.decoding`.
 
     Args:
         decoder: of the model.
         vocabulary: of the model.
         whole_words: see `Grammar`.
-        sampling: draws several answers to each question under the grammar; None: the likeliest answer alone.
+        sampling: the settings for drawing several answers to each prompt; None: only the likeliest answer.
     """
 
     def __init__(
@@ -95,33 +95,33 @@ class MarkDecoding:
         """See `Answering`."""
         return self._decoder.longest
 
-    def answer(self, windows: Sequence[Window]) -> list[marks.Aligned | None]:
-        """See `Answering`; scores are probabilities of just this mark after what is before it, or shares of answers."""
+    def answer(self, windows: Sequence[WindowPrompt]) -> list[marks.Aligned | None]:
+        """See `Answering`; a score is the probability of the mark given the answer before it, or a share of answers."""
         chances = [self._sampling.chances(w.text, w.type) if self._sampling else [None] for w in windows]
         return [_one(answers, voted=self._sampling is not None) for answers in self.drawn(windows, chances)]
 
     def drawn(
-        self, windows: Sequence[Window], chances: Sequence[Sequence[Chance | None]]
+        self, windows: Sequence[WindowPrompt], chances: Sequence[Sequence[Chance | None]]
     ) -> list[list[marks.Aligned | None]]:
-        """For each window an answer by each of its chances; by none, the likeliest one."""
-        found: list[list[marks.Aligned | None]] = [[] for _ in windows]
+        """Return for each window one answer for each of its chances; None stands for the likeliest answer."""
+        drawn: list[list[marks.Aligned | None]] = [[] for _ in windows]
         for n in range(max(map(len, chances), default=0)):
             rows = [row for row, own in enumerate(chances) if n < len(own)]
-            asked = [_drafted(windows[row], found[row]) for row in rows]
-            for row, answer in zip(rows, self._once(asked, [chances[row][n] for row in rows]), strict=True):
-                found[row].append(answer)
-        return found
+            drafted = [_drafted(windows[row], drawn[row]) for row in rows]
+            for row, answer in zip(rows, self._once(drafted, [chances[row][n] for row in rows]), strict=True):
+                drawn[row].append(answer)
+        return drawn
 
-    def _once(self, windows: Sequence[Window], chances: Sequence[Chance | None]) -> list[marks.Aligned | None]:
+    def _once(self, windows: Sequence[WindowPrompt], chances: Sequence[Chance | None]) -> list[marks.Aligned | None]:
         grammars = [Grammar(w.text, self._vocabulary, whole_words=self._whole_words) for w in windows]
         questions = [
             Question(window.prompt, grammar, window.draft, chance)
             for window, grammar, chance in zip(windows, grammars, chances, strict=True)
         ]
-        found: list[marks.Aligned | None] = []
+        aligned: list[marks.Aligned | None] = []
         for window, answer in zip(windows, self._decoder.answer(questions), strict=True):
             if answer is None:
-                found.append(None)
+                aligned.append(None)
                 continue
             least = len(window.prompt) + len(answer.tokens)
             self.counts += Counter(answers=1, tokens=answer.computed, passes=answer.passes, least=least)
@@ -130,22 +130,22 @@ class MarkDecoding:
                 Entity((mark.span,), window.type, score=min(1.0, prod(scores[mark.first : mark.last + 1])))
                 for mark in answer.marks
             ]
-            found.append(marks.Aligned(tuple(entities)))
-        return found
+            aligned.append(marks.Aligned(tuple(entities)))
+        return aligned
 
 
-def _drafted(window: Window, before: Sequence[marks.Aligned | None]) -> Window:
-    """A window with the last answer as its draft: answers to one question are mostly alike."""
+def _drafted(window: WindowPrompt, before: Sequence[marks.Aligned | None]) -> WindowPrompt:
+    """Return a window with the last answer as its draft, since drawn answers to one prompt are mostly alike."""
     last = before[-1] if before else None
     return window if last is None else replace(window, draft=tuple(entity.spans[0] for entity in last.entities))
 
 
 def _one(answers: Sequence[marks.Aligned | None], *, voted: bool) -> marks.Aligned | None:
-    """The only answer, or what several vote for; None if there was no room for one of them."""
-    whole = [answer for answer in answers if answer is not None]
-    if len(whole) < len(answers):
+    """Return the only answer, or the result of a vote among several; None if one of them became too long."""
+    complete = [answer for answer in answers if answer is not None]
+    if len(complete) < len(answers):
         return None
-    return marks.Aligned(*vote(whole)) if voted else whole[0]
+    return marks.Aligned(*vote(complete)) if voted else complete[0]
 
 
 class FreeGeneration:
@@ -153,10 +153,12 @@ class FreeGeneration:
 
     Args:
         model: a causal language model.
-        vocabulary: its.
-        full_prompts: whether the model was tuned to see a prompt in full; see `GenerativeRecipe.prompt_attention`.
-        lookup: tokens that prompt lookup drafts at once; 0: none. With it, windows are asked one by one.
-        sampling: draws several answers to each question, asked one by one; None: the likeliest tokens alone.
+        vocabulary: of the model.
+        full_prompts: whether the model attends to its whole prompt; see `GenerativeRecipe.prompt_attention`.
+        lookup: the number of tokens that prompt lookup drafts at once; 0: no prompt lookup. With it, windows are
+            computed one by one.
+        sampling: the settings for drawing several answers to each prompt, which are computed one by one; None: only
+            the likeliest tokens.
         shape: of the answers; one of `biomark.demonstrations.TUNED`.
     """
 
@@ -183,10 +185,10 @@ class FreeGeneration:
         positions = getattr(self._model.config, "max_position_embeddings", None)
         return int(positions) if positions else None
 
-    def answer(self, windows: Sequence[Window]) -> list[marks.Aligned | None]:
-        """See `Answering`; mentions have no score, or of several answers the share of them that have it."""
+    def answer(self, windows: Sequence[WindowPrompt]) -> list[marks.Aligned | None]:
+        """See `Answering`; mentions have no score, or with several answers the share of answers that have them."""
         if (self._lookup or self._sampling) and len(windows) > 1:
-            return [found for window in windows for found in self.answer([window])]
+            return [answer for window in windows for answer in self.answer([window])]
         width = max(len(window.prompt) for window in windows)
         ids = torch.full((len(windows), width), self._vocabulary.end, device=self._model.device)
         mask = torch.zeros_like(ids)
@@ -197,8 +199,8 @@ class FreeGeneration:
         wanted = max(map(self._most, windows))
         if room < 1:
             return [None] * len(windows)
-        with self._show_prompts(width), self._drawing(windows[0]) as how:
-            said = self._model.generate(  # type: ignore[operator]
+        with self._show_prompts(width), self._drawing(windows[0]) as settings:
+            outputs = self._model.generate(  # type: ignore[operator]
                 input_ids=ids,
                 attention_mask=mask,
                 max_new_tokens=min(wanted, room),
@@ -208,15 +210,15 @@ class FreeGeneration:
                 pad_token_id=self._vocabulary.end,
                 prompt_lookup_num_tokens=self._lookup or None,
                 logits_processor=self.processors(windows, width),
-                **how,
+                **settings,
             )
         if self._sampling is not None:
-            return [_one([self._read(windows[0], row[width:].tolist()) for row in said], voted=True)]
-        return [self._read(window, said[row, width:].tolist()) for row, window in enumerate(windows)]
+            return [_one([self._read(windows[0], row[width:].tolist()) for row in outputs], voted=True)]
+        return [self._read(window, outputs[row, width:].tolist()) for row, window in enumerate(windows)]
 
     @contextmanager
-    def _drawing(self, window: Window) -> Iterator[dict[str, object]]:
-        """How tokens are chosen; where they are drawn, by numbers that depend on the window and the seed alone."""
+    def _drawing(self, window: WindowPrompt) -> Iterator[dict[str, object]]:
+        """Yield the settings of `generate` for choosing tokens; draws depend only on the window and the seed."""
         if self._sampling is None:
             yield {"do_sample": False}
             return
@@ -227,15 +229,15 @@ class FreeGeneration:
             settings = {"temperature": chance.temperature, "top_k": 0, "top_p": 1.0}
             yield {"do_sample": True, "num_return_sequences": self._sampling.samples, **settings}
 
-    def _most(self, window: Window) -> int:
-        """How many tokens an answer may have."""
+    def _most(self, window: WindowPrompt) -> int:
+        """Return the greatest number of tokens of an answer."""
         most = 2 * len(self._vocabulary.answer(window.text, ())) + 32
         if self._shape is None:
             return most
         return most + len(self._vocabulary.answer(self._shape.encode(window.text, (), (window.type,)).text, ()))
 
     def _show_prompts(self, width: int) -> AbstractContextManager[object]:
-        """Let the tokens of prompts (`width`, with padding) see all of their prompt in the model's first pass."""
+        """Let prompt tokens attend to their whole prompt (`width` tokens, with padding) in the model's first pass."""
 
         def hook(_: nn.Module, args: tuple[Tensor, ...], settings: dict[str, Any]) -> Any:
             cache, mask = settings.get("past_key_values"), settings.get("attention_mask")
@@ -243,34 +245,34 @@ class FreeGeneration:
                 return None
             mask = torch.ones_like(settings["input_ids"]) if mask is None else mask
             places = torch.arange(mask.shape[1], device=mask.device)
-            seen = places <= places[:, None].clamp(min=width - 1)
-            return args, {**settings, "attention_mask": mask[:, None, None, :].bool() & seen}
+            visible = places <= places[:, None].clamp(min=width - 1)
+            return args, {**settings, "attention_mask": mask[:, None, None, :].bool() & visible}
 
         if not self._full_prompts:
             return nullcontext()
         handle = self._model.register_forward_pre_hook(hook, with_kwargs=True)
         return closing(SimpleNamespace(close=handle.remove))
 
-    def processors(self, windows: Sequence[Window], width: int) -> LogitsProcessorList | None:
-        """What changes the logits, prompts being `width` tokens long: nothing, here."""
+    def processors(self, windows: Sequence[WindowPrompt], width: int) -> LogitsProcessorList | None:
+        """Return processors that change the logits, for prompts of `width` tokens; a subclass may override this."""
         return None
 
-    def _read(self, window: Window, tokens: list[int]) -> marks.Aligned:
+    def _read(self, window: WindowPrompt, tokens: list[int]) -> marks.Aligned:
         ended = self._vocabulary.end in tokens
         if ended:
             tokens = tokens[: tokens.index(self._vocabulary.end) + 1]
         answer = self._vocabulary.text(tokens)
         if self._shape is None:
             faithful = Grammar(window.text, self._vocabulary).accepts(tokens)
-            found = marks.align(answer, window.text, window.type)
+            aligned = marks.align(answer, window.text, window.type)
         else:
             decoded = self._shape.decode(answer, window.text, (window.type,))
             cut = () if ended else (Rejected(f"the answer was cut off at {len(tokens)} tokens", raw=answer),)
             faithful = decoded.faithful and ended
-            found = marks.Aligned(decoded.entities, (*decoded.rejected, *cut))
+            aligned = marks.Aligned(decoded.entities, (*decoded.rejected, *cut))
         least = len(window.prompt) + len(tokens)
         self.counts += Counter(answers=1, unfaithful=not faithful, tokens=least, least=least)
-        return found
+        return aligned
 
 
 def answering_of(
@@ -283,16 +285,16 @@ def answering_of(
     whole_words: bool = True,
     sampling: Sampling | None = None,
 ) -> Answering:
-    """How a model is asked that was tuned on a shape: marks under their grammar, all else freely.
+    """Return the way to get answers from a model: mark decoding for marks, free generation for other shapes.
 
     Args:
         model: a causal language model.
-        vocabulary: its.
-        style: what it was tuned on.
-        free: let it write marks freely, too.
+        vocabulary: of the model.
+        style: the style of demonstrations that the model was tuned on.
+        free: whether to generate marks freely, too.
         full_prompts: see `FreeGeneration`.
         whole_words: see `Grammar`.
-        sampling: draws several answers to each question; None: the likeliest answer alone.
+        sampling: the settings for drawing several answers to each prompt; None: only the likeliest answer.
     """
     if free or style.shape != MARK.name:
         return FreeGeneration(model, vocabulary, full_prompts=full_prompts, sampling=sampling, shape=style.shape)
@@ -301,8 +303,8 @@ def answering_of(
 
 
 @dataclass(slots=True)
-class _Under:
-    """A document under way, its windows' places, and what was found so far."""
+class _Pending:
+    """A document whose windows are being computed, with its mentions and rejects so far."""
 
     document: Document
     entities: list[Entity]
@@ -310,18 +312,19 @@ class _Under:
 
 
 class GenerativeRecognizer:
-    """Asks a causal language model for the mentions of each type in each sentence.
+    """A recognizer that asks a causal language model for the mentions of each type in each sentence.
 
     Args:
-        answering: how it is asked.
+        answering: the way to get answers from the model.
         vocabulary: of the model.
-        types: that the model was tuned on, under biomark's names; None: not known.
-        style: how the model was tuned to be asked; None: as the paper has it. `answering` reads its shape.
-        batch: windows asked at the same time.
-        drafter: proposes mentions of the types that it knows; good ones make mark decoding faster, and none
-            changes an answer.
-        sure: the lowest score of mentions where nothing else is asked for.
-        characters_at_once: how much text is read before its windows are sorted by length into batches.
+        types: the types that the model was tuned on, under biomark's names; None: not known.
+        style: the style of demonstrations that the model was tuned on, in whose shape `answering` reads answers; None:
+            that of the paper.
+        batch: the number of windows that are computed at the same time.
+        drafter: a recognizer that proposes mentions. Good drafts make mark decoding faster, and no draft changes an
+            answer.
+        sure: the lowest score, in [0, 1], of a mention that is kept, unless `annotate` gets another one.
+        characters_at_once: the code points of text whose windows are sorted by length into batches together.
     """
 
     def __init__(
@@ -348,13 +351,13 @@ class GenerativeRecognizer:
 
     @property
     def types(self) -> tuple[str, ...] | None:
-        """The types that the model was tuned on; it can be asked for others, with what success it may."""
+        """The types that the model was tuned on, or None; `annotate` accepts other types, of unknown accuracy."""
         return self._types
 
     def annotate(
         self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
     ) -> Iterator[Annotated]:
-        """See `biomark.recognizers.Recognizer`; any type may be asked for; a mention lies within a sentence."""
+        """See `biomark.recognizers.Recognizer`; the types may be any, and each mention lies within a sentence."""
         wanted = self._types if types is None else tuple(types)
         if wanted is None:
             raise UsageError("the model does not list its types; name some, for instance `types=disease,chemical`")
@@ -365,51 +368,51 @@ class GenerativeRecognizer:
         for group in in_groups(documents, self._characters_at_once):
             clean = [document.bare() for document in group]
             drafts = self._drafts(clean, types)
-            found = [_Under(document, [], []) for document in clean]
+            pending = [_Pending(document, [], []) for document in clean]
             tasks = [
-                (number, span, type)
+                (number, span, entity_type)
                 for number, document in enumerate(clean)
                 for span in with_sentences(document, self._style.sentences).sentences
-                for type in types
+                for entity_type in types
             ]
-            self._ask(tasks, found, drafts, instructions)
-            for under in found:
-                kept = [e for e in under.entities if e.score is None or e.score >= least]
+            self._ask(tasks, pending, drafts, instructions)
+            for one in pending:
+                kept = [e for e in one.entities if e.score is None or e.score >= least]
                 kept.sort(key=lambda e: (e.start, e.end, types.index(e.type)))
-                yield Annotated(replace(under.document, entities=tuple(kept)), tuple(under.rejected))
+                yield Annotated(replace(one.document, entities=tuple(kept)), tuple(one.rejected))
 
     def _drafts(self, documents: Sequence[Document], types: Sequence[str]) -> list[tuple[Entity, ...]]:
         if self._drafter is None:
             return [()] * len(documents)
         known = types_known(self._drafter, types)
-        return [found.document.entities for found in self._drafter.annotate(documents, known)]
+        return [annotated.document.entities for annotated in self._drafter.annotate(documents, known)]
 
     def _ask(
         self,
         tasks: list[tuple[int, Span, str]],
-        found: Sequence[_Under],
+        pending: Sequence[_Pending],
         drafts: Sequence[tuple[Entity, ...]],
         instructions: dict[str, str],
     ) -> None:
-        """Ask in batches of like length, longest first; what is too long is asked in two parts."""
-        waiting: list[tuple[int, Span, Window]] = []
+        """Get answers in batches of similar length, longest first; a window that is too long is split in two."""
+        waiting: list[tuple[int, Span, WindowPrompt]] = []
         while tasks:
-            number, span, type = tasks.pop()
-            under = found[number]
+            number, span, entity_type = tasks.pop()
+            under = pending[number]
             try:
-                window = self._window(under.document, span, type, drafts[number], instructions[type])
+                window = self._window(under.document, span, entity_type, drafts[number], instructions[entity_type])
             except Exception as error:  # whatever a tokenizer raises on odd text must not stop the rest
                 under.rejected.append(self._rejected(under.document, span, f"cannot be read: {error}"))
                 continue
             if self._fits(window) or len(span) == 1:
                 waiting.append((number, span, window))
             else:
-                tasks += [(number, part, type) for part in halves(under.document.text, span)]
+                tasks += [(number, part, entity_type) for part in halves(under.document.text, span)]
         waiting.sort(key=lambda item: -len(item[2].prompt))
         for first in range(0, len(waiting), self._batch):
             batch = waiting[first : first + self._batch]
             for (number, span, window), answer in zip(batch, self._answers([w for *_, w in batch]), strict=True):
-                under = found[number]
+                under = pending[number]
                 if answer is None and len(span) > 1:
                     tasks += [(number, part, window.type) for part in halves(under.document.text, span)]
                 elif answer is None:
@@ -418,10 +421,10 @@ class GenerativeRecognizer:
                     under.entities += [entity.shift(span.start) for entity in answer.entities]
                     under.rejected += [self._rejected(under.document, span, r.reason, r.raw) for r in answer.rejected]
         if tasks:
-            self._ask(tasks, found, drafts, instructions)
+            self._ask(tasks, pending, drafts, instructions)
 
-    def _answers(self, windows: list[Window]) -> list[marks.Aligned | None]:
-        """Answers to a batch; if one window spoils it, each is asked alone, and that one is rejected."""
+    def _answers(self, windows: list[WindowPrompt]) -> list[marks.Aligned | None]:
+        """Return the answers to a batch; if it fails, retry each window alone and reject those that fail again."""
         try:
             return self.answering.answer(windows)
         except (BiomarkError, ValueError, IndexError) as error:
@@ -430,16 +433,20 @@ class GenerativeRecognizer:
                 return [marks.Aligned((), (Rejected(reason, raw=windows[0].text),))]
             return [answer for window in windows for answer in self._answers([window])]
 
-    def _window(self, document: Document, span: Span, type: str, draft: Sequence[Entity], instruction: str) -> Window:
+    def _window(
+        self, document: Document, span: Span, entity_type: str, draft: Sequence[Entity], instruction: str
+    ) -> WindowPrompt:
         text = span.of(document.text)
         prompt = self._vocabulary.prompt(demonstrations.prompt(instruction, text, form=self._style.form))
         inside = [
-            entity.extent.shift(-span.start) for entity in draft if entity.type == type and span.contains(entity.extent)
+            entity.extent.shift(-span.start)
+            for entity in draft
+            if entity.type == entity_type and span.contains(entity.extent)
         ]
-        return Window(text, type, tuple(prompt), tuple(sorted(inside)))
+        return WindowPrompt(text, entity_type, tuple(prompt), tuple(sorted(inside)))
 
-    def _fits(self, window: Window) -> bool:
-        """Whether there is room for an answer with a mark at every fourth token."""
+    def _fits(self, window: WindowPrompt) -> bool:
+        """Return whether there is room for an answer with a mark at every fourth token."""
         longest = self.answering.longest()
         if longest is None or len(window.prompt) * 3 < longest:
             return True

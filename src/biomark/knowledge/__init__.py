@@ -1,1 +1,1 @@
-"""Knowledge: names of concepts and their identifiers, in one file; finding them in text."""
+"""Knowledge: a store of names and identifiers of concepts in one file, and their recognition in text."""

@@ -1,4 +1,4 @@
-"""Building a store: entries of any number of sources → one file, in bounded memory."""
+"""Build a term store: entries of any number of sources → one file, in bounded memory."""
 
 from __future__ import annotations
 
@@ -18,47 +18,47 @@ from biomark.identifiers import COMPOSITE, type_of
 from biomark.knowledge import neighbours
 from biomark.knowledge.caution import caution
 from biomark.knowledge.database import FORMAT, INDEXES, schema
-from biomark.knowledge.entries import Description, Entry, Kind, Name
+from biomark.knowledge.entries import Description, Entry, Name, NameKind
 from biomark.knowledge.forms import bag, form
 from biomark.knowledge.fuzzy import keys
 from biomark.spans import Rejected
 
-# Code points. The longest names of MeSH and UMLS are systematic ones of a few hundred.
+# Code points. The longest names of MeSH and UMLS, systematic chemical names, have a few hundred.
 LONGEST_NAME = 2000
 _EXAMPLES = 3
 _TYPED = "SELECT id FROM concept WHERE type <> ''"
 
 
 class TermSource(Protocol):
-    """What entries come from; see `biomark.knowledge.sources`."""
+    """A source of entries; see `biomark.knowledge.sources`."""
 
     def entries(self, reject: Reject) -> Iterator[Entry]:
-        """All entries, streamed; what cannot be used goes to `reject`."""
+        """Yield all entries; call `reject` with each one that cannot be used."""
         ...
 
     @property
     def description(self) -> Description:
-        """What the source says of itself; complete once all entries were read."""
+        """The source's name, format, version and licence; complete after all entries have been read."""
         ...
 
     @property
     def left_out(self) -> Counter[str]:
-        """What it has that entries cannot hold, by kind; complete once all entries were read."""
+        """Counts of contents that entries cannot hold, by kind; complete after all entries have been read."""
         ...
 
     def position(self) -> int:
-        """The bytes read so far."""
+        """Return the number of bytes read so far."""
         ...
 
 
 @dataclass(slots=True)
 class Built:
-    """What came of building a store.
+    """The result of building a store.
 
     Attributes:
-        concepts: how many the store has, those of no type of biomark's included.
-        names: how many different ones.
-        notes: what the user should know, a sentence each: contradictions, what was left out.
+        concepts: the number of concepts in the store, including those without one of biomark's types.
+        names: the number of distinct names.
+        notes: remarks for the user, a sentence each: contradictions between sources, and contents that were left out.
     """
 
     concepts: int = 0
@@ -70,36 +70,36 @@ def build(
     sources: Sequence[TermSource],
     path: Path,
     *,
-    type: str | None = None,
+    entity_type: str | None = None,
     reject: Reject,
     progress: Callable[[int], None] = lambda position: None,
     encoder: Exported | None = None,
     encoding: Callable[[int], Callable[[int], None]] = lambda names: lambda done: None,
 ) -> Built:
-    """Build a store of sources; of what they contradict each other in, the first one's word is taken.
+    """Build a store of sources; where they contradict each other, the first source takes precedence.
 
-    The store is written beside `path` first, so that a run that is stopped leaves an older store as it was.
+    The store is written to a temporary file beside `path`, so that an interrupted run leaves an older store unchanged.
 
     Args:
-        sources: one or more; the order is that of their authority.
+        sources: one or more sources, in the order of their authority.
         path: the file to write.
-        type: the type of concepts whose type neither their source nor their identifier tells. Concepts of which the
-            source knows that they have none of biomark's types keep none.
-        reject: is told of each entry or name that cannot be used, and of a source that cannot be read.
-        progress: is called with the bytes read so far of all sources.
-        encoder: is kept in the store, with the vectors of all names; see `biomark.knowledge.neighbours`.
-        encoding: is told how many names are going to have vectors, once all sources are read; what it returns is
-            called with how many have.
+        entity_type: the type of concepts whose type follows neither from their source nor from their identifier.
+            Concepts that the source excludes from biomark's types get no type.
+        reject: receives each entry or name that cannot be used, and each source that cannot be read.
+        progress: receives the number of bytes read so far from all sources.
+        encoder: the encoder to keep in the store, with the vectors of all names; see `biomark.knowledge.neighbours`.
+        encoding: receives the number of names to encode, after all sources have been read, and returns a function
+            that receives the number of names encoded so far.
 
     Raises:
-        KnowledgeError: if nothing could be used, or the file cannot be written.
+        KnowledgeError: if no name could be used, or the file cannot be written.
         ModelError: if the encoder cannot be used.
     """
     part = path.with_name(path.name + ".part")
     part.unlink(missing_ok=True)
     try:
         with closing(sqlite3.connect(part, isolation_level=None)) as database:
-            writer = _Writer(database, type)
+            writer = _Writer(database, entity_type)
             done = 0
             for number, source in enumerate(sources, 1):
                 for count in writer.add(number, source, reject):
@@ -110,7 +110,7 @@ def build(
             if encoder and built.names:
                 neighbours.write(database, encoder, encoding)
         if not built.names:
-            raise KnowledgeError(f"{path}: the sources have no name that could be used; see what was rejected")
+            raise KnowledgeError(f"{path}: the sources have no usable name; see the rejected entries")
         os.replace(part, path)
     except (sqlite3.OperationalError, OSError) as error:
         raise KnowledgeError(f"{path}: cannot be written ({error})") from error
@@ -120,15 +120,15 @@ def build(
 
 
 class _Writer:
-    """Writes one store."""
+    """Writer of one store."""
 
-    def __init__(self, database: sqlite3.Connection, type: str | None) -> None:
+    def __init__(self, database: sqlite3.Connection, entity_type: str | None) -> None:
         self._database = database
-        self._type = type
+        self._type = entity_type
         self._types_differ = _Examples()
         self._notes: list[str] = []
-        # A crash costs no more than the part file, so nothing has to reach the disk in between. Names wait in a
-        # temporary database until those that say the same can be folded into one.
+        # A crash loses only the temporary file, so no write has to be synchronised. Names are collected in a
+        # temporary database, where duplicates are merged at the end.
         database.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-65536;")
         database.executescript(schema())
         database.executescript(
@@ -139,13 +139,13 @@ class _Writer:
         )
 
     def add(self, number: int, source: TermSource, reject: Reject) -> Iterator[int]:
-        """Take in a source; yields how many entries were taken, after each one."""
+        """Add all entries of a source; yield the number of entries added so far, after each one."""
         entries = names = rejects = 0
 
-        def rejected(what: Rejected) -> None:
+        def rejected(item: Rejected) -> None:
             nonlocal rejects
             rejects += 1
-            reject(what)
+            reject(item)
 
         try:
             for entry in source.entries(rejected):
@@ -154,13 +154,22 @@ class _Writer:
                 entries += 1
                 names += len(usable)
                 yield entries
-        except KnowledgeError as error:  # the other sources still make a store
+        except KnowledgeError as error:  # the store is still built of the other sources
             rejected(Rejected(str(error)))
-        told = source.description
-        self._notes += [f"{told.name}: {count} {what} left out" for what, count in source.left_out.items()]
+        description = source.description
+        self._notes += [f"{description.name}: {count} {kind} left out" for kind, count in source.left_out.items()]
         self._database.execute(
             "INSERT INTO source VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (number, told.name, told.format, told.version, told.licence, entries, names, rejects),
+            (
+                number,
+                description.name,
+                description.format,
+                description.version,
+                description.licence,
+                entries,
+                names,
+                rejects,
+            ),
         )
 
     @staticmethod
@@ -176,12 +185,12 @@ class _Writer:
             reject(Rejected(f"a name of {entry.identifier} {reason}", raw=name.text, source=source))
 
     def _put(self, entry: Entry, names: Iterable[tuple[Name, str]], source: int) -> None:
-        type = entry.type or type_of(entry.identifier) or entry.type
-        if COMPOSITE in entry.identifier and all(name.kind is Kind.MENTION for name in entry.names):
+        entity_type = entry.type or type_of(entry.identifier) or entry.type
+        if COMPOSITE in entry.identifier and all(name.kind is NameKind.MENTION for name in entry.names):
             self._database.executemany(
                 "INSERT INTO composite VALUES (?, ?, ?, ?)"
                 " ON CONFLICT (form, type, identifiers) DO UPDATE SET count = count + excluded.count",
-                [(form, type or self._type or "", entry.identifier, name.count) for name, form in names],
+                [(form, entity_type or self._type or "", entry.identifier, name.count) for name, form in names],
             )
             return
         ((concept, known, first),) = self._database.execute(
@@ -191,10 +200,17 @@ class _Writer:
             " definition = coalesce(definition, excluded.definition), taxon = coalesce(taxon, excluded.taxon),"
             " semantic = coalesce(nullif(semantic, ''), excluded.semantic)"
             " RETURNING id, type, source",
-            (entry.identifier, type, entry.definition, entry.taxon, COMPOSITE.join(entry.semantic_types), source),
+            (
+                entry.identifier,
+                entity_type,
+                entry.definition,
+                entry.taxon,
+                COMPOSITE.join(entry.semantic_types),
+                source,
+            ),
         ).fetchall()
-        if type and type != known and first != source:
-            self._types_differ.add(f"{entry.identifier} ({known} and {type})")
+        if entity_type and entity_type != known and first != source:
+            self._types_differ.add(f"{entry.identifier} ({known} and {entity_type})")
         self._database.executemany(
             "INSERT INTO heap.name VALUES (?, ?, ?, ?, ?, ?)",
             [(concept, name.text, form, int(name.kind), name.count, source) for name, form in names],
@@ -206,7 +222,7 @@ class _Writer:
             )
 
     def finish(self) -> Built:
-        """Fold, index, and say what came of it."""
+        """Merge duplicate names, build the indexes, and return the counts and notes."""
         run = self._database.execute
         built = Built(notes=self._notes)
         run("UPDATE concept SET type = ? WHERE type IS NULL", (self._type,))
@@ -247,31 +263,32 @@ class _Writer:
     def _index(self) -> None:
         forms = self._database.execute(f"SELECT id, form FROM name WHERE concept IN ({_TYPED})")
         self._database.executemany(
-            "INSERT INTO name_key VALUES (?, ?)", ((k, id) for id, form in forms for k in keys(form))
+            "INSERT INTO name_key VALUES (?, ?)", ((k, name_id) for name_id, form in forms for k in keys(form))
         )
-        rest = (
+        statements = (
+            *INDEXES,
             "INSERT INTO spelled (key) SELECT DISTINCT key FROM name_key",
             "INSERT INTO words (words) VALUES ('rebuild')",
         )
-        for statement in (*INDEXES, *rest):
+        for statement in statements:
             self._database.execute(statement)
 
     def _ambiguous(self) -> Iterator[str]:
-        """Names that two sources give to different concepts of one type and namespace."""
-        found = _Examples()
+        """Yield a sentence about names that two sources give to different concepts of one type and namespace."""
+        examples = _Examples()
         for name, identifiers in self._database.execute(
             "SELECT min(text), group_concat(DISTINCT identifier) FROM name JOIN concept ON concept.id = name.concept"
             " WHERE name.kind <= ? AND type <> '' GROUP BY form, type, substr(identifier, 1, instr(identifier, ':'))"
             " HAVING count(DISTINCT identifier) > 1 AND count(DISTINCT name.source) > 1",
-            (int(Kind.MENTION),),
+            (int(NameKind.MENTION),),
         ):
-            found.add(f"{name} ({identifiers.replace(',', ' and ')})")
-        return found.sentences("names have different identifiers in different sources, and keep all of them")
+            examples.add(f"{name} ({identifiers.replace(',', ' and ')})")
+        return examples.sentences("names have different identifiers in different sources, and keep all of them")
 
 
 @dataclass(slots=True)
 class _Examples:
-    """Counts, and keeps the first few."""
+    """A count of examples, of which the first few are kept."""
 
     count: int = 0
     kept: list[str] = field(default_factory=list)

@@ -1,8 +1,8 @@
-"""Which names are too ambiguous to be looked for in texts as they stand.
+"""Cautions: restrictions on matching ambiguous names in texts.
 
 The rules are data, in `caution.toml`; the store keeps each name's caution, and
-`biomark knowledge search` shows it. Names that are left out of the search in texts still give
-identifiers to mentions that a recognizer found.
+`biomark knowledge search` shows it. Names that are never matched in texts still give
+identifiers to the mentions of a recognizer.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from biomark.runtime.toml import packaged
 
 
 class Caution(IntEnum):
-    """How a name is looked for in texts."""
+    """How strictly a name is matched in texts."""
 
     NONE = 0
     CASE = 1
-    """Only as it is written: a short name with capitals."""
+    """Matched only in its exact spelling: a short name with capitals."""
     BESIDE = 2
-    """Only as it is written, in a text that also has a longer name of the concept: a very short abbreviation."""
+    """Matched only in its exact spelling and beside a longer name of the concept: a very short abbreviation."""
     NEVER = 3
-    """Not at all: a single letter, a number, a word of everyday language."""
+    """Never matched: a single letter, a number, a word of everyday language."""
 
     @property
     def meaning(self) -> str:
-        """The caution in words."""
+        """The caution in words, empty for `NONE`."""
         return _MEANINGS[self]
 
 
@@ -41,8 +41,8 @@ _MEANINGS = {
 
 
 @dataclass(frozen=True)  # without slots, for the cached property
-class Rules:
-    """The content of `caution.toml`, which explains the fields."""
+class CautionRules:
+    """The rules of `caution.toml`, which explains the fields."""
 
     letters: int
     short: int
@@ -57,24 +57,24 @@ class Rules:
 
 
 @cache
-def rules() -> Rules:
-    """The rules that come with the package."""
-    return packaged("biomark.knowledge", "caution.toml", Rules)
+def rules() -> CautionRules:
+    """Return the rules that the package contains."""
+    return packaged("biomark.knowledge", "caution.toml", CautionRules)
 
 
 def caution(name: str, count: int = 0) -> Caution:
-    """How a name is looked for in texts.
+    """Return how strictly a name is matched in texts.
 
     Args:
-        name: as its source writes it.
-        count: how often annotated corpora have it with the identifier in question.
+        name: the name as its source spells it.
+        count: the number of mentions in annotated corpora with this name and identifier.
     """
     limits = rules()
     letters = [character for character in name if character.isalpha()]
     capitals = sum(letter.isupper() for letter in letters)
     if len(letters) < limits.letters:
         return Caution.NEVER
-    # Cat is a word at the beginning of a sentence, CAT is none
+    # "Cat" may be an everyday word at the beginning of a sentence; "CAT" is not an everyday word.
     if (capitals <= 1 or len(name) > limits.short) and form(name) in limits.everyday:
         return Caution.NEVER
     if len(name) > limits.short or not capitals:

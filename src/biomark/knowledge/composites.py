@@ -1,11 +1,11 @@
-"""Mentions that name several concepts at once, taken apart: `breast and ovarian cancer`."""
+"""Split composite mentions, which name several concepts: `breast and ovarian cancer`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-# Runs of blanks are tried from their beginnings alone, or long ones would cost their squares.
+# Runs of blanks match from their beginnings alone; otherwise long runs would take quadratic time.
 _BETWEEN = re.compile(
     r"(?:(?<!\s)\s++)?+(?:,\s*+(?:and/or|and|or)\s++|[,/&]\s*+)|(?<!\s)\s++(?:and/or|and|or|plus|as\s++well\s++as)\s++",
     re.IGNORECASE,
@@ -15,10 +15,11 @@ _MOST_PARTS = 6
 
 
 def readings(mention: str) -> Iterator[tuple[str, ...]]:
-    """The ways in which a mention can be taken apart, the likelier ones first; none if it names one thing only.
+    """Yield the ways to split a composite mention into names, the likelier ones first.
 
-    What stands between commas, slashes, "and" and "or" are its parts. They may share their end (`ocular
-    and auditory toxicity`), their beginning (`cancer of the breast and ovary`, `BRCA1/2`), or nothing.
+    Commas, slashes, "and", "or" and the like separate the parts. The parts may share their end (`ocular
+    and auditory toxicity`), their beginning (`cancer of the breast and ovary`, `BRCA1/2`), or nothing. A
+    mention without separators has no readings.
     """
     parts = [part for piece in _BETWEEN.split(mention) if (part := piece.strip(" \t\n-()[]"))]
     if not 2 <= len(parts) <= _MOST_PARTS:

@@ -1,4 +1,4 @@
-"""What a document says of its mentions: long forms, what others of them are, species."""
+"""The context that a document gives its mentions: long forms, identifiers of other mentions, species."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from biomark.text.abbreviations import abbreviations
 
 @dataclass(frozen=True, slots=True)
 class DocumentContext:
-    """What a document says of its mentions.
+    """The context of the mentions in a document.
 
     Attributes:
-        long_forms: short forms that it defines → their long forms.
-        known: for each type the identifiers that some of its mentions clearly have.
-        taxa: the species that it names, the likeliest for the mention first.
+        long_forms: short form → long form, for each abbreviation that the document defines.
+        known: entity type → the identifiers of the document's unambiguous mentions.
+        taxa: the species that the document names, the likeliest for the mention first.
     """
 
     long_forms: Mapping[str, str] = field(default_factory=dict)
@@ -27,7 +27,7 @@ class DocumentContext:
 
     @classmethod
     def of(cls, document: Document) -> DocumentContext:
-        """The long forms that a document defines, in its text or by two mentions: `long (short)`."""
+        """Return the context of a document: the long forms that its text or its mentions `long (short)` define."""
         defined = {a.short.of(document.text): a.long.of(document.text) for a in abbreviations(document.text)}
         for short, long in _appositions(document):
             defined.setdefault(short, long)
@@ -35,18 +35,18 @@ class DocumentContext:
         return cls({**plurals, **defined})
 
     def spelled_out(self, mention: str) -> str | None:
-        """The mention with its short forms replaced by the long ones; None if it has none."""
+        """Return the mention with short forms replaced by their long forms; None if it contains no short form."""
         if mention in self.long_forms:
             return self.long_forms[mention]
         if not any(short in mention for short in self.long_forms):
             return None
         either = "|".join(re.escape(short) for short in sorted(self.long_forms, key=len, reverse=True))
-        changed = re.sub(rf"(?<!\w)(?:{either})(?!\w)", lambda found: self.long_forms[found.group()], mention)
+        changed = re.sub(rf"(?<!\w)(?:{either})(?!\w)", lambda match: self.long_forms[match.group()], mention)
         return changed if changed != mention else None
 
 
 def _appositions(document: Document) -> Iterator[tuple[str, str]]:
-    """Pairs of mentions of one type, `long (short)`, whatever their letters."""
+    """Yield the short and the long form of each pair of mentions `long (short)` of one type, whatever their letters."""
     entities = sorted(document.entities, key=lambda entity: entity.start)
     for before, inside in pairwise(entities):
         between = document.text[before.end : inside.start]

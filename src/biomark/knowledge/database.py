@@ -1,8 +1,8 @@
-"""A store's file as it is read: it may be damaged, or made to harm.
+"""Safe reading of a store's file, which may be damaged or malicious.
 
-SQLite stops at most damage by itself. What is added: a file whose tables, indexes, views or triggers are
-others than `biomark knowledge build` makes is refused before any of them is used; a query that takes more
-steps than the file's size explains is stopped; and whatever SQLite or Python make of damaged bytes is one error.
+SQLite itself detects most damage. This module adds three checks: it refuses a file with tables, indexes, views
+or triggers that `biomark knowledge build` does not create; it stops a query that takes more steps than the size
+of the file explains; and it raises one error for whatever SQLite or Python raise on damaged bytes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from urllib.parse import quote
 from biomark.errors import KnowledgeError
 
 FORMAT = "3"
-"""What `about` says of the tables; a store of another number is built anew."""
+"""The version of the tables, kept in `about`; a store of another version has to be rebuilt."""
 
 INDEXES = (
     "CREATE INDEX name_form ON name (form)",
@@ -32,21 +32,21 @@ INDEXES = (
     "CREATE INDEX concept_type ON concept (type)",
     "CREATE VIRTUAL TABLE words USING fts5 (form, content='name', content_rowid='id', detail=none)",
 )
-"""What is made once all names are there."""
+"""The statements that create the indexes, after all names have been inserted."""
 
 Cells = tuple["type | UnionType", ...]
-"""The kinds of a row's cells."""
+"""The Python types of a row's cells."""
 
 _ABOUT = "CREATE TABLE about "
-_MAPPED = 1 << 31  # bytes of the file at most
-# Steps of SQLite's virtual machine. A scan of a whole table with its joins takes fewer than one a byte.
+_MAPPED = 1 << 31  # the largest number of bytes of the file to map into memory
+# Steps of SQLite's virtual machine. A scan of a whole table with its joins takes less than one step per byte.
 _STEPS_AT_LEAST, _STEPS_PER_BYTE = 50_000_000, 10
 _STEPS_BETWEEN_CHECKS = 1_000_000
 _DAMAGE = (sqlite3.Error, UnicodeDecodeError, OverflowError, MemoryError)
 
 
 def schema() -> str:
-    """The statements that make a store's tables."""
+    """Return the statements that create a store's tables."""
     return files("biomark.knowledge").joinpath("schema.sql").read_text("utf-8")
 
 
@@ -57,20 +57,20 @@ class Database:
         path: the file.
 
     Raises:
-        KnowledgeError: if it is no database, holds other tables than stores do, or is a store of another format.
+        KnowledgeError: if the file is not a database, has other tables than a store, or is a store of another format.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        # The file is never written to again, so SQLite needs no locks.
+        # The file is never modified again, so SQLite needs no locks.
         address = f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1"
         self._connection = sqlite3.connect(address, uri=True, check_same_thread=False)
-        weakref.finalize(self, self._connection.close)  # for those who do not close it
+        weakref.finalize(self, self._connection.close)  # closes it for callers that do not
         self._limit = max(_STEPS_AT_LEAST, _STEPS_PER_BYTE * path.stat().st_size)
         self._steps = 0
         self._connection.set_progress_handler(self._goes_on_too_long, _STEPS_BETWEEN_CHECKS)
         try:
-            # Pages are read where the system holds them for all processes, not copied for each.
+            # Memory mapping lets processes share the pages that the system caches.
             self._connection.execute(f"PRAGMA mmap_size={_MAPPED}")
             self._connection.execute("PRAGMA trusted_schema=OFF")
             self._connection.execute("PRAGMA cell_size_check=ON")
@@ -80,22 +80,22 @@ class Database:
             written = self._format() if any(sql.startswith(_ABOUT) for sql in tables & _expected()) else None
         except _DAMAGE as error:
             self.close()
-            raise KnowledgeError(f"{path}: is no store of terms, or it is damaged ({_told(error)})") from error
+            raise KnowledgeError(f"{path}: is not a term store, or is damaged ({_reason(error)})") from error
         if isinstance(written, str) and written != FORMAT:
             self.close()
             raise KnowledgeError(
-                f"{path}: was built by another version of biomark (format {written[:9]}, not {FORMAT}); build it anew: "
+                f"{path}: was built by another version of biomark (format {written[:9]}, not {FORMAT}); rebuild it: "
                 f"biomark knowledge build SOURCE... -o {path}"
             )
         if others:
             self.close()
             raise KnowledgeError(
-                f"{path}: is damaged, or no store of terms: it holds what biomark does not write "
-                f"({_shown(min(others))}); build it anew"
+                f"{path}: is damaged, or not a term store: it contains a statement that biomark does not write "
+                f"({_shown(min(others))}); rebuild it"
             )
 
     def _format(self) -> object:
-        """What the store says of its format; None if nothing."""
+        """Return the format in the table `about`; None if there is none."""
         row = self._connection.execute("SELECT value FROM about WHERE key = 'format'").fetchone()
         return row[0] if row else None
 
@@ -104,30 +104,30 @@ class Database:
         self._connection.close()
 
     def rows(self, cells: Cells, query: str, *values: object) -> list[tuple]:  # type: ignore[type-arg]
-        """All rows of a query.
+        """Return all rows of a query.
 
         Args:
-            cells: what each column holds; SQLite itself lets any column hold anything.
-            query: with question marks for the values.
-            values: one for each question mark.
+            cells: the Python type of each column, which SQLite itself does not enforce.
+            query: an SQL statement with question marks in place of values.
+            values: one value for each question mark.
 
         Raises:
-            KnowledgeError: if the file is damaged, or the query would take longer than its size explains.
+            KnowledgeError: if the file is damaged, or the query takes more steps than the file's size explains.
         """
         self._steps = 0
         try:
             rows = self._connection.execute(query, values).fetchall()
         except _DAMAGE as error:
-            raise self.damaged(_told(error)) from error
+            raise self.damaged(_reason(error)) from error
         for row in rows:
             for cell, kind in zip(row, cells, strict=True):
                 if not isinstance(cell, kind):
-                    raise self.damaged(f"{reprlib.repr(cell)} stands where something else should")
+                    raise self.damaged(f"the cell {reprlib.repr(cell)} has the wrong type")
         return rows
 
     def damaged(self, reason: object) -> KnowledgeError:
-        """The error that says so."""
-        return KnowledgeError(f"{self._path}: is damaged ({reason}); build it anew")
+        """Return an error about a damaged file, which names the file, the reason and the remedy."""
+        return KnowledgeError(f"{self._path}: is damaged ({reason}); rebuild it")
 
     def _goes_on_too_long(self) -> bool:
         self._steps += _STEPS_BETWEEN_CHECKS
@@ -136,7 +136,7 @@ class Database:
 
 @cache
 def _expected() -> frozenset[str]:
-    """The statements that SQLite keeps of a store's tables and indexes, those that it makes by itself included."""
+    """Return the statements in SQLite's schema of a store, including those of the tables that SQLite adds."""
     with closing(sqlite3.connect(":memory:")) as database:
         database.executescript(schema())
         for statement in INDEXES:
@@ -146,14 +146,14 @@ def _expected() -> frozenset[str]:
 
 
 def _spaced(sql: object) -> str:
-    """A statement with single blanks: how it is broken into lines makes no difference."""
+    """Return a statement with single blanks, so that line breaks make no difference."""
     return " ".join(str(sql).split())
 
 
-def _told(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     if isinstance(error, sqlite3.OperationalError) and str(error) == "interrupted":
-        return "a search in it does not end"
-    return "bytes that are no text" if isinstance(error, UnicodeDecodeError) else str(error) or type(error).__name__
+        return "a search does not end"
+    return "bytes that are not text" if isinstance(error, UnicodeDecodeError) else str(error) or type(error).__name__
 
 
 def _shown(sql: str) -> str:

@@ -1,4 +1,4 @@
-"""What sources of terms say, as the store takes it in."""
+"""Entries: the concepts of a source with their names, links and definitions."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 
-class Kind(IntEnum):
-    """How near a name is to its concept; of a name that several concepts have, the nearest comes first."""
+class NameKind(IntEnum):
+    """The relation of a name to its concept, the closest first; it ranks concepts that share a name."""
 
     PREFERRED = 0
     EXACT = 1
     ABBREVIATION = 2
     MENTION = 3
-    """Seen in an annotated corpus."""
+    """A mention in an annotated corpus."""
     RELATED = 4
-    """A related or narrower term, which the source keeps for search."""
+    """A related or narrower term, which the source has for search."""
     BROAD = 5
 
 
 class Link(IntEnum):
-    """What another identifier is to a concept."""
+    """The relation of another identifier to a concept."""
 
     SAME = 0
     """A cross-reference: the same concept in another terminology."""
@@ -34,31 +34,31 @@ class Name:
     """A name of a concept.
 
     Attributes:
-        text: as the source writes it.
-        kind: what it is to the concept.
-        count: how often it was seen in annotated corpora with this identifier.
+        text: the name as the source spells it.
+        kind: the relation of the name to the concept.
+        count: the number of mentions in annotated corpora with this name and identifier.
     """
 
     text: str
-    kind: Kind = Kind.EXACT
+    kind: NameKind = NameKind.EXACT
     count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a source says of a concept; several entries with one identifier add up.
+    """Facts of a source about a concept; several entries with one identifier are merged.
 
-    A source that has very many names for one concept gives them in several entries, so that memory
+    A source that has very many names for one concept yields them in several entries, so that memory
     stays bounded.
 
     Attributes:
-        identifier: under biomark's spelling, see `biomark.identifiers.canonical`.
-        type: biomark's name of its type, or the user's own; "": none of biomark's; None: the source does not say.
-        names: any number.
+        identifier: the identifier in canonical spelling, see `biomark.identifiers.canonical`.
+        type: the entity type, biomark's or the user's own; "": none of biomark's types; None: unknown.
+        names: any number of names.
         definition: a sentence, or None.
-        links: other identifiers, each with what it is to this one.
+        links: other identifiers, each with its relation to this one.
         taxon: the species of a gene, such as `NCBITaxon:9606`, or None.
-        semantic_types: its types in the source's own words, such as `Sign or Symptom`; none holds a bar.
+        semantic_types: the source's own types, such as `Sign or Symptom`; they contain no `|`.
     """
 
     identifier: str
@@ -72,13 +72,13 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A source as a whole.
+    """The metadata of a source.
 
     Attributes:
         name: the file's name, or a corpus and split of the catalogue.
         format: the name of its format in `biomark.knowledge.sources.FORMATS`.
-        version: what the source says of its version or date; empty if nothing.
-        licence: what it says of its licence; empty if nothing.
+        version: the version or date in the source; empty if it has none.
+        licence: the licence in the source; empty if it has none.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""How alike two names are: keys of their words, and what a learnt rule weighs.
+"""Similarity of names: keys of their words, and the features that a learnt model weighs.
 
-A key is what is left of a word without ending: `ischemic` and `ischemia` share one, as do words that
-`equivalents.toml` says are the same (`renal`, `kidney`), and Roman and Arabic numerals.
+A key is a word without its ending: `ischemic` and `ischemia` share a key, as do words that
+`equivalents.toml` lists as synonyms (`renal`, `kidney`), and Roman and Arabic numerals.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ _ENDINGS = re.compile(
 )
 _SHORTEST_KEY = 4
 _SHORTEST_WITH_ENDING = 6
-_LIGHT = 0.25  # the weight of a light word, as a share of what its rarity gives it
-_NEAR = 0.7  # the likeness of words that `equivalents.toml` calls near
-_ALIKE = 0.5  # less likeness is none
+_LIGHT = 0.25  # the factor on the weight of a light word
+_NEAR = 0.7  # the similarity of words that `equivalents.toml` lists as near
+_ALIKE = 0.5  # a lower similarity counts as 0
 
 
 @dataclass(frozen=True, slots=True)
 class Equivalents:
-    """What `equivalents.toml` says, which explains it.
+    """The words of `equivalents.toml`, which explains them.
 
     Attributes:
-        near: a key → the keys near it.
+        near: key → the keys near it.
         light: the keys of light words.
     """
 
@@ -41,13 +41,13 @@ class Equivalents:
 
 @cache
 def equivalents() -> Equivalents:
-    """The words that come with the package."""
+    """Return the equivalent words that the package contains."""
     fields: dict[str, set[str]] = {}
     for line in _rows().near.splitlines():
         keys = [key(fold(word)) for word in line.split()]
-        for one in keys:
-            fields.setdefault(one, set()).update(keys)
-    near = {one: frozenset(others - {one}) for one, others in fields.items()}
+        for word_key in keys:
+            fields.setdefault(word_key, set()).update(keys)
+    near = {word_key: frozenset(others - {word_key}) for word_key, others in fields.items()}
     return Equivalents(near, frozenset(key(fold(word)) for word in _rows().light.split()))
 
 
@@ -75,7 +75,7 @@ def _same() -> dict[str, str]:
 
 @lru_cache(maxsize=1 << 16)
 def key(word: str) -> str:
-    """The key of one word of a form."""
+    """Return the key of one word of a form."""
     if word in _ROMAN:
         return _ROMAN[word]
     word = _same().get(word, word)
@@ -96,41 +96,42 @@ def _compound() -> re.Pattern[str]:
 
 @lru_cache(maxsize=1 << 16)
 def _meanings(word: str) -> tuple[str, ...]:
-    """The keys of a word of a form: of what a compound is made of, or its own one."""
-    found = _compound().fullmatch(word)
-    if found is None:
+    """Return the keys of a word of a form: those of the parts of a compound, otherwise its own key."""
+    compound = _compound().fullmatch(word)
+    if compound is None:
         return (key(word),)
-    parts = f"{_rows().beginnings[found[1]]} {_rows().endings[found[2]]}"
+    parts = f"{_rows().beginnings[compound[1]]} {_rows().endings[compound[2]]}"
     return tuple(key(fold(part)) for part in parts.split())
 
 
 @lru_cache(maxsize=1 << 16)
 def keys(form: str) -> tuple[str, ...]:
-    """The keys of a form's words, each once and in order; small words have none, unless there are no others."""
+    """Return the distinct keys of a form's words in order, without small words unless there are no others."""
     words = form.split()
-    found = (key for word in words if word not in SMALL for key in _meanings(word))
-    return tuple(dict.fromkeys(found)) or tuple(dict.fromkeys(words))
+    all_keys = (key for word in words if word not in SMALL for key in _meanings(word))
+    return tuple(dict.fromkeys(all_keys)) or tuple(dict.fromkeys(words))
 
 
 @lru_cache(maxsize=1 << 18)
-def likeness(one: str, other: str) -> float:
-    """How alike two keys are, in [0, 1]: Dice's coefficient of their trigrams or their common beginning."""
-    if one == other:
+def likeness(first: str, second: str) -> float:
+    """Return the similarity of two keys in [0, 1]: the Dice coefficient of their trigrams, or their common prefix."""
+    if first == second:
         return 1.0
-    if one.isdigit() or other.isdigit() or len(one) < _SHORTEST_KEY or len(other) < _SHORTEST_KEY:
+    if first.isdigit() or second.isdigit() or len(first) < _SHORTEST_KEY or len(second) < _SHORTEST_KEY:
         return 0.0
-    if other in equivalents().near.get(one, ()):
+    if second in equivalents().near.get(first, ()):
         return _NEAR
-    found = dice(one, other)
-    common = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    similarity = dice(first, second)
+    shorter, longer = sorted((len(first), len(second)))
+    common = next((i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), shorter)
     if common > _SHORTEST_KEY:
-        found = max(found, common / max(len(one), len(other)))
-    return found if found >= _ALIKE else 0.0
+        similarity = max(similarity, common / longer)
+    return similarity if similarity >= _ALIKE else 0.0
 
 
-def dice(one: str, other: str) -> float:
-    """Dice's coefficient of the sets of trigrams, beginning and end counted in."""
-    a, b = _trigrams(one), _trigrams(other)
+def dice(first: str, second: str) -> float:
+    """Return the Dice coefficient of the trigram sets of two strings, with signs for beginning and end."""
+    a, b = _trigrams(first), _trigrams(second)
     return 2 * len(a & b) / (len(a) + len(b))
 
 
@@ -144,63 +145,64 @@ FEATURES = (
     "mention_covered",  # the share of the mention's weight that words of the name cover
     "name_covered",  # the share of the name's weight that words of the mention cover
     "covered",  # their harmonic mean
-    "dice",  # of the trigrams of both without blanks
+    "dice",  # the Dice coefficient of the trigrams of both without blanks
     "mention_left",  # the weight of the mention's words that the name lacks, in tens
     "name_left",  # the weight of the name's words that the mention lacks, in tens
     "last",  # the likeness of the last words
     "beginning",  # whether the first four letters are the same
-    "words_more",  # how many words the mention has more, in threes
-    "words_fewer",  # how many it has fewer, in threes
-    "all_of_mention",  # whether the name has all the mention's keys
-    "all_of_name",  # whether the mention has all the name's keys
+    "words_more",  # the number of words that the mention has more than the name, in threes
+    "words_fewer",  # the number of words that the mention has fewer than the name, in threes
+    "all_of_mention",  # whether the name has all of the mention's keys
+    "all_of_name",  # whether the mention has all of the name's keys
 )
-"""What `compare` returns."""
+"""The names of the features that `compare` returns."""
 
 
 def compare(mention: str, name: str, weight: Callable[[str], float]) -> tuple[float, ...]:
-    """How alike a mention and a name are.
+    """Compare a mention and a name.
 
     Args:
-        mention: its form.
-        name: its form.
-        weight: of a key, more than 0; see `weight_of`.
+        mention: the form of the mention.
+        name: the form of the name.
+        weight: returns the weight of a key, more than 0; see `weight_of`.
 
     Returns:
         The values of `FEATURES`.
     """
-    asked, known = keys(mention), keys(name)
-    asked_best = [max(likeness(one, other) for other in known) for one in asked]
-    known_best = [max(likeness(one, other) for one in asked) for other in known]
-    mention_covered, mention_left = _covered([weight(one) for one in asked], asked_best)
-    name_covered, name_left = _covered([weight(one) for one in known], known_best)
-    one, other = mention.replace(" ", ""), name.replace(" ", "")
-    more = len(asked) - len(known)
+    mention_keys, name_keys = keys(mention), keys(name)
+    mention_best = [max(likeness(mention_key, name_key) for name_key in name_keys) for mention_key in mention_keys]
+    name_best = [max(likeness(mention_key, name_key) for mention_key in mention_keys) for name_key in name_keys]
+    mention_covered, mention_left = _covered([weight(key) for key in mention_keys], mention_best)
+    name_covered, name_left = _covered([weight(key) for key in name_keys], name_best)
+    mention_letters, name_letters = mention.replace(" ", ""), name.replace(" ", "")
+    more = len(mention_keys) - len(name_keys)
     return (
         mention_covered,
         name_covered,
         2 * mention_covered * name_covered / (mention_covered + name_covered or 1.0),
-        dice(one, other),
+        dice(mention_letters, name_letters),
         mention_left / 10,
         name_left / 10,
-        likeness(asked[-1], known[-1]),
-        float(one[:4] == other[:4]),
+        likeness(mention_keys[-1], name_keys[-1]),
+        float(mention_letters[:4] == name_letters[:4]),
         max(more, 0) / 3,
         max(-more, 0) / 3,
-        float(min(asked_best) == 1),
-        float(min(known_best) == 1),
+        float(min(mention_best) == 1),
+        float(min(name_best) == 1),
     )
 
 
 def weight_of(key: str, rarity: float) -> float:
-    """The weight of a key.
+    """Return the weight of a key.
 
     Args:
-        rarity: the logarithm of how many names there are for each one that has the key.
+        key: a key of a word.
+        rarity: the logarithm of the number of all names divided by the number of names with the key.
     """
     return rarity * (_LIGHT if key in equivalents().light else 1.0)
 
 
 def _covered(weights: Sequence[float], best: Sequence[float]) -> tuple[float, float]:
-    """The share of the weights that is covered, and the sum of those that are not."""
+    """Return the weighted mean of the similarities, and the sum of the weights whose similarity is 0."""
     covered = sum(weight * like for weight, like in zip(weights, best, strict=True)) / sum(weights)
     return covered, sum(weight for weight, like in zip(weights, best, strict=True) if not like)

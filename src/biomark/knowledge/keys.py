@@ -1,4 +1,4 @@
-"""The keys of a text's words by which names like it are looked for in a store."""
+"""The keys of a text's words, with which similar names are looked up in a store."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from functools import lru_cache
 from biomark.knowledge import fuzzy
 from biomark.knowledge.store import Store
 
-_RARE = 20  # names that have a key; of rarer ones, other spellings are tried
+_RARE = 20  # the number of names with a key; for rarer keys, other spellings are tried
 _SPELLINGS = 4
 _CACHED = 1 << 14
 
 
 class Keys:
-    """Weighs the keys of texts by how rare they are in a store; remembers the last 16,384 keys.
+    """Keys of texts with weights by their rarity in a store; the last 16,384 keys are cached.
 
     Args:
-        store: open.
+        store: an open store.
     """
 
     def __init__(self, store: Store) -> None:
@@ -28,11 +28,11 @@ class Keys:
         self._like = lru_cache(_CACHED)(self._find_like)
 
     def of(self, form: str, most: int) -> Mapping[str, float]:
-        """The keys of a form and keys like its own, with their weights.
+        """Return the keys of a form and similar keys, with their weights.
 
         Args:
-            form: see `biomark.knowledge.forms`.
-            most: names that are looked at for it; rare keys come first, so that common ones are not read in vain.
+            form: a normalised form, see `biomark.knowledge.forms`.
+            most: the largest number of names to read; rare keys take precedence over common ones.
         """
         weights = {key: self.weight(key) for key in fuzzy.keys(form)}
         for key in tuple(weights):
@@ -50,7 +50,7 @@ class Keys:
         return chosen
 
     def _find_like(self, key: str) -> tuple[str, ...]:
-        """The keys near a key, and for a rare one those that are spelled like it."""
+        """Return the equivalents of a key, and for a rare key also the keys with a similar spelling."""
         near = sorted(fuzzy.equivalents().near.get(key, ()))
         if len(key) > 4 and not key.isdigit() and self.holders(key) < _RARE:
             alike = self._store.spelled_like(key)

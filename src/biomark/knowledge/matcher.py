@@ -1,7 +1,7 @@
-"""Names of a store in running text: leftmost-longest over normalised forms, with exact offsets.
+"""Find the names of a store in running text: leftmost-longest matches of normalised forms, with exact offsets.
 
-A text's forms are walked along those of the store, which stays on disk: each step asks whether any
-form begins with the words so far. So opening takes no time, memory does not grow with the store, and
+The matcher extends a sequence of words as long as a form of the store begins with it; each step is one query to
+the store, which stays on disk. So opening a matcher takes no time, memory does not grow with the store, and
 processes share its pages.
 """
 
@@ -21,11 +21,11 @@ from biomark.knowledge.store import Store, Term
 from biomark.spans import Span
 from biomark.text.sentences import split
 
-# Entries; an entry of the first kind takes about 200 bytes, one of the second about 2 kB.
+# Cache entries; an entry of the first cache takes about 200 bytes, one of the second about 2 kB.
 _STEPS, _FOUND = 1 << 16, 1 << 12
-# Words of a text that a name in any order may take.
+# The largest number of words of a text that a name in any order may span.
 _WIDEST = 8
-# Between two words with white space these signs part more than a name's words are parted, unless the name has them.
+# These signs, beside white space, separate the words of different names, unless the name itself has them.
 _SIGNS = re.compile(r"[,.;:!?()\[\]{}<>=|•…]|(?<=\s)[-–—](?=\s)")
 _BLANK = re.compile(r"\s")
 _BRACKETS = {")": "(", "]": "["}
@@ -33,12 +33,12 @@ _BRACKETS = {")": "(", "]": "["}
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A place in a text that names a concept.
+    """A mention of a name in a text.
 
     Attributes:
-        span: code points of the text.
-        type: of the concepts.
-        terms: the names with its form, the nearest first; at least one.
+        span: the code points of the text.
+        type: the entity type of the concepts.
+        terms: the matching names, the closest first; at least one.
     """
 
     span: Span
@@ -48,13 +48,14 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class _Name:
-    """What is needed of a name to compare it with a text.
+    """A name with the features that are compared with a text.
 
     Attributes:
         term: the name.
-        before, after: the signs before its first word and after its last one: `NAD+`.
-        signs: see `_signs`.
-        exact: its letters and digits, if they must be written so.
+        before: the signs before its first word.
+        after: the signs after its last word, such as `+` of `NAD+`.
+        signs: the signs between its words, see `_signs`.
+        exact: its letters and digits, if the text must have the same ones; otherwise None.
     """
 
     term: Term
@@ -68,21 +69,21 @@ _Names = Mapping[str, Sequence[_Name]]
 
 
 class Matcher:
-    """Finds the names of a store; of those of one type that overlap the leftmost, then the longest.
+    """Find the names of a store in texts; of overlapping matches of one type, the leftmost, then the longest.
 
-    Names of different types are found independently of each other. A match begins and ends where words of
-    the text do, and lies within a sentence. What is between its words is white space, hyphens and the like;
-    other signs only where the name has them. Cautions are heeded, see `biomark.knowledge.caution`.
+    Names of different types are matched independently. A match begins and ends at word boundaries and lies
+    within a sentence. Its words are separated by white space, hyphens and the like, and by other signs only
+    where the name has them. Cautions apply, see `biomark.knowledge.caution`.
 
     Args:
-        store: is not closed.
-        types: the types to look for; None: all that biomark or the user has a name for.
-        others: look for the names of concepts of all other types as well; these matches have the type "".
-        any_order: also names whose words stand in another order, or with small words between them
+        store: an open store, which the matcher does not close.
+        types: the types to match; None: all types that have a name of biomark's or the user's.
+        others: match concepts of all other types as well; these matches have the type "".
+        any_order: also match names whose words are in another order, or have small words between them
             (`cancer of the breast`).
 
     Raises:
-        UsageError: if the store has nothing of a type.
+        UsageError: if the store has no concept of one of the types.
     """
 
     def __init__(
@@ -97,36 +98,36 @@ class Matcher:
         self._by_bag = lru_cache(_FOUND)(lambda bag: self._of_types(store.by_bag(bag)))
 
     def find(self, text: str, sentences: Sequence[Span] | None = None) -> tuple[Match, ...]:
-        """The matches in a text, in its order.
+        """Return the matches in a text, in text order.
 
         Args:
             text: any text.
-            sentences: its sentences; None: by `biomark.text.sentences`.
+            sentences: the spans of its sentences; None: split by `biomark.text.sentences`.
         """
-        found = [
+        matches = [
             Match(match.span.shift(sentence.start), match.type, match.terms)
             for sentence in (split(text) if sentences is None else sentences)
             for match in self._in_sentence(sentence.of(text))
         ]
-        return tuple(sorted(_beside(found), key=lambda match: (match.span, match.type)))
+        return tuple(sorted(_beside(matches), key=lambda match: (match.span, match.type)))
 
     def _in_sentence(self, text: str) -> Iterator[Match]:
         row = list(words(text))
         forms = [word.form for word in row]
-        free = dict.fromkeys(self._types, 0)  # the first word that no match of a type has yet
+        free = dict.fromkeys(self._types, 0)  # entity type → the index of the first word after its last match
         for begin, word in enumerate(row):
             if min(free.values(), default=begin + 1) > begin or _inside_word(text, word.start):
                 continue
             for end, named in self._candidates(forms, begin):
                 if _inside_word(text, row[end - 1].end):
                     continue
-                for type, names in named.items():
-                    if free[type] <= begin and (match := _match(text, row[begin:end], type, names)):
-                        free[type] = end
+                for entity_type, names in named.items():
+                    if free[entity_type] <= begin and (match := _match(text, row[begin:end], entity_type, names)):
+                        free[entity_type] = end
                         yield match
 
     def _candidates(self, forms: Sequence[str], begin: int) -> Iterator[tuple[int, _Names]]:
-        """Where the names that begin with a word end, and the names of each type, the longest first."""
+        """Yield the names that begin at a word as (index after the last word, names by type), the longest first."""
         in_order = self._ends(forms, begin)
         longest = begin + _WIDEST if self._any_order else in_order[-1] if in_order else begin
         for end in range(min(longest, len(forms)), begin, -1):
@@ -136,42 +137,42 @@ class Matcher:
                 yield end, self._by_bag(key)
 
     def _ends(self, forms: Sequence[str], begin: int) -> list[int]:
-        """Where the names end that begin with a word and have their words in order."""
-        found: list[int] = []
+        """Return the indices after the last word of the names that begin at a word, with their words in order."""
+        ends: list[int] = []
         sought = forms[begin]
         for end in range(begin + 1, len(forms) + 1):
             there, whole = self._step(sought)
             if whole:
-                found.append(end)
+                ends.append(end)
             if not there or end == len(forms):
                 break
             sought = f"{sought} {forms[end]}"
-        return found
+        return ends
 
     def _ask_step(self, form: str) -> tuple[bool, bool]:
-        """Whether a form begins with these words, and whether they are one."""
-        # A blank sorts before all that words are made of, so whatever goes on with one comes next.
+        """Return whether a form of the store begins with these words, and whether a form equals them."""
+        # A blank sorts before letters and digits, so the next form is one that continues these words, if any does.
         following = self._store.next_form(form)
         whole = following == form
         return whole or (following is not None and following.startswith(form + " ")), whole
 
     def _key(self, forms: Sequence[str]) -> str | None:
-        """The bag of some words of a text, if names may have it."""
+        """Return the bag of some words of a text; None if no name can have it."""
         large = [form for form in forms if form not in SMALL]
         if len(large) < 2 or forms[0] in SMALL or forms[-1] in SMALL or len(set(large)) < len(large):
             return None
         return bag(" ".join(large)) if all(map(self._known, large)) else None
 
     def _of_types(self, terms: Sequence[Term]) -> _Names:
-        found: dict[str, list[_Name]] = {}
+        names: dict[str, list[_Name]] = {}
         for term in terms:
             if term.caution is not Caution.NEVER and term.concept.type in self._types:
-                found.setdefault(term.concept.type, []).append(_name(term))
-        return found
+                names.setdefault(term.concept.type, []).append(_name(term))
+        return names
 
 
 def _beside(matches: Sequence[Match]) -> Iterator[Match]:
-    """The matches of a text without the names that need another name of their concept beside them and have none."""
+    """Yield the matches without names of `Caution.BESIDE` whose concept has no other name in the text."""
     clear = {t.concept.identifier for m in matches for t in m.terms if t.caution is not Caution.BESIDE}
     for match in matches:
         kept = tuple(t for t in match.terms if t.caution is not Caution.BESIDE or t.concept.identifier in clear)
@@ -186,8 +187,8 @@ def _name(term: Term) -> _Name:
     return _Name(term, before, after, _signs(term.text, row), exact)
 
 
-def _match(text: str, row: Sequence[Word], type: str, names: Sequence[_Name]) -> Match | None:
-    """The match of some words, if any of the names may be meant by what is written there."""
+def _match(text: str, row: Sequence[Word], entity_type: str, names: Sequence[_Name]) -> Match | None:
+    """Return the match of some words of a text; None if signs or spelling exclude all of the names."""
     start, end = row[0].start, row[-1].end
     signs, written = _signs(text, row), _written(text, row)
     kept = [n for n in names if (not signs or n.signs == signs) and (n.exact is None or n.exact == written)]
@@ -195,7 +196,7 @@ def _match(text: str, row: Sequence[Word], type: str, names: Sequence[_Name]) ->
         return None
     start -= max((len(n.before) for n in kept if n.before and text.endswith(n.before, 0, start)), default=0)
     end += max((len(n.after) for n in kept if n.after and _goes_on(text, end, n.after)), default=0)
-    return Match(Span(start, _closed(text, start, end)), type, tuple(name.term for name in kept))
+    return Match(Span(start, _closed(text, start, end)), entity_type, tuple(name.term for name in kept))
 
 
 def _goes_on(text: str, end: int, after: str) -> bool:
@@ -203,17 +204,17 @@ def _goes_on(text: str, end: int, after: str) -> bool:
 
 
 def _signs(text: str, row: Sequence[Word]) -> str:
-    """What parts the words more than hyphens and the like do: the signs, and how many words are before each."""
-    found = ""
-    for place, (one, next) in enumerate(pairwise(row), 1):
-        # Without white space a sign parts nothing: alpha(1)-antitrypsin
-        if next.start - one.end > 1 and _BLANK.search(gap := text[one.end : next.start]):
-            found += "".join(f"{place}{sign}" for sign in _SIGNS.findall(gap))
-    return found
+    """Return the signs that separate words more than hyphens do, each after the number of words before it."""
+    signs = ""
+    for place, (word, following) in enumerate(pairwise(row), 1):
+        # Without white space a sign does not separate words: alpha(1)-antitrypsin
+        if following.start - word.end > 1 and _BLANK.search(gap := text[word.end : following.start]):
+            signs += "".join(f"{place}{sign}" for sign in _SIGNS.findall(gap))
+    return signs
 
 
 def _written(text: str, row: Sequence[Word]) -> str:
-    """The letters and digits of some words, without accents, and singular: `RCCs` is written like `RCC`."""
+    """Return the letters and digits of some words, without accents and a final `s`: `RCCs` equals `RCC`."""
     written = "".join([text[word.start : word.end] for word in row])
     if not written.isascii():
         written = "".join(c for c in unicodedata.normalize("NFKD", written) if not unicodedata.combining(c))
@@ -221,14 +222,14 @@ def _written(text: str, row: Sequence[Word]) -> str:
 
 
 def _closed(text: str, start: int, end: int) -> int:
-    """The end of a match, together with the bracket that closes one in it: `poly(ADP-ribose)`."""
+    """Return the end of a match, extended by the bracket that closes one inside the match: `poly(ADP-ribose)`."""
     last = text[end : end + 1]
     opened = _BRACKETS.get(last)
     return end + 1 if opened and text.count(opened, start, end) > text.count(last, start, end) else end
 
 
 def _inside_word(text: str, place: int) -> bool:
-    """Whether a place is between two letters, digits or accents."""
+    """Return whether an offset is between two letters, digits or accents."""
     return 0 < place < len(text) and _joins(text[place - 1]) and _joins(text[place])
 
 

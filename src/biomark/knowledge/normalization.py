@@ -1,14 +1,14 @@
-"""Identifiers for mentions, whoever found them.
+"""Normalisation: identifiers for the mentions of any recognizer.
 
-A mention goes through steps until one has an answer; a short form that the document defines goes through
-them as its long form first (`abbreviation`):
+A mention passes through steps until one has an answer. A short form that the document defines is first
+looked up by its long form (`abbreviation`):
 
-- `exact`, `normalised`: its form is a name of the store; `order`: in another order of words; `words`: its words have
-  the same keys (`biomark.knowledge.fuzzy`);
-- `composite`: it names several concepts, each of which has an answer;
-- `fuzzy`: the likeliest of the names that are nearly the same (`biomark.knowledge.reranking`), if it is likely enough;
-- `embedding`: the identifier of the nearest name by an encoder, if the store was built with one, and if it is likely
-  enough (`biomark.knowledge.neighbours`).
+- `exact`, `normalised`: the store has a name with the mention's spelling or form; `order`: with its words in another
+  order; `words`: with the same keys of words (`biomark.knowledge.fuzzy`);
+- `composite`: the mention names several concepts, each of which has an answer;
+- `fuzzy`: the likeliest of the similar names (`biomark.knowledge.reranking`), if its probability reaches a threshold;
+- `embedding`: the identifier of the nearest name by an encoder, if the store was built with one and the probability
+  reaches a threshold (`biomark.knowledge.neighbours`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from biomark.identifiers import COMPOSITE, canonical, namespace, namespaces
 from biomark.knowledge import lookup, species
 from biomark.knowledge.composites import readings
 from biomark.knowledge.context import DocumentContext
-from biomark.knowledge.lookup import Found, Lookup, Near, Sure
+from biomark.knowledge.lookup import Lookup, SameNames, SimilarIdentifier, WeightedIdentifiers
 from biomark.knowledge.neighbours import Neighbours, probability
 from biomark.knowledge.reranking import FEATURES, NOTHING_NEAR, Vector, Weights, packaged
 from biomark.knowledge.store import Store
@@ -35,7 +35,7 @@ from biomark.spans import Document, Entity
 from biomark.text.sentences import with_sentences
 
 ABBREVIATION, COMPOSITE_STEP, FUZZY, EMBEDDING = "abbreviation", "composite", "fuzzy", "embedding"
-# How often the first candidate of a step is right, on the development splits (docs/experiments.md).
+# The share of correct first candidates of each step, on the development splits (docs/experiments.md).
 RELIABILITY = {
     lookup.EXACT: 0.98,
     lookup.NORMALISED: 0.95,
@@ -45,26 +45,26 @@ RELIABILITY = {
     COMPOSITE_STEP: 0.83,
 }
 THRESHOLD = 0.4
-"""The least score of an answer of the step `fuzzy`; chosen on the development splits (docs/experiments.md)."""
+"""The minimum score of an answer of the step `fuzzy`, chosen on the development splits (docs/experiments.md)."""
 EMBEDDING_THRESHOLD = 0.7
-"""That of the step `embedding`, chosen likewise."""
+"""The minimum score of an answer of the step `embedding`, chosen on the development splits."""
 _LIKELY: Mapping[str, float] = {FUZZY: THRESHOLD, EMBEDDING: EMBEDDING_THRESHOLD}
 MOST = 5
-"""Candidates of a mention."""
-_KNOWN = 5.0  # how much more an identifier counts that another mention of the document clearly has
-_CLEAR = 0.8  # the share of the weight that makes an identifier clear
+"""The largest number of candidates of a mention."""
+_KNOWN = 5.0  # the factor on the weight of an identifier that an unambiguous mention of the document has
+_CLEAR = 0.8  # the share of the weight above which an identifier is unambiguous
 _INFONS = ("normalized", "identifier_score", "candidates")
 _NO_CONTEXT = DocumentContext()
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What a mention may be.
+    """A candidate for the identifiers of a mention.
 
     Attributes:
-        identifiers: several for a composite mention.
-        score: in [0, 1], an estimate of the probability that this is right.
-        step: what found it.
+        identifiers: one identifier, or several for a composite mention.
+        score: the estimated probability in [0, 1] that the identifiers are correct.
+        step: the step that proposed them.
     """
 
     identifiers: tuple[str, ...]
@@ -73,19 +73,19 @@ class Candidate:
 
 
 class Normalizer:
-    """Gives mentions identifiers from a store.
+    """Assign identifiers of a store to mentions.
 
     Args:
-        store: open; it is not closed.
-        namespaces: for a type, those of which identifiers are wanted, the best first: a concept is given under its
-            own identifier or its cross-references, and not at all if these are of other namespaces. None, or a
-            type that is left out: those that the corpora use of which the store was built are tried first; a name
-            that has no identifier of theirs is given under its own one.
-        threshold: answers of the steps `fuzzy` and `embedding` with a lower score are none; None: 0.4 and 0.7.
-        weights: of the step `fuzzy`; None: those that come with the package.
+        store: an open store, which the normalizer does not close.
+        namespaces: entity type → the namespaces of the wanted identifiers, the preferred ones first. A concept
+            gets its own identifier or a cross-reference in these namespaces, or no identifier. For other types,
+            the namespaces of the corpora in the store take precedence, and a name without an identifier in them
+            gets its own identifier.
+        threshold: the minimum score in [0, 1] of answers of the steps `fuzzy` and `embedding`; None: 0.4 and 0.7.
+        weights: the weights of the step `fuzzy`; None: those in the package.
 
     Attributes:
-        left_out: counts mentions without an identifier whose name the store has, but in no namespace that is wanted.
+        left_out: counts of mentions whose name the store has, but with no identifier in a wanted namespace.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Normalizer:
     ) -> None:
         self._types = frozenset(store.types)
         self.left_out: Counter[str] = Counter()
-        self._asked = {type: tuple(names) for type, names in (namespaces or {}).items()}
+        self._asked = {entity_type: tuple(names) for entity_type, names in (namespaces or {}).items()}
         self._preferred = {**store.namespaces, **self._asked}
         vectors = Neighbours(store)
         self._lookup = Lookup(store, vectors, self._preferred)
@@ -107,131 +107,142 @@ class Normalizer:
         self._weights = weights or packaged()
 
     def normalize(self, document: Document) -> Document:
-        """The document with identifiers for all entities of types that the store has, in place of their own.
+        """Return the document with new identifiers for all entities of the store's types.
 
-        An entity's infons say how: `normalized` (the step), `identifier_score`, and `candidates` (up to five,
-        best first, joined by blanks; a composite one as `A|B`). Without an answer it has no identifier, and
-        only `candidates`.
+        The infons of an entity record the result: `normalized` (the step), `identifier_score`, and `candidates`
+        (up to five, best first, joined by blanks; `A|B` for a composite mention). An entity without an answer
+        has no identifier, and `candidates` alone.
         """
         return replace(
             document,
             entities=tuple(
-                entity if context is None else self._identified(entity, text, type, context)
-                for entity, text, type, context in self.contexts(document)
+                entity if context is None else self._identified(entity, text, entity_type, context)
+                for entity, text, entity_type, context in self.contexts(document)
             ),
         )
 
     def contexts(self, document: Document) -> Iterator[tuple[Entity, str, str, DocumentContext | None]]:
-        """Each entity with its text, its type, and what the document says; None if the store has no such type."""
+        """Yield each entity with its text, its canonical type, and its context; None if the store lacks the type."""
         mentions = [(e, e.mention(document.text), canonical_type(e.type)) for e in document.entities]
         context = DocumentContext.of(document)
-        genes = any(type == "gene" for *_, type in mentions)
+        genes = any(entity_type == "gene" for *_, entity_type in mentions)
         named = species.mentions(document) if genes else ()
         sentences = with_sentences(document).sentences if named else ()
         contexts = [
-            replace(context, taxa=species.nearest(named, e.start, sentences)) if type == "gene" and named else context
-            for e, _, type in mentions
+            replace(context, taxa=species.nearest(named, e.start, sentences))
+            if entity_type == "gene" and named
+            else context
+            for e, _, entity_type in mentions
         ]
         known: dict[str, set[str]] = {}
-        for (_, text, type), near in zip(mentions, contexts, strict=True):
-            found = self._sure(self._lookup, text, type, near)
-            if found and found[0].score >= _CLEAR * RELIABILITY[found[0].step]:
-                known.setdefault(type, set()).update(found[0].identifiers)
-        clear = {type: frozenset(identifiers) for type, identifiers in known.items()}
-        for (entity, text, type), near in zip(mentions, contexts, strict=True):
-            yield entity, text, type, replace(near, known=clear) if type in self._types else None
+        for (_, text, entity_type), near in zip(mentions, contexts, strict=True):
+            answers = self._sure(self._lookup, text, entity_type, near)
+            if answers and answers[0].score >= _CLEAR * RELIABILITY[answers[0].step]:
+                known.setdefault(entity_type, set()).update(answers[0].identifiers)
+        clear = {entity_type: frozenset(identifiers) for entity_type, identifiers in known.items()}
+        for (entity, text, entity_type), near in zip(mentions, contexts, strict=True):
+            yield entity, text, entity_type, replace(near, known=clear) if entity_type in self._types else None
 
-    def candidates(self, mention: str, type: str, context: DocumentContext = _NO_CONTEXT) -> tuple[Candidate, ...]:
-        """What a mention may be, best first; none if the store has nothing like it.
+    def candidates(
+        self, mention: str, entity_type: str, context: DocumentContext = _NO_CONTEXT
+    ) -> tuple[Candidate, ...]:
+        """Return up to five candidates for a mention, best first; empty if the store has no similar name.
 
         Args:
-            mention: its text.
-            type: biomark's name of its type, or the user's own.
-            context: what its document says.
+            mention: the text of the mention.
+            entity_type: biomark's name of its type, or the user's own.
+            context: the context of the mention in its document.
         """
-        found = self._found(self._lookup, mention, type, context)
-        if self._is_likely(found) or type in self._asked or type not in self._preferred:
-            return found
-        others = self._found(self._any, mention, type, context)
-        return others if self._is_likely(others) else found
+        answers = self._ranked_candidates(self._lookup, mention, entity_type, context)
+        if self._is_likely(answers) or entity_type in self._asked or entity_type not in self._preferred:
+            return answers
+        others = self._ranked_candidates(self._any, mention, entity_type, context)
+        return others if self._is_likely(others) else answers
 
-    def _found(self, lookup: Lookup, mention: str, type: str, context: DocumentContext) -> tuple[Candidate, ...]:
-        """What a mention may be in the namespaces of a lookup."""
-        if sure := self._sure(lookup, mention, type, context):
+    def _ranked_candidates(
+        self, lookup: Lookup, mention: str, entity_type: str, context: DocumentContext
+    ) -> tuple[Candidate, ...]:
+        """Return the candidates for a mention in the namespaces of a lookup."""
+        if sure := self._sure(lookup, mention, entity_type, context):
             return sure
-        fuzzy = self._fuzzy(lookup, mention, type, context)
-        if self._is_likely(fuzzy):
-            return fuzzy
-        return self._with_neighbours(lookup, fuzzy, context.spelled_out(mention) or mention, type)
+        by_likeness = self._fuzzy(lookup, mention, entity_type, context)
+        if self._is_likely(by_likeness):
+            return by_likeness
+        return self._with_neighbours(lookup, by_likeness, context.spelled_out(mention) or mention, entity_type)
 
-    def _is_likely(self, found: Sequence[Candidate]) -> bool:
-        """Whether the first candidate is an answer, whatever threshold lets less likely ones through."""
-        return bool(found) and found[0].score >= max(
-            self._least.get(found[0].step, 0.0), _LIKELY.get(found[0].step, 0.0)
+    def _is_likely(self, answers: Sequence[Candidate]) -> bool:
+        """Return whether the first candidate reaches both the default threshold and the user's."""
+        return bool(answers) and answers[0].score >= max(
+            self._least.get(answers[0].step, 0.0), _LIKELY.get(answers[0].step, 0.0)
         )
 
-    def compared(self, mention: str, type: str, context: DocumentContext) -> tuple[tuple[str, ...], Vector]:
-        """What the step `fuzzy` chooses from: identifiers, and float64 (identifiers, features)."""
-        return self._compared(self._lookup, mention, type, context)
+    def compared(self, mention: str, entity_type: str, context: DocumentContext) -> tuple[tuple[str, ...], Vector]:
+        """Return the candidates of the step `fuzzy`: N identifiers, and their features, float64 (N, features)."""
+        return self._compared(self._lookup, mention, entity_type, context)
 
     def _compared(
-        self, lookup: Lookup, mention: str, type: str, context: DocumentContext
+        self, lookup: Lookup, mention: str, entity_type: str, context: DocumentContext
     ) -> tuple[tuple[str, ...], Vector]:
-        near = {one.identifier: one for one in lookup.near(context.spelled_out(mention) or mention, type)}
-        known = context.known.get(type, frozenset())
+        near = {one.identifier: one for one in lookup.near(context.spelled_out(mention) or mention, entity_type)}
+        known = context.known.get(entity_type, frozenset())
         for identifier in sorted(known):
-            near.setdefault(identifier, Near(identifier, NOTHING_NEAR, 0.0))
+            near.setdefault(identifier, SimilarIdentifier(identifier, NOTHING_NEAR, 0.0))
         rows = [self._features(one, one.identifier in known) for one in near.values()]
         return tuple(near), np.array(rows).reshape(-1, len(FEATURES))
 
-    def _features(self, near: Near, known: bool) -> tuple[float, ...]:
+    def _features(self, near: SimilarIdentifier, known: bool) -> tuple[float, ...]:
         of_mention, of_name = near.features[:2]
         seen = math.log1p(self._lookup.seen(near.identifier)) / 5
         return (*near.features, near.support, seen, float(known), known * of_mention, known * of_name)
 
-    def _fuzzy(self, lookup: Lookup, mention: str, type: str, context: DocumentContext) -> tuple[Candidate, ...]:
-        identifiers, features = self._compared(lookup, mention, type, context)
+    def _fuzzy(self, lookup: Lookup, mention: str, entity_type: str, context: DocumentContext) -> tuple[Candidate, ...]:
+        identifiers, features = self._compared(lookup, mention, entity_type, context)
         shares = self._weights.probabilities(features).tolist()
         ranked = sorted(zip(shares, identifiers, strict=True), key=lambda pair: (-pair[0], pair[1]))
         return tuple(Candidate((identifier,), share, FUZZY) for share, identifier in ranked[:MOST])
 
     def _with_neighbours(
-        self, lookup: Lookup, fuzzy: Sequence[Candidate], text: str, type: str
+        self, lookup: Lookup, fuzzy: Sequence[Candidate], text: str, entity_type: str
     ) -> tuple[Candidate, ...]:
-        """What the steps `fuzzy` and `embedding` say together; of identifiers that both have, the latter's score."""
-        near = lookup.neighbours(text, type)
-        found = {candidate.identifiers: candidate for candidate in fuzzy}
+        """Return the candidates of `fuzzy` and `embedding`; identifiers of both have the score of `embedding`."""
+        near = lookup.neighbours(text, entity_type)
+        answers = {candidate.identifiers: candidate for candidate in fuzzy}
         for place, one in enumerate(near[:MOST]):
             other = near[0 if place else 1].cosine if len(near) > 1 else 0.0
-            likeness = found[key].score if (key := (one.identifier,)) in found else 0.0
-            found[key] = Candidate(key, probability(one.cosine, one.cosine - other, likeness), EMBEDDING)
-        return tuple(sorted(found.values(), key=lambda one: -one.score)[:MOST])
+            likeness = answers[key].score if (key := (one.identifier,)) in answers else 0.0
+            answers[key] = Candidate(key, probability(one.cosine, one.cosine - other, likeness), EMBEDDING)
+        return tuple(sorted(answers.values(), key=lambda one: -one.score)[:MOST])
 
-    def _sure(self, lookup: Lookup, mention: str, type: str, context: DocumentContext) -> tuple[Candidate, ...]:
-        """What all steps but `fuzzy` and `embedding` say."""
+    def _sure(self, lookup: Lookup, mention: str, entity_type: str, context: DocumentContext) -> tuple[Candidate, ...]:
+        """Return the candidates of all steps except `fuzzy` and `embedding`."""
         long = context.spelled_out(mention)
         texts = (mention,) if long is None else (long, mention)
         for text in texts:
-            sure = lookup.sure(text, type)
-            if sure.found:
-                return _as_candidates(_ranked(sure, type, context), sure.step if text is mention else ABBREVIATION)
-        return next((found for text in texts if (found := _composite(lookup, text, type, context))), ())
+            sure = lookup.sure(text, entity_type)
+            if sure.answers:
+                return _as_candidates(
+                    _ranked(sure, entity_type, context), sure.step if text is mention else ABBREVIATION
+                )
+        composites = (_composite(lookup, text, entity_type, context) for text in texts)
+        return next(filter(None, composites), ())
 
-    def _identified(self, entity: Entity, text: str, type: str, context: DocumentContext) -> Entity:
-        found = self._with_answer(entity, self.candidates(text, type, context))
-        if not found.ids and type in self._asked and self._sure(self._any, text, type, context):
-            names = ", ".join(self._asked[type])
-            self.left_out[f"mentions of {type} whose name the store has, but not with an identifier of {names}"] += 1
-        return found
+    def _identified(self, entity: Entity, text: str, entity_type: str, context: DocumentContext) -> Entity:
+        identified = self._with_answer(entity, self.candidates(text, entity_type, context))
+        if not identified.ids and entity_type in self._asked and self._sure(self._any, text, entity_type, context):
+            names = ", ".join(self._asked[entity_type])
+            self.left_out[
+                f"mentions of {entity_type} whose name the store has, but not with an identifier of {names}"
+            ] += 1
+        return identified
 
-    def _with_answer(self, entity: Entity, found: Sequence[Candidate]) -> Entity:
+    def _with_answer(self, entity: Entity, candidates: Sequence[Candidate]) -> Entity:
         infons = entity.infons.without(*_INFONS)
-        if found:
-            names = (COMPOSITE.join(candidate.identifiers) for candidate in found)
+        if candidates:
+            names = (COMPOSITE.join(candidate.identifiers) for candidate in candidates)
             infons = infons.with_(candidates=" ".join(dict.fromkeys(names)))
-        if not found or found[0].score < self._least.get(found[0].step, 0.0):
+        if not candidates or candidates[0].score < self._least.get(candidates[0].step, 0.0):
             return replace(entity, ids=(), infons=infons)
-        best = found[0]
+        best = candidates[0]
         infons = infons.with_(normalized=best.step, identifier_score=f"{best.score:.3f}")
         return replace(entity, ids=best.identifiers, infons=infons)
 
@@ -239,21 +250,21 @@ class Normalizer:
 def parse_namespaces(
     options: Iterable[str], types: Iterable[str], *, held: Callable[[str], bool] = lambda name: False
 ) -> dict[str, tuple[str, ...]]:
-    """The namespaces wanted for each type, of options such as `MESH,OMIM` (for all types) and `chemical=CHEBI`.
+    """Return the namespaces for each type from options such as `MESH,OMIM` (for all types) and `chemical=CHEBI`.
 
     Args:
-        options: what is said of one type goes before what is said of all.
-        types: those that a store has.
-        held: whether the store has identifiers of a namespace that `identifiers.toml` does not list.
+        options: the options; one for a single type takes precedence over one for all types.
+        types: the types of the store.
+        held: returns whether the store has identifiers of a namespace that `identifiers.toml` does not list.
 
     Raises:
-        UsageError: if an option names no namespace, one that nobody knows, or a type that is not there.
+        UsageError: if an option has no namespace, an unknown namespace, or a type that the store lacks.
     """
-    found: dict[str, tuple[str, ...]] = {}
+    by_type: dict[str, tuple[str, ...]] = {}
     for option in sorted(options, key=lambda option: "=" in option):
-        type, _, names = option.rpartition("=")
+        entity_type, _, names = option.rpartition("=")
         wanted = tuple(namespace(canonical(f"{name.strip()}:0")) for name in names.split(",") if name.strip())
-        meant = [canonical_type(type.strip())] if type else [*types]
+        meant = [canonical_type(entity_type.strip())] if entity_type else [*types]
         if not wanted or not set(meant).issubset(types):
             raise UsageError(
                 f"`identifiers` {option!r}: write namespaces such as MESH,OMIM, or for one type of the store"
@@ -264,40 +275,44 @@ def parse_namespaces(
                 f"`identifiers` {option!r}: the store has no identifiers of {', '.join(unknown)}; namespaces are "
                 f"{', '.join(namespaces())}, and any other that identifiers of the store begin with"
             )
-        found |= dict.fromkeys(meant, wanted)
-    return found
+        by_type |= dict.fromkeys(meant, wanted)
+    return by_type
 
 
-def _composite(lookup: Lookup, text: str, type: str, context: DocumentContext) -> tuple[Candidate, ...]:
+def _composite(lookup: Lookup, text: str, entity_type: str, context: DocumentContext) -> tuple[Candidate, ...]:
     for parts in readings(text):
-        found = [lookup.sure(part, type) for part in parts]
-        if all(one.found for one in found):
-            best = chain.from_iterable(_ranked(one, type, context)[0].identifiers for one in found)
+        by_part = [lookup.sure(part, entity_type) for part in parts]
+        if all(same.answers for same in by_part):
+            best = chain.from_iterable(_ranked(same, entity_type, context)[0].identifiers for same in by_part)
             return (Candidate(tuple(dict.fromkeys(best)), RELIABILITY[COMPOSITE_STEP], COMPOSITE_STEP),)
     return ()
 
 
-def _ranked(sure: Sure, type: str, context: DocumentContext) -> Sequence[Found]:
-    """What a name may be, in view of its document."""
-    return _by_species(_known_first(sure.found, context.known.get(type, frozenset())), context.taxa)
+def _ranked(sure: SameNames, entity_type: str, context: DocumentContext) -> Sequence[WeightedIdentifiers]:
+    """Rank identifiers by their weights and the context of the mention."""
+    return _by_species(_known_first(sure.answers, context.known.get(entity_type, frozenset())), context.taxa)
 
 
-def _known_first(found: Sequence[Found], known: frozenset[str]) -> Sequence[Found]:
-    """Those that other mentions of the document have weigh more."""
-    weighed = (replace(one, weight=one.weight * (_KNOWN if known.issuperset(one.identifiers) else 1)) for one in found)
-    return sorted(weighed, key=lambda one: -one.weight)
+def _known_first(answers: Sequence[WeightedIdentifiers], known: frozenset[str]) -> Sequence[WeightedIdentifiers]:
+    """Sort by weight, after raising the weights of identifiers that other mentions of the document have."""
+
+    def factor(answer: WeightedIdentifiers) -> float:
+        return _KNOWN if known.issuperset(answer.identifiers) else 1
+
+    weighted = (replace(answer, weight=answer.weight * factor(answer)) for answer in answers)
+    return sorted(weighted, key=lambda answer: -answer.weight)
 
 
-def _by_species(found: Sequence[Found], taxa: Sequence[str]) -> Sequence[Found]:
-    """Genes of the species that come first in `taxa` before others, then human ones; only these keep their weight."""
+def _by_species(answers: Sequence[WeightedIdentifiers], taxa: Sequence[str]) -> Sequence[WeightedIdentifiers]:
+    """Sort genes by the order of their species in `taxa`, then human ones, then others; the sort is stable."""
     order = {taxon: place for place, taxon in enumerate(dict.fromkeys((*taxa, species.HUMAN)))}
-    if not any(one.taxon for one in found):
-        return found
-    return sorted(found, key=lambda one: order.get(one.taxon or "", len(order)))
+    if not any(answer.taxon for answer in answers):
+        return answers
+    return sorted(answers, key=lambda answer: order.get(answer.taxon or "", len(order)))
 
 
-def _as_candidates(found: Iterable[Found], step: str) -> tuple[Candidate, ...]:
-    """The candidates, with their shares of the weight as scores."""
-    ranked = tuple(found)
-    total = sum(one.weight for one in ranked)
-    return tuple(Candidate(one.identifiers, RELIABILITY[step] * one.weight / total, step) for one in ranked)
+def _as_candidates(answers: Iterable[WeightedIdentifiers], step: str) -> tuple[Candidate, ...]:
+    """Return candidates whose scores are their shares of the weight, multiplied by the reliability of the step."""
+    ranked = tuple(answers)
+    total = sum(answer.weight for answer in ranked)
+    return tuple(Candidate(answer.identifiers, RELIABILITY[step] * answer.weight / total, step) for answer in ranked)

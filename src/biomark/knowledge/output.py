@@ -1,4 +1,4 @@
-"""What the command line shows of a store: tables for people, objects for programs."""
+"""Contents of a store for the command line: tables for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OTHERS = "none of biomark's"
 
 
 def terms_json(terms: Sequence[Term]) -> list[dict[str, object]]:
-    """Names with their concepts, as plain objects."""
+    """Return names with their concepts as JSON objects."""
     return [
         {
             "identifier": term.concept.identifier,
@@ -37,27 +37,29 @@ def terms_json(terms: Sequence[Term]) -> list[dict[str, object]]:
 
 
 def terms_table(terms: Sequence[Term]) -> Table:
-    """Names with their concepts; a definition stands below the first name of its concept."""
+    """Return a table of names with their concepts; a definition is below the first name of its concept."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table("identifier", "type", "name", "kind", "in texts", "source")
     table.columns[0].no_wrap = True
-    told: set[str] = set()
+    described: set[str] = set()
     for term in terms:
         concept = term.concept
-        # As it is: rich would take brackets in names for its markup.
+        # Text, not str: rich would interpret brackets in names as markup.
         row = (concept.identifier, _type(concept), term.text, _kind(term), term.caution.meaning, term.source)
         table.add_row(*map(Text, row))
-        if concept.definition and concept.identifier not in told:
+        if concept.definition and concept.identifier not in described:
             table.add_row("", "", Text(concept.definition, style="dim"))
-        told.add(concept.identifier)
+        described.add(concept.identifier)
     return table
 
 
 def store_json(store: Store) -> dict[str, object]:
-    """The sources and sizes of a store, as a plain object."""
-    counts = {type: {"concepts": concepts, "names": names} for type, (concepts, names) in store.counts().items()}
+    """Return the sources and sizes of a store as a JSON object."""
+    counts = {
+        entity_type: {"concepts": concepts, "names": names} for entity_type, (concepts, names) in store.counts().items()
+    }
     return {
         "sources": [
             {
@@ -71,45 +73,45 @@ def store_json(store: Store) -> dict[str, object]:
             }
             for used in store.sources()
         ],
-        "types": {type: sizes for type, sizes in counts.items() if type},
+        "types": {entity_type: sizes for entity_type, sizes in counts.items() if entity_type},
         "other_types": counts.get("", {"concepts": 0, "names": 0}),
         "encoder": store.encoder,
     }
 
 
 def store_tables(store: Store) -> Iterator[RenderableType]:
-    """The sources of a store, its sizes, and the encoder of its vectors."""
+    """Yield tables of the sources and sizes of a store, and a line about the encoder of its vectors."""
     from rich.table import Table
     from rich.text import Text
 
     sources = Table("source", "format", "version", "licence", "entries", "names", "rejected")
     for used in store.sources():
-        told = used.description
-        words = (told.name, told.format, told.version, told.licence)
+        description = used.description
+        words = (description.name, description.format, description.version, description.licence)
         sources.add_row(*map(Text, words), f"{used.entries:,}", f"{used.names:,}", f"{used.rejected:,}")
     yield sources
     types = Table("type", "concepts", "names")
-    for type, (concepts, names) in store.counts().items():
-        types.add_row(Text(type or _OTHERS), f"{concepts:,}", f"{names:,}")
+    for entity_type, (concepts, names) in store.counts().items():
+        types.add_row(Text(entity_type or _OTHERS), f"{concepts:,}", f"{names:,}")
     yield types
     if store.encoder:
         yield Text(f"vectors of names by {store.encoder}")
 
 
 def concept_named(store: Store, identifier: str) -> Concept:
-    """The concept with an identifier in any spelling.
+    """Return the concept with an identifier in any spelling.
 
     Raises:
-        KnowledgeError: if the store has none.
+        KnowledgeError: if the store has no such concept.
     """
     concept = store.concept(identifier) or store.concept(canonical(identifier))
     if concept is None:
-        raise KnowledgeError(f"{store.path} has no {identifier}; biomark knowledge search finds names")
+        raise KnowledgeError(f"{store.path} has no {identifier}; search by name with: biomark knowledge search")
     return concept
 
 
 def concept_json(store: Store, concept: Concept) -> dict[str, object]:
-    """A concept with all its names and links, as a plain object."""
+    """Return a concept with all its names and links as a JSON object."""
     return {
         "identifier": concept.identifier,
         "type": concept.type or None,
@@ -122,7 +124,7 @@ def concept_json(store: Store, concept: Concept) -> dict[str, object]:
 
 
 def concept_tables(store: Store, concept: Concept) -> tuple[Table, Table]:
-    """What is known of a concept, and its names."""
+    """Return a table of the facts about a concept, and a table of its names."""
     from rich.table import Table
     from rich.text import Text
 
@@ -145,7 +147,7 @@ def concept_tables(store: Store, concept: Concept) -> tuple[Table, Table]:
 
 
 def _type(concept: Concept) -> str:
-    """The type, or in brackets what the source calls it."""
+    """Return the concept's type, or else its semantic types in brackets."""
     return concept.type or f"({'; '.join(concept.semantic_types)})"
 
 

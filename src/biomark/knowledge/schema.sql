@@ -13,7 +13,7 @@ CREATE TABLE concept (
   semantic TEXT NOT NULL, source INTEGER NOT NULL
 );
 
--- kind: biomark.knowledge.entries.Kind; caution: biomark.knowledge.caution.Caution
+-- kind: biomark.knowledge.entries.NameKind; caution: biomark.knowledge.caution.Caution
 CREATE TABLE name (
   id INTEGER PRIMARY KEY, concept INTEGER NOT NULL, text TEXT NOT NULL, form TEXT NOT NULL, bag TEXT NOT NULL,
   kind INTEGER NOT NULL, count INTEGER NOT NULL, caution INTEGER NOT NULL, source INTEGER NOT NULL

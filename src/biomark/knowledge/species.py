@@ -1,4 +1,4 @@
-"""Which species a text speaks of, for genes that many species have under one name."""
+"""The species that a text names, to disambiguate genes that have the same name in several species."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from biomark.spans import Document, Span
 HUMAN = "NCBITaxon:9606"
 
 Mention = tuple[int, str]
-"""Where a species is named (code points), and its identifier."""
+"""The offset of a species name in code points, and its identifier."""
 
 
 def mentions(document: Document) -> tuple[Mention, ...]:
-    """Where a document names species: its mentions of them, and the common names of `species.toml`."""
-    found = [
+    """Return the species that a document names, from its entities and from the common names in `species.toml`."""
+    places = [
         (entity.start, canonical(entity.ids[0], "species"))
         for entity in document.entities
         if entity.ids and canonical_type(entity.type) == "species"
@@ -30,19 +30,19 @@ def mentions(document: Document) -> tuple[Mention, ...]:
     for word in words(document.text):
         for name in (f"{before} {word.form}", word.form):
             if name in _names():
-                found.append((word.start, _names()[name]))
+                places.append((word.start, _names()[name]))
                 break
         before = word.form
-    return tuple(sorted(found))
+    return tuple(sorted(places))
 
 
 def nearest(named: Sequence[Mention], place: int, sentences: Sequence[Span]) -> tuple[str, ...]:
-    """The species that a document names, best first: those of the place's sentence, then the commonest.
+    """Return the species of a document, best first: those in the gene's sentence by distance, then the most frequent.
 
     Args:
-        named: from `mentions`.
-        place: where the gene stands, in code points.
-        sentences: of the document, in order.
+        named: the result of `mentions`.
+        place: the offset of the gene in code points.
+        sentences: the spans of the document's sentences, in order.
     """
     before = bisect_right(sentences, place, key=lambda span: span.start)
     own = sentences[before - 1 : before] if before else ()

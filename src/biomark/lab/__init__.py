@@ -1,1 +1,1 @@
-"""Experiments and benchmarks: what `biomark reproduce` and `biomark bench` run; nothing else imports it."""
+"""The experiments of `biomark reproduce` and the benchmarks of `biomark bench`; only these commands import them."""

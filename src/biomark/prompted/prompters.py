@@ -74,7 +74,7 @@ class Prompters:
             known = " or ".join(sorted({", ".join(example.types) for example in self._pool})) or "nothing"
             raise UsageError(
                 f"no corpus of the demonstrations annotates {', '.join(types)} (all of them), but {known}; ask for "
-                "other --types, or in a --shape that asks about one type at a time"
+                "other `types`, or choose a `shape` that asks about one type at a time"
             )
         kinds = frozenset(example.types for example in usable)
         if kinds not in made:

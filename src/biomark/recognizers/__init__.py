@@ -1,4 +1,4 @@
-"""What finds mentions: one protocol, and a module for each way of doing it."""
+"""Recognizers, which find mentions in documents: the protocol, and a module for each implementation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from biomark.spans import Document, Rejected
 
 @dataclass(frozen=True, slots=True)
 class Annotated:
-    """A document with the entities that a recognizer found, and what it could not place."""
+    """A document with the entities of a recognizer, and the parts of its answers that could not be placed."""
 
     document: Document
     rejected: tuple[Rejected, ...] = ()
@@ -22,34 +22,34 @@ class Recognizer(Protocol):
 
     @property
     def types(self) -> tuple[str, ...] | None:
-        """The types that it knows, under biomark's names; None if it takes any."""
+        """The types that the recognizer knows, under biomark's names; None if it accepts any type."""
         ...
 
     def annotate(
         self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
     ) -> Iterator[Annotated]:
-        """Annotate a stream: every document comes back once and in order, whatever happens to it.
+        """Annotate a stream; every document is returned once and in order, even if its annotation fails.
 
-        Entities that the documents bring along are replaced.
+        Existing entities of the documents are replaced.
 
         Args:
-            documents: any number; not held in memory.
-            types: the types to look for; None: all that the recognizer knows.
-            min_score: mentions with a lower score are left out; None: the recognizer's own choice.
+            documents: any number of documents, which are not held in memory.
+            types: the types to annotate; None: all that the recognizer knows.
+            min_score: the minimum score in [0, 1] of mentions; None: the recognizer's default.
 
         Raises:
-            UsageError: if it does not know a type.
+            UsageError: if the recognizer does not know a type.
         """
         ...
 
 
 def types_known(recognizer: Recognizer, types: Sequence[str]) -> list[str]:
-    """Those of the types that a recognizer knows; all of them if it takes any."""
-    return [type for type in types if recognizer.types is None or type in recognizer.types]
+    """Return those of the types that a recognizer knows; all of them if it accepts any type."""
+    return [entity_type for entity_type in types if recognizer.types is None or entity_type in recognizer.types]
 
 
 def in_groups(documents: Iterable[Document], characters: int) -> Iterator[list[Document]]:
-    """Documents in a row of about `characters` code points together."""
+    """Yield groups of consecutive documents with about `characters` code points in total."""
     group: list[Document] = []
     size = 0
     for document in documents:
@@ -63,15 +63,16 @@ def in_groups(documents: Iterable[Document], characters: int) -> Iterator[list[D
 
 
 def mentions_of(recognizer: Recognizer, types: Sequence[str]) -> Callable[[str], list[str]]:
-    """What finds mentions in a single text, as they are written there.
+    """Return a function that returns the mentions of a single text as strings.
 
     Args:
-        types: that are looked for; those that the recognizer does not know are left out.
+        recognizer: the recognizer to use.
+        types: the types to annotate; those that the recognizer does not know are ignored.
     """
     known = types_known(recognizer, types)
 
     def find(text: str) -> list[str]:
-        (found,) = recognizer.annotate([Document("", text)], known) if known else (Annotated(Document("", text)),)
-        return [entity.mention(text) for entity in found.document.entities]
+        (annotated,) = recognizer.annotate([Document("", text)], known) if known else (Annotated(Document("", text)),)
+        return [entity.mention(text) for entity in annotated.document.entities]
 
     return find

@@ -1,4 +1,4 @@
-"""Mentions by the names of a term store: no model, any type that a source describes."""
+"""Recognise mentions by the names of a term store, without a model, for any type of the store."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ CANDIDATES = 5
 
 
 class DictionaryRecognizer:
-    """Marks the names of a store, with the identifiers of what they name.
+    """A recognizer of the names of a store, which also assigns identifiers.
 
-    A mention's score tells how clear its identifier is, not how sure it is that this is a mention: with
-    n concepts that have the name, (times that annotated corpora use the name for the chosen one + 1) /
-    (times that they use it for any of them + n); so it is 1 for a name that only one concept has.
-    The infon `candidates` has the identifiers that the name may mean, the likeliest first.
+    The score of a mention is the probability of its identifier, not that of being a mention. For a name of n
+    concepts, it is (frequency of the name for the chosen concept in annotated corpora + 1) / (frequency of the
+    name for all n concepts + n); so it is 1 for a name of a single concept. The infon `candidates` has the
+    identifiers of all concepts with the name, the likeliest first, at most five.
 
     Args:
-        store: is not closed.
+        store: an open store, which the recognizer does not close.
         any_order: see `Matcher`.
     """
 
@@ -34,21 +34,21 @@ class DictionaryRecognizer:
 
     @property
     def types(self) -> tuple[str, ...]:
-        """The types that the store has."""
+        """The types of the store."""
         return self._store.types
 
     def annotate(
         self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
     ) -> Iterator[Annotated]:
-        """See `biomark.recognizers.Recognizer`; a mention lies within a sentence."""
+        """See `biomark.recognizers.Recognizer`; mentions do not cross sentence boundaries."""
         if not self.types:
             raise UsageError(f"{self._store.path} has names of none of biomark's types; build it with a type (`type`)")
         return self._stream(documents, Matcher(self._store, types, any_order=self._any_order), min_score or 0.0)
 
     def _stream(self, documents: Iterable[Document], matcher: Matcher, least: float) -> Iterator[Annotated]:
         for document in (document.bare() for document in documents):
-            found = matcher.find(document.text, with_sentences(document).sentences)
-            entities = [_entity(match) for match in found]
+            matches = matcher.find(document.text, with_sentences(document).sentences)
+            entities = [_entity(match) for match in matches]
             kept = tuple(entity for entity in entities if entity.score is None or entity.score >= least)
             yield Annotated(replace(document, entities=kept))
 
@@ -57,7 +57,7 @@ def _entity(match: Match) -> Entity:
     counts: dict[str, int] = {}
     for term in match.terms:
         counts[term.concept.identifier] = counts.get(term.concept.identifier, 0) + term.count
-    ranked = sorted(counts, key=lambda identifier: -counts[identifier])  # of equal ones the matcher's first
+    ranked = sorted(counts, key=lambda identifier: -counts[identifier])  # equal counts keep the order of the matcher
     best = ranked[0]
     score = (counts[best] + 1) / (sum(counts.values()) + len(counts))
     infons = Infons({"candidates": " ".join(ranked[:CANDIDATES])})

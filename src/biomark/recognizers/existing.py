@@ -1,4 +1,4 @@
-"""The mentions that documents bring along, as a recognizer's: to give them identifiers, or to score them."""
+"""A recognizer that returns the existing mentions of documents, to normalise or to score them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from biomark.recognizers import Annotated
 from biomark.spans import Document
 
 
-class GivenRecognizer:
-    """Leaves the entities that documents have, with biomark's names of their types."""
+class ExistingRecognizer:
+    """A recognizer that keeps the entities of documents, under biomark's names of their types."""
 
     types: tuple[str, ...] | None = None
 

@@ -1,4 +1,4 @@
-"""Any recognizer's mentions with identifiers from a term store."""
+"""Add identifiers from a term store to the mentions of any recognizer."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from biomark.spans import Document, Rejected
 
 
 class NormalizingRecognizer:
-    """Finds what another recognizer finds, and gives it identifiers.
+    """A recognizer whose mentions get identifiers from a normalizer.
 
     Args:
-        recognizer: finds the mentions.
-        normalizer: gives them identifiers.
+        recognizer: the recognizer of the mentions.
+        normalizer: the normalizer, which assigns the identifiers.
     """
 
     def __init__(self, recognizer: Recognizer, normalizer: Normalizer) -> None:
@@ -26,27 +26,29 @@ class NormalizingRecognizer:
 
     @property
     def types(self) -> tuple[str, ...] | None:
-        """The types that the recognizer knows."""
+        """The types of the recognizer."""
         return self._recognizer.types
 
     @property
     def left_out(self) -> Counter[str]:
-        """What has no identifier because of the namespaces that are wanted; see `Normalizer`."""
+        """Counts of mentions without an identifier in the wanted namespaces; see `Normalizer`."""
         return self._normalizer.left_out
 
     def annotate(
         self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
     ) -> Iterator[Annotated]:
-        """See `biomark.recognizers.Recognizer`; a document that cannot be normalised comes as it was found.
+        """See `biomark.recognizers.Recognizer`; a document that cannot be normalised is returned without changes.
 
         Raises:
             KnowledgeError: if the store is damaged.
         """
-        for found in self._recognizer.annotate(documents, types, min_score=min_score):
+        for annotated in self._recognizer.annotate(documents, types, min_score=min_score):
             try:
-                yield replace(found, document=self._normalizer.normalize(found.document))
-            except KnowledgeError:  # no fault of the document: the store is damaged
+                yield replace(annotated, document=self._normalizer.normalize(annotated.document))
+            except KnowledgeError:  # the store is damaged, which affects all documents
                 raise
             except Exception as error:  # one bad document never stops the rest
-                reason = f"its mentions have no identifiers ({type(error).__name__}: {error})"
-                yield replace(found, rejected=(*found.rejected, Rejected(reason, document_id=found.document.id)))
+                reason = f"the mentions could not be normalised ({type(error).__name__}: {error})"
+                yield replace(
+                    annotated, rejected=(*annotated.rejected, Rejected(reason, document_id=annotated.document.id))
+                )

@@ -1,4 +1,4 @@
-"""Several answers to one question: each mention with the share of the answers that have it (Wang et al. 2023)."""
+"""Vote over several answers to a prompt: a mention's score is the share of answers with it (Wang et al. 2023)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Protocol
 from biomark.spans import Entity, Rejected, Span
 
 SURE = 0.5
-"""The share that a mention needs where nothing else is asked for."""
+"""The default minimum share of answers that have a mention."""
 
 
-class Read(Protocol):
-    """An answer as it was read."""
+class ReadAnswer(Protocol):
+    """A decoded answer: its entities, and the parts that could not be placed."""
 
     @property
     def entities(self) -> tuple[Entity, ...]: ...  # noqa: D102
@@ -22,15 +22,15 @@ class Read(Protocol):
     def rejected(self) -> tuple[Rejected, ...]: ...  # noqa: D102
 
 
-def vote(answers: Sequence[Read]) -> tuple[tuple[Entity, ...], tuple[Rejected, ...]]:
-    """The mentions of all answers, each with the share that has it as its score, and what has no place.
+def vote(answers: Sequence[ReadAnswer]) -> tuple[tuple[Entity, ...], tuple[Rejected, ...]]:
+    """Return the mentions of all answers, scored by the share of answers that have them, and the rejects.
 
-    An answer that says nothing of use is outvoted, unless none says anything: what it says is then rejected.
+    The rejects of an answer without any mention count only if no answer is usable.
     """
     votes: Counter[tuple[tuple[Span, ...], str]] = Counter()
     for answer in answers:
         votes.update({(entity.spans, entity.type) for entity in answer.entities})
     useful = [answer for answer in answers if answer.entities or not answer.rejected] or answers
     rejected = dict.fromkeys(reject for answer in useful for reject in answer.rejected)
-    entities = (Entity(spans, type, score=count / len(answers)) for (spans, type), count in votes.items())
+    entities = (Entity(spans, entity_type, score=count / len(answers)) for (spans, entity_type), count in votes.items())
     return tuple(entities), tuple(rejected)

@@ -1,1 +1,1 @@
-"""What any program needs: settings, files, interrupts, progress, the machine; nothing of biomedical text."""
+"""General support for a program: settings, files, interrupts, progress, the machine. Nothing here concerns text."""

@@ -1,7 +1,7 @@
-"""The names of pretrained models → folders that transformers reads.
+"""Resolution of the names of pretrained models to folders that transformers can load.
 
-A model may be a single file in the format of llama.cpp (GGUF): one of the user's, or one that a Python package brings
-along. Such a file is read once, and kept in the user's cache as a folder of transformers with 32-bit weights.
+A model may be a single file in the format of llama.cpp (GGUF), the user's own or one inside a Python package. Such a
+file is converted once, to a folder with 32-bit weights in the user's cache.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ log = logging.getLogger(__name__)
 GGUF = ".gguf"
 PACKAGE = "package:"
 _MAGIC = b"GGUF"
-_FORMAT = 1  # of what is kept; a higher number has every file read anew
-_RATE = 1e6  # bytes of a file that are read in a second on a slow or busy machine
+_FORMAT = 1  # the version of the converted folders; a new version makes biomark convert every file again
+_RATE = 1e6  # the bytes of a file that a slow or busy machine converts in a second
 
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
-def weights_folder(name: str, *, tell: Tell = log.warning) -> str:
-    """What transformers should load for the name of a model.
+def weights_folder(name: str, *, notify: Notify = log.warning) -> str:
+    """Return the name or folder that transformers should load for a model.
 
     Args:
-        name: `package:NAME` is the folder `model` inside an installed package or, where there is none, its only GGUF
-            file; `package:NAME/PATH` another folder or file of it. `PATH.gguf` is a GGUF file. All else stands for
-            itself. A GGUF file is read once; see `unpacked`.
-        tell: is called with a line when a GGUF file is read for the first time.
+        name: `package:NAME` is the folder `model` inside an installed package or, without such a folder, its only GGUF
+            file; `package:NAME/PATH` is another folder or file of the package. `PATH.gguf` is a GGUF file, which is
+            converted once; see `unpacked`. Any other name is returned unchanged.
+        notify: is called with a line of text when a GGUF file is converted for the first time.
 
     Raises:
         ModelError: if there is no such package or file, or it cannot be read.
@@ -62,21 +62,21 @@ def weights_folder(name: str, *, tell: Tell = log.warning) -> str:
         path = Path(name)
     else:
         return name
-    return str(unpacked(path, tell=tell) if path.suffix.lower() == GGUF and not path.is_dir() else path)
+    return str(unpacked(path, notify=notify) if path.suffix.lower() == GGUF and not path.is_dir() else path)
 
 
 def in_package(name: str) -> Path:
-    """The folder or file that `package:NAME` stands for, which need not be there; see `weights_folder`.
+    """Return the folder or file that `package:NAME` denotes, which need not exist; see `weights_folder`.
 
     Args:
         name: `NAME` or `NAME/PATH`.
 
     Raises:
-        ModelError: if there is no such package, or what is meant is not plain.
+        ModelError: if there is no such package, or the name is ambiguous.
     """
     package, _, inside = name.partition("/")
     spec = None
-    with suppress(ImportError, ValueError):  # of a name with dots, or an odd one
+    with suppress(ImportError, ValueError):  # raised for a name with dots or an invalid one
         spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         shown = package.replace("_", "-")
@@ -95,18 +95,18 @@ def in_package(name: str) -> Path:
     return files[0]
 
 
-def unpacked(path: Path, *, tell: Tell = log.warning) -> Path:
-    """The folder of transformers that a GGUF file was read into, now or before.
+def unpacked(path: Path, *, notify: Notify = log.warning) -> Path:
+    """Convert a GGUF file to a folder that transformers can load, unless that was done before; return the folder.
 
-    It is `bases/NAME-SHA256` beside the corpora of the user's cache, open to the user alone, and holds 4 bytes a
-    parameter. A process that wants a file that another one is reading waits for it.
+    The folder is `bases/NAME-SHA256` in the user's cache, readable by the user alone, and holds 4 bytes per parameter.
+    If another process is converting the same file, this one waits for it.
 
     Args:
         path: of the file.
-        tell: is called with a line when the file is read for the first time.
+        notify: is called with a line of text when the file is converted for the first time.
 
     Raises:
-        ModelError: if the file is not there, is damaged, or has an architecture that transformers does not know; if the
+        ModelError: if the file is missing or damaged, if transformers does not support its architecture, or if the
             folder cannot be written.
         MissingExtraError: if gguf or transformers is not installed.
     """
@@ -120,7 +120,7 @@ def unpacked(path: Path, *, tell: Tell = log.warning) -> Path:
         with _alone(folder) as part:
             if not folder.is_dir():
                 minutes = round(path.stat().st_size / _RATE / 60) + 1
-                tell(
+                notify(
                     visible(
                         f"{path.name} (sha256 {digest}) is read once, which may take {minutes} "
                         f"minute{'s' if minutes > 1 else ''}, and kept in {folder}"
@@ -137,11 +137,11 @@ def unpacked(path: Path, *, tell: Tell = log.warning) -> Path:
 
 
 def _checked_sum(path: Path) -> str:
-    """The sha256 of a GGUF file, in hexadecimal."""
+    """Return the sha256 of a GGUF file, in hexadecimal."""
     try:
         with path.open("rb") as file:
             if file.read(len(_MAGIC)) != _MAGIC:
-                raise ModelError(f"{path}: is no GGUF file; a download may have been cut off or gone wrong")
+                raise ModelError(f"{path}: is not a GGUF file; if it was downloaded, download it again")
         facts = path.stat()
         return _file_sum(path.resolve(), facts.st_size, facts.st_mtime_ns)
     except OSError as error:
@@ -150,7 +150,7 @@ def _checked_sum(path: Path) -> str:
 
 @lru_cache(maxsize=16)
 def _file_sum(path: Path, size: int, changed: int) -> str:
-    """The sha256 of a file as long as its size and time stay the same, for models are asked for several times."""
+    """Return the sha256 of a file, cached while its size and time of change stay the same."""
     return file_sum(path)
 
 
@@ -164,13 +164,13 @@ def _require_libraries() -> None:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[Path]:
-    """An empty folder to write into, for one process at a time; whatever is left in it goes."""
+    """Yield an empty temporary folder, for one process at a time; it is deleted afterwards unless it was renamed."""
     part = folder.with_name(f"{folder.name}.part")
     with folder.with_name(f"{folder.name}.lock").open("ab") as lock:
         if fcntl is not None:
             with suppress(OSError):  # a file system without locks
                 fcntl.flock(lock, fcntl.LOCK_EX)
-        shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
+        shutil.rmtree(part, ignore_errors=True)  # a killed process may have left one
         part.mkdir(mode=0o700)
         try:
             yield part
@@ -179,10 +179,10 @@ def _alone(folder: Path) -> Iterator[Path]:
 
 
 def _unpack(path: Path, folder: Path) -> None:
-    """Write a GGUF file as a folder of transformers.
+    """Convert a GGUF file to a folder that transformers can load.
 
     Raises:
-        ModelError: if it cannot be read.
+        ModelError: if the file cannot be read.
         OSError: if the folder cannot be written.
     """
     import torch
@@ -193,7 +193,7 @@ def _unpack(path: Path, folder: Path) -> None:
 
     where: dict[str, Any] = {"pretrained_model_name_or_path": path.parent, "gguf_file": path.name}
     loaded: Any
-    with quietly(), redirect_stderr(io.StringIO()):  # where a progress bar would go that nothing else switches off
+    with quietly(), redirect_stderr(io.StringIO()):  # nothing else suppresses one of the progress bars
         try:
             loaded = AutoModelForCausalLM.from_pretrained(
                 **where,
@@ -201,31 +201,31 @@ def _unpack(path: Path, folder: Path) -> None:
                 quantization_config=GgufConfig(dequantize=True),
                 output_loading_info=True,
             )
-            model, found = loaded
+            model, info = loaded
             tokenizer = AutoTokenizer.from_pretrained(**where)
-        except Exception as error:  # a damaged file makes its readers raise whatever there is
+        except Exception as error:  # a damaged file makes its readers raise all kinds of exceptions
             raise ModelError(f"{path}: {_reason(error)}") from error
-        if missing := sorted(found["missing_keys"]):
-            raise ModelError(f"{path}: {len(missing)} weights are not there, such as {missing[0]}")
+        if missing := sorted(info["missing_keys"]):
+            raise ModelError(f"{path}: {len(missing)} weights are missing, such as {missing[0]}")
         try:
             tokenizer.save_pretrained(folder)
             complete(folder / "tokenizer.json")
             size = Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab_size(with_added_tokens=True)
             _plain(model, size).save_pretrained(folder)
-        except SafetensorError as error:  # what it raises where a disk is full
+        except SafetensorError as error:  # raised when a disk is full
             raise OSError(str(error)) from error
 
 
 def _reason(error: Exception) -> str:
     if "not supported" in str(error):
-        return f"transformers cannot read it: {error}; take a newer transformers, or the model in its format"
-    return f"is damaged, or no language model: {type(error).__name__}: {error}"
+        return f"transformers cannot read it: {error}; install a newer transformers, or use the model in its format"
+    return f"is damaged or not a language model: {type(error).__name__}: {error}"
 
 
 def _plain(model: Any, size: int) -> PreTrainedModel:
-    """The model as if it had never been quantised, with embeddings for at least `size` tokens.
+    """Return a copy of a model without traces of quantisation, with embeddings for at least `size` tokens.
 
-    The rows that are added are the mean of the others.
+    Added rows of the embeddings are the mean of the others.
     """
     import torch
 
@@ -242,15 +242,15 @@ def _plain(model: Any, size: int) -> PreTrainedModel:
         with torch.no_grad():
             for layer in (plain.get_input_embeddings(), plain.get_output_embeddings()):
                 layer.weight[before:] = layer.weight[:before].mean(dim=0)
-    found: PreTrainedModel = plain
-    return found
+    result: PreTrainedModel = plain
+    return result
 
 
 def complete(path: Path) -> None:
-    """Give a byte-level tokenizer the bytes that its makers never saw; without them it cannot spell every text.
+    """Add the missing bytes to the vocabulary of a byte-level tokenizer, so that it can spell every text.
 
     Args:
-        path: of its `tokenizer.json`; other tokenizers stay as they are.
+        path: of a `tokenizer.json`; the files of other kinds of tokenizers are left unchanged.
     """
     state = json.loads(path.read_text("utf-8"))
     if state["model"]["type"] != "BPE" or '"ByteLevel"' not in json.dumps([state["pre_tokenizer"], state["decoder"]]):
@@ -258,7 +258,7 @@ def complete(path: Path) -> None:
     vocabulary = state["model"]["vocab"]
     missing = [symbol for symbol in sorted(ByteLevel.alphabet()) if symbol not in vocabulary]
     if missing:
-        # An added token that only stands beside the vocabulary would get another number when it is read again
+        # An added token that is not in the vocabulary itself would get another id when the file is read again.
         vocabulary.update({token["content"]: token["id"] for token in state["added_tokens"]})
-        vocabulary.update({symbol: id for id, symbol in enumerate(missing, max(vocabulary.values()) + 1)})
+        vocabulary.update({symbol: token_id for token_id, symbol in enumerate(missing, max(vocabulary.values()) + 1)})
         path.write_text(json.dumps(state, ensure_ascii=False), "utf-8")

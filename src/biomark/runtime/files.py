@@ -1,6 +1,6 @@
-"""Files that are written beside their place, under `NAME.part`, and take it when they are whole.
+"""Atomic writing of files: content goes into `NAME.part`, which replaces `NAME` when it is complete.
 
-One process at a time has a `.part`: it is locked, and neither a link nor a second name of another file.
+Only one process at a time writes a `.part`: it is locked, and it is neither a symbolic nor a hard link.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr
 
 
 def file_sum(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal.
+    """Return the SHA-256 of a file, in hexadecimal.
 
     Raises:
-        OSError: if it cannot be read.
+        OSError: if the file cannot be read.
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -84,18 +84,19 @@ def replace_file(path: Path, content: bytes, *, settled: bool = False) -> None:
 
 
 class Part:
-    """A file that becomes another one when it is whole.
+    """An incomplete file that replaces its target when it is complete.
 
     Args:
-        target: the other one; its folder is made if it is not there.
-        suffix: what the name has beside the target's.
+        target: the path of the complete file; its folder is created if it does not exist.
+        suffix: the suffix of the incomplete file's name.
 
     Attributes:
-        path: where it is written.
-        file: open for reading and writing; what an earlier process left there is still in it.
+        path: of the incomplete file.
+        file: the incomplete file, open for reading and writing, with the content that an earlier process left.
 
     Raises:
-        FormatError: if it is a link or no plain file, if another process is writing it, or if it cannot be opened.
+        FormatError: if the incomplete file is a link or not a regular file, if another process is writing it, or if it
+            cannot be opened.
     """
 
     def __init__(self, target: Path, suffix: str = PART) -> None:
@@ -108,7 +109,7 @@ class Part:
             raise FormatError(f"{target}: cannot be written: {error.strerror or error}") from error
 
     def empty(self) -> None:
-        """Take out what an earlier process left."""
+        """Delete the content that an earlier process left."""
         self.file.seek(0)
         self.file.truncate()
 
@@ -130,10 +131,10 @@ class Part:
                 settle(self.target)
 
     def discard(self, *streams: IO[bytes] | IO[str]) -> None:
-        """Remove the file.
+        """Delete the incomplete file.
 
         Args:
-            streams: that write into it; they are closed.
+            streams: streams that write into it, which are closed.
         """
         with uninterrupted(), suppress(OSError):
             if fcntl is not None:  # while the lock is held, so that it is not another process's
@@ -146,18 +147,18 @@ class Part:
 
 
 def _opened_alone(path: Path) -> IO[bytes]:
-    """A file that no other process has open so; made if it is not there."""
+    """Open a file that no other process has opened with this function; create it if it does not exist."""
     while True:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINK, 0o666)
         except OSError as error:
             if path.is_symlink():
-                raise FormatError(f"{path}: is a link, through which nothing is written; remove it") from error
+                raise FormatError(f"{path}: is a link, which biomark does not write through; remove it") from error
             raise
         try:
             facts = os.fstat(descriptor)
             if not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1:
-                raise FormatError(f"{path}: is no file of its own (a link or a device); remove it")
+                raise FormatError(f"{path}: is not a regular file (but a link or a device); remove it")
             _lock(descriptor, path)
             with suppress(FileNotFoundError):
                 if os.path.samestat(facts, path.stat(follow_symlinks=False)):
@@ -165,7 +166,7 @@ def _opened_alone(path: Path) -> IO[bytes]:
         except BaseException:
             os.close(descriptor)
             raise
-        os.close(descriptor)  # another process has just finished or removed it; this one makes a new one
+        os.close(descriptor)  # another process has just finished or removed it, so the loop creates a new one
 
 
 def _lock(descriptor: int, path: Path) -> None:
@@ -180,8 +181,8 @@ def _lock(descriptor: int, path: Path) -> None:
 
 
 def cache_folder() -> Path:
-    """The folder in which biomark keeps what it can compute or fetch again: the platform's for caches.
+    """Return biomark's folder within the platform's folder for caches, whose content can be computed or fetched again.
 
-    On Linux, the environment variable `XDG_CACHE_HOME` chooses another place.
+    On Linux, the environment variable `XDG_CACHE_HOME` sets another place.
     """
     return user_cache_path("biomark", appauthor=False)

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import FrameType, TracebackType
 
-_PATIENCE = 1.0  # seconds; a second signal within them is the same wish, which shells and wrappers send twice
+_PATIENCE = 1.0  # seconds; a second signal within this time is ignored, since shells and wrappers may send two
 
 
 class Interrupted(BaseException):
@@ -44,9 +44,10 @@ _state = _State()
 
 @contextmanager
 def handled() -> Iterator[None]:
-    """Within it, Ctrl-C and SIGTERM raise `Interrupted` in the main thread; a second one ends the process at once.
+    """Handle Ctrl-C and SIGTERM within a block: the first raises `Interrupted`, a second one ends the process at once.
 
-    A signal that the process ignores, as a shell may have it do in the background, stays ignored.
+    Signals raise in the main thread. A signal that the process ignores, as background jobs of a shell may do, stays
+    ignored.
     """
     before = {}
     if threading.current_thread() is threading.main_thread():
@@ -63,10 +64,11 @@ def handled() -> Iterator[None]:
 
 @contextmanager
 def keeping(what: Callable[[], str]) -> Iterator[None]:
-    """Within it, the message about an interrupt ends with what is kept.
+    """Add a text to the message about an interrupt within a block, such as the name of the file that is kept.
 
     Args:
-        what: is called when the signal comes, at any place of the program; it must only look at values.
+        what: returns the text. It is called when the signal arrives, at any point of the program, and must only read
+            values.
     """
     _state.kept.append(what)
     try:
@@ -76,7 +78,7 @@ def keeping(what: Callable[[], str]) -> Iterator[None]:
 
 
 class uninterrupted:  # noqa: N801 - used as a statement
-    """Within it, a signal waits until the end."""
+    """A context manager that delays signals until the end of its block."""
 
     def __enter__(self) -> None:
         if threading.current_thread() is threading.main_thread():
@@ -92,7 +94,7 @@ class uninterrupted:  # noqa: N801 - used as a statement
 
 
 def check() -> None:
-    """Raise `Interrupted` if a signal came, be it that a library swallowed what was raised then."""
+    """Raise `Interrupted` if a signal has arrived, even if a library has swallowed the exception that it raised."""
     if _state.caught is not None and not _state.held:
         raise Interrupted(_state.caught)
 
@@ -104,7 +106,7 @@ def _caught(number: int, frame: FrameType | None) -> None:
         return
     _state.caught, _state.since = number, time.monotonic()
     what = f"; {_state.kept[-1]()}" if _state.kept else ""
-    with suppress(OSError, ValueError, AttributeError):  # no standard error to write to
-        # Not through Python's buffers, which may be in the middle of a line
+    with suppress(OSError, ValueError, AttributeError):  # raised if there is no standard error
+        # This bypasses Python's buffer, which may be in the middle of a line.
         os.write(sys.stderr.fileno(), f"\nInterrupted{what}\n".encode(sys.stderr.encoding, "replace"))
     check()

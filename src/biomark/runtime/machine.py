@@ -1,4 +1,4 @@
-"""What a program runs on: cores, and versions of what its numbers depend on."""
+"""Properties of the machine: its cores, its arithmetic, and the versions of libraries."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _sharing = 1  # processes that share the cores
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """Return the number of cores that this process may use."""
     every = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, every // _sharing)
 
 
 def share_cores(processes: int) -> None:
-    """Have this process use no more than its share of the cores.
+    """Limit this process to its share of the cores.
 
     Args:
-        processes: how many compute at the same time.
+        processes: the number of processes that compute at the same time.
     """
     global _sharing  # noqa: PLW0603 - a fact of the process
     _sharing = processes
@@ -35,10 +35,10 @@ def share_cores(processes: int) -> None:
 
 @cache
 def multiplies_bf16() -> bool:
-    """Whether torch multiplies matrices in bfloat16 faster than in float32 here.
+    """Return whether torch multiplies matrices in bfloat16 faster than in float32 on this machine.
 
-    GPUs do. A processor is timed (about 20 ms), since its instructions do not tell: with AMX bfloat16 takes a fraction
-    of the time, with AVX-512 alone 1.6 times as long, without either 4 times.
+    All GPUs do. On a CPU this is measured (about 20 ms), since its instruction sets do not determine it: with AMX,
+    bfloat16 takes a fraction of the time, with AVX-512 alone 1.6 times as long, without either 4 times.
     """
     import torch
 
@@ -52,7 +52,7 @@ def multiplies_bf16() -> bool:
 
 
 def _seconds_of_a_product(dtype: torch.dtype) -> float:
-    """The least time that a linear layer of a small model takes, of a few."""
+    """Return the shortest of several times, in seconds, of a linear layer of a small model."""
     from torch import ones
     from torch.nn.functional import linear
 
@@ -66,11 +66,11 @@ def _seconds_of_a_product(dtype: torch.dtype) -> float:
 
 
 def versions(*libraries: str) -> dict[str, str]:
-    """Of biomark, Python and some libraries; those that are not installed are left out."""
-    found = {"biomark": version("biomark"), "python": platform.python_version()}
+    """Return the versions of biomark, Python and some libraries, by name; missing libraries are omitted."""
+    numbers = {"biomark": version("biomark"), "python": platform.python_version()}
     for library in libraries:
         try:
-            found[library] = version(library)
+            numbers[library] = version(library)
         except PackageNotFoundError:
             continue
-    return found
+    return numbers

@@ -71,16 +71,16 @@ def pace_bar(description: str, *, shown: bool) -> Iterator[Callable[[Pace], None
 def progress_bar(
     description: str, total: int, *, shown: bool, unit: str = "documents"
 ) -> Iterator[Callable[[int], None]]:
-    """Show how far the work is; gives a function to be called after each document, or whatever is counted.
+    """Show a progress bar on standard error.
 
     Args:
-        description: what is being done.
-        total: how much there is, such as the bytes of all inputs; 0 if nobody knows.
-        shown: False: nothing is shown, and the function does nothing.
-        unit: what is counted.
+        description: of the work.
+        total: the amount of work, such as the bytes of all inputs; 0 if it is not known.
+        shown: whether the bar is shown; if not, the yielded function does nothing.
+        unit: the name of the items that are counted.
 
     Yields:
-        The function; it takes how much is done by now, in the unit of `total`.
+        A function to call after each item; its argument is the amount of work done so far, in the unit of `total`.
     """
     if not shown:
         yield lambda done: None
@@ -111,10 +111,14 @@ def progress_bar(
 
 @contextmanager
 def download_bar(*, shown: bool) -> Iterator[Callable[[str, int, int | None], None]]:
-    """Show how far downloads are; gives a function that takes an address, the bytes there, and all or None.
+    """Show progress bars of downloads on standard error.
 
     Args:
-        shown: False: nothing is shown, and the function does nothing.
+        shown: whether the bars are shown; if not, the yielded function does nothing.
+
+    Yields:
+        A function that takes an address, the number of bytes so far, and the number of all bytes, or None if it is not
+        known.
     """
     if not shown:
         yield lambda url, done, total: None

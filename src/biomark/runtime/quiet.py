@@ -1,4 +1,4 @@
-"""Libraries that do not speak of their own insides while ours are at work."""
+"""Suppression of the messages, warnings and progress bars of other libraries."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _LOUD = ("accelerate", "bitsandbytes", "peft", "torch.distributed")
 
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
-    """Without reports of loading, progress bars, and warnings of what will change in other libraries.
+    """Suppress the loading reports, progress bars and deprecation warnings of other libraries within a block.
 
-    Errors, and what biomark says, get through.
+    Errors and biomark's own messages are not suppressed.
     """
     verbosity = transformers_logging.get_verbosity()
     bars = transformers_logging.is_progress_bar_enabled()

@@ -1,4 +1,4 @@
-"""Values that a user gives, as the types of Python that biomark's own types are made of."""
+"""Conversion of users' values to the Python types of the fields of biomark's dataclasses, with clear errors."""
 
 from __future__ import annotations
 
@@ -13,44 +13,65 @@ T = TypeVar("T")
 
 
 def whole(value: object) -> int:
-    """An offset as an `int`: whole numbers of other types, such as numpy's, are taken as well."""
+    """Return an offset as an `int`; whole numbers of other types, such as numpy's, are accepted.
+
+    Raises:
+        SpanError: if it is not a whole number.
+    """
     if not isinstance(value, bool):
         try:
             return int(index(value))  # type: ignore[arg-type]
         except TypeError:
             pass
-    raise SpanError(f"an offset is a whole number, not {value!r:.80} ({type(value).__name__})")
+    raise SpanError(f"an offset must be a whole number, got {value!r:.80} ({type(value).__name__})")
 
 
 def text_of(value: object, what: str) -> str:
-    """A text as a `str`; a whole number is written out, as the number of a PubMed article often is one."""
+    """Return a text as a `str`; a whole number, such as the number of a PubMed article, is converted.
+
+    Args:
+        value: the value.
+        what: the name of the value in the error message.
+
+    Raises:
+        SpanError: if it is neither a text nor a whole number.
+    """
     if isinstance(value, str):
         return str(value)
     try:
         return str(whole(value))
     except SpanError:
-        raise SpanError(f"{what} must be a text, not {value!r:.80} ({type(value).__name__})") from None
+        raise SpanError(f"{what} must be a string, got {value!r:.80} ({type(value).__name__})") from None
 
 
 def tuple_of(values: object, kind: type[T], what: str) -> tuple[T, ...]:
-    """The members of a list, all of one type (`object`: of any), as a tuple."""
+    """Return the members of a list as a tuple.
+
+    Args:
+        values: the list, or any other iterable but a string or a mapping.
+        kind: the type of all members; `object` permits any.
+        what: the name of the list in the error message.
+
+    Raises:
+        SpanError: if it is not a list, or a member is of another type.
+    """
     several = isinstance(values, Iterable) and not isinstance(values, (str, bytes, Mapping))
     members = tuple(cast(Iterable[object], values)) if several else (values,)
     if odd := [member for member in members if not several or not isinstance(member, kind)]:
-        names = "texts" if kind is object else f"{kind.__name__} objects"
-        raise SpanError(f"{what} must be a list of {names}, not {odd[0]!r:.80} ({type(odd[0]).__name__})")
+        names = "strings" if kind is object else f"{kind.__name__} objects"
+        raise SpanError(f"{what} must be a list of {names}, got {odd[0]!r:.80} ({type(odd[0]).__name__})")
     return cast(tuple[T, ...], members)
 
 
 def put(frozen: object, **values: object) -> None:
-    """Set attributes while a frozen object is made."""
+    """Set attributes of a frozen object; only for use in its `__post_init__`."""
     for name, value in values.items():
         object.__setattr__(frozen, name, value)
 
 
 @contextmanager
 def of_form(what: str, rule: str = "its keys and values are those that to_dict makes") -> Iterator[None]:
-    """Tell of values that do not have the form of `what`."""
+    """Turn errors in reading a value's structure into a `SpanError` that names the value and the expected form."""
     try:
         yield
     except SpanError:
@@ -58,14 +79,14 @@ def of_form(what: str, rule: str = "its keys and values are those that to_dict m
     except KeyError as error:
         raise SpanError(f"{what} lacks the key {error}: {rule}") from error
     except (TypeError, ValueError, AttributeError) as error:
-        raise SpanError(f"{what} has another form than it should ({error}): {rule}") from error
+        raise SpanError(f"{what} has an invalid form ({error}): {rule}") from error
 
 
 class Infons(Mapping[str, str]):
-    """An immutable, ordered, hashable mapping of what a file says beside text and mentions.
+    """An immutable, ordered, hashable mapping with the additional information that a file has for an object.
 
     Raises:
-        SpanError: if a key or a value is no text.
+        SpanError: if a key or a value is not a string.
     """
 
     __slots__ = ("_pairs",)
@@ -74,9 +95,9 @@ class Infons(Mapping[str, str]):
         try:
             self._pairs: dict[str, str] = dict(pairs)
         except (TypeError, ValueError) as error:
-            raise SpanError(f"infons must be a mapping of texts, not {pairs!r:.80}") from error
+            raise SpanError(f"infons must be a mapping of strings, got {pairs!r:.80}") from error
         if self._pairs and not all(isinstance(text, str) for pair in self._pairs.items() for text in pair):
-            raise SpanError(f"keys and values of infons must be texts, unlike those of {self._pairs!r:.200}")
+            raise SpanError(f"keys and values of infons must be strings, got {self._pairs!r:.200}")
 
     def __getitem__(self, key: str) -> str:
         return self._pairs[key]
@@ -94,11 +115,11 @@ class Infons(Mapping[str, str]):
         return f"Infons({self._pairs!r})"
 
     def with_(self, **more: str) -> Infons:
-        """A copy with `more` added or replaced."""
+        """Return a copy with some values added or replaced."""
         return Infons({**self._pairs, **more})
 
     def without(self, *keys: str) -> Infons:
-        """A copy without `keys`."""
+        """Return a copy without some keys."""
         return Infons({key: value for key, value in self._pairs.items() if key not in keys})
 
 
@@ -106,10 +127,10 @@ NO_INFONS = Infons()
 
 
 def infons_of(values: Infons | Mapping[str, str]) -> Infons:
-    """Infons, of whatever mapping they are given as."""
+    """Return a mapping as `Infons`."""
     return values if type(values) is Infons else Infons(values)
 
 
 def filled(**fields: object) -> dict[str, object]:
-    """Those fields that are not empty."""
+    """Return the fields whose values are not empty."""
     return {key: value for key, value in fields.items() if value}

@@ -20,7 +20,7 @@ class ServeOptions:
     """The options of `biomark serve` beside its models; each field carries its meaning.
 
     Raises:
-        UsageError: if a limit is not above 0, or the port is out of range.
+        UsageError: if a limit is not greater than 0, or the port is out of range.
     """
 
     host: str = option("127.0.0.1", "The address to listen at; an address that other machines reach needs a token.")
@@ -37,7 +37,7 @@ class ServeOptions:
     def __post_init__(self) -> None:
         for name in ("max_body", "max_documents", "max_characters", "time_limit", "queue"):
             if not getattr(self, name) > 0:
-                raise UsageError(f"`{name}` must be above 0, got {getattr(self, name)}")
+                raise UsageError(f"`{name}` must be greater than 0, got {getattr(self, name)}")
         if not 0 <= self.port < 65_536:
             raise UsageError(f"`port` must be in [0, 65535], got {self.port}")
 

@@ -1,7 +1,7 @@
-"""Shapes: the forms in which a prompted model gives its answer.
+"""Shapes: the forms of a prompted model's answers.
 
-Each shape has what the prompt says of it, an `encode` that writes the answer for annotated text (for
-demonstrations), and a `decode` that reads whatever a model wrote. docs/prompting.md shows them all.
+Each shape describes the answer's form for the prompt, writes the answer for annotated text (`encode`, for
+demonstrations), and reads any answer of a model (`decode`). docs/prompting.md shows them all.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ SHAPES: dict[str, Shape] = {shape.name: shape for shape in _ALL}
 """All shapes by name."""
 
 
-def shape_named(name: str, said: Mapping[str, tuple[str, str]] | None = None) -> Shape:
-    """The shape of a name.
+def shape_named(name: str, wording: Mapping[str, tuple[str, str]] | None = None) -> Shape:
+    """Return the shape with a name.
 
     Args:
-        name: of the shape.
-        said: the label and the definition of types, for answers that repeat them; None: biomark's.
+        name: one of `SHAPES`.
+        wording: the label and the definition of types, for shapes whose answers repeat them; None: biomark's own.
 
     Raises:
-        UsageError: if there is none.
+        UsageError: if there is no such shape.
     """
     if name not in SHAPES:
-        raise UsageError(f"no shape {name!r}; there are {', '.join(SHAPES)}")
-    return dice(said) if said and name == DICE.name else SHAPES[name]
+        raise UsageError(f"unknown shape {name!r}; choose from {', '.join(SHAPES)}")
+    return dice(wording) if wording and name == DICE.name else SHAPES[name]
 
 
 __all__ = ["DICE", "MARK", "SHAPES", "TANL", "Decoded", "Encoded", "Shape", "shape_named"]

@@ -1,4 +1,4 @@
-"""The prompt of BioNER-LLaMA itself (Keloth et al. 2024, Figure 2), which asks tuned models and GPT alike."""
+"""The shape `alpaca`: the prompt of BioNER-LLaMA (Keloth et al. 2024, Figure 2), for tuned models and for GPT."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ INSTRUCTION = (
     "Given a sentence extract {label} entities from it by highlighting them with "
     f"{OPEN} and {CLOSE}. If not present output the same sentence."
 )
-"""Keloth et al. 2024, Figure 2, with the label of an entity type in the place of "disease"."""
+"""The instruction of Keloth et al. 2024, Figure 2, with the label of an entity type in the place of "disease"."""
 
 PROMPT = (
     "Below is an instruction that describes a task, paired with an input that provides further context. "

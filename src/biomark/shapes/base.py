@@ -1,4 +1,4 @@
-"""What every shape of a prompt's answer can do."""
+"""The protocol of shapes, and functions that several shapes share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ from biomark.spans import Entity, Rejected, Span
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """An answer as a model should write it, and the mentions of the types that were asked for that it cannot hold."""
+    """The correct answer for an annotated text.
+
+    Attributes:
+        text: the answer.
+        left_out: the mentions of the requested types that the shape cannot represent.
+    """
 
     text: str
     left_out: tuple[Entity, ...] = ()
@@ -21,14 +26,14 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What an answer says.
+    """The content of an answer.
 
     Attributes:
-        entities: mentions with offsets in the source text, of the types that were asked for.
-        rejected: what the answer says that has no place in the text, each with its reason.
-        faithful: whether the answer has the shape asked for and quotes the source as it is.
-        places: for each mention the code points of the answer that say it, with what sets it off from the rest; None
-            where that is not known, empty where it is known of none.
+        entities: mentions of the requested types, with offsets in the source text.
+        rejected: the parts of the answer that have no place in the text, each with its reason.
+        faithful: whether the answer has the requested shape and quotes the source exactly.
+        places: for each mention, the span of the answer, in code points, that represents it, including its signs or
+            quotation marks; None for a mention whose span is not known. Empty if no span is known.
     """
 
     entities: tuple[Entity, ...]
@@ -38,63 +43,63 @@ class Decoded:
 
 
 class Shape(Protocol):
-    """A form of answer: what the prompt says of it, how it is written and read."""
+    """A form of answers: its description in the prompt, its writer and its reader."""
 
     @property
     def name(self) -> str:
-        """As options and `SHAPES` spell it."""
+        """The name of the shape in options and in `SHAPES`."""
 
     @property
     def single(self) -> bool:
-        """Whether an answer is about one type, so that the model is asked once per type."""
+        """Whether an answer is about one type, so that the model answers once for each type."""
 
     @property
     def one_message(self) -> bool:
-        """Whether all that is said, examples included, is one message of the user, which the answer goes on with."""
+        """Whether the whole prompt, including examples, is one user message that the answer continues."""
 
     def request(self, types: Sequence[str]) -> str:
-        """What the prompt says of the answer's form; "" where the question says all that there is to say."""
+        """Return the description of the answer's form for the prompt, or "" if the question describes it."""
 
     def question(self, text: str, types: Sequence[str]) -> tuple[str, ...]:
-        """What asks about a text: what the user says; what the model is taken to have said, and the user then; …"""
+        """Return the messages that ask about a text, alternately the user's and the model's; the last is the user's."""
 
     def encode(self, text: str, entities: Iterable[Entity], types: Sequence[str]) -> Encoded:
-        """The answer that says where the mentions of some types are; entities of other types do not matter.
+        """Return the correct answer for a text with entities; entities of other types are ignored.
 
-        `decode` of it gives the entities that are not left out, no others.
+        `decode` of the answer returns exactly the entities that are not left out.
         """
 
     def decode(self, answer: str, text: str, types: Sequence[str]) -> Decoded:
-        """Read any answer to a question about a text; nothing that a model writes raises an error."""
+        """Read any answer to a question about a text; no answer raises an error."""
 
     def stops(self, text: str) -> tuple[str, ...]:
-        """What ends the answer about a text, wherever the model would go on; beside the model's own end."""
+        """Return the strings that end the answer about a text, in addition to the model's own end token."""
 
     def schema(self, types: Sequence[str]) -> Mapping[str, object] | None:
-        """The JSON schema of an answer, or None where answers are no JSON."""
+        """Return the JSON schema of an answer, or None if answers are not JSON."""
 
 
 def text_alone(text: str, types: Sequence[str]) -> tuple[str, ...]:
-    """The question of most shapes."""
+    """Return the question of most shapes: a heading and the text."""
     return (f"### Text\n{text}",)
 
 
 def stops_outside(ends: str, text: str) -> tuple[str, ...]:
-    """What ends an answer, unless an answer about the text may hold it."""
+    """Return the string that ends an answer, unless the text itself contains it."""
     return (ends,) if ends and ends not in text.strip("\n") else ()
 
 
 def names_of(types: Sequence[str]) -> dict[str, str]:
-    """What answers call each type: its label, or its name where labels are the same."""
-    labels = {type: label(type) for type in types}
-    return labels if len(set(labels.values())) == len(labels) else {type: type for type in types}
+    """Return the name of each type in answers: its label, or its own name if two labels are equal."""
+    labels = {entity_type: label(entity_type) for entity_type in types}
+    return labels if len(set(labels.values())) == len(labels) else {entity_type: entity_type for entity_type in types}
 
 
 def only(types: Sequence[str], shape: str) -> str:
-    """The one type that an answer is about.
+    """Return the only type of an answer.
 
     Raises:
-        UsageError: if there are none or several.
+        UsageError: if there is none, or if there are several.
     """
     if len(types) != 1:
         raise UsageError(f"the shape {shape} asks about one type at a time, not about {', '.join(types) or 'none'}")
@@ -102,5 +107,5 @@ def only(types: Sequence[str], shape: str) -> str:
 
 
 def of_types(entities: Iterable[Entity], types: Sequence[str]) -> tuple[Entity, ...]:
-    """The entities of some types, as shapes hold them: spans and type alone."""
+    """Return the entities of the given types, reduced to spans and type, which is all that shapes represent."""
     return tuple(Entity(entity.spans, entity.type) for entity in entities if entity.type in types)

@@ -1,4 +1,4 @@
-"""One question a type, answered by a JSON list of strings (UniversalNER: Zhou et al. 2024)."""
+"""The shape `dialogue`: a question for each type, answered by a JSON list (UniversalNER: Zhou et al. 2024)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from biomark.shapes.strings import Item, Listing, in_answer
 
 _ITEM = re.compile(r"^[^\S\n]*+(?:[-*•]|\d++[.)])\s++(.*)", re.MULTILINE)
 _NOTHING = {"", "none", "none.", "n/a", "null"}
-_NO_LIST = "the answer is no list of mentions"
+_NO_LIST = "the answer is not a list of mentions"
 _quoted = partial(json.dumps, ensure_ascii=False)
 
 
@@ -36,8 +36,8 @@ def _read(answer: str, types: Sequence[str]) -> tuple[list[Item], str]:
     return in_answer(types[0], strings, answer, _quoted), "" if whole else _NO_LIST
 
 
-def _what(type: str) -> str:
-    return f"What describes {label(type)} in the text?"
+def _what(entity_type: str) -> str:
+    return f"What describes {label(entity_type)} in the text?"
 
 
 def _ask(types: Sequence[str]) -> str:
@@ -48,7 +48,7 @@ def _ask(types: Sequence[str]) -> str:
 
 
 def _question(text: str, types: Sequence[str]) -> tuple[str, ...]:
-    """The conversation that UniversalNER's models were tuned on."""
+    """Return the conversation that UniversalNER's models were tuned on."""
     return (f"Text: {text}", "I've read this text.", _what(types[0]))
 
 

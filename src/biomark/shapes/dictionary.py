@@ -1,4 +1,4 @@
-"""A JSON object with a mention and its type in each place, as DiRAG's answers are (Monajatipoor et al. 2024)."""
+"""The shape `dictionary`: a JSON object from mentions to types, as in DiRAG (Monajatipoor et al. 2024)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from biomark.shapes import loose_json
 from biomark.shapes.base import names_of
 from biomark.shapes.strings import Item, Listing
 
-_NO_OBJECT = "the answer is no JSON object of mentions and types"
+_NO_OBJECT = "the answer is not a JSON object of mentions and types"
 
 
 def _write(listed: Mapping[str, Sequence[str]]) -> str:
     names = names_of(tuple(listed))
-    return json.dumps({string: names[type] for type in listed for string in listed[type]}, ensure_ascii=False)
+    return json.dumps(
+        {string: names[entity_type] for entity_type in listed for string in listed[entity_type]}, ensure_ascii=False
+    )
 
 
 def _read(answer: str, types: Sequence[str]) -> tuple[list[Item], str]:
@@ -24,18 +26,21 @@ def _read(answer: str, types: Sequence[str]) -> tuple[list[Item], str]:
     try:
         value = loose_json.parse(answer)
     except ValueError as error:
-        value, problem = [{key: value} for key, value in places], f"{error}; only its whole pairs are read"
+        value, problem = [{key: value} for key, value in places], f"{error}; only its complete pairs are read"
     rows = value if isinstance(value, list) else [value]
     objects = [row for row in rows if isinstance(row, dict)]
     if len(objects) < len(rows):
         return [], _NO_OBJECT
     pairs = [pair for row in objects for pair in _pairs(row, types)]
-    items = [Item(type_named(type, types) or type, text, places.get((text, type))) for text, type in pairs]
+    items = [
+        Item(type_named(entity_type, types) or entity_type, text, places.get((text, entity_type)))
+        for text, entity_type in pairs
+    ]
     return items, problem
 
 
 def _pairs(row: Mapping[object, object], types: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The mentions of an object with their types, also where it names a type and lists its mentions."""
+    """Yield the mentions of an object with their types; the object may also map types to lists of mentions."""
     for key, value in row.items():
         if isinstance(value, list):
             turned = type_named(str(key), types) is not None

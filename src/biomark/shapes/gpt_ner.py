@@ -1,4 +1,4 @@
-"""The text with `@@` and `##` around each mention of one type (GPT-NER: Wang et al. 2023)."""
+"""The shape `gpt-ner`: the text with `@@` and `##` around each mention of one type (GPT-NER: Wang et al. 2023)."""
 
 from __future__ import annotations
 

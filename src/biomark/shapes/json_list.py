@@ -1,4 +1,4 @@
-"""A JSON object with a list of mentions: text, type, and which of the text's occurrences it is."""
+"""The shape `json`: a JSON object with a list of mentions, each with its text, type and number of occurrence."""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ _NUMBER = ("occurrence", "occurence", "n", "index")
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """What an answer says of one mention; `number` counts occurrences from 1, None where it does not say."""
+    """A mention in an answer's list.
+
+    Attributes:
+        text: its text.
+        type: its type, in the answer's spelling.
+        number: the number of the text's occurrence, counted from 1; None if the answer has none.
+    """
 
     text: str
     type: str
@@ -29,10 +35,9 @@ class _Item:
 
 
 class JsonList:
-    """The shape `json`: the one that can say nested and crossing mentions.
+    """The shape `json`, the only one that represents nested and crossing mentions.
 
-    Occurrences are counted from 1: first those at the boundaries of words, in text order, then those
-    inside words.
+    Occurrences are counted from 1: first those at word boundaries, in text order, then those inside words.
     """
 
     name = "json"
@@ -40,8 +45,8 @@ class JsonList:
     one_message = False
 
     def request(self, types: Sequence[str]) -> str:
-        """What the prompt says of the answer's form."""
-        names = "".join(f'"{type}": {label(type)}\n' for type in types)
+        """See `biomark.shapes.base.Shape`."""
+        names = "".join(f'"{entity_type}": {label(entity_type)}\n' for entity_type in types)
         return (
             'List the mentions as JSON: {"entities": [{"text": "…", "type": "…", "occurrence": 1}]}. '
             "The text is quoted as it stands there; if it stands there more than once, occurrence says which one "
@@ -53,7 +58,7 @@ class JsonList:
         return text_alone(text, types)
 
     def encode(self, text: str, entities: Iterable[Entity], types: Sequence[str]) -> Encoded:
-        """The list of mentions; discontinuous and repeated ones are left out."""
+        """Return the list of mentions; discontinuous and repeated ones are left out."""
         items, left_out, seen = [], [], set()
         for entity in sorted(of_types(entities, types), key=lambda entity: entity.spans):
             if len(entity.spans) > 1 or entity in seen:
@@ -65,14 +70,14 @@ class JsonList:
         return Encoded(json.dumps({"entities": items}, ensure_ascii=False), tuple(left_out))
 
     def decode(self, answer: str, text: str, types: Sequence[str]) -> Decoded:
-        """Find the mentions that the answer lists; a list that is cut off is read up to there."""
+        """Locate the mentions that the answer lists; of a truncated list the complete items are read."""
         rejected: list[Rejected] = []
         faithful = True
         try:
             value = loose_json.parse(answer)
         except ValueError as error:
             value, faithful = loose_json.objects(answer), False
-            rejected.append(Rejected(f"{error}; only its whole items are read", raw=answer))
+            rejected.append(Rejected(f"{error}; only its complete items are read", raw=answer))
         try:
             items = list(_items(value, types, rejected))
         except RecursionError:
@@ -80,29 +85,29 @@ class JsonList:
             rejected = [Rejected("the answer is nested too deeply", raw=answer)]
         faithful &= not rejected
         unnumbered = Counter((item.text, item.type) for item in items if item.number is None)
-        found: dict[Entity, Span | None] = {}
+        place_of: dict[Entity, Span | None] = {}
         for item, place in zip(items, _in_answer(items, answer), strict=True):
-            type = type_named(item.type, types)
+            entity_type = type_named(item.type, types)
             spans = _places(item, unnumbered[item.text, item.type], text)
-            entities = [Entity((span,), type) for span in spans if type is not None]
-            if type is None:
+            entities = [Entity((span,), entity_type) for span in spans if entity_type is not None]
+            if entity_type is None:
                 rejected.append(Rejected(f"no type {item.type!r} was asked for", raw=item.text))
             elif not spans:
                 rejected.append(Rejected(_reason(item, text), raw=item.text))
-            elif item.number is not None and entities[0] in found:
+            elif item.number is not None and entities[0] in place_of:
                 rejected.append(Rejected("the mention is listed twice", raw=item.text))
             faithful &= bool(entities) and item.text == spans[0].of(text)
             for entity in entities:
-                found.setdefault(entity, place)
-        kept = tuple(sorted(found, key=lambda e: (e.spans, e.type)))
-        return Decoded(kept, tuple(rejected), faithful, tuple(found[entity] for entity in kept))
+                place_of.setdefault(entity, place)
+        kept = tuple(sorted(place_of, key=lambda e: (e.spans, e.type)))
+        return Decoded(kept, tuple(rejected), faithful, tuple(place_of[entity] for entity in kept))
 
     def stops(self, text: str) -> tuple[str, ...]:
-        """Nothing: an object ends where its bracket is closed."""
+        """Return nothing, since an object ends with its closing bracket."""
         return ()
 
     def schema(self, types: Sequence[str]) -> Mapping[str, object] | None:
-        """The schema of the object; all its parts are required, so that strict servers take it."""
+        """Return the schema of the object; all its properties are required, so that strict servers accept it."""
         item = {
             "type": "object",
             "properties": {
@@ -122,7 +127,7 @@ class JsonList:
 
 
 def _items(value: object, types: Sequence[str], rejected: list[Rejected]) -> Iterator[_Item]:
-    """The mentions in whatever a model took for the list."""
+    """Yield the mentions in a JSON value, whatever structure the model gave to the list."""
     rows: Sequence[object] = [value]
     if isinstance(value, list):
         rows = value
@@ -137,16 +142,16 @@ def _items(value: object, types: Sequence[str], rejected: list[Rejected]) -> Ite
         elif isinstance(row, dict) and any(isinstance(inside, list) for inside in row.values()):
             yield from _items(row, types, rejected)
         else:
-            rejected.append(Rejected("no mention with a text and a type", raw=str(row)))
+            rejected.append(Rejected("the item is not a mention with a text and a type", raw=str(row)))
 
 
 def _values(value: Mapping[object, object], types: Sequence[str], rejected: list[Rejected]) -> Iterator[_Item]:
-    """The mentions in an object that is none itself."""
+    """Yield the mentions in an object that is not a mention itself."""
     for key, inside in value.items():
         if isinstance(inside, str) and type_named(inside, types):  # a mention → its type
             yield _Item(str(key), inside, None)
         elif not isinstance(inside, list):
-            rejected.append(Rejected("no list of mentions", raw=str({key: inside})))
+            rejected.append(Rejected("the value is not a list of mentions", raw=str({key: inside})))
         elif all(isinstance(row, str) for row in inside):  # type → its mentions
             yield from (_Item(row, str(key), None) for row in inside)
         else:
@@ -154,7 +159,7 @@ def _values(value: Mapping[object, object], types: Sequence[str], rejected: list
 
 
 def _in_answer(items: Sequence[_Item], answer: str) -> list[Span | None]:
-    """Where each item stands in the answer, from its text to the end of its object, in the order of the answer."""
+    """Return the span of each item in the answer, from its text to the end of its object; items are in order."""
     places: list[Span | None] = []
     at = 0
     for item in items:
@@ -181,12 +186,12 @@ def _number(row: Mapping[object, object]) -> int | None:
 
 
 def _places(item: _Item, times: int, text: str) -> tuple[Span, ...]:
-    """Where the mention stands, if that is certain.
+    """Return the spans of a mention in the source text, or none if they are ambiguous.
 
     Args:
-        item: what is listed.
+        item: the listed mention.
         times: how often the answer lists it without a number.
-        text: the source.
+        text: the source text.
     """
     exact = occurrences(item.text, text)
     for spans in (exact, similar(item.text, text)):
@@ -202,8 +207,8 @@ def _places(item: _Item, times: int, text: str) -> tuple[Span, ...]:
 def _reason(item: _Item, text: str) -> str:
     count = len(similar(item.text, text))
     if not count:
-        return "the text has no such words"
-    return f"the words stand {count} times in the text, and which is meant is not said, or beyond that"
+        return "the text does not contain these words"
+    return f"the text contains these words {count} times, and the answer has no valid number of an occurrence"
 
 
 JSON = JsonList()

@@ -1,4 +1,4 @@
-"""JSON as models write it: fenced, introduced, cut off, or spelled as Python does."""
+"""A tolerant reader of the JSON that models write: fenced, after an introduction, truncated, or in Python syntax."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import warnings
 from biomark.shapes.signs import unfenced
 from biomark.spans import Span
 
-# The last one may be cut off: if it did not match, every quote in it would be tried as well.
+# The last string may be truncated; if the pattern required its end, every quotation mark in it would be tried again.
 _STRING = re.compile(r'"(?:[^"\\]++|\\.?)*+(?P<end>"?)', re.DOTALL)
-_READ = 20  # times the answer's length, at most, for objects that turn out to be damaged
+_READ = 20  # damaged objects are read for at most this many times the length of the answer
 
 
 def parse(answer: str) -> object:
-    """The JSON value of an answer.
+    """Return the JSON value of an answer.
 
     Raises:
-        ValueError: if it holds none that is whole.
+        ValueError: if the answer contains no complete JSON value.
     """
     inside = unfenced(answer).strip()
     begin = re.search(r"[\[{]", inside)
@@ -37,53 +37,53 @@ def parse(answer: str) -> object:
                 return ast.literal_eval(text)
         except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
             pass
-    raise ValueError("the answer holds no whole JSON value")
+    raise ValueError("the answer contains no complete JSON value")
 
 
 def objects(answer: str) -> list[dict[str, object]]:
-    """The objects that are whole in an answer whose outer list is cut off or damaged."""
+    """Return the complete objects in an answer whose outer list is truncated or damaged."""
     decoder = json.JSONDecoder()
-    found = []
+    values = []
     at = answer.find("{")
     in_vain = 0
     while at >= 0 and in_vain <= _READ * len(answer):
         try:
             value, end = decoder.raw_decode(answer, at)
-            found.append(value)
+            values.append(value)
         except json.JSONDecodeError as error:
             end = at + 1
             in_vain += error.pos - at
-        except ValueError:  # of a number with thousands of digits
+        except ValueError:  # raised for a number with thousands of digits
             break
         except RecursionError:
             break
         at = answer.find("{", end)
-    return found
+    return values
 
 
 def pairs(answer: str) -> list[tuple[str, str, Span]]:
-    """The strings that are a key and its value wherever they stand in an answer, and the place of each such pair."""
-    found = []
-    last: tuple[str, int, int] | None = None  # the string before
+    """Return all pairs of a key and its value, both strings, in an answer, each with its span in the answer."""
+    found_pairs = []
+    last: tuple[str, int, int] | None = None  # the preceding string
     for match in _STRING.finditer(answer):
         try:
             string = json.loads(match.group()) if match["end"] else None
         except ValueError:
             string = None
         if string is not None and last is not None and answer[last[2] : match.start()].strip() == ":":
-            found.append((last[0], string, Span(last[1], match.end())))
+            found_pairs.append((last[0], string, Span(last[1], match.end())))
         last = (string, match.start(), match.end()) if string is not None else None
-    return found
+    return found_pairs
 
 
 def strings(answer: str) -> list[str]:
-    """The strings that are whole in a list that is cut off."""
+    """Return the complete strings in a truncated list."""
     begin = answer.find("[")
-    found = []
+    values = []
     for match in _STRING.finditer(answer, begin) if begin >= 0 else ():
         try:
             if match["end"]:
-                found.append(json.loads(match.group()))
+                values.append(json.loads(match.group()))
         except ValueError:
             continue
-    return found
+    return values

@@ -1,4 +1,4 @@
-"""The text with `<mark>` and `</mark>` around each mention of one type (Keloth et al. 2024)."""
+"""The shape `mark`: the text with `<mark>` and `</mark>` around each mention of one type (Keloth et al. 2024)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The text as HTML, with `<span class="TYPE">` and `</span>` around each mention (Hu et al. 2024)."""
+"""The shape `span`: the text as HTML with `<span class="TYPE">` and `</span>` around each mention (Hu et al. 2024)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from biomark.entity_types import label
 from biomark.marks import Signs
 from biomark.shapes.signs import Signed
 
-# Any attribute with a type in it may say the class, in any quotes or none. Nothing is tried twice: what a careless
-# model repeats would cost its square, or its cube.
+# The type may be the value of any of several attributes, in any quotation marks or none. Possessive quantifiers prevent
+# backtracking: the repetitive answer of a careless model would otherwise take quadratic or cubic time.
 _LOOSE = (
     r"""(?P<opens><\s*+span\b(?:(?!\b(?:class|type|label)\s*+=)[^<>])*+"""
     r"""(?:(?:class|type|label)\s*+=\s*+["'“”‘’]?+(?P<name>[^"'“”‘’<>]*+))?+[^<>]*+>)"""
@@ -18,11 +18,11 @@ _LOOSE = (
 
 
 def _signs(types: Sequence[str]) -> Signs:
-    return Signs('<span class="{}">', "</span>", _LOOSE, {type: type for type in types})
+    return Signs('<span class="{}">', "</span>", _LOOSE, {entity_type: entity_type for entity_type in types})
 
 
 def _ask(types: Sequence[str]) -> str:
-    classes = "".join(f'Use <span class="{type}"> for each {label(type)}.\n' for type in types)
+    classes = "".join(f'Use <span class="{entity_type}"> for each {label(entity_type)}.\n' for entity_type in types)
     return (
         "Write the text again, word for word, as HTML with a <span> around each mention; "
         f"its class says what is mentioned.\n{classes}If there is none, write the text as it is."

@@ -1,4 +1,4 @@
-"""Answers that quote mentions without their place: where in the text the strings stand."""
+"""Shapes whose answers list mentions as strings, without their places in the text."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from biomark.spans import Entity, Rejected, Span, flat
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What an answer lists.
+    """A string that an answer lists.
 
     Attributes:
-        type: one of those that were asked for, or what the answer calls it if it is none of them.
+        type: one of the requested types, or the answer's own name for an unknown type.
         text: the string.
-        place: the code points of the answer that say it, with what sets it off; None: not known.
+        place: its span in the answer, in code points, including quotation marks; None: not known.
     """
 
     type: str
@@ -27,21 +27,21 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A shape that lists strings.
+    """A shape whose answers list strings.
 
-    Each string stands for all its occurrences at the boundaries of words, except where a longer
-    string of its type stands. A mention can be listed if all these are mentions.
+    Each string stands for all its occurrences at word boundaries, except those inside a longer listed string of the
+    same type. A mention can be listed if all these occurrences are mentions.
 
     Attributes:
         name: of the shape.
-        write: the answer for types, in their order, and the strings of each.
-        read: the items of an answer about some types, and what is wrong with its form, "" if nothing is.
-        ask: what the prompt says of the answer's form, for some types.
+        write: returns the answer for the strings of each type, in the order of the types.
+        read: returns the items of an answer about types, and the problem with its form, or "" if there is none.
+        ask: returns the description of the answer's form for the prompt, for types.
         question: see `Shape`.
         single: whether an answer is about one type.
         one_message: see `Shape`.
-        ends: what ends an answer about a text that does not have it; "": nothing.
-        form: makes the JSON schema for some types; None: answers are no JSON object.
+        ends: a string that ends an answer, unless the text contains it; "": none.
+        form: returns the JSON schema for types; None: answers are not JSON objects.
     """
 
     name: str
@@ -55,35 +55,35 @@ class Listing:
     form: Callable[[Sequence[str]], Mapping[str, object]] | None = None
 
     def request(self, types: Sequence[str]) -> str:
-        """What the prompt says of the answer's form."""
+        """See `biomark.shapes.base.Shape`."""
         return self.ask(self._checked(types))
 
     def encode(self, text: str, entities: Iterable[Entity], types: Sequence[str]) -> Encoded:
-        """The strings of the mentions; left out are mentions whose string stands elsewhere without being one."""
+        """Return the strings of the mentions; mentions whose string also occurs as no mention are left out."""
         types = self._checked(types)
-        asked = list(of_types(entities, types))
+        requested = list(of_types(entities, types))
         first: dict[tuple[str, str], int] = {}
-        for type in types:
-            for entity in reversed(flat(entity for entity in asked if entity.type == type)):
-                first[entity.mention(text), type] = entity.start
+        for entity_type in types:
+            for entity in reversed(flat(entity for entity in requested if entity.type == entity_type)):
+                first[entity.mention(text), entity_type] = entity.start
         kept: list[tuple[str, str]] = []
-        found: set[Entity] = set()
-        # A longer string keeps its places whatever shorter ones there are.
+        covered: set[Entity] = set()
+        # Longer strings come first, since shorter ones do not change their places.
         for string in sorted(first, key=lambda one: (-len(one[0]), first[one], types.index(one[1]))):
             more = sorted([*kept, string], key=lambda one: first[one])
             now = set(self.decode(self._written(more, types), text, types).entities)
-            if now.issubset(asked) and now > found:
-                kept, found = more, now
-        rest = asked
-        for entity in found:
-            rest.remove(entity)
-        return Encoded(self._written(kept, types), tuple(rest))
+            if now.issubset(requested) and now > covered:
+                kept, covered = more, now
+        left_out = requested
+        for entity in covered:
+            left_out.remove(entity)
+        return Encoded(self._written(kept, types), tuple(left_out))
 
     def decode(self, answer: str, text: str, types: Sequence[str]) -> Decoded:
-        """Find the strings of an answer in the text."""
+        """Locate the strings of an answer in the text."""
         types = self._checked(types)
         items, problem = self.read(answer, types)
-        found: dict[Entity, Span | None] = {}
+        places: dict[Entity, Span | None] = {}
         rejected = [Rejected(problem, raw=answer)] if problem else []
         faithful = not problem
         distinct = {(item.type, item.text): item for item in reversed(items)}
@@ -95,37 +95,39 @@ class Listing:
             exact = occurrences(item.text, text)
             spans = exact if exact and bounded(exact[0], text) else similar(item.text, text)
             faithful &= spans == exact
-            taken = [entity.spans[0] for entity in found if entity.type == item.type]
+            taken = [entity.spans[0] for entity in places if entity.type == item.type]
             free = _free([span for span in spans if bounded(span, text)], taken)
             if not free:
                 rejected.append(Rejected(_reason(spans, text), raw=item.text))
-            found |= dict.fromkeys((Entity((span,), item.type) for span in free), item.place)
-        entities = tuple(sorted(found, key=lambda entity: (entity.spans, types.index(entity.type))))
-        return Decoded(entities, tuple(rejected), faithful, tuple(found[entity] for entity in entities))
+            places |= dict.fromkeys((Entity((span,), item.type) for span in free), item.place)
+        entities = tuple(sorted(places, key=lambda entity: (entity.spans, types.index(entity.type))))
+        return Decoded(entities, tuple(rejected), faithful, tuple(places[entity] for entity in entities))
 
     def stops(self, text: str) -> tuple[str, ...]:
         """See `biomark.shapes.base.Shape`."""
         return stops_outside(self.ends, text)
 
     def schema(self, types: Sequence[str]) -> Mapping[str, object] | None:
-        """None for a list of strings: a server could hold an answer to it only where lists may be the whole of it."""
+        """See `biomark.shapes.base.Shape`; None for a plain list, which many servers refuse as the root of a schema."""
         return self.form(types) if self.form else None
 
     def _checked(self, types: Sequence[str]) -> Sequence[str]:
         return (only(types, self.name),) if self.single else types
 
     def _written(self, strings: Sequence[tuple[str, str]], types: Sequence[str]) -> str:
-        return self.write({type: [string for string, of in strings if of == type] for type in types})
+        return self.write(
+            {entity_type: [string for string, of in strings if of == entity_type] for entity_type in types}
+        )
 
 
-def in_answer(type: str, strings: Iterable[str], answer: str, quoted: Callable[[str], str] = str) -> list[Item]:
-    """Items of a type, with their places: each where it stands in the answer after the one before it.
+def in_answer(entity_type: str, strings: Iterable[str], answer: str, quoted: Callable[[str], str] = str) -> list[Item]:
+    """Return the items of a type with their places in the answer, each after the preceding one.
 
     Args:
-        type: of all.
-        strings: in the order of the answer.
-        answer: that has them.
-        quoted: how it writes a string.
+        entity_type: the type of all items.
+        strings: the strings, in the order of the answer.
+        answer: the answer that contains them.
+        quoted: returns the spelling of a string in the answer.
     """
     items = []
     at = 0
@@ -134,7 +136,7 @@ def in_answer(type: str, strings: Iterable[str], answer: str, quoted: Callable[[
         start = answer.find(written, at)
         if start >= 0:
             at = start + len(written)
-        items.append(Item(type, string, Span(start, at) if start >= 0 and written else None))
+        items.append(Item(entity_type, string, Span(start, at) if start >= 0 and written else None))
     return items
 
 
@@ -148,7 +150,7 @@ def _free(spans: Iterable[Span], taken: Sequence[Span]) -> list[Span]:
 
 def _reason(spans: Sequence[Span], text: str) -> str:
     if not spans:
-        return "the text has no such words"
+        return "the text does not contain these words"
     if not bounded(spans[0], text):
-        return "the words are a part of a word of the text"
-    return "wherever the words stand, they are a part of a longer mention"
+        return "the text contains these words only inside other words"
+    return "the text contains these words only inside longer mentions"

@@ -1,7 +1,7 @@
-"""The text with `[ mention | type ]` around each mention (TANL: Paolini et al. 2021).
+"""The shape `tanl`: the text with `[ mention | type ]` in the place of each mention (TANL: Paolini et al. 2021).
 
-All is said in one message, examples as text and tagged text, apart by blank lines; an answer ends where its line
-does (Monajatipoor et al. 2024).
+The whole prompt is one message, in which blank lines separate the examples, each a text and its marked copy; an answer
+ends with its line (Monajatipoor et al. 2024).
 """
 
 from __future__ import annotations

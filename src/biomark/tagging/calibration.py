@@ -1,9 +1,9 @@
-"""A mention's score → the probability that the mention is right, in view of the document's other places of its words.
+"""Calibration: the probability that a mention is right, from its score and from the same words elsewhere in the text.
 
-A tagging model reads a document window by window, and is unsure in one place of what it is sure of in another. What the
-same words are elsewhere in the document says much of what they are here, and a place that the tags have passed over may
-well be a mention. So every place of words that are tagged anywhere is a candidate, and its probability is learnt from
-its own score and the best one elsewhere (Platt 1999, with one feature more).
+A tagging model reads a document window by window and may be unsure in one place of a name that it is sure of in
+another. The scores of the same words elsewhere in the document are therefore good evidence, and even an untagged place
+may be a mention. So every place of words that are tagged anywhere is a candidate, and its probability is a logistic
+function of its own score and of the best score elsewhere (Platt 1999, with one additional feature).
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ class Candidate:
 
     Attributes:
         entity: with the model's own score.
-        elsewhere: the best score that the same words have in another place of the document; None: there is none.
-        tagged: whether the tags say that it is one.
+        elsewhere: the best score, in [0, 1], of the same words in another place of the document; None if there is no
+            other place.
+        tagged: whether the most likely tags mark it as a mention.
     """
 
     entity: Entity
@@ -41,11 +42,12 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Calibrator:
-    """What makes probabilities of scores.
+    """A logistic function that turns the scores of a candidate into a probability.
 
     Attributes:
-        slope, offset: of the log-odds of the score.
-        elsewhere, repeated: the same of the best score elsewhere, where there is one.
+        slope, offset: weight of the log-odds of the score, and the constant.
+        elsewhere, repeated: weight of the log-odds of the best score elsewhere, and the constant that is added where
+            the words occur elsewhere.
     """
 
     slope: float = 1.0
@@ -54,63 +56,66 @@ class Calibrator:
     repeated: float = 0.0
 
     def __call__(self, candidate: Candidate) -> float:
-        """The probability, in [0, 1], that a candidate is right."""
+        """Return the probability, in [0, 1], that a candidate is a mention."""
         weights = (self.slope, self.offset, self.elsewhere, self.repeated)
         return float(1 / (1 + np.exp(-np.dot(weights, features(candidate)))))
 
 
 def features(candidate: Candidate) -> tuple[float, float, float, float]:
-    """What a calibrator weighs, in the order of its attributes."""
+    """Return the features that a calibrator weighs, in the order of its attributes."""
     if candidate.elsewhere is None:
         return log_odds(candidate.score), 1.0, 0.0, 0.0
     return log_odds(candidate.score), 1.0, log_odds(candidate.elsewhere), 1.0
 
 
 def log_odds(score: float) -> float:
-    """The natural logarithm of score / (1 - score); of 0 and 1 that of a millionth less."""
+    """Return the natural logarithm of score / (1 - score), with the score clipped to [1e-6, 1 - 1e-6]."""
     inside = min(max(score, 1e-6), 1 - 1e-6)
     return float(np.log(inside / (1 - inside)))
 
 
 def candidates(text: str, passages: Sequence[tuple[Floats, Words]], types: Sequence[str]) -> list[Candidate]:
-    """The mentions that the tags of a document say, and the other places of their words.
+    """Return the tagged mentions of a document and all other places of their words.
 
-    A place that overlaps a tagged mention of its type is none.
+    A place that overlaps a tagged mention of the same type is not a candidate.
 
     Args:
         text: of the document.
-        passages: for each one (W, N, 3) natural logarithms of probabilities, and its words.
-        types: the N types.
+        passages: for each passage the natural logarithms of the tags' probabilities, (W, N, 3), and its words.
+        types: the N entity types.
     """
     tagged = [decode_tags(*passage, types) for passage in passages]
     places = [_index(text, words) for _, words in passages]
-    found: list[Candidate] = []
-    for n, type in enumerate(types):
-        mentions = [{entity.extent for entity in entities if entity.type == type} for entities in tagged]
+    collected: list[Candidate] = []
+    for n, entity_type in enumerate(types):
+        mentions = [{entity.extent for entity in entities if entity.type == entity_type} for entities in tagged]
         taken = [Apart(own) for own in mentions]
         for name in dict.fromkeys(span.of(text) for own in mentions for span in sorted(own)):
             same = [
-                Candidate(Entity((span,), type, score=span_score(passage[0][:, n], *words)), tagged=span in own)
+                Candidate(Entity((span,), entity_type, score=span_score(passage[0][:, n], *words)), tagged=span in own)
                 for passage, index, own, apart in zip(passages, places, mentions, taken, strict=True)
                 for span, words in _occurrences(name, text, passage[1], index)
                 if span in own or apart.is_free(span)
             ]
-            found += _with_elsewhere(same)
-    return found
+            collected += _with_elsewhere(same)
+    return collected
 
 
-def entities(found: Iterable[Candidate], calibrator: Callable[[str], Calibrator | None], least: float) -> list[Entity]:
-    """The candidates that are likely enough, with their probabilities as scores, in text order.
+def entities(
+    considered: Iterable[Candidate], calibrator: Callable[[str], Calibrator | None], least: float
+) -> list[Entity]:
+    """Return the candidates that are likely enough, with their probabilities as scores, in text order.
 
-    Of two of one type that overlap the likelier one stays. A type without a calibrator has what the tags say.
+    Of two overlapping candidates of one type only the likelier one is kept. For a type without a calibrator the tagged
+    mentions are taken with their own scores.
 
     Args:
-        found: of a document.
-        calibrator: of a type.
-        least: the least probability.
+        considered: the candidates of a document.
+        calibrator: returns the calibrator of a type, or None.
+        least: the lowest probability, in [0, 1].
     """
     scored = []
-    for candidate in found:
+    for candidate in considered:
         made = calibrator(candidate.entity.type)
         if made is not None:
             scored.append(replace(candidate.entity, score=made(candidate)))
@@ -123,17 +128,17 @@ def entities(found: Iterable[Candidate], calibrator: Callable[[str], Calibrator 
 
 
 def _index(text: str, words: Words) -> Mapping[str, list[int]]:
-    """Where each word stands in a passage."""
-    found: dict[str, list[int]] = {}
+    """Return the indexes of each word's occurrences in a passage."""
+    places: dict[str, list[int]] = {}
     for place, (start, end) in enumerate(zip(words.starts.tolist(), words.ends.tolist(), strict=True)):
-        found.setdefault(text[start:end], []).append(place)
-    return found
+        places.setdefault(text[start:end], []).append(place)
+    return places
 
 
 def _occurrences(
     name: str, text: str, words: Words, index: Mapping[str, list[int]]
 ) -> Iterator[tuple[Span, tuple[int, int]]]:
-    """The places of a name in a passage: in the text, and as words from the first to before the last."""
+    """Yield the places of a name in a passage: its span, and the indexes of its first word and one past its last."""
     for length in range(1, len(name) + 1):
         for first in index.get(name[:length], ()):
             start = int(words.starts[first])
@@ -144,7 +149,7 @@ def _occurrences(
 
 
 def _with_elsewhere(same: Sequence[Candidate]) -> Iterator[Candidate]:
-    """Candidates with the same words, each with the best score of the others."""
+    """Yield candidates that have the same words, each with the best score of the others."""
     if len(same) < 2:
         yield from same
         return

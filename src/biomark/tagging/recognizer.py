@@ -1,7 +1,7 @@
-"""Tagging: one pass of a network over a window yields all types, or the one that an instruction names.
+"""The recognizer of tagging models: one pass over a window yields all types, or the one that an instruction names.
 
-`TaggingRecognizer` turns documents into batches and tags into entities; what computes the tags is
-a function, so that an ONNX file (`load_onnx`, no torch) and a network in training share all else.
+`TaggingRecognizer` turns documents into batches and tags into entities. A function computes the tags, so that an
+exported model (`load_onnx`, without torch) and a network in training share everything else.
 """
 
 from __future__ import annotations
@@ -26,63 +26,70 @@ from biomark.tagging.repair import repaired
 from biomark.tagging.text import (
     Batch,
     Floats,
-    Read,
     Window,
+    WindowedDocument,
     collate,
     log_softmax,
     read_document,
 )
 from biomark.tagging.words import OWN_WORDING, Frame, WordReader, Words
 
-# Logits (W, N, 3) for the W words of a batch, in their order, and the N types of the model.
+# Computes the logits, (W, N, 3) float32, for the W words of a batch, in their order, and the N types of the model.
 Forward = Callable[[Batch], Floats]
 
 WEIGHTS, TOKENIZER, CARD = "model.onnx", "tokenizer.json", "model.json"
-PREFERENCE = "preference"  # an input of networks that know guidelines: (corpora,) float32, added to the gate's logits
-_PREFERRED = 1e4  # so much that no other guideline has a say where the preferred one knows the type
+PREFERENCE = "preference"  # an input of networks with guidelines: (corpora,) float32, added to the gate's logits
+_PREFERRED = 1e4  # large enough that no other guideline counts where the preferred one covers the type
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Documents that were read together (or could not be), and the batches that are under way for them."""
+    """Documents that were read together or rejected, and the batches that are being computed for them."""
 
-    documents: list[Read | Annotated]
+    documents: list[WindowedDocument | Annotated]
     batches: list[tuple[list[Window], Future[Floats]]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Asking:
-    """What types are wanted, in which frames documents are read for them, and which heads then speak of them."""
+class _Query:
+    """The types of one call of `annotate`.
+
+    Attributes:
+        types: the types to find.
+        frames: the frames in which every window is read.
+        heads: for each frame, the indexes of the network's heads whose logits belong to `types`, in their order.
+    """
 
     types: tuple[str, ...]
     frames: tuple[Frame, ...]
     heads: tuple[list[int], ...]
 
 
-def _logits(found: Mapping[tuple[int, Frame], Floats], words: Words, asking: _Asking) -> Floats:
-    """(W, types, 3) for the words of a passage."""
-    asked = zip(asking.frames, asking.heads, strict=True)
-    result: Floats = np.concatenate([found[id(words), frame][:, heads] for frame, heads in asked], axis=1)
+def _logits(by_frame: Mapping[tuple[int, Frame], Floats], words: Words, query: _Query) -> Floats:
+    """Return the logits for the words of a passage, (W, types, 3)."""
+    frames = zip(query.frames, query.heads, strict=True)
+    result: Floats = np.concatenate([by_frame[id(words), frame][:, heads] for frame, heads in frames], axis=1)
     return result
 
 
 class TaggingRecognizer:
-    """Tags windows of documents; see `biomark.tagging.text`.
+    """A recognizer that tags the windows of documents with a network; see `biomark.tagging.text`.
 
     Args:
-        reader: of the model's tokenizer.
-        forward: computes logits; is called from several threads if `threads` > 1.
-        types: what the rows of the logits mean, under biomark's names. If the reader gives instructions, the
-            types that the model was trained on: every window is read once for each type asked for, which may be any.
-        default_types: those of `types` that are looked for where nobody names any; empty: all.
-        min_score: mentions with a lower score are left out, unless `annotate` is told otherwise.
-        calibrators: for types, what makes probabilities of their scores.
-        max_pieces: word pieces a window.
-        batch_pieces: word pieces a batch, padding counted; a longer window is a batch of its own.
-        threads: batches computed at the same time.
+        reader: the word reader of the model's tokenizer.
+        forward: computes logits; it is called from several threads if `threads` > 1.
+        types: the types of the logits' second axis, under biomark's names. If the reader gives instructions, the types
+            that the model was trained on; every window is then read once for each requested type, which may be any.
+        default_types: those of `types` that `annotate` looks for if its caller names none; empty: all.
+        min_score: the lowest score, in [0, 1], of a mention that is kept, unless `annotate` gets another one.
+        calibrators: the functions that turn scores into probabilities, by type.
+        max_pieces: the greatest number of word pieces of a window.
+        batch_pieces: the greatest number of word pieces of a batch, padding counted; a longer window is a batch of its
+            own.
+        threads: the number of batches that are computed at the same time.
     """
 
-    # How much text is read before its windows are sorted by length into batches: memory grows with it, padding shrinks.
+    # Code points of text whose windows are sorted by length into batches together: more takes memory and saves padding.
     characters_at_once = 60_000
 
     def __init__(
@@ -110,7 +117,7 @@ class TaggingRecognizer:
 
     @property
     def types(self) -> tuple[str, ...] | None:
-        """The types that the model was trained on; None if it follows instructions, which may name any type."""
+        """The types that the model was trained on, or None if it follows instructions, which may name any type."""
         return None if self._reader.instructions else self._types
 
     def annotate(
@@ -118,100 +125,101 @@ class TaggingRecognizer:
     ) -> Iterator[Annotated]:
         """See `biomark.recognizers.Recognizer`; entities have scores and lie inside one passage.
 
-        Without `types` the model is asked for its default types. It always decides between all of these (see
-        `biomark.tagging.repair`), so that what it finds of one does not depend on which others are asked for.
+        Without `types` the recognizer looks for its default types. It always decides between all of them (see
+        `biomark.tagging.repair`), so that the mentions of one type do not depend on the other requested types.
         """
         least = self._min_score if min_score is None else min_score
-        wanted = self._asking(types).types
+        wanted = self._query(types).types
         every = (
             types if self._reader.instructions or not wanted else tuple(dict.fromkeys((*self._default_types, *wanted)))
         )
         return (
-            replace(annotated, document=self._with_entities(annotated.document, found, wanted, least))
-            for annotated, found in self.considered(documents, every)
+            replace(annotated, document=self._with_entities(annotated.document, possible, wanted, least))
+            for annotated, possible in self.considered(documents, every)
         )
 
     def considered(
         self, documents: Iterable[Document], types: Sequence[str] | None = None
     ) -> Iterator[tuple[Annotated, list[Candidate]]]:
-        """The documents without mentions, and for each one what may be mentions; arguments as for `annotate`."""
-        return self._stream(iter(documents), self._asking(types))
+        """Yield each document without mentions, and its candidates; the arguments are those of `annotate`."""
+        return self._stream(iter(documents), self._query(types))
 
     def _with_entities(
-        self, document: Document, found: Iterable[Candidate], wanted: Sequence[str], least: float
+        self, document: Document, possible: Iterable[Candidate], wanted: Sequence[str], least: float
     ) -> Document:
-        # A higher score that is asked for leaves mentions out, but changes none.
-        likely = entities(found, self._calibrators.get, min(least, self._min_score))
-        # The other types, such as clinical problems, are of a scheme of their own and overlap the default ones.
+        # A higher lowest score removes mentions, but changes none.
+        likely = entities(possible, self._calibrators.get, min(least, self._min_score))
+        # The other types, such as clinical problems, belong to another annotation scheme and overlap the default ones.
         by_default = [entity for entity in likely if entity.type in self._default_types]
         others = [entity for entity in likely if entity.type not in self._default_types]
-        mended = [*repaired(document, by_default), *repaired(document, others)]
-        kept = [e for e in mended if (e.score or 0.0) >= least and e.type in wanted]
+        mentions = [*repaired(document, by_default), *repaired(document, others)]
+        kept = [e for e in mentions if (e.score or 0.0) >= least and e.type in wanted]
         return replace(document, entities=tuple(sorted(kept, key=lambda e: (e.start, e.end))))
 
-    def _asking(self, types: Sequence[str] | None) -> _Asking:
-        if self._reader.instructions:  # which can name any type
+    def _query(self, types: Sequence[str] | None) -> _Query:
+        if self._reader.instructions:  # an instruction can name any type
             wanted = self._default_types if types is None else tuple(types)
-            frames = tuple(self._reader.frame(type) for type in wanted)
-            return _Asking(wanted, frames, tuple([0] for _ in wanted))
+            frames = tuple(self._reader.frame(entity_type) for entity_type in wanted)
+            return _Query(wanted, frames, tuple([0] for _ in wanted))
         wanted = types_wanted(self._default_types if types is None else types, self._types)
-        return _Asking(wanted, (self._reader.frame(),), ([self._types.index(type) for type in wanted],))
+        return _Query(wanted, (self._reader.frame(),), ([self._types.index(entity_type) for entity_type in wanted],))
 
-    def _stream(self, documents: Iterator[Document], asking: _Asking) -> Iterator[tuple[Annotated, list[Candidate]]]:
+    def _stream(self, documents: Iterator[Document], query: _Query) -> Iterator[tuple[Annotated, list[Candidate]]]:
         pool = ThreadPoolExecutor(self._threads)
         try:
-            # One group is computed while the one before it is decoded and the next one is read.
+            # While one group is computed, the group before it is decoded and the next one is read.
             before: _Group | None = None
             for documents_ in in_groups(documents, self.characters_at_once):
-                group = self._begin([self._read(document, asking) for document in documents_], pool)
+                group = self._begin([self._read(document, query) for document in documents_], pool)
                 if before is not None:
-                    yield from self._finish(before, asking)
+                    yield from self._finish(before, query)
                 before = group
             if before is not None:
-                yield from self._finish(before, asking)
-        finally:  # an interrupt waits for the windows that are being computed, not for those that are to be
+                yield from self._finish(before, query)
+        finally:  # an interrupt waits for the batches that are being computed, not for those in the queue
             pool.shutdown(cancel_futures=True)
 
-    def _read(self, document: Document, asking: _Asking) -> Read | Annotated:
-        """A document ready for batches, or handed back where it cannot be read."""
+    def _read(self, document: Document, query: _Query) -> WindowedDocument | Annotated:
+        """Return a document split into windows, or, if it cannot be split, the document with the reason."""
         document = document.bare()
         try:
-            return read_document(document, self._reader, self._max_pieces, asking.frames)
+            return read_document(document, self._reader, self._max_pieces, query.frames)
         except Exception as error:  # whatever a tokenizer raises on odd text must not stop the rest
             reason = f"cannot be split into words: {error}"
             window = Span(0, len(document.text)) if document.text else None
             return Annotated(document, (Rejected(reason, document_id=document.id, window=window),))
 
-    def _begin(self, documents: list[Read | Annotated], pool: ThreadPoolExecutor) -> _Group:
-        """Give the windows of some documents to the network."""
-        batches = self._batches([w for read in documents if isinstance(read, Read) for w in read.windows])
+    def _begin(self, documents: list[WindowedDocument | Annotated], pool: ThreadPoolExecutor) -> _Group:
+        """Submit the windows of documents to the network, in batches."""
+        batches = self._batches([w for read in documents if isinstance(read, WindowedDocument) for w in read.windows])
         return _Group(documents, [(batch, pool.submit(self._compute, batch)) for batch in batches])
 
     def _compute(self, batch: Sequence[Window]) -> Floats:
         return self._forward(collate(batch))
 
-    def _finish(self, group: _Group, asking: _Asking) -> Iterator[tuple[Annotated, list[Candidate]]]:
-        """Put the tags of windows together and read the candidates off them."""
-        found: dict[tuple[int, Frame], Floats] = {}  # (W, heads, 3) by id() of the words of a passage, and frame
+    def _finish(self, group: _Group, query: _Query) -> Iterator[tuple[Annotated, list[Candidate]]]:
+        """Join the logits of windows into passages, and yield each document with its candidates."""
+        # (W, heads, 3) by id() of the words of a passage, and frame
+        by_frame: dict[tuple[int, Frame], Floats] = {}
         for batch, future in group.batches:
             values, row = future.result(), 0
             for window in batch:
                 key = (id(window.words), window.frame)
-                if key not in found:
-                    found[key] = np.zeros((len(window.words), *values.shape[1:]), dtype=np.float32)
+                if key not in by_frame:
+                    by_frame[key] = np.zeros((len(window.words), *values.shape[1:]), dtype=np.float32)
                 begin, end = row + window.keep_start - window.start, row + window.keep_end - window.start
-                found[key][window.keep_start : window.keep_end] = values[begin:end]
+                by_frame[key][window.keep_start : window.keep_end] = values[begin:end]
                 row += window.end - window.start
         for read in group.documents:
             if isinstance(read, Annotated):
                 yield read, []
                 continue
-            texts = [words for words in read.words if len(words) and asking.types]
-            passages = [(log_softmax(_logits(found, words, asking)), words) for words in texts]
-            yield Annotated(read.document), candidates(read.document.text, passages, asking.types)
+            texts = [words for words in read.words if len(words) and query.types]
+            passages = [(log_softmax(_logits(by_frame, words, query)), words) for words in texts]
+            yield Annotated(read.document), candidates(read.document.text, passages, query.types)
 
     def _batches(self, windows: Sequence[Window]) -> Iterator[list[Window]]:
-        """Windows of like length together, longest first, at most `batch_pieces` with padding."""
+        """Yield batches of windows of similar length, longest first, each of at most `batch_pieces` with padding."""
         batch: list[Window] = []
         for window in sorted(windows, key=lambda w: -w.length):
             if batch and batch[0].length * (len(batch) + 1) > self._batch_pieces:
@@ -223,32 +231,33 @@ class TaggingRecognizer:
 
 
 def check_guideline(folder: Path, name: str, known: Sequence[str]) -> None:
-    """Refuse the name of a corpus that a model does not know.
+    """Refuse the name of a corpus whose guideline a model has not learnt.
 
     Args:
         folder: of the model.
-        name: of the corpus; empty: none is asked for.
-        known: those that there are.
+        name: of the corpus; empty: the user names none.
+        known: the corpora whose guidelines the model has learnt.
 
     Raises:
-        UsageError: with the known ones.
+        UsageError: if the name is not among the known ones, which the message lists.
     """
     if name and name not in known:
-        choice = f"choose from {', '.join(known)}" if known else "this model follows none by name"
+        choice = f"choose from {', '.join(known)}" if known else "this model follows no guideline by name"
         raise UsageError(f"{folder}: unknown guideline {name!r}; {choice}")
 
 
 def load_onnx(folder: Path, *, threads: int | None = None, guideline: str = "") -> TaggingRecognizer:
-    """The recognizer in a folder that `biomark export` made; needs onnxruntime, not torch.
+    """Load the recognizer in a folder that `biomark export` wrote; this needs onnxruntime, not torch.
 
     Args:
-        folder: with `model.onnx`, `tokenizer.json` and `model.json`.
-        threads: windows computed at the same time; None: as many as this process may use cores.
-        guideline: the corpus whose guideline is followed for the types that it annotates, or that instructions name;
-            empty: in each window the one that the model takes to be likely, or none.
+        folder: the model folder with `model.onnx`, `tokenizer.json` and `model.json`.
+        threads: the number of windows computed at the same time; None: as many as this process may use cores.
+        guideline: the corpus whose guideline the model follows for the types that the corpus annotates, or whose name
+            its instructions contain. Empty: the model weighs the guidelines by their probability in each window, or
+            its instructions name no corpus.
 
     Raises:
-        UsageError: if the model does not know the guideline.
+        UsageError: if the model has not learnt the guideline.
         ModelError: if a file is missing or cannot be used.
     """
     for name in (WEIGHTS, TOKENIZER, CARD):
@@ -258,19 +267,22 @@ def load_onnx(folder: Path, *, threads: int | None = None, guideline: str = "") 
             )
     try:
         card = json.loads((folder / CARD).read_text("utf-8"))
-        types, max_pieces = [str(type) for type in card["types"]], int(card["max_pieces"])
-        default_types = [str(type) for type in card.get("default_types", types)]
+        types, max_pieces = [str(entity_type) for entity_type in card["types"]], int(card["max_pieces"])
+        default_types = [str(entity_type) for entity_type in card.get("default_types", types)]
         min_score, wording = (
             float(card["min_score"]),
             str(card.get("wording", OWN_WORDING)) if card.get("instruction") else "",
         )
-        calibrators = {str(type): Calibrator(*map(float, found)) for type, found in card.get("calibration", {}).items()}
+        calibrators = {
+            str(entity_type): Calibrator(*map(float, weights))
+            for entity_type, weights in card.get("calibration", {}).items()
+        }
         tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
         network = session(folder / WEIGHTS)
     except Exception as error:  # the libraries raise bare Exceptions of their own
         raise ModelError(f"{folder}: cannot be loaded: {error}") from error
 
-    read = [array.name for array in network.get_inputs()]
+    inputs = [array.name for array in network.get_inputs()]
     guidelines = [str(corpus) for corpus in card.get("guidelines", ())]
     named = [str(corpus) for corpus in card.get("corpora", ())]
     check_guideline(folder, guideline, named or guidelines)
@@ -278,7 +290,7 @@ def load_onnx(folder: Path, *, threads: int | None = None, guideline: str = "") 
 
     def forward(batch: Batch) -> Floats:
         arrays = {**batch._asdict(), PREFERENCE: preference}
-        (logits,) = network.run(None, {name: arrays[name] for name in read})
+        (logits,) = network.run(None, {name: arrays[name] for name in inputs})
         result: Floats = logits
         return result
 
@@ -290,8 +302,8 @@ def load_onnx(folder: Path, *, threads: int | None = None, guideline: str = "") 
         min_score=min_score,
         calibrators=calibrators,
         max_pieces=max_pieces,
-        # One window at a time: int8 activations get their scale from all that is computed together, and
-        # so a document's mentions and scores do not depend on what is read beside it.
+        # One window at a time: int8 activations share their scale within a batch, so larger batches would make a
+        # document's mentions and scores depend on the documents beside it.
         batch_pieces=1,
         threads=threads or cores(),
     )

@@ -1,7 +1,7 @@
-"""Words ↔ what a tagging network reads and says: windows, batches, BIO tags. No torch.
+"""The input and output of a tagging network: windows of words, batches, and BIO tags. This module needs no torch.
 
-For every word (see `biomark.tagging.words`) and entity type, the network gives the logits of the tags outside, begin
-and inside. A network that reads an instruction before the words says it for the one type that the instruction names.
+For every word (see `biomark.tagging.words`) and entity type, the network computes the logits of the tags outside, begin
+and inside. A network that follows instructions computes them for the one type that the instruction names.
 
 A document is read in windows of consecutive sentences of one passage. A sentence longer than a
 window is read in overlapping pieces, and every word takes its tags from the piece in which it
@@ -29,7 +29,14 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Words `start` to `end` of a document, read in one go; only `keep_start` to `keep_end` give tags."""
+    """Consecutive words of a passage that the network reads at once, within a frame.
+
+    Attributes:
+        words: all words of the passage.
+        start, end: the window holds the words from `start` to before `end`.
+        keep_start, keep_end: the words whose tags are taken from this window; the others are context.
+        frame: the pieces before and after the words.
+    """
 
     words: Words
     start: int
@@ -40,19 +47,19 @@ class Window:
 
     @property
     def length(self) -> int:
-        """In word pieces, those of the frame counted."""
+        """The number of word pieces, including those of the frame."""
         return int(self.words.last[self.end - 1] - self.words.first[self.start]) + len(self.frame)
 
 
 class Batch(NamedTuple):
-    """What the network reads; all int64.
+    """The input arrays of the network, all int64, for B windows of at most T pieces with W words in all.
 
     Attributes:
-        input_ids: (B, T) word pieces in their frames, padded with 0.
-        attention_mask: (B, T) 1 where there is a piece.
-        word_of_piece: (B, T) row of `characters` for each piece; 0 for frames and padding.
-        characters: (1 + W, CHARACTERS) the words of the batch, one after the other; row 0 is empty.
-        first_piece: (W,) where each word's first piece stands in the flattened (B * T).
+        input_ids: (B, T) ids of the word pieces and their frames, padded with 0.
+        attention_mask: (B, T) 1 for each piece, 0 for padding.
+        word_of_piece: (B, T) the row of `characters` for each piece; 0 for frames and padding.
+        characters: (1 + W, CHARACTERS) character ids of the words of the batch, in order; row 0 is empty.
+        first_piece: (W,) the position of each word's first piece in the flattened (B * T).
     """
 
     input_ids: Ints
@@ -71,15 +78,17 @@ def windows(
     share: float = 1.0,
     overlap: int = 32,
 ) -> Iterator[Window]:
-    """Windows over the words of a passage: as many whole sentences as `max_pieces` takes.
+    """Yield windows over the words of a passage, each with as many whole sentences as fit.
 
     Args:
         words: of the passage.
-        sentence_ends: one past the last word of each sentence, in order.
-        max_pieces: word pieces a window, with those of the frame; a single word may be longer than what they leave.
-        frame: of each window.
-        share: of `max_pieces` that several sentences may fill; 0: every sentence alone.
-        overlap: words that two pieces of an overlong sentence share.
+        sentence_ends: the index one past the last word of each sentence, in order.
+        max_pieces: the greatest number of word pieces of a window, including its frame; only a window of a single long
+            word may exceed it.
+        frame: the pieces around each window.
+        share: the share of `max_pieces` that several sentences together may fill; 0 puts every sentence into a window
+            of its own.
+        overlap: the number of words that two consecutive pieces of an overlong sentence share.
     """
     budget = max_pieces - len(frame)
     start = 0
@@ -96,7 +105,7 @@ def windows(
 
 
 def _window(whole: Window, budget: int, overlap: int) -> Iterator[Window]:
-    """One window, or overlapping ones where the words do not fit."""
+    """Yield the window itself or, if its words exceed the budget, overlapping windows over them."""
     words, end = whole.words, whole.end
     cut = keep = whole.start
     while words.last[end - 1] - words.first[cut] > budget and cut + 1 < end:
@@ -109,14 +118,14 @@ def _window(whole: Window, budget: int, overlap: int) -> Iterator[Window]:
 
 
 def sentence_ends(document: Document, passage: Span, words: Words) -> list[int]:
-    """One past the last word of each sentence of a passage."""
+    """Return the index one past the last word of each sentence of a passage."""
     ends = [s.end for s in document.sentences if passage.contains(s)]
     return [int(n) for n in np.searchsorted(words.starts, ends, side="left")]
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """A document, its words by passage, and the windows over them."""
+class WindowedDocument:
+    """A document with the words of each passage and the windows over them."""
 
     document: Document
     words: tuple[Words, ...]
@@ -125,29 +134,32 @@ class Read:
 
 def read_document(
     document: Document, reader: WordReader, max_pieces: int, frames: Sequence[Frame] | None = None
-) -> Read:
-    """Split a document into words and windows; its sentences are found if it has none, and not kept.
+) -> WindowedDocument:
+    """Split a document into words and windows.
+
+    A document without sentences is split into sentences for this; the result holds it as it was.
 
     Args:
-        document: any.
-        reader: of the model's tokenizer.
+        document: the text to read.
+        reader: the word reader of the model's tokenizer.
         max_pieces: see `windows`.
-        frames: each word is read in each of these; None: in the reader's own, without an instruction.
+        frames: there are windows over all words in each of these frames. None: in the reader's frame without an
+            instruction alone.
     """
     split = with_sentences(document)
     passages = whole_text(document)
     words = reader.words(document.text, passages)
-    found = [
+    all_windows = [
         window
         for passage, part in zip(passages, words, strict=True)
         for frame in (frames if frames is not None else (reader.frame(),))
         for window in windows(part, sentence_ends(split, passage, part), max_pieces, frame)
     ]
-    return Read(document, tuple(words), tuple(found))
+    return WindowedDocument(document, tuple(words), tuple(all_windows))
 
 
 def collate(batch: Sequence[Window], *, multiple: int = 1) -> Batch:
-    """One `Batch` of some windows, padded to the longest, rounded up to a `multiple`."""
+    """Return the batch of several windows, padded to the longest one's length, rounded up to a `multiple`."""
     length = -(-max(window.length for window in batch) // multiple) * multiple
     input_ids = np.zeros((len(batch), length), dtype=np.int64)
     mask = np.zeros_like(input_ids)
@@ -158,7 +170,7 @@ def collate(batch: Sequence[Window], *, multiple: int = 1) -> Batch:
     for b, window in enumerate(batch):
         words, start, end = window.words, window.start, window.end
         begin, stop = words.first[start], words.last[end - 1]
-        place = len(window.frame.before)  # of the first word's first piece
+        place = len(window.frame.before)  # the column of the first word's first piece
         input_ids[b, :place] = window.frame.before
         input_ids[b, place : place + stop - begin] = words.pieces[begin:stop]
         input_ids[b, place + stop - begin : window.length] = window.frame.after
@@ -172,10 +184,10 @@ def collate(batch: Sequence[Window], *, multiple: int = 1) -> Batch:
 
 
 def encode_tags(entities: Sequence[Entity], words: Words) -> Ints:
-    """(W,) the BIO tag of each word for entities of one type.
+    """Return the BIO tag of each word, (W,) int64, for entities of one type.
 
-    Nested, crossing and discontinuous mentions cannot be tagged: of each group the longest
-    contiguous one is (`biomark.spans.flat`). A word that a mention touches belongs to it.
+    BIO tags cannot represent nested, crossing or discontinuous mentions: of each group only the longest
+    contiguous one is tagged (`biomark.spans.flat`). A word that a mention touches belongs to the mention.
     """
     tags = np.zeros(len(words), dtype=np.int64)
     for entity in flat(entities):
@@ -188,34 +200,34 @@ def encode_tags(entities: Sequence[Entity], words: Words) -> Ints:
 
 
 def log_softmax(logits: Floats) -> Floats:
-    """Over the last axis."""
+    """Return the logarithm of the softmax over the last axis, in the shape of `logits`."""
     shifted = logits - logits.max(axis=-1, keepdims=True)
     result: Floats = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return result
 
 
 def viterbi(log_probabilities: Floats) -> Ints:
-    """The most likely tags without an `inside` that follows an `outside`.
+    """Return the most likely tag sequences in which no *inside* follows an *outside* (Viterbi).
 
     Args:
-        log_probabilities: (W, N, 3) for N independent rows (entity types).
+        log_probabilities: (W, N, 3) natural logarithms for N independent sequences (entity types).
 
     Returns:
-        (W, N) tags.
+        (W, N) int64 tags.
     """
     length, rows, _ = log_probabilities.shape
     greedy = log_probabilities.argmax(axis=-1)
     before = np.concatenate((np.full((1, rows), OUTSIDE), greedy[:-1])) if length else greedy
-    wrong = ((greedy == INSIDE) & (before == OUTSIDE)).any(axis=0)
-    # Where the best tag of every word is allowed after the one before it, no search is needed.
-    for row in np.flatnonzero(wrong):
+    invalid = ((greedy == INSIDE) & (before == OUTSIDE)).any(axis=0)
+    # A sequence in which each word's best tag may follow the tag before it needs no search.
+    for row in np.flatnonzero(invalid):
         greedy[:, row] = _search(log_probabilities[:, row])
     result: Ints = greedy
     return result
 
 
 def _search(scores: Floats) -> Ints:
-    """(W,) the best allowed path through (W, 3)."""
+    """Return the best valid tag sequence, (W,), through scores of shape (W, 3)."""
     best = np.array([scores[0, OUTSIDE], scores[0, BEGIN], -np.inf])
     back = np.zeros((len(scores), TAGS), dtype=np.int64)
     for w in range(1, len(scores)):
@@ -231,35 +243,39 @@ def _search(scores: Floats) -> Ints:
 
 
 def decode_tags(log_probabilities: Floats, words: Words, types: Sequence[str]) -> list[Entity]:
-    """The entities that the tags of a passage say, in text order.
+    """Decode the most likely tags of a passage into entities, in text order.
 
     Args:
         log_probabilities: (W, N, 3) natural logarithms, for the N `types`.
+        words: the W words of the passage.
+        types: the N entity types.
 
     Returns:
-        Entities with their scores; see `span_score`.
+        Entities with their scores in [0, 1]; see `span_score`.
     """
     tags = viterbi(log_probabilities)
     entities = []
-    for n, type in enumerate(types):
+    for n, entity_type in enumerate(types):
         column = tags[:, n]
         for first in np.flatnonzero(column == BEGIN).tolist():
             last = first + 1
             while last < len(column) and column[last] == INSIDE:
                 last += 1
             span = Span(int(words.starts[first]), int(words.ends[last - 1]))
-            entities.append(Entity((span,), type, score=span_score(log_probabilities[:, n], first, last)))
+            entities.append(Entity((span,), entity_type, score=span_score(log_probabilities[:, n], first, last)))
     return sorted(entities, key=lambda e: (e.start, e.end))
 
 
 def span_score(log_probabilities: Floats, first: int, last: int) -> float:
-    """How sure the tags are that just the words from `first` to before `last` are a mention.
+    """Return the score, in [0, 1], of the mention that consists of the words from `first` to before `last`.
 
     Args:
-        log_probabilities: (W, 3) of one type.
+        log_probabilities: (W, 3) natural logarithms of one type.
+        first, last: indexes of words.
 
     Returns:
-        The least probability among the tags that say so: *begin*, *inside*, and not *inside* for the word behind.
+        The lowest probability among the tags that make up the mention: *begin* for its first word, *inside* for its
+        other words, and not *inside* for the word after it.
     """
     least = np.append(log_probabilities[first + 1 : last, INSIDE], log_probabilities[first, BEGIN]).min()
     score = float(np.exp(least))

@@ -1,8 +1,8 @@
-"""Text → the words that a tagging network reads, with their pieces and characters. No torch.
+"""The words that a tagging network reads, with their word pieces and characters. This module needs no torch.
 
-A word is what BERT's pre-tokeniser makes (runs without white space and punctuation; each punctuation character alone),
-with its word pieces. The network may see, beside the pieces, the characters of every word as they stand in the text,
-where the vocabulary is uncased. Before the words may stand an instruction that names the type to tag.
+Words are those of BERT's pre-tokeniser: runs without white space and punctuation, and each punctuation character alone.
+Beside the pieces, the network may read the characters of every word as the text has them, since the vocabulary of the
+pieces is often uncased. An instruction that names the type to tag may precede the words.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from biomark.entity_types import label
 from biomark.spans import Span
 from biomark.text.reading import View, spaced, view
 
-# A word's characters: the one before it, its own (the first 14 and the last 6 of a longer one), the one after it.
+# The characters of a word: the one before it, its own (of a long word the first 14 and the last 6), the one after it.
 FIRST, LAST = 14, 6
 CHARACTERS = FIRST + LAST + 2
 PIECES_A_WORD = 24
@@ -33,12 +33,12 @@ WORDINGS: Mapping[str, str] = {
     OWN_WORDING: "Tag every mention of a {type} in the {corpus}sentence: ",
     "vaner": "If any {Type} entity is mentioned in the {corpus}input, extract it. ##input: ",
 }
-"""How instructions are worded; `vaner` is that of VANER's authors (their released code)."""
+"""The wordings of instructions; `vaner` is the one in the code that VANER's authors released."""
 
 
 @cache
 def _character_table() -> npt.NDArray[np.int64]:
-    """The id of each code point below 0x500: itself for ASCII and Greek, else one for its category."""
+    """Return the character id of each code point below 0x500: its own for ASCII and Greek, else one per category."""
     table = np.zeros(0x500, dtype=np.int64)
     for code in range(0x500):
         character = chr(code)
@@ -67,12 +67,13 @@ ALPHABET = 159  # 0 is padding
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The words of a piece of text.
+    """The W words of a stretch of text, as int64 arrays.
 
     Attributes:
-        starts, ends: (W,) offsets in the document, code points; all words that one character stands for (½) have its.
+        starts, ends: (W,) offsets in the document, in code points. A character that is read as several words (½ as
+            1, ⁄, 2) gives its own offsets to each of them.
         first, last: (W,) the pieces of word w are `pieces[first[w]:last[w]]`.
-        pieces: (P,) vocabulary ids.
+        pieces: (P,) vocabulary ids of the word pieces.
         characters: (W, CHARACTERS) character ids.
     """
 
@@ -88,11 +89,11 @@ class Words:
 
     @property
     def lengths(self) -> Ints:
-        """(W,) how many pieces each word has."""
+        """The number of pieces of each word, (W,)."""
         return self.last - self.first
 
     def shifted(self, by: int) -> Words:
-        """The words, further on in a document."""
+        """Return the words with their offsets moved by a number of code points."""
         return replace(self, starts=self.starts + by, ends=self.ends + by) if by else self
 
 
@@ -101,8 +102,8 @@ class Frame:
     """The pieces around the words of a window.
 
     Attributes:
-        before: [CLS], or whatever a text begins with in this vocabulary, and the instruction if there is one.
-        after: [SEP], or whatever a text ends with.
+        before: [CLS], or whatever begins a text in this vocabulary, and the instruction if there is one.
+        after: [SEP], or whatever ends a text.
     """
 
     before: tuple[int, ...] = ()
@@ -112,31 +113,32 @@ class Frame:
         return len(self.before) + len(self.after)
 
 
-def instruction(type: str, corpus: str = "", wording: str = OWN_WORDING) -> str:
-    """What a network that follows instructions (VANER, Bian et al. 2024) reads before the words.
+def instruction(entity_type: str, corpus: str = "", wording: str = OWN_WORDING) -> str:
+    """Return the instruction that a network reads before the words (VANER, Bian et al. 2024).
 
     Args:
-        type: that it is to tag, one of biomark's names or the user's own.
-        corpus: the name of the corpus whose guideline it is to follow; empty: none is named.
+        entity_type: the type to tag, one of biomark's names or the user's own.
+        corpus: the name of the corpus whose guideline the network shall follow; empty: the instruction names none.
         wording: one of `WORDINGS`.
     """
-    name = label(type)
+    name = label(entity_type)
     place = f"{corpus} " if corpus else ""
     return WORDINGS[wording].format(type=name, Type=name[:1].upper() + name[1:], corpus=place)
 
 
 class WordReader:
-    """Splits text into words with a model's tokenizer.
+    """A reader that splits text into words and word pieces with a model's tokenizer.
 
-    Words are the same for all tokenizers but for what BERT's normaliser leaves out. A tokenizer of BERT's kind makes
-    them itself. Any other one, such as the byte-level BPE of Llama 3 and Qwen or SentencePiece, reads a text whose
-    white space is single blanks, one before the first word as well, so that a word has the same pieces wherever it
-    stands; no piece crosses the end of a word, and a blank belongs to the piece behind it.
+    Words are the same for all tokenizers, except for characters that BERT's normaliser removes. A BERT tokenizer splits
+    words itself. For any other tokenizer, such as byte-level BPE (Llama 3, Qwen) or SentencePiece, the text is first
+    rewritten with single blanks as white space, one before the first word too, so that a word has the same pieces
+    wherever it stands. No piece crosses the end of a word, and a blank belongs to the piece after it.
 
     Args:
         tokenizer: of the model; its truncation and padding are switched off.
-        wording: of the instructions that the model reads before the words, one of `WORDINGS`; empty: it reads none.
-        corpus: that instructions name; empty: none.
+        wording: of the instructions that the model reads before the words, one of `WORDINGS`; empty: the model reads
+            no instructions.
+        corpus: the corpus that the instructions name; empty: none.
     """
 
     def __init__(self, tokenizer: Tokenizer, *, wording: str = "", corpus: str = "") -> None:
@@ -153,30 +155,31 @@ class WordReader:
 
     @property
     def instructions(self) -> bool:
-        """Whether the model reads before the words which type it is asked for."""
+        """Whether the model reads an instruction that names the type to tag."""
         return bool(self.wording)
 
     def naming(self, corpus: str) -> WordReader:
-        """A reader whose instructions name a corpus; empty: none."""
+        """Return a reader whose instructions name another corpus; empty: none."""
         other = copy.copy(self)
         other.corpus = corpus
         return other
 
-    def frame(self, type: str = "", corpus: str | None = None) -> Frame:
-        """What stands around a window's words; with the instruction for a type, if one is named.
+    def frame(self, entity_type: str = "", corpus: str | None = None) -> Frame:
+        """Return the pieces around the words of a window, with the instruction for a type if one is named.
 
         Args:
-            type: to tag.
-            corpus: that the instruction names; None: that of the reader.
+            entity_type: the type to tag; empty: the frame has no instruction.
+            corpus: the corpus that the instruction names; None: the reader's own.
         """
-        if not type:
+        if not entity_type:
             return Frame(self._begin, self._end)
         named = self.corpus if corpus is None else corpus
-        asked = instruction(type, named, self.wording or OWN_WORDING).rstrip()  # the first word has its own blank
-        return Frame((*self._begin, *self.tokenizer.encode(asked, add_special_tokens=False).ids), self._end)
+        # The first word has its own blank.
+        text = instruction(entity_type, named, self.wording or OWN_WORDING).rstrip()
+        return Frame((*self._begin, *self.tokenizer.encode(text, add_special_tokens=False).ids), self._end)
 
     def words(self, text: str, spans: Sequence[Span]) -> list[Words]:
-        """The words of each span of a text, as `biomark.text.reading.view` shows them, with offsets in the text."""
+        """Return the words of each span, read through `biomark.text.reading.view`, with their offsets in the text."""
         views = [view(span.of(text), self.is_common) for span in spans]
         if self._spaced:
             views = [spaced(seen) for seen in views]
@@ -216,7 +219,7 @@ class WordReader:
         return other
 
     def is_common(self, word: str) -> bool:
-        """Whether the vocabulary has a word in lower case whole."""
+        """Return whether the vocabulary holds a lower-cased word as a single piece."""
         if not self._spaced:
             return len(self.tokenizer.encode(word, add_special_tokens=False).ids) == 1
         pieces = self._splitting.encode(f" {word}", add_special_tokens=False).ids
@@ -228,7 +231,7 @@ def _ints(values: object) -> Ints:
 
 
 def _characters(text: str) -> Ints:
-    """(2 + characters,) the ids of a text's characters between two edges."""
+    """Return the character ids of a text with EDGE at both ends, (2 + characters,)."""
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
     table = _character_table()
     ids = np.where(codes < len(table), table[np.minimum(codes, len(table) - 1)], FAR)
@@ -236,39 +239,39 @@ def _characters(text: str) -> Ints:
 
 
 def _splitting(tokenizer: Tokenizer) -> Tokenizer:
-    """A copy of a tokenizer whose pieces do not cross the ends of words; a blank goes with what is behind it."""
+    """Return a copy of a tokenizer whose pieces never cross the end of a word and take a blank with what follows it."""
     other = Tokenizer.from_str(tokenizer.to_str())
     own = [] if other.pre_tokenizer is None else [other.pre_tokenizer]
-    ends = [  # SentencePiece's way writes a blank as ▁ and may leave the splitting to the model
+    ends = [  # SentencePiece writes a blank as ▁ and may leave the splitting to the model
         pre_tokenizers.Split(Regex(r"[ ▁]?[\p{P}$+<=>^`|~]"), "isolated"),
         pre_tokenizers.Split(Regex(r"[ ▁]"), "merged_with_next"),
     ]
-    # Bytes written as characters look like other signs, so that words have to be told apart before; SentencePiece's
-    # splitter would put a blank before each part of a text that is split already.
+    # Byte-level BPE writes bytes as other characters, so its text must be split into words before. SentencePiece's
+    # splitter would put a blank before each part of a text that is already split, so its text is split afterwards.
     in_bytes = "Ġ" in "".join(part for splitter in own for part, _ in splitter.pre_tokenize_str(" a"))
     other.pre_tokenizer = pre_tokenizers.Sequence([*ends, *own] if in_bytes else [*own, *ends])
     return other
 
 
 def _bounds(text: str) -> Ints:
-    """(W, 2) where the words of a text stand, as BERT splits it."""
+    """Return the start and end of each word of a text, (W, 2), as BERT splits it."""
     return _ints([span for _, span in _BERT.pre_tokenize_str(text)]).reshape(-1, 2)
 
 
 def _word_of_piece(pieces: Ints, offsets: Ints, bounds: Ints, length: int, blank: int | None) -> Ints:
-    """(P,) the number of the word that each piece is read with; -1: it is not read.
+    """Return the index of the word that each piece belongs to, (P,); -1 for a piece that is dropped.
 
-    A blank that is a piece of its own is read with the word before it, so that the first piece of a word always holds
-    a character of the word. Blanks that are not in the text are not read.
+    A blank that is a piece of its own belongs to the word before it, so that the first piece of a word always holds
+    a character of the word. Blanks that the tokenizer adds to the text are dropped.
 
     Args:
         pieces: (P,) vocabulary ids.
-        offsets: (P, 2) of the pieces.
-        bounds: (W, 2) of the words.
+        offsets: (P, 2) start and end of each piece in the text.
+        bounds: (W, 2) start and end of each word in the text.
         length: of the text, in code points.
-        blank: the piece of SentencePiece's blank.
+        blank: the id of SentencePiece's blank; None if the vocabulary has none.
     """
-    number = np.full(length + 1, -1, dtype=np.int64)  # of the word of each character
+    number = np.full(length + 1, -1, dtype=np.int64)  # the index of the word of each character
     for word, (start, end) in enumerate(bounds.tolist()):
         number[start:end] = word
     starts, sizes = offsets[:, 0], offsets[:, 1] - offsets[:, 0]
@@ -280,22 +283,22 @@ def _word_of_piece(pieces: Ints, offsets: Ints, bounds: Ints, length: int, blank
 
 
 def _runs(words: Ints) -> tuple[Ints, Ints]:
-    """(W,) the first piece of each word, and one past its last one."""
+    """Return the index of the first piece of each word and the index one past its last piece, each (W,)."""
     first = np.flatnonzero(np.diff(words, prepend=-2))
     return first, np.append(first[1:], len(words))[: len(first)]
 
 
 def _words(pieces: Ints, words: Ints, bounds: Ints, seen: View) -> Words:
-    """The words of one view.
+    """Return the words of one view.
 
     Args:
         pieces: (P,) vocabulary ids.
-        words: (P,) the number of each piece's word.
-        bounds: (W, 2) where the words stand in the view.
-        seen: the view.
+        words: (P,) the index of each piece's word.
+        bounds: (W, 2) start and end of each word in the view.
+        seen: the view of the text.
     """
     first, last = _runs(words)
-    # The rest of a very long word (a sequence, a web address) says little, but could overfill a window.
+    # The end of a very long word (a sequence, a web address) carries little information and could overfill a window.
     place = np.arange(len(pieces)) - np.repeat(first, last - first)
     lengths = np.minimum(last - first, PIECES_A_WORD)
     last = np.cumsum(lengths)
@@ -311,7 +314,7 @@ def _words(pieces: Ints, words: Ints, bounds: Ints, seen: View) -> Words:
 
 
 def _ends(tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The pieces with which a text begins and ends: as the tokenizer says, else BERT's if it knows them, else none."""
+    """Return the special tokens that begin and end a text: the tokenizer's, else BERT's if it has them, else none."""
     encoding = tokenizer.encode("a", add_special_tokens=True)
     special = encoding.special_tokens_mask
     if any(special):
@@ -324,11 +327,11 @@ def _ends(tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 def _token_id(tokenizer: Tokenizer, *names: str) -> int | None:
-    return next((int(id) for name in names if (id := tokenizer.token_to_id(name)) is not None), None)
+    return next((int(token_id) for name in names if (token_id := tokenizer.token_to_id(name)) is not None), None)
 
 
 def _word_characters(characters: Ints, starts: Ints, ends: Ints) -> Ints:
-    """(W, CHARACTERS) ids: the neighbour before, the word's own, the neighbour after, then 0."""
+    """Return the character ids of each word, (W, CHARACTERS): the one before, its own, the one after, then zeros."""
     lengths = ends - starts
     column = np.arange(CHARACTERS)[None, :]
     inner = np.minimum(lengths, FIRST + LAST)[:, None]
@@ -336,5 +339,5 @@ def _word_characters(characters: Ints, starts: Ints, ends: Ints) -> Ints:
     place = starts[:, None] + column - 1
     skipped = np.maximum(lengths - (FIRST + LAST), 0)[:, None]
     place = np.where(column > FIRST, place + skipped, place)
-    found = characters[np.minimum(place + 1, len(characters) - 1)]
-    return np.where(column < inner + 2, found, 0).astype(np.int64)
+    ids = characters[np.minimum(place + 1, len(characters) - 1)]
+    return np.where(column < inner + 2, ids, 0).astype(np.int64)

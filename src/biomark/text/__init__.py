@@ -1,1 +1,1 @@
-"""Text as people have it: sentences, lines, sections, abbreviations, and the view that networks read."""
+"""Text in its many forms: sentences, lines, sections, abbreviations, edits, and the view that networks read."""

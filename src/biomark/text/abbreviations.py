@@ -1,9 +1,9 @@
-"""Short forms that a text defines, such as `cystic fibrosis (CF)`.
+"""Find the short forms that a text defines, such as `cystic fibrosis (CF)`.
 
-The algorithm of Schwartz and Hearst (2003, Pacific Symposium on Biocomputing 8, 451-462): what stands in
-parentheses and what stands before them are a short and a long form, in either order, if the
-characters of the short form occur in the long one from right to left, and its first one begins a word. Lists of
-abbreviations (`CF: cystic fibrosis; MI = myocardial infarction`) are read as well, which the paper leaves out.
+The algorithm is that of Schwartz and Hearst (2003, Pacific Symposium on Biocomputing 8, 451-462): the text in
+parentheses and the text before them are a short and a long form, in either order, if the characters of the short
+form occur in the long one from right to left, and the first one begins a word. This module also reads lists of
+abbreviations (`CF: cystic fibrosis; MI = myocardial infarction`), which the paper does not cover.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from biomark.spans import Span
 _BRACKETS = re.compile(r"[(\[]([^()\[\]]{2,200})[)\]]")
 _SENTENCE_END = re.compile(r"[.;:!?]\s|[()\[\]]|\n\s*\n")
 _WORD = re.compile(r"\S+")
-# What may follow a short form inside its parentheses: (CF; see below), (CF, also mucoviscidosis)
+# Text that may follow a short form inside its parentheses: (CF; see below), (CF, also mucoviscidosis)
 _REST = re.compile(r"\s*[;,]\s.*|\s+or\s.*", re.DOTALL)
 # An entry of a list of abbreviations, up to the end of its line or the next entry.
 _ENTRY = re.compile(
@@ -31,14 +31,14 @@ _SHORT_WORDS = 2
 
 @dataclass(frozen=True, slots=True)
 class Abbreviation:
-    """A short form and the long form that the text gives it, each by its place in the text."""
+    """The spans of a short form and of the long form that defines it."""
 
     short: Span
     long: Span
 
 
 def abbreviations(text: str) -> tuple[Abbreviation, ...]:
-    """The definitions in a text, in order.
+    """Return the definitions in a text, ordered by the short form.
 
     Args:
         text: any number of sentences.
@@ -47,7 +47,7 @@ def abbreviations(text: str) -> tuple[Abbreviation, ...]:
 
 
 def _listed(text: str) -> Iterator[Abbreviation]:
-    """The entries of lists: a short form with two capitals at least, and the whole phrase behind its sign."""
+    """Yield the entries of lists: a short form with at least two capitals, and the whole phrase after `:` or `=`."""
     for entry in _ENTRY.finditer(text):
         short, phrase = entry[1], Span(entry.start(2), _end_of_words(text, entry.end(2)))
         if sum(character.isupper() for character in short) < 2:
@@ -76,7 +76,10 @@ def _in_brackets(text: str) -> Iterator[Abbreviation]:
 
 
 def _is_short(form: str) -> bool:
-    """Whether it may be a short form: 2 to 10 characters, two words at most, a letter, and a letter or digit first."""
+    """Return whether a string may be a short form.
+
+    A short form has 2 to 10 characters, at most two words, at least one letter, and begins with a letter or digit.
+    """
     return (
         2 <= len(form) <= _SHORT_CHARACTERS
         and len(form.split()) <= _SHORT_WORDS
@@ -86,7 +89,7 @@ def _is_short(form: str) -> bool:
 
 
 def _trimmed(text: str, start: int, end: int) -> Span | None:
-    """The span without white space and quotation marks around it."""
+    """Return the span without white space and quotation marks at its ends; None if nothing remains."""
     while start < end and (text[start].isspace() or text[start] in "\"'"):
         start += 1
     while start < end and (text[end - 1].isspace() or text[end - 1] in "\"'"):
@@ -95,21 +98,21 @@ def _trimmed(text: str, start: int, end: int) -> Span | None:
 
 
 def _end_of_words(text: str, end: int) -> int:
-    """The offset without the white space before it."""
+    """Return the offset moved back over the white space before it."""
     while end > 0 and text[end - 1].isspace():
         end -= 1
     return end
 
 
 def _word_before(text: str, end: int) -> Span | None:
-    """The last word before an offset."""
+    """Return the span of the last word before an offset, or None."""
     stop = _end_of_words(text, end)
     start = max((match.end() for match in re.finditer(r"\s", text[max(0, stop - 50) : stop])), default=0)
     return _trimmed(text, max(0, stop - 50) + start, stop)
 
 
 def _start_before(text: str, end: int, short: Span) -> int:
-    """Where the words that may make up a long form begin: min(n + 5, 2 n) words for a short form of n characters."""
+    """Return the offset where a long form may begin: min(n + 5, 2 n) words back for a short form of n characters."""
     limit = max(0, end - 300)
     for match in _SENTENCE_END.finditer(text, limit, end):
         limit = match.end()
@@ -119,7 +122,7 @@ def _start_before(text: str, end: int, short: Span) -> int:
 
 
 def _long_form(text: str, short: str, start: int, end: int) -> Span | None:
-    """The shortest piece of text up to `end` that holds the short form's characters, as in the paper's listing."""
+    """Return the shortest span up to `end` with the short form's characters, as in the paper's listing, or None."""
     end = _end_of_words(text, end)
     place = end - 1
     for index in range(len(short) - 1, -1, -1):
@@ -135,7 +138,7 @@ def _long_form(text: str, short: str, start: int, end: int) -> Span | None:
         place -= 1
     place += 1
     long = _trimmed(text, place, end)
-    # As the paper has it: longer than its short form, and not holding it as a word
+    # As in the paper, a long form is longer than its short form and does not contain it as a word.
     if long is None or len(long) <= len(short) or short in long.of(text).split():
         return None
     return long

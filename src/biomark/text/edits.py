@@ -1,4 +1,4 @@
-"""Documents whose text is changed in places, everything known of them moved along."""
+"""Edit the text of documents, and move passages, sentences and mentions along."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from biomark.spans import Document, Entity, Span
 
 
 class Edit(NamedTuple):
-    """A text that takes the place of a span; an empty one removes it."""
+    """A span and the text that replaces it; an empty text removes the span."""
 
     span: Span
     text: str
 
 
 def edited(document: Document, edits: Sequence[Edit]) -> Document:
-    """The document with texts in the place of spans; passages, sentences and mentions move along.
+    """Return the document with edits applied; passages, sentences and mentions move along.
 
-    A mention around an edit grows or shrinks with it, and one that is an edit's span becomes the new text. Mentions
-    are left out that lie elsewhere inside an edit's span, reach over one of its edges or lose a part; so are passages
-    and sentences of which nothing is left. Of two passages or sentences that share an edit the first has the new text.
+    A mention around an edit grows or shrinks with it, and a mention with the span of an edit becomes the new text.
+    Mentions that lie otherwise inside an edit, cross one of its edges or lose a part are left out, and so are empty
+    passages and sentences. If an edit covers the border of two passages or sentences, the first gets the new text.
 
     Args:
-        document: stays as it is.
-        edits: in order and apart.
+        document: a document, which is not changed.
+        edits: the edits, in order and without overlaps.
 
     Raises:
         SpanError: if edits overlap, are out of order or lie beyond the end of the text.
@@ -36,7 +36,7 @@ def edited(document: Document, edits: Sequence[Edit]) -> Document:
     if not edits:
         return document
     if any(a.span.end > b.span.start for a, b in pairwise(edits)) or edits[-1].span.end > len(document.text):
-        raise SpanError(f"document {document.id}: edits must be in order, apart and inside the text")
+        raise SpanError(f"document {document.id}: edits must be in order, without overlaps, and inside the text")
     moves = _Moves(document.text, edits)
     return replace(
         document,
@@ -49,17 +49,17 @@ def edited(document: Document, edits: Sequence[Edit]) -> Document:
 
 
 def without(document: Document, spans: Iterable[Span]) -> Document:
-    """The document without some parts of its text, which are in order and apart."""
+    """Return the document without parts of its text, whose spans are in order and without overlaps."""
     return edited(document, [Edit(span, "") for span in spans])
 
 
 class _Moves:
-    """Where the places of a text are once it is edited."""
+    """The map from offsets of a text to offsets of the edited text."""
 
     def __init__(self, text: str, edits: Sequence[Edit]) -> None:
         self._edits = edits
         self._starts = [edit.span.start for edit in edits]
-        self._new: list[tuple[int, int]] = []  # of each edit's text
+        self._new: list[tuple[int, int]] = []  # start and end of each edit's new text
         pieces: list[str] = []
         length = at = 0
         for span, new in edits:
@@ -71,12 +71,12 @@ class _Moves:
         self.text = "".join((*pieces, text[at:]))
 
     def moved(self, span: Span) -> Span | None:
-        """The span; an edge inside an edit goes to the end of the new text. None if nothing is left."""
+        """Return the span in the edited text, or None if empty; an edge inside an edit moves to the new text's end."""
         start, end = self._place(span.start), self._place(span.end)
         return Span(start, end) if start < end else None
 
     def entities(self, entities: Iterable[Entity]) -> tuple[Entity, ...]:
-        """The mentions, but for those that are left out."""
+        """Return the mentions in the edited text, without those that `edited` leaves out."""
         return tuple(moved for entity in entities if (moved := self._entity(entity)))
 
     def _entity(self, entity: Entity) -> Entity | None:
@@ -94,7 +94,7 @@ class _Moves:
         return self._new[n][at > span.start]
 
     def _cuts(self, span: Span) -> bool:
-        """Whether an edit that is not the whole span takes in its first or last edge."""
+        """Return whether an edit other than the whole span contains one of its edges."""
         for at in (span.start, span.end):
             n = bisect_right(self._starts, at) - 1
             if n >= 0 and self._inside(self._edits[n].span, at, span):
@@ -103,5 +103,5 @@ class _Moves:
 
     @staticmethod
     def _inside(edit: Span, at: int, span: Span) -> bool:
-        # An edit that begins where the span does may end inside it: then the edit is a part of the span.
+        # An edit that begins with the span may end inside it: then the edit is a part of the span.
         return edit.start < at < edit.end and edit != span

@@ -1,4 +1,4 @@
-"""Greek letters and their English names, as biomedical texts write either."""
+"""Greek letters and their English names, both of which occur in biomedical texts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 _NAME = re.compile(r"GREEK (?:SMALL|CAPITAL) LETTER (?:FINAL )?(\w+)")
-_SYMBOL = re.compile(r"GREEK (?:CAPITAL )?(\w+) SYMBOL")  # ϕ, ϑ, ϵ, which formulas have
+_SYMBOL = re.compile(r"GREEK (?:CAPITAL )?(\w+) SYMBOL")  # ϕ, ϑ, ϵ, which occur in formulas
 
 
 LETTERS = "αβγδεζηθικλμνξοπρστυφχψω"
@@ -16,9 +16,9 @@ LETTERS = "αβγδεζηθικλμνξοπρστυφχψω"
 
 @lru_cache(maxsize=1 << 12)
 def spelled_out(letter: str) -> str:
-    """The name of a Greek letter in small letters, such as `lambda`, accents left off; "" for any other character.
+    """Return the name of a Greek letter in lower case, such as `lambda`, without accents; "" for other characters.
 
-    The micro sign is no Greek letter: `µm` is a unit.
+    The micro sign does not count as a Greek letter: `µm` is a unit.
     """
     name = unicodedata.name(letter, "")
     match = _NAME.match(name) or _SYMBOL.match(name)
@@ -28,4 +28,4 @@ def spelled_out(letter: str) -> str:
 
 
 NAMES: Mapping[str, str] = {spelled_out(letter): letter for letter in LETTERS}
-"""The small letters by their names."""
+"""Name → lower-case Greek letter."""

@@ -1,8 +1,8 @@
-"""Which lines of a text belong together: those of wrapped prose; items, cells and headings stand alone.
+"""Split a text into units: wrapped lines of prose are joined; items, cells and headings are units of their own.
 
-Nothing in a plain text tells whether a line's end is only where the line was full. Here it is one if the next word
-would not have fitted any more (the longest line of the paragraph is how wide it is), if the paragraph reads like prose,
-or if the line ends in the middle of something. An empty line always divides.
+Plain text does not mark whether a line break was inserted by wrapping. This module joins two lines if the next word
+would not have fitted on the first one (the longest line of the paragraph defines its width), if the paragraph reads
+like prose, or if the first line ends in the middle of a phrase. An empty line always separates units.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ _FUNCTION_WORD = re.compile(
     r"\b(?:the|of|in|and|or|with|for|to|by|was|were|is|are|that|from|we|he|she|had|has|been|at|on|as|who|which|an?)\b",
     re.IGNORECASE,
 )
-_PIPE = re.compile(r"(?<!\S)\|(?!\S)")  # of a table; not that of |r| > 0.5, P(A|B) or <|end|>
+_PIPE = re.compile(r"(?<!\S)\|(?!\S)")  # a pipe of a table, unlike those in |r| > 0.5, P(A|B) or <|end|>
 _GAP = re.compile(r"[^\S\t]{2,}|\s*\t\s*|(?<=\|)\s*|\s+(?=\|)")
 
 _NARROW, _WIDE = 45, 130  # columns; prose is wrapped between them
-_SLACK = 0.85  # of the width, from where a line with the next word on it counts as full
-_CELL = 60  # characters that the cells of a row have at most, on average
+_SLACK = 0.85  # the share of the width above which a line together with the next word counts as full
+_CELL = 60  # the largest mean number of characters in the cells of a row
 
 
 def units(text: str) -> Iterator[Span]:
-    """The parts of a text in which sentences are to be looked for, in order, without the white space around them.
+    """Yield the units of a text, no sentence of which crosses a border, in order and without surrounding white space.
 
-    They cover all but white space: a paragraph of wrapped lines is one, and so is each line that is an item of a list,
-    a heading, or one of several short lines; each cell of a row of a table; and what lies between empty lines.
+    The units cover all text except white space. A unit is a paragraph of wrapped lines, a line that is an item of a
+    list, a heading or one of several short lines, or a cell of a table.
 
     Args:
-        text: a passage; each is looked at once, whatever is in it.
+        text: the text of a passage; the time is linear in its length.
     """
     if _LAYOUT.search(text) is None:
         yield from _stripped(text, 0, len(text))
@@ -67,7 +67,15 @@ def units(text: str) -> Iterator[Span]:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A line without the white space around it; `indent` columns from the left."""
+    """A line without surrounding white space.
+
+    Attributes:
+        span: the span of the line in the text.
+        indent: the number of white-space characters before it.
+        text: the text of the line.
+        is_item: whether it begins like an item of a list.
+        cells: the spans of its cells; a line that is not a row of a table has one.
+    """
 
     span: Span
     indent: int
@@ -94,7 +102,7 @@ class _Line:
 
 
 def _lines(text: str) -> Iterator[_Line | None]:
-    """The lines of a text; None for an empty one."""
+    """Yield the lines of a text; None for an empty line."""
     start = 0
     for end in _LINE_END.finditer(text):
         yield _line(text, start, end.start())
@@ -117,7 +125,7 @@ def _stripped(text: str, start: int, end: int) -> Iterator[Span]:
 
 
 def _cells(line: str, offset: int) -> Iterator[Span]:
-    """The cells of a row of a table; a line that is none is a single one."""
+    """Yield the cells of a row of a table; a line that is not a row is a single cell."""
     if "\t" not in line and "|" not in line and "  " not in line:
         yield Span(offset, offset + len(line))
         return
@@ -139,7 +147,7 @@ def _stripped_at(line: str, start: int, end: int, offset: int) -> Iterator[Span]
 
 
 def _divides(line: str, gap: re.Match[str], *, pipes: bool) -> bool:
-    """Whether white space lies between cells: a tab, what is beside a pipe, and two blanks that are no mere mistake."""
+    """Return whether white space separates cells: a tab, white space beside a pipe, or several deliberate blanks."""
     before, behind = line[gap.start() - 1 : gap.start()], line[gap.end() : gap.end() + 1]
     if "\t" in gap[0]:
         return True
@@ -151,20 +159,20 @@ def _divides(line: str, gap: re.Match[str], *, pipes: bool) -> bool:
 
 
 def _is_justified(line: str, gaps: Sequence[re.Match[str]]) -> bool:
-    """Whether the blanks are there to make the line as long as others."""
+    """Return whether the blanks only justify the line."""
     lower = sum(line[gap.start() - 1].islower() and line[gap.end()].islower() for gap in gaps)
     return len(gaps) > 2 and lower * 2 > len(gaps)
 
 
 class _Block:
-    """Lines without an empty one between them."""
+    """Consecutive lines without an empty line between them."""
 
     def __init__(self, lines: Sequence[_Line]) -> None:
         self._lines = lines
         self._width = max(len(line.text) for line in lines)
 
     def units(self) -> Iterator[Span]:
-        """See the function `units`."""
+        """Yield the units of the block; see the function `units`."""
         if len(self._lines) == 1:
             yield from self._lines[0].cells
             return
@@ -179,7 +187,7 @@ class _Block:
             start = n
 
     def _joins(self, n: int) -> bool:
-        """Whether line n goes on with what the one before it has begun."""
+        """Return whether line n continues the line before it."""
         line, following = self._lines[n - 1 : n + 1]
         if line.is_row or following.is_row:
             return False
@@ -198,7 +206,7 @@ class _Block:
         return self._goes_on(n)
 
     def _is_wrapped_sign(self, n: int) -> bool:
-        """Whether line n only happens to begin like an item: a full line before it, and no item beside it."""
+        """Return whether line n begins like an item only by wrapping: after a full line, with no item beside it."""
         line, beside = self._lines[n - 1], (self._lines[n - 1], *self._lines[n + 1 : n + 2])
         return (
             self._prose
@@ -209,7 +217,7 @@ class _Block:
         )
 
     def _goes_on(self, n: int) -> bool:
-        """As `_joins`, for lines that tell nothing by their ends."""
+        """Return whether line n continues the line before it, if the end of that line is not decisive."""
         line, following = self._lines[n - 1 : n + 1]
         full = self._is_full(n)
         if line.text.isupper() and not following.text.isupper() and len(line.text) > 3 and not full:  # a heading
@@ -219,17 +227,17 @@ class _Block:
         return self._prose and (full or len(line.text) >= self._width / 2 or not following.text[0].isupper())
 
     def _is_full(self, n: int) -> bool:
-        """Whether the first word of line n would not have fitted on the line before it."""
+        """Return whether the first word of line n would not have fitted on the line before it."""
         line, following = self._lines[n - 1 : n + 1]
         word = following.text.split(maxsplit=1)[0] if len(following.text) < 1000 else following.text[:20]
         return len(line.text) + 1 + len(word) > _SLACK * self._width
 
     @cached_property
     def _prose(self) -> bool:
-        """Whether the lines look like one text that was wrapped.
+        """Whether the lines look like one wrapped text.
 
-        Such lines go on in lower case (which those of a text in capitals never do) and have the words of sentences; and
-        they are full, unless somebody broke them elsewhere.
+        Lines of a wrapped text often begin in lower case (except in a text in capitals), contain function words, and
+        are full unless they were broken by hand.
         """
         if any(line.is_item for line in self._lines):
             return self._lines_are_full and self._lower >= 0.3
@@ -247,12 +255,12 @@ class _Block:
 
     @cached_property
     def _lower(self) -> float:
-        """The share of lines that go on in lower case."""
+        """The share of the lines `_open` that begin in lower case."""
         return sum(self._lines[n].is_lower for n in self._open) / max(1, len(self._open))
 
     @cached_property
     def _open(self) -> list[int]:
-        """The lines that follow one without a stop at its end."""
+        """The indices of the lines whose previous line has no stop (`.`, `!`, `?` or `…`) at its end."""
         return [n for n in range(1, len(self._lines)) if not self._lines[n - 1].has_stop]
 
 

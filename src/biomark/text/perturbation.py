@@ -1,7 +1,7 @@
-"""The same text as people have it: in capitals, with typographic signs, Greek letters, the noise of PDFs, emoji.
+"""Perturbations of texts: capitals, typographic signs, Greek letters, the noise of PDFs, emoji.
 
-Each function takes a document and a source of chance and returns a document whose mentions are the old ones, in their
-order and in the new text. Equal arguments give equal results.
+Each function takes a document and a random generator, and returns a document with the same mentions, in the same order
+and with offsets in the new text. Equal arguments give equal results.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from biomark.text.edits import Edit, edited
 from biomark.text.greek import NAMES, spelled_out
 
 COLUMNS = 70
-"""Code points of a line of a PDF's text, at most, where no word is longer."""
-_LINES = (8, 40)  # of a page, at least and at most
-_CUT_WORDS = 0.5  # share of those that do not fit in their line; the others begin the next one
+"""The largest number of code points of a line of a PDF's text, unless a word is longer."""
+_LINES = (8, 40)  # the smallest and the largest number of lines of a page
+_CUT_WORDS = 0.5  # the share of words that are hyphenated if they do not fit in their line
 _CHANGED_BLANKS = _WIDE_WORDS = 1 / 3
 _HYPHENS = "\u2010\u2011\u2013"
 _BLANKS = "\u2009\u00a0\u202f"
@@ -54,14 +54,14 @@ _BRACKETS = "()[]"
 _WIDE = 0xFEE0  # from ASCII to its wide forms
 _WORD_OR_BRACKET = re.compile(r"[A-Za-z0-9]+|[()\[\]]")
 _HEADLINE = re.compile(r"(?<![^\W_])[a-z](?=[a-z]{3})|(?m:^)[a-z]")
-# Names that are words or abbreviations besides are left as they are.
+# Names that are also words or abbreviations are not replaced.
 _SPELLED = [name for name in NAMES if name not in ("mu", "nu", "xi", "omicron", "pi")]
 _NAME = re.compile(
     rf"(?<![a-z])(?:{'|'.join(_SPELLED)})(?![a-z])|(?<![A-Za-z])(?:{'|'.join(map(str.title, _SPELLED))})(?![a-z])"
 )
 _LETTER = re.compile("[αβγδεζηθικλνξοπρστυφχψωςΓΔΘΛΞΠΣΦΨΩ]|μ(?![^\\W\\d_])")  # μm is a unit
 _WORD = re.compile(r"\S+")
-_LEAST = 3  # letters of a part of a word that is cut
+_LEAST = 3  # the smallest number of letters of a part of a hyphenated word
 _HEADERS = (
     "J Clin Exp Res 20{:02};{}:{}-{}",
     "Author manuscript; available in PMC 20{:02} July {}. Page {} of {}",
@@ -72,32 +72,32 @@ _EMOJI = "😀🤒💊🧬🙏❤🦠✅"
 
 
 class Perturbation(Protocol):
-    """A document in other writing; the module says what stays."""
+    """A function that perturbs a document; see the module's docstring."""
 
     def __call__(self, document: Document, chance: random.Random) -> Document: ...  # noqa: D102
 
 
 def upper_case(document: Document, chance: random.Random) -> Document:
-    """All in capitals."""
+    """Change all letters to upper case."""
     return _mapped(document, str.upper)
 
 
 def lower_case(document: Document, chance: random.Random) -> Document:
-    """All in small letters."""
+    """Change all letters to lower case."""
     return _mapped(document, str.lower)
 
 
 def title_case(document: Document, chance: random.Random) -> Document:
-    """Words begin with capitals, as in headlines, but for short ones inside a line."""
+    """Capitalise words as in headlines, except short words inside a line."""
     return _edited(
         document, (Edit(Span(m.start(), m.start() + 1), m[0][0].upper()) for m in _HEADLINE.finditer(document.text))
     )
 
 
 def typographic(document: Document, chance: random.Random) -> Document:
-    """Apostrophes, quotes, primes, hyphens and dashes as printers set them, and blanks that do not break a line.
+    """Replace apostrophes, quotes, primes, hyphens and dashes by typographic signs, and some blanks by special ones.
 
-    A document has one sign for its hyphens; a third of its blanks is changed.
+    All hyphens of a document get the same sign; a third of its blanks is changed.
     """
     text = document.text
     signs = {**_PRINTED, "hyphen": chance.choice(_HYPHENS), "blank": chance.choice(_BLANKS)}
@@ -113,12 +113,12 @@ def typographic(document: Document, chance: random.Random) -> Document:
 
 
 def ligatures(document: Document, chance: random.Random) -> Document:
-    """`fi`, `fl`, `ff`, `ffi` and `ffl` as one sign each, as PDFs have them."""
+    """Replace `fi`, `fl`, `ff`, `ffi` and `ffl` by ligatures, as in texts from PDFs."""
     return _edited(document, (Edit(Span(*m.span()), _LIGATURES[m[0]]) for m in _LIGATURE.finditer(document.text)))
 
 
 def full_width(document: Document, chance: random.Random) -> Document:
-    """A third of the words in the wide letters and digits of East Asian typography, and all brackets."""
+    """Replace all brackets and the letters of a third of the words by full-width forms of East Asian typography."""
     edits: list[Edit] = []
     for match in _WORD_OR_BRACKET.finditer(document.text):
         if match[0] in _BRACKETS or chance.random() < _WIDE_WORDS:
@@ -127,17 +127,17 @@ def full_width(document: Document, chance: random.Random) -> Document:
 
 
 def greek_letters(document: Document, chance: random.Random) -> Document:
-    """Greek letters where their names stood: `TNF-alpha` becomes `TNF-α`, `Delta9` becomes `Δ9`."""
+    """Replace names of Greek letters by the letters: `TNF-alpha` becomes `TNF-α`, `Delta9` becomes `Δ9`."""
     return _edited(document, (Edit(Span(*m.span()), _as_letter(m[0])) for m in _NAME.finditer(document.text)))
 
 
 def greek_names(document: Document, chance: random.Random) -> Document:
-    """Names where Greek letters stood: `TNF-α` becomes `TNF-alpha`, `Δ9` becomes `Delta9`; units such as `μm` stay."""
+    """Replace Greek letters by their names: `TNF-α` becomes `TNF-alpha`; units such as `μm` do not change."""
     return _edited(document, (Edit(Span(*m.span()), _as_name(m[0])) for m in _LETTER.finditer(document.text)))
 
 
 def pdf_noise(document: Document, chance: random.Random) -> Document:
-    """Lines of at most 70 characters, words cut with hyphens at their ends, numbers and headers between pages."""
+    """Wrap lines at 70 characters, hyphenate words at line ends, and insert page numbers and headers."""
     text, borders = document.text, _borders(document)
     paragraphs = {passage.span.start for passage in document.passages}
     edits: list[Edit] = []
@@ -162,7 +162,7 @@ def pdf_noise(document: Document, chance: random.Random) -> Document:
 
 
 def emoji(document: Document, chance: random.Random) -> Document:
-    """An emoji before each mention that follows a blank, with or without a blank behind it."""
+    """Insert an emoji before each mention that follows a blank, with or without a blank after the emoji."""
     starts = {passage.span.start for passage in document.passages}
     inside = [entity.extent for entity in document.entities]
     places = sorted({entity.start for entity in document.entities if entity.start and entity.start not in starts})
@@ -187,11 +187,11 @@ PERTURBATIONS: Mapping[str, Perturbation] = {
     "PDF noise": pdf_noise,
     "emoji": emoji,
 }
-"""All of them, by the names that tables have."""
+"""All perturbations, by their names in tables."""
 
 
 def _mapped(document: Document, change: Callable[[str], str]) -> Document:
-    """The document with each code point changed for itself."""
+    """Return the document with a function applied to each code point."""
     new = [change(character) for character in document.text]
     if all(len(character) == 1 for character in new):
         return replace(document, text="".join(new))
@@ -200,7 +200,7 @@ def _mapped(document: Document, change: Callable[[str], str]) -> Document:
 
 
 def _edited(document: Document, edits: Iterable[Edit]) -> Document:
-    """The document with those edits that no mention begins or ends in."""
+    """Return the document with the edits inside which no mention begins or ends."""
     borders = _borders(document)
     kept = [e for e in edits if bisect_right(borders, e.span.start) == bisect_left(borders, e.span.end)]
     return edited(document, kept)
@@ -213,7 +213,9 @@ def _borders(document: Document) -> list[int]:
 
 def _as_letter(name: str) -> str:
     letter = NAMES[name.lower()]
-    return letter.upper() if name == "Delta" else letter  # of the others the small one is meant, as in Beta-blockers
+    return (
+        letter.upper() if name == "Delta" else letter
+    )  # other capitalised names stand for the lower-case letter, as in Beta-blockers
 
 
 def _as_name(letter: str) -> str:
@@ -222,7 +224,10 @@ def _as_name(letter: str) -> str:
 
 
 def _cut(word: re.Match[str], last: int, borders: Sequence[int], chance: random.Random) -> int | None:
-    """Where a word that does not fit is cut: before a letter up to `last`, where no mention begins or ends."""
+    """Return the offset at which to hyphenate a word, or None.
+
+    The offset is before a letter, at most `last`, and not at a border of a mention.
+    """
     if chance.random() >= _CUT_WORDS:
         return None
     text, taken = word.string, set(borders)

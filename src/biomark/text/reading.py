@@ -1,9 +1,9 @@
-"""Text as people have it → the view that a tagging network reads, with offsets back to the original.
+"""Normalise a text to the view that a tagging network reads, with offsets back to the original.
 
-Corpora are plain: `Crohn's`, `beta-blocker`, `NF-kappaB`. What people paste is not: typographic apostrophes and
-hyphens, Greek letters, ligatures, words cut at the ends of lines, HTML, whole notes in capitals. `view` writes a text
-as corpora would have it and knows for each character where it comes from, so that every mention has exact offsets in
-the original text. A text that is already plain is its own view.
+Corpora are plain text: `Crohn's`, `beta-blocker`, `NF-kappaB`. Users' texts have typographic apostrophes and hyphens,
+Greek letters, ligatures, hyphenated words at line ends, HTML, or whole notes in capitals. `view` rewrites a text in
+the style of corpora and keeps the origin of each character, so that every mention has exact offsets in the original
+text. A text that is already plain is its own view.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from biomark.text.greek import spelled_out
 
 Offsets = npt.NDArray[np.int64]
 Known = Callable[[str], bool]
-"""Whether a word in lower case is a common one."""
+"""A function that returns whether a word in lower case is common."""
 
 _APOSTROPHES = "\u2018\u2019\u201b\u02bc\u02b9\u2032\u00b4\uff07"
 _QUOTES = "\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb"
@@ -70,9 +70,10 @@ class View:
     """A text as a network reads it.
 
     Attributes:
-        text: what is read.
-        starts, ends: (characters of `text`,) int64; character i stands for `original[starts[i]:ends[i]]`. None: the
-            view has the original's characters one for one.
+        text: the text of the view.
+        starts: int64 (characters of `text`); character i stands for `original[starts[i]:ends[i]]`. None: every
+            character stands for itself.
+        ends: int64 (characters of `text`), or None, as for `starts`.
     """
 
     text: str
@@ -80,30 +81,30 @@ class View:
     ends: Offsets | None = None
 
     def original(self, offsets: Offsets) -> Offsets:
-        """Spans (N, 2) of the view, none of them empty → spans (N, 2) of the original text."""
+        """Convert spans of the view, int64 (N, 2), none of them empty, to spans of the original text, int64 (N, 2)."""
         if self.starts is None or self.ends is None or not len(offsets):
             return offsets
         return np.stack((self.starts[offsets[:, 0]], self.ends[offsets[:, 1] - 1]), axis=-1)
 
 
 def view(text: str, known: Known) -> View:
-    """The view of a text.
+    """Return the view of a text.
 
-    Signs are those of ASCII, Greek letters are spelled out, accents and ligatures are gone, emoji and other symbols are
-    blanks, HTML entities and inline tags are resolved, words that were cut at the end of a line are joined, abbreviated
-    headings of notes (`PMH:`) are spelled out, and lines in capitals are in lower case.
+    The view has ASCII signs, Greek letters spelled out, no accents and ligatures, and blanks in place of emoji and
+    other symbols. HTML entities and inline HTML tags are resolved, hyphenated words at line ends are joined,
+    abbreviated headings of notes (`PMH:`) are spelled out, and lines in capitals are in lower case.
 
     Args:
-        text: any.
-        known: decides whether two halves of a word that a hyphen joins at the end of a line are two words, and
-            whether capitals are words or abbreviations.
+        text: any text.
+        known: decides whether a word that is hyphenated at a line end keeps its hyphen, and whether capitals are
+            words or abbreviations.
     """
     plain = View(text) if not _PLAIN.search(text) else _folded(text, known)
     return _without_capitals(plain, known)
 
 
 def spaced(seen: View) -> View:
-    """The view with a blank for each run of white space, and one before its first word."""
+    """Return the view with one blank for each run of white space, and a blank before its first word."""
     parts = list(_SOLID.finditer(seen.text))
     text = "".join(f" {part[0]}" for part in parts)
     places = [np.arange(part.start() - 1, part.end(), dtype=np.int64) for part in parts]
@@ -136,7 +137,7 @@ def _folded(text: str, known: Known) -> View:
             pieces.append(new)
             starts.append(np.full(len(new), start, dtype=np.int64))
             ends.append(np.full(len(new), end, dtype=np.int64))
-        elif ends and _belongs_to_what_is_before(match):
+        elif ends and _extends_previous(match):
             ends[-1][-1] = end
         at = end
     copy(len(text))
@@ -145,15 +146,15 @@ def _folded(text: str, known: Known) -> View:
     return View("".join(pieces), np.concatenate(starts), np.concatenate(ends))
 
 
-def _belongs_to_what_is_before(match: re.Match[str]) -> bool:
-    """Whether it is an accent on the letter before it, or ends a raised or lowered part of a name."""
+def _extends_previous(match: re.Match[str]) -> bool:
+    """Return whether a match is an accent on the letter before it, or closes superscript or subscript text."""
     if match["tag"]:
         return match["tag"] in ("</sub>", "</sup>")
     return bool(match["other"]) and unicodedata.combining(match["other"]) > 0
 
 
 def _replacement(text: str, match: re.Match[str], known: Known) -> str:
-    """What the view has in the place of a match of `_SPECIAL`."""
+    """Return the replacement for a match of `_SPECIAL`."""
     if match["heading"]:
         return _HEADINGS[match["heading"].upper()]
     if match["cut"]:
@@ -161,15 +162,15 @@ def _replacement(text: str, match: re.Match[str], known: Known) -> str:
     if match["tag"]:
         return " " if match["tag"].strip("</>").split()[0] in ("br", "p") else ""
     if match["entity"]:
-        found = html.unescape(match["entity"])
-        if found == match["entity"]:
-            return found
-        return "".join(c if c.isascii() else _in_place(c, text, match.span()) for c in found)
+        unescaped = html.unescape(match["entity"])
+        if unescaped == match["entity"]:
+            return unescaped
+        return "".join(c if c.isascii() else _in_place(c, text, match.span()) for c in unescaped)
     return _in_place(match["other"], text, match.span())
 
 
 def _in_place(character: str, text: str, place: tuple[int, int]) -> str:
-    """What a character is in the view, where its neighbours decide."""
+    """Return the replacement for a character, which may depend on its neighbours."""
     following = text[place[1] : place[1] + 1]
     if character in _MICRO:  # the unit of µg, or the letter of µ-opioid
         return "u" if following.isascii() and following.isalpha() else "mu"
@@ -179,7 +180,7 @@ def _in_place(character: str, text: str, place: tuple[int, int]) -> str:
 
 
 def _keeps_hyphen(text: str, match: re.Match[str], known: Known) -> bool:
-    """Whether a word with a hyphen at the end of a line is one that has a hyphen anywhere."""
+    """Return whether the hyphen at a line end belongs to the word, rather than to the line break."""
     if "\u00ad" in match["cut"]:
         return False
     before, after = (
@@ -196,14 +197,14 @@ def _keeps_hyphen(text: str, match: re.Match[str], known: Known) -> bool:
         return True
     if first.isupper() and len(first) > 1:  # IL-\ninduced
         return True
-    # A known word behind a hyphen is one of its own (aspirin-induced); a short one may be an ending (asth-ma).
+    # A known word after the hyphen is a word of its own (aspirin-induced); a short one may be an ending (asth-ma).
     least = 3 if known(first.lower()) and len(first) > 2 else 6
     return len(second) >= least and known(second.lower())
 
 
 @cache
 def _sign(character: str) -> str:
-    """What a character outside ASCII is in the view; a blank for emoji, nothing for what cannot be seen."""
+    """Return the replacement for a character outside ASCII: a blank for emoji, nothing for invisible characters."""
     if character in _APOSTROPHES:
         return "'"
     if character in _QUOTES:
@@ -226,12 +227,12 @@ def _letter(character: str) -> str:
     if character == "\u2044":  # of ½, which is 1⁄2
         return "/"
     if not character.isascii() and unicodedata.category(character) == "Sm":
-        return f" {character} "  # signs such as ↑ and ≥ are no letters of the word beside them
+        return f" {character} "  # signs such as ↑ and ≥ do not belong to the word beside them
     return character
 
 
 def _without_capitals(seen: View, known: Known) -> View:
-    """The view with its lines in capitals in lower case; abbreviations that stand alone keep theirs."""
+    """Return the view with its lines in capitals in lower case; lines of abbreviations alone keep their capitals."""
     if not _CAPITALS.search(seen.text):
         return seen
     text = list(seen.text)
@@ -239,14 +240,14 @@ def _without_capitals(seen: View, known: Known) -> View:
     for lines in _blocks(seen.text):
         if _are_words(" ".join(line[0] for line in lines), known):
             for line in lines:
-                # Letter by letter, since a string's lower case may be longer than the string (İ).
+                # Letter by letter, because the lower case of a string may be longer than the string (İ).
                 text[line.start() : line.end()] = [c.lower() if len(c.lower()) == 1 else c for c in line[0]]
             changed = True
     return View("".join(text), seen.starts, seen.ends) if changed else seen
 
 
 def _blocks(text: str) -> Iterator[list[re.Match[str]]]:
-    """Lines in capitals, those that follow each other together."""
+    """Yield groups of consecutive lines in capitals."""
     block: list[re.Match[str]] = []
     for line in _LINE.finditer(text):
         if _in_capitals(line[0]) and (not block or line.start() == block[-1].end() + 1):
@@ -265,7 +266,7 @@ def _in_capitals(line: str) -> bool:
 
 
 def _are_words(text: str, known: Known) -> bool:
-    """Whether capitals spell words, of which a text has several, rather than abbreviations or symbols."""
+    """Return whether a text in capitals consists of several words rather than abbreviations or symbols."""
     words = [word.lower() for word in _WORD.findall(text)]
     common = sum(len(word) >= _LONG_WORD or (len(word) > 2 and known(word)) for word in words)
     longer = sum(len(word) > 2 for word in words)

@@ -1,7 +1,7 @@
-"""Parts of documents that are to be left alone, such as the references of a full text.
+"""Exclude parts of documents from annotation, such as the references of a full text.
 
-Formats that know the parts of a text name them: by the kind of a passage, or by an infon (`section_type` of PubMed
-Central's BioC, `section` of JATS). In plain text the list of references is found by its heading.
+Some formats name the parts of a text by the kind of a passage or by an infon (`section_type` of PubMed Central's BioC,
+`section` of JATS). In plain text, the list of references is identified by its heading.
 """
 
 from __future__ import annotations
@@ -30,58 +30,58 @@ _NEXT = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _ENTRY = re.compile(r"\[?\d{1,4}[.)\]]|.*\b(?:19|20)\d\d[a-z]?\b|.*\b(?:doi|et al|pmid|https?)\b", re.IGNORECASE)
-_HEADINGS = 5  # of the last ones that are looked at
-_LOOKED_AT = 40  # lines behind a heading
-_SHARE = 0.4  # of them that look like entries
+_HEADINGS = 5  # the number of last headings that are examined
+_LOOKED_AT = 40  # the number of lines after a heading that are examined
+_SHARE = 0.4  # the smallest share of these lines that look like references
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
-    """A document as it is to be read, and what is to be left alone of it.
+class ReducedDocument:
+    """A document to annotate, without its excluded parts.
 
     Attributes:
-        document: the one to annotate; its passages and sentences are those that are left, if there are any.
-        spans: what is left alone, in order and apart.
+        document: the document to annotate, with the remaining passages and sentences; unchanged if none remain.
+        spans: the excluded parts, in order and without overlaps.
     """
 
     document: Document
     spans: tuple[Span, ...]
 
     def restored(self, annotated: Document, original: Document) -> Document:
-        """The annotated document with all its parts again, and without mentions in those to be left alone."""
+        """Return the annotated document with its original passages and sentences, and no mentions in excluded parts."""
         alone = Apart(self.spans)
         kept = tuple(e for e in annotated.entities if all(map(alone.is_free, e.spans)))
         return replace(annotated, passages=original.passages, sentences=original.sentences, entities=kept)
 
 
-def leave_out(document: Document, names: Collection[str]) -> LeftOut | None:
-    """A document without some of its parts; None if it has none of them.
+def leave_out(document: Document, names: Collection[str]) -> ReducedDocument | None:
+    """Exclude parts of a document from annotation; return None if the document has none of them.
 
     Args:
-        document: any.
-        names: of parts: `references`, a kind of passage (`table`, `fig_caption`), or what an infon calls a section
-            (`methods`); case does not matter.
+        document: any document.
+        names: the names of parts in any case: `references`, the kind of a passage (`table`, `fig_caption`), or the
+            name of a section in an infon (`methods`).
     """
     wanted = frozenset(name.strip().casefold() for name in names)
     alone: list[Span] = []
-    rest: list[Passage] = []
+    remaining: list[Passage] = []
     for passage in document.passages or (Passage(span, "") for span in whole_text(document)):
         if _is_named(passage, wanted):
             alone.append(passage.span)
             continue
-        found = _references(passage.span, document.text) if REFERENCES in wanted else None
-        if found is None:
-            rest.append(passage)
+        references = _references(passage.span, document.text) if REFERENCES in wanted else None
+        if references is None:
+            remaining.append(passage)
             continue
-        alone.append(found)
-        edges = ((passage.span.start, found.start), (found.end, passage.span.end))
-        rest += [replace(passage, span=Span(start, end)) for start, end in edges if start < end]
+        alone.append(references)
+        edges = ((passage.span.start, references.start), (references.end, passage.span.end))
+        remaining += [replace(passage, span=Span(start, end)) for start, end in edges if start < end]
     if not alone:
         return None
     apart = Apart(alone)
     sentences = tuple(sentence for sentence in document.sentences if apart.is_free(sentence))
-    reduced = replace(document, passages=tuple(rest), sentences=sentences) if rest else document
-    return LeftOut(reduced, tuple(alone))
+    reduced = replace(document, passages=tuple(remaining), sentences=sentences) if remaining else document
+    return ReducedDocument(reduced, tuple(alone))
 
 
 def _is_named(passage: Passage, wanted: Collection[str]) -> bool:
@@ -91,7 +91,7 @@ def _is_named(passage: Passage, wanted: Collection[str]) -> bool:
 
 
 def _references(span: Span, text: str) -> Span | None:
-    """The list of references in a passage: from the last heading of this name that has entries behind it."""
+    """Return the span of the references in a passage, from their last heading that is followed by entries, or None."""
     part = span.of(text)
     for heading in list(_HEADING.finditer(part))[: -_HEADINGS - 1 : -1]:
         following = _NEXT.search(part, heading.end())

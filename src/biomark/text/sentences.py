@@ -1,12 +1,12 @@
-"""Sentence boundaries by rule, exact in offsets.
+"""Split texts into sentences by rules, with exact offsets.
 
-Sentences cover all text but the white space between them: nothing is dropped or truncated. A
+Sentences cover all text except the white space between them: nothing is dropped or truncated. A
 boundary is the white space after a full stop, question or exclamation mark (and closing quotes or
-brackets) where what follows can begin a sentence, unless the stop belongs to an abbreviation or an
-initial, or stands inside brackets. An empty line, and the edge of a passage, is always a boundary;
-items of lists, cells of tables and headings are sentences of their own (`biomark.text.lines`).
+brackets) if the following text can begin a sentence, unless the stop belongs to an abbreviation or an
+initial, or is inside brackets. An empty line or the edge of a passage is always a boundary; items of
+lists, cells of tables and headings are sentences of their own (`biomark.text.lines`).
 
-spaCy's rule-based sentencizer is there as well, for comparison with work that used it.
+spaCy's rule-based sentencizer is an alternative, for comparison with work that used it.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 OWN, SPACY = "biomark", "spacy"
 
-# Runs of stops are tried from their beginnings alone, or long ones would cost their squares.
+# Runs of stops match from their beginnings alone; otherwise long runs would take quadratic time.
 _STOP = re.compile(r"""(?<![.!?…])(?P<stop>[.!?…]++)(?P<close>["'”’)\]}»]*+)(?P<gap>\s+)""")
-_NUMBER = re.compile(r"\(?\d{1,3}[.)]")  # of an item
+_NUMBER = re.compile(r"\(?\d{1,3}[.)]")  # the number of an item
 _LAST_WORD = re.compile(r"[^\s(\[{\"'“‘]*$")
 _BEGIN = re.compile(r"""["'“‘«(\[{¿¡+<>~±=]*[^\W_a-z]|[-–—•*]\s|["'“‘«(\[{][^\W_]|\S*[A-Z0-9]""")
 
-# With their stop taken off, in lower case. Those that can also end a sentence ("etc", "al", "no")
-# count only before something that does not begin with a capital.
+# Abbreviations in lower case, without their stop. Those that can also end a sentence ("etc", "al", "no")
+# count only if the following word does not begin with a capital.
 _NEVER_LAST = frozenset(
     "approx ca cf dr e.g eg fig figs i.e ie mr mrs ms prof ref refs st vs viz resp eq eqs ex vol pp ser ver "
     "jan feb mar apr jun jul aug sep sept oct nov dec".split()
@@ -47,51 +47,51 @@ _LOOK_BACK = 400
 
 
 def split(text: str) -> tuple[Span, ...]:
-    """The sentences of a text, in order, without the white space around them."""
+    """Return the spans of a text's sentences in order, without surrounding white space."""
     return tuple(sentence for unit in units(text) for sentence in _sentences(text, unit))
 
 
 def split_by_spacy(text: str) -> tuple[Span, ...]:
-    """The sentences of spaCy's `sentencizer` on a blank English pipeline, without the white space around them.
+    """Return the spans of the sentences of spaCy's `sentencizer` on a blank English pipeline, as for `split`.
 
     Raises:
         MissingExtraError: if spaCy is not installed.
     """
-    found = (Span(sentence.start_char, sentence.end_char) for sentence in _sentencizer()(text).sents)
-    return tuple(sentence for span in found if (sentence := _stripped(text, span)) is not None)
+    spans = (Span(sentence.start_char, sentence.end_char) for sentence in _sentencizer()(text).sents)
+    return tuple(sentence for span in spans if (sentence := _stripped(text, span)) is not None)
 
 
 SPLITTERS: Mapping[str, Callable[[str], tuple[Span, ...]]] = {OWN: split, SPACY: split_by_spacy}
-"""What splits a text into sentences, by the name that options and recipes take."""
+"""The functions that split a text into sentences, by their names in options and recipes."""
 
 
 def splitter_named(name: str) -> Callable[[str], tuple[Span, ...]]:
-    """What splits a text into sentences.
+    """Return the function that splits a text into sentences, by its name in `SPLITTERS`.
 
     Raises:
-        UsageError: if nothing has this name.
+        UsageError: if the name is unknown.
         MissingExtraError: if it needs a library that is not installed.
     """
     if name not in SPLITTERS:
-        raise UsageError(f"sentences is {name!r}; there are {', '.join(SPLITTERS)}")
+        raise UsageError(f"sentences must be one of {', '.join(SPLITTERS)}, got {name!r}")
     if name == SPACY:
         _sentencizer()
     return SPLITTERS[name]
 
 
 def with_sentences(document: Document, by: str = OWN) -> Document:
-    """The document with its sentences filled in, if nobody has done so yet.
+    """Return the document with its sentences; a document that already has sentences is returned unchanged.
 
     Args:
-        document: each of its passages is split alone.
-        by: one of `SPLITTERS`.
+        document: a document, whose passages are split one by one.
+        by: the name of one of `SPLITTERS`.
     """
     if document.sentences:
         return document
     text = document.text
     divide = SPLITTERS[by]
-    found = tuple(s.shift(part.start) for part in whole_text(document) for s in divide(part.of(text)))
-    return replace(document, sentences=found)
+    sentences = tuple(s.shift(part.start) for part in whole_text(document) for s in divide(part.of(text)))
+    return replace(document, sentences=sentences)
 
 
 @cache
@@ -102,19 +102,19 @@ def _sentencizer() -> Language:
         raise MissingExtraError("spacy", "spacy") from error
     pipeline = spacy.blank("en")
     pipeline.add_pipe("sentencizer")
-    pipeline.max_length = 1 << 62  # the limit is for models, which take memory in proportion
+    pipeline.max_length = 1 << 62  # the default limit protects models whose memory grows with the text
     return pipeline
 
 
 def _stripped(text: str, span: Span) -> Span | None:
-    """The span without white space at its ends; None if there is nothing else."""
+    """Return the span without white space at its ends; None if nothing remains."""
     inside = span.of(text)
     start, end = span.end - len(inside.lstrip()), span.start + len(inside.rstrip())
     return Span(start, end) if start < end else None
 
 
 def _sentences(text: str, unit: Span) -> Iterator[Span]:
-    """The sentences of a piece of text that begins and ends without white space."""
+    """Yield the sentences of a unit of text, which has no white space at its ends."""
     start = unit.start
     number = _NUMBER.match(text, unit.start, unit.end) if len(unit) < len(text) else None
     for match in _STOP.finditer(text, number.end() if number else unit.start, unit.end):
@@ -125,7 +125,7 @@ def _sentences(text: str, unit: Span) -> Iterator[Span]:
 
 
 def _ends(text: str, start: int, match: re.Match[str]) -> bool:
-    """Whether the stop that `match` found ends the sentence that begins at `start`."""
+    """Return whether the stop of `match` ends the sentence that begins at `start`."""
     following = text[match.end() : match.end() + 40]
     if not _BEGIN.match(following):
         return False
@@ -151,5 +151,5 @@ def _is_abbreviation(word: str, following: str, *, begins: bool) -> bool:
 
 
 def _is_open(before: str) -> bool:
-    """Whether a bracket that was opened in this sentence is still open, and closes are to come."""
+    """Return whether the beginning of a sentence has an open bracket."""
     return any(before.count(a) > before.count(b) for a, b in (("(", ")"), ("[", "]")))

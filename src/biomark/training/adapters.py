@@ -1,4 +1,4 @@
-"""LoRA and QLoRA (Hu et al. 2021, Dettmers et al. 2023), for generative and tagging models alike."""
+"""LoRA and QLoRA (Hu et al. 2021, Dettmers et al. 2023) for generative and tagging models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def four_bits() -> dict[str, Any]:
-    """What `from_pretrained` needs to load linear layers as NF4, the scales in 8 bits.
+    """Return the arguments of `from_pretrained` that load linear layers as NF4, with scales in 8 bits.
 
     Raises:
         MissingExtraError: if bitsandbytes is not installed.
@@ -27,22 +27,22 @@ def four_bits() -> dict[str, Any]:
         raise MissingExtraError("bitsandbytes", "qlora") from error
     from transformers import BitsAndBytesConfig
 
-    how = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+    config = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
     )
     place = torch.cuda.current_device() if torch.cuda.is_available() else "cpu"
-    return {"quantization_config": how, "device_map": {"": place}}
+    return {"quantization_config": config, "device_map": {"": place}}
 
 
 def prepared(model: nn.Module) -> Any:
-    """A model in four bits, ready for an adapter: what is not in four bits is in 32, and nothing is tuned."""
+    """Prepare a model in 4 bits for an adapter: all other weights get 32 bits, and none is trainable."""
     import peft
 
     with quietly():
-        # The trainers see to the recomputing of activations, for all methods alike.
+        # The trainers turn on gradient checkpointing, for all methods in the same way.
         return peft.prepare_model_for_kbit_training(  # type: ignore[no-untyped-call]
             model, use_gradient_checkpointing=False
         )
@@ -57,13 +57,13 @@ def lora(
     new_tokens: dict[str, list[int]] | None,
     modules: Sequence[str] = (),
 ) -> LoraConfig:
-    """Adapters on linear layers, never on the head.
+    """Return the configuration of LoRA adapters on linear layers, except the head.
 
     Args:
-        task: `CAUSAL_LM` or `FEATURE_EXTRACTION`, as peft calls what the model is for.
+        task: peft's name for the purpose of the model, `CAUSAL_LM` or `FEATURE_EXTRACTION`.
         rank, alpha, dropout: see the recipes.
-        new_tokens: rows that are tuned, by the name of their matrix.
-        modules: ends of the names of the layers; empty: all.
+        new_tokens: the indexes of rows to train, by the name of their matrix; None: none.
+        modules: the endings of the names of the layers that get adapters; empty: all layers.
     """
     import peft
 
@@ -78,7 +78,7 @@ def lora(
 
 
 def require_peft() -> None:
-    """Make sure of the library.
+    """Check that peft is installed.
 
     Raises:
         MissingExtraError: if peft is not installed.
@@ -90,10 +90,10 @@ def require_peft() -> None:
 
 
 def with_adapter(model: Any, config: PeftConfig) -> nn.Module:
-    """The model with an adapter, which alone is tuned, in 32 bits.
+    """Add an adapter with 32-bit weights, the only trainable ones, to a model.
 
     Raises:
-        ModelError: if the model has none of the layers that the adapter is for.
+        ModelError: if the model has none of the layers that the configuration names.
     """
     import peft
 
@@ -102,7 +102,7 @@ def with_adapter(model: Any, config: PeftConfig) -> nn.Module:
             adapted: nn.Module = peft.get_peft_model(model, config)
     except ValueError as error:
         raise ModelError(f"the adapter does not fit {type(model).__name__}: {error}") from error
-    # So that peft neither asks the hub about the base model nor saves its embedding with the adapter.
+    # Without this, peft would query the hub for the base model and save its embedding with the adapter.
     adapted.peft_config["default"].base_model_name_or_path = ""  # type: ignore[union-attr,index]
     for parameter in adapted.parameters():
         if parameter.requires_grad:

@@ -1,4 +1,4 @@
-"""Recipes: all that decides a training run, read from TOML and saved beside the model."""
+"""Recipes: all settings of a training run, read from TOML and saved beside the model."""
 
 from __future__ import annotations
 
@@ -15,90 +15,88 @@ from biomark.runtime.toml import changed, converted, read_toml
 from biomark.shapes import MARK
 from biomark.text.sentences import OWN
 
-# What a run's folder calls the recipe, the scores on the development splits (a checkpoint a row), and
-# what else is to be known of the run: versions, data, sizes.
+# The files of a run's folder with the recipe, with the scores on the development splits (one row per checkpoint), and
+# with other facts of the run: versions, data, sizes.
 RECIPE, SCORES, RUN = "recipe.json", "scores.json", "run.json"
 
 
 @dataclass(frozen=True, slots=True)
 class TaggingRecipe:
-    """A tagging model: a network that reads a window and says the BIO tags of its words.
+    """The recipe of a tagging model: a network that reads a window and predicts the BIO tags of its words.
 
-    It is an encoder, or a decoder-only language model whose causal mask is replaced by a full one (VANER,
-    Bian et al. 2024). It has a head a type; or, with `instruction`, one head for the type that it is asked for.
+    The network is an encoder, or a decoder-only language model whose causal mask is replaced by a full one (VANER,
+    Bian et al. 2024). It has a head for each type or, with `instruction`, one head for the type in the instruction.
 
     Attributes:
-        name: what the model is called; also the run's folder under `runs/`.
+        name: of the model; also the name of the run's folder under `runs/`.
         encoder: an encoder or a causal language model: a Hugging Face name, a folder, a GGUF file, or `package:NAME`
             for the `model` folder inside an installed Python package or for its only GGUF file.
         train: corpora with their split, such as `ncbi_disease:train`, or files of annotated documents.
         devel: the splits or files on which the best epoch is chosen.
-        types: entity types to learn. Of a corpus only the types that it annotates and that are listed
-            here are learnt; the other heads get no loss from it.
-        epochs: passes over the training sentences.
-        epoch_steps: steps an epoch, of as many passes, or such a part of one, as that takes, so that runs with and
-            without lists of names take equally many; 0: an epoch is a pass.
-        batch_pieces: word pieces a step, padding counted.
-        batch_windows: windows a step, however long they are; 0: as many as `batch_pieces` holds.
-        min_score: mentions with a lower score are left out, in use as in scoring the epochs.
-        max_pieces: word pieces a window. In training each document's windows have a random share
-            of it (down to single sentences), so that the model reads both abstracts and lone sentences.
-        learning_rate: peak, of the encoder; linear warm-up, then linear decay to zero.
-        head_learning_rate: peak, of everything that is not pretrained.
-        warmup: share of the steps.
-        weight_decay: of AdamW; not on biases and norms.
-        dropout: before the heads.
-        masked_words: share of words whose pieces are hidden from the encoder, so that it learns
-            from their characters and their context; 0 where the tokenizer has no token for it.
-        average: decay a step of the moving average of the weights, which is what is saved.
-        character_size, character_filters: of the convolution over a word's characters; without filters the
-            network sees pieces alone.
-        seed: of everything random.
+        types: the entity types to learn. A corpus contributes loss only for those of them that it annotates.
+        epochs: the number of passes over the training sentences.
+        epoch_steps: the number of steps in an epoch, which then consists of as many passes, or such a part of a pass,
+            as that takes; so runs with and without lists of names have equally many steps. 0: an epoch is one pass.
+        batch_pieces: the number of word pieces in a step, padding counted.
+        batch_windows: the number of windows in a step, whatever their length; 0: as many as `batch_pieces` permits.
+        min_score: the lowest score, in [0, 1], of a mention that is kept, in annotation and in scoring the epochs.
+        max_pieces: the greatest number of word pieces in a window. In training, each document's windows fill a random
+            share of it (down to single sentences), so that the model learns to read abstracts and single sentences.
+        learning_rate: the peak learning rate of the encoder, after linear warm-up and before linear decay to zero.
+        head_learning_rate: the peak learning rate of all parameters that are not pretrained.
+        warmup: the share of the steps that warm-up takes.
+        weight_decay: of AdamW; biases and norms have none.
+        dropout: the probability of dropout before the heads.
+        masked_words: the share of words whose pieces are masked, so that the model learns from their characters and
+            their context; 0 for tokenizers without a mask token.
+        average: the decay per step of the moving average of the weights; the average is the model.
+        character_size, character_filters: the embedding size and the number of filters of the convolution over a word's
+            characters; without filters the network reads pieces alone.
+        seed: of all random choices.
         task: `tagging`.
-        method: what is tuned: `full`, all weights; `lora`, adapters of low rank and the heads; `qlora`, the same
-            beside weights in 4 bits.
+        method: the parameters to train: `full`, all weights; `lora`, adapters of low rank and the heads; `qlora`, the
+            same beside weights in 4 bits.
         rank, alpha, lora_dropout: of LoRA.
-        lora_modules: the linear layers of the encoder that get adapters, by the ends of their names, such as `q_proj`
-            and `v_proj` (VANER); empty: all.
-        mask: of a language model: `full`, every word sees all others (VANER), or `causal`, it keeps its mask, so that
-            the two can be compared.
-        weights: `float32` or `bfloat16`, what the encoder's weights are kept in. Matrices are multiplied in
-            bfloat16 either way, of `float32` only on machines with instructions for it; adapters and heads are kept in
-            32 bits.
-        gradient_checkpointing: compute activations twice and keep few of them.
-        instruction: the network reads before the words which type to tag, and says the tags of that type alone.
-            Every window is an example for each type that its corpus annotates.
+        lora_modules: the linear layers of the encoder that get adapters, by the endings of their names, such as
+            `q_proj` and `v_proj` (VANER); empty: all.
+        mask: the attention mask of a language model: `full`, where every word attends to all others (VANER), or
+            `causal`, its original mask, for comparison.
+        weights: `float32` or `bfloat16`, the precision of the encoder's weights. Matrices are multiplied in bfloat16 in
+            both cases, with `float32` only on machines that have instructions for it; adapters and heads have 32 bits.
+        gradient_checkpointing: whether to recompute activations in the backward pass, which saves memory.
+        instruction: whether an instruction before the words names the type to tag, and the network predicts the tags of
+            that type alone. Every window is an example for each type that its corpus annotates.
         wording: of the instruction, one of `biomark.tagging.words.WORDINGS`: `biomark`, or `vaner` of its authors.
-        corpus_name: share of the examples whose instruction names the corpus too, whose guideline it then follows.
-            With 1 (VANER) development splits are scored under their own names; with 0 none is ever named (VANER_adapt).
-            In use a corpus is named as MODEL@CORPUS.
-        corpus_heads: each corpus has heads of its own, and a gate says by the window whose guideline to follow, so that
-            corpora which annotate a type differently do not blur each other.
-        shares: by the name of a corpus (without a split) the share of its documents that an epoch reads, others in
-            each; a corpus that is not named here is read whole.
-        teach_only: corpora (their names without a split) that have no say in use: with `corpus_heads` they teach the
-            encoder and the common heads, but no window is answered by their guidelines.
-        default_types: those of `types` that are looked for where nobody names any; empty: all.
-        start: the folder of another run, whose weights training begins with as far as they fit.
-        knowledge: the path of a store that `biomark knowledge build` made, for `dbr_*` and `swap`.
-        dbr: how lists for dense recognition of biomedical entities (DBR, Bian et al. 2024) are made, of which each
-            training sentence (and type, with `instruction`) gets one as an example more: `random`, names drawn from
-            the whole store, or `near`, names near the sentence's own phrases, as VANER's authors make them (see
-            `biomark.tagging.training.dense`). A name is labelled for the types that it has in the store.
-        dbr_terms: of `random`, so many names of the store: half of them of one of the types, or of the type that is
-            asked for, the others of any other. Of `near`, at most so many of that type.
-        dbr_others: of `near`, at most so many names of other types.
-        dbr_mentions: of `random`, so many mentions of the sentence's corpus are in the list, too.
-        dbr_share: share of the sentences that get a list.
-        swap: share of the documents of an epoch in which mentions are replaced by names of the same type from the
-            store, equal mentions by the same name. Short ones in capitals stay: they may be defined elsewhere.
-        negatives: share of the windows without any mention that an epoch reads, others in each.
-        noise: share of the documents of an epoch that are read in lower case or with capitals at the beginnings of
-            words, as titles are written.
-        choose: what decides which epoch is kept: `f1`, the highest mean strict F1 over the development splits,
-            or `loss`, the lowest mean loss there.
-        leave_out: splits or files, typically all that the model is scored on: what they share with the training
-            splits (`biomark.corpora.overlap`) is not learnt from. Test splits may stand here.
+        corpus_name: the share of the examples whose instruction also names the corpus, whose guideline the model then
+            learns. With 1 (VANER) development splits are scored under their own names; with 0 no instruction names a
+            corpus (VANER_adapt). In annotation, MODEL@CORPUS names a corpus.
+        corpus_heads: whether each corpus has heads of its own, with a gate that predicts from the window whose
+            guideline to follow, so that corpora with different guidelines for a type do not blur each other.
+        shares: the share of a corpus' documents that an epoch reads, different ones in each epoch, by the name of the
+            corpus without a split; all other corpora are read completely.
+        teach_only: corpora, by their names without a split, whose guidelines are not used in annotation: with
+            `corpus_heads` they train the encoder and the common heads.
+        default_types: those of `types` that `annotate` looks for if its caller names none; empty: all.
+        start: the folder of another run, whose weights initialise the model as far as they fit.
+        knowledge: the path of a store that `biomark knowledge build` wrote, for `dbr_*` and `swap`.
+        dbr: the kind of lists of names for dense recognition of biomedical entities (DBR, Bian et al. 2024). Each
+            training sentence (and type, with `instruction`) gets such a list as an additional example: `random`, names
+            drawn from the whole store, or `near`, names near the sentence's own phrases, as VANER's authors make them
+            (see `biomark.tagging.training.dense`). A name is labelled with the types that it has in the store.
+        dbr_terms: for `random`, the number of names from the store, half of them of one of the types, or of the type in
+            the instruction, the others of any other. For `near`, the greatest number of names of that type.
+        dbr_others: for `near`, the greatest number of names of other types.
+        dbr_mentions: for `random`, the number of mentions of the sentence's corpus in the list.
+        dbr_share: the share of the sentences that get a list.
+        swap: the share of the documents of an epoch in which mentions are replaced by names of the same type from the
+            store, equal mentions by the same name. Short mentions in capitals stay, since the text may define them.
+        negatives: the share of the windows without any mention that an epoch reads, different ones in each epoch.
+        noise: the share of the documents of an epoch that are read in lower case or with capitalised words, like
+            titles.
+        choose: the criterion for the best epoch: `f1`, the highest mean strict F1 over the development splits, or
+            `loss`, the lowest mean loss on them.
+        leave_out: splits or files, typically all those that the model is evaluated on: the parts of the training splits
+            that they share (`biomark.corpora.overlap`) are not learnt from. Test splits are allowed here.
     """
 
     name: str
@@ -154,10 +152,10 @@ class TaggingRecipe:
 
 @dataclass(frozen=True, slots=True)
 class GenerativeRecipe:
-    """A causal language model that answers an instruction with the marked sentence (BioNER-LLaMA).
+    """The recipe of a causal language model that answers an instruction with the marked sentence (BioNER-LLaMA).
 
     Attributes:
-        name: what the model is called; also the run's folder under `runs/`.
+        name: of the model; also the name of the run's folder under `runs/`.
         model: a Hugging Face name, a folder (such as that of another run), `package:NAME` for the `model`
             folder inside an installed Python package or for its only GGUF file, `package:NAME/PATH` for another
             folder or file of it, or a GGUF file (see `biomark.runtime.bases`). An encoder such as BERT becomes a
@@ -165,43 +163,47 @@ class GenerativeRecipe:
         train: corpora with their split, such as `ncbi_disease:train`, files of annotated documents, or
             files (.json, .jsonl, also .gz) that `biomark demonstrations` wrote.
         devel: splits or files of documents, on which the best checkpoint is chosen.
-        method: what is tuned: `full`, all weights; `lora`, adapters of low rank; `qlora`, the same beside
+        method: the parameters to train: `full`, all weights; `lora`, adapters of low rank; `qlora`, the same beside
             weights in 4 bits; `llama-adapter`, prompts inside the attention of the last layers.
-        types: entity types to learn; empty: all that the corpora annotate.
-        prompt: the wording, one of `biomark.demonstrations.FORMS`.
-        shape: how answers show mentions: `mark`, the paper's way and the one that mark decoding is for; `tanl` or
-            `dice`, which the model writes freely, in use too (see `biomark.shapes`).
-        guidelines: append to the instruction what to mark.
-        guideline_text: append a sentence of the user's own instead, in use too: one for all types, or a table of one
-            for each type.
-        sentences: what splits texts that nobody has split, in use too: `biomark`, or `spacy` for spaCy's sentencizer.
-        prompt_attention: `causal`, or `full`: the tokens of a prompt see all of it, as in an encoder, and
-            only the answer is causal (a prefix language model; VANER takes the mask off altogether).
-        marks: `text`, the paper's way, writes tags with the tokens that the model has; `tokens` adds two.
-        whole_words: in use as in scoring, marks neither begin nor end inside a run of letters and digits.
-        examples: how many demonstrations to take, chosen at random; 0: all.
-        without_mentions: share of the demonstrations without any mention that are learnt from, chosen at random; the
-            same ones in each epoch. `examples` is the number of all that are left.
-        devel_sentences: how many sentences of each development split are scored; 0: all.
-        epochs: passes over the demonstrations.
-        row_tokens: tokens of a row. Packed, a row holds several demonstrations that do not see each other.
-        rows: rows a step and device.
-        accumulate: steps whose gradients are added up before the weights change.
-        packing: several demonstrations a row; else one a row, padded to the longest of its batch.
-        negatives: 0: a token's probability is among the whole vocabulary. Else among the tokens of its
-            batch and so many random ones, which makes small models train almost twice as fast; for `full`
-            and one process.
-        learning_rate: peak; linear warm-up, then a cosine to zero.
-        warmup: share of the steps.
-        weight_decay: of AdamW; not on biases and norms.
-        weights: `float32` or `bfloat16`, what weights and optimiser state are kept in. Matrices are
-            multiplied in bfloat16 either way, of `float32` only on machines with instructions for it.
-        gradient_checkpointing: compute activations twice and keep few of them.
-        fsdp: shard weights, gradients and optimiser state over several GPUs; for `full` and `lora`.
-        rank, alpha, dropout: of LoRA, on all linear layers but the head.
-        adapter_tokens, adapter_layers: of LLaMA-Adapter: prompt length, and in how many of the last layers.
-        save_steps: steps between checkpoints; 0: one an epoch.
-        seed: of everything random.
+        types: the entity types to learn; empty: all that the corpora annotate.
+        prompt: the wording of the prompt, one of `biomark.demonstrations.FORMS`.
+        shape: of the answers: `mark`, the paper's, which mark decoding supports; `tanl` or `dice`, which the model
+            writes without constraints, also in annotation (see `biomark.shapes`).
+        guidelines: whether to append an annotation guideline to the instruction.
+        guideline_text: a sentence to append instead, also in annotation: one for all types, or a table with one for
+            each type.
+        sentences: the splitter of texts that are not split yet, also in annotation: `biomark`, or `spacy` for spaCy's
+            sentencizer.
+        prompt_attention: `causal`, or `full`, where the tokens of a prompt attend to the whole prompt, as in an
+            encoder, and only the answer is causal (a prefix language model; VANER removes the mask completely).
+        marks: `text`, the paper's way, spells `<mark>` and `</mark>` with the model's own tokens; `tokens` adds a token
+            for each of them.
+        whole_words: whether marks may neither begin nor end inside a run of letters and digits, in annotation and in
+            scoring the checkpoints.
+        examples: the number of demonstrations to learn from, chosen at random; 0: all.
+        without_mentions: the share of the demonstrations without any mention to learn from, chosen at random, the
+            same ones in each epoch. `examples` counts the demonstrations that are left.
+        devel_sentences: the number of sentences of each development split that are scored; 0: all.
+        epochs: the number of passes over the demonstrations.
+        row_tokens: the number of tokens in a row. With packing, a row holds several demonstrations that do not attend
+            to each other.
+        rows: the number of rows per step and device.
+        accumulate: the number of steps whose gradients are added up before the weights change.
+        packing: whether a row holds several demonstrations; otherwise one, padded to the longest of its batch.
+        negatives: 0: the loss normalises over the whole vocabulary. Otherwise over the tokens of the batch and this
+            number of random ones, which makes small models train almost twice as fast; for `full` and one process.
+        learning_rate: the peak learning rate, after linear warm-up and before a cosine decay to zero.
+        warmup: the share of the steps that warm-up takes.
+        weight_decay: of AdamW; biases and norms have none.
+        weights: `float32` or `bfloat16`, the precision of the weights and of the optimiser's state. Matrices are
+            multiplied in bfloat16 in both cases, with `float32` only on machines that have instructions for it.
+        gradient_checkpointing: whether to recompute activations in the backward pass, which saves memory.
+        fsdp: whether to shard weights, gradients and optimiser state over several GPUs; for `full` and `lora`.
+        rank, alpha, dropout: of LoRA, on all linear layers except the head.
+        adapter_tokens, adapter_layers: of LLaMA-Adapter: the prompt length, and the number of last layers that have
+            prompts.
+        save_steps: the number of steps between checkpoints; 0: one checkpoint per epoch.
+        seed: of all random choices.
         task: `generative`.
     """
 
@@ -245,7 +247,7 @@ class GenerativeRecipe:
 
     @property
     def style(self) -> demonstrations.Style:
-        """How the model is asked, and answers."""
+        """The style of the model's prompts and answers."""
         return demonstrations.Style(self.prompt, self.shape, self.guidelines, self.guideline_text, self.sentences)
 
 
@@ -253,16 +255,16 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     "tagging": ("full", "lora", "qlora"),
     "generative": ("full", "lora", "qlora", "llama-adapter"),
 }
-"""What a recipe's `method` may be, by its `task`."""
+"""The choices of a recipe's `method`, by its `task`."""
 
 GRID = "grid"
-"""The table of a recipe's file that lists values to try, by setting."""
+"""The name of the table in a recipe's file that lists the values of a grid search, by setting."""
 
 Recipe = TaggingRecipe | GenerativeRecipe
 
 
 def saved_recipe(folder: Path) -> Recipe:
-    """The recipe that was saved beside a model.
+    """Read the recipe that was saved beside a model.
 
     Raises:
         ModelError: if it cannot be read, or was saved by another version of biomark.
@@ -275,10 +277,10 @@ def saved_recipe(folder: Path) -> Recipe:
 
 
 def saved_values(path: Path) -> dict[str, Any]:
-    """The JSON object in a file of a model's folder.
+    """Read the JSON object in a file of a model's folder.
 
     Raises:
-        ModelError: if there is none.
+        ModelError: if the file cannot be read or holds no JSON object.
     """
     try:
         values = json.loads(path.read_text("utf-8"))
@@ -290,15 +292,15 @@ def saved_values(path: Path) -> dict[str, Any]:
 
 
 def task_of(values: Mapping[str, object]) -> str:
-    """What a recipe's values are for, `tagging` or `generative`.
+    """Return the task of a recipe's values, `tagging` or `generative`.
 
-    If they do not say, their `model` or `encoder` does.
+    Without a `task` it follows from the presence of `model`.
     """
     return str(values.get("task", "generative" if "model" in values else "tagging"))
 
 
 def load_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
-    """A recipe's file with `key=value` changes applied; a table of values to try is left aside.
+    """Read a recipe's file and apply `key=value` changes; a `[grid]` table is ignored.
 
     Raises:
         UsageError: if the file cannot be read, or a key or a value is wrong; the message names it.
@@ -309,9 +311,9 @@ def load_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
 
 
 def load_grid(path: Path, changes: Sequence[str] = ()) -> list[tuple[Mapping[str, object], Recipe]]:
-    """The settings that a recipe's table `[grid]` lists, in its order, each with its recipe.
+    """Read the settings of a recipe's `[grid]` table, in its order, each with its recipe.
 
-    The table has a list of values for each setting that varies; all combinations are settings.
+    The table has a list of values for each setting that varies; each combination of values is a setting.
 
     Raises:
         UsageError: as for `load_recipe`, and if there is no such table.

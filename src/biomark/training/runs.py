@@ -1,4 +1,4 @@
-"""The folder of a training run: whether a run may begin there, its checkpoints, its scores, its best model."""
+"""The folder of a training run: its recipe, checkpoints, scores and best model."""
 
 from __future__ import annotations
 
@@ -15,42 +15,43 @@ from biomark.training.recipe import RECIPE, RUN, SCORES, Recipe, saved_recipe
 from biomark.training.scoring import mean_f1
 
 CHECKPOINTS = "checkpoints"
-_STATE = "trainer_state.json"  # what transformers writes last into a checkpoint
+_STATE = "trainer_state.json"  # the file that transformers writes last into a checkpoint
 _MODEL = ("config.json", "generation_config.json", "model*.safetensors", "model.safetensors.index.json", "adapter_*")
 LIBRARIES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "tokenizers")
-"""What a model's numbers depend on, beside biomark and Python."""
+"""The libraries on which a model's scores depend, beside biomark and Python."""
 
 
-def check_run(folder: Path, recipe: Recipe, *, resume: bool, checkpoint: str, there: bool) -> None:
-    """Whether a run may begin, or go on, in a folder.
+def check_run(folder: Path, recipe: Recipe, *, resume: bool, checkpoint: str, started: bool) -> None:
+    """Check that a training run may start, or be resumed, in a folder.
 
     Args:
         folder: of the run.
         recipe: of the run.
-        resume: whether it is to go on.
-        checkpoint: how the folder's checkpoints are called.
-        there: whether there is one.
+        resume: whether the run is to be resumed.
+        checkpoint: the word for a checkpoint in messages.
+        started: whether the folder holds a run that can be resumed or would be overwritten.
 
     Raises:
-        UsageError: if a run would be overwritten, there is nothing to resume, or that is of another recipe.
+        UsageError: if a run would be overwritten, there is nothing to resume, or the folder holds a run of another
+            recipe.
     """
     if not resume:
-        if there:
+        if started:
             raise UsageError(f"{folder}: holds a run already; resume it (`resume`), or take another name or folder")
         return
-    if not there or not (folder / RECIPE).is_file():
+    if not started or not (folder / RECIPE).is_file():
         raise UsageError(f"{folder}: there is no {checkpoint} to resume from")
     if saved_recipe(folder) != recipe:
-        raise UsageError(f"{folder / RECIPE}: is another recipe; change the recipe back, or begin a new run")
+        raise UsageError(f"{folder / RECIPE}: differs from the recipe; change the recipe back, or start a new run")
 
 
 def save_recipe(folder: Path, recipe: Recipe) -> None:
-    """Write the recipe beside the model."""
+    """Write the recipe into the folder of a run."""
     write(folder / RECIPE, asdict(recipe))
 
 
 def write(path: Path, value: object) -> None:
-    """Write a file of JSON; it is there as a whole or not at all."""
+    """Write a value to a JSON file, atomically: the file is never incomplete."""
     part = path.with_name(path.name + ".part")
     part.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", "utf-8")
     part.replace(path)
@@ -58,12 +59,13 @@ def write(path: Path, value: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What transformers wrote: weights or adapter, optimiser, random state.
+    """A checkpoint that transformers wrote: weights or adapter, optimiser, random state.
 
     Attributes:
-        step: after which it was written.
-        epoch: passes over the data until then.
-        last: whether the run ends there.
+        folder: of the checkpoint.
+        step: the step after which it was written.
+        epoch: the number of passes over the data until then.
+        last: whether the run ends with it.
     """
 
     folder: Path
@@ -74,55 +76,61 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A row of the scores: precision, recall and F1 of a checkpoint on each development split, by its name."""
+    """The scores of a checkpoint.
+
+    Attributes:
+        step: the step after which it was written.
+        epoch: the number of passes over the data until then.
+        scores: precision, recall and F1, in [0, 1], on each development split, by the split's name.
+    """
 
     step: int
     epoch: float
     scores: Mapping[str, Mapping[str, float]]
 
 
-class Run:
-    """What a generative run's folder holds.
+class TrainingFolder:
+    """The folder of a generative training run.
 
     Args:
-        folder: need not be there.
+        folder: the path, which need not exist.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def checkpoints(self) -> list[Checkpoint]:
-        """Those that are complete, in order."""
-        found = []
+        """Return the complete checkpoints, in the order of their steps."""
+        complete = []
         for path in (self.folder / CHECKPOINTS).glob("checkpoint-*"):
             if re.fullmatch(r"checkpoint-\d+", path.name) and (path / _STATE).is_file():
                 state = json.loads((path / _STATE).read_text("utf-8"))
                 step = int(state["global_step"])
-                found.append(Checkpoint(path, step, float(state["epoch"]), step >= int(state["max_steps"])))
-        return sorted(found, key=lambda checkpoint: checkpoint.step)
+                complete.append(Checkpoint(path, step, float(state["epoch"]), step >= int(state["max_steps"])))
+        return sorted(complete, key=lambda checkpoint: checkpoint.step)
 
     def scores(self) -> list[Scored]:
-        """The rows so far."""
+        """Return the scores of the checkpoints so far, in order."""
         path = self.folder / SCORES
         return [Scored(**row) for row in json.loads(path.read_text("utf-8"))] if path.is_file() else []
 
     def unscored(self) -> list[Checkpoint]:
-        """Checkpoints that are there and have no score yet, in order."""
-        done = {row.step for row in self.scores()}
-        return [checkpoint for checkpoint in self.checkpoints() if checkpoint.step not in done]
+        """Return the checkpoints that have no scores yet, in order."""
+        scored = {row.step for row in self.scores()}
+        return [checkpoint for checkpoint in self.checkpoints() if checkpoint.step not in scored]
 
     def add(self, checkpoint: Checkpoint, scores: Mapping[str, Mapping[str, float]], base: str) -> bool:
-        """Note a checkpoint's scores; keep its model if none before was better, and drop older checkpoints.
+        """Save a checkpoint's scores; keep its model if it is the best so far, and delete older checkpoints.
 
-        The scores are written last: whatever is interrupted before is done again.
+        The scores are written last, so that an interrupted call is repeated when the run is resumed.
 
         Args:
-            checkpoint: that was scored.
-            scores: by split.
-            base: the name of the model that an adapter is for.
+            checkpoint: the checkpoint that was scored.
+            scores: its scores by split.
+            base: the name of the base model of an adapter.
 
         Returns:
-            Whether it is the best so far.
+            Whether the checkpoint is the best so far.
         """
         before = [row for row in self.scores() if row.step < checkpoint.step]
         best = all(mean_f1(scores) >= mean_f1(row.scores) for row in before)
@@ -147,14 +155,14 @@ class Run:
             part.replace(self.folder / path.name)
 
     def note(self, facts: Mapping[str, object], *, same: Sequence[str]) -> None:
-        """Write down what is to be known of the run.
+        """Save the facts of the run, such as its data and the versions of libraries.
 
         Args:
-            facts: as JSON can hold them.
-            same: those that may not have changed since the run began.
+            facts: by name, as values that JSON can represent.
+            same: the names of facts that must not have changed since the run started.
 
         Raises:
-            UsageError: if one has.
+            UsageError: if one of these has changed.
         """
         path = self.folder / RUN
         if path.is_file():
@@ -162,14 +170,14 @@ class Run:
             for name in same:
                 if old.get(name) != json.loads(json.dumps(facts[name])):
                     raise UsageError(
-                        f"{path}: {name} was {old.get(name)} when the run began, and is {facts[name]}; "
-                        "change it back, or begin a new run"
+                        f"{path}: {name} was {old.get(name)} when the run started, and is now {facts[name]}; "
+                        "change it back, or start a new run"
                     )
         write(path, facts)
 
 
 def _link(source: Path, target: Path) -> None:
-    """One file under two names, or two files where links cannot be made."""
+    """Link a file to a second name, or copy it where links are not supported."""
     try:
         os.link(source, target)
     except OSError:

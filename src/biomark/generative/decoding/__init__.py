@@ -1,1 +1,1 @@
-"""Mark decoding: the answers of a causal language model, faithful to their source and fast."""
+"""Mark decoding: fast constrained decoding whose answers are exact copies of the source text with marks."""

@@ -1,4 +1,4 @@
-"""Keys and values of what a causal language model has read, a place for each token position."""
+"""The key-value cache of a causal language model, with a slot for each token position."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import torch
 from torch import Tensor
 from transformers import Cache
 
-_STEP = 16  # slots come in multiples of it, as attention kernels like it
+_STEP = 16  # the number of slots is a multiple of it, for which attention kernels are fast
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Keys and values of P tokens at a prompt's beginning: a pair of (P, heads, size) for each layer."""
+    """Keys and values of the first P tokens of a prompt: a pair of (P, heads, size) tensors for each layer."""
 
     layers: tuple[tuple[Tensor, Tensor], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Pass:
-    """Where a pass reads and writes.
+    """The parts of the cache that one pass of the model reads and writes.
 
     Attributes:
         rows: (b,) int64, the rows of the cache that take part; None: the first b, in order.
         count: b.
-        target: (b · Q,) int64, for each token its place among the slots of all rows.
-        width: K, how many slots of a row are read.
+        target: (b · Q,) int64, the index of each token's slot among the slots of all rows.
+        width: K, the number of slots of a row that are read.
     """
 
     rows: Tensor | None
@@ -39,11 +39,11 @@ class _Pass:
 class SlotCache(Cache):
     """A cache in which a token's slot is its position.
 
-    A token that is read anew, such as the one after a rejected draft, overwrites what stood at its
-    position. A query sees the slots up to its own position and thus never what was rejected: nothing
-    has to be masked out, moved together or remembered. Rows that are done just take part no more.
+    A token that follows a rejected draft overwrites the rejected token at its position. A query attends to the slots
+    up to its own position and thus never to a rejected token, so rejected tokens need no masking, moving or
+    bookkeeping. Finished rows no longer take part in passes.
 
-    Buffers stay allocated from batch to batch. What is left in them is finite, hence harmless where it is masked.
+    Buffers stay allocated between batches. Their old content is finite and therefore harmless where it is masked.
     """
 
     def __init__(self) -> None:
@@ -53,11 +53,11 @@ class SlotCache(Cache):
         self._now: _Pass | None = None
 
     def prepare(self, rows: Sequence[int], slots: Tensor, *, highest: int) -> int:
-        """Say where the next pass's tokens go.
+        """Set the slots into which the next pass writes.
 
         Args:
-            rows: b rows of the cache, each once.
-            slots: (b, Q) int64, positions; -1 for padding, which goes to a slot that no token of the pass sees.
+            rows: b different rows of the cache.
+            slots: (b, Q) int64 positions of the tokens; -1 for padding, which goes to a slot that no token attends to.
             highest: the largest of the slots.
 
         Returns:
@@ -74,24 +74,27 @@ class SlotCache(Cache):
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: object, **kwargs: object
     ) -> tuple[Tensor, Tensor]:
-        """Keep the keys and values (b, heads, Q, size) of a pass.
+        """Store the keys and values, (b, heads, Q, size), of a pass.
 
         Returns:
-            All that the pass's rows have (b, heads, K, size).
+            All keys and values of the pass's rows, (b, heads, K, size).
+
+        Raises:
+            RuntimeError: if `prepare` was not called before the pass.
         """
         if self._now is None:
-            raise RuntimeError("prepare() comes before the model's pass")
+            raise RuntimeError("call prepare() before the model's pass")
         if layer_idx == len(self._buffers):
             self._buffers.append((self._buffer(key_states), self._buffer(value_states)))
         keys, values = self._buffers[layer_idx]
         return _exchange(keys, key_states, self._now), _exchange(values, value_states, self._now)
 
     def keep(self, row: int, size: int) -> Stretch:
-        """A copy of a row's first tokens."""
+        """Return a copy of the keys and values of a row's first tokens."""
         return Stretch(tuple((k[row, :size].clone(), v[row, :size].clone()) for k, v in self._buffers))
 
     def place(self, rows: Sequence[int], stretch: Stretch) -> None:
-        """Begin rows with what was kept."""
+        """Copy kept keys and values to the beginning of rows."""
         size = len(stretch.layers[0][0])
         self._grow(max(rows) + 1, _rounded(size))
         for kept, buffers in zip(stretch.layers, self._buffers, strict=True):
@@ -99,7 +102,7 @@ class SlotCache(Cache):
                 buffer[rows, :size] = states
 
     def _grow(self, rows: int, slots: int) -> None:
-        """Make room, with some slots to spare."""
+        """Enlarge the buffers, with some slots to spare."""
         if rows <= self._rows and slots <= self._slots:
             return
         old_rows, old_slots = self._rows, self._slots
@@ -111,12 +114,12 @@ class SlotCache(Cache):
             self._buffers[number] = (keys, values)
 
     def _buffer(self, states: Tensor) -> Tensor:
-        """An empty buffer for what has the form of `states` (…, heads, …, size)."""
+        """Return a buffer of zeros for states of the shape (…, heads, …, size)."""
         return states.new_zeros(self._rows, self._slots, states.shape[1], states.shape[3])
 
 
 def _exchange(buffer: Tensor, states: Tensor, where: _Pass) -> Tensor:
-    """Write a pass's states (b, heads, Q, size), and read those of its rows (b, heads, K, size)."""
+    """Write the states of a pass, (b, heads, Q, size), and return all states of its rows, (b, heads, K, size)."""
     new = states.transpose(1, 2).flatten(0, 1)
     buffer.flatten(0, 1).index_copy_(0, where.target.to(buffer.device), new)
     narrow = buffer[:, : where.width]

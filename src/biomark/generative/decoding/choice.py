@@ -1,9 +1,9 @@
-"""The choice among the tokens that may come next: the likeliest, or one drawn at random.
+"""The choice among the tokens that may come next: the likeliest one, or one drawn at random.
 
-A token is drawn by Gumbel noise: of logits divided by the temperature, with independent noise added to each, the
-highest one is a draw from their softmax. The noise depends on nothing but a key and the token's place in the answer. So
-a drawn answer can be drafted and verified as the likeliest one is, and comes out the same whatever was drafted, and
-beside whatever else it is computed.
+A token is drawn with the Gumbel-max trick: the highest of the logits, divided by the temperature and with independent
+Gumbel noise added to each, is a draw from their softmax. The noise depends only on a key and the token's position in
+the answer. A drawn answer can therefore be drafted and verified like the likeliest one, and depends neither on the
+draft nor on the rest of the batch.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ _Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """Several answers to each question, drawn at random.
+    """The settings for drawing several answers to each question.
 
     Attributes:
-        samples: how many.
-        temperature: above 0; 1: as likely as the model finds them, below: the likelier ones more often.
-        seed: the same one gives the same answers.
+        samples: the number of answers, at least 2.
+        temperature: a number above 0. With 1, answers are drawn with the model's probabilities; lower values favour
+            likely answers.
+        seed: of the random numbers.
 
     Raises:
-        UsageError: if these are no such numbers.
+        UsageError: if a number is out of its range.
     """
 
     samples: int
@@ -42,17 +43,17 @@ class Sampling:
             raise UsageError("several `samples` need a `temperature` above 0; otherwise all are the same")
 
     def chances(self, *question: str) -> list[Chance]:
-        """What decides each of the answers to a question, such as a text and a type."""
+        """Return the source of randomness of each answer to a question, such as a text and a type."""
         return [Chance.of(self.temperature, self.seed, n, *question) for n in range(self.samples)]
 
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """What decides one drawn answer.
+    """The source of randomness of one drawn answer.
 
     Attributes:
         temperature: see `Sampling`.
-        key: of the noise.
+        key: the seed of the noise.
     """
 
     temperature: float
@@ -60,38 +61,38 @@ class Chance:
 
     @classmethod
     def of(cls, temperature: float, *facts: object) -> Chance:
-        """With a key that is made of anything that has a text."""
+        """Make one whose key is a hash of the text of some values."""
         digest = hashlib.sha256("\0".join(map(str, facts)).encode(errors="replace")).digest()
         return cls(temperature, int.from_bytes(digest[:7], "big"))
 
     def noise(self, step: int, size: int) -> _Floats:
-        """What is added to the logits (size,) of the tokens that may stand at a place of the answer."""
+        """Return the noise to add to the logits, (size,), of the candidates at one position of the answer."""
         return self.temperature * np.random.default_rng((self.key, step)).gumbel(size=size)
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The choices at several places of answers, with the probability of each among the tokens that may stand there."""
+    """The tokens chosen at several positions, with the probability of each among the candidates of its position."""
 
     tokens: list[int]
     probabilities: list[float]
 
 
 def choose(logits: _Floats, candidates: _Ints, sizes: _Ints, owners: _Ints, noise: _Floats | None = None) -> Choices:
-    """Of each place's candidates the likeliest, the first if there are several; with noise, the one that is drawn.
+    """Choose the likeliest candidate at each of N positions, the first of equal ones; with noise, draw one.
 
     Args:
-        logits: (M,) of all places' candidates.
-        candidates: (M,) ids, ascending within a place.
-        sizes: (N,) how many candidates a place has.
-        owners: (M,) the place of each.
-        noise: (M,) what is added to the logits before the highest one is taken; None: nothing.
+        logits: (M,) float64 logits of the candidates of all positions.
+        candidates: (M,) int64 token ids, ascending within a position.
+        sizes: (N,) int64 number of candidates of each position.
+        owners: (M,) int64 position of each candidate.
+        noise: (M,) float64 noise to add to the logits before the highest one is chosen; None: no noise.
 
     Raises:
         ModelError: if a logit is not finite.
     """
     if not np.isfinite(logits).all():
-        raise ModelError("the model computes numbers that are not finite; load it with more precise numbers")
+        raise ModelError("the model computes logits that are not finite; load its weights in float32")
     starts = np.concatenate(([0], np.cumsum(sizes)[:-1]))
     ranked = logits if noise is None else logits + noise
     best = np.maximum.reduceat(ranked, starts)[owners]

@@ -1,13 +1,12 @@
-"""The mark grammar: which tokens may come next, so that an answer is its source with marks and nothing else.
+"""The mark grammar: the tokens that may come next, so that an answer is an exact copy of its source with marks.
 
-It works on the symbols of a source (see `biomark.generative.decoding.vocabulary`), not on its tokens. With some of
-the source copied and a mark open or not, the valid continuations are the rest of the source with
-tags opened and closed in turn, and a token may come next if what it spells begins one of them. A
-token may thus be part of a tag, or hold a tag and text beside it.
+The grammar works on the symbols of a source (see `biomark.generative.decoding.vocabulary`), not on its tokens. After
+part of the source is copied, with a mark open or not, the valid continuations are the rest of the source with
+opening and closing signs (`<mark>`, `</mark>`) in turn. A token may come next if its spelling begins one of these
+continuations. A token may thus be part of a sign, or contain a sign and the text beside it.
 
-Marks hold at least one character and neither begin nor end with white space. A tag that the source
-contains is source text; where it stands beside a mark of ours, the shorter mention is meant, as in
-`biomark.marks`.
+Marks contain at least one character and neither begin nor end with white space. A sign that the source itself contains
+is source text; where it stands beside a mark, the answer is read as the shorter mention, as in `biomark.marks`.
 """
 
 from __future__ import annotations
@@ -25,7 +24,13 @@ _ALONE = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")  # kana and Chi
 
 
 class Mark(NamedTuple):
-    """A mention, and the tokens of the answer (from 0) that begin its opening and end its closing tag."""
+    """A marked mention.
+
+    Attributes:
+        span: its span in the source.
+        first: the index of the answer's token that begins the opening sign.
+        last: the index of the answer's token that ends the closing sign.
+    """
 
     span: Span
     first: int
@@ -33,16 +38,16 @@ class Mark(NamedTuple):
 
 
 class _Path(NamedTuple):
-    """One way to read an answer so far; there is more than one only beside tags of the source's own.
+    """One reading of an answer so far; there are several only beside signs that the source itself contains.
 
     Attributes:
-        at: symbols of the source that are copied.
-        opened: where the open mark begins, in symbols; -1: none is open.
-        closing: whether the tag under way is the closing one.
-        pending: what is left to say of the tag under way.
-        fresh: whether the next symbol begins a word anew, because a tag stands inside its word.
-        first: the token that began the opening tag.
-        marks: those that are closed.
+        at: the number of symbols of the source that are copied.
+        opened: the symbol at which the open mark begins; -1: no mark is open.
+        closing: whether the unfinished sign is the closing one.
+        pending: the symbols of the unfinished sign that are still to come.
+        fresh: whether the next symbol begins a new word, because a sign stands inside its word.
+        first: the index of the token that began the opening sign.
+        marks: the closed marks.
     """
 
     at: int = 0
@@ -56,28 +61,28 @@ class _Path(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Where an answer stands.
+    """The state of an answer after some tokens.
 
     Attributes:
-        paths: the ways to read it.
-        said: symbols so far.
-        count: tokens so far.
+        paths: the possible readings of the tokens.
+        length: the number of symbols so far.
+        count: the number of tokens so far.
         finished: whether the end token was among them.
     """
 
     paths: tuple[_Path, ...]
-    said: int = 0
+    length: int = 0
     count: int = 0
     finished: bool = False
 
 
 class Grammar:
-    """The answers to one source.
+    """The grammar of the valid answers for one source text.
 
     Args:
-        source: a sentence or a window.
+        source: a sentence or a part of one.
         vocabulary: of the model.
-        whole_words: whether marks neither begin nor end inside a run of letters and digits (each Chinese
+        whole_words: whether marks may neither begin nor end inside a run of letters and digits (each Chinese
             character and kana is a word).
     """
 
@@ -88,32 +93,32 @@ class Grammar:
         self._vocabulary = vocabulary
         self._spelling = vocabulary.spell(source)
         self._symbols = self._spelling.symbols
-        self._open, self._close = vocabulary.tags
-        self._first_of_tags = {self._open[0], self._close[0]}
+        self._open, self._close = vocabulary.signs
+        self._first_of_signs = {self._open[0], self._close[0]}
         self._spellable = self._reach() if vocabulary.unknown is not None else None
         self._may_open, self._may_close = self._places()
         self._last_close = max((n for n, may in enumerate(self._may_close) if may), default=-1)
         self._candidates: dict[tuple[object, ...], tuple[int, ...]] = {}
 
     def allowed(self, state: State) -> tuple[int, ...]:
-        """The ids that may come next, ascending; never empty before the end."""
+        """Return the ids of the tokens that may come next, ascending; empty only after the end token."""
         if state.finished:
             return ()
         if len(state.paths) == 1:
             return self._allowed(state.paths[0])
-        return tuple(sorted({id for path in state.paths for id in self._allowed(path)}))
+        return tuple(sorted({token for path in state.paths for token in self._allowed(path)}))
 
     def advance(self, state: State, token: int) -> State:
-        """The state after one more token.
+        """Return the state after one more token.
 
         Raises:
-            ValueError: if it is not allowed.
+            ValueError: if the token is not allowed.
         """
         count = state.count + 1
         if token == self._vocabulary.end:
             paths = tuple(path for path in state.paths if self._complete(path))
             if paths and not state.finished:
-                return State(paths[:1], state.said, count, True)
+                return State(paths[:1], state.length, count, True)
             raise ValueError("the answer may not end here")
         if token == self._vocabulary.unknown:
             return self._advance_unknown(state)
@@ -121,11 +126,11 @@ class Grammar:
         if spelled:
             paths = self._consume(state, spelled)
             if paths:
-                return State(paths, state.said + len(spelled), count)
+                return State(paths, state.length + len(spelled), count)
         raise ValueError(f"token {token} is not allowed after {state.count} tokens")
 
     def accepts(self, tokens: Sequence[int]) -> bool:
-        """Whether tokens are a whole answer, with the end token."""
+        """Return whether tokens are a complete valid answer, including the end token."""
         state = self.start
         try:
             for token in tokens:
@@ -135,15 +140,16 @@ class Grammar:
         return state.finished
 
     def marks(self, state: State) -> tuple[Mark, ...]:
-        """The mentions that are marked so far, in order."""
+        """Return the closed marks so far, in order."""
         return state.paths[0].marks
 
     def draft(self, state: State, mentions: Sequence[Span]) -> list[int]:
-        """The rest of the answer, to the end token, as it is tokenised if certain mentions are marked.
+        """Return the rest of the answer, including the end token, as tokenised if certain mentions are marked.
 
         Args:
-            state: where the answer stands; what it has marked stays.
-            mentions: in the source, apart and in order; those that are passed or cannot be marked are left out.
+            state: of the answer so far; its marks stay.
+            mentions: spans in the source, disjoint and in order; those before the state's position and those that
+                cannot be marked are ignored.
         """
         if state.finished:
             return []
@@ -152,22 +158,22 @@ class Grammar:
         wanted = self._marked(spans)
         ids = self._vocabulary.answer(self.source, spans)
         places = self._boundaries(ids, wanted)
-        out: list[int] = []
-        while state.said < len(wanted):
-            number = places.get(state.said)
+        tokens: list[int] = []
+        while state.length < len(wanted):
+            number = places.get(state.length)
             following = self._try(state, ids[number]) if number is not None else None
             if number is not None and following is not None:
-                out.append(ids[number])
+                tokens.append(ids[number])
             else:
                 token, following = self._longest(state, wanted)
-                out.append(token)
+                tokens.append(token)
             state = following
-        return [*out, self._vocabulary.end]
+        return [*tokens, self._vocabulary.end]
 
-    # Which places are there
+    # The places where marks may begin and end
 
     def _places(self) -> tuple[list[bool], list[bool]]:
-        """Before which symbols a mark may open and close, the end included."""
+        """Return whether a mark may open, and whether it may close, before each symbol and at the end."""
         size, symbols, spelling, source = len(self._symbols), self._symbols, self._spelling, self.source
         may_open, may_close = [False] * (size + 1), [False] * (size + 1)
         for n in range(size + 1):
@@ -181,7 +187,7 @@ class Grammar:
         return may_open, may_close
 
     def _divides(self, n: int) -> bool:
-        """Whether a tag may stand before symbol `n`, as far as spelling goes."""
+        """Return whether the spelling of the source permits a sign before symbol `n`."""
         starts, symbols = self._spelling.starts, self._symbols
         if n in (0, len(symbols)):
             return True
@@ -194,7 +200,7 @@ class Grammar:
         return self._spellable[1][n] and self._spellable[1][symbols.rfind(WORD, 0, n)]
 
     def _reach(self) -> tuple[list[bool], list[bool]]:
-        """From which symbols pieces of words reach the word's end: as a continuation, and as a new word."""
+        """Return whether the rest of the word at each symbol can be spelled: as a continuation, and as a new word."""
         symbols, tokens = self._symbols, self._vocabulary.tokens
         size = len(symbols)
         inside, anew = [True] * (size + 1), [True] * (size + 1)
@@ -210,7 +216,7 @@ class Grammar:
         return inside, anew
 
     def _alive(self, path: _Path) -> bool:
-        """Whether the answer can be brought to its end from here."""
+        """Return whether the answer can be completed from here."""
         if path.opened >= 0 and not path.closing and max(path.at, path.opened + 1) > self._last_close:
             return False
         if self._spellable is None or path.at == len(self._symbols) or self._symbols[path.at] == WORD:
@@ -221,13 +227,13 @@ class Grammar:
     def _complete(self, path: _Path) -> bool:
         return path.at == len(self._symbols) and path.opened < 0 and not path.pending
 
-    # How an answer goes on
+    # The continuations of an answer
 
     def _moves(self, path: _Path, token: int) -> Iterator[tuple[str, _Path]]:
-        """The symbols that may come next, each with what it leads to."""
+        """Yield the symbols that may come next, each with the path after it."""
         at = path.at
         if path.pending:
-            yield path.pending[0], self._said(path, path.pending[1:], token)
+            yield path.pending[0], self._after_sign_symbol(path, path.pending[1:], token)
             return
         if path.fresh:
             yield WORD, path._replace(fresh=False)
@@ -235,13 +241,13 @@ class Grammar:
             yield self._symbols[at], path._replace(at=at + 1)
         if path.opened < 0 and self._may_open[at]:
             opened = path._replace(opened=at, closing=False, first=token, fresh=bool(self._anew(at)))
-            yield self._open[0], self._said(opened, self._open[1:], token)
+            yield self._open[0], self._after_sign_symbol(opened, self._open[1:], token)
         elif 0 <= path.opened < at and self._may_close[at]:
             closed = path._replace(closing=True, fresh=bool(self._anew(at)))
-            yield self._close[0], self._said(closed, self._close[1:], token)
+            yield self._close[0], self._after_sign_symbol(closed, self._close[1:], token)
 
-    def _said(self, path: _Path, pending: str, token: int) -> _Path:
-        """The path after one more symbol of the tag under way."""
+    def _after_sign_symbol(self, path: _Path, pending: str, token: int) -> _Path:
+        """Return the path after one more symbol of the unfinished sign."""
         if pending or not path.closing:
             return path._replace(pending=pending)
         span = Span(self._spelling.starts[path.opened], self._spelling.ends[path.at - 1])
@@ -249,8 +255,8 @@ class Grammar:
         return path._replace(pending="", opened=-1, closing=False, marks=(*path.marks, mark))
 
     def _consume(self, state: State, spelled: str) -> tuple[_Path, ...]:
-        """All ways to read a token that are alive."""
-        if len(state.paths) == 1 and self._first_of_tags.isdisjoint(spelled):
+        """Return all readings of one more token that can be completed."""
+        if len(state.paths) == 1 and self._first_of_signs.isdisjoint(spelled):
             path = state.paths[0]
             if not path.pending and not path.fresh:
                 if not self._symbols.startswith(spelled, path.at):
@@ -259,35 +265,35 @@ class Grammar:
                 return (path,) if self._alive(path) else ()
         paths = state.paths
         for symbol in spelled:
-            paths = tuple(to for path in paths for said, to in self._moves(path, state.count) if said == symbol)
-        found = {_core(path): path for path in reversed(paths) if self._alive(path)}
-        return tuple(reversed(found.values()))
+            paths = tuple(to for path in paths for move, to in self._moves(path, state.count) if move == symbol)
+        distinct = {_core(path): path for path in reversed(paths) if self._alive(path)}
+        return tuple(reversed(distinct.values()))
 
     def _allowed(self, path: _Path) -> tuple[int, ...]:
         key = _core(path)
-        found = self._candidates.get(key)
-        if found is None:
+        candidates = self._candidates.get(key)
+        if candidates is None:
             ids: set[int] = set()
             self._collect("", path, ids)
             if self._complete(path):
                 ids.add(self._vocabulary.end)
             if self._unknown_word(path) is not None and self._vocabulary.unknown is not None:
                 ids.add(self._vocabulary.unknown)
-            found = self._candidates[key] = tuple(sorted(ids))
-        return found
+            candidates = self._candidates[key] = tuple(sorted(ids))
+        return candidates
 
     def _collect(self, spelled: str, path: _Path, ids: set[int]) -> None:
-        """The tokens that begin with `spelled`, which led to `path`."""
+        """Collect the tokens that begin with `spelled`, after which the answer is at `path`."""
         for symbol, to in self._moves(path, 0):
             longer = spelled + symbol
             if longer in self._vocabulary.prefixes:
-                found = self._vocabulary.tokens.get(longer)
-                if found and self._alive(to):
-                    ids.update(found)
+                tokens = self._vocabulary.tokens.get(longer)
+                if tokens and self._alive(to):
+                    ids.update(tokens)
                 self._collect(longer, to, ids)
 
     def _unknown_word(self, path: _Path) -> int | None:
-        """The end of the word that begins here, if it cannot be spelled."""
+        """Return the end, in symbols, of the word that begins here if it cannot be spelled, else None."""
         at, symbols = path.at, self._symbols
         if self._spellable is None or path.pending or at >= len(symbols) or symbols[at] != WORD:
             return None
@@ -300,13 +306,13 @@ class Grammar:
         for path in state.paths:
             end = self._unknown_word(path)
             if end is not None:
-                return State((path._replace(at=end),), state.said + end - path.at, state.count + 1)
+                return State((path._replace(at=end),), state.length + end - path.at, state.count + 1)
         raise ValueError(f"the token for unknown words is not allowed after {state.count} tokens")
 
     # Drafts
 
     def _plan(self, path: _Path, mentions: Sequence[Span]) -> list[Span]:
-        """What is marked, the open mark closed where a draft closes it, and the mentions still to come."""
+        """Return the spans to mark in a draft: those already marked, the open one, and the mentions still to come."""
         starts, ends = self._spelling.starts, self._spelling.ends
         spans = [mark.span for mark in path.marks]
         at = path.at
@@ -314,7 +320,7 @@ class Grammar:
             end = at if path.closing else self._end_of_open(path, mentions)
             spans.append(Span(starts[path.opened], ends[end - 1]))
             at = end
-        # Where a mention begins in symbols; a tag that stands before what is copied comes too late.
+        # The first symbol of each code point; a mention before the copied part of the source can no longer be marked.
         begins = {start: n for n, start in reversed(list(enumerate(starts)))}
         closes = {end: n + 1 for n, end in enumerate(ends)}
         for span in mentions:
@@ -325,7 +331,7 @@ class Grammar:
         return spans
 
     def _end_of_open(self, path: _Path, mentions: Sequence[Span]) -> int:
-        """Where, in symbols, a draft closes the mark that is open: as the drafter says, else after the word."""
+        """Return the symbol at which a draft closes the open mark: the end of an expected mention, else of the word."""
         size, starts, ends = len(self._symbols), self._spelling.starts, self._spelling.ends
         least = max(path.at, path.opened + 1)
         here = starts[path.opened]
@@ -341,7 +347,7 @@ class Grammar:
         return next(n for n in range(least, size + 1) if self._may_close[n])
 
     def _marked(self, spans: Sequence[Span]) -> str:
-        """The symbols of the source with marks."""
+        """Return the symbols of the source with marks."""
         starts, ends, symbols = self._spelling.starts, self._spelling.ends, self._symbols
         begins = {start: n for n, start in reversed(list(enumerate(starts)))}
         closes = {end: n + 1 for n, end in enumerate(ends)}
@@ -354,27 +360,27 @@ class Grammar:
         return "".join((*pieces, self._copied(at, len(symbols))))
 
     def _copied(self, start: int, end: int) -> str:
-        """A stretch of the source between tags."""
+        """Return the symbols of a part of the source between signs."""
         return self._anew(start) + self._symbols[start:end] if end > start else ""
 
     def _anew(self, at: int) -> str:
-        """What stands after a tag inside a word, before what is copied."""
+        """Return `WORD` if a sign before this symbol divides a word, else an empty string."""
         inside = self._spellable is not None and 0 < at < len(self._symbols) and self._symbols[at] != WORD
         return WORD if inside else ""
 
     def _boundaries(self, ids: Sequence[int], wanted: str) -> dict[int, int]:
-        """Number of symbols before a token → the token's place in `ids`."""
-        found: dict[int, int] = {}
+        """Map the number of symbols before each token to the token's index in `ids`."""
+        numbers: dict[int, int] = {}
         at = 0
-        for number, id in enumerate(ids):
-            found[at] = number
-            if id == self._vocabulary.unknown:
+        for number, token in enumerate(ids):
+            numbers[at] = number
+            if token == self._vocabulary.unknown:
                 at += 1
-                while at < len(wanted) and wanted[at] != WORD and wanted[at] not in self._first_of_tags:
+                while at < len(wanted) and wanted[at] != WORD and wanted[at] not in self._first_of_signs:
                     at += 1
             else:
-                at += len(self._vocabulary.symbols[id] or "")
-        return found
+                at += len(self._vocabulary.symbols[token] or "")
+        return numbers
 
     def _try(self, state: State, token: int) -> State | None:
         try:
@@ -383,21 +389,21 @@ class Grammar:
             return None
 
     def _longest(self, state: State, wanted: str) -> tuple[int, State]:
-        """The longest token that says what is wanted next."""
-        said = state.said
-        found: tuple[int, State] | None = None
-        for end in range(said + 1, len(wanted) + 1):
-            piece = wanted[said:end]
+        """Return the longest token that spells the next wanted symbols, and the state after it."""
+        begin = state.length
+        longest: tuple[int, State] | None = None
+        for end in range(begin + 1, len(wanted) + 1):
+            piece = wanted[begin:end]
             if piece not in self._vocabulary.prefixes:
                 break
-            for id in self._vocabulary.tokens.get(piece, ())[:1]:
-                following = self._try(state, id)
-                found = (id, following) if following else found
-        if found is None and self._vocabulary.unknown is not None:
-            found = (self._vocabulary.unknown, self.advance(state, self._vocabulary.unknown))
-        if found is None:
-            raise ValueError(f"nothing spells {wanted[said : said + 20]!r}")
-        return found
+            for token in self._vocabulary.tokens.get(piece, ())[:1]:
+                following = self._try(state, token)
+                longest = (token, following) if following else longest
+        if longest is None and self._vocabulary.unknown is not None:
+            longest = (self._vocabulary.unknown, self.advance(state, self._vocabulary.unknown))
+        if longest is None:
+            raise ValueError(f"no token spells {wanted[begin : begin + 20]!r}")
+        return longest
 
 
 def _within_word(before: str, after: str) -> bool:
@@ -405,5 +411,5 @@ def _within_word(before: str, after: str) -> bool:
 
 
 def _core(path: _Path) -> tuple[object, ...]:
-    """What decides how a path may go on."""
+    """Return the part of a path that determines its continuations."""
     return path.at, path.opened, path.closing, path.pending, path.fresh

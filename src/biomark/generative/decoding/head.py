@@ -1,4 +1,4 @@
-"""A language model's head, computed for the tokens and the candidates that matter."""
+"""The output layer (head) of a language model, computed only for the needed positions and candidate tokens."""
 
 from __future__ import annotations
 
@@ -9,46 +9,46 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-_AT_ONCE = 1 << 18  # numbers that are multiplied at once, so that they stay in a core's cache
+_AT_ONCE = 1 << 18  # the number of products computed at once, so that they stay in a core's cache
 
 
 @contextmanager
 def before(head: nn.Module, choose: Callable[[Tensor], Tensor]) -> Iterator[list[Tensor]]:
-    """Let a model's head see only what `choose` makes of the hidden states (B, L, H).
+    """Replace the input of a model's head, the hidden states (B, L, H), by what `choose` returns for them.
 
-    A hook changes neither the names of the weights nor what wraps the model.
+    This uses a hook, which changes neither the names of the weights nor the wrappers of the model.
 
     Yields:
-        A list that gets the hidden states when the model has run.
+        A list to which each pass of the model appends its hidden states.
     """
-    seen: list[Tensor] = []
+    states: list[Tensor] = []
 
     def hook(_: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
-        seen.append(args[0])
+        states.append(args[0])
         return (choose(args[0]),)
 
     handle = head.register_forward_pre_hook(hook)
     try:
-        yield seen
+        yield states
     finally:
         handle.remove()
 
 
 def head_of(model: PreTrainedModel) -> nn.Module:
-    """The layer that makes logits of hidden states."""
-    found: nn.Module = model.get_output_embeddings()  # type: ignore[no-untyped-call]
-    return found
+    """Return the layer that computes logits from hidden states."""
+    head: nn.Module = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    return head
 
 
 class Head:
-    """Logits of chosen tokens at chosen places.
+    """A head that computes the logits of chosen tokens at chosen positions.
 
     Args:
-        model: with a linear head.
+        model: a causal language model.
 
     Attributes:
-        whole: whether all of a place's logits are computed by the model itself. Slower, and right for
-            heads that are more than a matrix, such as one with an adapter.
+        whole: whether the model itself computes all logits of a position. This is slower, but correct for heads that
+            are more than a matrix, such as one with an adapter.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -61,24 +61,24 @@ class Head:
         self._scale /= float(getattr(config, "logits_scaling", None) or 1)  # Granite
 
     def read(self, run: Callable[[], Tensor], places: Tensor, owners: Tensor, candidates: Tensor) -> Tensor:
-        """Run the model and get the logits of M candidates.
+        """Run the model and return the logits of M candidates at N positions.
 
         Args:
-            run: runs the model on (B, L) tokens; gives its logits.
-            places: (N,) int64, in the flattened batch.
-            owners: (M,) int64, for each candidate the number of its place.
-            candidates: (M,) int64, ids.
+            run: runs the model on (B, L) tokens and returns its logits.
+            places: (N,) int64 positions in the flattened batch.
+            owners: (M,) int64 index of each candidate's position in `places`.
+            candidates: (M,) int64 token ids.
 
         Returns:
-            (M,) of at least single precision, on the head's device.
+            (M,) logits of at least single precision, on the head's device.
         """
         if self.whole:
             with before(self._layer, lambda hidden: hidden.flatten(0, 1)[places.to(hidden.device)]):
                 logits = run()  # (N, V)
             return _precise(logits[owners.to(logits.device), candidates.to(logits.device)])
-        with before(self._layer, lambda hidden: hidden[:, :0]) as seen:
+        with before(self._layer, lambda hidden: hidden[:, :0]) as states:
             run()
-        hidden = seen[0].flatten(0, 1)[places.to(seen[0].device)]
+        hidden = states[0].flatten(0, 1)[places.to(states[0].device)]
         return self._rows(hidden, owners.to(hidden.device), candidates.to(hidden.device))
 
     def _rows(self, hidden: Tensor, owners: Tensor, candidates: Tensor) -> Tensor:
@@ -88,8 +88,8 @@ class Head:
         pieces = []
         for at in range(0, len(owners), step):
             owner, candidate = owners[at : at + step], candidates[at : at + step]
-            found = (_precise(hidden[owner]) * _precise(weight[candidate])).sum(-1)
-            pieces.append(found if bias is None else found + _precise(bias[candidate]))
+            products = (_precise(hidden[owner]) * _precise(weight[candidate])).sum(-1)
+            pieces.append(products if bias is None else products + _precise(bias[candidate]))
         logits = torch.cat(pieces) * self._scale
         return self._cap * torch.tanh(logits / self._cap) if self._cap else logits
 

@@ -1,4 +1,4 @@
-"""What a causal language model lets mark decoding do."""
+"""The limits that the architecture of a causal language model sets to mark decoding."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from biomark.errors import ModelError
 
 
 def room(config: PreTrainedConfig) -> int | None:
-    """How many tokens a model can attend to.
+    """Return the number of tokens that a model can attend to; None: any number.
 
     Raises:
-        ModelError: if it has layers of other kinds than attention.
+        ModelError: if the model has layers of other kinds than attention.
     """
     kinds = set(getattr(config, "layer_types", None) or ())
     window, chunk = (getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size"))
@@ -19,7 +19,7 @@ def room(config: PreTrainedConfig) -> int | None:
         kinds = {"sliding_attention"} if window else {"chunked_attention"} if chunk else set()
     odd = sorted(kinds - {"full_attention", "sliding_attention", "chunked_attention"})
     if odd:
-        raise ModelError(f"mark decoding takes models with attention alone, not {', '.join(odd)}")
+        raise ModelError(f"mark decoding needs a model whose layers are all attention, got {', '.join(odd)}")
     limits = [getattr(config, "max_position_embeddings", None)]
     limits += [window] if "sliding_attention" in kinds else []
     limits += [chunk] if "chunked_attention" in kinds else []
@@ -27,7 +27,7 @@ def room(config: PreTrainedConfig) -> int | None:
 
 
 def is_additive(model: PreTrainedModel) -> bool:
-    """Whether the model's attention adds its mask; else it takes truth values.
+    """Return whether the model's attention takes an additive mask; otherwise it takes a boolean one.
 
     Raises:
         ModelError: if it takes neither.

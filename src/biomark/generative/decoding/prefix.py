@@ -1,4 +1,4 @@
-"""What prompts have in common at their beginning: the instruction, which is computed once."""
+"""Common beginnings of prompts, such as instructions, whose keys and values are computed once."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ Ids = tuple[int, ...]
 
 
 def worth_keeping(prompts: Sequence[Ids], kept: Collection[Ids], *, least: int) -> list[Ids]:
-    """Beginnings that should be computed once, as far as they are not kept yet.
+    """Return the beginnings of prompts that are worth computing once and are not yet kept.
 
-    Prompts with the same beginning are a group; within it, those that go on in the same way are one, and
-    so on. A group's beginning is worth it if the tokens that it spares, beyond those that a shorter
-    beginning spares, are at least `least`. So instructions are found, and sentences that happen to begin
-    with the same word are not.
+    Prompts with a common beginning form a group, which contains smaller groups with longer common beginnings. The
+    beginning of a group is worth keeping if it saves at least `least` tokens more than a shorter one. This selects
+    instructions, but not the first words that sentences happen to share.
 
     Args:
-        prompts: of a batch, and some before it.
-        kept: beginnings that are at hand.
-        least: tokens.
+        prompts: the token ids of the prompts of a batch, and of some before it.
+        kept: the beginnings that are kept already.
+        least: the lowest number of saved tokens.
 
     Returns:
-        Beginnings, each of two or more prompts that are longer.
+        Beginnings, each of two or more longer prompts.
     """
     return list(_worth(sorted(prompts), 0, kept, least))
 
 
 def longest_of(prompt: Ids, kept: Collection[Ids]) -> Ids:
-    """The longest of some beginnings that a prompt has and is longer than; () if it has none."""
+    """Return the longest of the kept beginnings that a prompt extends, or () if there is none."""
     return max((ids for ids in kept if len(ids) < len(prompt) and prompt[: len(ids)] == ids), key=len, default=())
 
 
@@ -46,5 +45,5 @@ def _worth(group: list[Ids], base: int, kept: Collection[Ids], least: int) -> It
 
 
 def _common(a: Ids, b: Ids) -> int:
-    """How many ids two sequences have in common at their beginning."""
+    """Return the length of the common beginning of two sequences."""
     return next((n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))

@@ -1,6 +1,6 @@
-"""Text ↔ tokens of a causal language model, the same way in training and in decoding.
+"""The tokens of prompts and answers of a causal language model, identical in training and in decoding.
 
-Whatever its kind, a tokenizer spells a text as a string of *symbols*, and each token is a stretch of it:
+A tokenizer of any kind spells a text as a string of *symbols*, of which each token is a substring:
 
 - byte-level BPE (GPT-2, Llama 3, Qwen) and SentencePiece with byte fallback (Llama 2, Mistral): a symbol
   is a byte of UTF-8, written as the character of that number;
@@ -22,25 +22,25 @@ from biomark.errors import ModelError
 from biomark.marks import CLOSE, OPEN, encode
 from biomark.spans import Entity, Span
 
-# Symbols for a word's beginning and for the added mark tokens; characters for private use, which no
-# byte is and which are dropped from words.
+# Symbols for the beginning of a word and for the added mark tokens: private-use characters, which no byte maps to and
+# which are dropped from words.
 WORD = "\U000f0000"
 _ADDED = ("\U000f0001", "\U000f0002")
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
-# Before an answer, so that no tokenizer puts a blank of its own there; the letter where it joins a line's end to blanks
-# that follow it.
+# Texts that precede an answer when it is tokenised, so that no tokenizer puts a blank of its own before it. The letter
+# is for tokenizers that join the end of a line with the blanks that follow it.
 _SENTINELS = ("\n", "a")
 
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """A text as symbols.
+    """A text as a string of symbols.
 
     Attributes:
-        symbols: as the tokenizer spells the text.
-        starts, ends: for each symbol, where in the text its character is (code points); of a `WORD`,
-            that of the word's first character. Characters that the tokenizer drops, such as combining
-            marks, belong to the one before them.
+        symbols: the spelling of the text by the tokenizer.
+        starts, ends: the offsets, in code points of the text, of each symbol's character; for a `WORD`, those of the
+            word's first character. Characters that the tokenizer drops, such as combining marks, belong to the
+            character before them.
     """
 
     symbols: str
@@ -49,27 +49,27 @@ class Spelling:
 
 
 class Vocabulary:
-    """A tokenizer, and how the model's prompts and answers are written with it.
+    """A tokenizer that encodes the prompts and answers of a model.
 
-    Names of special tokens that stand in a text are text. Added mark tokens stand for our tags
-    alone: a tag in the source is spelled with ordinary tokens.
+    Names of special tokens within a text are encoded as ordinary text. Added mark tokens stand only for marks: `<mark>`
+    in the source text is spelled with ordinary tokens.
 
     Args:
-        tokenizer: of the model; is copied.
-        end: id of the token that ends an answer.
-        added: whether `<mark>` and `</mark>` are tokens of their own; they are added if they are not there.
+        tokenizer: of the model; it is copied.
+        end: the id of the token that ends an answer.
+        added: whether `<mark>` and `</mark>` are tokens of their own, which are added if the tokenizer lacks them.
 
     Attributes:
-        size: how many ids there are; the model's embedding has at least as many rows.
-        open, close: ids of the added tokens; None if tags are text.
-        symbols: what each id spells; None of those that no answer contains.
-        tokens: the ids that spell a string of symbols.
-        prefixes: of all such strings, themselves included.
-        unknown: id of the token for words that cannot be spelled; None if every text can be.
-        tags: the symbols of the opening and of the closing tag.
+        size: the number of ids; the model's embedding has at least as many rows.
+        open, close: the ids of the added tokens; None if marks are spelled with ordinary tokens.
+        symbols: the spelling of each id; None for ids that no answer contains.
+        tokens: the ids of each spelling.
+        prefixes: all prefixes of spellings, including the spellings themselves.
+        unknown: the id of the token for words that cannot be spelled; None if every text can be spelled.
+        signs: the symbols of `<mark>` and of `</mark>`.
 
     Raises:
-        ModelError: if there are texts that the tokenizer cannot spell.
+        ModelError: if the tokenizer cannot spell every text.
     """
 
     def __init__(self, tokenizer: Tokenizer, end: int, *, added: bool = False) -> None:
@@ -80,11 +80,11 @@ class Vocabulary:
         self.open: int | None = None
         self.close: int | None = None
         if added:
-            full.add_tokens([AddedToken(tag, normalized=False) for tag in (OPEN, CLOSE)])
+            full.add_tokens([AddedToken(sign, normalized=False) for sign in (OPEN, CLOSE)])
             self.open, self.close = full.token_to_id(OPEN), full.token_to_id(CLOSE)
         self.full = full
         self.size = full.get_vocab_size(with_added_tokens=True)
-        self._plain = _without_tags(full) if added else Tokenizer.from_str(full.to_str())
+        self._plain = _without_marks(full) if added else Tokenizer.from_str(full.to_str())
         self._plain.encode_special_tokens = True
         self._start = _leading_specials(full)
         self._sentinels = {text: self._plain.encode(text, add_special_tokens=False).ids for text in _SENTINELS}
@@ -96,11 +96,11 @@ class Vocabulary:
         self.symbols[end] = None
         if self.open is not None and self.close is not None:
             self.symbols[self.open], self.symbols[self.close] = _ADDED
-        self.tags = _ADDED if added else (self.spell(OPEN).symbols, self.spell(CLOSE).symbols)
+        self.signs = _ADDED if added else (self.spell(OPEN).symbols, self.spell(CLOSE).symbols)
         spelled: dict[str, list[int]] = {}
-        for id, text in enumerate(self.symbols):
+        for token_id, text in enumerate(self.symbols):
             if text:
-                spelled.setdefault(text, []).append(id)
+                spelled.setdefault(text, []).append(token_id)
         self.tokens: Mapping[str, tuple[int, ...]] = {text: tuple(ids) for text, ids in spelled.items()}
         self.prefixes = frozenset(text[:n] for text in spelled for n in range(1, len(text) + 1))
         self._check()
@@ -110,15 +110,15 @@ class Vocabulary:
         if not self._words:
             missing = [text for text in map(chr, range(256)) if text not in self.tokens]
         elif self.open is None:
-            missing = [tag for tag in (OPEN, CLOSE) if self.unknown in self._copy(tag)]
+            missing = [sign for sign in (OPEN, CLOSE) if self.unknown in self._copy(sign)]
         if missing:
             raise ModelError(
                 f"the tokenizer cannot spell every answer: it lacks {len(missing)} symbols, such as {missing[0]!r}; "
-                "take a model with byte-level BPE, byte fallback, or WordPiece"
+                "choose a model with byte-level BPE, byte fallback, or WordPiece"
             )
 
     def spell(self, text: str) -> Spelling:
-        """A text as symbols."""
+        """Spell a text as symbols."""
         if self._words:
             return self._spell_words(text)
         places = [(n, len(character.encode())) for n, character in enumerate(text)]
@@ -135,36 +135,36 @@ class Vocabulary:
         starts: list[int] = []
         ends: list[int] = []
         for n, character in enumerate(text):
-            found = self._normalise(character)
-            if not found and ends and not character.isspace() and ends[-1] == n:
+            own = self._normalise(character)
+            if not own and ends and not character.isspace() and ends[-1] == n:
                 ends[-1] = n + 1
-            if found and waiting and waiting[-1] <= n:
+            if own and waiting and waiting[-1] <= n:
                 waiting.pop()
-                found = WORD + found
-            symbols += found
-            starts += [n] * len(found)
-            ends += [n + 1] * len(found)
+                own = WORD + own
+            symbols += own
+            starts += [n] * len(own)
+            ends += [n + 1] * len(own)
         return Spelling("".join(symbols), tuple(starts), tuple(ends))
 
     def _normalise(self, character: str) -> str:
-        found = self._normalised.get(character)
-        if found is None:
+        normalised = self._normalised.get(character)
+        if normalised is None:
             normalizer = self._plain.normalizer
-            found = "".join((normalizer.normalize_str(character) if normalizer else character).split())
-            found = "".join(c for c in found if c not in (WORD, *_ADDED))
-            self._normalised[character] = found
-        return found
+            normalised = "".join((normalizer.normalize_str(character) if normalizer else character).split())
+            normalised = "".join(c for c in normalised if c not in (WORD, *_ADDED))
+            self._normalised[character] = normalised
+        return normalised
 
     def prompt(self, text: str) -> list[int]:
-        """The ids of a prompt, with what the tokenizer puts at the beginning of a text."""
+        """Return the ids of a prompt, including the special tokens that begin a text."""
         return self._start + self._plain.encode(text, add_special_tokens=False).ids
 
     def answer(self, source: str, mentions: Sequence[Span]) -> list[int]:
-        """The ids of a source with marks, without the end token.
+        """Return the ids of a source text with marks, without the end token.
 
         Args:
-            source: what is marked; its own tags are text.
-            mentions: apart and in order.
+            source: the text to mark; `<mark>` within it is ordinary text.
+            mentions: the spans to mark, disjoint and in order.
         """
         if self.open is None or self.close is None:
             return self._copy(encode(source, [Entity((span,), "") for span in mentions]).text)
@@ -176,60 +176,65 @@ class Vocabulary:
         return ids + self._copy(source[at:])
 
     def text(self, ids: Sequence[int]) -> str:
-        """The text of an answer's ids, as the tokenizer writes it; for people, or to be aligned with its source."""
+        """Decode the ids of an answer to text, for display or for alignment with its source."""
         return self.full.decode(list(ids), skip_special_tokens=True)
 
     def _copy(self, text: str) -> list[int]:
-        """The ids of a text that follows something else."""
+        """Return the ids of a text that continues another one.
+
+        Raises:
+            ModelError: if the tokenizer joins every preceding text with it.
+        """
         if not text:
             return []
         for sentinel, before in self._sentinels.items():
             ids: list[int] = self._plain.encode(sentinel + text, add_special_tokens=False).ids
             if ids[: len(before)] == before:
                 return ids[len(before) :]
-        raise ModelError(f"the tokenizer joins a line's end and a letter to what follows them: {text[:40]!r}")
+        raise ModelError(f"the tokenizer joins a line break and a letter with the text after them: {text[:40]!r}")
 
 
 def _leading_specials(tokenizer: Tokenizer) -> list[int]:
-    """What the tokenizer puts before a text, such as `[CLS]` or `<s>`."""
-    found = tokenizer.encode("a", add_special_tokens=True)
-    return found.ids[: found.special_tokens_mask.index(0)]
+    """Return the ids of the special tokens that begin a text, such as `[CLS]` or `<s>`."""
+    encoding = tokenizer.encode("a", add_special_tokens=True)
+    return encoding.ids[: encoding.special_tokens_mask.index(0)]
 
 
 def _symbols(state: Mapping[str, Any], size: int) -> list[str | None]:
-    """What each token spells."""
+    """Return the spelling of each token, or None for special tokens, from the tokenizer's state."""
     model = state["model"]
     vocabulary = dict(model["vocab"]) if model["type"] in ("BPE", "WordPiece") else {}
     special = {token["id"] for token in state["added_tokens"]}
-    found: list[str | None] = [None] * size
+    symbols: list[str | None] = [None] * size
     characters = {character: chr(byte) for byte, character in bytes_to_unicode().items()}
     byte_level = '"ByteLevel"' in json.dumps([state["decoder"], state["pre_tokenizer"]])
     prefix = model.get("continuing_subword_prefix")
-    for token, id in vocabulary.items():
+    for token, token_id in vocabulary.items():
         byte = _BYTE.fullmatch(token)
         if byte and model.get("byte_fallback"):
-            found[id] = chr(int(byte[1], 16))
-        elif id in special:
+            symbols[token_id] = chr(int(byte[1], 16))
+        elif token_id in special:
             continue
         elif model["type"] == "WordPiece":
-            found[id] = token.removeprefix(prefix) if token.startswith(prefix) and token != prefix else WORD + token
+            inside = token.startswith(prefix) and token != prefix
+            symbols[token_id] = token.removeprefix(prefix) if inside else WORD + token
         elif byte_level:
-            found[id] = "".join(characters.get(character, "") for character in token)
+            symbols[token_id] = "".join(characters.get(character, "") for character in token)
         elif model.get("byte_fallback"):
-            found[id] = token.replace("▁", " ").encode().decode("latin-1")
+            symbols[token_id] = token.replace("▁", " ").encode().decode("latin-1")
     if model["type"] == "WordPiece":
-        found[vocabulary[model["unk_token"]]] = None
-    return found
+        symbols[vocabulary[model["unk_token"]]] = None
+    return symbols
 
 
 def bytes_to_unicode() -> dict[int, str]:
-    """The characters that stand for bytes in byte-level BPE: printable ones for themselves (Radford et al. 2019)."""
+    """Return the character for each byte in byte-level BPE; printable bytes map to themselves (Radford et al. 2019)."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in printable]
     return {**{byte: chr(byte) for byte in printable}, **{byte: chr(256 + n) for n, byte in enumerate(others)}}
 
 
-def _without_tags(tokenizer: Tokenizer) -> Tokenizer:
+def _without_marks(tokenizer: Tokenizer) -> Tokenizer:
     state = json.loads(tokenizer.to_str())
     state["added_tokens"] = [token for token in state["added_tokens"] if token["content"] not in (OPEN, CLOSE)]
     return Tokenizer.from_str(json.dumps(state))

@@ -1,1 +1,1 @@
-"""Tuning of causal language models; needs the extra `train`."""
+"""Training of generative models; it needs the extra `train`."""

@@ -1,4 +1,4 @@
-"""A recipe that cannot work is refused before anything is read."""
+"""Checks of the recipes of generative models, made before any data is read."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from biomark.training.recipe import METHODS, GenerativeRecipe
 
 
 def check(recipe: GenerativeRecipe) -> None:
-    """Refuse a recipe of which it is plain that it cannot work, before anything is read.
+    """Refuse an invalid recipe of a generative model.
 
     Raises:
-        UsageError: the message names the setting, and says what it may be.
+        UsageError: if a setting has an invalid value; the message names the setting and its valid values.
     """
     choices = {
         "method": METHODS[recipe.task],
@@ -31,16 +31,18 @@ def check(recipe: GenerativeRecipe) -> None:
     check_least(recipe, ("examples", "devel_sentences", "negatives", "save_steps", "weight_decay"), 0)
     for setting in ("warmup", "dropout"):
         if not 0 <= getattr(recipe, setting) < 1:
-            raise UsageError(f"recipe {recipe.name}: {setting} is a share, from 0 to below 1")
+            raise UsageError(f"recipe {recipe.name}: {setting} must be in [0, 1), got {getattr(recipe, setting)}")
     if not 0 <= recipe.without_mentions <= 1:
-        raise UsageError(f"recipe {recipe.name}: without_mentions is a share, from 0 to 1")
+        raise UsageError(f"recipe {recipe.name}: without_mentions must be in [0, 1], got {recipe.without_mentions}")
     if recipe.learning_rate <= 0:
-        raise UsageError(f"recipe {recipe.name}: learning_rate must be above 0")
+        raise UsageError(f"recipe {recipe.name}: learning_rate must be greater than 0, got {recipe.learning_rate}")
     if recipe.negatives and (recipe.method != "full" or recipe.fsdp):
-        raise UsageError(f"recipe {recipe.name}: negatives is for method full in one process; leave it out")
+        raise UsageError(
+            f'recipe {recipe.name}: negatives needs method = "full" and fsdp = false; change these or set negatives = 0'
+        )
     if recipe.marks == "tokens" and recipe.shape != MARK.name:
-        raise UsageError(f'recipe {recipe.name}: marks = "tokens" is for shape mark, not for {recipe.shape}')
+        raise UsageError(f'recipe {recipe.name}: marks = "tokens" needs shape = "mark", got {recipe.shape!r}')
     demonstrations.check(recipe.style, recipe.types or None)
     if recipe.fsdp and recipe.method not in ("full", "lora"):
-        raise UsageError(f"recipe {recipe.name}: fsdp is for the methods full and lora, not for {recipe.method}")
+        raise UsageError(f'recipe {recipe.name}: fsdp needs the method "full" or "lora", got {recipe.method!r}')
     check_splits(recipe)

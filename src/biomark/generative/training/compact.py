@@ -1,7 +1,7 @@
-"""Weights in 8 bits, for keeping: a quarter of the size on disk, computed with in 32 bits.
+"""Storage of weights in 8 bits: a quarter of the size on disk; computations use 32 bits.
 
-Each matrix keeps one scale a row: w ≈ scale × q with q in -127 … 127 (symmetric, round to nearest).
-What is not a matrix stays as it is.
+Each matrix has one scale per row: w ≈ scale × q with q in -127 … 127 (symmetric, round to nearest).
+Tensors that are not matrices are stored unchanged.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SCALE = ".scale"
 
 
 def save_compact(weights: Mapping[str, Tensor], path: Path) -> None:
-    """Write weights; two names of one tensor are written once, under the first."""
+    """Write weights to a file; a tensor with several names is written once, under the first name."""
     kept: dict[str, Tensor] = {}
     seen: set[int] = set()
     for name, weight in weights.items():
@@ -35,7 +35,7 @@ def save_compact(weights: Mapping[str, Tensor], path: Path) -> None:
 
 
 def load_compact(path: Path) -> dict[str, Tensor]:
-    """The weights of a file that `save_compact` wrote, float32."""
+    """Read the weights of a file that `save_compact` wrote; matrices are float32."""
     kept = load_file(path)
     return {
         name: weight * kept[name + _SCALE][:, None] if name + _SCALE in kept else weight

@@ -1,4 +1,4 @@
-"""A tuned language model → a small folder: its weights in 8 bits, or its adapter in bfloat16."""
+"""Export of a tuned language model to a small folder: its weights in 8 bits, or its adapter in bfloat16."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from biomark.training.recipe import RECIPE, RUN, SCORES
 def export(run: Path, folder: Path) -> Path:
     """Write the folder of a generative model with its weights in 8 bits, or its adapter in bfloat16.
 
-    See `biomark.generative.training.compact` for the 8 bits. An adapter needs its base model in use, as the run's does.
+    See `biomark.generative.training.compact` for the 8 bits. An exported adapter still needs its base model.
 
     Args:
-        run: folder of a training run.
-        folder: is made if it is not there; files of the same names are replaced.
+        run: the folder of a training run.
+        folder: the folder to write; it is created if it does not exist, and files of the same names are replaced.
 
     Returns:
         `folder`.

@@ -1,4 +1,4 @@
-"""Folds an adapter into the weights of its base model, generative or tagging."""
+"""Merging of an adapter into the weights of its base model, for generative and tagging models."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from biomark.training.runs import LIBRARIES, write
 
 
 def merge(run: Path, folder: Path) -> Path:
-    """Write a model that holds all its weights and annotates as a base model with its LoRA adapter does.
+    """Write a stand-alone model that annotates like a base model with its LoRA adapter.
 
-    An adapter that was tuned beside weights in 4 bits (`qlora`) goes into the base model's own weights, in
-    bfloat16. These are not quite those that it was tuned beside, so scores may change a little.
+    An adapter that was tuned with weights in 4 bits (`qlora`) is merged into the base model's original weights, in
+    bfloat16. They differ slightly from the 4-bit weights of the training, so scores may change a little.
 
     Args:
-        run: folder of a training run by `lora` or `qlora`.
-        folder: is made; must not hold a model.
+        run: the folder of a training run with the method `lora` or `qlora`.
+        folder: the folder to write; it must be empty or not exist.
 
     Returns:
         `folder`, with weights, tokenizer, and the run's recipe, scores and facts.
 
     Raises:
-        UsageError: if there is nothing that can be merged, or `folder` is not empty.
-        ModelError: if a file is missing, or the base model is.
+        UsageError: if the run has nothing to merge, or `folder` is not empty.
+        ModelError: if a file or the base model is missing.
     """
     if not (run / RECIPE).is_file():
         raise ModelError(f"{run}: {RECIPE} is missing; is this the folder of a training run?")
@@ -42,9 +42,9 @@ def merge(run: Path, folder: Path) -> Path:
     if not (run / ADAPTER).is_file():
         raise UsageError(f"{run}: holds no adapter, so there is nothing to merge")
     if recipe.method == "llama-adapter":
-        raise UsageError(f"{run}: prompts of llama-adapter are no weights of the base model and cannot be merged")
+        raise UsageError(f"{run}: a model of the method llama-adapter cannot be merged; use the run's folder as it is")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder}: is there already; name a new folder")
+        raise UsageError(f"{folder}: already exists and is not empty; name a new folder")
     if isinstance(recipe, TaggingRecipe):
         return _merge_tagging(run, folder)
     import peft

@@ -1,4 +1,4 @@
-"""Causal language models: how they are loaded, what each method tunes of them, and how they are kept."""
+"""Loading, adapting and saving of causal language models."""
 
 from __future__ import annotations
 
@@ -29,52 +29,58 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TOKENIZER, TOKENIZER_SETTINGS = "tokenizer.json", "tokenizer_config.json"
-ADAPTER_WEIGHTS = "adapter_model.safetensors"  # as peft calls them
-_ENCODERS = ("bert", "roberta", "electra")  # become decoders
-_WITH_ADAPTION = ("llama", "mistral")  # where peft has LLaMA-Adapter
+ADAPTER_WEIGHTS = "adapter_model.safetensors"  # the name that peft's save_pretrained writes
+_ENCODERS = ("bert", "roberta", "electra")  # the model types of encoders that can become decoders
+_WITH_ADAPTION = ("llama", "mistral")  # the model types for which peft implements LLaMA-Adapter
 
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 def load_base(
-    name: str, *, added: bool, dtype: torch.dtype, quantised: bool = False, whole: bool = False, tell: Tell = log.info
+    name: str,
+    *,
+    added: bool,
+    dtype: torch.dtype,
+    quantised: bool = False,
+    whole: bool = False,
+    notify: Notify = log.info,
 ) -> tuple[PreTrainedModel, Vocabulary]:
-    """A pretrained causal language model, its embedding large enough for its vocabulary.
+    """Load a pretrained causal language model, with an embedding that is large enough for its vocabulary.
 
     Args:
         name: see `GenerativeRecipe.model`.
-        added: whether the mark tags are tokens of their own.
-        dtype: of the weights that are not in four bits.
-        quantised: load the weights of linear layers in four bits (see `biomark.training.adapters`).
-        whole: refuse a model of which some weights are not there, such as an encoder, which has no head.
-        tell: is called with a line about weights that are not there and begin at random values.
+        added: whether `<mark>` and `</mark>` are tokens of their own.
+        dtype: of the weights that are not in 4 bits.
+        quantised: whether to load the weights of linear layers in 4 bits (see `biomark.training.adapters`).
+        whole: whether to refuse a model that lacks some weights, such as an encoder, which has no head.
+        notify: is called with a line of text about missing weights, which are initialised at random.
 
     Raises:
-        ModelError: if there is no such model, biomark cannot use its tokenizer, or it is not `whole`.
-        MissingExtraError: if bitsandbytes is not installed for `quantised`.
+        ModelError: if there is no such model, if biomark cannot use its tokenizer, or if it is not `whole`.
+        MissingExtraError: if `quantised` is true and bitsandbytes is not installed.
     """
     folder = weights_folder(name)
     if (Path(folder) / ADAPTER).is_file():
-        raise ModelError(f"model {name}: is an adapter; fold it in first: biomark models merge {name} -o FOLDER")
+        raise ModelError(f"model {name}: is an adapter; merge it first: biomark models merge {name} -o FOLDER")
     settings: dict[str, Any] = {"config": read_config(name), "dtype": dtype, "output_loading_info": True}
     if quantised:
         settings |= four_bits()
     model: PreTrainedModel
-    found: dict[str, set[str]]
+    info: dict[str, set[str]]
     try:
         with quietly():
             if (Path(folder) / COMPACT).is_file():
-                model, found = _from_compact(Path(folder), dtype), {"missing_keys": set()}
+                model, info = _from_compact(Path(folder), dtype), {"missing_keys": set()}
             else:
-                model, found = AutoModelForCausalLM.from_pretrained(folder, **settings)  # type: ignore[misc]
+                model, info = AutoModelForCausalLM.from_pretrained(folder, **settings)  # type: ignore[misc]
             tokenizer = AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError) as error:
         raise ModelError(f"model {name}: cannot be loaded: {error}") from error
-    if missing := sorted(found["missing_keys"]):
-        message = f"model {name}: {len(missing)} weights are not there, such as {missing[0]}"
+    if missing := sorted(info["missing_keys"]):
+        message = f"model {name}: {len(missing)} weights are missing, such as {missing[0]}"
         if whole:
-            raise ModelError(f"{message}; it is no causal language model, which only the method full can make of it")
-        tell(f"{message}; they begin at random values")
+            raise ModelError(f'{message}; only method = "full" can turn it into a causal language model')
+        notify(f"{message}; they are initialised at random")
     if not tokenizer.is_fast:
         raise ModelError(f"model {name}: its tokenizer is not a fast one; save it as tokenizer.json first")
     end = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
@@ -88,7 +94,7 @@ def load_base(
 
 
 def read_config(name: str) -> PreTrainedConfig:
-    """What a base model says of itself; an encoder is made a decoder.
+    """Read the configuration of a base model; that of an encoder is changed to a decoder's.
 
     Raises:
         ModelError: if there is no such model.
@@ -106,7 +112,7 @@ def read_config(name: str) -> PreTrainedConfig:
 
 
 def _from_compact(folder: Path, dtype: torch.dtype | None) -> PreTrainedModel:
-    """The model of a folder that keeps its weights in 8 bits."""
+    """Load the model of a folder with weights in 8 bits."""
     config = AutoConfig.from_pretrained(folder)
     model: PreTrainedModel = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
     model.tie_weights()
@@ -114,14 +120,14 @@ def _from_compact(folder: Path, dtype: torch.dtype | None) -> PreTrainedModel:
     return model.to(dtype) if dtype else model  # type: ignore[arg-type]
 
 
-def prepare_model(recipe: GenerativeRecipe, *, tell: Tell = log.info) -> tuple[nn.Module, Vocabulary]:
-    """The model of a recipe with those parameters trainable that its method tunes; all methods differ here alone.
+def prepare_model(recipe: GenerativeRecipe, *, notify: Notify = log.info) -> tuple[nn.Module, Vocabulary]:
+    """Load the model of a recipe, with the parameters of its method trainable; the methods differ only here.
 
-    Trainable adapters are kept in 32 bits.
+    Trainable adapters have 32 bits.
 
     Args:
-        recipe: what to tune.
-        tell: is called with a line about each thing that is not quite as the recipe says.
+        recipe: of the model.
+        notify: is called with a line of text about each deviation from the recipe.
 
     Raises:
         UsageError: if the recipe does not suit the model.
@@ -129,14 +135,14 @@ def prepare_model(recipe: GenerativeRecipe, *, tell: Tell = log.info) -> tuple[n
         MissingExtraError: if a library for the method is not installed.
     """
     check_model(recipe)
-    model, vocabulary = _base(recipe, tell=tell)
-    return adapt(model, vocabulary, recipe, tell=tell), vocabulary
+    model, vocabulary = _base(recipe, notify=notify)
+    return adapt(model, vocabulary, recipe, notify=notify), vocabulary
 
 
 def adapt(
-    model: PreTrainedModel, vocabulary: Vocabulary, recipe: GenerativeRecipe, *, tell: Tell = log.info
+    model: PreTrainedModel, vocabulary: Vocabulary, recipe: GenerativeRecipe, *, notify: Notify = log.info
 ) -> nn.Module:
-    """The model with the adapters of the recipe's method, they alone trainable; for `full` the model as it is.
+    """Add the adapters of the recipe's method, the only trainable parameters; return the model as it is for `full`.
 
     Raises:
         UsageError: if the recipe does not suit the model.
@@ -145,14 +151,14 @@ def adapt(
     if recipe.method == "full":
         return model
     require_peft()
-    return with_adapter(model, _adapter(recipe, model, vocabulary, tell))
+    return with_adapter(model, _adapter(recipe, model, vocabulary, notify))
 
 
 def check_model(recipe: GenerativeRecipe) -> None:
     """Refuse a recipe that does not suit its model, before the weights are loaded.
 
     Raises:
-        UsageError: see above.
+        UsageError: if a setting does not suit the model.
         ModelError: if there is no such model.
     """
     config = read_config(recipe.model)
@@ -160,44 +166,45 @@ def check_model(recipe: GenerativeRecipe) -> None:
     positions = getattr(text, "max_position_embeddings", None)
     if isinstance(positions, int) and recipe.row_tokens > positions:
         raise UsageError(
-            f"recipe {recipe.name}: row_tokens is {recipe.row_tokens}, but {recipe.model} reads {positions} tokens"
+            f"recipe {recipe.name}: row_tokens is {recipe.row_tokens}, but {recipe.model} reads at most {positions} "
+            "tokens; set a lower value"
         )
     if recipe.method != "llama-adapter":
         return
     if config.model_type not in _WITH_ADAPTION:
         raise UsageError(
-            f"recipe {recipe.name}: llama-adapter is for {' and '.join(_WITH_ADAPTION)}, "
-            f"and {recipe.model} is {config.model_type}; take lora"
+            f"recipe {recipe.name}: llama-adapter supports {' and '.join(_WITH_ADAPTION)}, "
+            f'but {recipe.model} is {config.model_type}; set method = "lora"'
         )
     if recipe.marks == "tokens":
-        raise UsageError(f'recipe {recipe.name}: llama-adapter cannot learn new tokens; say marks = "text"')
+        raise UsageError(f'recipe {recipe.name}: llama-adapter cannot learn new tokens; set marks = "text"')
 
 
 def _base(
-    recipe: GenerativeRecipe, *, dtype: torch.dtype | None = None, tell: Tell = log.info
+    recipe: GenerativeRecipe, *, dtype: torch.dtype | None = None, notify: Notify = log.info
 ) -> tuple[PreTrainedModel, Vocabulary]:
-    """The model that a recipe starts from, as its method needs it."""
+    """Load the base model of a recipe, in the form that its method needs."""
     quantised = recipe.method == "qlora"
     model, vocabulary = load_base(
         recipe.model,
         added=recipe.marks == "tokens",
         dtype=dtype or getattr(torch, recipe.weights),
         quantised=quantised,
-        whole=recipe.method != "full",  # what begins at random values is not kept with an adapter
-        tell=tell,
+        whole=recipe.method != "full",  # an adapter's folder would not hold weights that were initialised at random
+        notify=notify,
     )
     if quantised:
         model = prepared(model)
     return model, vocabulary
 
 
-def _adapter(recipe: GenerativeRecipe, model: PreTrainedModel, vocabulary: Vocabulary, tell: Tell) -> PeftConfig:
+def _adapter(recipe: GenerativeRecipe, model: PreTrainedModel, vocabulary: Vocabulary, notify: Notify) -> PeftConfig:
     if recipe.method == "llama-adapter":
         import peft
 
         layers = int(model.config.get_text_config().num_hidden_layers)
         if recipe.adapter_layers > layers:
-            tell(f"adapter_layers is {recipe.adapter_layers}, but the model has {layers}: all of them get prompts")
+            notify(f"adapter_layers is {recipe.adapter_layers}, but the model has {layers} layers: all get prompts")
         return peft.AdaptionPromptConfig(
             task_type="CAUSAL_LM",
             adapter_len=recipe.adapter_tokens,
@@ -215,14 +222,14 @@ def _adapter(recipe: GenerativeRecipe, model: PreTrainedModel, vocabulary: Vocab
 def _new_tokens(
     recipe: GenerativeRecipe, model: PreTrainedModel, vocabulary: Vocabulary
 ) -> dict[str, list[int]] | None:
-    """The mark tokens' rows of the embedding, and of the head if that is another matrix: all that is tuned there."""
+    """Return the rows to train for the mark tokens, in the embedding and, if it is another matrix, in the head."""
     if vocabulary.open is None or vocabulary.close is None:
         return None
     embedding, head = embedding_of(model), head_of(model)
     if getattr(head, "bias", None) is not None:
         raise UsageError(
             f"recipe {recipe.name}: {recipe.method} cannot add tokens to {recipe.model}, whose head has a bias; "
-            'say marks = "text"'
+            'set marks = "text"'
         )
     tied = head.weight is embedding.weight
     wanted = (embedding,) if tied else (embedding, head)
@@ -231,30 +238,30 @@ def _new_tokens(
 
 
 def embedding_of(model: nn.Module) -> nn.Embedding:
-    """A model's input layer."""
+    """Return the input layer of a model."""
     embedding: nn.Embedding = model.get_input_embeddings()  # type: ignore[operator]
     return embedding
 
 
 def head_of(model: nn.Module) -> nn.Linear:
-    """A model's output layer; with adapters it may be something that acts like a linear layer."""
+    """Return the output layer of a model; with adapters it may be a wrapper around a linear layer."""
     head: nn.Linear = model.get_output_embeddings()  # type: ignore[operator]
     return head
 
 
 def plain(model: nn.Module) -> PreTrainedModel:
-    """The transformers model, with its adapters in it, of what `prepare_model` gave."""
+    """Return the transformers model, including its adapters, inside the model that `prepare_model` returned."""
     inner = model if isinstance(model, PreTrainedModel) else model.get_base_model()  # type: ignore[operator]
     if not isinstance(inner, PreTrainedModel):
-        raise TypeError(f"{type(inner).__name__} is no model of transformers")
+        raise TypeError(f"{type(inner).__name__} is not a model of transformers")
     return inner
 
 
 def set_weights(model: nn.Module, checkpoint: Path) -> None:
-    """Give the model of `prepare_model` the weights, or the adapter, of a checkpoint.
+    """Load the weights, or the adapter, of a checkpoint into the model that `prepare_model` returned.
 
     Raises:
-        ModelError: if some are not there.
+        ModelError: if some weights are missing.
     """
     if not isinstance(model, PreTrainedModel):
         import peft
@@ -271,16 +278,20 @@ def set_weights(model: nn.Module, checkpoint: Path) -> None:
 
 
 def _fill(model: PreTrainedModel, weights: dict[str, torch.Tensor], folder: Path) -> None:
-    """Give a model weights; of those that share memory one is enough."""
+    """Load weights into a model; of tied weights one is enough.
+
+    Raises:
+        ModelError: if some weights are missing.
+    """
     model.load_state_dict(weights, strict=False)
     state = model.state_dict()
-    there = {state[name].data_ptr() for name in weights if name in state}
-    if missing := [name for name, value in state.items() if name not in weights and value.data_ptr() not in there]:
+    loaded = {state[name].data_ptr() for name in weights if name in state}
+    if missing := [name for name, value in state.items() if name not in weights and value.data_ptr() not in loaded]:
         raise ModelError(f"{folder}: {len(missing)} weights are missing, such as {missing[0]}")
 
 
 def save_tokenizer(vocabulary: Vocabulary, folder: Path) -> None:
-    """Write the tokenizer as `load_trained` and transformers read it."""
+    """Write the tokenizer in the form that `load_trained` and transformers read."""
     vocabulary.full.save(str(folder / TOKENIZER))
     settings = {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -293,15 +304,15 @@ def save_tokenizer(vocabulary: Vocabulary, folder: Path) -> None:
 def load_trained(
     folder: Path, *, dtype: torch.dtype | None = None
 ) -> tuple[PreTrainedModel, Vocabulary, GenerativeRecipe]:
-    """The model of a run's folder, weights or adapter, on a GPU if there is one; its vocabulary and recipe.
+    """Load the model of a training run, on a GPU if there is one, with its vocabulary and recipe.
 
     Args:
         folder: of a run, or one that `merge` wrote.
-        dtype: of the weights; None: bfloat16 on a GPU, else as they are saved.
+        dtype: of the weights; None: bfloat16 on a GPU, else the one they are saved in.
 
     Raises:
-        ModelError: if a file is missing, or an adapter's base model is.
-        MissingExtraError: if it needs bitsandbytes, and that is not installed.
+        ModelError: if a file or the base model of an adapter is missing.
+        MissingExtraError: if the model needs bitsandbytes, which is not installed.
     """
     for name in (RECIPE, TOKENIZER, TOKENIZER_SETTINGS):
         if not (folder / name).is_file():
@@ -316,25 +327,25 @@ def load_trained(
     vocabulary = Vocabulary(tokenizer, end, added=recipe.marks == "tokens")
     cuda = torch.cuda.is_available()
     model = with_weights(recipe, folder, dtype=dtype or (torch.bfloat16 if cuda else None))
-    if cuda and not getattr(model, "is_quantized", False):  # which is where it belongs since it was loaded
+    if cuda and not getattr(model, "is_quantized", False):  # a quantised model is loaded onto its device
         model.to("cuda")  # type: ignore[arg-type]
     model.eval()  # type: ignore[no-untyped-call]
     return model, vocabulary, recipe
 
 
 def with_weights(recipe: GenerativeRecipe, folder: Path, *, dtype: torch.dtype | None = None) -> PreTrainedModel:
-    """The model of a recipe, for use, with the weights or the adapter that a folder holds.
+    """Load the model of a recipe for inference, with the weights or the adapter of a folder.
 
-    LoRA's adapter is folded into weights in 32 bits, for beside them each pass would take two to three times as long.
-    It stays beside weights in bfloat16 and in 4 bits, which would round its small numbers away.
+    A LoRA adapter is merged into weights in 32 bits, because each pass would take two to three times as long with the
+    adapter beside them. It stays beside weights in bfloat16 or 4 bits, where merging would round its small values away.
 
     Args:
         recipe: of the run.
         folder: of the run, or a checkpoint.
-        dtype: of the weights; None: as they are saved.
+        dtype: of the weights; None: the one they are saved in.
 
     Raises:
-        ModelError: if something is missing.
+        ModelError: if a file or the base model is missing.
     """
     if (folder / ADAPTER).is_file():
         import peft
@@ -343,7 +354,7 @@ def with_weights(recipe: GenerativeRecipe, folder: Path, *, dtype: torch.dtype |
         try:
             base, _ = _base(recipe, dtype=torch.float32 if merges else dtype)
         except ModelError as error:
-            raise ModelError(f"{folder}: holds an adapter for {recipe.model}, which it needs. {error}") from error
+            raise ModelError(f"{folder}: its adapter needs the base model {recipe.model}: {error}") from error
         with quietly():
             adapted: Any = peft.PeftModel.from_pretrained(base, str(folder))
             if not merges:
@@ -356,7 +367,7 @@ def with_weights(recipe: GenerativeRecipe, folder: Path, *, dtype: torch.dtype |
         if (folder / COMPACT).is_file():
             return _from_compact(folder, dtype)
         try:
-            found: PreTrainedModel = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype or "auto")
+            model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype or "auto")
         except (OSError, ValueError) as error:
             raise ModelError(f"{folder}: the model cannot be loaded: {error}") from error
-    return found
+    return model

@@ -1,4 +1,4 @@
-"""Demonstrations → rows of tokens for a causal language model, several demonstrations a row."""
+"""Packing of demonstrations into rows of tokens for a causal language model, several demonstrations per row."""
 
 from __future__ import annotations
 
@@ -15,12 +15,17 @@ from biomark.generative.decoding.vocabulary import Vocabulary
 from biomark.shapes import MARK, shape_named
 from biomark.spans import Rejected
 
-IGNORED = -100  # the label that cross entropy leaves out
+IGNORED = -100  # the label that cross entropy ignores
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
-    """The tokens of a prompt and its answer; the loss is on those from `answer` on, the end token included."""
+class TokenisedDemonstration:
+    """The tokens of a prompt and its answer.
+
+    Attributes:
+        ids: the token ids of the prompt, the answer and the end token.
+        answer: the index of the answer's first token; the loss is on the tokens from there on.
+    """
 
     ids: tuple[int, ...]
     answer: int
@@ -33,19 +38,19 @@ def tokenise(
     form: str,
     longest: int,
     shape: str = MARK.name,
-    type: str = "",
-) -> Example | Rejected:
-    """A demonstration as the model reads it, or why it cannot be used; nothing is cut.
+    entity_type: str = "",
+) -> TokenisedDemonstration | Rejected:
+    """Tokenise a demonstration as the model reads it; return a reject with the reason if that is impossible.
 
     Args:
-        demonstration: what to learn.
-        vocabulary: the model's.
-        form: one of `biomark.demonstrations.FORMS`.
-        longest: tokens that an example may have.
-        shape: of the answer; one of `biomark.demonstrations.TUNED`.
-        type: that the instruction asks for; marks are read without it.
+        demonstration: to tokenise; it is never truncated.
+        vocabulary: of the model.
+        form: the wording of the prompt, one of `biomark.demonstrations.FORMS`.
+        longest: the greatest number of tokens of prompt and answer.
+        shape: of the answer, one of `biomark.demonstrations.TUNED`.
+        entity_type: the type that the instruction asks for; the shape `mark` does not need it.
     """
-    answer = _answer(demonstration, vocabulary, shape, type)
+    answer = _answer(demonstration, vocabulary, shape, entity_type)
     if isinstance(answer, str):
         return _rejected(demonstration, answer)
     prompt = vocabulary.prompt(demonstrations.prompt(demonstration.instruction, demonstration.input, form=form))
@@ -53,17 +58,17 @@ def tokenise(
     if len(ids) > longest:
         reason = f"prompt and answer have {len(ids)} tokens, more than the {longest} of a row"
         return _rejected(demonstration, reason)
-    return Example(ids, len(prompt))
+    return TokenisedDemonstration(ids, len(prompt))
 
 
-def _answer(demonstration: Demonstration, vocabulary: Vocabulary, shape: str, type: str) -> Sequence[int] | str:
-    """The ids of an answer that reads back as it was meant; else what is wrong with it."""
+def _answer(demonstration: Demonstration, vocabulary: Vocabulary, shape: str, entity_type: str) -> Sequence[int] | str:
+    """Return the ids of a demonstration's answer, or the reason why the answer cannot be decoded."""
     if shape == MARK.name:
-        found = marks.decode(demonstration.output, demonstration.input, type)
-        if isinstance(found, Rejected):
-            return found.reason
-        return vocabulary.answer(demonstration.input, [entity.extent for entity in found])
-    decoded = shape_named(shape).decode(demonstration.output, demonstration.input, (type,))
+        entities = marks.decode(demonstration.output, demonstration.input, entity_type)
+        if isinstance(entities, Rejected):
+            return entities.reason
+        return vocabulary.answer(demonstration.input, [entity.extent for entity in entities])
+    decoded = shape_named(shape).decode(demonstration.output, demonstration.input, (entity_type,))
     if not decoded.faithful or decoded.rejected:
         return "; ".join([rejected.reason for rejected in decoded.rejected] or [f"the answer is not of shape {shape}"])
     return vocabulary.answer(demonstration.output, ())
@@ -75,13 +80,12 @@ def _rejected(demonstration: Demonstration, reason: str) -> Rejected:
     )
 
 
-def pack(examples: Iterable[Example], row_tokens: int, *, seed: int) -> list[list[Example]]:
-    """Fill rows of at most `row_tokens`, the longest examples first, each into the fullest row that has room.
-
-    Best fit decreasing; rows come in random order.
-    """
-    room: dict[int, list[list[Example]]] = {}  # rows by the tokens that are left in them
-    rows: list[list[Example]] = []
+def pack(
+    examples: Iterable[TokenisedDemonstration], row_tokens: int, *, seed: int
+) -> list[list[TokenisedDemonstration]]:
+    """Pack examples into rows of at most `row_tokens` tokens, by best fit decreasing; rows are in random order."""
+    room: dict[int, list[list[TokenisedDemonstration]]] = {}  # rows by their number of free tokens
+    rows: list[list[TokenisedDemonstration]] = []
     shuffled = list(examples)
     random.Random(seed).shuffle(shuffled)
     for example in sorted(shuffled, key=lambda e: -len(e.ids)):
@@ -98,20 +102,20 @@ def pack(examples: Iterable[Example], row_tokens: int, *, seed: int) -> list[lis
 
 
 def collate(
-    rows: Sequence[Sequence[Example]], pad: int, *, length: int | None = None, full_prompts: bool = False
+    rows: Sequence[Sequence[TokenisedDemonstration]], pad: int, *, length: int | None = None, full_prompts: bool = False
 ) -> dict[str, Tensor]:
-    """Arrays for a model of B rows and L tokens.
+    """Return the input arrays of a model for B rows of L tokens.
 
     Args:
-        rows: what is read.
-        pad: id of the tokens after a row's end.
-        length: L; None: the longest row's.
-        full_prompts: whether a prompt's tokens see all of their prompt; see `GenerativeRecipe.prompt_attention`.
+        rows: of tokenised demonstrations.
+        pad: the id of the tokens after the end of a row.
+        length: L; None: the length of the longest row.
+        full_prompts: whether a prompt's tokens attend to their whole prompt; see `GenerativeRecipe.prompt_attention`.
 
     Returns:
-        `input_ids` (B, L) int64; `labels` (B, L) int64: the token to say at each place, `IGNORED` outside
-        answers; `position_ids` (B, L) int64, from 0 in each example; `attention_mask` (B, 1, L, L) bool:
-        each token sees those before it in its own example, and itself, and see `full_prompts`.
+        `input_ids` (B, L) int64; `labels` (B, L) int64: the next token at each position, `IGNORED` outside
+        answers; `position_ids` (B, L) int64, from 0 in each demonstration; `attention_mask` (B, 1, L, L) bool: each
+        token attends to itself and the tokens before it in its own demonstration, and see `full_prompts`.
     """
     longest = length or max(sum(len(example.ids) for example in row) for row in rows)
     ids = torch.full((len(rows), longest), pad)

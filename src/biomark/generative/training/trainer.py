@@ -1,8 +1,8 @@
-"""Tunes a causal language model on demonstrations (BioNER-LLaMA, Keloth et al. 2024, section 2.3).
+"""The trainer of generative models (BioNER-LLaMA, Keloth et al. 2024, section 2.3).
 
-`train` reads demonstrations, packs them, and lets `transformers.Trainer` do the rest. After each checkpoint
-the model marks the development splits; the one with the highest mean strict F1 is kept. A run that was
-stopped, wherever that was, goes on with `resume` to the same weights and scores.
+`train` reads demonstrations, packs them, and tunes a causal language model with `transformers.Trainer`. After each
+checkpoint the model annotates the development splits; the checkpoint with the highest mean strict F1 is kept. A run
+that was stopped at any point reaches, when resumed, the same weights and scores.
 """
 
 from __future__ import annotations
@@ -37,43 +37,43 @@ from biomark.generative.recognizer import GenerativeRecognizer, answering_of
 from biomark.generative.training.checks import check
 from biomark.generative.training.loss import AnswerTrainer, Rows
 from biomark.generative.training.model import plain, prepare_model, save_tokenizer, set_weights, with_weights
-from biomark.generative.training.packing import Example, collate, pack, tokenise
+from biomark.generative.training.packing import TokenisedDemonstration, collate, pack, tokenise
 from biomark.runtime.machine import multiplies_bf16, versions
 from biomark.runtime.quiet import quietly
 from biomark.shapes import MARK
 from biomark.spans import Rejected
 from biomark.training.recipe import GenerativeRecipe
-from biomark.training.runs import CHECKPOINTS, LIBRARIES, Checkpoint, Run, check_run, save_recipe
+from biomark.training.runs import CHECKPOINTS, LIBRARIES, Checkpoint, TrainingFolder, check_run, save_recipe
 from biomark.training.scoring import Devel, read_devel, shown, strict_scores
 
 log = logging.getLogger(__name__)
 
-_PATIENCE = 6 * 3600  # seconds that processes wait for the one that scores
-_UNCHANGED = ("train", "devel", "processes")  # what may not change between a run's beginning and its resumption
+_PATIENCE = 6 * 3600  # the seconds that processes wait for the one that scores
+_UNCHANGED = ("train", "devel", "processes")  # the facts that must not change between a run's start and its resumption
 
-Say = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 def train(
-    recipe: GenerativeRecipe, folder: Path, *, reject: Reject, resume: bool = False, progress: Say = log.info
+    recipe: GenerativeRecipe, folder: Path, *, reject: Reject, resume: bool = False, progress: Notify = log.info
 ) -> Path:
-    """Train by a recipe; see `biomark.tagging.training.trainer.train`.
+    """Train a generative model by a recipe; see `biomark.tagging.training.trainer.train` for arguments and result.
 
-    Under `torchrun` every process calls this; the first one alone writes and speaks.
+    Under `torchrun` every process calls this; only the first one writes files and reports progress.
     """
     check(recipe)
     _check_processes(recipe)
     recipe = with_types(recipe)
     demonstrations.check(recipe.style, recipe.types or None)
-    run = Run(folder)
-    settings = arguments(recipe, folder / CHECKPOINTS)  # from here on the processes know each other
+    run = TrainingFolder(folder)
+    settings = arguments(recipe, folder / CHECKPOINTS)  # this connects the processes with each other
     main = settings.process_index == 0
     if not main:
         progress = reject = _silent
-    check_run(folder, recipe, resume=resume, checkpoint="checkpoint", there=bool(run.checkpoints() or run.scores()))
+    check_run(folder, recipe, resume=resume, checkpoint="checkpoint", started=bool(run.checkpoints() or run.scores()))
     PartialState().wait_for_everyone()
     torch.manual_seed(recipe.seed)
-    model, vocabulary = prepare_model(recipe, tell=progress)
+    model, vocabulary = prepare_model(recipe, notify=progress)
     data = read_data(recipe, vocabulary, reject)
     progress(f"{len(data.examples)} demonstrations, {data.tokens} tokens, in {len(data.rows)} rows")
     for split in data.devel:
@@ -92,7 +92,7 @@ def train(
         _go_on(trainer, model, scoring, resume=resume)
     progress(f"the model is in {folder}")
     if settings.world_size > 1:
-        # A process that leaves while another one still frees what they shared leaves that one waiting for ever.
+        # A process that exits before the others have freed shared memory would leave them waiting for ever.
         del trainer, model, scoring
         gc.collect()
         PartialState().wait_for_everyone()
@@ -101,13 +101,13 @@ def train(
 
 
 def _go_on(trainer: Trainer, model: nn.Module, scoring: Scoring, *, resume: bool) -> None:
-    """Score what has no score yet, and train what is left."""
+    """Score the checkpoints without scores, and train the remaining steps."""
     if not resume:
         trainer.train()
         return
     checkpoints = scoring.run.checkpoints()
     if not checkpoints:
-        raise UsageError(f"{scoring.run.folder}: there is no checkpoint to resume from, and all scores are there")
+        raise UsageError(f"{scoring.run.folder}: the run is finished; there is no checkpoint to resume from")
     for checkpoint in scoring.run.unscored() if trainer.args.process_index == 0 else ():
         if not scoring.sharded:
             set_weights(model, checkpoint.folder)
@@ -118,11 +118,11 @@ def _go_on(trainer: Trainer, model: nn.Module, scoring: Scoring, *, resume: bool
 
 
 def _silent(_: object) -> None:
-    """What the first process says is enough."""
+    """Discard a message, since the first process reports it."""
 
 
 def _processes() -> int:
-    """How many `torchrun` started."""
+    """Return the number of processes that `torchrun` started, or 1 without it."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
@@ -137,10 +137,15 @@ def _check_processes(recipe: GenerativeRecipe) -> None:
 
 
 def with_types(recipe: GenerativeRecipe) -> GenerativeRecipe:
-    """The recipe with the types that its corpora annotate, if it names none."""
+    """Return the recipe with all types that its corpora annotate, if it names none."""
     if recipe.types:
         return recipe
-    known = (type for name in recipe.train if not _is_demonstrations(name) for type in corpora.corpus_types(name))
+    known = (
+        entity_type
+        for name in recipe.train
+        if not _is_demonstrations(name)
+        for entity_type in corpora.corpus_types(name)
+    )
     return replace(recipe, types=distinct(known))
 
 
@@ -149,31 +154,36 @@ def with_types(recipe: GenerativeRecipe) -> GenerativeRecipe:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """What is learnt and scored.
+    """The training and development data of a run.
 
     Attributes:
-        train: for each name in the recipe how many demonstrations it has, and their sha256.
-        examples: those that are used, in random order.
-        rows: the same in rows.
-        devel: what checkpoints are scored on.
+        train: the number of demonstrations and their sha256, by the name in the recipe's `train`.
+        examples: the tokenised demonstrations that are used, in random order.
+        rows: the same demonstrations packed into rows.
+        devel: the development splits on which checkpoints are scored.
     """
 
     train: Mapping[str, Mapping[str, object]]
-    examples: Sequence[Example]
-    rows: Sequence[list[Example]]
+    examples: Sequence[TokenisedDemonstration]
+    rows: Sequence[list[TokenisedDemonstration]]
     devel: Sequence[Devel]
 
     @property
     def tokens(self) -> int:
-        """Of all examples."""
+        """The number of tokens of all examples."""
         return sum(len(example.ids) for example in self.examples)
 
 
 def read_data(recipe: GenerativeRecipe, vocabulary: Vocabulary, reject: Reject) -> Data:
-    """Read and pack what a recipe names.
+    """Read the data that a recipe names, and pack its demonstrations.
+
+    Args:
+        recipe: of the run.
+        vocabulary: of the model.
+        reject: is called with each part of the data that cannot be used.
 
     Raises:
-        UsageError: if nothing is left to learn from, or a development split has none of the types.
+        UsageError: if no demonstration is left to learn from, or a development split has none of the types.
     """
     devel = read_devel(
         recipe.devel,
@@ -183,83 +193,87 @@ def read_data(recipe: GenerativeRecipe, vocabulary: Vocabulary, reject: Reject) 
         split_by=recipe.sentences,
         reject=reject,
     )
-    read = {name: list(read_demonstrations(name, recipe, reject)) for name in recipe.train}
-    asked = {demonstrations.instruction(type, recipe.style): type for type in recipe.types}
-    for name, found in read.items():
-        _check_instructions(name, found, asked, recipe, reject)
-    examples: list[Example] = []
-    for demonstration in chosen((d for found in read.values() for d in found), recipe):
+    by_name = {name: list(read_demonstrations(name, recipe, reject)) for name in recipe.train}
+    instructions = {demonstrations.instruction(entity_type, recipe.style): entity_type for entity_type in recipe.types}
+    for name, own in by_name.items():
+        _check_instructions(name, own, instructions, recipe, reject)
+    examples: list[TokenisedDemonstration] = []
+    for demonstration in chosen((d for own in by_name.values() for d in own), recipe):
         example = tokenise(
             demonstration,
             vocabulary,
             form=recipe.prompt,
             longest=recipe.row_tokens,
             shape=recipe.shape,
-            type=asked.get(demonstration.instruction, ""),
+            entity_type=instructions.get(demonstration.instruction, ""),
         )
         if isinstance(example, Rejected):
             reject(example)
         else:
             examples.append(example)
     if not examples:
-        raise UsageError(f"recipe {recipe.name}: train has no demonstration that can be used")
+        raise UsageError(f"recipe {recipe.name}: train has no usable demonstration; see the rejects for the reasons")
     rows = pack(examples, recipe.row_tokens, seed=recipe.seed) if recipe.packing else [[e] for e in examples]
-    train = {name: {"demonstrations": len(found), "sha256": _digest(found)} for name, found in read.items()}
+    train = {name: {"demonstrations": len(own), "sha256": _digest(own)} for name, own in by_name.items()}
     return Data(train, examples, rows, devel)
 
 
 def read_demonstrations(name: str, recipe: GenerativeRecipe, reject: Reject) -> Iterator[Demonstration]:
-    """What one name in a recipe's `train` stands for: a corpus, or a file of demonstrations."""
+    """Read the demonstrations of one name in a recipe's `train`: a corpus, or a file of demonstrations."""
     if _is_demonstrations(name):
         return demonstrations.read(Path(name))
     return demonstrations.from_corpora([name], recipe.types or None, recipe.style, reject=reject)
 
 
 def _check_instructions(
-    name: str, found: Sequence[Demonstration], asked: Mapping[str, str], recipe: GenerativeRecipe, reject: Reject
+    name: str,
+    read: Sequence[Demonstration],
+    instructions: Mapping[str, str],
+    recipe: GenerativeRecipe,
+    reject: Reject,
 ) -> None:
-    """Whether demonstrations have the instructions that the model will be asked with; those of a file may not.
+    """Report demonstrations of a file whose instruction differs from those that the model gets when it annotates.
 
     Raises:
-        UsageError: if their answers cannot be read for that, since their type is not known.
+        UsageError: if the shape of the answers can only be decoded with a known type.
     """
-    others = [demonstration for demonstration in found if demonstration.instruction not in asked]
-    if not others or (recipe.shape == MARK.name and not asked):
+    others = [demonstration for demonstration in read if demonstration.instruction not in instructions]
+    if not others or (recipe.shape == MARK.name and not instructions):
         return
     reason = (
-        f"{len(others)} demonstrations have an instruction that the recipe does not ask with, such as "
-        f"{others[0].instruction!r}; its types, prompt, shape, guidelines and guideline_text make the instructions"
+        f"{len(others)} demonstrations have an instruction that differs from the recipe's, such as "
+        f"{others[0].instruction!r}; types, prompt, shape, guidelines and guideline_text make the recipe's instructions"
     )
     if recipe.shape != MARK.name:
         raise UsageError(f"recipe {recipe.name}: {name}: {reason}")
-    reject(Rejected(f"{reason}; they are learnt as they are, and in use the model is asked otherwise", source=name))
+    reject(Rejected(f"{reason}; they are learnt, but annotation uses the recipe's instructions", source=name))
 
 
 def _is_demonstrations(name: str) -> bool:
-    """Whether it is a file that begins with a demonstration; documents may be written as JSON as well."""
+    """Return whether a name is a file of demonstrations rather than of documents, which may be JSON as well."""
     if not name.endswith((".json", ".jsonl", ".json.gz", ".jsonl.gz")) or not Path(name).is_file():
         return False
     return re.match(rb'\s*\[?\s*\{\s*"instruction"\s*:', formats.Source(Path(name)).head()) is not None
 
 
 def chosen(demonstrations: Iterable[Demonstration], recipe: GenerativeRecipe) -> list[Demonstration]:
-    """As many as the recipe wants, with and without mentions, chosen at random, in random order."""
-    found = list(demonstrations)
-    random.Random(recipe.seed).shuffle(found)
-    empty = [number for number, d in enumerate(found) if d.empty]
+    """Choose demonstrations with and without mentions at random, in random order, as many as the recipe sets."""
+    shuffled = list(demonstrations)
+    random.Random(recipe.seed).shuffle(shuffled)
+    empty = [number for number, d in enumerate(shuffled) if d.empty]
     dropped = set(empty[round(recipe.without_mentions * len(empty)) :])
-    return [d for number, d in enumerate(found) if number not in dropped][: recipe.examples or None]
+    return [d for number, d in enumerate(shuffled) if number not in dropped][: recipe.examples or None]
 
 
 def _digest(demonstrations: Iterable[Demonstration]) -> str:
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for d in demonstrations:
-        found.update(json.dumps([d.instruction, d.input, d.output], ensure_ascii=False).encode() + b"\n")
-    return found.hexdigest()
+        digest.update(json.dumps([d.instruction, d.input, d.output], ensure_ascii=False).encode() + b"\n")
+    return digest.hexdigest()
 
 
 def _facts(recipe: GenerativeRecipe, model: nn.Module, data: Data, processes: int) -> dict[str, object]:
-    """What is to be known of a run beside its recipe."""
+    """Return the facts of a run that are saved beside its recipe."""
     inner = plain(model)
     return {
         "model": recipe.model,
@@ -299,7 +313,7 @@ def _trainer(
 
 
 def arguments(recipe: GenerativeRecipe, folder: Path) -> TrainingArguments:
-    """What a recipe says to `transformers.Trainer`."""
+    """Return the arguments of `transformers.Trainer` for a recipe."""
     cuda = torch.cuda.is_available()
     settings = TrainingArguments(
         output_dir=str(folder),
@@ -313,7 +327,7 @@ def arguments(recipe: GenerativeRecipe, folder: Path) -> TrainingArguments:
         optim="adamw_torch_fused",
         bf16=multiplies_bf16() or recipe.weights == "bfloat16",
         use_cpu=not cuda,
-        # Sharded, activations are computed anew where weights are gathered anyway.
+        # With FSDP, activations are recomputed where the weights are gathered.
         activation_checkpointing=recipe.gradient_checkpointing and not recipe.fsdp,
         activation_checkpointing_kwargs={"use_reentrant": False},
         fsdp=True if recipe.fsdp else None,  # type: ignore[arg-type]
@@ -332,21 +346,21 @@ def arguments(recipe: GenerativeRecipe, folder: Path) -> TrainingArguments:
         disable_tqdm=True,
         log_level_replica="error",
     )
-    # Of several GPUs one process takes one; else transformers splits rows over threads, and hooks do not follow.
+    # Each process uses one GPU; otherwise transformers would split rows over threads, to which hooks do not apply.
     settings._n_gpu = min(settings.n_gpu, 1)
     return settings
 
 
 class Progress(TrainerCallback):
-    """Says how it goes."""
+    """A callback of the trainer that reports the loss and the learning rate."""
 
-    def __init__(self, say: Say) -> None:
-        self._say = say
+    def __init__(self, notify: Notify) -> None:
+        self._notify = notify
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
-        """A line for each log."""
+        """Report a log entry as a line of text."""
         if logs and "loss" in logs:
-            self._say(
+            self._notify(
                 f"epoch {logs['epoch']:.2f} step {state.global_step}/{state.max_steps} loss {float(logs['loss']):.4f} "
                 f"learning rate {float(logs['learning_rate']):.2e}"
             )
@@ -356,53 +370,58 @@ class Progress(TrainerCallback):
 
 
 class Scoring(TrainerCallback):
-    """Scores every checkpoint when it is written, on the first process, while the others wait.
+    """A callback of the trainer that scores every checkpoint in the first process, while the others wait.
 
-    Scores are those of the model as it will be used: of the weights that were saved, without the
-    autocast of training on a CPU. A sharded model cannot answer alone; there the first process loads
-    the checkpoint for itself, in bfloat16.
+    The scores are those of the model as it will be used: with the saved weights and, on a CPU, without the autocast
+    of training. A sharded model cannot be used by one process alone; for it the first process loads the checkpoint
+    separately, in bfloat16.
 
     Args:
-        run: where scores and the best model go.
+        run: the folder for the scores and the best model.
         recipe: of the run.
         vocabulary: of the model.
-        devel: what to score on.
-        say: is called with a line a checkpoint.
+        devel: the development splits.
+        notify: is called with a line of text for each checkpoint.
     """
 
     def __init__(
-        self, run: Run, recipe: GenerativeRecipe, vocabulary: Vocabulary, devel: Sequence[Devel], say: Say
+        self,
+        run: TrainingFolder,
+        recipe: GenerativeRecipe,
+        vocabulary: Vocabulary,
+        devel: Sequence[Devel],
+        notify: Notify,
     ) -> None:
         self.run = run
         self.sharded = recipe.fsdp
         self._recipe = recipe
         self._vocabulary = vocabulary
         self._devel = devel
-        self._say = say
+        self._notify = notify
 
-    def on_save(self, args: TrainingArguments, state: Any, control: Any, **given: Any) -> None:
-        """Score what was just saved."""
+    def on_save(self, args: TrainingArguments, state: Any, control: Any, **settings: Any) -> None:
+        """Score the checkpoint that was just saved."""
         if args.process_index == 0:
             (checkpoint,) = (c for c in self.run.checkpoints() if c.step == state.global_step)
-            self.score(given["model"], checkpoint)
+            self.score(settings["model"], checkpoint)
         PartialState().wait_for_everyone()
 
     def score(self, model: nn.Module, checkpoint: Checkpoint) -> None:
         """Score a checkpoint, and keep its model if it is the best so far.
 
         Args:
-            model: with the checkpoint's weights; not looked at if it is sharded.
-            checkpoint: in `run`.
+            model: the model with the checkpoint's weights; ignored if it is sharded.
+            checkpoint: a checkpoint of `run`.
         """
         begin = time.perf_counter()
         if self.sharded:
-            found = with_weights(self._recipe, checkpoint.folder, dtype=torch.bfloat16).to("cuda")  # type: ignore[arg-type]
-            scores = self._scores(found)
+            own = with_weights(self._recipe, checkpoint.folder, dtype=torch.bfloat16).to("cuda")  # type: ignore[arg-type]
+            scores = self._scores(own)
         else:
-            with _as_used(model, bf16=self._recipe.weights == "bfloat16") as found:
-                scores = self._scores(found)
+            with _as_used(model, bf16=self._recipe.weights == "bfloat16") as own:
+                scores = self._scores(own)
         best = self.run.add(checkpoint, scores, self._recipe.model)
-        self._say(
+        self._notify(
             f"epoch {checkpoint.epoch:.2f} step {checkpoint.step}: {shown(scores)}{' (best)' if best else ''}, "
             f"scored in {time.perf_counter() - begin:.0f} s"
         )
@@ -413,7 +432,7 @@ class Scoring(TrainerCallback):
 
 @contextmanager
 def _as_used(model: nn.Module, *, bf16: bool) -> Iterator[PreTrainedModel]:
-    """The model under training without what accelerate wraps around it; on a GPU, or for `bf16`, with autocast."""
+    """Yield the model in training without accelerate's wrapper; with autocast on a GPU or for `bf16`."""
     inner = plain(model)
     wrapped = inner.__dict__.pop("forward", None)
     training = inner.training
@@ -430,7 +449,7 @@ def _as_used(model: nn.Module, *, bf16: bool) -> Iterator[PreTrainedModel]:
 def recognizer_of(
     model: PreTrainedModel, vocabulary: Vocabulary, recipe: GenerativeRecipe, *, batch: int = 16
 ) -> GenerativeRecognizer:
-    """A recognizer that asks the model, tuned by a recipe: with mark decoding, or freely for other shapes."""
+    """Return the recognizer of a model tuned by a recipe: with mark decoding, or free generation for other shapes."""
     full = recipe.prompt_attention == "full"
     answering = answering_of(model, vocabulary, recipe.style, full_prompts=full, whole_words=recipe.whole_words)
     return GenerativeRecognizer(answering, vocabulary, recipe.types or None, style=recipe.style, batch=batch)

@@ -1,7 +1,7 @@
-"""Sources of terms: what users have → a stream of entries, in bounded memory.
+"""Sources of terms: files of many formats → a stream of entries, in bounded memory.
 
-`open_source` is the entrance; `FORMATS` lists what there is. A reader yields entries as it goes and
-hands what it cannot use to `reject`. Files whose name ends in `.gz` are uncompressed on the way.
+`open_source` opens a source; `FORMATS` lists the formats. A reader yields entries while it reads and
+calls `reject` with each part that it cannot use. Files whose name ends in `.gz` are decompressed.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from biomark import corpora
 from biomark.errors import FormatError, KnowledgeError, UsageError
 from biomark.formats import Source as File
 from biomark.knowledge.sources import corpus, ctd, mesh, ncbi_gene, obo, table, umls
-from biomark.knowledge.sources.base import Format, Source
+from biomark.knowledge.sources.base import OpenedSource, SourceFormat
 
-FORMATS: dict[str, Format] = {
-    format.name: format
-    for format in (
+FORMATS: dict[str, SourceFormat] = {
+    source_format.name: source_format
+    for source_format in (
         obo.FORMAT,
         mesh.FORMAT,
         ctd.FORMAT,
@@ -28,36 +28,36 @@ FORMATS: dict[str, Format] = {
 }
 
 
-def open_source(name: str, format: str | None = None) -> Source:
-    """A source to read entries of.
+def open_source(name: str, format_name: str | None = None) -> OpenedSource:
+    """Open a source of terms.
 
     Args:
         name: a file, a folder (of UMLS, or of brat files), or a split of the catalogue of corpora.
-        format: its format's name; None: guessed from the first bytes, then from the name.
+        format_name: the name of the format; None: inferred from the first bytes, then from the file name.
 
     Raises:
-        UsageError: if there is no such format, or the catalogue has no such split.
-        CorpusError: if the split's files are not there.
-        KnowledgeError: if there is no such file, or nothing speaks for a format.
+        UsageError: if the format is unknown, or the catalogue has no such split.
+        CorpusError: if the files of the split do not exist.
+        KnowledgeError: if the file does not exist, or its format cannot be inferred.
     """
-    if format is not None and format not in FORMATS:
-        raise UsageError(f"no format {format!r} of sources; there are {', '.join(FORMATS)}")
+    if format_name is not None and format_name not in FORMATS:
+        raise UsageError(f"unknown format of sources {format_name!r}; choose from {', '.join(FORMATS)}")
     path = Path(name)
     if not path.exists():
-        if name.partition(":")[0] in corpora.catalogue() and format in (None, corpus.FORMAT.name):
-            return Source(name, corpus.FORMAT)
+        if name.partition(":")[0] in corpora.catalogue() and format_name in (None, corpus.FORMAT.name):
+            return OpenedSource(name, corpus.FORMAT)
         raise KnowledgeError(f"{name}: neither a file or folder nor a split of the catalogue of corpora")
-    found = FORMATS[format] if format else _guess(path)
-    if found is umls.FORMAT and path.is_file():
-        return Source(str(path.parent), found)  # one of the folder's files was named
-    return Source(name, found)
+    source_format = FORMATS[format_name] if format_name else _guess(path)
+    if source_format is umls.FORMAT and path.is_file():
+        return OpenedSource(str(path.parent), source_format)  # `name` is one of the folder's files
+    return OpenedSource(name, source_format)
 
 
-def _guess(path: Path) -> Format:
-    """The format that a file's first bytes or its name speak for.
+def _guess(path: Path) -> SourceFormat:
+    """Infer the format from the first bytes of a file, or from its name.
 
     Raises:
-        KnowledgeError: if nothing does.
+        KnowledgeError: if no format fits.
     """
     if umls.FORMAT.files(path) or (".RRF" in path.suffixes and umls.FORMAT.files(path.parent)):
         return umls.FORMAT
@@ -69,13 +69,13 @@ def _guess(path: Path) -> Format:
         except FormatError as error:
             raise KnowledgeError(str(error)) from error
         plain = path.name.removesuffix(".gz")
-        by_bytes = (found for found in FORMATS.values() if found.sniff(head))
-        by_name = (found for found in FORMATS.values() if plain.endswith(found.suffixes))
-        if found := next(by_bytes, None) or next(by_name, None):
-            return found
+        by_bytes = (candidate for candidate in FORMATS.values() if candidate.sniff(head))
+        by_name = (candidate for candidate in FORMATS.values() if plain.endswith(candidate.suffixes))
+        if match := next(by_bytes, None) or next(by_name, None):
+            return match
     raise KnowledgeError(
-        f"{path}: no format of sources has this name; name the format (`input format`), one of {', '.join(FORMATS)}"
+        f"{path}: cannot infer the format of this source; name the format (`input format`), one of {', '.join(FORMATS)}"
     )
 
 
-__all__ = ["FORMATS", "Format", "Source", "open_source"]
+__all__ = ["FORMATS", "OpenedSource", "SourceFormat", "open_source"]

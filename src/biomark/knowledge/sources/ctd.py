@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 from biomark.formats import Reject
 from biomark.identifiers import canonical
-from biomark.knowledge.entries import Description, Entry, Kind, Link, Name
-from biomark.knowledge.sources.base import Format, Source, head_lines, in_parts, other_identifier
-from biomark.knowledge.sources.rows import Header, Row, rows, split
+from biomark.knowledge.entries import Description, Entry, Link, Name, NameKind
+from biomark.knowledge.sources.base import OpenedSource, SourceFormat, head_lines, in_parts, other_identifier
+from biomark.knowledge.sources.rows import Header, TableRow, rows, split
 
 
 @dataclass(frozen=True, slots=True)
 class _Vocabulary:
-    """Which columns one of the files has.
+    """The columns of one of CTD's files.
 
     Attributes:
         type: biomark's name of its concepts' type.
@@ -30,39 +30,41 @@ class _Vocabulary:
 
     type: str
     identifier: str
-    names: tuple[tuple[str, Kind], ...]
+    names: tuple[tuple[str, NameKind], ...]
     same: tuple[tuple[str, str], ...]
 
 
 _VOCABULARIES = (
-    _Vocabulary("disease", "DiseaseID", (("DiseaseName", Kind.PREFERRED),), (("AltDiseaseIDs", ""),)),
-    _Vocabulary("chemical", "ChemicalID", (("ChemicalName", Kind.PREFERRED),), (("CasRN", "CAS:"),)),
+    _Vocabulary("disease", "DiseaseID", (("DiseaseName", NameKind.PREFERRED),), (("AltDiseaseIDs", ""),)),
+    _Vocabulary("chemical", "ChemicalID", (("ChemicalName", NameKind.PREFERRED),), (("CasRN", "CAS:"),)),
     _Vocabulary(
         "gene",
         "GeneID",
-        (("GeneSymbol", Kind.PREFERRED), ("GeneName", Kind.EXACT)),
+        (("GeneSymbol", NameKind.PREFERRED), ("GeneName", NameKind.EXACT)),
         (("AltGeneIDs", ""),),
     ),
 )
 _IDENTIFIERS = tuple(vocabulary.identifier for vocabulary in _VOCABULARIES)
-_NAMES = tuple(column for vocabulary in _VOCABULARIES for column, kind in vocabulary.names if kind is Kind.PREFERRED)
+_NAMES = tuple(
+    column for vocabulary in _VOCABULARIES for column, kind in vocabulary.names if kind is NameKind.PREFERRED
+)
 _CREATED = "# Report created:"
 _TERMS = "# Use is subject to the terms set forth at "
 
 
-def read(source: Source, reject: Reject) -> Iterator[Entry]:
-    """Entries of a CTD vocabulary; see the module."""
+def read(source: OpenedSource, reject: Reject) -> Iterator[Entry]:
+    """Yield the entries of a CTD vocabulary; see the module's docstring."""
     file = source.file()
     for row in rows(file, reject, _header, needed=(_IDENTIFIERS, _NAMES), comment="#"):
-        vocabulary = next(found for found in _VOCABULARIES if found.identifier in row.places)
+        vocabulary = next(one for one in _VOCABULARIES if one.identifier in row.places)
         if row[vocabulary.identifier]:
             yield from in_parts(_entry(row, vocabulary))
         else:
             file.reject(reject, f"the row has no {vocabulary.identifier}", raw=row.raw, line=row.line)
 
 
-def describe(source: Source) -> Description:
-    """When the report was created, and CTD's terms of use."""
+def describe(source: OpenedSource) -> Description:
+    """Return the metadata of a vocabulary: the date of the report, and CTD's terms of use."""
     version = licence = ""
     for line in head_lines(source):
         if not line.startswith("#"):
@@ -74,16 +76,16 @@ def describe(source: Source) -> Description:
     return Description(source.path.name, FORMAT.name, version, licence)
 
 
-def _entry(row: Row, vocabulary: _Vocabulary) -> Entry:
-    type = vocabulary.type
-    identifier = canonical(row[vocabulary.identifier], type)
+def _entry(row: TableRow, vocabulary: _Vocabulary) -> Entry:
+    entity_type = vocabulary.type
+    identifier = canonical(row[vocabulary.identifier], entity_type)
     names = [Name(row[column], kind) for column, kind in vocabulary.names if row[column]]
     names += [Name(name) for name in _listed(row["Synonyms"])]
-    links = [(Link.PARENT, canonical(parent, type)) for parent in _listed(row["ParentIDs"])]
+    links = [(Link.PARENT, canonical(parent, entity_type)) for parent in _listed(row["ParentIDs"])]
     for column, prefix in vocabulary.same:
-        others = (other_identifier(prefix + canonical(value, type)) for value in _listed(row[column]))
+        others = (other_identifier(prefix + canonical(value, entity_type)) for value in _listed(row[column]))
         links += [(Link.SAME, other) for other in others if other and other != identifier]
-    return Entry(identifier, type, tuple(names), row["Definition"] or None, tuple(dict.fromkeys(links)))
+    return Entry(identifier, entity_type, tuple(names), row["Definition"] or None, tuple(dict.fromkeys(links)))
 
 
 def _listed(field: str) -> list[str]:
@@ -91,7 +93,7 @@ def _listed(field: str) -> list[str]:
 
 
 def _header(line: str) -> Header | None:
-    """The columns, of a comment or of the first line that is none."""
+    """Return the columns that a line names: a comment, or the first line that is not a comment; None otherwise."""
     text = line.removeprefix("#").strip()
     delimiter = "\t" if "\t" in text else ","
     columns = tuple(column.strip() for column in split(text, delimiter))
@@ -102,4 +104,4 @@ def _sniff(head: bytes) -> bool:
     return bool(re.search(rf"^(# ?)?({'|'.join(_NAMES)})[\t,]".encode(), head, re.MULTILINE))
 
 
-FORMAT = Format("ctd", read, describe, sniff=_sniff)
+FORMAT = SourceFormat("ctd", read, describe, sniff=_sniff)

@@ -1,11 +1,11 @@
 """MeSH: the XML files of descriptors and of supplementary records.
 
-Terms of a record's preferred concept are `Kind.EXACT` (the record's own name `PREFERRED`, those
-that are tagged as abbreviation or acronym `ABBREVIATION`), terms of its other concepts, which are
-narrower, broader or related ones, `Kind.RELATED`. `mesh.toml` says which branches of the tree and
-which classes of supplementary records have which type, and what MeSH calls them; a file that has UMLS's
-semantic types (until 2016) gives these instead. Parents are the descriptors above in the
-tree, for supplementary records the headings mapped to; CAS and UNII numbers are the same concept.
+Terms of a record's preferred concept are `NameKind.EXACT` (the record's own name is `PREFERRED`, and terms
+labelled as abbreviation or acronym are `ABBREVIATION`). Terms of its other concepts, which are narrower,
+broader or related, are `NameKind.RELATED`. `mesh.toml` maps branches of the tree and classes of supplementary
+records to entity types and to MeSH's names of them; files with UMLS's semantic types (until 2016) use these
+instead. Parents are the descriptors above a descriptor in the tree, and the mapped headings of a supplementary
+record; CAS and UNII numbers become links to the same concept.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from xml.etree.ElementTree import ParseError
 from biomark.errors import KnowledgeError
 from biomark.formats import Reject
 from biomark.identifiers import canonical
-from biomark.knowledge.entries import Description, Entry, Kind, Link, Name
-from biomark.knowledge.sources.base import NAMES, Format, Source, head_lines
+from biomark.knowledge.entries import Description, Entry, Link, Name, NameKind
+from biomark.knowledge.sources.base import NAMES, OpenedSource, SourceFormat, head_lines
 from biomark.runtime.toml import packaged
 from biomark.spans import Rejected
 
@@ -34,7 +34,7 @@ _RELEASE = re.compile(r"_(\d{8})\.dtd|_(\d{4})\.dtd")
 _LICENCE = (
     "terms of the National Library of Medicine, https://www.nlm.nih.gov/databases/download/terms_and_conditions.html"
 )
-_HEAD = 20  # lines; the document type stands in the second
+_HEAD = 20  # lines; the second one has the document type
 
 
 @cache
@@ -44,7 +44,7 @@ def _rules() -> dict[str, dict[str, str]]:
 
 @dataclass(slots=True)
 class _Record:
-    """A record as far as it has been read."""
+    """The part of a record that has been read so far."""
 
     line: int
     identifier: str = ""
@@ -56,26 +56,28 @@ class _Record:
     links: list[tuple[Link, str]] = field(default_factory=list)
 
     def entry(self) -> Entry:
-        """What is known by now; names and links are let go of."""
+        """Return an entry of what has been read so far, and forget its names and links."""
         rules = _rules()
-        type = rules["classes"].get(self.supplement) or _type_of_branches(self.trees)
+        entity_type = rules["classes"].get(self.supplement) or _type_of_branches(self.trees)
         named = rules["class_names"].get(self.supplement)
         own = self.semantic_types or (
             [named] if named else [rules["categories"].get(tree[:1], "") for tree in self.trees]
         )
         own = list(dict.fromkeys(filter(None, own)))
-        if type is None and own:
-            type = ""
+        if entity_type is None and own:
+            entity_type = ""
         links = tuple(dict.fromkeys(self.links))
-        entry = Entry(self.identifier, type, tuple(self.names), self.definition, links, semantic_types=tuple(own))
+        entry = Entry(
+            self.identifier, entity_type, tuple(self.names), self.definition, links, semantic_types=tuple(own)
+        )
         self.names, self.links = [], []
         return entry
 
 
 class _Target:
-    """Takes in the parser's events, and makes entries of them as soon as it can.
+    """Target of the parser's events, from which it makes entries as early as possible.
 
-    No tree is built: a record may be of any size.
+    It builds no tree, so that a record may have any size.
     """
 
     def __init__(self, source: str, reject: Reject) -> None:
@@ -92,7 +94,7 @@ class _Target:
         self._term: dict[str, str] = {}
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
-        """An element begins."""
+        """Handle the start of an element."""
         self.root = self.root or tag
         self._path.append(tag)
         self._text = []
@@ -105,11 +107,11 @@ class _Target:
             self._term = attributes
 
     def data(self, text: str) -> None:
-        """A piece of text."""
+        """Handle a piece of text."""
         self._text.append(text)
 
     def end(self, tag: str) -> None:
-        """An element ends."""
+        """Handle the end of an element."""
         self._path.pop()
         record = self._record
         if tag in _RECORDS:
@@ -150,18 +152,18 @@ class _Target:
             case "SemanticType", "SemanticTypeName":
                 record.semantic_types.append(" ".join(text.split()))
 
-    def _kind(self) -> Kind:
+    def _kind(self) -> NameKind:
         if not self._preferred_concept:
-            return Kind.RELATED
+            return NameKind.RELATED
         if self._term.get("RecordPreferredTermYN") == "Y":
-            return Kind.PREFERRED
-        return Kind.ABBREVIATION if self._term.get("LexicalTag") in ("ABB", "ACR") else Kind.EXACT
+            return NameKind.PREFERRED
+        return NameKind.ABBREVIATION if self._term.get("LexicalTag") in ("ABB", "ACR") else NameKind.EXACT
 
     def taken(self) -> Iterator[Entry]:
-        """The entries that are complete.
+        """Yield the complete entries, and forget them.
 
         Raises:
-            KnowledgeError: if the root element is none of MeSH's.
+            KnowledgeError: if the root element is not one of MeSH's.
         """
         if self.root not in (None, *_ROOTS):
             raise KnowledgeError(f"{self._source}: the root element is <{self.root}>, not <{'> or <'.join(_ROOTS)}>")
@@ -170,12 +172,12 @@ class _Target:
 
     @property
     def line(self) -> int:
-        """The line that the parser is in."""
+        """The current line of the parser, counted from 1."""
         return getattr(self.expat, "CurrentLineNumber", 1)
 
 
-def read(source: Source, reject: Reject) -> Iterator[Entry]:
-    """Entries of a MeSH file; see the module."""
+def read(source: OpenedSource, reject: Reject) -> Iterator[Entry]:
+    """Yield the entries of a MeSH file; see the module's docstring."""
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import XMLParser
 
@@ -190,17 +192,17 @@ def read(source: Source, reject: Reject) -> Iterator[Entry]:
         parser.close()
     except ParseError as error:
         yield from target.taken()
-        reason = f"the XML breaks here: {str(error).rpartition(': line')[0]}; what follows is not read"
+        reason = f"the XML is invalid here ({str(error).rpartition(': line')[0]}); the rest of the file is not read"
         file.reject(reject, reason, line=error.position[0])
     except DefusedXmlException as error:
-        reason = "declares or refers to XML entities, which may hide other files or endless text; take them out"
+        reason = "the file declares or uses XML entities, which may include other files or unbounded text; remove them"
         raise KnowledgeError(f"{file.name}:{target.line}: {reason} ({type(error).__name__})") from error
     yield from target.taken()
     yield from _parents(target.trees)
 
 
-def describe(source: Source) -> Description:
-    """The release that the document type names, as YYYYMMDD or YYYY."""
+def describe(source: OpenedSource) -> Description:
+    """Return the metadata of a file: the release in its document type, as YYYYMMDD or YYYY."""
     head = "\n".join(line for line, _ in zip(head_lines(source), range(_HEAD), strict=False))
     release = _RELEASE.search(head)
     version = (release[1] or release[2]) if release else ""
@@ -208,7 +210,7 @@ def describe(source: Source) -> Description:
 
 
 def _parents(trees: dict[str, str]) -> Iterator[Entry]:
-    """What stands above each descriptor; known only when all have been read."""
+    """Yield the parents of each descriptor, which are known only after all descriptors have been read."""
     for identifier, places in groupby(trees.items(), key=lambda item: item[1]):
         above = dict.fromkeys(trees.get(number.rpartition(".")[0], "") for number, _ in places)
         links = tuple((Link.PARENT, parent) for parent in above if parent and parent != identifier)
@@ -217,9 +219,9 @@ def _parents(trees: dict[str, str]) -> Iterator[Entry]:
 
 
 def _type_of_branches(trees: list[str]) -> str | None:
-    for branch, type in _rules()["branches"].items():
+    for branch, entity_type in _rules()["branches"].items():
         if any(tree.startswith(branch) for tree in trees):
-            return type or None
+            return entity_type or None
     return None
 
 
@@ -229,7 +231,7 @@ def _registered(number: str) -> str | None:
     return f"UNII:{number}" if _UNII.fullmatch(number) else None
 
 
-FORMAT = Format(
+FORMAT = SourceFormat(
     "mesh",
     read,
     describe,

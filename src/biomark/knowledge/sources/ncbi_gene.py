@@ -1,7 +1,7 @@
-"""NCBI Gene: `gene_info`, a gene a line, of one species or of all.
+"""NCBI Gene: `gene_info`, with one gene per line, of one species or of all.
 
-The symbol is the preferred name; the nomenclature authority's names, synonyms and the description
-are exact, other designations (names of products) related ones.
+The symbol is the preferred name. The nomenclature authority's names, synonyms and the description are
+exact names; other designations (names of products) are related names.
 """
 
 from __future__ import annotations
@@ -9,47 +9,47 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from biomark.formats import Reject
-from biomark.knowledge.entries import Description, Entry, Kind, Link, Name
-from biomark.knowledge.sources.base import Format, Source, in_parts, other_identifier
-from biomark.knowledge.sources.rows import Header, Row, rows
+from biomark.knowledge.entries import Description, Entry, Link, Name, NameKind
+from biomark.knowledge.sources.base import OpenedSource, SourceFormat, in_parts, other_identifier
+from biomark.knowledge.sources.rows import Header, TableRow, rows
 
 _NEEDED = (("tax_id",), ("GeneID",), ("Symbol",))
 _NAMES = (
-    ("Symbol", Kind.PREFERRED),
-    ("Symbol_from_nomenclature_authority", Kind.EXACT),
-    ("Full_name_from_nomenclature_authority", Kind.EXACT),
-    ("description", Kind.EXACT),
-    ("Synonyms", Kind.EXACT),
-    ("Other_designations", Kind.RELATED),
+    ("Symbol", NameKind.PREFERRED),
+    ("Symbol_from_nomenclature_authority", NameKind.EXACT),
+    ("Full_name_from_nomenclature_authority", NameKind.EXACT),
+    ("description", NameKind.EXACT),
+    ("Synonyms", NameKind.EXACT),
+    ("Other_designations", NameKind.RELATED),
 )
 _LISTS = frozenset(("Synonyms", "Other_designations"))
 _NOTHING = "-"
-_PLACEHOLDER = "NEWENTRY"  # the symbol of records for genes that Gene does not have
+_PLACEHOLDER = "NEWENTRY"  # the symbol of placeholder records for genes that are not in NCBI Gene
 _LICENCE = (
     "policies of the National Center for Biotechnology Information, https://www.ncbi.nlm.nih.gov/home/about/policies/"
 )
 
 
-def read(source: Source, reject: Reject) -> Iterator[Entry]:
-    """Entries of a gene_info file; see the module."""
+def read(source: OpenedSource, reject: Reject) -> Iterator[Entry]:
+    """Yield the entries of a gene_info file; see the module's docstring."""
     file = source.file()
     for row in rows(file, reject, _header, needed=_NEEDED):
         gene, species = row["GeneID"], row["tax_id"]
         if not (gene.isdecimal() and species.isdecimal()):
-            file.reject(reject, "GeneID and tax_id are numbers", raw=row.raw, line=row.line)
+            file.reject(reject, "GeneID and tax_id must be numbers", raw=row.raw, line=row.line)
         elif row["Symbol"] == _PLACEHOLDER:
             source.left_out[f"genes called {_PLACEHOLDER}"] += 1
         else:
             yield from in_parts(_entry(row, gene, species))
 
 
-def describe(source: Source) -> Description:
-    """The file says nothing of its date."""
+def describe(source: OpenedSource) -> Description:
+    """Return the metadata of a file, which has no date."""
     return Description(source.path.name, FORMAT.name, licence=_LICENCE)
 
 
-def _entry(row: Row, gene: str, species: str) -> Entry:
-    names: dict[str, Kind] = {}
+def _entry(row: TableRow, gene: str, species: str) -> Entry:
+    names: dict[str, NameKind] = {}
     for column, kind in _NAMES:
         field = row[column]
         if field and field != _NOTHING:
@@ -67,13 +67,13 @@ def _entry(row: Row, gene: str, species: str) -> Entry:
 
 
 def _header(line: str) -> Header | None:
-    """The columns; files before 2016 begin with `#Format:` and part them by blanks."""
+    """Return the columns; files before 2016 begin with `#Format:` and separate the columns by blanks."""
     if line.startswith("#Format:"):
         return Header("\t", tuple(line.removeprefix("#Format:").partition("(")[0].split()))
     return Header("\t", tuple(column.strip() for column in line.removeprefix("#").split("\t")))
 
 
-FORMAT = Format(
+FORMAT = SourceFormat(
     "ncbi_gene",
     read,
     describe,

@@ -1,11 +1,12 @@
 """OBO: ontologies as lines of `tag: value` in stanzas.
 
-Synonyms keep their scope: EXACT, or EXACT of a type for abbreviations or acronyms; RELATED and
-NARROW are `Kind.RELATED`, BROAD is `Kind.BROAD`. `alt_id` is a former identifier, `xref` and
-`skos:exactMatch` are the same concept elsewhere, `is_a` and `skos:broadMatch` its parents; an
-`xref` that a `skos` statement calls narrower or related is none. Obsolete terms are left out; an
-obsolete identifier with one `replaced_by` is a former identifier of that. The `namespace` of a term, or
-of the whole file, is its semantic type: `biological_process`, but not `chebi_ontology` of a `CHEBI` term.
+Synonyms keep their scope: EXACT is `NameKind.EXACT`, or `NameKind.ABBREVIATION` if the type of the synonym is
+for abbreviations or acronyms; RELATED and NARROW are `NameKind.RELATED`, and BROAD is `NameKind.BROAD`. `alt_id`
+is a former identifier, `xref` and `skos:exactMatch` are the same concept elsewhere, `is_a` and `skos:broadMatch`
+are parents; an `xref` that a `skos` statement declares narrower or related is ignored. Obsolete terms are left
+out; an obsolete identifier with one `replaced_by` becomes a former identifier of the replacement. The `namespace`
+of a term, or of the whole file, is its semantic type, such as `biological_process`, unless it only names the
+ontology, such as `chebi_ontology` of a `CHEBI` term.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from dataclasses import dataclass, field
 
 from biomark.formats import Reject
 from biomark.identifiers import canonical, namespace
-from biomark.knowledge.entries import Description, Entry, Kind, Link, Name
-from biomark.knowledge.sources.base import NAMES, Format, Source, head_lines, other_identifier
+from biomark.knowledge.entries import Description, Entry, Link, Name, NameKind
+from biomark.knowledge.sources.base import NAMES, OpenedSource, SourceFormat, head_lines, other_identifier
 from biomark.spans import Rejected
 
 _ESCAPE = re.compile(r"\\(.)")
@@ -25,8 +26,8 @@ _ESCAPED = {"n": " ", "W": " ", "t": " "}
 _QUOTED = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"\s*(.*)')
 _SYNONYM = re.compile(r"(EXACT|RELATED|NARROW|BROAD)?\s*([^\s\[{]*)[^{]*(\{.*\})?")
 _MODIFIERS = re.compile(r'\s\{[^\s{}="]+=".*\}$')
-_SCOPES = {"EXACT": Kind.EXACT, "RELATED": Kind.RELATED, "NARROW": Kind.RELATED, "BROAD": Kind.BROAD}
-# Types of synonyms: abbreviation and acronym in the OBO Metadata Ontology, and what ontologies call their own.
+_SCOPES = {"EXACT": NameKind.EXACT, "RELATED": NameKind.RELATED, "NARROW": NameKind.RELATED, "BROAD": NameKind.BROAD}
+# Types of synonyms: abbreviation and acronym in the OBO Metadata Ontology, and ontologies' own names of them.
 _ABBREVIATION = re.compile(r"OMO:0003000|OMO:0003012|abbrev|acronym", re.IGNORECASE)
 _LICENCE = re.compile(r"licen[sc]e", re.IGNORECASE)
 _MATCHES = {
@@ -40,12 +41,12 @@ _MATCHES = {
 
 @dataclass(slots=True)
 class _Term:
-    """A stanza as far as it has been read.
+    """The part of a stanza that has been read so far.
 
     Attributes:
-        line: of the file.
-        abbreviations: the header's types of synonyms that are such.
-        namespace: the header's, or the term's own.
+        line: the line of its beginning in the file, counted from 1.
+        abbreviations: the header's types of synonyms for abbreviations.
+        namespace: the term's namespace, or that of the header.
     """
 
     line: int
@@ -59,16 +60,16 @@ class _Term:
     replacements: list[str] = field(default_factory=list)
 
     def take(self, tag: str, value: str) -> None:
-        """Take in a line.
+        """Add the content of a line.
 
         Raises:
-            ValueError: if it cannot be used; the message says why.
+            ValueError: if the line cannot be used; the message has the reason.
         """
         match tag:
             case "id":
                 self.identifier = canonical(_first(value))
             case "name":
-                self._add(_MODIFIERS.sub("", value), Kind.PREFERRED)
+                self._add(_MODIFIERS.sub("", value), NameKind.PREFERRED)
             case "synonym" | "exact_synonym" | "related_synonym" | "narrow_synonym" | "broad_synonym":
                 self._synonym(value, tag.removesuffix("synonym").removesuffix("_").upper())  # the long ones: OBO 1.0
             case "def":
@@ -85,7 +86,7 @@ class _Term:
                 self.replacements.append(canonical(_first(value)))
 
     def entries(self) -> Iterator[Entry]:
-        """What is known by now; names are let go of, so that a term may have any number."""
+        """Yield what has been read so far, and forget it, so that a term may have any number of names."""
         if self.identifier is None:
             return
         if not self.obsolete:
@@ -99,16 +100,16 @@ class _Term:
         return tuple((link, other) for other, link in self.links.items() if other != self.identifier)
 
     def _synonym(self, value: str, scope: str) -> None:
-        text, rest = _quoted(value)
-        found = _SYNONYM.match(rest)
-        said, type, modifiers = found.groups() if found else (None, "", None)
-        kind = _SCOPES[scope or said or "RELATED"]
-        named = f"{type} {modifiers or ''}"
-        if kind is Kind.EXACT and (type in self.abbreviations or _ABBREVIATION.search(named)):
-            kind = Kind.ABBREVIATION
+        text, qualifiers = _quoted(value)
+        match = _SYNONYM.match(qualifiers)
+        own_scope, synonym_type, modifiers = match.groups() if match else (None, "", None)
+        kind = _SCOPES[scope or own_scope or "RELATED"]
+        markers = f"{synonym_type} {modifiers or ''}"
+        if kind is NameKind.EXACT and (synonym_type in self.abbreviations or _ABBREVIATION.search(markers)):
+            kind = NameKind.ABBREVIATION
         self._add(text, kind)
 
-    def _add(self, text: str, kind: Kind) -> None:
+    def _add(self, text: str, kind: NameKind) -> None:
         text = _plain(text)
         if not text:
             raise ValueError("the name is empty")
@@ -118,11 +119,11 @@ class _Term:
         if tag == "xref":
             self._match(value, tag)
         else:
-            property, _, rest = value.partition(" ")
-            self._match(rest.strip(' "').partition('"')[0], property.rpartition(":")[2])
+            relation, _, target = value.partition(" ")
+            self._match(target.strip(' "').partition('"')[0], relation.rpartition(":")[2])
 
     def _match(self, reference: str, match: str) -> None:
-        """Take in what another identifier is to the term: an `xref`, or a property of `skos`."""
+        """Add the relation of another identifier to the term: an `xref`, or a property of `skos`."""
         other = other_identifier(_first(reference)) if match in _MATCHES else None
         if other is None:
             return
@@ -133,8 +134,8 @@ class _Term:
             self.links[other] = link
 
 
-def read(source: Source, reject: Reject) -> Iterator[Entry]:
-    """Entries of an OBO file; see the module."""
+def read(source: OpenedSource, reject: Reject) -> Iterator[Entry]:
+    """Yield the entries of an OBO file; see the module's docstring."""
     file = source.file()
     abbreviations: set[str] = set()
     own = ""
@@ -157,18 +158,18 @@ def read(source: Source, reject: Reject) -> Iterator[Entry]:
             tag, colon, value = text.partition(":")
             try:
                 if not colon:
-                    raise ValueError("a line of a stanza is TAG: VALUE")
+                    raise ValueError("a line of a stanza must have the form TAG: VALUE")
                 term.take(tag, value.strip())
             except ValueError as error:
                 file.reject(reject, str(error), raw=text, line=line.number)
-            # Whether a term is obsolete is said after its names; none of those has more than this many.
+            # A term's names precede its `is_obsolete`; no obsolete term has as many names as NAMES.
             if len(term.names) >= NAMES:
                 yield from term.entries()
     yield from _finished(term, source, reject)
 
 
-def describe(source: Source) -> Description:
-    """The version and licence of an OBO file's header."""
+def describe(source: OpenedSource) -> Description:
+    """Return the metadata of an OBO file: the version and licence in its header."""
     versions: dict[str, str] = {}
     licence = ""
     for text in head_lines(source):
@@ -178,14 +179,13 @@ def describe(source: Source) -> Description:
         if tag in ("data-version", "date"):
             versions[tag] = value.strip()
         elif tag in ("property_value", "remark") and _LICENCE.search(value):
-            rest = value.strip().partition(" ")[2]
-            said = rest if tag == "property_value" else value
-            licence = licence or _plain(re.sub(r"\s+xsd:\w+$", "", said.strip()).strip('"'))
+            statement = value.strip().partition(" ")[2] if tag == "property_value" else value
+            licence = licence or _plain(re.sub(r"\s+xsd:\w+$", "", statement.strip()).strip('"'))
     version = versions.get("data-version") or versions.get("date", "")
     return Description(source.path.name, FORMAT.name, version, licence)
 
 
-def _finished(term: _Term | None, source: Source, reject: Reject) -> Iterator[Entry]:
+def _finished(term: _Term | None, source: OpenedSource, reject: Reject) -> Iterator[Entry]:
     if term is None:
         return
     if term.identifier is None:
@@ -195,33 +195,33 @@ def _finished(term: _Term | None, source: Source, reject: Reject) -> Iterator[En
 
 
 def _abbreviation_types(line: str) -> set[str]:
-    """The type that a `synonymtypedef` of the header defines, if it is one for abbreviations."""
+    """Return the type that a `synonymtypedef` of the header defines, if it is for abbreviations."""
     tag, _, value = line.partition(":")
     return {value.split()[0]} if tag == "synonymtypedef" and value.strip() and _ABBREVIATION.search(value) else set()
 
 
 def _value(line: str, tag: str) -> str:
-    """The value of a line of the header, if it has a tag."""
+    """Return the value of a line of the header if it has a tag, otherwise an empty string."""
     named, _, value = line.partition(":")
     return _plain(value) if named == tag else ""
 
 
 def _semantic_types(name: str, identifier: str) -> tuple[str, ...]:
-    """What a namespace of OBO tells of a term's type: nothing if it only names the ontology."""
+    """Return a namespace of OBO as a semantic type; empty if it only names the ontology."""
     words = name.replace("|", " ").replace("_", " ").strip().removesuffix("ontology").strip()
     return (words,) if words and words.casefold() != namespace(identifier).casefold() else ()
 
 
 def _quoted(value: str) -> tuple[str, str]:
-    """The text in quotes, its escapes as they are, and what follows."""
-    found = _QUOTED.match(value)
-    if found is None:
-        raise ValueError("the text does not stand in quotes, or they are not closed")
-    return found[1], found[2]
+    """Return the text in quotes with its escapes, and the text after the closing quote."""
+    match = _QUOTED.match(value)
+    if match is None:
+        raise ValueError("the text is not in quotes, or its quotes are not closed")
+    return match[1], match[2]
 
 
 def _first(value: str) -> str:
-    """The identifier that a value begins with."""
+    """Return the identifier at the beginning of a value."""
     words = value.split(None, 1)
     if not words:
         raise ValueError("the value is empty")
@@ -229,11 +229,11 @@ def _first(value: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """A text without escapes."""
-    return _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[1]), text).strip() if "\\" in text else text.strip()
+    """Return a text with its escapes replaced."""
+    return _ESCAPE.sub(lambda match: _ESCAPED.get(match[1], match[1]), text).strip() if "\\" in text else text.strip()
 
 
-FORMAT = Format(
+FORMAT = SourceFormat(
     "obo",
     read,
     describe,

@@ -19,8 +19,8 @@ class Header:
     """The columns of a file.
 
     Attributes:
-        delimiter: one character.
-        columns: their names in order.
+        delimiter: the character between fields.
+        columns: the names of the columns in order.
     """
 
     delimiter: str
@@ -28,12 +28,14 @@ class Header:
 
 
 @dataclass(slots=True)
-class Row:
-    """A row: `row["name"]` is its field of that column, empty where the file has no such column.
+class TableRow:
+    """A row of a table; `row["name"]` is its field in that column, empty if the file has no such column.
 
     Attributes:
-        line: counted from 1.
-        raw: the line as it stands.
+        line: the line number, counted from 1.
+        raw: the line without changes.
+        fields: the fields of the row.
+        places: column → index of its field.
     """
 
     line: int
@@ -53,52 +55,52 @@ def rows(
     *,
     needed: tuple[tuple[str, ...], ...],
     comment: str | None = None,
-) -> Iterator[Row]:
-    """The rows of a file; those with too few or too many fields go to `reject`.
+) -> Iterator[TableRow]:
+    """Yield the rows of a file; call `reject` with those that have too few or too many fields.
 
-    A field may stand in quotes, a quote in it is then written twice; it does not go beyond its line.
+    A field may be in quotes, with quotes inside it doubled; a field cannot continue on the next line.
 
     Args:
-        file: what is read.
-        reject: is given what is no row.
-        header: the columns that a line names, or None if it is a comment; what comes next are rows.
-        needed: the columns without which nothing can be read; of each group one is enough.
-        comment: what lines begin with that are passed over after the header.
+        file: the file to read.
+        reject: receives each line that is not a row.
+        header: returns the columns that a line names, or None if it is a comment; all later lines are rows.
+        needed: groups of column names; the file needs at least one column of each group.
+        comment: the beginning of lines that are skipped after the header.
 
     Raises:
-        KnowledgeError: if a needed column is not there.
+        KnowledgeError: if a needed column is missing.
     """
-    found: Header | None = None
+    columns: Header | None = None
     places: dict[str, int] = {}
     for line in file.lines(reject):
-        if not line.text.strip() or (found is not None and comment and line.text.startswith(comment)):
+        if not line.text.strip() or (columns is not None and comment and line.text.startswith(comment)):
             continue
-        if found is None:
-            found = header(line.text)
-            if found is not None:
-                _check(file, found, needed)
-                places = {name: place for place, name in reversed(list(enumerate(found.columns)))}
+        if columns is None:
+            columns = header(line.text)
+            if columns is not None:
+                _check(file, columns, needed)
+                places = {name: place for place, name in reversed(list(enumerate(columns.columns)))}
             continue
         if line.problem:
             file.reject(reject, line.problem, raw=line.text, line=line.number)
             continue
-        fields = split(line.text, found.delimiter)
-        width = len(found.columns)
+        fields = split(line.text, columns.delimiter)
+        width = len(columns.columns)
         if len(fields) < width or any(field.strip() for field in fields[width:]):
             file.reject(reject, _width(fields, width), raw=line.text, line=line.number)
         else:
-            yield Row(line.number, line.text, fields, places)
-    if found is None and file.line is not None:
-        raise KnowledgeError(f"{file.name}: no line names its columns; needed are {_names(needed)}")
+            yield TableRow(line.number, line.text, fields, places)
+    if columns is None and file.line is not None:
+        raise KnowledgeError(f"{file.name}: no line names the columns; add a header with {_names(needed)}")
 
 
 def split(line: str, delimiter: str) -> list[str]:
-    """The fields of a line; a quote that is not closed before a delimiter is part of the text."""
+    """Split a line into fields; a quote that is not closed before a delimiter is part of the text."""
     if '"' not in line:
         return line.split(delimiter)
     fields = []
-    for found in _fields(delimiter).finditer(line):
-        quoted, plain = found.groups()
+    for match in _fields(delimiter).finditer(line):
+        quoted, plain = match.groups()
         fields.append(plain if quoted is None else quoted.replace('""', '"'))
     return fields
 
@@ -114,7 +116,7 @@ def _check(file: File, header: Header, needed: tuple[tuple[str, ...], ...]) -> N
         return
     shown = ", ".join(repr(name) for name in header.columns[:_SHOWN])
     more = ", …" if len(header.columns) > _SHOWN else ""
-    raise KnowledgeError(f"{file.name}: has the columns {shown[:1000]}{more}; needed are {_names(needed)}")
+    raise KnowledgeError(f"{file.name}: has the columns {shown[:1000]}{more}; add {_names(needed)}")
 
 
 def _names(needed: tuple[tuple[str, ...], ...]) -> str:
@@ -122,4 +124,4 @@ def _names(needed: tuple[tuple[str, ...], ...]) -> str:
 
 
 def _width(fields: list[str], width: int) -> str:
-    return f"the line has {len(fields)} fields, the header names {width} columns"
+    return f"the line has {len(fields)} fields, but the header has {width} columns"

@@ -1,8 +1,8 @@
-"""Benchmarks: ours beside what users would otherwise run, in one run on one machine.
+"""Benchmarks that compare biomark with alternative software, in one run on one machine.
 
 Each returns one object for `biomark bench`, whose last line is that object as JSON. Contestants
-run in turn, several rounds, on the same sentences; the best round counts, since whatever else the
-machine does only ever slows a round down.
+run in turn, several rounds, on the same sentences. The best round counts, since other processes
+of the machine can only slow a round down.
 """
 
 from __future__ import annotations
@@ -17,14 +17,19 @@ from biomark.runtime.machine import cores, versions
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """What is timed: `run` does all of the work once."""
+    """A program to time.
+
+    Attributes:
+        name: in the results.
+        run: does all of the work once.
+    """
 
     name: str
     run: Callable[[], None]
 
 
 def measure(contestants: Sequence[Contestant], rounds: int) -> dict[str, float]:
-    """The best of several rounds, in seconds; the contestants take turns."""
+    """Return the shortest time of each contestant, in seconds, over several rounds in which they take turns."""
     best: dict[str, float] = {}
     for _ in range(rounds):
         for contestant in contestants:
@@ -36,5 +41,5 @@ def measure(contestants: Sequence[Contestant], rounds: int) -> dict[str, float]:
 
 
 def machine(*libraries: str) -> Mapping[str, object]:
-    """What the figures were measured on, and with which versions."""
+    """Return the machine on which the figures are measured, and the versions of libraries."""
     return {"cores": cores(), "machine": platform.machine(), **versions(*libraries)}

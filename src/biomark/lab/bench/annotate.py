@@ -1,4 +1,4 @@
-"""A tagging model beside the token-classification pipeline of transformers, and a spaCy NER."""
+"""A benchmark of a tagging model against the token-classification pipeline of transformers and a spaCy NER."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ def annotate(
     reject: Reject = raise_rejected,
     progress: Callable[[str], None] = lambda message: None,
 ) -> dict[str, object]:
-    """Sentences per second and strict F1 of a model, beside `transformers`' token-classification pipeline and spaCy.
+    """Compare the speed and strict F1 of a model with transformers' token-classification pipeline and spaCy.
 
-    The pipeline runs the same architecture in fp32 on the same sentences, with its default batch
-    size and with 8 and 32; the ratio is to the fastest of them. The network's own additions to the
-    encoder (characters of words) are left out of the pipeline's model, which makes it faster, if anything; its
-    answers mean nothing without them, so that it has no F1. spaCy's NER is trained for the types that the documents
-    have, on those corpora of the model that annotate all of these; the model itself finds all of its types.
+    The pipeline runs the same architecture in fp32 on the same sentences, with batch sizes 1, 8 and 32; the ratio is
+    to the fastest of them. The pipeline's model lacks the network's additions to the encoder (characters of words),
+    which can only make it faster; its predictions are meaningless without them, so it has no F1. spaCy's NER is trained
+    for the types of the documents, on those corpora of the model that annotate all of these; the model itself predicts
+    all of its types.
 
     Args:
-        documents: what to annotate; the pipeline gets their sentences one by one.
-        model: ours.
-        rounds: how often each runs.
-        weights: the folder of the training run whose encoder the pipeline takes. None: the
-            pretrained encoder that the model was made from; equally large, equally fast.
-        spacy: the folder of a spaCy pipeline to compare with; one is trained and kept there if there is none.
-            None: without spaCy.
-        reject: is called with what cannot be read in the corpora that spaCy learns from.
-        progress: is called with a line for each of its epochs.
+        documents: to annotate; the pipeline gets their sentences one by one.
+        model: the name or folder of a tagging model.
+        rounds: the number of rounds.
+        weights: the folder of the training run whose encoder the pipeline uses. None: the pretrained encoder of the
+            model, which has the same size and speed.
+        spacy: the folder of a spaCy pipeline; if it does not exist, a pipeline is trained and saved there. None: no
+            comparison with spaCy.
+        reject: is called with each part of spaCy's training corpora that cannot be read.
+        progress: is called with a line of text for each epoch of spaCy's training.
 
     Raises:
-        UsageError: if there is no sentence, or the model is no tagging model.
-        MissingExtraError: if transformers is not installed, or spaCy, where it is wanted.
+        UsageError: if there is no sentence, or the model is not a tagging model.
+        MissingExtraError: if transformers, or spaCy for the comparison with it, is not installed.
     """
     split = [with_sentences(document) for document in documents]
     sentences = [sentence.of(document.text) for document in split for sentence in document.sentences]
@@ -113,10 +113,13 @@ def _pipelines(sentences: Sequence[str], model: str, weights: Path | None) -> li
         raise MissingExtraError(error.name or "transformers", "train") from error
     facts = models.describe(model)
     if "encoder" not in facts:
-        raise UsageError(f"{model} is no tagging model; this compares one with a pipeline of its size")
+        raise UsageError(f"{model}: is not a tagging model; name one, such as {models.DEFAULT}")
     encoder = weights_folder(str(facts["encoder"]))
     types = facts["types"]
-    labels = ["O", *(f"{tag}-{type}" for type in (types if isinstance(types, list) else []) for tag in "BI")]
+    labels = [
+        "O",
+        *(f"{tag}-{entity_type}" for entity_type in (types if isinstance(types, list) else []) for tag in "BI"),
+    ]
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     network = AutoModelForTokenClassification.from_pretrained(

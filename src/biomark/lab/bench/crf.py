@@ -21,8 +21,8 @@ from biomark.text.sentences import with_sentences
 
 CARD = "crf.json"
 SETTINGS = {"c1": 0.1, "c2": 0.01, "max_iterations": 80, "feature.minfreq": 2}
-"""Settings of L-BFGS: the weights of both norms, the most passes, and how often a feature has to occur."""
-AROUND = 2  # words on each side whose features a word has
+"""Settings of L-BFGS: the weights of both norms, the greatest number of passes, and the lowest count of a feature."""
+AROUND = 2  # the number of words on each side whose features a word has
 _WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s]|_")
 _OUTSIDE, _BEGIN, _INSIDE = "O", "B", "I"
 
@@ -34,13 +34,13 @@ def train(
     *,
     progress: Callable[[str], None] = lambda message: None,
 ) -> Path:
-    """Train a field for each type.
+    """Train a conditional random field for each type.
 
     Args:
         documents: with all mentions of `types`, under biomark's names.
-        types: what to learn.
-        folder: is made; the fields are kept there.
-        progress: is called with a line for each field.
+        types: the types to learn.
+        folder: the folder to write; it is created if it does not exist.
+        progress: is called with a line of text for each field.
 
     Raises:
         MissingExtraError: if python-crfsuite is not installed.
@@ -49,12 +49,12 @@ def train(
     sentences = [_Sentence.of(d, span) for d in map(with_sentences, documents) for span in d.sentences]
     read = [(sentence, features(sentence.words)) for sentence in sentences]
     folder.mkdir(parents=True, exist_ok=True)
-    for type in types:
+    for entity_type in types:
         trainer = crfsuite.Trainer(algorithm="lbfgs", params=SETTINGS, verbose=False)
         for sentence, rows in read:
-            trainer.append(rows, sentence.tags(type))
-        trainer.train(str(folder / _file(type)))
-        progress(f"{type}: a field over {len(read)} sentences is trained")
+            trainer.append(rows, sentence.tags(entity_type))
+        trainer.train(str(folder / _file(entity_type)))
+        progress(f"{entity_type}: a field over {len(read)} sentences is trained")
     (folder / CARD).write_text(json.dumps({"types": list(types)}) + "\n", "utf-8")
     return folder
 
@@ -74,9 +74,9 @@ class CrfRecognizer:
         if not (folder / CARD).is_file():
             raise ModelError(f"{folder}: {CARD} is missing; is this the folder of a conditional random field?")
         self._types = tuple(map(str, json.loads((folder / CARD).read_text("utf-8"))["types"]))
-        self._taggers = {type: _crfsuite().Tagger() for type in self._types}
-        for type, tagger in self._taggers.items():
-            tagger.open(str(folder / _file(type)))
+        self._taggers = {entity_type: _crfsuite().Tagger() for entity_type in self._types}
+        for entity_type, tagger in self._taggers.items():
+            tagger.open(str(folder / _file(entity_type)))
 
     @property
     def types(self) -> tuple[str, ...] | None:
@@ -103,18 +103,18 @@ class CrfRecognizer:
         if not sentence.words:
             return
         rows = features(sentence.words)
-        for type in types:
-            tagger = self._taggers[type]
+        for entity_type in types:
+            tagger = self._taggers[entity_type]
             tags = tagger.tag(rows)
             sure = [tagger.marginal(tag, place) for place, tag in enumerate(tags)]
             for first, last in _runs(tags):
                 span = Span(sentence.places[first].start, sentence.places[last - 1].end)
-                yield Entity((span,), type, score=min(1.0, *sure[first:last]))
+                yield Entity((span,), entity_type, score=min(1.0, *sure[first:last]))
 
 
 @dataclass(frozen=True, slots=True)
 class _Sentence:
-    """Words with their places in the document, and the mentions of all types that lie inside."""
+    """The words of a sentence with their spans in the document, and the mentions of all types inside the sentence."""
 
     words: tuple[str, ...]
     places: tuple[Span, ...]
@@ -122,16 +122,16 @@ class _Sentence:
 
     @classmethod
     def of(cls, document: Document, span: Span) -> _Sentence:
-        """The sentence of a document at a place."""
-        found = list(_WORD.finditer(span.of(document.text)))
-        places = tuple(Span(*match.span()).shift(span.start) for match in found)
+        """Make the sentence at a span of a document."""
+        matches = list(_WORD.finditer(span.of(document.text)))
+        places = tuple(Span(*match.span()).shift(span.start) for match in matches)
         inside = tuple(entity for entity in document.entities if span.contains(entity.extent))
-        return cls(tuple(match[0] for match in found), places, inside)
+        return cls(tuple(match[0] for match in matches), places, inside)
 
-    def tags(self, type: str) -> list[str]:
-        """The BIO tags of a type; a word that is partly in a mention is in it."""
+    def tags(self, entity_type: str) -> list[str]:
+        """Return the BIO tags of a type; a word that a mention touches belongs to it."""
         tags = [_OUTSIDE] * len(self.places)
-        for entity in flat(e for e in self.entities if e.type == type):
+        for entity in flat(e for e in self.entities if e.type == entity_type):
             tag = _BEGIN
             for number, place in enumerate(self.places):
                 if place.overlaps(entity.extent):
@@ -140,7 +140,7 @@ class _Sentence:
 
 
 def features(words: Sequence[str]) -> list[list[str]]:
-    """What a field sees of each word of a sentence."""
+    """Return the features of each word of a sentence."""
     own = [_own(word) for word in words]
     rows = []
     for place in range(len(words)):
@@ -169,7 +169,7 @@ def _own(word: str) -> list[str]:
 
 
 def _shape(word: str) -> str:
-    """`Aa` of a capitalised word, `A` of an abbreviation, `0` of a number; signs stand for themselves."""
+    """Return the shape of a word: `Aa` if capitalised, `A` for an abbreviation, `0` for a number, signs unchanged."""
     kinds = ("0" if c.isdigit() else "A" if c.isupper() else "a" if c.isalpha() else c for c in word)
     shape = ""
     for kind in kinds:
@@ -179,7 +179,7 @@ def _shape(word: str) -> str:
 
 
 def _runs(tags: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """First word and last word plus one of each mention; an I without its B begins one."""
+    """Yield the index of each mention's first word and one past its last; an I without a B begins a mention."""
     start = None
     for place, tag in enumerate([*tags, _OUTSIDE]):
         if start is not None and tag != _INSIDE:
@@ -189,8 +189,8 @@ def _runs(tags: Sequence[str]) -> Iterator[tuple[int, int]]:
             start = place
 
 
-def _file(type: str) -> str:
-    return f"{type}.crfsuite"
+def _file(entity_type: str) -> str:
+    return f"{entity_type}.crfsuite"
 
 
 def _crfsuite() -> Any:

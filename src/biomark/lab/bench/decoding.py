@@ -1,4 +1,4 @@
-"""Mark decoding beside other ways to get the same answers from the same model."""
+"""A benchmark of mark decoding against other ways to get the same answers from the same model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from biomark.errors import UsageError
 from biomark.generative.decoding.engine import Decoder
 from biomark.generative.decoding.grammar import Grammar
 from biomark.generative.decoding.vocabulary import Vocabulary
-from biomark.generative.recognizer import Answering, FreeGeneration, GenerativeRecognizer, MarkDecoding, Window
+from biomark.generative.recognizer import Answering, FreeGeneration, GenerativeRecognizer, MarkDecoding, WindowPrompt
 from biomark.generative.training.model import load_trained
 from biomark.lab.bench import Contestant, machine, measure
 from biomark.lab.bench.engine import GrammarProcessor, tokenizer_of
@@ -27,19 +27,24 @@ from biomark.shapes import MARK
 from biomark.spans import Document, Span
 from biomark.text.sentences import with_sentences
 
-LOOKUP = 10  # tokens that `generate` drafts with prompt lookup; the value in its documentation
-DISAGREE = 0.1  # share of mentions that the drafter of a scripted model misses
+LOOKUP = 10  # the number of tokens that `generate` drafts with prompt lookup; the value in its documentation
+DISAGREE = 0.1  # the share of mentions that the drafter of a scripted model misses
 
 Script = Mapping[str, tuple[int, ...]]
-"""The answer to each source, end token included."""
+"""The token ids of the answer to each source text, including the end token."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The model that is asked, and the drafter.
+    """The model of the benchmark, and its drafter.
 
     Attributes:
-        script: what a model that was never trained is made to say; empty for a trained one.
+        model: a causal language model.
+        vocabulary: of the model.
+        style: of its prompts and answers.
+        full_prompts: whether it attends to its whole prompt.
+        drafter: proposes mentions.
+        script: the answers that a model with random weights is forced to give; empty for a trained model.
     """
 
     model: PreTrainedModel
@@ -55,32 +60,35 @@ def decoding(
     *,
     model: str = "nano",
     shape: str = "",
-    type: str = "disease",
+    entity_type: str = "disease",
     batches: Sequence[int] = (1, 16),
     limit: int = 0,
     rounds: int = 1,
 ) -> dict[str, object]:
-    """Sentences per second, and tokens computed per sentence, of ways to ask one model about one type.
+    """Measure sentences per second and computed tokens per sentence of several ways to decode with one model.
 
-    (a) `generate`, greedy; (b) `generate` with prompt lookup (for batch size 1 alone, as transformers
-    has it); (c) `generate` under a general grammar engine; (d) draft and verify with the source as draft;
-    (e) the same with a drafter: the default model, whose time is counted.
+    (a) `generate`, greedy; (b) `generate` with prompt lookup (only with batch size 1, which transformers supports);
+    (c) `generate` with a general grammar engine; (d) draft and verify with the source as draft; (e) the same with a
+    drafter: the default model, whose time is counted.
 
-    With `shape`, a randomly initialised Llama of that shape is asked instead. It computes all that a trained
-    one would, and is made to say the gold answer, so that marks are as frequent as in the corpus; its
-    drafter agrees on nine mentions of ten, and takes no time.
+    With `shape`, the model is a Llama of that shape with random weights. It computes as much as a trained one and is
+    forced to give the gold answer, so that marks are as frequent as in the corpus; its drafter has nine of ten
+    mentions and takes no time.
 
     Args:
-        documents: what to annotate, sentence by sentence; with `shape`, the gold mentions.
-        model: a generative model.
-        shape: one of `biomark.lab.bench.shapes.SHAPES`.
-        type: of the mentions.
-        batches: sentences asked at the same time.
-        limit: how many sentences; 0: all.
-        rounds: how often each runs; the best counts.
+        documents: to annotate, sentence by sentence; with `shape`, they need gold mentions.
+        model: the name or folder of a generative model.
+        shape: one of `biomark.lab.bench.shapes.SHAPES`; empty: `model` is used.
+        entity_type: the type of the mentions.
+        batches: the batch sizes, in sentences.
+        limit: the number of sentences; 0: all.
+        rounds: the number of rounds, of which the best counts.
+
+    Raises:
+        UsageError: if the model does not answer with marks, or the shape is unknown.
     """
     alone = _sentences(documents)[: limit or None]
-    subject = _scripted(shape, alone, type) if shape else _trained(model)
+    subject = _scripted(shape, alone, entity_type) if shape else _trained(model)
     meter = Meter(subject.model)
     results: dict[str, dict[str, dict[str, float]]] = {}
     for batch in batches:
@@ -92,7 +100,7 @@ def decoding(
             recognizer = GenerativeRecognizer(
                 answering,
                 subject.vocabulary,
-                [type],
+                [entity_type],
                 style=subject.style,
                 batch=batch,
                 drafter=drafter,
@@ -119,40 +127,41 @@ def decoding(
 
 
 def _sentences(documents: Iterable[Document]) -> list[Document]:
-    """Every sentence as a document, with the mentions that lie in it."""
-    found = []
+    """Return every sentence as a document, with the mentions inside it."""
+    sentences = []
     for document in map(with_sentences, documents):
         for number, span in enumerate(document.sentences):
             inside = tuple(e.shift(-span.start) for e in document.entities if span.contains(e.extent))
-            found.append(Document(f"{document.id} {number}", span.of(document.text), entities=inside))
-    return found
+            sentences.append(Document(f"{document.id} {number}", span.of(document.text), entities=inside))
+    return sentences
 
 
 def _trained(name: str) -> Subject:
     model, vocabulary, recipe = load_trained(models.folder_of(name))
     if recipe.shape != MARK.name:
-        raise UsageError(f"{name}: answers in the shape {recipe.shape}; what is measured here are ways to write marks")
+        raise UsageError(f"{name}: answers in the shape {recipe.shape}; name a model with the shape {MARK.name}")
     full = recipe.prompt_attention == "full"
     return Subject(model, vocabulary, recipe.style, full, models.load(models.DEFAULT), {})
 
 
-def _scripted(shape: str, documents: Sequence[Document], type: str) -> Subject:
-    asked = demonstrations.instruction(type)
-    model, vocabulary = random_llama(shape, [demonstrations.prompt(asked, document.text) for document in documents])
+def _scripted(shape: str, documents: Sequence[Document], entity_type: str) -> Subject:
+    instruction = demonstrations.instruction(entity_type)
+    prompts = [demonstrations.prompt(instruction, document.text) for document in documents]
+    model, vocabulary = random_llama(shape, prompts)
     script = {}
     for document in documents:
         grammar = Grammar(document.text, vocabulary, whole_words=True)
-        gold = sorted({entity.extent for entity in document.entities if entity.type == type})
+        gold = sorted({entity.extent for entity in document.entities if entity.type == entity_type})
         script[document.text] = tuple(grammar.draft(grammar.start, _apart(gold)))
     return Subject(model, vocabulary, demonstrations.Style(), False, Forgetful(documents), script)
 
 
 def _apart(spans: Iterable[Span]) -> list[Span]:
-    found: list[Span] = []
+    disjoint: list[Span] = []
     for span in spans:
-        if not found or span.start >= found[-1].end:
-            found.append(span)
-    return found
+        if not disjoint or span.start >= disjoint[-1].end:
+            disjoint.append(span)
+    return disjoint
 
 
 def _ways(subject: Subject) -> dict[str, tuple[Answering, Recognizer | None]]:
@@ -168,7 +177,7 @@ def _ways(subject: Subject) -> dict[str, tuple[Answering, Recognizer | None]]:
 
 
 class Forgetful:
-    """A drafter that knows the gold mentions but for a share of them."""
+    """A drafter that returns the gold mentions, except for a random share of them."""
 
     def __init__(self, documents: Sequence[Document]) -> None:
         chance = random.Random(1)
@@ -190,7 +199,7 @@ class Forgetful:
 
 
 class Generation(FreeGeneration):
-    """`generate`, as it is or under a grammar of llguidance, and made to keep to a script if there is one."""
+    """`generate` with or without a grammar of llguidance; with a script it is forced to give the script's answers."""
 
     def __init__(
         self,
@@ -207,19 +216,19 @@ class Generation(FreeGeneration):
         rows = len(model.get_output_embeddings().weight)  # type: ignore[no-untyped-call]
         self._engine = tokenizer_of(vocabulary, rows) if constrained else None
 
-    def processors(self, windows: Sequence[Window], width: int) -> LogitsProcessorList:
-        """The grammar of each window, and its script."""
-        found = LogitsProcessorList()
+    def processors(self, windows: Sequence[WindowPrompt], width: int) -> LogitsProcessorList:
+        """Return the processors for the grammar and the script of each window."""
+        processors = LogitsProcessorList()
         if self._engine is not None:
             sources = [window.text for window in windows]
-            found.append(GrammarProcessor(self._vocabulary, self._engine, sources, width))
+            processors.append(GrammarProcessor(self._vocabulary, self._engine, sources, width))
         if self._script:
-            found.append(ScriptProcessor([self._script[window.text] for window in windows], width))
-        return found
+            processors.append(ScriptProcessor([self._script[window.text] for window in windows], width))
+        return processors
 
 
 class ScriptProcessor(LogitsProcessor):
-    """Lets nothing be said but the next token of each row's script."""
+    """A processor that permits only the next token of each row's script."""
 
     def __init__(self, answers: Sequence[tuple[int, ...]], width: int) -> None:
         self._answers = answers
@@ -227,15 +236,15 @@ class ScriptProcessor(LogitsProcessor):
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """See `transformers.LogitsProcessor`."""
-        said = input_ids.shape[1] - self._width
+        step = input_ids.shape[1] - self._width
         forced = torch.full_like(scores, float("-inf"))
         for row, answer in enumerate(self._answers):
-            forced[row, answer[min(said, len(answer) - 1)]] = 0
+            forced[row, answer[min(step, len(answer) - 1)]] = 0
         return forced
 
 
 class ScriptedDecoder(Decoder):
-    """Computes all that a decoder computes, and then says what is in the script, if there is one."""
+    """A decoder that makes all computations and then, if there is a script, chooses the script's tokens."""
 
     def __init__(self, model: PreTrainedModel, vocabulary: Vocabulary, *, full_prompts: bool, script: Script) -> None:
         super().__init__(model, vocabulary, full_prompts=full_prompts)
@@ -257,7 +266,7 @@ class ScriptedDecoder(Decoder):
 
 
 class Meter:
-    """Counts what a model computes: `passes`, and `tokens` of their inputs, padding included."""
+    """A counter of a model's `passes` and of the `tokens` of their inputs, including padding."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         self.counts: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""A general grammar engine (llguidance) for the mark grammar: what one would otherwise constrain a model with."""
+"""The mark grammar for a general grammar engine (llguidance), the alternative to biomark's mark decoding."""
 
 from __future__ import annotations
 
@@ -20,23 +20,26 @@ _PIECE = re.compile(r"\w+|[^\w\s]|\s+")
 
 
 class Tokens:
-    """A vocabulary as llguidance wants it."""
+    """A vocabulary with the attributes that llguidance requires."""
 
     def __init__(self, vocabulary: Vocabulary, size: int) -> None:
         self.eos_token_id = vocabulary.end
         self.bos_token_id = None
-        self.tokens = [_bytes(vocabulary.symbols[id] if id < vocabulary.size else None, id) for id in range(size)]
+        self.tokens = [
+            _bytes(vocabulary.symbols[token_id] if token_id < vocabulary.size else None, token_id)
+            for token_id in range(size)
+        ]
         self.tokens[vocabulary.end] = b"<end>"
         self.special_token_ids = [vocabulary.end]
-        for tag, id in ((OPEN, vocabulary.open), (CLOSE, vocabulary.close)):
-            if id is not None:
-                self.tokens[id] = tag.encode()
+        for tag, token_id in ((OPEN, vocabulary.open), (CLOSE, vocabulary.close)):
+            if token_id is not None:
+                self.tokens[token_id] = tag.encode()
 
-        self._known = {token: id for id, token in enumerate(self.tokens)}
+        self._known = {token: token_id for token_id, token in enumerate(self.tokens)}
         self._longest = max(map(len, self.tokens))
 
     def __call__(self, text: bytes) -> list[int]:
-        """Longest tokens first; llguidance asks for it where the grammar leaves one continuation."""
+        """Tokenise greedily, longest tokens first; llguidance calls this where the grammar has one continuation."""
         found, at = [], 0
         while at < len(text):
             ends = range(min(len(text), at + self._longest), at, -1)
@@ -47,9 +50,9 @@ class Tokens:
         return found
 
 
-def _bytes(symbols: str | None, id: int) -> bytes:
+def _bytes(symbols: str | None, token_id: int) -> bytes:
     if not symbols:
-        return f"<unused {id}>".encode()
+        return f"<unused {token_id}>".encode()
     if WORD in symbols or any(ord(character) > 255 for character in symbols):
         return symbols.replace(WORD, " ").encode()
     try:
@@ -59,7 +62,7 @@ def _bytes(symbols: str | None, id: int) -> bytes:
 
 
 class GrammarProcessor(LogitsProcessor):
-    """Lets `generate` say nothing but the sources with marks at the borders of words.
+    """A processor that constrains `generate` to the source texts with marks at word boundaries.
 
     Args:
         vocabulary: of the model.
@@ -90,12 +93,12 @@ class GrammarProcessor(LogitsProcessor):
 
 
 def tokenizer_of(vocabulary: Vocabulary, size: int) -> LLTokenizer:
-    """llguidance's view of a vocabulary; `size` is the number of logits."""
+    """Return llguidance's tokenizer for a vocabulary; `size` is the number of logits."""
     return LLTokenizer(TokenizerWrapper(Tokens(vocabulary, size)))
 
 
 def grammar(source: str, vocabulary: Vocabulary) -> str:
-    """A right-linear grammar: the source's words in order, a tag opened and closed in turn between them."""
+    """Return a right-linear grammar in Lark's syntax: the words of the source in order, with marks around words."""
     symbols = vocabulary.spell(source).symbols
     if vocabulary.unknown is not None:
         words = [" " + word for word in symbols.split(WORD)[1:]]

@@ -1,4 +1,4 @@
-"""A store of generated terms: finding them in sentences, beside an Aho-Corasick automaton."""
+"""A benchmark of matching generated terms in sentences, against an Aho-Corasick automaton."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ has but it all cells associated effects other its study treatment more group ana
 
 
 class Terms:
-    """Generated names as a source.
+    """A term source of generated names.
 
     Args:
-        names: each of a concept of its own.
+        names: each becomes the name of a separate concept.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -51,11 +51,15 @@ class Terms:
 
 
 def generate(terms: int, sentences: int, seed: int = 0) -> tuple[list[str], list[str]]:
-    """Names of 1 to 5 made-up words, and sentences of about 25 words that have some of them.
+    """Generate names of 1 to 5 made-up words, and sentences of about 25 words that contain some of them.
 
-    Words are drawn so that few are frequent, as in language. Of a sentence's words, half are everyday
-    English, and half are words that names have, too; one or two names stand whole in it, now and then
-    with capitals or hyphens.
+    A few of the words are frequent, as in natural language. Half of a sentence's words are everyday English, and half
+    are words of names; one or two complete names are inserted, sometimes with capitals or hyphens.
+
+    Args:
+        terms: the number of names.
+        sentences: the number of sentences.
+        seed: of the random choices.
     """
     rng = random.Random(seed)
     vocabulary = sorted({_word(rng) for _ in range(_SYLLABLES)})
@@ -64,14 +68,14 @@ def generate(terms: int, sentences: int, seed: int = 0) -> tuple[list[str], list
     def drawn() -> str:
         return vocabulary[int(len(vocabulary) * rng.random() ** 3)]
 
-    found: dict[str, None] = {}
-    while len(found) < terms:
+    distinct: dict[str, None] = {}
+    while len(distinct) < terms:
         count = rng.choice((1, 2, 2, 3, 3, 4, 5))
-        # What is a name by itself is no frequent word.
+        # A name of a single word is not a frequent word.
         name = rng.choice(vocabulary[len(vocabulary) // 8 :]) if count == 1 else " ".join(drawn() for _ in range(count))
-        # There are not enough words for that many names of one.
-        found[name if count > 1 else f"{name} {rng.randrange(100)}"] = None
-    names = list(found)
+        # A number makes enough different names of a single word.
+        distinct[name if count > 1 else f"{name} {rng.randrange(100)}"] = None
+    names = list(distinct)
     return names, [_sentence(rng, names, drawn) for _ in range(sentences)]
 
 
@@ -91,16 +95,16 @@ def _sentence(rng: random.Random, names: Sequence[str], drawn: Callable[[], str]
 
 
 def knowledge(*, terms: int = 200_000, sentences: int = 5_000, rounds: int = 3) -> dict[str, object]:
-    """Sentences per second of matching on one core, and what opening takes.
+    """Measure the speed of matching on one core, in sentences per second, and the time and memory of opening.
 
-    The automaton (`pyahocorasick`) searches lower-cased text for lower-cased names: it finds no other
-    writing of a name, and finds names inside of words. Opening and memory are measured in processes of
-    their own, memory as what the process grew by until all sentences were done, files that it maps apart.
+    The automaton (`pyahocorasick`) searches lower-cased text for lower-cased names: it finds no other spelling of a
+    name, but also names inside words. Opening and memory are measured in separate processes; memory is the growth of
+    the process until all sentences are searched, without mapped files.
 
     Args:
-        terms: how many names are generated.
-        sentences: how many sentences.
-        rounds: how often each contestant runs.
+        terms: the number of generated names.
+        sentences: the number of sentences.
+        rounds: the number of rounds.
 
     Raises:
         MissingExtraError: if pyahocorasick is not installed.
@@ -162,7 +166,7 @@ _STARTS: dict[str, _Start] = {"biomark": _open_store, "pyahocorasick": _open_aut
 
 
 def _alone(start: _Start, path: Path, names: Sequence[str], texts: Sequence[str]) -> tuple[float, float]:
-    """Seconds until the first text is searched, and megabytes until all are, in a process of its own."""
+    """Return the seconds until the first text is searched, and the megabytes until all are, in a separate process."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(_started, start, path, names, texts).result()
 
@@ -178,7 +182,7 @@ def _started(start: _Start, path: Path, names: Sequence[str], texts: Sequence[st
 
 
 def _resident() -> int:
-    """Bytes that this process has in memory for itself, mapped files apart; 0 where there is no /proc."""
+    """Return the bytes of this process in memory, without mapped files; 0 on systems without /proc."""
     pages = Path("/proc/self/statm")
     if not pages.exists():
         return 0

@@ -1,8 +1,8 @@
-"""Identifiers for the gold mentions of a corpus, beside what users would otherwise run.
+"""A benchmark of normalising the gold mentions of a corpus, against alternative methods.
 
-All contestants have the same names and give identifiers in the same namespaces: a plain look-up in lower case,
+All contestants have the same names and return identifiers in the same namespaces: a plain look-up in lower case,
 rapidfuzz, and the nearest name by TF-IDF of character trigrams (scikit-learn; scispacy's candidate generator does
-the same, but makes no index on Python 3.11). They see a mention alone; ours sees its document.
+the same, but cannot build an index on Python 3.11). They read only the mention; biomark reads its document, too.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from biomark.spans import Document, Entity
 _BATCH = 256
 
 Names = dict[str, str]
-"""Lower-cased names → the identifier that is theirs most often."""
+"""The most frequent identifier of each lower-cased name."""
 Answer = Callable[[Sequence[str]], Sequence[str | None]]
-"""Different lower-cased mentions → an identifier for each, or None."""
+"""A function from different lower-cased mentions to an identifier, or None, for each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """A gold mention."""
+    """A gold mention with its text, its type and its gold identifiers."""
 
     text: str
     type: str
@@ -56,26 +56,26 @@ def normalization(
     encoder: Exported | None = None,
     reject: Reject,
 ) -> dict[str, object]:
-    """Accuracy on the gold mentions whose identifiers the store has, and mentions per second on one core.
+    """Measure accuracy on the gold mentions whose identifiers the store has, and mentions per second on one core.
 
-    The accuracy of ours is that of its first candidate, however unlikely; `answered` counts only what is likely
-    enough. Texts that are repeated are looked up once by every contestant.
+    The accuracy of biomark is that of its first candidate, however low its score; `answered` counts only candidates
+    above the threshold. Every contestant looks up repeated texts once.
 
     Args:
         documents: with mentions that have identifiers.
-        sources: what the store is built of.
-        terms: how many generated names the store has beside them.
-        rounds: how often ours runs, each time anew; the best counts.
-        others: those of `CONTESTANTS` that run beside ours.
-        encoder: gives the store vectors of its names, whose neighbours are the last step of ours.
-        reject: is told what of the sources cannot be used.
+        sources: from which the store is built.
+        terms: the number of generated names that the store has in addition.
+        rounds: the number of independent runs of biomark, of which the best counts.
+        others: those of `CONTESTANTS` that biomark is compared with.
+        encoder: computes vectors of the store's names, whose neighbours are the last step of normalisation.
+        reject: is called with each part of the sources that cannot be used.
 
     Raises:
         UsageError: if there is no such contestant.
         MissingExtraError: if a contestant is not installed.
     """
     if unknown := [name for name in others if name not in CONTESTANTS]:
-        raise UsageError(f"no contestant {', '.join(unknown)}; there are {', '.join(CONTESTANTS)}")
+        raise UsageError(f"unknown contestant {', '.join(unknown)}; choose from {', '.join(CONTESTANTS)}")
     generated = [Terms(generate(terms, 0)[0])] if terms else []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bench.store"
@@ -114,19 +114,19 @@ def _run(store: Store, documents: Sequence[Document]) -> tuple[float, list[Entit
 
 def _mentions(document: Document) -> Iterable[Mention]:
     for entity in document.entities:
-        type = canonical_type(entity.type)
-        yield Mention(entity.mention(document.text), type, identifiers(replace(entity, type=type)))
+        entity_type = canonical_type(entity.type)
+        yield Mention(entity.mention(document.text), entity_type, identifiers(replace(entity, type=entity_type)))
 
 
 def _scores(pairs: Sequence[tuple[Mention, Entity]]) -> dict[str, object]:
-    """Accuracy of our answers, and the share that was answered, for each type."""
+    """Return the accuracy of biomark's answers, and the share of mentions with an answer, for each type."""
     found: dict[str, object] = {}
-    for type in sorted({mention.type for mention, _ in pairs}):
-        mine = [(m, replace(e, type=type)) for m, e in pairs if m.type == type]
+    for entity_type in sorted({mention.type for mention, _ in pairs}):
+        mine = [(m, replace(e, type=entity_type)) for m, e in pairs if m.type == entity_type]
         first = [m.gold == identifiers(e) for m, e in mine]
         sure = [_is_sure(e) for _, e in mine]
         five = [right or m.gold in candidates(e) for right, (m, e) in zip(first, mine, strict=True)]
-        found[type] = {
+        found[entity_type] = {
             "mentions": len(mine),
             "accuracy_at_1": round(sum(first) / len(mine), 4),
             "accuracy_at_5": round(sum(five) / len(mine), 4),
@@ -137,31 +137,31 @@ def _scores(pairs: Sequence[tuple[Mention, Entity]]) -> dict[str, object]:
 
 
 def _is_sure(entity: Entity) -> bool:
-    """Whether an answer is likely enough to be given."""
+    """Return whether the score of an answer reaches the threshold of its step."""
     least = EMBEDDING_THRESHOLD if entity.infons.get("normalized") == EMBEDDING else THRESHOLD
     return float(entity.infons.get("identifier_score", 0)) >= least
 
 
 def _other(make: Callable[[Names], Answer], store: Store, mentions: Sequence[Mention], held: Sequence[bool]) -> object:
-    """The scores of another contestant; the time for making its index is not counted."""
+    """Return the scores of another contestant; the time for building its index is not counted."""
     found: dict[str, object] = {}
     seconds = 0.0
-    for type in sorted({mention.type for mention in mentions}):
-        answer = make(_names(store, type))
-        texts = list(dict.fromkeys(mention.text.lower() for mention in mentions if mention.type == type))
+    for entity_type in sorted({mention.type for mention in mentions}):
+        answer = make(_names(store, entity_type))
+        texts = list(dict.fromkeys(mention.text.lower() for mention in mentions if mention.type == entity_type))
         begin = time.perf_counter()
         answers = dict(zip(texts, answer(texts), strict=True))
         seconds += time.perf_counter() - begin
-        mine = [m for m, is_held in zip(mentions, held, strict=True) if is_held and m.type == type]
+        mine = [m for m, is_held in zip(mentions, held, strict=True) if is_held and m.type == entity_type]
         right = sum(m.gold == {answers[m.text.lower()]} for m in mine)
-        found[type] = {"mentions": len(mine), "accuracy_at_1": round(right / len(mine), 4) if mine else 0.0}
+        found[entity_type] = {"mentions": len(mine), "accuracy_at_1": round(right / len(mine), 4) if mine else 0.0}
     return found | {"mentions_per_second": round(len(mentions) / seconds, 1)}
 
 
-def _names(store: Store, type: str) -> Names:
-    wanted = store.namespaces.get(type, ())
+def _names(store: Store, entity_type: str) -> Names:
+    wanted = store.namespaces.get(entity_type, ())
     counts: dict[str, Counter[str]] = {}
-    for term in store.all_terms(type):
+    for term in store.all_terms(entity_type):
         own = term.concept.identifier
         known = (own,) if not wanted or namespace(own) in wanted else store.linked(own)
         for identifier in known:

@@ -1,7 +1,7 @@
 """Learns the weights of normalisation: `python -m biomark.lab.bench.reranker -o src/biomark/knowledge/reranker.json`.
 
-The training splits are parted into folds; a store is built of the ontologies and all folds but one, and the
-mentions of that one which no sure step answers are the examples.
+The training splits are divided into folds. For each fold a store is built from the ontologies and all other folds, and
+the fold's mentions that no exact step of the normalisation resolves are the training examples.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from biomark import corpora, formats
 from biomark.identifiers import COMPOSITE, canonical
 from biomark.knowledge.building import build
 from biomark.knowledge.normalization import FUZZY, Normalizer
-from biomark.knowledge.reranking import Example, learn
+from biomark.knowledge.reranking import RankingExample, learn
 from biomark.knowledge.sources import open_source
 from biomark.knowledge.store import Store
 from biomark.spans import Document, Rejected
@@ -31,14 +31,14 @@ _Mention = tuple[str, frozenset[str]]
 
 
 def learn_from(splits: Sequence[str], ontologies: Sequence[str], folds: int = FOLDS) -> dict[str, float]:
-    """The weights that the splits of annotated corpora teach, by feature.
+    """Learn the weights, by feature, from splits of annotated corpora.
 
     Args:
-        splits: annotated corpora with identifiers, as `biomark.corpora.read_corpus` takes them.
+        splits: corpora with identifiers, as `biomark.corpora.read_corpus` takes them.
         ontologies: sources of terms, for all stores.
-        folds: how many parts.
+        folds: the number of folds.
     """
-    found: list[tuple[_Mention, Example]] = []
+    pairs: list[tuple[_Mention, RankingExample]] = []
     documents = [list(corpora.read_corpus(split, reject=_pass_over)) for split in splits]
     with tempfile.TemporaryDirectory() as folder:
         for fold in range(folds):
@@ -50,41 +50,43 @@ def learn_from(splits: Sequence[str], ontologies: Sequence[str], folds: int = FO
             build(sources, store, reject=_pass_over)
             with Store(store) as terms:
                 held_out = (d for all_of_it in documents for d in all_of_it[fold::folds])
-                found += examples(Normalizer(terms), held_out)
-    counts = Counter(mention for mention, _ in found)
-    # A mention that stands there a hundred times is no hundred examples
-    return learn([replace(e, weight=1 / math.sqrt(counts[mention])) for mention, e in found]).as_json()
+                pairs += examples(Normalizer(terms), held_out)
+    counts = Counter(mention for mention, _ in pairs)
+    # A mention that occurs a hundred times counts less than a hundred different ones.
+    return learn([replace(e, weight=1 / math.sqrt(counts[mention])) for mention, e in pairs]).as_json()
 
 
-def examples(normalizer: Normalizer, documents: Iterable[Document]) -> Iterator[tuple[_Mention, Example]]:
-    """The mentions that are left to the step `fuzzy`."""
+def examples(normalizer: Normalizer, documents: Iterable[Document]) -> Iterator[tuple[_Mention, RankingExample]]:
+    """Yield the mentions that only the step `fuzzy` can resolve, each with a training example."""
     for document in documents:
-        for entity, text, type, context in normalizer.contexts(document):
+        for entity, text, entity_type, context in normalizer.contexts(document):
             if context is None or not entity.ids:
                 continue
-            answers = normalizer.candidates(text, type, context)
+            answers = normalizer.candidates(text, entity_type, context)
             if answers and answers[-1].step != FUZZY:
                 continue
-            identifiers, features = normalizer.compared(text, type, context)
-            gold = frozenset(canonical(id, type) for id in entity.ids)
-            right = next((row for row, id in enumerate(identifiers) if {*id.split(COMPOSITE)} == gold), None)
+            identifiers, features = normalizer.compared(text, entity_type, context)
+            gold = frozenset(canonical(identifier, entity_type) for identifier in entity.ids)
+            right = next(
+                (row for row, identifier in enumerate(identifiers) if {*identifier.split(COMPOSITE)} == gold), None
+            )
             if identifiers:
-                yield (text, gold), Example(features, right)
+                yield (text, gold), RankingExample(features, right)
 
 
 def _pass_over(rejected: Rejected) -> None:
-    """What cannot be read teaches nothing; `biomark knowledge build` tells it."""
+    """Ignore a reject, which `biomark knowledge build` reports."""
 
 
 def main() -> None:
-    """See the module."""
+    """Run the command line of this module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("ontologies", nargs="*", help="sources of terms that all stores have")
     parser.add_argument("-c", "--corpus", action="append", help=f"repeatable; else {' and '.join(CORPORA)}")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the file to write")
-    asked = parser.parse_args()
-    weights = learn_from(asked.corpus or CORPORA, asked.ontologies)
-    asked.output.write_text(json.dumps(weights, indent=2) + "\n", "utf-8")
+    options = parser.parse_args()
+    weights = learn_from(options.corpus or CORPORA, options.ontologies)
+    options.output.write_text(json.dumps(weights, indent=2) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How much of a sentence's gold mentions its demonstrations show, for each way of choosing them."""
+"""A benchmark of choosing demonstrations: the share of a sentence's gold mentions that its demonstrations contain."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WAYS = (*((how, 0.0) for how in CHOOSERS), *((how, DIVERSITY) for how in ("tfidf
 
 
 class _Known:
-    """The mentions of some examples, and the words of these; case and white space do not matter."""
+    """The mentions of examples and the words of these mentions, regardless of case and white space."""
 
     def __init__(self, shown: Iterable[Example]) -> None:
         self.mentions = {mention for example in shown for mention in _mentions(example)}
@@ -29,7 +29,7 @@ class _Known:
 
 @dataclass(slots=True)
 class _Shown:
-    """Sums over sentences; of mentions and of their words, those that demonstrations mention too."""
+    """Sums over sentences: numbers of mentions, of their words, and of those that demonstrations contain, too."""
 
     sentences: int = 0
     any: int = 0
@@ -39,7 +39,7 @@ class _Shown:
     words_found: int = 0
 
     def add(self, asked: Example, known: _Known) -> None:
-        """Count a sentence and what its demonstrations mention."""
+        """Count a sentence and those of its mentions that its demonstrations contain."""
         gold = _mentions(asked)
         words = [word for mention in gold for word in _words(mention)]
         self.sentences += 1
@@ -50,7 +50,7 @@ class _Shown:
         self.words_found += sum(word in known.words for word in words)
 
     def shares(self) -> dict[str, float]:
-        """The shares of mentions and words found, and of sentences whose demonstrations have any mention."""
+        """Return the shares of mentions and words in demonstrations, and of sentences whose demonstrations have any."""
         return {
             "mentions": round(self.mentions_found / max(1, self.mentions), 4),
             "words": round(self.words_found / max(1, self.words), 4),
@@ -67,14 +67,14 @@ def retrieval(
     drafter: str = models.DEFAULT,
     cache: Path | None = None,
 ) -> dict[str, object]:
-    """The share of gold mentions and of their words found among those of the demonstrations, and queries a second.
+    """Measure the share of gold mentions, and of their words, in the chosen demonstrations, and queries per second.
 
     Args:
         asked: sentences with their gold mentions.
-        pool: what demonstrations are chosen from.
-        sentences: how many of those asked to take, at random (the same ones each time); 0: all.
-        model: makes embeddings; see `biomark.embedding.load`.
-        drafter: finds mentions for `entity-knn`.
+        pool: the sentences from which demonstrations are chosen.
+        sentences: the number of sentences of `asked` to use, chosen at random with a fixed seed; 0: all.
+        model: the embedding model; see `biomark.embedding.load`.
+        drafter: the model that predicts mentions for `entity-knn`.
         cache: see `biomark.embedding.cached`.
 
     Raises:
@@ -114,7 +114,7 @@ def _measure(make: Callable[[], Chooser], asked: Sequence[Example]) -> dict[str,
     for k in reversed(SIZES):
         begin = time.perf_counter()
         chosen = [choose(example.text, example.document_id, k) for example in asked]
-        # The first time a sentence is asked about, its embedding is made.
+        # The first query of a sentence computes its embedding.
         rates.setdefault("queries_per_second", round(len(asked) / (time.perf_counter() - begin), 1))
         shares[f"k={k}"] = _shares(asked, map(_Known, chosen))
     return {"seconds_to_build": round(built, 2), **rates, **dict(reversed(shares.items()))}

@@ -1,4 +1,4 @@
-"""Strict F1 on a corpus as it is and in other writing, and on clinical notes."""
+"""A benchmark of strict F1 on a corpus as it is and in perturbed writing, and on clinical notes."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from biomark.text.perturbation import PERTURBATIONS
 
 AS_IT_IS, NOTES = "as it is", "notes"
 BASELINES = ("crf", "spacy")
-"""What can be trained to compare with: a conditional random field, and spaCy's default NER."""
+"""The baselines that can be trained: a conditional random field, and spaCy's default NER."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """How a recognizer does on a text in one writing.
+class RobustnessRow:
+    """The scores of a recognizer on documents in one writing.
 
     Attributes:
-        precision: strict, over all types that are scored.
-        recall: the same.
-        f1: the same.
-        changed: how many gold mentions this writing changes.
-        found: the share of these that is found, with the right type and spans; 0 if there are none.
-        found_before: the share of these that is found in the text as it is.
+        precision: strict precision over all scored types, in [0, 1].
+        recall: strict recall, in [0, 1].
+        f1: strict F1, in [0, 1].
+        changed: the number of gold mentions that this writing changes.
+        found: the share of these that the recognizer predicts with the right type and spans; 0 if there are none.
+        found_before: the share of these that it predicts in the unchanged text.
     """
 
     precision: float
@@ -42,8 +42,8 @@ class Row:
     found_before: float = 0.0
 
 
-Rows = Mapping[str, Mapping[str, Row]]
-"""By recognizer and writing."""
+Rows = Mapping[str, Mapping[str, RobustnessRow]]
+"""The scores by the name of the recognizer and of the writing."""
 
 
 def robustness(
@@ -56,18 +56,18 @@ def robustness(
     reject: Reject = raise_rejected,
     progress: Callable[[str], None] = lambda message: None,
 ) -> Rows:
-    """Strict F1 of recognizers on documents in each writing of `biomark.text.perturbation`, and on notes.
+    """Measure strict F1 of recognizers on documents in each writing of `biomark.text.perturbation`, and on notes.
 
-    Each is scored for those types alone that it knows.
+    Each recognizer is scored only on the types that it knows.
 
     Args:
-        documents: with gold mentions, each with an id of its own.
-        types: that they annotate.
+        documents: with gold mentions and distinct ids.
+        types: the types that the documents annotate.
         recognizers: by name.
-        notes: other documents with gold mentions, of all types that occur in them; read as they are.
-        seed: of what is random in the writings, together with a document's id.
-        reject: is called with what a recognizer cannot use.
-        progress: is called with a line for each recognizer and writing.
+        notes: other documents with gold mentions, which are not perturbed and are scored on all types in them.
+        seed: of the random choices in the writings, together with a document's id.
+        reject: is called with each reject of a recognizer.
+        progress: is called with a line of text for each recognizer and writing.
 
     Raises:
         UsageError: if there is no document, or a recognizer knows none of the types.
@@ -77,7 +77,7 @@ def robustness(
     gold, others = list(map(with_canonical_types, documents)), list(map(with_canonical_types, notes))
     in_notes = tuple(dict.fromkeys(entity.type for document in others for entity in document.entities))
     texts = {AS_IT_IS: gold, **writings(gold, seed), **({NOTES: others} if others else {})}
-    rows: dict[str, dict[str, Row]] = {}
+    rows: dict[str, dict[str, RobustnessRow]] = {}
     for name, recognizer in recognizers.items():
         before: _Answers | None = None
         rows[name] = {}
@@ -92,7 +92,7 @@ def robustness(
 
 
 def facts(rows: Rows, documents: Sequence[Document], types: Sequence[str], *, seed: int) -> dict[str, object]:
-    """What was measured on what, as JSON can hold it; under `strict` the fields of `Row` by recognizer and writing."""
+    """Return the figures and facts of the data for JSON; `strict` has a `RobustnessRow` by recognizer and writing."""
     gold = [entity for document in map(with_canonical_types, documents) for entity in document.entities]
     return {
         "bench": "robustness",
@@ -106,7 +106,7 @@ def facts(rows: Rows, documents: Sequence[Document], types: Sequence[str], *, se
 
 
 def writings(documents: Sequence[Document], seed: int = 0) -> dict[str, list[Document]]:
-    """Documents in each writing, by its name, the same for the same seed."""
+    """Return the documents in each writing, by the writing's name; the result depends only on the seed."""
     return {
         name: [change(document, random.Random(f"{seed} {name} {document.id}")) for document in documents]
         for name, change in PERTURBATIONS.items()
@@ -122,39 +122,39 @@ def baselines(
     reject: Reject,
     progress: Callable[[str], None] = lambda message: None,
 ) -> dict[str, Recognizer]:
-    """Baselines by name, each trained in a folder of its own if it is not there yet.
+    """Load baselines by name; those that do not exist yet are trained.
 
     Args:
         names: some of `BASELINES`.
         train: files or splits that annotate all of the types.
-        types: to learn.
-        folder: where the folders are.
-        reject: is called with what cannot be read in the corpora.
-        progress: is called with lines about the training.
+        types: the types to learn.
+        folder: the parent of the baselines' folders.
+        reject: is called with each part of the corpora that cannot be read.
+        progress: is called with lines of text about the training.
 
     Raises:
         UsageError: if a name is unknown.
         MissingExtraError: if a library is not installed.
     """
-    found: dict[str, Recognizer] = {}
+    recognizers: dict[str, Recognizer] = {}
     for name in names:
         place = folder / name
         if name == "crf":
             if not (place / crf.CARD).is_file():
                 documents = (d for corpus in train for d in corpora.read_corpus(corpus, reject=reject))
                 crf.train(map(with_canonical_types, documents), types, place, progress=progress)
-            found[name] = crf.CrfRecognizer(place)
+            recognizers[name] = crf.CrfRecognizer(place)
         elif name == "spacy":
             if not place.is_dir():
                 spacy_ner.train(train, types, place, reject=reject, progress=progress)
-            found[name] = spacy_ner.SpacyRecognizer(place)
+            recognizers[name] = spacy_ner.SpacyRecognizer(place)
         else:
-            raise UsageError(f"no baseline {name!r}; there are {', '.join(BASELINES)}")
-    return found
+            raise UsageError(f"unknown baseline {name!r}; choose from {', '.join(BASELINES)}")
+    return recognizers
 
 
 class _Answers:
-    """What a recognizer finds in documents, beside what there is."""
+    """The gold mentions and the predictions of a recognizer for the same documents."""
 
     def __init__(self, gold: Sequence[Document], recognizer: Recognizer, types: Sequence[str], reject: Reject) -> None:
         self._gold, self._types = gold, types
@@ -165,13 +165,13 @@ class _Answers:
             self._predicted.append(annotated.document)
         self._found = [{(e.type, e.spans) for e in document.entities} for document in self._predicted]
 
-    def row(self, before: _Answers | None = None) -> Row:
-        """The scores; `before` are the answers to the same documents as they were."""
+    def row(self, before: _Answers | None = None) -> RobustnessRow:
+        """Return the scores; `before` holds the predictions for the unperturbed documents."""
         strict = evaluation.evaluate(self._gold, self._predicted, types=self._types).overall.strict
         pairs = list(self._changed(before)) if before else []
         found = sum(self._has(n, new) for n, _, new in pairs)
         found_before = sum(before._has(n, old) for n, old, _ in pairs) if before else 0
-        return Row(
+        return RobustnessRow(
             precision=round(strict.precision, 4),
             recall=round(strict.recall, 4),
             f1=round(strict.f1, 4),
@@ -184,7 +184,7 @@ class _Answers:
         return (entity.type, entity.spans) in self._found[document]
 
     def _changed(self, before: _Answers) -> Iterator[tuple[int, Entity, Entity]]:
-        """Gold mentions that are written otherwise now, old and new, with the place of their document."""
+        """Yield the gold mentions whose text has changed: the index of the document, the old and the new mention."""
         for n, (was, now) in enumerate(zip(before._gold, self._gold, strict=True)):
             for old, new in zip(was.entities, now.entities, strict=True):
                 if old.type in self._types and old.mention(was.text) != new.mention(now.text):

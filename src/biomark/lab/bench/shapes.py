@@ -1,4 +1,4 @@
-"""Randomly initialised Llamas of well-known shapes, for timing where no weights are at hand."""
+"""Llamas of well-known shapes with random weights, for timing without a download."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ VOCABULARY = 32_000  # Llama 2's
 
 
 def random_llama(shape: str, texts: Iterable[str]) -> tuple[PreTrainedModel, Vocabulary]:
-    """A Llama with random weights, bfloat16 on the GPU if there is one, else float32.
+    """Make a Llama with random weights, in bfloat16 on the GPU if there is one, else in float32.
 
-    Its head has as many rows as Llama 2's; its tokenizer is a byte-level BPE learnt from `texts`.
+    Its head has as many rows as Llama 2's; its tokenizer is a byte-level BPE trained on `texts`.
 
     Raises:
         UsageError: if there is no such shape.
     """
     if shape not in SHAPES:
-        raise UsageError(f"there is no shape {shape!r}; there are {', '.join(SHAPES)}")
+        raise UsageError(f"unknown shape {shape!r}; choose from {', '.join(SHAPES)}")
     vocabulary = Vocabulary(*_tokenizer(texts))
     config = LlamaConfig.from_dict({"vocab_size": VOCABULARY, "max_position_embeddings": 4096, **SHAPES[shape]})
     cuda = torch.cuda.is_available()

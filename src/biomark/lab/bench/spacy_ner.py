@@ -1,4 +1,4 @@
-"""A spaCy `tok2vec` NER, trained on the corpora that a model of ours was trained on."""
+"""A spaCy `tok2vec` NER as a baseline, trained on the corpora of a biomark model."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 SETTINGS: dict[str, Any] = {"epochs": 5, "batch_words": (100.0, 1000.0, 1.001), "dropout": 0.2}
-"""Of training: passes over the data, the words of a batch (from, to, times a batch), as in spaCy's own recipes."""
-_CHARACTERS = 1_000_000  # of the documents that are read together
+"""Settings of training, as in spaCy's recipes; `batch_words` has the first and last batch size and the growth."""
+_CHARACTERS = 1_000_000  # the code points of the documents that are read together
 
 
 class SpacyRecognizer:
-    """Finds what the NER of a pipeline finds, which `train` or somebody else made.
+    """A recognizer that runs the NER of a spaCy pipeline.
 
     Args:
-        folder: of the pipeline.
+        folder: of the pipeline, which `train` or other software wrote.
 
     Raises:
         MissingExtraError: if spaCy is not installed.
@@ -41,7 +41,7 @@ class SpacyRecognizer:
             self._pipeline: Language = _spacy().load(folder)
             self._types = tuple(self._pipeline.get_pipe("ner").labels)
         except (OSError, ValueError, KeyError) as error:
-            raise ModelError(f"{folder}: no spaCy pipeline with an NER: {error}") from error
+            raise ModelError(f"{folder}: is not a spaCy pipeline with an NER: {error}") from error
 
     @property
     def types(self) -> tuple[str, ...] | None:
@@ -59,7 +59,7 @@ class SpacyRecognizer:
             docs = self._pipeline.pipe((text for *_, text in parts), batch_size=64)
             for (n, part, _), doc in zip(parts, docs, strict=True):
                 spans = ((Span(part.start + e.start_char, part.start + e.end_char), e.label_) for e in doc.ents)
-                found[n] += [Entity((span,), type) for span, type in spans if type in wanted]
+                found[n] += [Entity((span,), entity_type) for span, entity_type in spans if entity_type in wanted]
             for document, entities in zip(group, found, strict=True):
                 yield Annotated(replace(document.bare(), entities=tuple(entities)))
 
@@ -74,19 +74,19 @@ def train(
     seed: int = 13,
     progress: Callable[[str], None] = log.info,
 ) -> SpacyRecognizer:
-    """A blank English pipeline with spaCy's default NER (hash embeddings, four layers of convolution), trained.
+    """Train a blank English pipeline with spaCy's default NER (hash embeddings, four layers of convolution).
 
-    What is used are the averaged weights after the last epoch. A word that two mentions claim is the longer one's,
-    and mentions that begin or end inside a token of spaCy are left out, as spaCy's own converters do.
+    The result has the averaged weights after the last epoch. Of overlapping mentions the longer one is learnt, and
+    mentions that begin or end inside a token of spaCy are left out, as in spaCy's own converters.
 
     Args:
-        names: corpora, those alone of which annotate all of `types` are taken.
-        types: to learn.
-        folder: where the pipeline is saved.
-        reject: is called with what cannot be read in the corpora.
-        epochs: passes over all passages, in batches that grow from 100 to 1,000 words.
-        seed: of everything random.
-        progress: is called with a line an epoch.
+        names: corpora, of which only those that annotate all of `types` are used.
+        types: the types to learn.
+        folder: the folder to save the pipeline in.
+        reject: is called with each part of the corpora that cannot be read.
+        epochs: the number of passes over all passages, in batches that grow from 100 to 1,000 words.
+        seed: of all random choices.
+        progress: is called with a line of text for each epoch.
 
     Raises:
         MissingExtraError: if spaCy is not installed.
@@ -103,8 +103,8 @@ def train(
     fix_random_seed(seed)
     pipeline = spacy.blank("en")
     ner = pipeline.add_pipe("ner")
-    for type in types:
-        ner.add_label(type)
+    for entity_type in types:
+        ner.add_label(entity_type)
     examples = []
     for text, entities in (p for name in taken for p in _passages(name, types, reject)):
         doc = pipeline.make_doc(text)

@@ -1,4 +1,4 @@
-"""Tuning with packed rows beside tuning in the way of Stanford Alpaca: one demonstration a row, padded."""
+"""A benchmark of tuning with packed rows against Stanford Alpaca's way: one demonstration per row, padded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from biomark.formats import Reject
 from biomark.generative.decoding.vocabulary import Vocabulary
 from biomark.generative.training.loss import AnswerTrainer, Rows
 from biomark.generative.training.model import adapt
-from biomark.generative.training.packing import IGNORED, Example, collate, pack, tokenise
+from biomark.generative.training.packing import IGNORED, TokenisedDemonstration, collate, pack, tokenise
 from biomark.generative.training.trainer import arguments, chosen, read_demonstrations
 from biomark.lab.bench import machine
 from biomark.lab.bench.shapes import random_llama
@@ -30,18 +30,22 @@ from biomark.training.recipe import GenerativeRecipe
 
 CORPORA = ("ncbi_disease_iob:train", "bc5cdr_chemical_iob:train", "bc2gm:train")  # 22,484 demonstrations
 PEAK = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "RTX 4090": 165e12}
-"""Products and sums a second in bfloat16 with dense matrices, as the makers say, by what a GPU's name contains."""
-ROWS, BATCH = 4, 32  # packed rows, and demonstrations one a row, a step
-WARM_UP = 3  # steps that are not measured
+"""The nominal bfloat16 operations per second with dense matrices, by a part of the GPU's name."""
+ROWS, BATCH = 4, 32  # per step, the number of packed rows, and of rows with one demonstration each
+WARM_UP = 3  # the number of steps before the measurement
 
 
 @dataclass(slots=True)
 class Clock:
-    """What was computed since the steps that warm up.
+    """The measurements since the end of the warm-up.
 
     Attributes:
-        tokens: of demonstrations; padding apart.
-        places: the same with padding.
+        steps: the number of steps.
+        seconds: their duration.
+        tokens: the number of tokens without padding.
+        places: the number of tokens with padding.
+        waiting: the tokens and places of batches whose step is not finished.
+        since: the time at the end of the last step.
     """
 
     steps: int = 0
@@ -53,7 +57,7 @@ class Clock:
 
 
 class Timer(TrainerCallback):
-    """Runs a clock."""
+    """A callback of the trainer that updates a clock."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -84,19 +88,19 @@ def training(
     checkpointing: bool = True,
     reject: Reject,
 ) -> dict[str, object]:
-    """Tokens a second, memory, and the share of the chip's peak, of one model tuned in two ways.
+    """Measure tokens per second, memory, and the share of the chip's peak, for one model tuned in two ways.
 
-    *Packed*: rows of `row_tokens` filled with demonstrations, the head computed for answers alone, as
-    `biomark train` does. *Alpaca*: 32 demonstrations a step, padded to the longest of them, all logits.
-    Both with bfloat16, AdamW, and transformers' `Trainer`.
+    *Packed*: rows of `row_tokens` tokens filled with demonstrations, with the head computed for answers alone, as in
+    `biomark train`. *Alpaca*: 32 demonstrations per step, padded to the longest of them, with all logits computed.
+    Both use bfloat16, AdamW, and transformers' `Trainer`.
 
     Args:
-        shape: of a randomly initialised Llama; see `biomark.lab.bench.shapes`.
+        shape: of a Llama with random weights; see `biomark.lab.bench.shapes`.
         method: `full` or `lora`.
-        names: corpora.
-        steps: that are measured, after some that warm up.
-        row_tokens: of a packed row; four rows are a step.
-        checkpointing: compute activations twice.
+        names: the corpora of the demonstrations.
+        steps: the number of measured steps, after the warm-up.
+        row_tokens: the number of tokens in a packed row; a step has four rows.
+        checkpointing: whether to recompute activations in the backward pass.
         reject: is called with what cannot be used.
     """
     recipe = GenerativeRecipe(
@@ -147,12 +151,12 @@ def training(
 def _packed(
     model: nn.Module,
     vocabulary: Vocabulary,
-    examples: Sequence[Example],
+    examples: Sequence[TokenisedDemonstration],
     recipe: GenerativeRecipe,
     clock: Clock,
     folder: Path,
 ) -> Trainer:
-    def read(rows: list[list[Example]]) -> dict[str, Tensor]:
+    def read(rows: list[list[TokenisedDemonstration]]) -> dict[str, Tensor]:
         clock.waiting.append((sum(len(e.ids) for row in rows for e in row), len(rows) * recipe.row_tokens))
         return collate(rows, vocabulary.end, length=recipe.row_tokens)
 
@@ -166,12 +170,12 @@ def _packed(
 def _alpaca(
     model: nn.Module,
     vocabulary: Vocabulary,
-    examples: Sequence[Example],
+    examples: Sequence[TokenisedDemonstration],
     recipe: GenerativeRecipe,
     clock: Clock,
     folder: Path,
 ) -> Trainer:
-    def read(rows: list[list[Example]]) -> dict[str, Tensor]:
+    def read(rows: list[list[TokenisedDemonstration]]) -> dict[str, Tensor]:
         longest = max(len(e.ids) for (e,) in rows)
         clock.waiting.append((sum(len(e.ids) for (e,) in rows), len(rows) * longest))
         ids = torch.full((len(rows), longest), vocabulary.end)

@@ -1,8 +1,8 @@
-"""Experiments: tables and figures of papers, each made again by one command (`biomark reproduce NAME`).
+"""Experiments: tables and figures of papers, each reproduced by one command (`biomark reproduce NAME`).
 
-`experiments.toml` says what each is, `published.toml` what the papers report; `runner` does the cells, `facts` gathers
-their figures, `verdicts` compares them with the papers', `pages` makes pages of that. `hu2024` is of another
-kind: recorded answers are scored, and nothing is run.
+`experiments.toml` defines the experiments and `published.toml` has the papers' figures. `runner` runs the cells,
+`facts` gathers their figures, `verdicts` compares them with the papers', and `pages` writes pages about them. `hu2024`
+differs: it scores recorded answers and runs no model.
 """
 
 from __future__ import annotations
@@ -27,17 +27,18 @@ WORK = Path("runs/reproduce")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How an experiment is run.
+    """The options of running an experiment.
 
     Attributes:
-        work: the folder of its cells; what is there is not done again.
-        model: a model of the user's own, beside the experiment's or, where models are prompted, in their place.
+        work: the folder of its cells; existing cells are not run again.
+        model: the user's own model, in addition to the experiment's or, for prompted models, in their place.
         base_url: the server of a model `openai:NAME`.
-        anyway: run the paper's scale without a GPU.
-        only: rows of the experiment whose cells are done; empty: all.
-        text: a folder for errors with their sentences, where errors are sampled.
+        anyway: whether to run the paper's scale even without a GPU.
+        only: the rows of the experiment to run; empty: all.
+        text: a folder for sampled errors with their sentences, for experiments that sample errors; None: they are not
+            written.
         recipes: the folder with recipes; None: that of the checkout.
-        say: is called with lines of progress.
+        say: is called with lines of text about the progress.
     """
 
     work: Path = WORK
@@ -51,23 +52,23 @@ class Options:
 
 
 def names(rows: Book | None = None) -> tuple[str, ...]:
-    """All experiments."""
+    """Return the names of all experiments."""
     return (*(rows or book()).experiments, "hu2024")
 
 
 def reproduce(name: str, scale: str = "small", options: Options | None = None, *, rows: Book | None = None) -> Outcome:
-    """Run an experiment, or what is left of it.
+    """Run an experiment, except for the cells that are done already.
 
     Args:
         name: one of `names`.
-        scale: `paper` for what the paper did; `medium` for a small language model in its place, on the same data;
-            `small` for what two CPU cores do within an hour or a few.
+        scale: `paper` for the paper's models and data; `medium` for a small language model on the same data; `small`
+            for a size that two CPU cores complete within a few hours.
         options: see `Options`.
         rows: other experiments than those of `experiments.toml`.
 
     Raises:
-        UsageError: if there is no such experiment or scale, or the paper's scale is asked for without a GPU.
-        CorpusError: if its data are not there.
+        UsageError: if there is no such experiment or scale, or for the paper's scale without a GPU.
+        CorpusError: if its data are missing.
     """
     options = options or Options()
     if _recorded(name, scale, rows):
@@ -93,7 +94,7 @@ def reproduce(name: str, scale: str = "small", options: Options | None = None, *
 
 
 def plan(name: str, scale: str = "small", options: Options | None = None, *, rows: Book | None = None) -> list[str]:
-    """The cells of an experiment, which are done, and what the others cost; a line each."""
+    """Return a line of text for each cell of an experiment: whether it is done, or its estimated cost."""
     options = options or Options()
     if _recorded(name, scale, rows):
         return [f"{name}: recorded answers are scored, which takes seconds"]
@@ -101,22 +102,22 @@ def plan(name: str, scale: str = "small", options: Options | None = None, *, row
 
 
 def file_name(name: str, scale: str) -> str:
-    """What the files of a page are called, without their ending."""
+    """Return the name of the files of a page, without their extension."""
     return name if scale == "small" or name == "hu2024" else f"{name}-{scale}"
 
 
 def redraw(folder: Path, rows: Book | None = None) -> list[Path]:
-    """Draw the pages of a folder again from their JSON files, and the page that sums them up; nothing is run.
+    """Write the pages of a folder, and their overview, again from their JSON files, without running anything.
 
     Args:
-        folder: with pages that `reproduce` made.
+        folder: of pages that `reproduce` wrote.
         rows: other experiments than those of `experiments.toml`.
 
     Returns:
-        The pages.
+        The paths of the pages.
 
     Raises:
-        UsageError: if there are none, or a file is something else.
+        UsageError: if there are no such files, or a file has another content.
     """
     from biomark.lab.experiments.overview import overview
     from biomark.lab.experiments.pages import page
@@ -140,12 +141,12 @@ def _facts(path: Path) -> Mapping[str, Any]:
             return facts
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be read: {error}") from error
-    raise UsageError(f"{path}: is not what biomark reproduce writes beside a page")
+    raise UsageError(f"{path}: is not a file that biomark reproduce wrote beside a page")
 
 
 def _recorded(name: str, scale: str, rows: Book | None) -> bool:
     if name not in names(rows):
-        raise UsageError(f"no experiment {name!r}; there are {', '.join(names(rows))}")
+        raise UsageError(f"unknown experiment {name!r}; choose from {', '.join(names(rows))}")
     if scale not in SCALES:
         raise UsageError(f"--scale is {', '.join(SCALES[:-1])} or {SCALES[-1]}, not {scale!r}")
     return name == "hu2024"

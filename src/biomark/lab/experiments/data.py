@@ -1,4 +1,4 @@
-"""What experiments read: sentences drawn from splits, and checksums of it all."""
+"""The data of experiments: sentences drawn from splits, and checksums of all inputs."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from biomark.runtime import files
 from biomark.spans import Document, Rejected, Span
 from biomark.text.sentences import with_sentences
 
-DRAW = 0  # the seed of what is drawn of development and test splits, the same for all cells
+DRAW = 0  # the seed for drawing from development and test splits, the same for all cells
 
 
 class BySentence:
-    """Gives another recognizer single sentences, and puts together what it finds.
+    """A recognizer that passes single sentences to another one and joins the results into documents.
 
     Args:
         inner: the other one.
@@ -36,7 +36,7 @@ class BySentence:
 
     @property
     def types(self) -> tuple[str, ...] | None:
-        """Those of the other one."""
+        """The types of the other recognizer."""
         return self._inner.types
 
     def annotate(
@@ -52,7 +52,7 @@ class BySentence:
                     yield Document(f"{document.id}:{number}", span.of(document.text))
 
         def finished(pieces: list[Annotated]) -> Iterator[Annotated]:
-            """Documents whose sentences are all there; some have none."""
+            """Yield the documents whose sentences are all annotated, including those without sentences."""
             while waiting and len(pieces) == len(waiting[0].sentences):
                 yield _joined(waiting.popleft(), pieces)
                 pieces.clear()
@@ -66,7 +66,7 @@ class BySentence:
 
 
 def _joined(document: Document, pieces: Sequence[Annotated]) -> Annotated:
-    """A document with what was found in its sentences."""
+    """Join the annotated sentences of a document."""
     places = list(zip(document.sentences, pieces, strict=True))
     entities = tuple(entity.shift(span.start) for span, piece in places for entity in piece.document.entities)
     rejected = tuple(
@@ -76,7 +76,7 @@ def _joined(document: Document, pieces: Sequence[Annotated]) -> Annotated:
 
 
 def sentence_documents(documents: Sequence[Document]) -> Iterator[Document]:
-    """Each sentence as a document; mentions that cross the end of one are left out."""
+    """Yield each sentence as a document; mentions that cross the end of a sentence are left out."""
     for document in map(with_sentences, documents):
         for number, span in enumerate(document.sentences):
             part = document.slice(span)
@@ -85,12 +85,12 @@ def sentence_documents(documents: Sequence[Document]) -> Iterator[Document]:
 
 
 def read_documents(name: str) -> tuple[Document, ...]:
-    """The documents of a split, with sentences; what cannot be read is kept for `rejects`."""
+    """Read the documents of a split, with sentences; `rejects` returns the parts that cannot be read."""
     return _read(name)[0]
 
 
 def rejects(name: str) -> tuple[str, ...]:
-    """What of a split could not be read, and why, without its text."""
+    """Return the reasons for the rejected parts of a split, without their text."""
     return _read(name)[1]
 
 
@@ -103,12 +103,12 @@ def _read(name: str) -> tuple[tuple[Document, ...], tuple[str, ...]]:
 
 @lru_cache(maxsize=64)
 def count_sentences(name: str) -> int:
-    """How many sentences a split has."""
+    """Return the number of sentences of a split."""
     return sum(len(document.sentences) for document in read_documents(name))
 
 
 def draw(name: str, sentences: int, fraction: float, seed: int) -> list[Document]:
-    """Sentences of a split, each a document, in their order; see `biomark.lab.experiments.workspace.Place.drawn`."""
+    """Draw sentences of a split, each as a document, in text order; see `Place.drawn` in `workspace`."""
     every = list(sentence_documents(read_documents(name)))
     places = list(range(len(every)))
     random.Random(f"{seed} {name}").shuffle(places)
@@ -117,27 +117,27 @@ def draw(name: str, sentences: int, fraction: float, seed: int) -> list[Document
 
 
 def draw_facts(sentences: int, fraction: float, seed: int, repeats: int) -> list[float]:
-    """All that decides a draw, for checksums; nothing where all of a split is taken as it is."""
+    """Return the facts that determine a draw, for checksums; empty if a split is read completely."""
     if not sentences and fraction == 1 and repeats == 1:
         return []
     return [sentences, fraction, seed, *([repeats] if repeats > 1 else [])]
 
 
 def splits_of_types(names: Sequence[str], types: Sequence[str]) -> list[str]:
-    """Those splits that annotate one of the types; no types: all."""
-    found = [name for name in names if not types or set(types).intersection(corpora.parse_split(name)[0].types)]
-    if names and not found:
+    """Return the splits that annotate at least one of the types, or all splits if there are no types."""
+    kept = [name for name in names if not types or set(types).intersection(corpora.parse_split(name)[0].types)]
+    if names and not kept:
         raise UsageError(f"none of {', '.join(names)} annotates {', '.join(types)}")
-    return found
+    return kept
 
 
 def types_of(names: Sequence[str]) -> tuple[str, ...]:
-    """The types that some splits annotate, each once."""
-    return tuple(dict.fromkeys(type for name in names for type in corpora.corpus_types(name)))
+    """Return the distinct types that splits annotate."""
+    return tuple(dict.fromkeys(entity_type for name in names for entity_type in corpora.corpus_types(name)))
 
 
 def test_documents(name: str, sentences: int) -> tuple[Document, ...]:
-    """Whole documents drawn from a split until they have so many sentences; 0: all of them."""
+    """Draw whole documents from a split until they have a number of sentences; 0: all documents."""
     documents = read_documents(name)
     if not sentences:
         return documents
@@ -154,7 +154,7 @@ def test_documents(name: str, sentences: int) -> tuple[Document, ...]:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write a file of JSON; it is there as a whole or not at all."""
+    """Write a value to a JSON file, atomically: the file is never incomplete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     part.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", "utf-8")
@@ -163,7 +163,7 @@ def write_json(path: Path, value: object) -> None:
 
 @lru_cache(maxsize=256)
 def data_sum(split: str) -> str:
-    """The checksum of a split's files."""
+    """Return the checksum of a split's files."""
     return checksum([[name, file_sum(path)] for name, path in data_files(split)])
 
 
@@ -178,11 +178,11 @@ def data_files(split: str) -> list[tuple[str, Path]]:
 
 
 file_sum = lru_cache(maxsize=256)(files.file_sum)
-"""The SHA-256 of a file that stays as it is while experiments run."""
+"""The SHA-256 of a file, cached, for files that do not change while experiments run."""
 
 
 def source_path(name: str) -> str:
-    """A source of knowledge: a split, or a file in the first corpora folder that has it."""
+    """Return the source of knowledge with a name: a split, or a file in the first corpora folder that has it."""
     if ":" in name:
         return name
     if path := _held(name):
@@ -191,7 +191,7 @@ def source_path(name: str) -> str:
 
 
 def sums_of(sources: Sequence[str]) -> list[object]:
-    """Each source of knowledge with its checksum."""
+    """Return each source of knowledge with its checksum."""
     return [[source, source_sum(source)] for source in sources]
 
 
@@ -213,12 +213,12 @@ def knowledge_store(path: Path, sources: Sequence[str], own: Sequence[str], say:
 
 
 def missing_sources(names: Iterable[str]) -> tuple[str, ...]:
-    """The files among some sources of knowledge that no corpora folder has."""
+    """Return the files among sources of knowledge that no corpora folder has."""
     return tuple(name for name in dict.fromkeys(names) if ":" not in name and _held(name) is None)
 
 
 def source_sum(name: str) -> str:
-    """The checksum of a source of knowledge; "" of a file that is not there."""
+    """Return the checksum of a source of knowledge, or "" for a missing file."""
     if ":" in name:
         return data_sum(name)
     path = _held(name)
@@ -226,7 +226,7 @@ def source_sum(name: str) -> str:
 
 
 def recipe_folder() -> Path:
-    """The folder with recipes: that of the checkout that biomark is installed from, else of the working folder."""
+    """Return the folder with recipes: that of the checkout that biomark runs from, else of the working folder."""
     beside = Path(str(resources.files("biomark"))).resolve().parents[1] / "recipes"
     return beside if beside.is_dir() else Path("recipes")
 
@@ -236,6 +236,6 @@ def _held(name: str) -> Path | None:
 
 
 def checksum(value: object) -> str:
-    """A checksum that names what decides something."""
+    """Return a checksum of values, for naming a result by the inputs that determine it."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""What comes of an experiment's cells: all that its page shows, as its JSON file holds it."""
+"""The figures of an experiment, gathered from its cells in the form of its JSON file."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from biomark.lab.experiments.verdicts import judge
 from biomark.spans import Entity
 from biomark.text.sentences import with_sentences
 
-SAMPLE = 100  # errors of each model on each test set that are listed
+SAMPLE = 100  # the number of listed errors of each model on each test set
 _PAIRED = ("helps", "does not help", "matches")  # claims that compare two models
 
 
 def gather(job: Job, results: Sequence[Result], seconds: float) -> dict[str, Any]:
-    """All figures of an experiment.
+    """Gather all figures of an experiment.
 
     Args:
         job: the experiment.
@@ -36,7 +36,7 @@ def gather(job: Job, results: Sequence[Result], seconds: float) -> dict[str, Any
     data: dict[str, Any] = {
         **job.facts(),
         "seconds": {**job.seconds(), "this run": round(seconds, 1)},
-        # Reasons may quote the texts of corpora, which are not to be published with the page.
+        # Reasons may quote the texts of corpora, which must not be published with the page.
         "cells": [{k: v for k, v in result.facts.items() if k != "reasons"} for result in results],
         **_LAYOUTS[job.experiment.layout](job, Figures(results)),
     }
@@ -48,7 +48,7 @@ def gather(job: Job, results: Sequence[Result], seconds: float) -> dict[str, Any
 
 
 def _made(model: Model, job: Job) -> dict[str, object]:
-    """What a model was made of, and how long that took."""
+    """Return the settings of a model, and the time for making it."""
     readings = [reading for reading in job.readings if reading.build.model.name == model.name]
     builds = list(dict.fromkeys(reading.build for reading in readings))
     trained = model.trained
@@ -66,12 +66,12 @@ def _made(model: Model, job: Job) -> dict[str, object]:
 # Differences between models
 
 
-def _scores(job: Job, found: Figures) -> dict[str, object]:
-    return {"contrasts": [_contrast(found, a, b, test) for a, b in _pairs_of(job) for test in found.tests((a, b))]}
+def _scores(job: Job, figures: Figures) -> dict[str, object]:
+    return {"contrasts": [_contrast(figures, a, b, test) for a, b in _pairs_of(job) for test in figures.tests((a, b))]}
 
 
 def _pairs_of(job: Job) -> dict[tuple[str, str], None]:
-    """The pairs of models that are compared: those that the experiment lists, and those that claims are about."""
+    """Return the pairs of models to compare: those that the experiment lists, and those of its claims."""
     listed = dict.fromkeys(job.experiment.contrasts)
     for claim in job.experiment.claims:
         if claim.kind in _PAIRED:
@@ -81,18 +81,18 @@ def _pairs_of(job: Job) -> dict[tuple[str, str], None]:
     return listed
 
 
-def _contrast(found: Figures, a: str, b: str, test: str) -> dict[str, object]:
-    one, other = found.of(a, test), found.of(b, test)
+def _contrast(figures: Figures, a: str, b: str, test: str) -> dict[str, object]:
+    one, other = figures.of(a, test), figures.of(b, test)
     p = p_values(one[0], other[0])
     each: dict[str, object] = {s: {**difference(one, other, s).as_json(), "p": round(p[s], 6)} for s in SCHEMES}
     return {"a": a, "b": b, "test": test, **each}
 
 
-def _pairs(job: Job, found: Figures) -> dict[str, object]:
+def _pairs(job: Job, figures: Figures) -> dict[str, object]:
     rows: list[dict[str, Any]] = []
     for test in job.setting.tests:
-        names = [model.name for model in job.models if found.of(model.name, test)]
-        tested: list[dict[str, Any]] = [_contrast(found, a, b, test) for a, b in combinations(names, 2)]
+        names = [model.name for model in job.models if figures.of(model.name, test)]
+        tested: list[dict[str, Any]] = [_contrast(figures, a, b, test) for a, b in combinations(names, 2)]
         for scheme in SCHEMES:
             for row, adjusted in zip(tested, holm([row[scheme]["p"] for row in tested]), strict=True):
                 row[scheme]["adjusted"] = round(adjusted, 6)
@@ -101,7 +101,7 @@ def _pairs(job: Job, found: Figures) -> dict[str, object]:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment of p-values that belong together."""
+    """Return Holm's step-down adjustment of the p-values of a family of tests."""
     order = sorted(range(len(p_values)), key=lambda place: p_values[place])
     adjusted, least = [0.0] * len(p_values), 0.0
     for rank, place in enumerate(order):
@@ -110,37 +110,37 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _scores_and_pairs(job: Job, found: Figures) -> dict[str, object]:
-    return {**_scores(job, found), **_pairs(job, found)}
+def _scores_and_pairs(job: Job, figures: Figures) -> dict[str, object]:
+    return {**_scores(job, figures), **_pairs(job, figures)}
 
 
 # The curve of data
 
 
-def _curve(job: Job, found: Figures) -> dict[str, object]:
+def _curve(job: Job, figures: Figures) -> dict[str, object]:
     fractions, curve = job.setting.fractions, []
     for scheme in SCHEMES:
         for model in job.models:
             for test in job.setting.tests:
-                points = {f: f1_of(results, scheme) for f in fractions if (results := found.of(model.name, test, f))}
+                points = {f: f1_of(results, scheme) for f in fractions if (results := figures.of(model.name, test, f))}
                 each = {
                     f"{f:g}": {"f1": round(one.value, 6), "low": round(one.low, 6), "high": round(one.high, 6)}
                     for f, one in points.items()
                 }
                 if each:
                     curve.append({"model": model.name, "test": test, "scheme": scheme, "fractions": each})
-    return {"curve": curve, "contrasts": list(_shares(job, found))}
+    return {"curve": curve, "contrasts": list(_shares(job, figures))}
 
 
-def _shares(job: Job, found: Figures) -> Iterator[dict[str, object]]:
-    """What a share of the data costs each model, and how models differ with the same share."""
+def _shares(job: Job, figures: Figures) -> Iterator[dict[str, object]]:
+    """Yield the loss of each model with a share of the data, and the differences of models with the same share."""
     names = [model.name for model in job.models]
     fractions = job.setting.fractions
     costs = [(name, name, (fraction, fractions[-1])) for name in names for fraction in fractions[:-1]]
     between = [(a, b, (fraction, fraction)) for a, b in _pairs_of(job) for fraction in fractions]
     for a, b, shares in costs + between:
         for test in job.setting.tests:
-            one, other = found.of(a, test, shares[0]), found.of(b, test, shares[1])
+            one, other = figures.of(a, test, shares[0]), figures.of(b, test, shares[1])
             if one and other:
                 each: dict[str, object] = {s: difference(one, other, s).as_json() for s in SCHEMES}
                 yield {"a": a, "b": b, "test": test, "a_fraction": shares[0], "b_fraction": shares[1], **each}
@@ -149,31 +149,31 @@ def _shares(job: Job, found: Figures) -> Iterator[dict[str, object]]:
 # Errors
 
 
-def _errors(job: Job, found: Figures) -> dict[str, object]:
+def _errors(job: Job, figures: Figures) -> dict[str, object]:
     listed = [
         {"model": model.name, **_listed(test, mistake)}
         for model in job.models
         for test in job.setting.tests
-        for result in found.of(model.name, test)[:1]
+        for result in figures.of(model.name, test)[:1]
         for mistake in sample_of(mistakes_of(result))
     ]
     return {"sample": listed}
 
 
 def mistakes_of(result: Result) -> tuple[Mistake, ...]:
-    """All errors of a model on a test set, in the order of the documents."""
+    """Return all errors of a model on a test set, in the order of the documents."""
     gold = test_documents(result.reading.test, result.reading.sentences)
     return evaluation.evaluate(gold, result.predictions(), types=tuple(result.facts["types"])).mistakes
 
 
 def sample_of(mistakes: Sequence[Mistake]) -> list[Mistake]:
-    """Errors drawn with a fixed seed, in their order."""
+    """Draw errors with a fixed seed; return them in their order."""
     places = random.Random(0).sample(range(len(mistakes)), min(SAMPLE, len(mistakes)))
     return [mistakes[place] for place in sorted(places)]
 
 
 def sampled_errors(results: Iterable[Result]) -> Iterator[dict[str, object]]:
-    """The samples of errors with their sentences, for a folder of the user's: the text is the corpora's."""
+    """Return the sampled errors with their sentences, which contain corpus text and must not be published."""
     for result in results:
         for mistake in sample_of(mistakes_of(result)):
             text = mistake.document.text
@@ -207,4 +207,4 @@ _LAYOUTS: Mapping[str, Callable[[Job, Figures], dict[str, object]]] = {
     "pairs": _pairs,
     "scores and pairs": _scores_and_pairs,
 }
-"""What each layout of `experiments.toml` shows beside scores."""
+"""The functions that gather the figures of each layout of `experiments.toml` beside the scores."""

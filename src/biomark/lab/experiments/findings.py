@@ -24,7 +24,7 @@ Counted = NDArray[np.int64]  # (documents, schemes, 4)
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure, or a difference of two, with the ends of its interval."""
+    """A figure, or the difference of two figures, with the ends of its 95 % interval."""
 
     value: float
     low: float
@@ -32,15 +32,15 @@ class Estimate:
 
     @property
     def sign(self) -> int:
-        """1 or -1 where the interval lies above or below 0, else 0."""
+        """Return 1 if the interval lies above 0, -1 if it lies below 0, else 0."""
         return int(self.low > 0) - int(self.high < 0)
 
     def points(self) -> str:
-        """For people, in points."""
+        """Format the figure and its interval in points of F1."""
         return f"{100 * self.value:+.1f} points [{100 * self.low:+.1f}, {100 * self.high:+.1f}]"
 
     def as_json(self) -> dict[str, float]:
-        """Rounded."""
+        """Return the rounded figures for the JSON file."""
         return {"value": round(self.value, 6), "low": round(self.low, 6), "high": round(self.high, 6)}
 
 
@@ -52,24 +52,24 @@ def _counts(folder: Path, test: str, sentences: int, types: tuple[str, ...]) -> 
 
 
 def counts(result: Result) -> Counted:
-    """The counts of each document, of all types together; documents in the order of their ids."""
+    """Return the counts of each document over all types; the documents are in the order of their ids."""
     reading = result.reading
     return _counts(result.folder, reading.test, reading.sentences, tuple(result.facts["types"]))
 
 
 def f1_of(results: Sequence[Result], scheme: str = "strict") -> Estimate:
-    """The mean F1 of a model over its seeds."""
+    """Return the mean F1 of a model over its seeds."""
     return _estimate(_drawn([results], scheme)[0])
 
 
 def difference(a: Sequence[Result], b: Sequence[Result], scheme: str = "strict") -> Estimate:
-    """How much better the second model is on a test set: F1, the mean over seeds."""
+    """Return the F1 of the second model minus that of the first one, each the mean over seeds."""
     drawn = _drawn([a, b], scheme)
     return _estimate(drawn[1] - drawn[0])
 
 
 def p_values(a: Result, b: Result) -> dict[str, float]:
-    """The p-value of the permutation test under each scheme, as `biomark compare` gives it."""
+    """Return the p-value of the permutation test under each scheme, as `biomark compare` computes it."""
     return dict(zip(SCHEMES, permutation_p_values(counts(a), counts(b)).tolist(), strict=True))
 
 
@@ -100,7 +100,7 @@ def _estimate(drawn: NDArray[np.float64]) -> Estimate:
 
 
 class Figures:
-    """The results of an experiment, looked up.
+    """Look-up of the results of an experiment.
 
     Args:
         results: all of them.
@@ -110,7 +110,7 @@ class Figures:
         self._results = results
 
     def of(self, model: str, test: str, fraction: float = 1.0) -> list[Result]:
-        """The results of a model on a test set, a seed each."""
+        """Return the results of a model on a test set, one for each seed."""
         return [
             result
             for result in self._results
@@ -120,6 +120,6 @@ class Figures:
         ]
 
     def tests(self, models: Sequence[str]) -> list[str]:
-        """The test sets that all of some models have read."""
+        """Return the test sets that all the given models have read."""
         every = dict.fromkeys(result.reading.test for result in self._results)
         return [test for test in every if all(self.of(model, test) for model in models)]

@@ -1,8 +1,8 @@
 """Hu et al. 2024: GPT-3.5 and GPT-4 prompted for clinical entities, five settings of the prompt.
 
-The authors released what both models answered. The answers are decoded, aligned and scored here as
-those of any prompted model are, and once more by a second route that shares no code with the first
-but the scorer: answer → BIO tags of the corpus's tokens → mentions.
+The authors released the answers of both models. Here they are decoded, aligned and scored like those of any prompted
+model, and also by a second route that shares only the scorer with the first one: answer → BIO tags of the corpus's
+tokens → mentions.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from biomark.spans import Document
 
 CORPORA = ("mtsamples", "vaers")
 MODELS = ("GPT-3.5", "GPT-4")
-# The names of the released folders, and what their prompts hold.
+# The names of the released folders, and the parts of their prompts.
 SETTINGS: Mapping[str, str] = {
     "baseline": "task and format",
     "baseline_definition_guideline": "+ definitions and guidelines",
@@ -46,7 +46,7 @@ PUBLISHED: Mapping[tuple[str, str, str], float] = {
     ("vaers", "GPT-4", _FIRST): 0.593,
     ("vaers", "GPT-4", _LAST): 0.736,
 }
-"""Relaxed F1 by corpus, model and setting, as the abstract of the paper gives it (doi 10.1093/jamia/ocad259)."""
+"""The published relaxed F1 by corpus, model and setting, from the paper's abstract (doi 10.1093/jamia/ocad259)."""
 
 _ABOUT = """\
 Hu Y, Chen Q, Du J, et al. Improving large language models for clinical named entity recognition via prompt
@@ -69,8 +69,8 @@ _NOTES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a model answered under one setting to the sentence of a document."""
+class GptAnswer:
+    """The recorded answer of a model to one sentence under one setting of the prompt."""
 
     document_id: str
     setting: str
@@ -78,8 +78,8 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """The figures of one model under one setting."""
+class RescoredAnswers:
+    """The scores of one model on one corpus under one setting of the prompt."""
 
     corpus: str
     model: str
@@ -93,7 +93,7 @@ class Row:
 
     @property
     def published(self) -> float | None:
-        """The paper's relaxed F1, where it is known."""
+        """The relaxed F1 that the paper reports, in [0, 1], or None if it reports none."""
         return PUBLISHED.get((self.corpus, self.model, self.setting))
 
 
@@ -101,11 +101,11 @@ def run(scale: str) -> Outcome:
     """Score the recorded answers of both models to both corpora.
 
     Args:
-        scale: all answers are scored at any scale.
+        scale: without effect, since all answers are scored at any scale.
 
     Raises:
-        CorpusError: if the corpora or the answers are not there.
-        FormatError: if a file of answers is none.
+        CorpusError: if the corpora or the answers are missing.
+        FormatError: if a file does not contain recorded answers.
     """
     rows = [row for corpus in CORPORA for model in MODELS for row in _rows(corpus, model)]
     files = [_file(corpus, model) for corpus in CORPORA for model in MODELS]
@@ -119,7 +119,7 @@ def run(scale: str) -> Outcome:
     )
 
 
-def _agreement(rows: Sequence[Row]) -> str:
+def _agreement(rows: Sequence[RescoredAnswers]) -> str:
     known = [(abs(row.spans.overall.partial.f1 - row.published), row) for row in rows if row.published is not None]
     most, row = max(known, key=lambda difference: difference[0])
     where = f"{row.corpus}, {row.model}, {SETTINGS[row.setting]}"
@@ -136,7 +136,7 @@ def _agreement(rows: Sequence[Row]) -> str:
 
 
 def _file(corpus: str, model: str) -> Path:
-    """The recorded answers, which lie beside the corpus."""
+    """Return the path of the recorded answers, which are beside the corpus."""
     row = corpus_named(corpus)
     test = locate(row, "test") / row.splits["test"].file
     path = test.with_name(f"{test.name.removesuffix('.jsonl')}.{model}.outputs.jsonl")
@@ -147,24 +147,24 @@ def _file(corpus: str, model: str) -> Path:
     return path
 
 
-def read_answers(path: Path) -> list[Answer]:
-    """The answers of a file.
+def read_answers(path: Path) -> list[GptAnswer]:
+    """Read the recorded answers in a file.
 
     Raises:
-        FormatError: if a line is none; the message says which.
+        FormatError: if a line is not a recorded answer; the message has its number.
     """
     answers = []
     for number, line in enumerate(path.read_text("utf-8").split("\n"), 1):
         try:
             row = json.loads(line) if line else None
             if row:
-                answers.append(Answer(str(row["id"]), str(row["setting"]), str(row["output"])))
+                answers.append(GptAnswer(str(row["id"]), str(row["setting"]), str(row["output"])))
         except (ValueError, TypeError, KeyError) as error:
             raise FormatError(f"{path}:{number}: no recorded answer with id, setting and output: {error!r}") from error
     return answers
 
 
-def _rows(corpus: str, model: str) -> Iterable[Row]:
+def _rows(corpus: str, model: str) -> Iterable[RescoredAnswers]:
     gold = {document.id: document for document in read_split(f"{corpus}:test")}
     answers = read_answers(_file(corpus, model))
     for setting in SETTINGS:
@@ -174,14 +174,14 @@ def _rows(corpus: str, model: str) -> Iterable[Row]:
 
 def score(
     corpus: str, model: str, setting: str, gold: Sequence[Document], answers: Sequence[tuple[Document, str]]
-) -> Row:
-    """The figures of the answers to some documents, by both routes."""
+) -> RescoredAnswers:
+    """Score the answers to documents, by both routes."""
     names = corpus_named(corpus).names
     decoded = [(document, SPAN.decode(answer, document.text, tuple(names))) for document, answer in answers]
     reasons = [rejected.reason for _, found in decoded for rejected in found.rejected]
     found = [renamed(replace(document, entities=d.entities), names) for document, d in decoded]
     tagged = [renamed(by_tags(document, answer, names), names) for document, answer in answers]
-    return Row(
+    return RescoredAnswers(
         corpus,
         model,
         setting,
@@ -195,12 +195,12 @@ def score(
 
 
 def renamed(document: Document, names: Mapping[str, str]) -> Document:
-    """The document with biomark's names for the types of the corpus."""
+    """Return the document with biomark's names for the types of the corpus."""
     return replace(document, entities=tuple(replace(e, type=names[e.type]) for e in document.entities))
 
 
 class _Words(HTMLParser):
-    """The words of an answer with the class and the number of the outermost span around each."""
+    """An HTML parser that collects the words of an answer with the class and the number of their outermost span."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -219,28 +219,28 @@ class _Words(HTMLParser):
 
     @classmethod
     def text(cls, answer: str) -> str:
-        """The answer without its tags."""
+        """Return the answer without its HTML tags."""
         parser = cls()
         parser.feed(answer)
         parser.close()
         return "".join(parser.pieces)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Open a span."""
+        """Handle the opening tag of a span."""
         if tag == "span":
             self._number += not self._open
             self._open.append(dict(attrs).get("class") or "")
 
     def handle_endtag(self, tag: str) -> None:
-        """Close the last one."""
+        """Handle the closing tag of the last span."""
         if tag == "span" and self._open:
             self._open.pop()
 
     def handle_data(self, data: str) -> None:
-        """Take the words of a stretch without tags."""
+        """Collect the words of text between tags."""
         self.pieces.append(data)
-        type = self._open[0] if self._open else ""
-        self.words += [(word, type, self._number) for word in _split(data)]
+        entity_type = self._open[0] if self._open else ""
+        self.words += [(word, entity_type, self._number) for word in _split(data)]
 
 
 def by_tags(document: Document, answer: str, names: Iterable[str]) -> Document:
@@ -258,23 +258,23 @@ def by_tags(document: Document, answer: str, names: Iterable[str]) -> Document:
     spans: dict[int, tuple[str, int]] = {}
     for _, ours, our_end, theirs, their_end in matcher.get_opcodes():
         if our_end - ours == their_end - theirs:  # the same words, or as many others: misprints
-            for (_, type, number), (_, index) in zip(words[ours:our_end], pieces[theirs:their_end], strict=True):
-                if type in names:
-                    spans.setdefault(index, (type, number))
+            for (_, entity_type, number), (_, index) in zip(words[ours:our_end], pieces[theirs:their_end], strict=True):
+                if entity_type in names:
+                    spans.setdefault(index, (entity_type, number))
     for index in range(1, len(tokens) - 1):  # a token left out in the middle of a span
         before = spans.get(index - 1)
         if before and index not in spans and before == spans.get(index + 1):
             spans[index] = before
     tags = []
     for index in range(len(tokens)):
-        type, _ = spans.get(index, ("", 0))
+        entity_type, _ = spans.get(index, ("", 0))
         begins = spans.get(index) != spans.get(index - 1)
-        tags.append(f"{'B' if begins else 'I'}-{type}" if type else "O")
+        tags.append(f"{'B' if begins else 'I'}-{entity_type}" if entity_type else "O")
     return tagged_document(document.id, [[Token(token, tag) for token, tag in zip(tokens, tags, strict=True)]])
 
 
 def _split(text: str) -> list[str]:
-    """Words and signs in lower case."""
+    """Split a text into lower-case words and punctuation characters."""
     return re.findall(r"\w+|[^\w\s]", text.lower())
 
 
@@ -282,7 +282,7 @@ def _squeezed(text: str) -> str:
     return "".join(text.split())
 
 
-def _table(corpus: str, rows: Sequence[Row]) -> Table:
+def _table(corpus: str, rows: Sequence[RescoredAnswers]) -> Table:
     header = (
         "model",
         "prompt",
@@ -304,7 +304,7 @@ def _figures(score: Score) -> tuple[float, float, float]:
     return score.precision, score.recall, score.f1
 
 
-def _data(row: Row) -> dict[str, object]:
+def _data(row: RescoredAnswers) -> dict[str, object]:
     routes = {
         route: {scheme: _score(getattr(found.overall, scheme)) for scheme in ("strict", "partial")}
         for route, found in (("spans", row.spans), ("tags", row.tags))

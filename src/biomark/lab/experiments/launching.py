@@ -1,4 +1,4 @@
-"""Training on all GPUs of this machine, in processes of its own."""
+"""Training on all GPUs of this machine, in separate processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from biomark.training.recipe import GenerativeRecipe
 
 
 def launch(recipe: GenerativeRecipe, folder: Path, gpus: int, *, resume: bool) -> None:
-    """Train on all GPUs of this machine; the rows of a step stay as many as on `gpus` of them."""
+    """Train on all GPUs of this machine, with as many rows per step as on a machine with `gpus` GPUs."""
     import torch
 
     here = max(torch.cuda.device_count(), 1)
@@ -26,4 +26,6 @@ def launch(recipe: GenerativeRecipe, folder: Path, gpus: int, *, resume: bool) -
     command = [sys.executable, *torchrun, "-m", "biomark", "train", str(path), "-o", str(folder)]
     done = subprocess.run([*command, *(["--resume"] if resume else [])], check=False)
     if done.returncode:
-        raise ModelError(f"{folder}: training ended with status {done.returncode}; run this again to go on")
+        raise ModelError(
+            f"{folder}: training ended with exit status {done.returncode}; run the command again to resume it"
+        )

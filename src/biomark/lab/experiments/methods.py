@@ -146,14 +146,14 @@ class Tuned(_Trained):
             from biomark.generative.training import trainer as generative
             from biomark.tagging.training import grid
             from biomark.tagging.training import trainer as tagging
-            from biomark.training.runs import Run
+            from biomark.training.runs import TrainingFolder
         except ImportError as error:
             raise MissingExtraError(error.name or "torch", "train") from error
         files = _files(build, supplies)
         recipe = replace(supplies.recipe(build), **files)
         say = supplies.say
         if isinstance(recipe, GenerativeRecipe):
-            run = Run(folder)
+            run = TrainingFolder(folder)
             resume = bool(run.checkpoints() or run.scores())
             if recipe.fsdp:
                 launch(recipe, folder, build.model.gpus, resume=resume)

@@ -1,4 +1,4 @@
-"""What an experiment finds: tables for people, and all figures for programs."""
+"""The result of an experiment: tables for its page, and all figures for its JSON file."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from biomark.runtime.machine import cores, versions
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table, its cells as they are printed."""
+    """A table of formatted cells."""
 
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
     def markdown(self) -> str:
-        """The table as Markdown, under its title."""
+        """Return the table as Markdown, under its title."""
         lines = [self.header, ("---",) * len(self.header), *self.rows]
         return f"## {self.title}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an experiment found.
+    """The result of an experiment.
 
     Attributes:
         title: of its page.
@@ -38,7 +38,7 @@ class Outcome:
         notes: what the reader should know, a sentence each.
         data: all figures, and what they were computed from, as JSON can hold them.
         figures: pictures as SVG, by their titles; they stand before the tables.
-        findings: what was found here of what the paper found, a sentence each.
+        findings: sentences with the verdicts on the paper's findings.
     """
 
     title: str
@@ -64,7 +64,7 @@ class Outcome:
         return "\n\n".join(part for part in parts if part) + "\n"
 
     def files(self, name: str) -> list[str]:
-        """What the pictures' files are called."""
+        """Return the names of the pictures' files."""
         return [f"{name}.svg" if not n else f"{name}-{n + 1}.svg" for n in range(len(self.figures))]
 
     def write(self, folder: Path, name: str) -> Path:
@@ -90,7 +90,7 @@ class Outcome:
 
 
 def provenance(files: Iterable[Path], *libraries: str) -> dict[str, object]:
-    """Versions, and the SHA-256 of each file."""
+    """Return the versions of software, and the SHA-256 of each file."""
     return {
         "versions": versions(*libraries),
         "files": {path.name: file_sum(path) for path in files},
@@ -98,18 +98,18 @@ def provenance(files: Iterable[Path], *libraries: str) -> dict[str, object]:
 
 
 def machine() -> dict[str, object]:
-    """Processor, cores, threads and GPU that figures were computed on."""
-    found: dict[str, object] = {"processor": _processor(), "cores": cores(), "system": platform.system()}
+    """Return the processor, cores, threads and GPUs of this machine."""
+    facts: dict[str, object] = {"processor": _processor(), "cores": cores(), "system": platform.system()}
     try:
         import torch
     except ImportError:
-        return found
+        return facts
     gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
-    return {**found, "threads": torch.get_num_threads(), "gpus": gpus}
+    return {**facts, "threads": torch.get_num_threads(), "gpus": gpus}
 
 
 def _processor() -> str:
-    """Its name, as far as the system tells."""
+    """Return the name of the processor, as precisely as the system reports it."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text("utf-8").split("\n") if path.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

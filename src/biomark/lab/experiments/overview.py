@@ -1,4 +1,4 @@
-"""One page with one table: what the papers found, and what was found here at each size."""
+"""The overview page: a table of the papers' findings and of our verdicts at each scale."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIZES: Mapping[str, str] = {
     "small": "small models, part of the data",
     "medium": "a small language model, the papers' data",
 }
-"""The scales that are summed up. The papers' own has not been run: it needs their GPUs."""
+"""The scales of the overview. The papers' own scale has not been run, since it needs their GPUs."""
 
 _ABOUT = f"""\
 # What the papers found, and what was found here
@@ -53,7 +53,7 @@ def overview(folder: Path, book: Book) -> Path:
 
 
 def _rows(experiment: Experiment, folder: Path) -> list[tuple[str, ...]]:
-    """A row for each finding, whichever models it is judged by at each size."""
+    """Return a row for each finding, with its verdict at each scale."""
     sheets = {scale: _sheet(experiment, scale, folder) for scale in SIZES if scale in experiment.scales}
     found = []
     for text in dict.fromkeys(claim.text for claim in experiment.claims):

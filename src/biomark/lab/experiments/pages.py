@@ -1,6 +1,6 @@
-"""An experiment's figures as a page in the layout of the paper, the published figures beside ours.
+"""Pages that show an experiment's figures beside the published ones, in the layout of the paper.
 
-A page is made of its JSON file alone (`biomark.lab.experiments.facts`), so that it can be drawn again without a model.
+A page needs only its JSON file (`biomark.lab.experiments.facts`), so that it can be written again without a model.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from biomark.lab.experiments.verdicts import MARGIN, judge
 
 KINDS = ("missing", "wrong", "boundary")
 _FIGURES = ("precision", "recall", "f1")
-_WIDE = 3  # test sets beyond which a table has F1 alone
+_WIDE = 3  # a table of more test sets than this has F1 alone
 _EMPTY = "not run"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """What a layout makes of figures: tables, and pictures by their titles."""
+class PagePart:
+    """The tables of a layout, and its pictures (SVG) by their titles."""
 
     tables: tuple[Table, ...]
     figures: Mapping[str, str]
 
 
 def page(experiment: Experiment, data: Mapping[str, Any]) -> Outcome:
-    """The page of an experiment.
+    """Make the page of an experiment.
 
     Args:
-        experiment: its row.
-        data: see `biomark.lab.experiments.facts.gather`; or its JSON file, as it was read.
+        experiment: the row of the experiment.
+        data: the result of `biomark.lab.experiments.facts.gather`, or the content of its JSON file.
     """
     sheet = Sheet(experiment, data)
     part = LAYOUTS[experiment.layout](sheet)
@@ -47,10 +47,10 @@ def page(experiment: Experiment, data: Mapping[str, Any]) -> Outcome:
     about = f"{experiment.source}. {experiment.about}\n\n{_made(sheet)}"
     tables = (*part.tables, _test_table(sheet), _model_table(sheet))
     notes = (*experiment.notes, *_restrictions(sheet), *(_RULES if findings else ()))
-    # Verdicts follow from the figures: a file of before gets those of today's rules.
+    # Verdicts are computed from the figures, so that an older file gets those of the present rules.
     facts = {**data, "findings": [finding.as_json() for finding in findings]}
-    said = tuple(finding.sentence() for finding in findings)
-    return Outcome(experiment.title, about, tables, notes, facts, part.figures, said)
+    sentences = tuple(finding.sentence() for finding in findings)
+    return Outcome(experiment.title, about, tables, notes, facts, part.figures, sentences)
 
 
 def _made(sheet: Sheet) -> str:
@@ -75,7 +75,7 @@ _RULES = (
 # Scores
 
 
-def _scores(sheet: Sheet) -> Part:
+def _scores(sheet: Sheet) -> PagePart:
     table = _wide if len(sheet.tests) > _WIDE else _narrow
     tables = [table(sheet, scheme) for scheme in SCHEMES]
     tables += [_row_by_row(sheet, scheme) for scheme in SCHEMES if _beside(sheet, scheme)]
@@ -87,7 +87,7 @@ def _scores(sheet: Sheet) -> Part:
                 strict = cell["strict"]
                 panels[short(test)][sheet.title(model)] = Point(0.0, strict["f1"], strict["low"], strict["high"])
     picture = svg.intervals(panels, label="strict F1 in percent, 95 % intervals")
-    return Part(tuple(tables), {f"{sheet.experiment.title}: strict F1": picture})
+    return PagePart(tuple(tables), {f"{sheet.experiment.title}: strict F1": picture})
 
 
 def _narrow(sheet: Sheet, scheme: str) -> Table:
@@ -117,7 +117,7 @@ def _wide(sheet: Sheet, scheme: str) -> Table:
 
 
 def _published(sheet: Sheet, scheme: str) -> list[Row]:
-    """The paper's rows that have figures on these test sets."""
+    """Return the paper's rows that have figures on these test sets."""
     rows = sheet.experiment.published.figures if sheet.experiment.published else ()
     return [row for row in rows if any(row.figures(scheme, test) for test in sheet.tests)]
 
@@ -131,7 +131,7 @@ def _beside(sheet: Sheet, scheme: str) -> list[Row]:
 
 
 def _row_by_row(sheet: Sheet, scheme: str) -> Table:
-    """What the paper found, and what was found here by the model that stands for the paper's."""
+    """Return the table of the paper's figures beside those of the models that correspond to the paper's."""
     header = ["the paper's model", "here"]
     for test in sheet.tests:
         header += [f"{short(test)}, paper", "here", "difference in points"]
@@ -155,7 +155,7 @@ def _row_by_row(sheet: Sheet, scheme: str) -> Table:
 
 
 def _spreads(sheet: Sheet) -> Table:
-    """Of models that are the best of a grid: how all settings do on the test sets."""
+    """Return the table of the test scores of all settings, for models that are the best of a grid."""
     rows = []
     for cell in sheet.all_cells:
         for scheme in SCHEMES if "grid" in cell else ():
@@ -192,7 +192,7 @@ def _estimate(facts: Mapping[str, float]) -> Estimate:
 # Errors
 
 
-def _errors(sheet: Sheet) -> Part:
+def _errors(sheet: Sheet) -> PagePart:
     rows, shares = [], {}
     for model in sheet.models:
         for test in sheet.tests:
@@ -208,7 +208,7 @@ def _errors(sheet: Sheet) -> Part:
         shares[f"{one.model}, published: {short(one.set)}"] = dict(one.errors)
     counted = Table("All errors", ("model", "test set", "errors", *KINDS), tuple(rows))
     picture = svg.stacks(shares, label="Errors by class, in percent")
-    return Part((_sampled(sheet), counted), {"Errors by class": picture})
+    return PagePart((_sampled(sheet), counted), {"Errors by class": picture})
 
 
 def _sampled(sheet: Sheet) -> Table:
@@ -228,7 +228,7 @@ def _sampled(sheet: Sheet) -> Table:
 # The curve of data
 
 
-def _curve(sheet: Sheet) -> Part:
+def _curve(sheet: Sheet) -> PagePart:
     tables = [_curve_table(sheet, scheme) for scheme in SCHEMES]
     tables += [made for made in (_costs(sheet), _changes(sheet)) if made.rows]
     panels: dict[str, dict[str, list[Point]]] = {short(test): {} for test in sheet.tests}
@@ -237,7 +237,7 @@ def _curve(sheet: Sheet) -> Part:
             points = [Point(float(f), p["f1"], p["low"], p["high"]) for f, p in row["fractions"].items()]
             panels[short(row["test"])][sheet.title(row["model"])] = points
     picture = svg.lines(panels, x_label="percent of the training sentences", y_label="strict F1 in percent")
-    return Part(tuple(tables), {"F1 by the share of the training sentences": picture})
+    return PagePart(tuple(tables), {"F1 by the share of the training sentences": picture})
 
 
 def _curve_table(sheet: Sheet, scheme: str) -> Table:
@@ -277,7 +277,7 @@ def _changes(sheet: Sheet) -> Table:
 # Pairs
 
 
-def _pairs(sheet: Sheet) -> Part:
+def _pairs(sheet: Sheet) -> PagePart:
     tables = []
     for test in sheet.tests:
         rows = []
@@ -288,16 +288,16 @@ def _pairs(sheet: Sheet) -> Part:
                 rows.append((sheet.title(row["a"]), sheet.title(row["b"]), *cells))
         header = ("first", "second", "strict F1", "p", "adjusted", "partial F1", "p", "adjusted")
         tables.append(Table(f"{short(test)}: the second model's F1 minus the first one's", header, tuple(rows)))
-    return Part(tuple(tables), {})
+    return PagePart(tuple(tables), {})
 
 
 def _tested(facts: Mapping[str, float]) -> tuple[str, str, str]:
     return _estimate(facts).points(), f"{facts['p']:.4f}", f"{facts['adjusted']:.4f}"
 
 
-def _scores_and_pairs(sheet: Sheet) -> Part:
+def _scores_and_pairs(sheet: Sheet) -> PagePart:
     scores, pairs = _scores(sheet), _pairs(sheet)
-    return Part(scores.tables + pairs.tables, scores.figures)
+    return PagePart(scores.tables + pairs.tables, scores.figures)
 
 
 # What was run
@@ -328,7 +328,7 @@ def _model_table(sheet: Sheet) -> Table:
 
 
 def _rate(sentences: float) -> str:
-    """Sentences a second, as far as they were measured."""
+    """Format a number of sentences per second, with one decimal below 10."""
     return f"{sentences:.0f}" if sentences >= 10 else f"{sentences:.1f}"
 
 
@@ -338,42 +338,42 @@ def _taught(facts: Mapping[str, Any]) -> str:
 
 
 def _drawn(models: Iterable[Mapping[str, Any]]) -> str:
-    """How many sentences some models have of each corpus, where they have not all."""
+    """Format the numbers of sentences that models have of each corpus, for those models that do not have all."""
     return " or ".join(f"{count:,}" for count in sorted({one["sentences"] for one in models if one["sentences"]}))
 
 
 def _restrictions(sheet: Sheet) -> list[str]:
-    said, data = [], sheet.data
+    notes, data = [], sheet.data
     if data["test_sentences"]:
-        said.append(
+        notes.append(
             f"Of each test set whole documents were drawn (seed 0) until they had {data['test_sentences']:,} sentences "
             "or all were drawn."
         )
     models = sheet.models.values()
     if counts := _drawn(one for one in models if one["method"] in TRAINED):
-        said.append(
+        notes.append(
             f"Models that were tuned for this page learnt from {counts} sentences of each corpus, drawn at random; the "
             "epoch was chosen on sentences drawn of the development splits."
         )
     if counts := _drawn(one for one in models if one["method"] not in TRAINED):
-        said.append(f"Demonstrations were chosen among {counts} sentences of each corpus, drawn at random.")
+        notes.append(f"Demonstrations were chosen among {counts} sentences of each corpus, drawn at random.")
     if sheet.setting.repeats:
         each = ", ".join(f"{f:.0%}: {times}" for f, times in zip(sheet.fractions, data["repeats"], strict=True))
-        said.append(f"So often a pass has the sentences of each share, for steps enough: {each}.")
-    said += _odd(sheet)
+        notes.append(f"So often a pass has the sentences of each share, for steps enough: {each}.")
+    notes += _odd(sheet)
     seeds = data["seeds"]
     return [
-        *said,
+        *notes,
         f"Seeds of drawing and training: {', '.join(map(str, seeds))}. Intervals are 95 %, by bootstrap over documents"
         + (" and seeds." if len(seeds) > 1 else "."),
     ]
 
 
 def _odd(sheet: Sheet) -> list[str]:
-    """What is different on pages whose answers were thrown away before today's rules."""
-    said = []
+    """Return notes for pages from older runs, whose answers were not kept."""
+    notes = []
     if any(row.get("interval") == "unpaired" for row in sheet.data.get("contrasts", ())):
-        said.append(
+        notes.append(
             "The answers of this run were not kept. Differences that it did not compute itself have an interval that "
             "follows from those of both figures as if they were independent (Zou & Donner 2008), which is usually "
             "wider than that of paired answers."
@@ -381,11 +381,11 @@ def _odd(sheet: Sheet) -> list[str]:
     drawn = [(row["model"], row["test"]) for row in sheet.data.get("sample", ())]
     short_of = [cell for cell in sheet.all_cells if 0 < drawn.count((cell["model"], cell["test"])) < _due(cell)]
     if short_of:
-        said.append(
+        notes.append(
             f"This run drew {SAMPLE} errors of each model over all test sets; since then {SAMPLE} of each test set are "
             "drawn, as in the paper. The table of all errors and the picture do not depend on it."
         )
-    return said
+    return notes
 
 
 def _due(cell: Cell) -> int:
@@ -393,11 +393,11 @@ def _due(cell: Cell) -> int:
     return min(SAMPLE, sum(errors.values()))
 
 
-LAYOUTS: Mapping[str, Callable[[Sheet], Part]] = {
+LAYOUTS: Mapping[str, Callable[[Sheet], PagePart]] = {
     "scores": _scores,
     "errors": _errors,
     "curve": _curve,
     "pairs": _pairs,
     "scores and pairs": _scores_and_pairs,
 }
-"""What makes the tables of each layout of `experiments.toml`."""
+"""The functions that make the tables of each layout of `experiments.toml`."""

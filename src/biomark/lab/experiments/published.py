@@ -1,4 +1,4 @@
-"""What the papers report: `published.toml`, read and checked."""
+"""The figures that the papers report, read from `published.toml` and checked."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Figures(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A model's row in a table.
+    """The row of a model in a published table.
 
     Attributes:
         model: as the paper calls it, with what tells its rows apart.
@@ -36,14 +36,14 @@ class Row:
     partial: Mapping[str, Figures] = field(default_factory=dict)
 
     def figures(self, scheme: str, test: str) -> Figures | None:
-        """The figures on a test set; tokenised or not, it is the same corpus."""
+        """Return the figures on a test set, which are the same for its tokenised version."""
         figures: Mapping[str, Figures] = getattr(self, scheme)
         return figures.get(corpus_of(test))
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Sampled errors of a model on a corpus by their class."""
+    """The published numbers of sampled errors of a model on a corpus, by their kind."""
 
     model: str
     set: str
@@ -52,7 +52,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """How F1 differs between two things.
+    """A published range of the difference in F1 between two models or settings.
 
     Attributes:
         what: both, in words.
@@ -67,13 +67,13 @@ class Change:
     fraction: float = 0.0
 
     def points(self) -> str:
-        """The range in words, for pages."""
+        """Return the range in words, in points of F1, for pages."""
         return " to ".join(f"{points:+.1f}" for points in self.range) + " points"
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a paper reports in a table or figure.
+    """The content of a published table or figure.
 
     Attributes:
         source: paper and table.
@@ -88,7 +88,7 @@ class Report:
 
 @cache
 def reports() -> Mapping[str, Report]:
-    """All tables and figures by name."""
+    """Return all published tables and figures by name."""
     return read_reports(files("biomark.lab.experiments").joinpath("published.toml").read_text("utf-8"))
 
 
@@ -107,5 +107,5 @@ def read_reports(text: str) -> dict[str, Report]:
 
 
 def corpus_of(test: str) -> str:
-    """The corpus of a split, the same for its tokenised version."""
+    """Return the name of a split's corpus, the same for its tokenised version."""
     return test.partition(":")[0].removesuffix("_iob")

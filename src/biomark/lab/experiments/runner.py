@@ -1,4 +1,4 @@
-"""From an experiment's row to its cells: which there are, what they cost, and how they are done in turn."""
+"""The cells of an experiment: their list, their estimated costs, and their execution."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from biomark.models import PROMPTED
 from biomark.runtime.machine import versions
 
 GIVEN = "given"  # the row of a model that the command line names
-_READ_RATE = 20.0  # sentences a second, where nothing is known of a model
-_UNPACKING = 30.0  # seconds, about, for a model that is made without training
+_READ_RATE = 20.0  # the assumed sentences per second of a model whose speed is not known
+_UNPACKING = 30.0  # the assumed seconds for making a model without training
 _LIBRARIES = ("numpy", "torch", "transformers", "tokenizers", "peft", "python-crfsuite", "onnxruntime")
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A cell to be done.
+    """A cell of the experiment.
 
     Attributes:
         cell: a model or a test set.
-        label: for people.
-        seconds: that it takes, as estimated.
-        done: whether it is there.
+        label: its description for the terminal.
+        seconds: its estimated duration.
+        done: whether its result exists.
     """
 
     cell: Build | Reading
@@ -45,13 +45,13 @@ class Job:
     """An experiment at a scale, in a folder of cells.
 
     Args:
-        book: with all rows.
-        experiment: the one.
-        scale: one of those that it has.
-        place: of the cells.
-        model: a model of the user's own: one more row beside the experiment's, or, where models are prompted, the
-            one that is prompted. "": none, and rows that need one are left out.
-        only: the rows whose cells are done; empty: all.
+        book: all rows.
+        experiment: the experiment to run.
+        scale: one of its scales.
+        place: the folder of the cells.
+        model: the user's own model: one more row beside the experiment's or, where models are prompted, the one that
+            is prompted. "": none, and rows that need one are left out.
+        only: the rows to run; empty: all.
 
     Raises:
         UsageError: if the experiment has no such scale or row.
@@ -67,7 +67,7 @@ class Job:
         only: Sequence[str] = (),
     ) -> None:
         if scale not in experiment.scales:
-            raise UsageError(f"{experiment.name} has no scale {scale!r}; there are {', '.join(experiment.scales)}")
+            raise UsageError(f"{experiment.name} has no scale {scale!r}; choose from {', '.join(experiment.scales)}")
         self.experiment = experiment
         self.scale = scale
         self.setting: Setting = experiment.scales[scale]
@@ -79,7 +79,7 @@ class Job:
         self._only = tuple(only)
         names = [row.name for row in self.models]
         if unknown := [name for name in only if name not in names]:
-            raise UsageError(f"{experiment.name} has no row {', '.join(unknown)}; there are {', '.join(names)}")
+            raise UsageError(f"{experiment.name} has no row {', '.join(unknown)}; choose from {', '.join(names)}")
 
     def _readings(self) -> Iterator[Reading]:
         setting = self.setting
@@ -94,13 +94,13 @@ class Job:
                         yield Reading(build, test, setting.test_sentences)
 
     def tasks(self) -> list[Task]:
-        """The cells to be done, in this order: each model, then what it reads."""
+        """Return the cells in the order of their execution: each model, then the test sets that it reads."""
         by_build: dict[Build, list[Reading]] = {}
         for reading in self.readings:
             if self._only and reading.build.model.name not in self._only:
                 continue
             by_build.setdefault(reading.build, []).append(reading)
-        found: list[Task] = []
+        tasks: list[Task] = []
         known: set[object] = set()
         for build, readings in by_build.items():
             done = [self.place.result(reading) is not None for reading in readings]
@@ -108,11 +108,11 @@ class Job:
             if method_of(build).made and folder not in known:
                 known.add(folder)
                 made = all(done) or self.place.built(build)
-                found.append(Task(build, f"make {build.label}", 0.0 if made else self._build_seconds(build), made))
+                tasks.append(Task(build, f"make {build.label}", 0.0 if made else self._build_seconds(build), made))
             for reading, one in zip(readings, done, strict=True):
                 label = f"{build.label} reads {reading.test}"
-                found.append(Task(reading, label, 0.0 if one else self._read_seconds(reading), one))
-        return found
+                tasks.append(Task(reading, label, 0.0 if one else self._read_seconds(reading), one))
+        return tasks
 
     def _build_seconds(self, build: Build) -> float:
         model = build.model
@@ -135,7 +135,7 @@ class Job:
         return times * sentences / (model.read_rate or computed)
 
     def plan(self) -> list[str]:
-        """What there is to do, what it costs and needs, a line each."""
+        """Return lines of text about the cells, their estimated costs and the hardware that they need."""
         tasks = self.tasks()
         left = [task for task in tasks if not task.done]
         needs = f"; about {_span(sum(task.seconds for task in left))} on {self.hardware.name}" if left else ""
@@ -188,12 +188,12 @@ class Job:
         return self.results()
 
     def results(self) -> list[Result]:
-        """Those test cells that are done."""
-        found = [self.place.result(reading) for reading in self.readings]
-        return [result for result in found if result is not None]
+        """Return the results of the test cells that are done."""
+        results = [self.place.result(reading) for reading in self.readings]
+        return [result for result in results if result is not None]
 
     def facts(self) -> dict[str, object]:
-        """The setting, and what the figures were computed with."""
+        """Return the setting, and the software and data with which the figures were computed."""
         names = self._splits()
         return {
             "experiment": self.experiment.name,
@@ -214,7 +214,7 @@ class Job:
         return sorted({name for reading in self.readings for name in self.place.splits(reading)})
 
     def seconds(self) -> Mapping[str, float]:
-        """What the cells took, all together: making models, and reading."""
+        """Return the total seconds of the cells, for making models and for reading."""
         builds = {self.place.model_folder(reading.build): reading.build for reading in self.readings}
         made = sum(self.place.build_facts(build).get("seconds", 0.0) for build in builds.values())
         return {"training": round(made, 1), "reading": round(sum(r.facts["seconds"] for r in self.results()), 1)}
@@ -226,7 +226,7 @@ class Job:
 
 
 def _missing(tasks: Sequence[Task]) -> tuple[str, ...]:
-    """The files of knowledge that what is left to do needs and that no corpora folder has."""
+    """Return the knowledge files that the remaining cells need and that no corpora folder has."""
     builds = [task.cell if isinstance(task.cell, Build) else task.cell.build for task in tasks if not task.done]
     return missing_sources(chain.from_iterable(build.model.knowledge for build in builds))
 
@@ -237,7 +237,7 @@ def _needs(model: Model) -> str:
 
 
 def _models(models: Sequence[Model], given: str) -> tuple[Model, ...]:
-    """The rows with the user's own model."""
+    """Return the rows together with the user's own model."""
     chats = [model for model in models if isinstance(METHODS[model.method], Prompted)]
     waiting = [model for model in chats if not model.model]
     if given and (not waiting or given.startswith(PROMPTED)) and chats:
@@ -253,15 +253,15 @@ def _models(models: Sequence[Model], given: str) -> tuple[Model, ...]:
 
 
 def _shown(model: Model) -> dict[str, object]:
-    """What a reader should know of a model's row."""
-    said = (
+    """Return the settings of a model's row that the page shows."""
+    names = (
         "title", "method", "model", "recipe", "single", "sentences", "devel_sentences", "by_sentence", "decoding",
     )  # fmt: skip
-    return {name: getattr(model, name) for name in said} | {"change": dict(model.change), "prompt": dict(model.prompt)}
+    return {name: getattr(model, name) for name in names} | {"change": dict(model.change), "prompt": dict(model.prompt)}
 
 
 def _span(seconds: float) -> str:
-    """A time for people."""
+    """Format a time in seconds, minutes or hours."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 90 * 60:

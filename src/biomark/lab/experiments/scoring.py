@@ -1,4 +1,4 @@
-"""Scores of a test cell, as JSON can hold them."""
+"""Scores of a test cell, in a form that JSON can represent."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from biomark.evaluation import Evaluation, Score
 from biomark.evaluation.counts import SCHEMES
 
 
-def scores_of(found: Evaluation) -> dict[str, object]:
-    """Scores and errors as JSON can hold them."""
+def scores_of(result: Evaluation) -> dict[str, object]:
+    """Return the scores and errors of an evaluation in a form that JSON can represent."""
 
     def one(score: Score) -> dict[str, object]:
         figures = {name: round(getattr(score, name), 6) for name in ("precision", "recall", "f1", "low", "high")}
         return {**figures, **asdict(score.counts)}
 
-    errors = evaluation.mistakes.count_kinds(found.mistakes)
+    errors = evaluation.mistakes.count_kinds(result.mistakes)
     return {
-        "strict": one(found.overall.strict),
-        "partial": one(found.overall.partial),
+        "strict": one(result.overall.strict),
+        "partial": one(result.overall.partial),
         "errors": {str(kind): count for kind, count in errors.items()},
-        "signature": found.signature,
+        "signature": result.signature,
     }
 
 
 def grid_runs(folder: Path) -> list[Path]:
-    """The folders of all settings of a grid that was trained in a folder."""
+    """Return the folders of all settings of a grid that was trained in a folder."""
     from biomark.tagging.training.grid import RESULT
 
     rows = json.loads((folder / RESULT).read_text("utf-8"))["runs"]
@@ -38,16 +38,16 @@ def grid_runs(folder: Path) -> list[Path]:
 
 
 def spread(runs: Iterable[Path], read: Callable[[Path], Evaluation]) -> Mapping[str, object]:
-    """How all settings of a grid do on a test set: minimum, median and maximum of F1 under each scheme.
+    """Return the minimum, median and maximum F1 of all settings of a grid on a test set, under each scheme.
 
     Args:
         runs: see `grid_runs`.
         read: lets the model of a run read the test set, and scores it.
     """
-    found = [read(run).overall for run in runs]
-    figures: dict[str, object] = {"settings": len(found)}
+    scores = [read(run).overall for run in runs]
+    figures: dict[str, object] = {"settings": len(scores)}
     for scheme in SCHEMES:
-        f1 = [getattr(overall, scheme).f1 for overall in found]
+        f1 = [getattr(overall, scheme).f1 for overall in scores]
         values = {"minimum": min(f1), "median": median(f1), "maximum": max(f1)}
         figures[scheme] = {name: round(value, 6) for name, value in values.items()}
     return figures

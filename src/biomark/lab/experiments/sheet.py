@@ -1,4 +1,4 @@
-"""An experiment's figures as its JSON file holds them, looked up; pages and verdicts are made of nothing else."""
+"""Look-up of the figures in an experiment's JSON file, the only input of pages and verdicts."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ NAMES = {
 _DIFFERENCES = ("contrasts", "pairs")
 
 Cell = Mapping[str, Any]
-"""The scores of a model on a test set, as the JSON file has them."""
+"""The scores of a model on a test set, in the form of the JSON file."""
 
 
 def short(test: str) -> str:
-    """What a test set is called on pages."""
+    """Return the name of a test set on pages."""
     corpus = corpus_of(test)
     return NAMES.get(corpus, corpus) + (" (tokenised)" if test.startswith(f"{corpus}_iob") else "")
 
@@ -56,32 +56,32 @@ class Sheet:
         return self.experiment.scales[self.scale]
 
     def title(self, model: str) -> str:
-        """What a model is called on pages."""
+        """Return the name of a model on pages."""
         return str(self.models[model]["title"])
 
     def cells(self, model: str, test: str, fraction: float = 1.0) -> list[Cell]:
-        """The cells of a model on a test set, a seed each."""
+        """Return the cells of a model on a test set, one for each seed."""
         wanted = (model, test, fraction)
         return [cell for cell in self.all_cells if (cell["model"], cell["test"], cell["fraction"]) == wanted]
 
     def meant(self, model: str, test: str) -> bool:
-        """Whether a model is to read a test set; some do not know its type."""
+        """Return whether a model is to read a test set, whose type some models do not know."""
         return test in self.models[model]["tests"]
 
     def f1(self, model: str, test: str, fraction: float = 1.0) -> float | None:
-        """The mean strict F1 over seeds, in [0, 1]; None where there is none."""
+        """Return the mean strict F1 over seeds, in [0, 1]; None if the cells have not been run."""
         cells = self.cells(model, test, fraction)
         return sum(cell["strict"]["f1"] for cell in cells) / len(cells) if cells else None
 
     def type_of(self, test: str) -> str:
-        """The type that a test set is about; "" of those with several, or where nothing has been run."""
-        found: Sequence[str] = next((cell["types"] for cell in self.all_cells if cell["test"] == test), [])
-        return found[0] if len(found) == 1 else ""
+        """Return the only type of a test set, or "" if it has several or has not been read."""
+        types: Sequence[str] = next((cell["types"] for cell in self.all_cells if cell["test"] == test), [])
+        return types[0] if len(types) == 1 else ""
 
     def difference(
         self, first: str, second: str, test: str, shares: tuple[float, float] = (1.0, 1.0), scheme: str = "strict"
     ) -> Estimate | None:
-        """How much better the second model is than the first one, each tuned on a share of its data."""
+        """Return the F1 of the second model minus that of the first one, each tuned on a share of its data."""
         for row in self.differences():
             of = (row.get("a_fraction", 1.0), row.get("b_fraction", 1.0))
             if row["test"] != test:
@@ -94,6 +94,6 @@ class Sheet:
         return None
 
     def differences(self) -> Iterator[Mapping[str, Any]]:
-        """All differences that were computed."""
+        """Return all differences in the JSON file."""
         for name in _DIFFERENCES:
             yield from self.data.get(name, ())

@@ -23,38 +23,38 @@ CLAIMS = ("helps", "does not help", "matches", "costs", "most frequent")
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """How a model of an experiment comes to be.
+    """A model of an experiment, and the way it is made.
 
     Attributes:
-        name: in `experiments.toml`.
-        title: on pages.
-        method: `crf`, `spacy`, `tagging`, `generative`: it is trained here. `ready`: `model` is one that `biomark
-            annotate --model` takes. `prompted`: likewise, and `prompt` says how it is prompted. `gguf`: the same, of a
+        name: its name in `experiments.toml`.
+        title: its name on pages.
+        method: `crf`, `spacy`, `tagging`, `generative`: the experiment trains it. `ready`: `model` is one that `biomark
+            annotate --model` accepts. `prompted`: likewise, with the settings `prompt`. `gguf`: likewise, from a
             file in the format of llama.cpp in an installed package (`model` is PACKAGE/FILE).
-        model: see `method`; of a `prompted` one it may be empty: it is asked where the user names a model.
-        weights: the row whose trained weights it reads with; empty: its own.
-        decoding: how a generative model answers, see `biomark.generative.settings.DECODINGS`; empty: `marks`.
-        types: of the test sets that it reads; empty: all.
-        recipe: by its name in the folder `recipes`; what a `tagging` or `generative` model is trained by.
-        change: settings of the recipe that are different here.
-        grid: try all settings of the recipe's grid, and keep the best one; all of them read the test sets.
-        train, devel: splits to learn from and to choose the best epoch on; empty: those of the recipe.
-        single: a model for each type, trained on those splits that annotate it; else one on all of them.
-        sentences: how many to draw of each split in `train`; 0: all, as the corpus has them.
-        devel_sentences: likewise of `devel`.
-        knowledge: sources of the store that the recipe or the ready model needs, relative to a corpora folder, or
-            splits.
-        own_mentions: the store has the mentions of the sentences that the model learns from, too, and of no others.
-        named: instructions name the corpus of a test set in use, if the model has learnt from that corpus.
-        by_sentence: give it single sentences, such as it was trained on.
-        prompt: settings of `biomark.prompted.settings.PromptOptions` that are different here.
-        train_rate, read_rate: sentences a second on the scale's hardware; 0: follows from the next two.
-        parameters: of the network.
-        tokens: of a sentence with all that stands around it, as it is trained.
-        memory: what training needs, for people.
-        gpus: how many it is trained on; 0: none is needed.
+        model: see `method`; for `prompted` it may be empty, and the row is run only if the user names a model.
+        weights: the row whose trained weights it uses; empty: its own.
+        decoding: of a generative model, one of `biomark.generative.settings.DECODINGS`; empty: `marks`.
+        types: the types of the test sets that it reads; empty: all.
+        recipe: the name of the recipe of a `tagging` or `generative` model in the folder `recipes`.
+        change: the settings of the recipe that differ here.
+        grid: whether to train all settings of the recipe's grid and use the best one; all of them read the test sets.
+        train, devel: the splits to learn from, and to choose the best epoch on; empty: those of the recipe.
+        single: whether to train a model for each type, on the splits that annotate it; otherwise one on all splits.
+        sentences: the number of sentences to draw from each split in `train`; 0: all, as the corpus has them.
+        devel_sentences: the same for `devel`.
+        knowledge: the sources of the store that the recipe or the ready model needs, as paths relative to a corpora
+            folder, or as splits.
+        own_mentions: whether the store also has the mentions of exactly those sentences that the model learns from.
+        named: whether instructions name the corpus of a test set, if the model has learnt from that corpus.
+        by_sentence: whether the model reads single sentences, as in its training.
+        prompt: the settings of `biomark.prompted.settings.PromptOptions` that differ here.
+        train_rate, read_rate: sentences per second on the scale's hardware; 0: estimated from the next two.
+        parameters: the number of parameters of the network.
+        tokens: the number of tokens of a sentence in training, with its prompt.
+        memory: a description of the memory that training needs.
+        gpus: the number of GPUs for training; 0: none is needed.
 
-    A row that is `like` another one takes from it whatever it does not say itself.
+    A row that is `like` another one inherits the settings that it does not set itself.
     """
 
     name: str
@@ -92,11 +92,11 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """What the figures of a scale's cost are for.
+    """The hardware for which the cost of a scale is estimated.
 
     Attributes:
-        name: for people.
-        flops: products and sums a second that a processor really does in training.
+        name: its description for the terminal.
+        flops: the floating-point operations per second that it reaches in training.
     """
 
     name: str
@@ -105,20 +105,20 @@ class Hardware:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A finding of the paper that is judged by our figures; see `biomark.lab.experiments.verdicts`.
+    """A finding of a paper that is judged by our figures; see `biomark.lab.experiments.verdicts`.
 
     Attributes:
         text: the finding.
         kind: one of `CLAIMS`.
         published: the paper's figures for it, in words.
-        models: that it is about: where two are compared, first the one that is said to help or to match the other.
-        tests: on which of the test sets; empty: on all.
-        types: on test sets of which types; empty: of all.
-        range: for `costs`: between how many points.
-        fractions: of what shares of the data; for `costs` against all of it.
-        errors: for `most frequent`: which class of errors, on the test sets taken together.
+        models: the models that it is about; of two compared ones, first the one that helps or matches the other.
+        tests: the test sets that it is about; empty: all.
+        types: the types of the test sets that it is about; empty: all.
+        range: for `costs`: the lowest and highest loss, in points of F1.
+        fractions: the shares of the data that it is about; for `costs` each is compared with all of the data.
+        errors: for `most frequent`: the kind of errors, over all test sets together.
 
-    A row may have `each`, a list of such `models`, and stands for a claim of each of them.
+    A row may have `each`, a list of such `models`, and then stands for one claim for each of them.
     """
 
     text: str
@@ -134,17 +134,17 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What an experiment is at one scale.
+    """The models and test sets of an experiment at one scale.
 
     Attributes:
-        models: by name.
-        tests: test splits.
-        test_sentences: about how many to draw of each, in whole documents; 0: all.
-        fractions: shares of the training sentences.
-        seeds: of the draw and of the training; a model each.
-        repeats: of each share, how often a pass has its sentences, so that few of them are learnt in steps enough;
-            empty: once.
-        beside: of the paper's models, the row that stands for each here.
+        models: the names of the models.
+        tests: the test splits.
+        test_sentences: the approximate number of sentences to draw from each, in whole documents; 0: all.
+        fractions: the shares of the training sentences.
+        seeds: of drawing and training; there is a model for each seed.
+        repeats: for each share, the number of repetitions of its sentences in a pass, so that small shares are learnt
+            in enough steps; empty: no repetitions.
+        beside: the row that corresponds to each of the paper's models.
     """
 
     models: tuple[str, ...]
@@ -156,25 +156,25 @@ class Setting:
     beside: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def shares(self) -> list[tuple[float, int]]:
-        """Each share of the training sentences, and how often a pass has them."""
+        """Return each share of the training sentences with the number of its repetitions in a pass."""
         return list(zip(self.fractions, self.repeats or [1] * len(self.fractions), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """A table or figure of a paper.
+    """An experiment: a table or figure of a paper to reproduce.
 
     Attributes:
-        name: as the command line takes it.
+        name: its name on the command line.
         title: of its page.
-        source: where it stands in the paper.
-        layout: one of `LAYOUTS`.
-        about: what was done, in Markdown.
-        scales: what it is at each scale.
-        contrasts: pairs of models to be compared, the second with the first.
-        claims: what the paper found.
-        published: what it reports in this table or figure; None: it has none.
-        notes: what the reader should know, a sentence each.
+        source: the table or figure of the paper.
+        layout: of its page, one of `LAYOUTS`.
+        about: a description of the experiment, in Markdown.
+        scales: the models and test sets at each scale.
+        contrasts: pairs of models to compare, the second with the first.
+        claims: the findings of the paper.
+        published: the figures of the paper's table or figure; None: it has none.
+        notes: sentences that a reader of the page should know.
     """
 
     name: str
@@ -191,7 +191,7 @@ class Experiment:
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """All rows: models, experiments and hardware by name, and where sources of knowledge are to be had by file."""
+    """All rows: models, experiments and hardware by name, and the origin of knowledge sources by file."""
 
     models: Mapping[str, Model]
     experiments: Mapping[str, Experiment]
@@ -205,13 +205,13 @@ class Book:
             UsageError: if there is none; the message lists those that there are.
         """
         if name not in self.experiments:
-            raise UsageError(f"no experiment {name!r}; there are {', '.join(self.experiments)}")
+            raise UsageError(f"unknown experiment {name!r}; choose from {', '.join(self.experiments)}")
         return self.experiments[name]
 
 
 @cache
 def book() -> Book:
-    """The rows of `experiments.toml`."""
+    """Return the rows of `experiments.toml`."""
     return read_book(files("biomark.lab.experiments").joinpath("experiments.toml").read_text("utf-8"))
 
 
@@ -294,4 +294,4 @@ def _among(what: str, values: Iterable[str], known: Iterable[str]) -> None:
     listed: Sequence[str] = tuple(known)
     for value in values:
         if value not in listed:
-            raise UsageError(f"{what}: {value!r} is none of {', '.join(listed)}")
+            raise UsageError(f"{what}: unknown value {value!r}; choose from {', '.join(listed)}")

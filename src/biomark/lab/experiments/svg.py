@@ -1,4 +1,4 @@
-"""Pictures of results as SVG, made by hand: the same figures give the same bytes, and nothing has to be installed."""
+"""Pictures of results as SVG, without a plotting library: equal figures give identical files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-# Okabe and Ito's colours, which can be told apart by all readers; the marks differ as well.
+# Okabe and Ito's colours, which colour-blind readers can distinguish; the markers differ as well.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#999999", "#f0e442")
 _STYLE = (
     "text{font:12px system-ui,sans-serif;fill:#222}.small{font-size:11px;fill:#555}.title{font-weight:600}"
@@ -21,9 +21,9 @@ class Point:
     """A figure with its interval, all in [0, 1].
 
     Attributes:
-        x: where it stands on the other axis; not looked at where there is none.
+        x: its value on the horizontal axis; ignored by pictures without one.
         y: the figure.
-        low, high: ends of its interval.
+        low, high: the ends of its interval.
     """
 
     x: float
@@ -36,11 +36,11 @@ Series = Mapping[str, Sequence[Point]]
 
 
 def lines(panels: Mapping[str, Series], *, x_label: str, y_label: str) -> str:
-    """A panel of lines with shaded intervals each.
+    """Draw panels of lines with shaded intervals.
 
     Args:
-        panels: by their titles: points in the order of x, by the name of a line.
-        x_label, y_label: of the axes; x is a share and is shown in percent.
+        panels: by title, the points of each line in the order of x, by the line's name.
+        x_label, y_label: the labels of the axes; x is a share and is shown in percent.
     """
     names = _names(panels)
     points = [point for panel in panels.values() for line in panel.values() for point in line]
@@ -76,11 +76,11 @@ def _line(line: Sequence[Point], left: float, height: float, ticks: Sequence[flo
 
 
 def intervals(panels: Mapping[str, Mapping[str, Point]], *, label: str) -> str:
-    """A panel each with a row for each name: the figure as a mark, its interval as a line.
+    """Draw panels with a row for each name: the figure as a marker, its interval as a line.
 
     Args:
-        panels: by their titles; figures by the names of their rows.
-        label: of the axis.
+        panels: by title, the figure of each row by the row's name.
+        label: the label of the axis.
     """
     names = _names(panels)
     points = [point for panel in panels.values() for point in panel.values()]
@@ -114,11 +114,11 @@ def intervals(panels: Mapping[str, Mapping[str, Point]], *, label: str) -> str:
 
 
 def stacks(rows: Mapping[str, Mapping[str, float]], *, label: str) -> str:
-    """A bar for each row, its parts side by side with their numbers.
+    """Draw a stacked bar for each row, with the number of each part.
 
     Args:
-        rows: numbers by part, by the name of the row.
-        label: of the axis.
+        rows: by name, the number of each part by the part's name.
+        label: the label of the axis.
     """
     parts_of = list(dict.fromkeys(part for row in rows.values() for part in row))
     most = max((sum(row.values()) for row in rows.values()), default=1) or 1
@@ -148,7 +148,7 @@ def _names(panels: Mapping[str, Mapping[str, object]]) -> list[str]:
 
 
 def _ticks(points: Iterable[Point]) -> list[float]:
-    """Multiples of 0.1 or 0.2 around all points."""
+    """Return multiples of 0.1 or 0.2 that enclose all points."""
     values = [value for point in points for value in (point.low, point.high, point.y)] or [0.0, 1.0]
     step = 0.1 if max(values) - min(values) < 0.4 else 0.2
     first, last = int(min(values) / step + 1e-9), -(-max(values) // step)
@@ -196,8 +196,8 @@ def _colour(number: int) -> str:
 
 
 def _text(x: float, y: float, text: str, kind: str = "", anchor: str = "start") -> str:
-    given = f' class="{kind}"' if kind else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{given}>{html.escape(text)}</text>'
+    attribute = f' class="{kind}"' if kind else ""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{attribute}>{html.escape(text)}</text>'
 
 
 def _svg(width: float, height: float, parts: Iterable[str]) -> str:

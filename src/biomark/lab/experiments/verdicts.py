@@ -1,4 +1,4 @@
-"""What was found here of what the papers found: verdicts by rule, in words that claim no more than the figures show.
+"""Verdicts on whether our figures confirm the papers' findings, by rules that claim no more than the figures show.
 
 A difference is shown where its 95 % interval lies on one side of 0. That there is none cannot be seen in a wide
 interval: that two models match, or that something does not help, is shown only where the interval leaves no room for
@@ -15,27 +15,27 @@ from biomark.lab.experiments.findings import Estimate
 from biomark.lab.experiments.sheet import Sheet, short
 from biomark.lab.experiments.specs import Claim
 
-MARGIN = 0.02  # F1; what two models may differ by and still match
-_LEAST = 0.1  # strict F1 of the better one of two models, below which their difference says nothing
-_NORMAL = 1.96  # standard deviations of a 95 % interval
+MARGIN = 0.02  # the greatest difference in F1 of two models that match
+_LEAST = 0.1  # two models are compared only if the strict F1 of the better one is at least this
+_NORMAL = 1.96  # half the width of a 95 % interval, in standard deviations
 
 FOUND, CONTRARY, OPEN = "found here too", "the contrary was found here", "not shown here"
 _PARTLY, _PARTLY_CONTRARY = "found here in part, the rest is not shown", "the contrary was found here in part"
 _BOTH, _WEAK, NOT_RUN = "found here in part, and the contrary in part", "cannot be judged here", "not run"
 
 Answer = bool | None
-"""Whether a figure shows the finding or its contrary; None: neither."""
+"""Whether a figure confirms the finding (True) or contradicts it (False); None: neither."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found here of what a paper found.
+    """The verdict on a finding of a paper.
 
     Attributes:
-        claim: the finding.
-        verdict: in words.
-        detail: the figures, a sentence or several.
-        answers: of each figure.
+        claim: the paper's finding.
+        verdict: the verdict in words.
+        detail: one or more sentences with the figures.
+        answers: whether each figure confirms or contradicts the finding.
     """
 
     claim: Claim
@@ -44,13 +44,13 @@ class Finding:
     answers: tuple[Answer, ...] = ()
 
     def sentence(self) -> str:
-        """The finding as a sentence of a page."""
+        """Return the finding and its verdict as sentences for a page."""
         published = f" The paper: {self.claim.published}." if self.claim.published else ""
         detail = f" {self.detail}" if self.detail else ""
         return f"**{self.claim.text}: {self.verdict}.**{published}{detail}"
 
     def as_json(self) -> dict[str, str]:
-        """The finding as the JSON file has it."""
+        """Return the finding and its verdict for the JSON file."""
         return {
             "claim": self.claim.text,
             "published": self.claim.published,
@@ -60,7 +60,7 @@ class Finding:
 
 
 def judge(claim: Claim, sheet: Sheet) -> Finding | None:
-    """What the figures show of a finding; None if it is about models that have no part in them."""
+    """Judge a finding by the figures; None if it is about models that the experiment does not have at this scale."""
     if absent := [model for model in claim.models if model not in sheet.models]:
         if set(claim.models) <= {*sheet.setting.models}:
             more = "Name a prompted model with --model openai:NAME or hf:NAME."
@@ -76,7 +76,7 @@ def judge(claim: Claim, sheet: Sheet) -> Finding | None:
 
 
 def verdict_of(answers: Sequence[Answer]) -> str:
-    """One verdict of several answers."""
+    """Return one verdict for several answers."""
     yes, no = (sum(answer is one for answer in answers) for one in (True, False))
     if not answers:
         return _WEAK
@@ -215,7 +215,7 @@ def _share(errors: Mapping[str, int], kind: str) -> float:
 
 
 def _variance(errors: Mapping[str, int], one: str, other: str) -> float:
-    """Of the difference of two shares of the same errors."""
+    """Return the variance of the difference between the shares of two kinds among the same errors."""
     a, b = _share(errors, one), _share(errors, other)
     return (a + b - (a - b) ** 2) / sum(errors.values())
 

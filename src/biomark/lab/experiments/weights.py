@@ -1,4 +1,4 @@
-"""Weights that experiments take as they are: their checksums, and files of llama.cpp."""
+"""Weights that experiments use without training: their checksums, and files of llama.cpp."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from biomark.runtime import bases
 
 
 def packaged_sum(name: str) -> str:
-    """The checksum of the files of a model as `biomark.models.load` takes it; "" of parts that are not in folders."""
+    """Return the checksum of the files of a model that `biomark.models.load` accepts; "" for parts without a folder."""
     parts = [name] if Path(name).is_dir() else models.TOGETHER.split(name)
     folders = [models.folder_of(part) for part in parts if part in models.names() or Path(part).is_dir()]
     return "+".join(_folder_sum(folder) for folder in folders)
@@ -35,19 +35,19 @@ def _folder_sum(folder: Path) -> str:
 
 
 def gguf_file(name: str) -> Path:
-    """The file that a package brings along (PACKAGE/FILE).
+    """Return the path of a file inside an installed package (PACKAGE/FILE).
 
     Raises:
         ModelError: if the package is not installed, or has no such file.
     """
     path = bases.in_package(name)
     if not path.is_file():
-        raise ModelError(f"{path}: is not there; take the version of the package that has it")
+        raise ModelError(f"{path}: is missing; install a version of the package that has it")
     return path
 
 
 def unpack_gguf(name: str, folder: Path) -> None:
-    """Write a file in the format of llama.cpp as a folder of transformers, in 32 bits.
+    """Convert a file in the format of llama.cpp to a folder of transformers, in 32 bits.
 
     Raises:
         ModelError, MissingExtraError: see `gguf_file` and `biomark.runtime.bases.unpacked`.

@@ -20,7 +20,7 @@ import torch
 from biomark.generative.decoding.choice import Chance
 from biomark.generative.decoding.engine import Decoder
 from biomark.generative.decoding.vocabulary import Vocabulary
-from biomark.generative.recognizer import MarkDecoding, Window
+from biomark.generative.recognizer import MarkDecoding, WindowPrompt
 from biomark.prompted.chat import Ask, Message, Reply, Request, Unanswered, estimate
 from biomark.prompted.chat.account import Account
 from biomark.prompted.chat.answers import without_thoughts
@@ -102,7 +102,7 @@ class InProcess:
     def _mark(
         self, marking: MarkDecoding, requests: Sequence[Request], prompts: Sequence[list[int]]
     ) -> list[Reply | Unanswered]:
-        asked = [Window(r.source or "", r.type, tuple(ids)) for r, ids in zip(requests, prompts, strict=True)]
+        asked = [WindowPrompt(r.source or "", r.type, tuple(ids)) for r, ids in zip(requests, prompts, strict=True)]
         replies: list[Reply | Unanswered] = []
         fits = [self._longest is None or len(ids) < self._longest for ids in prompts]
         rows = [row for row, fit in enumerate(fits) if fit]

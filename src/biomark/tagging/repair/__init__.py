@@ -1,8 +1,8 @@
-"""What is mended in a document's mentions before a reader sees them: borders, abbreviations, one type a name.
+"""Repairs of a document's mentions: borders, abbreviations, and one type for each name.
 
-A tagging network reads windows, and each of its types by itself. What it says of a whole document may therefore end in
-the middle of brackets, miss an abbreviation whose definition it has found, or give one name two types. `repaired` mends
-this by rules that look at the text and the mentions alone, so that they hold for every tagging model.
+A tagging network reads windows and predicts each type independently. Its mentions may therefore end in the middle of
+brackets, miss an abbreviation whose definition is a mention, or have two types for one name. `repaired` corrects
+this by rules that use only the text and the mentions, so that they suit every tagging model.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from biomark.tagging.repair.types import with_one_type
 
 
 def repaired(document: Document, entities: Iterable[Entity]) -> list[Entity]:
-    """The mentions of a document with the repairs of this package, in text order.
+    """Apply the repairs of this package to the mentions of a document; return them in text order.
 
     Args:
-        document: whose own entities are not looked at.
-        entities: with scores; those of one type do not overlap. Discontinuous ones stay as they are.
+        document: the document; its own entities are ignored.
+        entities: mentions with scores; those of one type do not overlap. Discontinuous mentions stay as they are.
     """
-    found = with_borders(document, entities)
-    found = with_short_forms(document.text, found)
-    return with_one_type(document.text, found)
+    mentions = with_borders(document, entities)
+    mentions = with_short_forms(document.text, mentions)
+    return with_one_type(document.text, mentions)
 
 
 __all__ = ["repaired"]

@@ -1,7 +1,7 @@
-"""Borders that a reader accepts: whole brackets, no signs at the ends, no mention over lines of a list or a table.
+"""Repair of borders: balanced brackets, no dangling signs at the ends, no mention across lines of a list or a table.
 
-Which signs may stand at the ends was decided by how often the mentions of BC5CDR, NCBI-disease, BC2GM, NLM-Gene, S800
-and tmVar end or begin in each (training splits): `Ca2+`, `O2-`, `5'`, `sp. nov.`, `-308G>A`.
+The signs that may begin or end a mention are those that begin or end mentions often enough in the training splits of
+BC5CDR, NCBI-disease, BC2GM, NLM-Gene, S800 and tmVar: `Ca2+`, `O2-`, `5'`, `sp. nov.`, `-308G>A`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PRIMES = "'’′"
 _SIGNS = frozenset(f"{_DASHES}{_QUOTES},;:.!?/\\|=<>&~_•·*…\ufe0f")
 _SYMBOLS = ("So", "Sk", "Cf", "Cc", "Cs", "Co", "Zs")
 
-# What lies between sentences that are not divided by a stop.
+# The gap between two sentences of which the first ends without a full stop.
 _BREAK = re.compile(r"[\n\r\t\f|]|\s\s")
 _TAXON = re.compile(r"(?:\b(?:spp?|nov|gen|comb|subsp|ssp|var|cv)|\b[A-Z])\.$")
 _ION = re.compile(rf"[A-Z][A-Za-z0-9]{{0,5}}[{_DASHES}]")
@@ -31,38 +31,38 @@ _ROUNDS = 8
 
 
 def with_borders(document: Document, entities: Iterable[Entity]) -> list[Entity]:
-    """Mentions with borders that a reader accepts; those of which nothing is left are left out.
+    """Correct the borders of mentions; mentions without a letter or digit left are dropped.
 
-    A mention over a line's end or over the cells of a table becomes one for each sentence it lies in (lines of lists
-    and cells are such, see `biomark.text.sentences`); halves of a word that an empty line divides are left out. No
-    mention reaches beyond its passage.
+    A mention across the end of a line or across cells of a table becomes one mention for each sentence (lines of lists
+    and cells are sentences, see `biomark.text.sentences`); the halves of a word that an empty line divides are dropped.
+    No mention reaches beyond its passage.
     """
     text = document.text
     edges = {edge for passage in whole_text(document) for edge in (passage.start, passage.end)}
     parts = _Parts(document)
-    made = []
+    corrected = []
     for entity in entities:
         if len(entity.spans) > 1:
-            made.append(entity)
+            corrected.append(entity)
             continue
         for part in parts.of(entity.extent):
             span = _accepted(text, part, entity.type, edges)
             if span is not None:
-                made.append(replace(entity, spans=(span,)))
-    taken: dict[str, Apart] = {entity.type: Apart() for entity in made}
-    ranked = sorted(made, key=lambda e: (-(e.score or 0.0), e.start))
+                corrected.append(replace(entity, spans=(span,)))
+    taken: dict[str, Apart] = {entity.type: Apart() for entity in corrected}
+    ranked = sorted(corrected, key=lambda e: (-(e.score or 0.0), e.start))
     return sorted((e for e in ranked if taken[e.type].take(e)), key=lambda e: (e.start, e.end))
 
 
 class _Parts:
-    """The parts of spans that lie in different sentences; the sentences are found when they are first needed."""
+    """Divides spans at the ends of sentences; the document is split into sentences when that is first needed."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
         self._ends: list[int] | None = None
 
     def of(self, span: Span) -> list[Span]:
-        """The parts of a span, without the halves of a divided word."""
+        """Return the parts of a span, without the halves of a divided word."""
         text = self._document.text
         if not _BREAK.search(text, span.start, span.end):
             return [span]
@@ -91,7 +91,12 @@ class _Parts:
 
 @dataclass(frozen=True, slots=True)
 class _Brackets:
-    """The brackets inside a span: the place of each one's partner, and those that have none, in order."""
+    """The brackets inside a span.
+
+    Attributes:
+        partners: the offset of the closing bracket of each opening one that has a partner.
+        alone: the offsets of brackets without a partner, in order.
+    """
 
     partners: Mapping[int, int]
     alone: tuple[int, ...]
@@ -112,12 +117,12 @@ class _Brackets:
         return cls(partners, tuple(sorted([*alone, *opened])))
 
 
-def _accepted(text: str, span: Span, type: str, edges: Collection[int]) -> Span | None:
-    """The span with borders that a reader accepts; None if no letter or digit is left."""
+def _accepted(text: str, span: Span, entity_type: str, edges: Collection[int]) -> Span | None:
+    """Return the span with corrected borders, or None if no letter or digit is left."""
     for _ in range(_ROUNDS):
         before = span
         brackets = _Brackets.of(text, span)
-        trimmed = _trimmed(text, span, type, brackets)
+        trimmed = _trimmed(text, span, entity_type, brackets)
         if trimmed is None:
             return None
         span = trimmed if trimmed != before else _balanced(text, trimmed, brackets, edges)
@@ -126,13 +131,13 @@ def _accepted(text: str, span: Span, type: str, edges: Collection[int]) -> Span 
     return span
 
 
-def _trimmed(text: str, span: Span, type: str, brackets: _Brackets) -> Span | None:
-    """The span without dangling signs, and without brackets around all of it."""
+def _trimmed(text: str, span: Span, entity_type: str, brackets: _Brackets) -> Span | None:
+    """Return the span without dangling signs and without brackets around all of it, or None if nothing is left."""
     alone = set(brackets.alone)
     start, end = span.start, span.end
-    while start < end and (start in alone or _dangles_before(text, start, end, type)):
+    while start < end and (start in alone or _dangles_before(text, start, end, entity_type)):
         start += 1
-    while start < end and (end - 1 in alone or _dangles_behind(text, start, end, type)):
+    while start < end and (end - 1 in alone or _dangles_behind(text, start, end, entity_type)):
         end -= 1
     while start < end and brackets.partners.get(start) == end - 1:
         start, end = start + 1, end - 1
@@ -140,7 +145,7 @@ def _trimmed(text: str, span: Span, type: str, brackets: _Brackets) -> Span | No
 
 
 def _balanced(text: str, span: Span, brackets: _Brackets, edges: Collection[int]) -> Span:
-    """The span with the partners of its brackets where they are the next characters, else its longest part without."""
+    """Return the span extended by adjacent partners of its brackets, or else its longest part without such brackets."""
     alone = list(brackets.alone)
     start, end = span.start, span.end
     while alone and end not in edges and end < len(text) and _PAIRS.get(text[alone[-1]]) == text[end]:
@@ -158,23 +163,23 @@ def _is_sign(character: str) -> bool:
     return character in _SIGNS or character.isspace() or unicodedata.category(character) in _SYMBOLS
 
 
-def _dangles_before(text: str, start: int, end: int, type: str) -> bool:
-    """Whether the first character of a span is a sign that no name begins with."""
+def _dangles_before(text: str, start: int, end: int, entity_type: str) -> bool:
+    """Return whether the first character of a span is a sign that no name begins with."""
     sign = text[start]
-    if type == "variant" and sign in f"{_DASHES}*+" and text[start + 1 : start + 2].isdigit():  # -308G>A, *2
+    if entity_type == "variant" and sign in f"{_DASHES}*+" and text[start + 1 : start + 2].isdigit():  # -308G>A, *2
         return False
     if sign in _QUOTES:  # 'BH3-only' protein
         return sign not in text[start + 2 : end - 1]
     return _is_sign(sign) or sign == "+"
 
 
-def _dangles_behind(text: str, start: int, end: int, type: str) -> bool:
-    """Whether the last character of a span is a sign that no name ends in."""
+def _dangles_behind(text: str, start: int, end: int, entity_type: str) -> bool:
+    """Return whether the last character of a span is a sign that no name ends in."""
     sign, following = text[end - 1], text[end : end + 1]
-    if sign == "." and type == "species":
+    if sign == "." and entity_type == "species":
         return _TAXON.search(text, max(start, end - 10), end) is None
-    if sign in _PRIMES and type in ("gene", "chemical", "variant"):
+    if sign in _PRIMES and entity_type in ("gene", "chemical", "variant"):
         return not text[end - 2].isalnum() or following.isalnum() or text[max(0, start - 1)] in _QUOTES
-    if sign in _DASHES and type == "chemical":
+    if sign in _DASHES and entity_type == "chemical":
         return _ION.fullmatch(text, start, end) is None or following.isalnum() or following in ("\n", "\r")
-    return _is_sign(sign) and not (sign == "*" and type == "gene")
+    return _is_sign(sign) and not (sign == "*" and entity_type == "gene")

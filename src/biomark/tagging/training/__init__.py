@@ -1,1 +1,1 @@
-"""Training of tagging models; needs the extra `train`."""
+"""Training of tagging models; it needs the extra `train`."""

@@ -1,6 +1,6 @@
-"""More to learn from, made of a knowledge store: lists of names (DBR), and other names in place of mentions.
+"""Data augmentation from a knowledge store: lists of names (DBR), and mentions replaced by other names.
 
-All that is random depends on the seed and the epoch alone, so that a run that is resumed sees the same.
+All random choices depend only on the seed and the epoch, so that a resumed run sees the same examples.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from biomark.knowledge.store import Store, Term
 from biomark.spans import Document, Entity, Span, flat
 from biomark.text.edits import Edit, edited
 
-# Names of a type that an epoch draws from, and code points of the longest one.
+# The greatest number of names of a type that an epoch draws from, and of code points of a name.
 POOL, LONGEST = 5000, 80
 # A mention of capitals and digits alone, up to this length, may be an abbreviation that is defined elsewhere.
 ABBREVIATION = 6
@@ -32,8 +32,9 @@ class Listed:
 
     Attributes:
         text: the name.
-        types: that it is known to be of.
-        known: the types of which it is known whether it is of them; None: of all.
+        types: the types that the name has.
+        known: the types that its source covers, so that the name does not have those of them that are not in `types`;
+            None: all types.
     """
 
     text: str
@@ -43,45 +44,56 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Pools:
-    """Names by the type that they are of (`own`), or are not of (`others`)."""
+    """Names to draw from, by type.
+
+    Attributes:
+        own: the names of each type.
+        others: for each type, names of other types.
+    """
 
     own: Mapping[str, Sequence[Listed]]
     others: Mapping[str, Sequence[Listed]]
 
-    def draw(self, type: str, count: int, chance: random.Random) -> list[Listed]:
-        """Names, half of them of a type; all of them if the store has no other types."""
-        found = []
+    def draw(self, entity_type: str, count: int, chance: random.Random) -> list[Listed]:
+        """Draw names, half of them of a type on average; all of them if the store has no other types."""
+        names = []
         for _ in range(count):
-            pool = self.own[type] if chance.random() < 0.5 else self.others[type]
-            if pool := pool or self.own[type]:
-                found.append(chance.choice(pool))
-        return found
+            pool = self.own[entity_type] if chance.random() < 0.5 else self.others[entity_type]
+            if pool := pool or self.own[entity_type]:
+                names.append(chance.choice(pool))
+        return names
 
 
 def read_pools(path: Path, types: Sequence[str], seed: str, *, size: int = POOL) -> Pools:
-    """Names that an epoch draws from.
+    """Read the names that an epoch draws from.
 
     Args:
-        path: of a store.
-        types: that are learnt.
-        seed: the same seed takes the same names.
-        size: how many of each type, at most.
+        path: of the knowledge store.
+        types: the types to learn.
+        seed: of the random choice.
+        size: the greatest number of names of each type.
 
     Raises:
         UsageError: if the store has names of none of the types.
-        KnowledgeError: if it cannot be read.
+        KnowledgeError: if the store cannot be read.
     """
     with Store(path) as store:
-        there = [type for type in types if type in store.types]
-        if not there:
+        available = [entity_type for entity_type in types if entity_type in store.types]
+        if not available:
             raise UsageError(f"{path}: has names of {', '.join(store.types) or 'nothing'}, none of {', '.join(types)}")
-        own = {type: _listed(store, store.sample(type, size, f"{seed} {type}")) for type in there}
-        others = {type: _listed(store, store.sample(type, size, f"{seed} {type}", other=True)) for type in there}
+        own = {
+            entity_type: _listed(store, store.sample(entity_type, size, f"{seed} {entity_type}"))
+            for entity_type in available
+        }
+        others = {
+            entity_type: _listed(store, store.sample(entity_type, size, f"{seed} {entity_type}", other=True))
+            for entity_type in available
+        }
     return Pools(own, others)
 
 
 def _listed(store: Store, terms: Iterable[Term]) -> tuple[Listed, ...]:
-    """Names that a sentence could hold, each with all its types."""
+    """Return the names that are short enough to occur in a sentence, each with all its types."""
     return tuple(
         Listed(term.text, frozenset(other.concept.type for other in store.by_form(term.form)))
         for term in terms
@@ -90,24 +102,24 @@ def _listed(store: Store, terms: Iterable[Term]) -> tuple[Listed, ...]:
 
 
 def mentions_of(documents: Iterable[Document], types: Iterable[str]) -> tuple[Listed, ...]:
-    """The different mentions of a corpus, contiguous ones, with the types as which it has them.
+    """Return the distinct contiguous mentions of a corpus, each with the types that the corpus gives it.
 
     Args:
         documents: of the corpus.
-        types: that it annotates; of others nothing is known.
+        types: the types that the corpus annotates.
     """
     known = frozenset(types)
-    found: dict[str, set[str]] = {}
+    types_of: dict[str, set[str]] = {}
     for document in documents:
         for entity in document.entities:
             text = entity.mention(document.text)
             if entity.type in known and len(entity.spans) == 1 and len(text) <= LONGEST:
-                found.setdefault(text, set()).add(entity.type)
-    return tuple(Listed(text, frozenset(kinds), known) for text, kinds in found.items())
+                types_of.setdefault(text, set()).add(entity.type)
+    return tuple(Listed(text, frozenset(own), known) for text, own in types_of.items())
 
 
 def as_list(names: Sequence[Listed], separator: str) -> tuple[str, list[Span]]:
-    """A text that lists names, and where each stands in it."""
+    """Return a text that lists names, and the span of each name in it."""
     text, spans = "", []
     for name in names:
         text += separator if text else ""
@@ -117,9 +129,9 @@ def as_list(names: Sequence[Listed], separator: str) -> tuple[str, list[Span]]:
 
 
 def recased(document: Document, chance: random.Random) -> Document:
-    """The document in lower case or, in one case of three, with a capital at the beginning of each longer word.
+    """Return the document in lower case or, in one of three cases, with each longer word capitalised.
 
-    All offsets stay: a letter whose other case is longer than one character keeps its own.
+    All offsets stay: a letter whose lower case is longer than one character keeps its case.
     """
     if chance.random() < 1 / 3:
         text = _WORD.sub(lambda word: word[0][0].upper() + word[0][1:] if word[0].islower() else word[0], document.text)
@@ -129,11 +141,11 @@ def recased(document: Document, chance: random.Random) -> Document:
 
 
 def swapped(document: Document, pools: Pools, chance: random.Random) -> Document:
-    """The document with other names of the same types in the place of its mentions.
+    """Replace the mentions of a document by other names of the same types.
 
-    Equal mentions get equal names, but for case. Mentions that overlap others partly, that cross the end of
-    a sentence or passage, or that are discontinuous stay; of nested ones the outer is replaced, and what was
-    inside is gone.
+    Equal mentions, regardless of case, get the same name. Mentions that partly overlap others, that cross the end of
+    a sentence or passage, or that are discontinuous stay. Of nested mentions the outer one is replaced and the inner
+    ones are dropped.
     """
     table: dict[tuple[str, str], str] = {}
     edits: list[Edit] = []
@@ -145,22 +157,22 @@ def swapped(document: Document, pools: Pools, chance: random.Random) -> Document
         if key not in table:
             table[key] = chance.choice(pools.own[entity.type]).text
         edits.append(Edit(entity.extent, _like(table[key], text)))
-    return replace(edited(document, edits), alternatives=(), relations=())  # they are about the old names
+    return replace(edited(document, edits), alternatives=(), relations=())  # they refer to the old names
 
 
 def _like(name: str, mention: str) -> str:
-    """The name, with a capital where the mention has one as the first word of a sentence has."""
+    """Return the name, capitalised if the mention is capitalised like the first word of a sentence."""
     capital = mention[:1].isupper() and mention[1:2].islower() and name.islower()
     return name[:1].upper() + name[1:] if capital else name
 
 
 def _replaceable(document: Document) -> list[Entity]:
-    """Contiguous mentions, apart and in order, that hold no end of a sentence or passage and no part of another one."""
+    """Return the contiguous mentions, disjoint and in order, that cross neither a mention nor the end of a sentence."""
     spans = [*document.sentences, *(passage.span for passage in document.passages)]
     edges = sorted({edge for span in spans for edge in (span.start, span.end)})
     others = sorted(entity.extent for entity in document.entities)
     starts = [other.start for other in others]
-    reach = [0, *accumulate((other.end for other in others), max)]  # of those before each
+    reach = [0, *accumulate((other.end for other in others), max)]  # the greatest end of the mentions before each one
 
     def stays(entity: Entity) -> bool:
         first, last = bisect_left(starts, entity.start), bisect_left(starts, entity.end)

@@ -1,4 +1,4 @@
-"""A recipe that cannot work is refused before anything is read."""
+"""Checks of the recipes of tagging models, made before any data is read."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ MASKS = ("full", "causal")
 
 
 def check(recipe: TaggingRecipe) -> None:
-    """Refuse a recipe of a tagging model of which it is plain that it cannot work, before anything is read.
+    """Refuse an invalid recipe of a tagging model.
 
     Raises:
-        UsageError: the message names the setting, and says what it may be.
+        UsageError: if a setting has an invalid value; the message names the setting and its valid values.
     """
     choices = {
         "method": METHODS[recipe.task],
@@ -41,18 +41,18 @@ def check(recipe: TaggingRecipe) -> None:
     )
     for setting in ("warmup", "dropout", "lora_dropout", "masked_words", "average"):
         if not 0 <= getattr(recipe, setting) < 1:
-            raise UsageError(f"recipe {recipe.name}: {setting} is a share, from 0 to below 1")
+            raise UsageError(f"recipe {recipe.name}: {setting} must be in [0, 1), got {getattr(recipe, setting)}")
     for setting in ("corpus_name", "dbr_share", "swap", "negatives", "noise", "min_score"):
         if not 0 <= getattr(recipe, setting) <= 1:
-            raise UsageError(f"recipe {recipe.name}: {setting} is a share, from 0 to 1")
+            raise UsageError(f"recipe {recipe.name}: {setting} must be in [0, 1], got {getattr(recipe, setting)}")
     if recipe.learning_rate <= 0 or recipe.head_learning_rate <= 0:
-        raise UsageError(f"recipe {recipe.name}: learning_rate and head_learning_rate must be above 0")
+        raise UsageError(f"recipe {recipe.name}: learning_rate and head_learning_rate must be greater than 0")
     _check_store(recipe)
     if not all(0 <= share <= 1 for share in recipe.shares.values()):
-        raise UsageError(f"recipe {recipe.name}: shares are from 0 to 1")
+        raise UsageError(f"recipe {recipe.name}: all shares must be in [0, 1]")
     _check_heads(recipe)
     if recipe.corpus_name and not recipe.instruction:
-        raise UsageError(f"recipe {recipe.name}: corpus_name is for an instruction; say instruction = true, too")
+        raise UsageError(f"recipe {recipe.name}: corpus_name needs an instruction; set instruction = true")
     check_splits(recipe)
     for name in recipe.leave_out:
         check_known(recipe, "leave_out", name)
@@ -61,29 +61,30 @@ def check(recipe: TaggingRecipe) -> None:
 def _check_heads(recipe: TaggingRecipe) -> None:
     if recipe.corpus_heads and (recipe.instruction or recipe.method != "full"):
         raise UsageError(
-            f"recipe {recipe.name}: corpus_heads is for method full without an instruction, which can name the corpus"
+            f'recipe {recipe.name}: corpus_heads needs method = "full" and instruction = false, since an instruction '
+            "can name the corpus itself"
         )
     if recipe.teach_only and not recipe.corpus_heads:
         raise UsageError(
-            f"recipe {recipe.name}: teach_only is for corpora with heads of their own; set corpus_heads = true"
+            f"recipe {recipe.name}: teach_only needs corpora with their own heads; set corpus_heads = true"
         )
-    if unknown := [type for type in recipe.default_types if type not in recipe.types]:
-        raise UsageError(f"recipe {recipe.name}: default_types has {', '.join(unknown)}, which types lacks")
+    if unknown := [entity_type for entity_type in recipe.default_types if entity_type not in recipe.types]:
+        raise UsageError(f"recipe {recipe.name}: default_types has {', '.join(unknown)}; add it to types or remove it")
 
 
 def _check_store(recipe: TaggingRecipe) -> None:
     if (recipe.dbr_terms or recipe.dbr_others or recipe.swap) and not recipe.knowledge:
         raise UsageError(
-            f"recipe {recipe.name}: dbr_terms, dbr_others and swap take names from a store; say knowledge = PATH "
-            "(biomark knowledge build makes one), or set them to 0"
+            f"recipe {recipe.name}: dbr_terms, dbr_others and swap take names from a store; set knowledge to the path "
+            "of one that biomark knowledge build wrote, or set them to 0"
         )
     if recipe.dbr == "near" and recipe.dbr_mentions:
         raise UsageError(
-            f'recipe {recipe.name}: dbr_mentions is for dbr = "random"; lists of dbr = "near" have the mentions of '
-            "their sentence anyway; set dbr_mentions = 0"
+            f'recipe {recipe.name}: dbr_mentions needs dbr = "random"; lists of dbr = "near" always contain the '
+            "mentions of their sentence; set dbr_mentions = 0"
         )
     if recipe.dbr == "random" and recipe.dbr_others:
         raise UsageError(
-            f'recipe {recipe.name}: dbr_others is for dbr = "near"; lists of dbr = "random" take half of their '
+            f'recipe {recipe.name}: dbr_others needs dbr = "near"; lists of dbr = "random" take half of their '
             "dbr_terms from other types; set dbr_others = 0"
         )

@@ -1,12 +1,12 @@
 """Lists of names near a sentence, for dense recognition of biomedical entities (DBR, Bian et al. 2024, their code).
 
 For each training sentence VANER's authors look up entries of an ontology near the sentence's own noun phrases. Names of
-the type that is asked for (level 0) are the sentence's mentions and names near its phrases, filled up at random to at
-least five; names of other types near the same phrases (level 1) are hard negatives. A blank joins them.
+the requested type (level 0) are the sentence's mentions and names near its phrases, filled up at random to at least
+five; names of other types near the same phrases (level 1) are hard negatives. A blank joins the names.
 
-Here a phrase is a run of words without stop words and punctuation between them, of a longer one the last six words; and
-a name is near a phrase if its vector is, where the store has vectors, or else if it shares rare words with the phrase,
-also words that are spelled like those (see `biomark.knowledge`).
+Here a phrase is a run of at most six words without stop words or punctuation between them; of a longer run it is the
+last six words. If the store has vectors, a name is near a phrase when its vector is; otherwise, when the two share rare
+words or words of similar spelling (see `biomark.knowledge`).
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from biomark.spans import Document
 from biomark.tagging.training.augmentation import LONGEST, Listed, Pools, mentions_of
 from biomark.text.sentences import with_sentences
 
-LEAST = 5  # names of level 0
+LEAST = 5  # the lowest number of names of level 0 in a list
 LONGEST_PHRASE = 6  # words
-EACH = 5  # names of each type near a phrase
-_MOST = 300  # names that are looked at for a phrase; a word that more names have says too little
+EACH = 5  # the number of names of each type near a phrase
+_MOST = 300  # the greatest number of names compared with a phrase; words that more names share are not informative
 _CACHED = 1 << 16
 # A word, with hyphens, apostrophes and slashes inside; any other sign ends a phrase.
 _WORD = re.compile(r"\w+(?:[-'\u2019/]\w+)*")
@@ -46,11 +46,11 @@ _STOP = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """What a list for a sentence is made of.
+    """The parts of a sentence from which its list of names is made.
 
     Attributes:
         phrases: the normalised forms of its phrases.
-        mentions: its own.
+        mentions: its annotated mentions.
     """
 
     phrases: tuple[str, ...]
@@ -58,14 +58,14 @@ class Sentence:
 
 
 def sentences_of(document: Document, types: Sequence[str]) -> tuple[Sentence, ...]:
-    """The sentences of a document, with the mentions of the types that its corpus annotates."""
+    """Return the sentences of a document, with the mentions of the types that its corpus annotates."""
     document = with_sentences(document)
     parts = (document.slice(span) for span in document.sentences)
     return tuple(Sentence(tuple(phrases(part.text)), mentions_of([part], types)) for part in parts)
 
 
 def phrases(text: str) -> Iterator[str]:
-    """The normalised form of each phrase of a sentence that has a letter."""
+    """Yield the normalised form of each phrase of a sentence that has a letter."""
     run: list[str] = []
     end = 0
     for word in _WORD.finditer(text):
@@ -88,15 +88,15 @@ def _phrase(words: Sequence[str]) -> Iterator[str]:
 
 
 class Near:
-    """The names of a store that are near phrases, for `draw`.
+    """The names of a store that are near phrases, looked up once for all phrases of the training data.
 
     Args:
-        path: of the store.
-        wanted: the forms of all phrases.
+        path: of the knowledge store.
+        wanted: the normalised forms of all phrases.
 
     Raises:
         KnowledgeError: if the store cannot be read.
-        ModelError: if its encoder cannot be used.
+        ModelError: if the store's encoder cannot be loaded.
     """
 
     def __init__(self, path: Path, wanted: Iterable[str]) -> None:
@@ -114,28 +114,29 @@ class Near:
         return len(self._near)
 
     def draw(
-        self, sentence: Sentence, type: str, pools: Pools, *, most: int, others: int, chance: random.Random
+        self, sentence: Sentence, entity_type: str, pools: Pools, *, most: int, others: int, chance: random.Random
     ) -> list[Listed]:
-        """The names of a list, in random order.
+        """Draw the names of a list for a sentence, in random order.
 
         Args:
-            sentence: that it is for.
-            type: that is asked for.
-            pools: names of the type that fill up a list.
-            most, others: at most so many names of the type (the sentence's own mentions come first), and of others.
-            chance: decides which.
+            sentence: the sentence.
+            entity_type: the type that the instruction names.
+            pools: names of the type that fill up a short list.
+            most: the greatest number of names of the type; the sentence's own mentions come first.
+            others: the greatest number of names of other types.
+            chance: the source of random numbers.
         """
         near = dict.fromkeys(name for phrase in sentence.phrases for name in self._near[phrase])
-        own = {form(name.text): name for name in sentence.mentions if type in name.types}
+        own = {form(name.text): name for name in sentence.mentions if entity_type in name.types}
         chosen = list(own.values())[:most]
-        more = [name for name in near if type in name.types and form(name.text) not in own]
+        more = [name for name in near if entity_type in name.types and form(name.text) not in own]
         chosen += chance.sample(more, min(len(more), most - len(chosen)))
-        pool, least = pools.own.get(type, ()), min(LEAST, most)
+        pool, least = pools.own.get(entity_type, ()), min(LEAST, most)
         if len(chosen) < least:
-            drawn = chance.sample(pool, min(len(pool), least + len(chosen)))  # some of these may be there already
-            there = {form(name.text) for name in chosen}
-            chosen += [name for name in drawn if form(name.text) not in there][: least - len(chosen)]
-        negatives = [name for name in near if type not in name.types and form(name.text) not in own]
+            drawn = chance.sample(pool, min(len(pool), least + len(chosen)))  # some of these may be in the list already
+            listed = {form(name.text) for name in chosen}
+            chosen += [name for name in drawn if form(name.text) not in listed][: least - len(chosen)]
+        negatives = [name for name in near if entity_type not in name.types and form(name.text) not in own]
         chosen += chance.sample(negatives, min(len(negatives), others))
         chance.shuffle(chosen)
         return chosen
@@ -150,6 +151,6 @@ def _by_words(store: Store, forms: Sequence[str]) -> Iterator[Sequence[Term]]:
 
 def _by_vectors(store: Store, forms: Sequence[str]) -> Iterator[Sequence[Term]]:
     vectors = Neighbours(store)
-    found = [vectors.nearest(forms, type, EACH) for type in store.types]
-    for rows in zip(*found, strict=True):
+    by_type = [vectors.nearest(forms, entity_type, EACH) for entity_type in store.types]
+    for rows in zip(*by_type, strict=True):
         yield [term for names in rows for name in names for term in store.same_form(name)[:1]]

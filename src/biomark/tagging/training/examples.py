@@ -1,4 +1,4 @@
-"""What tagging models learn from: corpora → passages → the windows of an epoch → batches."""
+"""The training data of tagging models: corpora → passages → labelled windows of an epoch → batches."""
 
 from __future__ import annotations
 
@@ -38,17 +38,23 @@ from biomark.text.sentences import with_sentences
 from biomark.training.recipe import TaggingRecipe
 from biomark.training.scoring import Devel
 
-UNLABELLED = -100  # what cross entropy leaves out
-# Batches come in few shapes, because the CPU's matrix library prepares itself anew for each one.
+UNLABELLED = -100  # the label that cross entropy ignores
+# Batches have few different shapes, because the CPU's matrix library compiles code for each new one.
 LENGTH_STEP = 8
-# Shares of `max_pieces` that a document's windows may have in an epoch; 0: every sentence alone.
+# Shares of `max_pieces` that a document's windows may fill in an epoch; 0: every sentence alone.
 WINDOW_SHARES = (0.0, 0.0, 0.5, 1.0)
-LEAST_ROOM = 16  # word pieces that an instruction has to leave in a window
+LEAST_ROOM = 16  # the lowest number of word pieces that an instruction must leave in a window
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """What training needs of one passage: words, where sentences end, and (W, types) tags or UNLABELLED."""
+    """The training data of one passage.
+
+    Attributes:
+        words: the W words.
+        ends: the index one past the last word of each sentence.
+        tags: (W, types) int64 BIO tags; UNLABELLED for types that the corpus does not annotate.
+    """
 
     words: Words
     ends: tuple[int, ...]
@@ -56,8 +62,14 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
-    """A window, (W, heads) the tags of all words of its passage, and the corpus whose guideline they follow."""
+class LabelledWindow:
+    """A training example: a window and the tags of its passage.
+
+    Attributes:
+        window: the window.
+        tags: (W, heads) the tags of all W words of the passage.
+        corpus: the corpus whose guideline the tags follow; empty: none, as for lists of names.
+    """
 
     window: Window
     tags: Ints
@@ -65,20 +77,20 @@ class Example:
 
     @property
     def labels(self) -> Ints:
-        """(words of the window, heads)."""
+        """The tags of the window's own words, (words of the window, heads)."""
         return self.tags[self.window.start : self.window.end]
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A document to learn from.
+    """A training document.
 
     Attributes:
-        document: with biomark's names of types; None where no epoch changes it.
+        document: the document with biomark's names of types; None if no epoch changes its text.
         corpus: the name of its corpus.
-        known: for each type of the recipe whether the corpus annotates it.
-        passages: of the document as it is.
-        sentences: what lists of names near them are made of, if there are to be such lists.
+        known: for each type of the recipe, whether the corpus annotates it.
+        passages: the passages of the unchanged document.
+        sentences: its sentences, if the recipe adds lists of names near them.
     """
 
     document: Document | None
@@ -90,12 +102,12 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """What a training split shares with splits to leave out, and is not learnt from.
+    """The part of a training split that is not learnt from because the recipe's `leave_out` splits share it.
 
     Attributes:
-        of: the number of the split's documents.
-        documents: the ids of those that are left out whole.
-        sentences: the number of sentences that are left out of others.
+        of: the number of documents of the split.
+        documents: the ids of the documents that are left out completely.
+        sentences: the number of sentences that are left out of the other documents.
     """
 
     of: int
@@ -104,20 +116,21 @@ class LeftOut:
 
 
 class Examples:
-    """The examples of a recipe, epoch by epoch.
+    """The training examples of a recipe, epoch by epoch.
 
     Args:
-        recipe: what to learn, and how.
-        reader: of the network's tokenizer.
-        reject: is called with what cannot be read in the corpora.
-        progress: is called with a line for each corpus of which something is left out.
+        recipe: of the model.
+        reader: the word reader of the network's tokenizer.
+        reject: is called with each part of the corpora that cannot be read.
+        progress: is called with a line of text for each corpus of which something is left out.
 
     Attributes:
-        sources: the documents.
-        left_out: what was left out of each corpus because splits of the recipe's `leave_out` share it.
+        sources: the training documents.
+        left_out: the part of each training split that the recipe's `leave_out` removed.
 
     Raises:
-        UsageError: if no corpus annotates a type, an instruction leaves no room, or the store has nothing to offer.
+        UsageError: if no corpus annotates a type, an instruction leaves no room for words, or the knowledge store has
+            no names of the recipe's types.
     """
 
     def __init__(
@@ -133,25 +146,25 @@ class Examples:
         self.left_out: dict[str, LeftOut] = {}
         others = {name: corpora.read_corpus(name, reject=reject) for name in recipe.leave_out}
         self._others = Index(others) if others else None
-        self._kept: dict[str, Sequence[Document]] = {}  # of the splits above, which may be learnt from several times
+        self._kept: dict[str, Sequence[Document]] = {}  # by split, since a recipe may list a split several times
         self.frames = Frames(recipe, reader)
         self.sources: list[Source] = []
         self._draws = bool(recipe.dbr_terms or recipe.dbr_others or recipe.swap)
         self._near: Near | None = None
-        if self._draws:  # now rather than after an hour
+        if self._draws:  # an unusable store is an error now rather than after an hour
             read_pools(Path(recipe.knowledge), recipe.types, "", size=1)
         self._mentions: dict[str, tuple[Listed, ...]] = {}
         learnt: set[str] = set()
         for name in recipe.train:
             annotated = corpora.corpus_types(name, recipe.types)
             learnt.update(annotated)
-            self._add(name, tuple(type in annotated for type in recipe.types), reject)
+            self._add(name, tuple(entity_type in annotated for entity_type in recipe.types), reject)
         self._kept.clear()
         if recipe.dbr == "near":
             wanted = (p for source in self.sources for sentence in source.sentences for p in sentence.phrases)
             self._near = Near(Path(recipe.knowledge), wanted)
             progress(f"names of {recipe.knowledge} near {len(self._near):,} phrases of the training sentences")
-        if orphans := [type for type in recipe.types if type not in learnt]:
+        if orphans := [entity_type for entity_type in recipe.types if entity_type not in learnt]:
             raise UsageError(
                 f"recipe {recipe.name}: no corpus in train annotates {', '.join(orphans)}; "
                 f"they annotate {', '.join(sorted(learnt)) or 'nothing'}"
@@ -161,7 +174,7 @@ class Examples:
         recipe = self._recipe
         documents = self._read(name, reject)
         corpus = corpus_name(name)
-        types = [type for type, is_known in zip(recipe.types, known, strict=True) if is_known]
+        types = [entity_type for entity_type, is_known in zip(recipe.types, known, strict=True) if is_known]
         if recipe.dbr_mentions:
             self._mentions[corpus] = (*self._mentions.get(corpus, ()), *mentions_of(documents, types))
         for document in documents:
@@ -171,7 +184,7 @@ class Examples:
             self.sources.append(Source(changeable, corpus, known, passages, sentences))
 
     def _read(self, name: str, reject: Reject) -> Sequence[Document]:
-        """The documents of a training split without what the splits to leave out share with it."""
+        """Read the documents of a training split, without the parts that it shares with the `leave_out` splits."""
         read = corpora.read_corpus(name, reject=reject)
         documents = [with_canonical_types(document, names=self._recipe.types) for document in read]
         if self._others is None:
@@ -183,14 +196,14 @@ class Examples:
         self.left_out[name] = LeftOut(len(documents), kept.left_out, sentences)
         if kept.overlaps:
             self._progress(
-                f"{name}: {len(kept.left_out)} of {len(documents)} documents are left out, and {sentences} sentences "
-                f"of others, which are shared with {', '.join(overlap.other for overlap in kept.overlaps)}"
+                f"{name}: {len(kept.left_out)} of {len(documents)} documents and {sentences} sentences of other "
+                f"documents are left out; {', '.join(overlap.other for overlap in kept.overlaps)} has them, too"
             )
         self._kept[name] = kept.documents
         return kept.documents
 
-    def epoch(self, number: int) -> list[list[Example]]:
-        """An epoch's batches: windows of random sizes, of like length together, in random order."""
+    def epoch(self, number: int) -> list[list[LabelledWindow]]:
+        """Return the batches of an epoch: windows of random sizes, grouped by similar length, in random order."""
         steps, more = self._recipe.epoch_steps, number
         batches = last = self._pass(number)
         while last and len(batches) < steps:
@@ -199,13 +212,13 @@ class Examples:
             batches = [*batches, *last]
         return batches[: steps or None]
 
-    def _pass(self, number: int) -> list[list[Example]]:
-        """The batches of a pass over the training data, each pass with other windows, lists and names."""
+    def _pass(self, number: int) -> list[list[LabelledWindow]]:
+        """Return the batches of one pass over the training data; each pass has other windows, lists and names."""
         recipe = self._recipe
         chance = random.Random(recipe.seed * 1000 + number)
         extra = random.Random(f"{recipe.seed} {number} extra")
         pools = read_pools(Path(recipe.knowledge), recipe.types, f"{recipe.seed} {number}") if self._draws else None
-        examples: list[Example] = []
+        examples: list[LabelledWindow] = []
         for source in self.sources:
             if extra.random() >= recipe.shares.get(source.corpus, 1):
                 continue
@@ -219,22 +232,22 @@ class Examples:
             if changed is not source.document and changed:
                 passages = read_passages(changed, recipe.types, source.known, self._reader)
             for passage in passages:
-                found = self.frames.examples(passage, source, share, extra)
+                own = self.frames.examples(passage, source, share, extra)
                 if recipe.negatives < 1:
-                    found = (e for e in found if has_mention(e) or extra.random() < recipe.negatives)
-                examples += found
+                    own = (e for e in own if has_mention(e) or extra.random() < recipe.negatives)
+                examples += own
             if recipe.dbr_terms or recipe.dbr_others or recipe.dbr_mentions:
                 examples += self._lists(source, pools, extra)
         chance.shuffle(examples)
         return batched(examples, recipe, chance)
 
     @staticmethod
-    def of(devel: Sequence[Devel], recipe: TaggingRecipe, reader: WordReader) -> Iterator[list[list[Example]]]:
-        """The batches of each development split, read as in use."""
+    def of(devel: Sequence[Devel], recipe: TaggingRecipe, reader: WordReader) -> Iterator[list[list[LabelledWindow]]]:
+        """Yield the batches of each development split, framed as in annotation."""
         frames = Frames(recipe, reader)
         for split in devel:
-            known = tuple(type in split.types for type in recipe.types)
-            examples: list[Example] = []
+            known = tuple(entity_type in split.types for entity_type in recipe.types)
+            examples: list[LabelledWindow] = []
             for document in split.documents:
                 passages = read_passages(document, recipe.types, known, reader)
                 source = Source(None, split.name, known, passages)
@@ -243,8 +256,8 @@ class Examples:
                         examples += frames.windows(passage, column, devel_name(recipe, split.name), 1.0)
             yield batched(examples, recipe, random.Random(0))
 
-    def _lists(self, source: Source, pools: Pools | None, chance: random.Random) -> Iterator[Example]:
-        """Dense recognition of biomedical entities (DBR): a list of names for each sentence, and type if asked."""
+    def _lists(self, source: Source, pools: Pools | None, chance: random.Random) -> Iterator[LabelledWindow]:
+        """Yield a list of names for each sentence, and for each type if the network follows instructions (DBR)."""
         recipe = self._recipe
         sentences = source.sentences or [None] * sum(len(passage.ends) for passage in source.passages)
         for sentence in sentences:
@@ -269,8 +282,8 @@ class Examples:
             most, others = recipe.dbr_terms, recipe.dbr_others
             return self._near.draw(sentence, asked(pools), pools, most=most, others=others, chance=chance)
         names: list[Listed] = []
-        if pools and recipe.dbr_terms and (type := asked(pools)) in pools.own:
-            names += pools.draw(type, recipe.dbr_terms, chance)
+        if pools and recipe.dbr_terms and (entity_type := asked(pools)) in pools.own:
+            names += pools.draw(entity_type, recipe.dbr_terms, chance)
         mentions = self._mentions.get(source.corpus, ())
         names += chance.sample(mentions, min(recipe.dbr_mentions, len(mentions)))
         chance.shuffle(names)
@@ -278,11 +291,11 @@ class Examples:
 
 
 class Frames:
-    """How a recipe's network is asked: with all heads at once, or a type at a time.
+    """The frames in which a recipe's network reads windows: one for all types, or an instruction for each type.
 
     Args:
         recipe: of the network.
-        reader: of its tokenizer.
+        reader: the word reader of its tokenizer.
 
     Raises:
         UsageError: if an instruction leaves too little room for words.
@@ -298,28 +311,30 @@ class Frames:
                 if room < LEAST_ROOM:
                     raise UsageError(
                         f"recipe {recipe.name}: max_pieces is {recipe.max_pieces}, of which the instruction leaves "
-                        f"{max(room, 0)} for words; say at least {recipe.max_pieces - room + LEAST_ROOM}"
+                        f"{max(room, 0)} for words; set it to at least {recipe.max_pieces - room + LEAST_ROOM}"
                     )
 
     def asked(self, source: Source) -> tuple[int | None, ...]:
-        """The types that a window of a source is read for, by their places in the recipe; None: all in one go."""
+        """Return the indexes of the types that each window of a source is read for; None means all types at once."""
         if not self._recipe.instruction:
             return (None,)
         return tuple(column for column, known in enumerate(source.known) if known)
 
-    def examples(self, passage: Passage, source: Source, share: float, chance: random.Random) -> Iterator[Example]:
-        """The examples of a passage; see `biomark.tagging.text.windows` for `share`."""
+    def examples(
+        self, passage: Passage, source: Source, share: float, chance: random.Random
+    ) -> Iterator[LabelledWindow]:
+        """Yield the examples of a passage; see `biomark.tagging.text.windows` for `share`."""
         for column in self.asked(source):
             named = self._recipe.corpus_name and chance.random() < self._recipe.corpus_name
             for example in self.windows(passage, column, source.corpus if named else "", share):
                 yield replace(example, corpus=source.corpus)
 
-    def windows(self, passage: Passage, column: int | None, corpus: str, share: float) -> Iterator[Example]:
-        """The windows over a passage in one frame, with the tags of a type, or of all."""
+    def windows(self, passage: Passage, column: int | None, corpus: str, share: float) -> Iterator[LabelledWindow]:
+        """Yield the windows over a passage in one frame, labelled for the type of a column, or for all types."""
         tags = passage.tags if column is None else passage.tags[:, column : column + 1]
         frame = self._frame(column, corpus)
         for window in windows(passage.words, passage.ends, self._recipe.max_pieces, frame, share=share):
-            yield Example(window, tags)
+            yield LabelledWindow(window, tags)
 
     def _frame(self, column: int | None, corpus: str) -> Frame:
         key = (column, corpus)
@@ -329,75 +344,90 @@ class Frames:
 
 
 def guidelines_of(recipe: TaggingRecipe) -> dict[str, tuple[str, ...]]:
-    """The types that each corpus of a recipe annotates; empty if the recipe does not tell guidelines apart."""
-    found: dict[str, tuple[str, ...]] = {}
+    """Return the types that each corpus of a recipe annotates; empty if the recipe has no `corpus_heads`."""
+    annotated: dict[str, tuple[str, ...]] = {}
     for name in recipe.train if recipe.corpus_heads else ():
         corpus = corpus_name(name)
-        found[corpus] = tuple(dict.fromkeys((*found.get(corpus, ()), *corpora.corpus_types(name, recipe.types))))
-    return found
+        types = (*annotated.get(corpus, ()), *corpora.corpus_types(name, recipe.types))
+        annotated[corpus] = tuple(dict.fromkeys(types))
+    return annotated
 
 
 def named_corpora(recipe: TaggingRecipe) -> tuple[str, ...]:
-    """The corpora that a recipe's instructions name, and that may be named in use; none if they name no corpora."""
+    """Return the corpora that a recipe's instructions may name; empty if its instructions name no corpora."""
     named = recipe.instruction and recipe.corpus_name
     return tuple(dict.fromkeys(map(corpus_name, recipe.train))) if named else ()
 
 
 def devel_name(recipe: TaggingRecipe, split: str) -> str:
-    """What instructions call the corpus of a development split: its name where the model is never asked without one."""
+    """Return the corpus name in the instructions for a development split; empty unless all instructions name one."""
     name = corpus_name(split)
     return name if recipe.corpus_name == 1 and name in named_corpora(recipe) else ""
 
 
-def has_mention(example: Example) -> bool:
-    """Whether a window has a mention of any type."""
+def has_mention(example: LabelledWindow) -> bool:
+    """Return whether a window has a mention of any type."""
     return bool((example.labels > OUTSIDE).any())
 
 
 def corpus_name(name: str) -> str:
-    """What an instruction calls a corpus: its name in the catalogue, or a file's without its endings."""
-    found = name.partition(":")[0]
-    return found if found in corpora.catalogue() else Path(name).name.partition(".")[0]
+    """Return the name of a corpus in instructions: its name in the catalogue, or a file's name without extensions."""
+    corpus = name.partition(":")[0]
+    return corpus if corpus in corpora.catalogue() else Path(name).name.partition(".")[0]
 
 
 def read_passages(
     document: Document, types: Sequence[str], known: Sequence[bool], reader: WordReader
 ) -> tuple[Passage, ...]:
-    """The passages of a document that have words, with the tags of the types that are known in it."""
+    """Return the passages of a document that have words, with the tags of its known types.
+
+    Args:
+        document: with biomark's names of types.
+        types: the types of the recipe.
+        known: for each type, whether the document's corpus annotates it; other types are UNLABELLED.
+        reader: the word reader of the network's tokenizer.
+    """
     document = with_sentences(document)
     parts = whole_text(document)
-    out = []
+    passages = []
     for part, words in zip(parts, reader.words(document.text, parts), strict=True):
         tags = np.full((len(words), len(types)), UNLABELLED, dtype=np.int64)
-        for n, type in enumerate(types):
+        for n, entity_type in enumerate(types):
             if known[n]:
-                inside = [e for e in document.entities if e.type == type and part.contains(e.extent)]
+                inside = [e for e in document.entities if e.type == entity_type and part.contains(e.extent)]
                 tags[:, n] = encode_tags(inside, words)
         if len(words):
-            out.append(Passage(words, tuple(sentence_ends(document, part, words)), tags))
-    return tuple(out)
+            passages.append(Passage(words, tuple(sentence_ends(document, part, words)), tags))
+    return tuple(passages)
 
 
 def list_passage(names: Sequence[Listed], types: Sequence[str], reader: WordReader, separator: str) -> Passage:
-    """The passage that lists names; each is labelled for its types, and for no other one that is known of it."""
+    """Return the passage that lists names, each labelled with its types, and UNLABELLED for types its source lacks."""
     text, spans = as_list(names, separator)
     (words,) = reader.words(text, [Span(0, len(text))])
     first = np.searchsorted(words.starts, [span.start for span in spans], side="left")
     last = np.searchsorted(words.starts, [span.end for span in spans], side="left")
     tags = np.zeros((len(words), len(types)), dtype=np.int64)
-    for n, type in enumerate(types):
+    for n, entity_type in enumerate(types):
         tags[:, n] = encode_tags(
-            [Entity((span,), type) for span, name in zip(spans, names, strict=True) if type in name.types], words
+            [
+                Entity((span,), entity_type)
+                for span, name in zip(spans, names, strict=True)
+                if entity_type in name.types
+            ],
+            words,
         )
         for begin, end, name in zip(first, last, names, strict=True):
-            if name.known is not None and type not in name.known:
+            if name.known is not None and entity_type not in name.known:
                 tags[begin:end, n] = UNLABELLED
     return Passage(words, (*map(int, first[1:]), len(words)), tags)
 
 
-def batched(examples: Sequence[Example], recipe: TaggingRecipe, chance: random.Random) -> list[list[Example]]:
-    """Examples of like length together, as many as the recipe says, in random order."""
-    by_length: dict[int, list[Example]] = {}
+def batched(
+    examples: Sequence[LabelledWindow], recipe: TaggingRecipe, chance: random.Random
+) -> list[list[LabelledWindow]]:
+    """Return batches of examples of similar length, of the size that the recipe sets, in random order."""
+    by_length: dict[int, list[LabelledWindow]] = {}
     for example in examples:
         by_length.setdefault(-(-example.window.length // LENGTH_STEP), []).append(example)
     batches = []

@@ -1,4 +1,4 @@
-"""A trained tagging model → a small folder with its network as ONNX, which runs without torch."""
+"""Export of a trained tagging model to a small folder with its network as ONNX, which runs without torch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ from biomark.tagging.training.trainer import best_epoch, load_trained
 from biomark.tagging.words import WordReader
 from biomark.training.recipe import SCORES
 
-# Two documents of one's own shape: the exporter follows the network over a batch of real windows.
+_OPSET = 23  # the first one with attention as one operator, which takes a tenth off a window's time
+
+# Two documents of different lengths: the exporter traces the network on a batch of real windows.
 _EXAMPLES = (
     "Aspirin (acetylsalicylic acid) inhibits COX-1.",
     "Fever, cough and β-thalassaemia were seen in two patients.",
@@ -34,23 +36,23 @@ def export(run: Path, folder: Path, *, int8: bool = True, calibrated: Reject | N
     """Write the folder that `biomark.tagging.recognizer.load_onnx` reads.
 
     Args:
-        run: folder of a training run.
-        folder: is made if it is not there; files of the same names are replaced.
-        int8: quantise the weights (one scale a column) and compute the matrix products in 8 bits;
-            else 32 bits throughout.
-        calibrated: make scores probabilities and choose the least score, on the development splits of the recipe;
-            is called with what cannot be read in them. None: scores and the least one stay what they are.
+        run: the folder of a training run.
+        folder: the folder to write; it is created if it does not exist, and files of the same names are replaced.
+        int8: whether to quantise the weights (one scale for each column) and compute matrix products in 8 bits;
+            otherwise in 32 bits.
+        calibrated: calibrate the scores and choose the lowest one on the development splits of the recipe; it is called
+            with each part of them that cannot be read. None: the scores stay as they are.
 
     Returns:
         `folder`.
 
     Raises:
         ModelError: if `run` is not the folder of a training run.
-        UsageError: if it holds an adapter, or a language model.
-        CorpusError: if a development split is not there to calibrate on.
+        UsageError: if the model has an adapter or is a language model.
+        CorpusError: if a development split for the calibration is missing.
     """
     if (run / ADAPTER).is_file():
-        raise UsageError(f"{run}: holds an adapter; fold it in first: biomark models merge {run} -o FOLDER")
+        raise UsageError(f"{run}: holds an adapter; merge it first: biomark models merge {run} -o FOLDER")
     network, reader, recipe = load_trained(run)
     if is_decoder(network.encoder.config):  # type: ignore[arg-type]
         raise UsageError(
@@ -64,7 +66,7 @@ def export(run: Path, folder: Path, *, int8: bool = True, calibrated: Reject | N
         plain = Path(temporary) / "plain.onnx"
         _write_onnx(network, reader, plain)
         if int8:
-            # The convolution over characters is small, and lost more by rounding than all the rest
+            # The convolution over characters is small and loses more accuracy by rounding than all other layers
             # (docs/experiments.md). Without filters no weights have this shape.
             quantise(plain, folder / WEIGHTS, exact=(3 * recipe.character_size, recipe.character_filters))
         else:
@@ -113,16 +115,17 @@ def _write_onnx(network: Network, reader: WordReader, path: Path) -> None:
             network.eval(),
             tuple(arrays),
             dynamo=True,
+            opset_version=_OPSET,
             verbose=False,
             input_names=names,
             output_names=["logits"],
             dynamic_shapes=tuple(shapes),
         )
-    if program is None:  # pragma: no cover - only where torch.onnx.export is told to write the file itself
-        raise RuntimeError("torch.onnx.export gave no program")
+    if program is None:  # pragma: no cover - only where torch.onnx.export writes the file itself
+        raise RuntimeError("torch.onnx.export returned no program")
     program.save(str(path))
 
 
 def _sizes(batch: Batch) -> list[np.ndarray[tuple[int, ...], np.dtype[np.int64]]]:
-    """The arrays with only those axes that vary: a word always has the same number of characters."""
+    """Return the arrays reduced to their axes of varying size: all words have the same number of characters."""
     return [array[:, 0] if name == "characters" else array for name, array in batch._asdict().items()]

@@ -1,6 +1,6 @@
-"""A grid of settings: a run for each, and the one with the lowest loss on the development splits is chosen.
+"""Grid search: a training run for each setting, of which the one with the lowest loss on the development splits wins.
 
-So Keloth et al. 2024 tuned their encoders, over learning rate, maximum length and batch size.
+Keloth et al. 2024 tuned their encoders in this way, over learning rate, maximum length and batch size.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ PREFIX, RESULT = "GRID-", "grid.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A setting and how its run went.
+class GridRow:
+    """A setting of the grid and the result of its run.
 
     Attributes:
-        setting: the values of what varies.
-        folder: of the run, inside the grid's.
-        epoch: whose weights were kept, counted from 1.
-        scores: of that epoch.
+        setting: the values of the settings that vary.
+        folder: the name of the run's folder inside the grid's folder.
+        epoch: the epoch whose weights were kept, counted from 1.
+        scores: the scores of that epoch.
     """
 
     setting: Mapping[str, object]
@@ -49,21 +49,21 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """What came of a grid.
+    """The result of a grid search.
 
     Attributes:
-        rows: a setting each, in the order of the recipe.
+        rows: one for each setting, in the order of the recipe.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[GridRow, ...]
 
     @property
-    def chosen(self) -> Row:
-        """The row with the lowest mean loss over the development splits; of equal ones the first."""
+    def chosen(self) -> GridRow:
+        """The row with the lowest mean loss over the development splits; of equal rows the first."""
         return min(self.rows, key=lambda row: mean_loss(row.scores))
 
     def spread(self) -> dict[str, float]:
-        """Minimum, median and maximum of the mean strict F1 over the development splits."""
+        """Return the minimum, median and maximum over the rows of the mean strict F1 on the development splits."""
         values = [mean_f1(row.scores) for row in self.rows]
         return {"minimum": min(values), "median": median(values), "maximum": max(values)}
 
@@ -76,26 +76,26 @@ def train_grid(
     resume: bool = False,
     progress: Callable[[str], None] = log.info,
 ) -> Grid:
-    """Train a recipe by each setting of its grid.
+    """Train a recipe with each setting of its grid, and copy the best model into the grid's folder.
 
-    The folder becomes that of the chosen model; the runs are inside it. A finished run leaves its checkpoint out.
+    The runs are subfolders of the grid's folder. The checkpoint of a finished run is deleted.
 
     Args:
         settings: see `biomark.training.recipe.load_grid`.
-        folder: of the grid.
-        reject: is called with what cannot be read in the corpora; once for each run.
-        resume: go on: runs that are finished stay, one that was stopped goes on from its checkpoint.
-        progress: is called with a line about every so many steps.
+        folder: of the grid; it becomes the folder of the chosen model.
+        reject: is called with each part of the corpora that cannot be read, once for each run.
+        resume: continue an interrupted grid: finished runs stay, and a stopped one continues from its checkpoint.
+        progress: is called with a line of text every few steps.
 
     Raises:
-        UsageError: if a setting cannot work, there are runs already and `resume` is not said, or they are of
+        UsageError: if a setting is invalid, if the folder holds runs and `resume` is false, or if they are runs of
             another recipe.
     """
     plans = [_plan(setting, recipe) for setting, recipe in settings]
-    if not resume and (there := sorted(folder.glob(f"{PREFIX}*"))):
-        raise UsageError(f"{there[0]}: holds a run already; resume it (`resume`), or take another name or folder")
+    if not resume and (runs := sorted(folder.glob(f"{PREFIX}*"))):
+        raise UsageError(f"{runs[0]}: holds a run already; resume it (`resume`), or take another name or folder")
     if (folder / SCORES).exists() and not (folder / RESULT).exists():
-        raise UsageError(f"{folder}: holds a run that is no grid's; take another name or folder")
+        raise UsageError(f"{folder}: holds a run that does not belong to a grid; choose another name or folder")
     rows = []
     for number, (setting, recipe) in enumerate(plans, 1):
         run = folder / recipe.name
@@ -106,38 +106,38 @@ def train_grid(
         (run / CHECKPOINT).unlink(missing_ok=True)
         scores = json.loads((run / SCORES).read_text("utf-8"))
         best = best_epoch(scores, recipe)
-        rows.append(Row(setting, run.name, best + 1, scores[best]))
+        rows.append(GridRow(setting, run.name, best + 1, scores[best]))
         write(folder / RESULT, _as_json(Grid(tuple(rows)), len(plans)))
-    found = Grid(tuple(rows))
+    grid = Grid(tuple(rows))
     for name in (BEST, TOKENIZER, CONFIG, RECIPE, SCORES, ADAPTER, GUIDELINES):
-        if (folder / found.chosen.folder / name).is_file():
-            shutil.copyfile(folder / found.chosen.folder / name, folder / name)
-    progress(f"the model of {found.chosen.folder} is in {folder}")
-    return found
+        if (folder / grid.chosen.folder / name).is_file():
+            shutil.copyfile(folder / grid.chosen.folder / name, folder / name)
+    progress(f"the model of {grid.chosen.folder} is in {folder}")
+    return grid
 
 
 def _plan(setting: Mapping[str, object], recipe: Recipe) -> tuple[Mapping[str, object], TaggingRecipe]:
     if not isinstance(recipe, TaggingRecipe):
-        raise UsageError(f"recipe {recipe.name}: a grid is for tagging models, which are chosen by their loss")
+        raise UsageError(f"recipe {recipe.name}: only recipes of tagging models can have a grid; remove [grid]")
     check(recipe)
     return setting, replace(recipe, name=PREFIX + "-".join(str(value).replace("/", "_") for value in setting.values()))
 
 
 def _finished(run: Path, recipe: TaggingRecipe) -> bool:
-    """Whether a run has had all its epochs.
+    """Return whether a run has finished all its epochs.
 
     Raises:
-        UsageError: if it is of another recipe.
+        UsageError: if the folder holds a run of another recipe.
     """
     if not (run / RECIPE).is_file() or not (run / SCORES).is_file():
         return False
     if saved_recipe(run) != recipe:
-        raise UsageError(f"{run / RECIPE}: is another recipe; change the recipe back, or begin a new grid")
+        raise UsageError(f"{run / RECIPE}: differs from the recipe; change the recipe back, or start a new grid")
     return len(json.loads((run / SCORES).read_text("utf-8"))) == recipe.epochs
 
 
 def _as_json(grid: Grid, settings: int) -> dict[str, object]:
-    """What is written; while runs are missing, of those that there are."""
+    """Return the content of the grid's result file, for the runs that are finished."""
     rows = [
         {
             "setting": row.setting,
@@ -153,7 +153,7 @@ def _as_json(grid: Grid, settings: int) -> dict[str, object]:
 
 
 def grid_table(grid: Grid) -> Table:
-    """For people: a row a setting, the chosen one marked, and the spread of F1."""
+    """Return a table for the terminal: a row for each setting, with the chosen one marked, and the spread of F1."""
     keys = list(grid.chosen.setting)
     table = Table(*keys, "epoch", "loss", "strict F1", "")
     for row in grid.rows:

@@ -1,6 +1,6 @@
-"""The tagging network: an encoder, which may also see the characters of words, and BIO heads.
+"""The tagging network: an encoder, which may also read the characters of words, with heads for BIO tags.
 
-A decoder-only language model is an encoder here: its causal mask is replaced by a full one (VANER, Bian et al. 2024).
+A decoder-only language model becomes an encoder: its causal mask is replaced by a full one (VANER, Bian et al. 2024).
 """
 
 from __future__ import annotations
@@ -26,23 +26,24 @@ from biomark.training.recipe import TaggingRecipe
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-CONFIG = "config.json"  # as transformers' save_pretrained calls it
-ADAPTER = "adapter_config.json"  # as peft's does
+CONFIG = "config.json"  # the name that transformers' save_pretrained writes
+ADAPTER = "adapter_config.json"  # the name that peft's save_pretrained writes
 
 Guidelines = Mapping[str, Sequence[str]]
-"""The types that each corpus annotates, by the corpus' name."""
+"""The types that each corpus annotates, by the name of the corpus."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """What a network is made of, beside its encoder.
+class NetworkSettings:
+    """The sizes of a network's layers beside its encoder.
 
     Attributes:
-        heads: how many types it speaks of at once.
+        heads: the number of types that one pass predicts.
         character_size, character_filters: see `TaggingRecipe`.
-        dropout: before the heads.
-        guidelines: for each corpus whose guideline it knows, the types for which the guideline may be followed in use:
-            those that the corpus annotates, or none for a corpus that only teaches; empty: it knows of no corpora.
+        dropout: the probability of dropout before the heads.
+        guidelines: for each corpus with heads of its own, whether its guideline may be followed for each type in
+            annotation: true for the types that it annotates, false throughout for a `teach_only` corpus. Empty: no
+            corpus has heads of its own.
     """
 
     heads: int
@@ -53,7 +54,7 @@ class Shape:
 
 
 class CharacterEncoder(nn.Module):
-    """Words' characters → vectors: an embedding, a convolution of width 3, the maximum over places."""
+    """An encoder of a word's characters: an embedding, a convolution of width 3, and max-pooling over positions."""
 
     def __init__(self, size: int, filters: int) -> None:
         super().__init__()
@@ -62,43 +63,45 @@ class CharacterEncoder(nn.Module):
         nn.init.normal_(self.embedding.weight, std=0.3)
 
     def forward(self, characters: Tensor) -> Tensor:
-        """(W, C) ids → (W, filters)."""
+        """Map character ids (W, C) int64 to vectors (W, filters)."""
         embedded = self.embedding(characters)  # (W, C, E)
         triples = torch.cat((embedded[:, :-2], embedded[:, 1:-1], embedded[:, 2:]), dim=-1)  # (W, C - 2, 3E)
         return torch.relu(self.convolution(triples)).amax(dim=1)
 
 
 class Network(nn.Module):
-    """The encoder reads word pieces plus their word's characters; heads read both again, for each word.
+    """An encoder of word pieces and characters, with heads that predict the tags of each word.
 
-    The characters enter the encoder through a projection that begins at zero, so that training
-    begins at the pretrained encoder. Without filters for them there are pieces alone.
+    The vector of a word's characters is added to the embedding of its pieces through a projection that is initialised
+    with zeros, so that training starts from the pretrained encoder; the heads read it again beside the hidden state.
+    Without character filters the network reads pieces alone.
 
-    With guidelines each corpus has heads of its own, which are added to the common ones, and a gate reads at a window's
-    first piece whose guideline it would follow. A type's probabilities are then those by the guidelines of the corpora
-    that annotate it, weighed by the gate (a mixture of experts, Jacobs et al. 1991).
+    With guidelines, each corpus has heads of its own, whose logits are added to the common ones, and a gate predicts
+    from the hidden state of a window's first piece which guideline the window follows. The probabilities of a type are
+    then those under the guidelines of the corpora that annotate it, weighted by the gate (a mixture of experts, Jacobs
+    et al. 1991).
     """
 
-    def __init__(self, encoder: nn.Module, hidden: int, shape: Shape) -> None:
+    def __init__(self, encoder: nn.Module, hidden: int, settings: NetworkSettings) -> None:
         super().__init__()
         self.encoder = encoder
         self.characters: CharacterEncoder | None = None
         self.into_encoder: nn.Linear | None = None
-        if shape.character_filters:
-            self.characters = CharacterEncoder(shape.character_size, shape.character_filters)
-            self.into_encoder = nn.Linear(shape.character_filters, hidden)
+        if settings.character_filters:
+            self.characters = CharacterEncoder(settings.character_size, settings.character_filters)
+            self.into_encoder = nn.Linear(settings.character_filters, hidden)
             nn.init.zeros_(self.into_encoder.weight)
             nn.init.zeros_(self.into_encoder.bias)
-        self.dropout = nn.Dropout(shape.dropout)
-        self.heads = nn.Linear(hidden + shape.character_filters, shape.heads * TAGS)
-        self.types = shape.heads
-        self.corpora = len(shape.guidelines)
+        self.dropout = nn.Dropout(settings.dropout)
+        self.heads = nn.Linear(hidden + settings.character_filters, settings.heads * TAGS)
+        self.types = settings.heads
+        self.corpora = len(settings.guidelines)
         if self.corpora:
-            self.own_heads = nn.Linear(hidden + shape.character_filters, self.corpora * shape.heads * TAGS)
+            self.own_heads = nn.Linear(hidden + settings.character_filters, self.corpora * settings.heads * TAGS)
             nn.init.zeros_(self.own_heads.weight)
             nn.init.zeros_(self.own_heads.bias)
             self.gate = nn.Linear(hidden, self.corpora)
-            annotated = torch.tensor(shape.guidelines, dtype=torch.float32)  # (C, types)
+            annotated = torch.tensor(settings.guidelines, dtype=torch.float32)  # (C, types)
             self.register_buffer("annotated", annotated.log(), persistent=False)  # 0, or minus infinity
 
     def forward(
@@ -110,10 +113,12 @@ class Network(nn.Module):
         first_piece: Tensor,
         preference: Tensor | None = None,
     ) -> Tensor:
-        """The arrays of `biomark.tagging.text.Batch` → logits (W, heads, 3).
+        """Map the arrays of `biomark.tagging.text.Batch` to logits (W, heads, 3).
 
         Args:
-            preference: (corpora,) is added to the gate's logits, so that a guideline can be asked for; None: zeros.
+            input_ids, attention_mask, word_of_piece, characters, first_piece: see `biomark.tagging.text.Batch`.
+            preference: (corpora,) numbers to add to the gate's logits, so that a caller can choose a guideline; None:
+                zeros.
         """
         words, first = self._read((input_ids, attention_mask, word_of_piece, characters, first_piece))
         if not self.corpora:
@@ -126,14 +131,15 @@ class Network(nn.Module):
         return mixed
 
     def guided(self, batch: Sequence[Tensor], corpus: Tensor) -> tuple[Tensor, Tensor]:
-        """What training looks at.
+        """Compute the logits under known guidelines, and those of the gate, for the training loss.
 
         Args:
             batch: the arrays of `biomark.tagging.text.Batch`.
-            corpus: (B,) int64; the corpus whose guideline holds in each window, or -1: the common heads alone.
+            corpus: (B,) int64, the index of the corpus whose guideline each window follows, or -1 for the common heads
+                alone.
 
         Returns:
-            Logits (W, heads, 3) by these guidelines, and the gate's logits (B, corpora).
+            The logits (W, heads, 3) under these guidelines, and the gate's logits (B, corpora).
         """
         words, first = self._read(batch)
         of_word = corpus[batch[-1] // batch[0].shape[1]]  # (W,)
@@ -142,7 +148,7 @@ class Network(nn.Module):
         return logits, self.gate(first.to(self.gate.weight.dtype))
 
     def _read(self, batch: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """The words as the heads see them (W, H + filters), and each window's first piece (B, H)."""
+        """Return the input of the heads for each word (W, H + filters), and each window's first hidden state (B, H)."""
         input_ids, attention_mask, word_of_piece, characters, first_piece = batch
         embedded = self.encoder.get_input_embeddings()(input_ids)  # type: ignore[operator]
         described = None
@@ -160,12 +166,12 @@ class Network(nn.Module):
         return logits.view(-1, self.types, TAGS)
 
     def _own(self, words: Tensor) -> Tensor:
-        """What each corpus adds to the common logits, (W, corpora, types, 3)."""
+        """Return the logits that each corpus adds to the common ones, (W, corpora, types, 3)."""
         own: Tensor = self.own_heads(words)
         return own.view(-1, self.corpora, self.types, TAGS)
 
     def without_silent_corpora(self) -> None:
-        """Drop the heads of corpora that only teach: what the network answers stays the same, at less cost."""
+        """Remove the heads of `teach_only` corpora: the network's output stays the same, at a lower cost."""
         if not self.corpora:
             return
         annotated = self.get_buffer("annotated")
@@ -182,14 +188,17 @@ class Network(nn.Module):
         self.corpora = len(kept)
 
     def tuned(self) -> dict[str, nn.Parameter]:
-        """What training changes, by name: everything, or an adapter and what is not pretrained."""
+        """Return the trainable parameters by name: all of them, or those of the adapter and of the new layers."""
         return {name: value for name, value in self.named_parameters() if value.requires_grad}
 
     def set_tuned(self, values: dict[str, Tensor]) -> None:
-        """Put values in the place of all that training changes.
+        """Overwrite all trainable parameters.
+
+        Args:
+            values: the new values by the name of the parameter; see `tuned`.
 
         Raises:
-            KeyError: if one is missing.
+            KeyError: if a parameter is missing from the values.
         """
         with torch.no_grad():
             for name, parameter in self.tuned().items():
@@ -197,14 +206,17 @@ class Network(nn.Module):
 
 
 def make_network(recipe: TaggingRecipe, guidelines: Guidelines | None = None) -> tuple[Network, Tokenizer]:
-    """The network that training begins with, those parts of it trainable that the recipe tunes, and its tokenizer.
+    """Make the network that training starts from, with the parameters of the recipe's method trainable.
 
     Args:
-        recipe: what it is to be.
-        guidelines: those that it is to tell apart.
+        recipe: of the model.
+        guidelines: the types by corpus, for corpora with heads of their own; None: there are no such corpora.
+
+    Returns:
+        The network and its tokenizer.
 
     Raises:
-        ModelError: see `load_encoder`; or `lora_modules` names no layer of the encoder.
+        ModelError: see `load_encoder`; or if `lora_modules` names no layer of the encoder.
         MissingExtraError: if a library for the method is not installed.
     """
     quantised = recipe.method == "qlora"
@@ -224,38 +236,38 @@ def make_network(recipe: TaggingRecipe, guidelines: Guidelines | None = None) ->
             modules=recipe.lora_modules,
         )
         encoder = with_adapter(encoder, config)
-    return Network(encoder, hidden, shape_of(recipe, guidelines)), tokenizer
+    return Network(encoder, hidden, network_settings(recipe, guidelines)), tokenizer
 
 
-def shape_of(recipe: TaggingRecipe, guidelines: Guidelines | None = None) -> Shape:
-    """What a recipe says of the network beside its encoder."""
+def network_settings(recipe: TaggingRecipe, guidelines: Guidelines | None = None) -> NetworkSettings:
+    """Return the settings of a recipe's network beside its encoder."""
     heads = 1 if recipe.instruction else len(recipe.types)
     known = tuple(
-        tuple(type in annotated and corpus not in recipe.teach_only for type in recipe.types)
+        tuple(entity_type in annotated and corpus not in recipe.teach_only for entity_type in recipe.types)
         for corpus, annotated in (guidelines or {}).items()
     )
-    return Shape(heads, recipe.character_size, recipe.character_filters, recipe.dropout, known)
+    return NetworkSettings(heads, recipe.character_size, recipe.character_filters, recipe.dropout, known)
 
 
 def load_encoder(
     name: str, *, dtype: torch.dtype = torch.float32, quantised: bool = False, mask: str = "full"
 ) -> tuple[nn.Module, int, Tokenizer]:
-    """A pretrained encoder, its hidden size and its tokenizer.
+    """Load a pretrained encoder, its hidden size and its tokenizer.
 
     Args:
         name: see `TaggingRecipe.encoder`.
         dtype: of the weights.
-        quantised: load the weights of linear layers in four bits (see `biomark.training.adapters`).
+        quantised: whether to load the weights of linear layers in 4 bits (see `biomark.training.adapters`).
         mask: see `TaggingRecipe.mask`.
 
     Raises:
-        ModelError: if there is no such encoder, its tokenizer is not a fast one, it is a decoder whose mask
-            cannot be taken off, or one without a causal mask that is to keep it.
-        MissingExtraError: if bitsandbytes is not installed for `quantised`.
+        ModelError: if there is no such encoder, if its tokenizer is not a fast one, if it is a decoder whose causal
+            mask cannot be removed, or if `mask` is `causal` and it has no such mask.
+        MissingExtraError: if `quantised` is true and bitsandbytes is not installed.
     """
     folder = weights_folder(name)
     if (Path(folder) / ADAPTER).is_file():
-        raise ModelError(f"encoder {name}: is an adapter; fold it in first: biomark models merge {name} -o FOLDER")
+        raise ModelError(f"encoder {name}: is an adapter; merge it first: biomark models merge {name} -o FOLDER")
     settings: dict[str, Any] = {"dtype": dtype, **(four_bits() if quantised else {})}
     try:
         with quietly():
@@ -268,7 +280,7 @@ def load_encoder(
     if not tokenizer.is_fast:
         raise ModelError(f"encoder {name}: its tokenizer gives no offsets; choose one with a fast tokenizer")
     if mask == "causal" and not decoder:
-        raise ModelError(f"encoder {name}: {type(encoder).__name__} has no causal mask to keep; leave out mask")
+        raise ModelError(f'encoder {name}: {type(encoder).__name__} has no causal mask; set mask = "full"')
     if decoder and mask == "full" and not sees_what_follows(encoder):
         raise ModelError(
             f"encoder {name}: {type(encoder).__name__} keeps its causal mask; choose Llama, Qwen, Mistral or an encoder"
@@ -277,32 +289,32 @@ def load_encoder(
 
 
 def build_encoder(folder: Path, *, dtype: torch.dtype = torch.float32) -> tuple[nn.Module, int]:
-    """An encoder of the architecture that a folder's `config.json` describes, and its hidden size."""
+    """Build an encoder with random weights from a folder's `config.json`; return it and its hidden size."""
     config = AutoConfig.from_pretrained(folder)
     encoder = AutoModel.from_config(config, dtype=dtype)  # type: ignore[no-untyped-call]
     return _without_pooler(encoder), _hidden(config)
 
 
 def is_decoder(config: PreTrainedConfig) -> bool:
-    """Whether a model was made to read from left to right alone."""
+    """Return whether a model is a decoder, which was pretrained to read from left to right alone."""
     kind = config.model_type
     return kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 
 def sees_what_follows(encoder: nn.Module) -> bool:
-    """Whether the last token reaches the hidden state of the first one."""
+    """Return whether the last token influences the hidden state of the first one."""
     device = next(encoder.parameters()).device
     ids = torch.tensor([[3, 4, 5, 6], [3, 4, 5, 7]], device=device)
     training = encoder.training
     encoder.eval()
-    with torch.no_grad():  # in inference mode a model in four bits could not be tuned any more
+    with torch.no_grad():  # after a pass in inference mode a model in 4 bits could no longer be trained
         first = encoder(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[:, 0]
     encoder.train(training)
     return not torch.equal(first[0], first[1])
 
 
 def _prepare(config: PreTrainedConfig, mask: str) -> bool:
-    """Make a model's configuration that of an encoder, with a mask or without; returns whether it was a decoder."""
+    """Make a model's configuration that of an encoder with a full or causal mask; return whether it is a decoder."""
     decoder = is_decoder(config)
     if decoder:
         config.is_causal = mask == "causal"
@@ -317,7 +329,7 @@ def _hidden(config: PreTrainedConfig) -> int:
 
 
 def _without_pooler(encoder: nn.Module) -> nn.Module:
-    """Without the layer for the first token alone, which tagging does not use."""
+    """Remove the pooling layer on the first token, which tagging does not use."""
     if hasattr(encoder, "pooler"):
         encoder.pooler = None  # type: ignore[assignment]
     return encoder

@@ -1,9 +1,9 @@
 """The trainer of tagging models: corpora → windows → network → the best epoch's weights.
 
-A corpus gives loss only to the heads of the types that it annotates. What is kept is the moving
-average of the weights, at the epoch whose mean strict F1 over the development splits is highest.
-Every epoch ends in a checkpoint, from which `resume` continues as if nothing had happened: all
-that is random depends on the seed and the epoch alone.
+A corpus contributes loss only for the types that it annotates. The trainer keeps the moving average of the weights, at
+the epoch with the highest mean strict F1 (or lowest loss) over the development splits. Every epoch ends with a
+checkpoint, from which a resumed run reaches the same weights as an uninterrupted one: all random choices depend only
+on the seed and the epoch.
 """
 
 from __future__ import annotations
@@ -28,8 +28,15 @@ from biomark.runtime.machine import multiplies_bf16
 from biomark.tagging.recognizer import TOKENIZER, TaggingRecognizer
 from biomark.tagging.text import Batch, Floats, collate
 from biomark.tagging.training.checks import check
-from biomark.tagging.training.examples import LENGTH_STEP, UNLABELLED, Example, Examples, devel_name, guidelines_of
-from biomark.tagging.training.network import ADAPTER, CONFIG, Network, build_encoder, make_network, shape_of
+from biomark.tagging.training.examples import (
+    LENGTH_STEP,
+    UNLABELLED,
+    Examples,
+    LabelledWindow,
+    devel_name,
+    guidelines_of,
+)
+from biomark.tagging.training.network import ADAPTER, CONFIG, Network, build_encoder, make_network, network_settings
 from biomark.tagging.words import WordReader
 from biomark.training.recipe import RECIPE, SCORES, TaggingRecipe, saved_recipe
 from biomark.training.runs import check_run, save_recipe, write
@@ -38,16 +45,16 @@ from biomark.training.scoring import Devel, mean_f1, read_devel, shown, strict_s
 log = logging.getLogger(__name__)
 
 CHECKPOINT, BEST, GUIDELINES = "checkpoint.pt", "model.safetensors", "guidelines.json"
-LEFT_OUT = "left_out.json"  # what was not learnt from, by training split
-NO_CORPUS = -1  # of lists of names
-# What the gate's loss counts, and how far from certain it is to be of whose guideline a window follows.
+LEFT_OUT = "left_out.json"  # the parts of each training split that were not learnt from
+NO_CORPUS = -1  # the index of the corpus of lists of names, which follow no guideline
+# The weight of the gate's loss, and the label smoothing in it.
 GATE_WEIGHT, GATE_SMOOTHING = 0.1, 0.1
-WORDS_STEP = 256  # as `LENGTH_STEP`, for the words of a batch
+WORDS_STEP = 256  # the number of words of a batch is a multiple of it, for the reason that `LENGTH_STEP` has
 
 # Precision, recall, F1 and loss on each development split, by its name.
 Scores = Mapping[str, Mapping[str, float]]
-# What a row of the heads or of the gate is about: type, corpus.
-Row = tuple[str, str]
+# The label of a row of the heads or of the gate: its type and its corpus; an empty string stands for all.
+HeadRow = tuple[str, str]
 
 
 def train(
@@ -58,24 +65,24 @@ def train(
     resume: bool = False,
     progress: Callable[[str], None] = log.info,
 ) -> Path:
-    """Train by a recipe.
+    """Train a tagging model by a recipe.
 
     Args:
-        recipe: what to do.
-        folder: of the run; checkpoints and the model are kept there.
-        reject: is called with what cannot be read in the corpora.
-        resume: go on from the checkpoint in `folder`.
-        progress: is called with a line about every so many steps.
+        recipe: of the model.
+        folder: of the run; it gets the checkpoints and the model.
+        reject: is called with each part of the corpora that cannot be read.
+        resume: continue from the checkpoint in `folder`.
+        progress: is called with a line of text every few steps.
 
     Returns:
         The folder, with the best weights, the tokenizer, the recipe and the scores.
 
     Raises:
-        UsageError: if a head has no corpus to learn from, or there is nothing to resume.
+        UsageError: if the recipe is invalid, no corpus annotates one of its types, or there is nothing to resume.
     """
     check(recipe)
-    there = any((folder / name).exists() for name in ((CHECKPOINT,) if resume else (CHECKPOINT, SCORES)))
-    check_run(folder, recipe, resume=resume, checkpoint=CHECKPOINT, there=there)
+    started = any((folder / name).exists() for name in ((CHECKPOINT,) if resume else (CHECKPOINT, SCORES)))
+    check_run(folder, recipe, resume=resume, checkpoint=CHECKPOINT, started=started)
     torch.manual_seed(recipe.seed)
     guidelines = guidelines_of(recipe)
     network, tokenizer = make_network(recipe, guidelines)
@@ -87,10 +94,10 @@ def train(
         raise UsageError(f"recipe {recipe.name}: max_pieces is {recipe.max_pieces}, but the encoder reads {positions}")
     reader = WordReader(tokenizer, wording=recipe.wording if recipe.instruction else "")
     if recipe.masked_words and reader.mask is None:
-        raise UsageError(f"recipe {recipe.name}: the tokenizer has no token to mask words with; say masked_words = 0")
+        raise UsageError(f"recipe {recipe.name}: the tokenizer has no mask token; set masked_words = 0")
     examples = Examples(recipe, reader, reject, progress)
     devel = read_devel(recipe.devel, recipe.types, reject=reject)
-    run = Run(recipe, network, reader, folder, progress, tuple(guidelines))
+    run = TrainingRun(recipe, network, reader, folder, progress, tuple(guidelines))
     if resume:
         run.load()
     folder.mkdir(parents=True, exist_ok=True)
@@ -102,14 +109,14 @@ def train(
     if guidelines:
         write(folder / GUIDELINES, guidelines)
     if recipe.leave_out:
-        write(folder / LEFT_OUT, {name: asdict(found) for name, found in examples.left_out.items()})
+        write(folder / LEFT_OUT, {name: asdict(left_out) for name, left_out in examples.left_out.items()})
     while run.epoch < recipe.epochs:
         run.run_epoch(examples, devel)
     progress(f"the model is in {folder}")
     return folder
 
 
-class Run:
+class TrainingRun:
     """One training run and its state: network, averaged weights, optimiser, epoch, scores."""
 
     def __init__(
@@ -136,10 +143,10 @@ class Run:
         self.scores: list[Scores] = []
 
     def run_epoch(self, examples: Examples, devel: Sequence[Devel]) -> None:
-        """One pass over the training data, then scores and a checkpoint."""
+        """Train for an epoch, then score the development splits and write a checkpoint."""
         batches = examples.epoch(self.epoch)
         if self.recipe.method == "qlora":
-            self.network.state_dict()  # on a CPU bitsandbytes packs weights for use, and unpacks them when asked for
+            self.network.state_dict()  # this makes bitsandbytes unpack weights that it has packed for use on a CPU
         total = len(batches) * self.recipe.epochs  # the number differs a little from epoch to epoch
         torch.manual_seed(self.recipe.seed * 1000 + self.epoch)
         self.network.train()
@@ -159,7 +166,7 @@ class Run:
         self._score(devel)
         self._save()
 
-    def _step(self, batch: Sequence[Example], progress: float) -> float:
+    def _step(self, batch: Sequence[LabelledWindow], progress: float) -> float:
         warm = progress / self.recipe.warmup if self.recipe.warmup else 1.0
         share = min(warm, (1 - progress) / (1 - self.recipe.warmup))
         for group, peak in zip(self.optimiser.param_groups, self.peaks, strict=True):
@@ -176,7 +183,7 @@ class Run:
                 self.average[name].lerp_(value, 1 - decay)
         return float(loss.detach())
 
-    def _loss(self, batch: Sequence[Example]) -> Tensor:
+    def _loss(self, batch: Sequence[LabelledWindow]) -> Tensor:
         arrays, tags = self._arrays(batch)
         with _autocast(self.device, bf16=_in_bf16(self.recipe)):
             if not self.guidelines:
@@ -192,17 +199,19 @@ class Run:
             )
         return loss
 
-    def _arrays(self, batch: Sequence[Example]) -> tuple[list[Tensor], Tensor]:
-        """What the network reads, some words hidden, and the (W, heads) tags; words padded to a multiple."""
-        read = collate([example.window for example in batch], multiple=LENGTH_STEP)
+    def _arrays(self, batch: Sequence[LabelledWindow]) -> tuple[list[Tensor], Tensor]:
+        """Return the network's input, with some words masked, and the tags (W, heads), padded to WORDS_STEP."""
+        arrays = collate([example.window for example in batch], multiple=LENGTH_STEP)
         tags = np.concatenate([example.labels for example in batch])
         if self.recipe.masked_words and self.reader.mask is not None:
-            hidden = torch.rand(len(read.characters)).numpy() < self.recipe.masked_words
-            hidden[0] = False
-            read = read._replace(input_ids=np.where(hidden[read.word_of_piece], self.reader.mask, read.input_ids))
+            masked = torch.rand(len(arrays.characters)).numpy() < self.recipe.masked_words
+            masked[0] = False
+            ids = np.where(masked[arrays.word_of_piece], self.reader.mask, arrays.input_ids)
+            arrays = arrays._replace(input_ids=ids)
         more = -len(tags) % WORDS_STEP
-        padded = read._replace(
-            characters=np.pad(read.characters, ((0, more), (0, 0))), first_piece=np.pad(read.first_piece, (0, more))
+        padded = arrays._replace(
+            characters=np.pad(arrays.characters, ((0, more), (0, 0))),
+            first_piece=np.pad(arrays.first_piece, (0, more)),
         )
         tags = np.pad(tags, ((0, more), (0, 0)), constant_values=UNLABELLED)
         return [torch.from_numpy(a).to(self.device) for a in padded], torch.from_numpy(tags).to(self.device)
@@ -210,15 +219,15 @@ class Run:
     def _score(self, devel: Sequence[Devel]) -> None:
         kept = {name: value.detach().clone() for name, value in self.network.tuned().items()}
         self.network.set_tuned(self.average)
-        found: dict[str, dict[str, float]] = {}
+        scores: dict[str, dict[str, float]] = {}
         for split in devel:
             corpus = devel_name(self.recipe, split.name)
             recognizer = recognizer_of(
                 self.network, self.reader, self.recipe, bf16=_in_bf16(self.recipe), corpus=corpus
             )
-            found |= strict_scores(recognizer, [split])
+            scores |= strict_scores(recognizer, [split])
         losses = devel_losses(self.network, self.reader, self.recipe, devel)
-        self.scores.append({name: {**score, "loss": losses[name]} for name, score in found.items()})
+        self.scores.append({name: {**score, "loss": losses[name]} for name, score in scores.items()})
         best = best_epoch(self.scores, self.recipe) == len(self.scores) - 1
         self.progress(
             f"epoch {self.epoch}: {shown(self.scores[-1])}  loss {mean_loss(self.scores[-1]):.4f}"
@@ -243,7 +252,7 @@ class Run:
         part.replace(self.folder / CHECKPOINT)
 
     def load(self) -> None:
-        """Take up the run where its checkpoint left it."""
+        """Restore the state of the run from its checkpoint."""
         state = torch.load(self.folder / CHECKPOINT, map_location=self.device, weights_only=True)
         self.network.set_tuned(state["network"])
         self.average = state["average"]
@@ -252,50 +261,50 @@ class Run:
 
 
 def mean_loss(scores: Scores) -> float:
-    """The mean loss over the development splits, cross entropy a word and type."""
+    """Return the mean over the development splits of the cross entropy per word and type."""
     return sum(score["loss"] for score in scores.values()) / len(scores)
 
 
 def best_epoch(scores: Sequence[Scores], recipe: TaggingRecipe) -> int:
-    """The epoch, counted from 0, whose weights are kept; of equally good ones the last."""
-    value = mean_f1 if recipe.choose == "f1" else lambda found: -mean_loss(found)
+    """Return the epoch, counted from 0, whose weights are kept; of equally good ones the last."""
+    value = mean_f1 if recipe.choose == "f1" else lambda epoch_scores: -mean_loss(epoch_scores)
     return max(range(len(scores)), key=lambda epoch: (value(scores[epoch]), epoch))
 
 
 def devel_losses(
     network: Network, reader: WordReader, recipe: TaggingRecipe, devel: Sequence[Devel]
 ) -> dict[str, float]:
-    """The mean cross entropy a word and type on each split, by its name, as the network is used."""
+    """Return the mean cross entropy per word and type on each split, by the split's name, as in annotation."""
     network.eval()
     device = next(network.parameters()).device
     examples = Examples.of(devel, recipe, reader)
-    found = {}
-    for split, its in zip(devel, examples, strict=True):
+    losses = {}
+    for split, batches in zip(devel, examples, strict=True):
         total, count = 0.0, 0
-        for batch in its:
-            read = collate([example.window for example in batch])
+        for batch in batches:
+            arrays = collate([example.window for example in batch])
             tags = torch.from_numpy(np.concatenate([example.labels for example in batch])).to(device)
             with torch.inference_mode(), _autocast(device, bf16=_in_bf16(recipe)):
-                logits = network(*(torch.from_numpy(a).to(device) for a in read))
+                logits = network(*(torch.from_numpy(a).to(device) for a in arrays))
             loss = nn.functional.cross_entropy(
                 logits.float().flatten(0, 1), tags.flatten(), ignore_index=UNLABELLED, reduction="sum"
             )
             total, count = total + float(loss), count + int((tags != UNLABELLED).sum())
-        found[split.name] = total / max(count, 1)
-    return found
+        losses[split.name] = total / max(count, 1)
+    return losses
 
 
 def recognizer_of(
     network: Network, reader: WordReader, recipe: TaggingRecipe, *, bf16: bool = False, corpus: str = ""
 ) -> TaggingRecognizer:
-    """A recognizer that runs the network in torch, on a GPU if there is one.
+    """Return a recognizer that runs the network in torch, on a GPU if there is one.
 
     Args:
-        network: is moved there.
-        reader: of its tokenizer.
-        recipe: by which it was trained.
-        bf16: multiply matrices in bfloat16; on a GPU, and where the weights are kept so, always.
-        corpus: that instructions name, one of `named_corpora`; empty: none.
+        network: the network; it is moved to that device.
+        reader: the word reader of its tokenizer.
+        recipe: the recipe that the network was trained by.
+        bf16: whether to multiply matrices in bfloat16; this is always done on a GPU and with weights in bfloat16.
+        corpus: the corpus that the instructions name, one of `named_corpora`; empty: none.
     """
     device = _device()
     network.to(device).eval()
@@ -318,26 +327,26 @@ def recognizer_of(
 
 
 def load_trained(folder: Path, *, quantised: bool = True) -> tuple[Network, WordReader, TaggingRecipe]:
-    """The network of a run's folder, with its reader and recipe.
+    """Load the network of a training run, with its word reader and recipe.
 
     Args:
         folder: of the run, or one that `biomark models merge` wrote.
-        quantised: whether the base model of `qlora` has the four bits it was tuned in.
+        quantised: whether to load the base model of `qlora` in 4 bits, as in training.
 
     Raises:
-        ModelError: if a file is missing, or an adapter's base model is.
-        MissingExtraError: if it needs a library that is not installed.
+        ModelError: if a file or the base model of an adapter is missing.
+        MissingExtraError: if the model needs a library that is not installed.
     """
     recipe = recipe_of(folder)
     if (folder / ADAPTER).is_file():
         try:
             network, _ = make_network(recipe if quantised else replace(recipe, method="lora"))
         except ModelError as error:
-            raise ModelError(f"{folder}: holds an adapter for {recipe.encoder}, which it needs. {error}") from error
+            raise ModelError(f"{folder}: its adapter needs the base model {recipe.encoder}: {error}") from error
     else:
         encoder, hidden = build_encoder(folder, dtype=getattr(torch, recipe.weights))
         guidelines = json.loads((folder / GUIDELINES).read_text("utf-8")) if recipe.corpus_heads else None
-        network = Network(encoder, hidden, shape_of(recipe, guidelines))
+        network = Network(encoder, hidden, network_settings(recipe, guidelines))
     try:
         network.set_tuned(load_file(folder / BEST))
     except KeyError as error:
@@ -347,10 +356,10 @@ def load_trained(folder: Path, *, quantised: bool = True) -> tuple[Network, Word
 
 
 def recipe_of(folder: Path) -> TaggingRecipe:
-    """What a run was trained by.
+    """Return the recipe of a training run of a tagging model.
 
     Raises:
-        ModelError: if a file of the run is missing, or it is none of a tagging model.
+        ModelError: if a file of the run is missing, or its model is not a tagging model.
     """
     for name in (BEST, RECIPE, TOKENIZER, CONFIG):
         if not (folder / name).is_file():
@@ -364,12 +373,12 @@ def recipe_of(folder: Path) -> TaggingRecipe:
 
 
 def begin_with(network: Network, recipe: TaggingRecipe, corpora: Sequence[str], folder: Path) -> None:
-    """Take over the weights of another run as far as they fit, those of heads by the names of types and corpora.
+    """Initialise a network with the weights of another run that fit; rows of heads are matched by type and corpus.
 
     Args:
-        network: that they are put into.
+        network: the network to initialise.
         recipe: of the network.
-        corpora: whose guidelines it knows.
+        corpora: the corpora whose guidelines the network learns.
         folder: of the other run.
 
     Raises:
@@ -377,16 +386,16 @@ def begin_with(network: Network, recipe: TaggingRecipe, corpora: Sequence[str], 
     """
     before = recipe_of(folder)
     path = folder / GUIDELINES
-    there = _rows(before, tuple(json.loads(path.read_text("utf-8"))) if before.corpus_heads else ())
-    here = _rows(recipe, tuple(corpora))
-    found, own = load_file(folder / BEST), network.tuned()
+    old_rows = _rows(before, tuple(json.loads(path.read_text("utf-8"))) if before.corpus_heads else ())
+    new_rows = _rows(recipe, tuple(corpora))
+    old, own = load_file(folder / BEST), network.tuned()
     fitting = {}
-    for name in own.keys() & found.keys():
+    for name in own.keys() & old.keys():
         part = name.partition(".")[0]
-        if part in here:
-            fitted = _with_rows(own[name], here[part], found[name], there[part])
+        if part in new_rows:
+            fitted = _with_rows(own[name], new_rows[part], old[name], old_rows[part])
         else:
-            fitted = found[name] if own[name].shape == found[name].shape else None
+            fitted = old[name] if own[name].shape == old[name].shape else None
         if fitted is not None:
             fitting[name] = fitted
     if not fitting:
@@ -395,24 +404,24 @@ def begin_with(network: Network, recipe: TaggingRecipe, corpora: Sequence[str], 
 
 
 def _with_rows(
-    own: torch.Tensor, labels: Sequence[Row], given: torch.Tensor, given_labels: Sequence[Row]
+    own: torch.Tensor, labels: Sequence[HeadRow], other: torch.Tensor, other_labels: Sequence[HeadRow]
 ) -> torch.Tensor | None:
-    """The tensor with those rows that another one has of the same labels; none if their sizes differ."""
+    """Return a copy of a tensor with another tensor's rows of the same labels, or None if the row sizes differ."""
     result = own.detach().clone()
-    rows, others = result.view(len(labels), -1), given.view(len(given_labels), -1)
-    if rows.shape[1] != others.shape[1]:
+    rows, other_rows = result.view(len(labels), -1), other.view(len(other_labels), -1)
+    if rows.shape[1] != other_rows.shape[1]:
         return None
-    for label in set(labels).intersection(given_labels):
-        rows[labels.index(label)] = others[given_labels.index(label)]
+    for label in set(labels).intersection(other_labels):
+        rows[labels.index(label)] = other_rows[other_labels.index(label)]
     return result
 
 
-def _rows(recipe: TaggingRecipe, corpora: Sequence[str]) -> dict[str, list[Row]]:
-    """What the rows of a network's heads and gate are about: type and corpus."""
+def _rows(recipe: TaggingRecipe, corpora: Sequence[str]) -> dict[str, list[HeadRow]]:
+    """Return the labels of the rows of a network's heads and gate."""
     types = [""] if recipe.instruction else recipe.types
     return {
-        "heads": [(type, "") for type in types],
-        "own_heads": [(type, corpus) for corpus in corpora for type in types],
+        "heads": [(entity_type, "") for entity_type in types],
+        "own_heads": [(entity_type, corpus) for corpus in corpora for entity_type in types],
         "gate": [("", corpus) for corpus in corpora],
     }
 
@@ -422,7 +431,7 @@ def _device() -> torch.device:
 
 
 def _in_bf16(recipe: TaggingRecipe) -> bool:
-    """Whether training multiplies matrices in bfloat16."""
+    """Return whether training multiplies matrices in bfloat16."""
     return recipe.weights == "bfloat16" or multiplies_bf16()
 
 
@@ -431,7 +440,7 @@ def _autocast(device: torch.device, *, bf16: bool) -> torch.autocast:
 
 
 def _groups(network: Network, recipe: TaggingRecipe) -> list[dict[str, object]]:
-    """Parameters by learning rate and by whether their weights decay."""
+    """Return the parameter groups of the optimiser, by learning rate and weight decay."""
     groups: dict[tuple[bool, bool], list[Tensor]] = {}
     for name, parameter in network.tuned().items():
         groups.setdefault((name.startswith("encoder."), parameter.dim() > 1), []).append(parameter)
