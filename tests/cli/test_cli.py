@@ -37,7 +37,7 @@ ANNOTATED = ABSTRACT.removesuffix("\n") + (
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recognizer: TermRecognizer) -> Path:
     def load(name: str = "default", *how: object) -> TermRecognizer:
         if name != "default":
-            raise UsageError(f"no model {name!r}: neither a folder nor one of default")
+            raise UsageError(f"unknown model {name!r}; name a folder or choose from default")
         return recognizer
 
     monkeypatch.setattr(models, "load", load)

@@ -347,7 +347,7 @@ def test_scores_are_those_of_the_command(
 
 def test_sets_that_do_not_belong_together_are_a_problem(address: Address) -> None:
     gold = {"documents": [{"id": "1", "text": "asthma"}]}
-    for other, told in (("gout!!", "1"), (None, "gold holds no document"), ("asthma", "")):
+    for other, told in (("gout!!", "1"), (None, "gold has no document"), ("asthma", "")):
         values = {"gold": gold if other else {"content": ""}, "predicted": {"texts": [other or "asthma"]}}
         reply = address.post(values, "/v1/evaluate")
         assert (reply.status, told in reply.json.get("detail", "")) == (200 if other == "asthma" else 422, True)
