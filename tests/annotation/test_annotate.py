@@ -247,7 +247,7 @@ def test_which_format_and_which_file(
         (["gone.pubtator"], None, None, "gone.pubtator: there is no such file or folder"),
         (["brat/a.txt"], "brat", "brat", "brat/a.txt: is both input and output"),
         (["brat/a.ann"], "brat/", "brat", "is both input and output"),
-        (["Aspirin-induced asthma is rare. " * 20], None, None, "a text itself goes through standard input"),
+        (["Aspirin-induced asthma is rare. " * 20], None, None, "to annotate a text, pass it through standard input"),
         (["noise.bin"], None, None, "noise.bin: no format goes with this name; name the format"),
         (["ncbi_disease:tset"], None, None, "name a split of ncbi_disease, such as ncbi_disease:train"),
         (["ncbi_disease:devel"], None, None, "biomark corpora fetch ncbi_disease"),
