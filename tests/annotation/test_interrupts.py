@@ -141,7 +141,7 @@ def test_another_run_is_refused_with_what_differs(biomark: Biomark, more: tuple[
     done = biomark(*command, *more)
     assert done.status == 2
     assert told in done.err
-    assert "throw it away (--overwrite)" in done.err
+    assert "discard it (--overwrite)" in done.err
     assert "in.pubtator" in done.err or "output" in done.err
     assert Path("out.pubtator.part").read_bytes() == kept
     assert biomark(*command, *more, "--overwrite").status == 0
