@@ -170,7 +170,7 @@ def test_a_whole_run_is_done(biomark: Biomark) -> None:
     assert content(Path("out")) == before
     Path("out/shards/00000.jsonl").unlink()
     done = biomark(*command)
-    assert (done.status, "out/shards/00000.jsonl: is missing" in done.err) == (2, True)
+    assert (done.status, "out/shards/00000.jsonl: the file is missing" in done.err) == (2, True)
 
 
 def test_a_second_run_is_refused_while_the_first_one_lives(biomark: Biomark) -> None:
@@ -186,7 +186,7 @@ def test_what_cannot_be_a_run_is_refused(biomark: Biomark) -> None:
     Path("full/letter.txt").write_text("mine")
     for arguments, told in (
         (("a.jsonl", "--run", "full"), "full: holds files, but no run of biomark"),
-        (("a.jsonl", "--run", "a.jsonl"), "a.jsonl: is no folder"),
+        (("a.jsonl", "--run", "a.jsonl"), "a.jsonl: not a folder"),
         (("-", "--run", "out"), "so they must be files"),
         (("full", "--run", "full"), "full/letter.txt: lies in the folder of the run, full"),
         (("a.jsonl", "--run", "out", "-o", "x.jsonl"), "--run FOLDER is the output"),
@@ -358,7 +358,7 @@ def test_a_document_that_kills_every_process_is_rejected_alone() -> None:
     assert [one.document.id for one in found] == [document.id for document in many("DIE", "BROKEN")]
     odd = [(one.document.text, one.rejected[0].reason) for one in found if one.rejected]
     assert [text for text, _ in odd] == ["DIE", "BROKEN"]
-    assert "the process that read this document ended (signal 9)" in odd[0][1]
+    assert "processes died on this document (signal 9)" in odd[0][1]
 
 
 def test_an_error_in_a_process_is_the_run_s() -> None:
