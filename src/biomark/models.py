@@ -1,10 +1,10 @@
-"""A model's name or folder → its Recognizer, and what is known of it.
+"""Loading of models by name or folder, and the facts about them.
 
-`default` and `nano` are the models that the package carries; `dictionary` looks for the names of a term
-store, and `given` leaves the mentions that documents have. Any other name is a folder: one that `biomark export` made
-(of a tagging model ONNX, no torch needed), or one of a training run (needs the extra `train`, as all
-generative models do). `openai:NAME` is a model of a server with OpenAI's interface and `hf:NAME` one of Hugging
-Face in this process, neither tuned for this; they are prompted. `A+B` is two models together.
+`default` and `nano` are the models in the package; `dictionary` finds the names of a term store, and `given` returns
+the mentions that documents already have. Any other name is a folder: an export of `biomark export` (a tagging model is
+ONNX, which needs no torch), or a training run (needs the extra `train`, as all generative models do). `openai:NAME` is
+a model on a server with OpenAI's interface, and `hf:NAME` one of Hugging Face in this process; both are prompted, not
+tuned by biomark. `A+B` combines two models.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 DEFAULT = "default"
 PACKAGED = {DEFAULT: "default_model", "nano": "nano_model"}
 DICTIONARY = "dictionary"
-TOGETHER = re.compile(r"\+(?=[\w./~])")  # but command-r+ is one model
+TOGETHER = re.compile(r"\+(?=[\w./~])")  # separates the names of combined models; command-r+ is one model
 HUGGING_FACE = "hf:"
 _SERVER = "openai:"
 PROMPTED = (_SERVER, HUGGING_FACE)
@@ -61,13 +61,13 @@ _WEIGHTS = (WEIGHTS, "model*.safetensors", "adapter_model.safetensors")
 
 @dataclass(frozen=True, slots=True)
 class Prompting:
-    """How `openai:NAME` and `hf:NAME` are asked.
+    """How `openai:NAME` and `hf:NAME` are prompted.
 
     Attributes:
-        prompts: what is said; `samples`, `temperature` and `seed` are for all models that write answers.
-        server: for `openai:` alone.
-        show: for a dry run, is called with each prompt, and nothing is asked; None: the model is asked.
-        reject: is called with what cannot be read of the demonstrations.
+        prompts: the content of prompts; `samples`, `temperature` and `seed` apply to all models that write answers.
+        server: the settings of the server, for `openai:NAME` only.
+        show: for a dry run: is called with each prompt, and no request is sent; None: requests are sent.
+        reject: is called with each part of the demonstrations that cannot be read.
     """
 
     prompts: PromptOptions = field(default_factory=PromptOptions)
@@ -77,19 +77,22 @@ class Prompting:
 
     @property
     def plain(self) -> bool:
-        """Whether nothing was said that is for prompted models alone."""
+        """Whether no setting differs from its default that applies to prompted models only."""
         prompts = replace(self.prompts, samples=1, temperature=None, seed=0)
         return (prompts, self.server, self.show) == (PromptOptions(), ServerOptions(), None)
 
     def sampling(self, name: str) -> Sampling | None:
-        """How several answers of a model that was tuned are drawn; None: it gives one.
+        """Return how a tuned model samples several answers; None: it writes only the likeliest one.
+
+        Args:
+            name: the model's name, for the message.
 
         Raises:
-            UsageError: if one answer should be drawn, or several that are all the same.
+            UsageError: if settings of sampling are set for one answer, or the temperature makes all answers equal.
         """
         prompts = self.prompts
         if prompts.samples == 1 and (prompts.temperature is not None or prompts.seed):
-            raise UsageError(f"{name} gives its likeliest answer; `temperature` and `seed` are for several `samples`")
+            raise UsageError(f"{name} writes its likeliest answer; `temperature` and `seed` need several `samples`")
         return Sampling(prompts.samples, prompts.heat, prompts.seed) if prompts.samples != 1 else None
 
 
@@ -99,42 +102,44 @@ def load(
     store: Path | None = None,
     prompting: Prompting | None = None,
 ) -> Recognizer:
-    """The recognizer of a model.
+    """Load a model.
 
     Args:
         name: `default`, `nano`, a folder, `dictionary`, `given`, `openai:NAME`, `hf:NAME`, or several with `+`
-            between them. `default@biored` follows the guideline of one of the corpora that the model has learnt from,
-            as far as that corpus has the types; exported folders can be asked in the same way. Of a model whose
-            instructions named corpora in training, `runs/vaner@ncbi_disease` names one in use.
-        asking: for generative models alone; None: as `Asking` says.
+            between them. `default@biored` follows the guideline of one of the model's training corpora,
+            as far as that corpus has the types; exported folders accept such names as well. For a model whose
+            instructions named corpora in training, `runs/vaner@ncbi_disease` puts a corpus into its instructions.
+        asking: the settings of generative models; None: the defaults of `Asking`.
         store: the term store of `dictionary`, and of prompts with an ontology.
-        prompting: for `openai:NAME` and `hf:NAME` alone; None: as `Prompting` says.
+        prompting: the settings of `openai:NAME` and `hf:NAME`; None: the defaults of `Prompting`.
+
+    Returns:
+        The model's recognizer.
 
     Raises:
-        UsageError: if there is no such model (the message lists those that there are), or `asking` or
-            `store` does not suit it.
-        ModelError: if its folder is incomplete.
+        UsageError: if there is no such model (the message lists all models), or `asking`, `store` or `prompting` does
+            not apply to it.
+        ModelError: if the model's folder is incomplete.
         KnowledgeError: if the store cannot be read.
-        MissingExtraError: if it needs a library that is not installed.
+        MissingExtraError: if the model needs a library that is not installed.
     """
     asking, prompting = asking or Asking(), prompting or Prompting()
     parts = [name] if Path(name).is_dir() else TOGETHER.split(name)
     prompted = [part for part in parts if part.startswith(PROMPTED)]
     if store is not None and DICTIONARY not in parts and not (prompted and prompting.prompts.ontology):
         raise UsageError(
-            f"`store` is for the models dictionary and default+dictionary, and for `ontology`; not for {name}"
+            f"`store` applies to the models dictionary and default+dictionary, and to `ontology`; not to {name}"
         )
     if not prompting.plain and not prompted:
-        raise UsageError(f"{name} is not prompted; settings of prompts and servers are for openai:NAME and hf:NAME")
+        raise UsageError(f"{name} is not prompted; settings of prompts and servers apply to openai:NAME and hf:NAME")
     local = [part for part in prompted if part.startswith(HUGGING_FACE)]
     folders = [part for part in parts if part not in (DICTIONARY, GIVEN) and part not in prompted]
     generative = any(is_generative(_folder_and_guideline(part)[0]) for part in folders)
     if asking != Asking() and not local and not generative:
-        raise UsageError(f"{name} is not generative; `decoding`, `drafter` and `batch` are for generative models")
+        raise UsageError(f"{name} is not generative; `decoding`, `drafter` and `batch` apply to generative models")
     if prompting.prompts != PromptOptions() and not prompted and not generative:
         raise UsageError(
-            f"{name} writes no answers; `samples`, `temperature` and `seed` are for generative and prompted models. "
-            "A tagging model reads a text once, and its mentions have scores"
+            f"{name} writes no answers; `samples`, `temperature` and `seed` apply to generative and prompted models"
         )
     sampling = prompting.sampling(name) if generative else None
 
@@ -147,18 +152,20 @@ def load(
             _dictionary(store) if part == DICTIONARY else _load_folder(*_folder_and_guideline(part), asking, sampling)
         )
 
-    found = [load_part(part) for part in parts]
-    return reduce(CombinedRecognizer, found)
+    return reduce(CombinedRecognizer, [load_part(part) for part in parts])
 
 
 def kept(name: str = DEFAULT) -> Recognizer:
-    """As `load(name)`, and kept for the next call of this process while the files of the model stay as they are.
+    """Load a model as `load` does, or return the one of an earlier call if the model's files have not changed.
 
-    Of models on onnxruntime (`default`, `nano`, exported folders) the last three are kept, of others, which may fill
-    a GPU, the last one. Prompted models are not kept, nor is what needs a term store.
+    The last three models on onnxruntime are kept (`default`, exported folders), and the last one of all others, which
+    may fill a GPU. Prompted models and models with a term store are not kept.
+
+    Args:
+        name: see `load`.
 
     Raises:
-        As `load`.
+        UsageError, ModelError, MissingExtraError: see `load`.
     """
     parts = [name] if Path(name).is_dir() else TOGETHER.split(name)
     if any(part in (DICTIONARY, GIVEN) or part.startswith(PROMPTED) for part in parts):
@@ -168,47 +175,47 @@ def kept(name: str = DEFAULT) -> Recognizer:
     key = (heavy, name, os.getpid(), *(_state(folder) for folder in folders))
     with _LOCK:
         if key not in _KEPT:
-            alike = [other for other in _KEPT if other[0] == heavy]
-            for other in alike[: max(0, len(alike) + 1 - (1 if heavy else _MOST_KEPT))]:
-                del _KEPT[other]  # before the next one is loaded: there may be no room for both
+            same_kind = [other for other in _KEPT if other[0] == heavy]
+            for other in same_kind[: max(0, len(same_kind) + 1 - (1 if heavy else _MOST_KEPT))]:
+                del _KEPT[other]  # before the next model is loaded: memory may not hold both
             _KEPT[key] = load(name)
-        _KEPT[key] = _KEPT.pop(key)  # the last one in the row is the one asked for last
+        _KEPT[key] = _KEPT.pop(key)  # the most recently used model comes last
         return _KEPT[key]
 
 
 def _state(folder: Path) -> tuple[object, ...]:
-    """What tells a folder from itself with other files."""
+    """Return a folder with the names, sizes and times of its files, which differ after any change."""
     files = ((file.name, file.stat()) for file in sorted(folder.iterdir()) if file.is_file())
-    return folder, *((name, found.st_size, found.st_mtime_ns) for name, found in files)
+    return folder, *((name, facts.st_size, facts.st_mtime_ns) for name, facts in files)
 
 
 def asks_server(name: str) -> bool:
-    """Whether a model, or one of several together, is one of a server."""
+    """Whether a model, or a part of a combined model, runs on a server."""
     return any(part.startswith(_SERVER) for part in TOGETHER.split(name))
 
 
 def load_chat(name: str, asking: Asking, prompting: Prompting) -> Chat:
-    """The language model `openai:NAME` or `hf:NAME`, to be asked whatever it is.
+    """Load the language model `openai:NAME` or `hf:NAME`, for any kind of prompt.
 
     Args:
-        name: of the model.
-        asking: for `hf:NAME` alone.
-        prompting: as for `load`.
+        name: the model's name.
+        asking: the settings of `hf:NAME`.
+        prompting: see `load`.
 
     Raises:
-        UsageError: if it is no such name, or the options do not suit it.
-        MissingExtraError: if it needs a library that is not installed.
+        UsageError: if the name has another form, or the settings do not apply to the model.
+        MissingExtraError: if the model needs a library that is not installed.
     """
     from biomark.prompted.chat.server import Server, account_of, template_of
     from biomark.prompted.chat.templates import completion
 
     kind, _, model = name.partition(":")
     if not name.startswith(PROMPTED) or not model:
-        wanted = f"{kind}:Qwen/Qwen3-4B" if name.startswith(PROMPTED) else "openai:NAME or hf:NAME"
-        raise UsageError(f"{name} names no language model that can be prompted; write for instance {wanted}")
+        example = f"{kind}:Qwen/Qwen3-4B" if name.startswith(PROMPTED) else "openai:NAME or hf:NAME"
+        raise UsageError(f"{name} names no language model that can be prompted; write for instance {example}")
     server = prompting.server
     if kind == "hf" and replace(server, cache="") != ServerOptions():
-        raise UsageError(f"{name} runs in this process; of the settings of servers it takes `cache` alone")
+        raise UsageError(f"{name} runs in this process; `cache` is the only setting of servers that applies to it")
     if prompting.show is not None:
         template = template_of(server)
         return Rehearsal(
@@ -236,7 +243,7 @@ def _load_prompted(name: str, asking: Asking, store: Path | None, prompting: Pro
 def _in_process(name: str, asking: Asking, prompting: Prompting) -> Chat:
     options = prompting.prompts
     if asking.drafter is not None:
-        raise UsageError("`drafter` is for tuned models, not for hf:NAME")
+        raise UsageError("`drafter` applies to tuned models, not to hf:NAME")
     marks = asking.decoding == "marks" and options.shape == "mark"
     try:
         import torch
@@ -259,22 +266,22 @@ def _in_process(name: str, asking: Asking, prompting: Prompting) -> Chat:
 
 
 def prompted(recognizer: Recognizer) -> tuple[PromptedRecognizer, ...]:
-    """The prompted ones among several models together."""
+    """Return the prompted recognizers among the parts of a recognizer."""
     from biomark.prompted.recognizer import PromptedRecognizer
 
     if isinstance(recognizer, CombinedRecognizer):
-        return tuple(found for part in recognizer.both for found in prompted(part))
+        return tuple(prompted_part for part in recognizer.both for prompted_part in prompted(part))
     return (recognizer,) if isinstance(recognizer, PromptedRecognizer) else ()
 
 
 def _dictionary(store: Path | None) -> Recognizer:
     if store is None:
-        raise UsageError("dictionary needs a term store (`store`); biomark knowledge build makes one")
+        raise UsageError("the model dictionary needs a term store (`store`); biomark knowledge build makes one")
     return DictionaryRecognizer(Store(store))
 
 
 def _folder_and_guideline(name: str) -> tuple[Path, str]:
-    """`default@biored` → the folder of `default`, and `biored`; a folder may have an @ in its name."""
+    """Split `default@biored` into the folder of `default` and `biored`; a folder may have an @ in its name."""
     model, _, guideline = name.rpartition("@")
     return (folder_of(model), guideline) if model and not Path(name).is_dir() else (folder_of(name), "")
 
@@ -292,9 +299,7 @@ def _load_folder(folder: Path, guideline: str, asking: Asking, sampling: Samplin
         raise MissingExtraError(error.name or "torch", "train") from error
     recipe = recipe_of(folder)
     if guideline and recipe.corpus_heads:
-        raise UsageError(
-            f"{folder}: follows a guideline by name once it is exported: biomark export {folder} -o FOLDER"
-        )
+        raise UsageError(f"{folder}: only an export follows a guideline by name; run biomark export {folder} -o FOLDER")
     check_guideline(folder, guideline, named_corpora(recipe))
     return recognizer_of(*load_trained(folder), corpus=guideline)
 
@@ -302,26 +307,25 @@ def _load_folder(folder: Path, guideline: str, asking: Asking, sampling: Samplin
 def normalizing(
     recognizer: Recognizer, store: Path | None, namespaces: Sequence[str] = (), threshold: float | None = None
 ) -> NormalizingRecognizer:
-    """A recognizer that gives identifiers to what another one finds.
+    """Return a recognizer that assigns identifiers to the mentions of another recognizer.
 
     Args:
-        recognizer: the other one.
+        recognizer: finds the mentions.
         store: the term store.
-        namespaces: see `biomark.knowledge.normalization.parse_namespaces`.
-        threshold: see `biomark.knowledge.normalization.Normalizer`; None: as it is made.
+        namespaces: the namespaces of identifiers; see `biomark.knowledge.normalization.parse_namespaces`.
+        threshold: the lowest score of an identifier; None: the default of `biomark.knowledge.normalization.Normalizer`.
 
     Raises:
-        UsageError: if there is no store, or `namespaces` cannot be read.
+        UsageError: if `store` is None, or `namespaces` have the wrong form.
         KnowledgeError: if the store cannot be read.
     """
     if store is None:
         raise UsageError(
-            "`identifiers` and `min_identifier_score` need a term store (`normalize`), which gives mentions identifiers"
+            "`identifiers` and `min_identifier_score` need the term store from which identifiers come (`normalize`)"
         )
     terms = Store(store)
-    wanted = parse_namespaces(namespaces, terms.types, held=terms.has_namespace)
-    normalizer = Normalizer(terms, namespaces=wanted, threshold=threshold)
-    return NormalizingRecognizer(recognizer, normalizer)
+    chosen = parse_namespaces(namespaces, terms.types, held=terms.has_namespace)
+    return NormalizingRecognizer(recognizer, Normalizer(terms, namespaces=chosen, threshold=threshold))
 
 
 def is_generative(folder: Path) -> bool:
@@ -335,10 +339,10 @@ def _load_generative(folder: Path, asking: Asking, sampling: Sampling | None) ->
     from biomark.generative.training.model import load_trained
 
     if asking.drafter is not None and asking.decoding != "marks":
-        raise UsageError("a drafter serves mark decoding alone; leave out `drafter` or `decoding=generate`")
+        raise UsageError("`drafter` applies to mark decoding only; leave out `drafter` or `decoding=generate`")
     model, vocabulary, recipe = load_trained(folder)
     if asking.drafter is not None and recipe.shape != MARK.name:
-        raise UsageError(f"{folder}: answers in the shape {recipe.shape}, not in marks, so nothing can be drafted")
+        raise UsageError(f"{folder}: the model answers in the shape {recipe.shape}, not in marks; leave out `drafter`")
     answering = answering_of(
         model,
         vocabulary,
@@ -360,33 +364,37 @@ def _load_generative(folder: Path, asking: Asking, sampling: Sampling | None) ->
 
 
 def folder_of(name: str) -> Path:
-    """The folder of a model; see `load`."""
+    """Return the folder of a model; see `load`.
+
+    Raises:
+        UsageError: if there is no such model; the message lists all models.
+    """
     if name in PACKAGED:
         return Path(str(files("biomark").joinpath(PACKAGED[name])))
     folder = next((f for f in (Path(name), RUNS / name) if name and f.is_dir()), None)
     if folder is None:
-        raise UsageError(f"no model {name!r}: neither a folder nor one of {', '.join([*names(), *_OTHERS])}")
+        raise UsageError(f"unknown model {name!r}; name a folder or choose from {', '.join([*names(), *_OTHERS])}")
     return folder
 
 
 def checksum(name: str) -> str:
-    """What tells a model from others that had its name: sha256 of its files, in hexadecimal and shortened.
+    """Return the first 16 hexadecimal digits of the SHA-256 of a model's files, without the files' names.
 
     Raises:
         UsageError: if there is no such model.
     """
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for part in [name] if Path(name).is_dir() else TOGETHER.split(name):
         special = part in (DICTIONARY, GIVEN) or part.startswith(PROMPTED)
         folder = None if special else _folder_and_guideline(part)[0]
         for file in () if folder is None else sorted(file for file in folder.iterdir() if file.is_file()):
             with file.open("rb") as handle:
-                found.update(hashlib.file_digest(handle, "sha256").digest())
-    return found.hexdigest()[:16]
+                digest.update(hashlib.file_digest(handle, "sha256").digest())
+    return digest.hexdigest()[:16]
 
 
 def names() -> list[str]:
-    """The models at hand: the package's own, and those under `runs/` of the working folder."""
+    """Return the names of the models in the package and of those under `runs/` in the working folder."""
     packaged = [name for name in PACKAGED if _is_model(folder_of(name))]
     return [*packaged, *sorted(path.name for path in RUNS.glob("*") if _is_model(path))]
 
@@ -396,16 +404,16 @@ def _is_model(folder: Path) -> bool:
 
 
 def describe(name: str) -> Mapping[str, object]:
-    """What a model's folder says of it: recipe, scores, and of a generative one data, sizes and versions.
+    """Return the facts in a model's folder: recipe, scores, size in megabytes, and data and versions of a run.
 
     Raises:
-        UsageError: if there is no such model.
-        ModelError: if its folder says nothing.
+        UsageError: if there is no such model, or it has no folder.
+        ModelError: if the folder has no facts.
     """
     if name == GIVEN:
-        raise UsageError("given has no folder; it leaves the mentions that documents have")
+        raise UsageError("the model given has no folder; it returns the mentions that documents already have")
     if name == DICTIONARY:
-        raise UsageError("dictionary has no folder; biomark knowledge show STORE tells what a store has")
+        raise UsageError("the model dictionary has no folder; biomark knowledge show STORE describes a term store")
     folder = folder_of(name)
     for file in (CARD, RECIPE):
         if (folder / file).is_file():

@@ -83,7 +83,9 @@ def test_what_is_finished_is_kept_and_the_same_command_goes_on(
         assert status == -number
     else:
         assert status == 128 + number
-        assert f"Interrupted; what is finished is kept in {name}.part; run the same command again to go on" in error
+        assert (
+            f"Interrupted; finished documents are kept in {name}.part; run the same command again to continue" in error
+        )
         assert "Traceback" not in error
     assert {path.name for path in Path().iterdir()} == {"in.pubtator", "notes", f"{name}.part", f"{name}.part.json"}
     assert ids(f"{name}.part") == ["0", "1", "2"]
@@ -91,7 +93,7 @@ def test_what_is_finished_is_kept_and_the_same_command_goes_on(
         file.write('{"id": "3", "text": "half a li')
     done = biomark(*command)
     assert done.status == 0, done.err
-    assert f"{name}: 3 documents were finished by the run before; this one goes on" in done.err
+    assert f"{name}: 3 documents are finished by an earlier run; this run continues it" in done.err
     assert not list(Path().glob("*.part*"))
     assert biomark("annotate", "in.pubtator", "-o", f"whole/{name}", *command[4:]).status == 0
     for path in Path("whole").rglob("*"):
@@ -126,8 +128,8 @@ def test_an_interrupt_while_standard_input_is_awaited() -> None:
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        (("--types", "disease"), "--types: not given  →  now disease"),
-        (("--min-score", "0.2"), "--min-score: not given  →  now 0.2"),
+        (("--types", "disease"), "--types: not set  →  now disease"),
+        (("--min-score", "0.2"), "--min-score: not set  →  now 0.2"),
         (("--to", "jsonl"), "output format: pubtator  →  now jsonl"),
         (("notes/asthma.txt",), "inputs: in.pubtator  →  now in.pubtator, notes/asthma.txt"),
     ],
@@ -139,7 +141,7 @@ def test_another_run_is_refused_with_what_differs(biomark: Biomark, more: tuple[
     done = biomark(*command, *more)
     assert done.status == 2
     assert told in done.err
-    assert "throw it away (--overwrite)" in done.err
+    assert "discard it (--overwrite)" in done.err
     assert "in.pubtator" in done.err or "output" in done.err
     assert Path("out.pubtator.part").read_bytes() == kept
     assert biomark(*command, *more, "--overwrite").status == 0
@@ -183,7 +185,7 @@ def test_what_was_rejected_before_still_counts(biomark: Biomark) -> None:
     assert "rejected: document 1: the text is broken" in error
     done = biomark(*command)
     assert done.status == 1
-    assert "out.pubtator: 1 times something was rejected by the run before" in done.err
+    assert "out.pubtator: the earlier run reported 1 rejects in its documents" in done.err
 
 
 def test_two_runs_to_one_output_do_not_share_what_they_finish(biomark: Biomark) -> None:
@@ -219,7 +221,7 @@ def test_a_batch_goes_on_where_it_was(biomark: Biomark) -> None:
     first = sorted(path.stem for path in Path("notes").iterdir())[0]
     assert biomark("annotate", f"notes/{first}.txt", "-o", f"out/{first}.jsonl").status == 0
     done = biomark(*command)
-    assert (done.status, f"out/{first}.jsonl: is there already" in done.err) == (2, True)
+    assert (done.status, f"out/{first}.jsonl: exists already" in done.err) == (2, True)
     Path(f"out/{first}.jsonl").unlink()
     # It stops within the third file
     broken = Path("notes/zzz.txt")
@@ -239,7 +241,7 @@ def test_a_batch_goes_on_where_it_was(biomark: Biomark) -> None:
     corrected.write_text(json.dumps({"id": "x", "text": "corrected"}) + "\n")
     done = biomark(*command)
     assert done.status == 1  # gone.txt
-    assert "4 of 6 outputs were finished by the run before; this one goes on" in done.err
+    assert "an earlier run finished 4 of 6 outputs; this run continues it" in done.err
     assert {path.name for path in Path("out").iterdir()} == {f"{name}.jsonl" for name in (*NAMES, "zzz")}
     assert ids(corrected) == ["x"]
     assert biomark(*command).status == 2

@@ -60,7 +60,7 @@ def test_every_document_has_one_result(biomark: Biomark) -> None:
     done = biomark("annotate", "a.jsonl", "b.*", "--run", "out", "--set", "shard=4")
     assert done.status == 1
     assert "out: 9 documents in 3 shards" in done.err
-    assert "out/rejects.jsonl: lists what was rejected, and why" in done.err
+    assert "out/rejects.jsonl: all rejects and their reasons" in done.err
     found = documents("out")
     assert [d.id for d in found] == ["0", "1", "2", "3", "4", "5", "6", "b1", "b2"]
     assert [d.infons["file"] for d in found] == ["a.jsonl"] * 7 + ["b.pubtator"] * 2
@@ -71,7 +71,7 @@ def test_every_document_has_one_result(biomark: Biomark) -> None:
     assert told[0][1:] == ("a.jsonl", 4, None)
     assert told[1:] == [
         ("the text is broken", None, None, "1"),
-        ("another document of the run has this id; the first one is taken", "b.pubtator", None, "2"),
+        ("an earlier document of the run has the same id", "b.pubtator", None, "2"),
     ]
     manifest = json.loads(Path("out/manifest.json").read_text())
     assert manifest["whole"] is True
@@ -129,7 +129,7 @@ def test_a_run_that_is_begun_anew_has_nothing_of_the_one_before() -> None:
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        (("--types", "disease"), "--types: not given  →  now disease"),
+        (("--types", "disease"), "--types: not set  →  now disease"),
         (("--to", "pubtator"), "output format: jsonl  →  now pubtator"),
         (("--set", "shard=3"), "documents a shard: 10,000  →  now 3"),
         (("b.pubtator",), "inputs: a.jsonl  →  now a.jsonl, b.pubtator"),
@@ -170,7 +170,7 @@ def test_a_whole_run_is_done(biomark: Biomark) -> None:
     assert content(Path("out")) == before
     Path("out/shards/00000.jsonl").unlink()
     done = biomark(*command)
-    assert (done.status, "out/shards/00000.jsonl: is missing" in done.err) == (2, True)
+    assert (done.status, "out/shards/00000.jsonl: the file is missing" in done.err) == (2, True)
 
 
 def test_a_second_run_is_refused_while_the_first_one_lives(biomark: Biomark) -> None:
@@ -186,12 +186,12 @@ def test_what_cannot_be_a_run_is_refused(biomark: Biomark) -> None:
     Path("full/letter.txt").write_text("mine")
     for arguments, told in (
         (("a.jsonl", "--run", "full"), "full: holds files, but no run of biomark"),
-        (("a.jsonl", "--run", "a.jsonl"), "a.jsonl: is no folder"),
+        (("a.jsonl", "--run", "a.jsonl"), "a.jsonl: not a folder"),
         (("-", "--run", "out"), "so they must be files"),
         (("full", "--run", "full"), "full/letter.txt: lies in the folder of the run, full"),
         (("a.jsonl", "--run", "out", "-o", "x.jsonl"), "--run FOLDER is the output"),
         (("a.jsonl", "--set", "shard=3"), "are settings of a run into a folder"),
-        (("no*thing", "--run", "out"), "no*thing: no file has such a name"),
+        (("no*thing", "--run", "out"), "no*thing: no file matches this pattern"),
         (("a.jsonl", "--run", "out", "--to", "odd"), "unknown output format 'odd'"),
     ):
         done = biomark("annotate", *arguments)
@@ -200,7 +200,7 @@ def test_what_cannot_be_a_run_is_refused(biomark: Biomark) -> None:
     Path("out").mkdir()
     Path("out/manifest.json").write_text('{"mine": 1}')
     done = biomark("annotate", "a.jsonl", "--run", "out", "--overwrite")
-    assert (done.status, "out/manifest.json: is no manifest of a run" in done.err) == (2, True)
+    assert (done.status, "out/manifest.json: not a manifest of a run" in done.err) == (2, True)
 
 
 def test_a_full_disk_is_named_and_the_run_goes_on_later(biomark: Biomark, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,7 +251,7 @@ def test_later_versions_supersede_earlier_ones_and_deletions_hold(biomark: Bioma
     pubmed("pubmed26n0003.xml.gz", article(3, "asthma 3 is back"), article(2, "asthma 2 at last"), deleted(99))
     done = biomark("annotate", "pubmed26n*.xml.gz", "--run", "out", "--set", "shard=2")
     assert done.status == 0, done.err
-    assert "passed over: 4 superseded and 2 deleted articles of PubMed" in done.err
+    assert "skipped: 4 superseded and 2 deleted articles of PubMed" in done.err
     assert [(d.id, d.text) for d in documents("out")] == [
         ("1", "asthma 1"), ("4", "asthma 4"), ("6", "second"), ("3", "asthma 3 is back"), ("2", "asthma 2 at last"),
     ]  # fmt: skip
@@ -358,7 +358,7 @@ def test_a_document_that_kills_every_process_is_rejected_alone() -> None:
     assert [one.document.id for one in found] == [document.id for document in many("DIE", "BROKEN")]
     odd = [(one.document.text, one.rejected[0].reason) for one in found if one.rejected]
     assert [text for text, _ in odd] == ["DIE", "BROKEN"]
-    assert "the process that read this document ended (signal 9)" in odd[0][1]
+    assert "processes died on this document (signal 9)" in odd[0][1]
 
 
 def test_an_error_in_a_process_is_the_run_s() -> None:

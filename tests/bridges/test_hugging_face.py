@@ -190,7 +190,7 @@ class TestPipeline:
         assert biomark.pipeline()("asthma") is not None
 
     def test_wrong_arguments_are_named(self) -> None:
-        with pytest.raises(UsageError, match="there are the tasks ner and token-classification, not 'summarization'"):
+        with pytest.raises(UsageError, match="unknown task 'summarization'; choose from ner, token-classification"):
             biomark.pipeline("summarization")
         with pytest.raises(FormatError, match="None is no text"):
             biomark.pipeline()([None])  # type: ignore[list-item]

@@ -91,7 +91,7 @@ def test_wrong_questions_get_a_message_and_the_server_goes_on() -> None:
         ("annotate", {"text": TEXT, "min_score": 7}, "must be in [0, 1]"),
         ("annotate", {"text": TEXT, "format": "docx"}, "unknown input format 'docx'"),
         ("annotate", {}, "text"),
-        ("search_terms", {"text": "asthma"}, "start the server with one"),
+        ("search_terms", {"text": "asthma"}, "the server has no term store; start it with one"),
         ("evaluate", {"gold": lines(GOLD), "predicted": lines(Document("9", "x"))}, "1"),
         ("evaluate", {"gold": "", "predicted": ""}, ""),
         ("annotate", {"text": "x" * 10_000_001}, "send at most 10,000,000 at once"),
@@ -123,7 +123,7 @@ def test_parts_that_cannot_be_read_are_rejected_with_their_reasons() -> None:
 
 
 def test_a_wrong_model_or_store_is_an_error_of_the_command(biomark: Callable[..., Outcome], tmp_path: Path) -> None:
-    assert "no model 'nowhere'" in biomark("mcp", "--model", "nowhere").err
+    assert "unknown model 'nowhere'" in biomark("mcp", "--model", "nowhere").err
     assert biomark("mcp", "--store", tmp_path / "none").status == 2
 
 

@@ -154,12 +154,12 @@ def test_a_pipeline_takes_its_own_model_along(tmp_path: Path) -> None:
     again.to_disk(tmp_path / "saved")  # over itself
     assert [e.text for e in spacy.load(tmp_path / "saved")(TEXT).ents] == ["asthma"]
     (tmp_path / "saved" / "biomark" / "settings.json").write_text("{", "utf-8")
-    with pytest.raises(ModelError, match="is no saved component"):
+    with pytest.raises(ModelError, match="not a saved component"):
         spacy.load(tmp_path / "saved")
 
 
 def test_settings_survive_bytes_and_pickle() -> None:
-    component = bridge.BiomarkComponent(settings=bridge.Settings("default", ["disease"], 0.5))
+    component = bridge.BiomarkComponent(settings=bridge.ComponentSettings("default", ["disease"], 0.5))
     assert bridge.BiomarkComponent().from_bytes(component.to_bytes()).settings == component.settings
     assert pickle.loads(pickle.dumps(component)).settings == component.settings
     nlp = spacy.blank("en")
@@ -170,7 +170,7 @@ def test_settings_survive_bytes_and_pickle() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"model": "nowhere"}, "no model 'nowhere'"),
+        ({"model": "nowhere"}, "unknown model 'nowhere'"),
         ({"types": ["dissease"]}, "unknown type 'dissease'"),
         ({"min_score": 2}, "must be in"),
     ],

@@ -37,7 +37,7 @@ ANNOTATED = ABSTRACT.removesuffix("\n") + (
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recognizer: TermRecognizer) -> Path:
     def load(name: str = "default", *how: object) -> TermRecognizer:
         if name != "default":
-            raise UsageError(f"no model {name!r}: neither a folder nor one of default")
+            raise UsageError(f"unknown model {name!r}; name a folder or choose from default")
         return recognizer
 
     monkeypatch.setattr(models, "load", load)
@@ -108,7 +108,7 @@ def test_rejects_are_told_and_the_rest_is_done(biomark: Biomark) -> None:
     assert done.out.startswith(ANNOTATED)
     assert "rejected: document 8: the text is broken" in done.err
     assert "rejected: in.pubtator:7" in done.err
-    assert "2 rejected, all else is done" in done.err
+    assert "2 rejected, everything else is done" in done.err
 
 
 def test_progress_is_told_when_asked_for(biomark: Biomark) -> None:
@@ -132,15 +132,15 @@ def test_without_anything_in_a_terminal_help_is_shown(biomark: Biomark) -> None:
         (("in.pubtator", "--from", "words"), "unknown input format 'words'; choose from pubtator,"),
         (("in.pubtator", "--types", "desease"), "unknown type 'desease'; choose from disease, chemical, gene"),
         (("in.pubtator", "--types", ","), "--types names no type"),
-        (("in.pubtator", "--model", "huge"), "no model 'huge'"),
+        (("in.pubtator", "--model", "huge"), "unknown model 'huge'"),
         (("gone.pubtator",), "gone.pubtator: there is no such file or folder"),
         (("gone.txt", "gone.pubtator", "-o", "out.pubtator"), "gone.txt: there is no such file"),
         (("in.pubtator", "-o", "out.xlsx"), "out.xlsx: no format has this suffix; choose from pubtator (.pubtator"),
-        (("in.pubtator", "-o", "note.txt", "--to", "jsonl"), "note.txt: is there already"),
+        (("in.pubtator", "-o", "note.txt", "--to", "jsonl"), "note.txt: exists already"),
         (("in.pubtator", "--encoding", "utf-9"), "unknown encoding 'utf-9'; use for instance --encoding latin-1"),
         (("in.pubtator", "--encoding", "base64"), "unknown encoding 'base64'"),
-        (("in.pubtator", "--lines", "--from", "text"), "leave out one of --lines and --from text"),
-        (("in.pubtator", "-o", "in.pubtator"), "input and output at once"),
+        (("in.pubtator", "--lines", "--from", "text"), "leave out --lines or --from text"),
+        (("in.pubtator", "-o", "in.pubtator"), "both input and output"),
         (("in.pubtator", "-o", "in.pubtator/x.jsonl"), "in.pubtator/x.jsonl: cannot be written"),
         (("noise.bin",), "noise.bin: neither the name nor the first bytes fit a format"),
         (("in.pubtator", "--min-score", "2"), "min-score"),
@@ -323,7 +323,7 @@ def test_nothing_is_overwritten_unless_it_is_asked_for(biomark: Biomark, command
     before = sorted(Path().rglob("*"))
     done = biomark(*command)
     assert (done.status, done.out) == (2, "")
-    assert f"{there}: is there already; name another output, or replace it (--overwrite)" in done.err
+    assert f"{there}: exists already; name another output, or replace it (--overwrite)" in done.err
     assert Path(there).read_text() == CORRECTED
     assert sorted(Path().rglob("*")) == before
     assert biomark(*command, "--overwrite").status == 0
@@ -343,7 +343,7 @@ def test_documents_are_added_to_a_brat_folder(biomark: Biomark, command: tuple[s
     assert sorted(path.name for path in Path("out").iterdir()) == ["7.ann", "7.txt", "note.ann", "note.txt"]
     assert Path("out/note.ann").read_text() == CORRECTED
     done = biomark("annotate", "-", "-o", "out", "--to", "brat", stdin=ABSTRACT.encode())
-    assert (done.status, "is there already" in done.err) == (2, True)
+    assert (done.status, "exists already" in done.err) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -368,7 +368,7 @@ def test_nothing_is_converted_in_place(biomark: Biomark, command: tuple[str, ...
     Path("x.GENE.eval").write_text("S1|0 3|IL-2\n")
     before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
     done = biomark(*command)
-    assert (done.status, "is input and output at once" in done.err) == (2, True)
+    assert (done.status, "is both input and output" in done.err) == (2, True)
     assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
 
 
@@ -407,10 +407,10 @@ def test_the_help_lists_what_there_is(biomark: Biomark, monkeypatch: pytest.Monk
     monkeypatch.setenv("COLUMNS", "160")
     shown = " ".join(re.sub(r"[│\n]", " ", biomark("annotate", "--help").out).split())
     able = [(f.name, f.read is not None, f.write is not None) for f in formats.FORMATS.values()]
-    assert f"The input's format, else guessed: {', '.join(name for name, read, _ in able if read)}." in shown
+    assert f"The input's format: {', '.join(name for name, read, _ in able if read)}. Default: guessed." in shown
     assert f"The output's format: {', '.join(name for name, _, write in able if write)}." in shown
     known = load_onnx(models.folder_of("default")).types
-    assert f"Some of {', '.join(known or ())} (of the default model)" in shown
+    assert f"The default model knows {', '.join(known or ())}; it finds" in shown
     assert "<bool>" not in shown
     general, _, panel = shown.partition("Language models (openai:NAME")
     assert "--overwrite" in general

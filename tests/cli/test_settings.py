@@ -90,7 +90,7 @@ def test_values_of_set_need_no_quotes(change: str, expected: ServerOptions) -> N
         ("", ("--set", "shot=1"), "--set: unknown setting 'shot'; did you mean 'shots'?"),
         ("", ("--set", "count=1"), "--set: unknown setting 'count'"),
         ("", ("--set", "shots=x"), "--set: prompt.shots must be a whole number, got 'x'"),
-        ("", ("--set", "İ"), "--set takes KEY=VALUE, not 'İ'"),
+        ("", ("--set", "İ"), "--set must have the form KEY=VALUE, got 'İ'"),
     ],
 )  # fmt: skip
 def test_wrong_settings_are_named(

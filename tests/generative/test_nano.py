@@ -140,7 +140,7 @@ def test_its_answers_vote(biomark: Callable[..., Outcome], tmp_path: Path) -> No
         (("--model", "default", "--set", "temperature=1"), "default writes no answers; `samples`, `temperature`"),
         (("--model", "nano", "--set", "samples=3", "--set", "temperature=0"), "a `temperature` above 0"),
         (("--model", "nano", "--set", "samples=0"), "several `samples` need"),
-        (("--model", "nano", "--set", "temperature=0.5"), "`temperature` and `seed` are for several `samples`"),
+        (("--model", "nano", "--set", "temperature=0.5"), "`temperature` and `seed` need several `samples`"),
         (("--model", "nano", "--set", "samples=3", "--shape", "json"), "nano is not prompted"),
     ],
 )

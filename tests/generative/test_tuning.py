@@ -603,7 +603,7 @@ def test_models_are_shown_merged_and_loaded(
 
     merged = biomark("models", "merge", "mine", "-o", "runs/merged")
     assert merged.status == 0, merged
-    assert merged.err.startswith("the merged model is in runs/merged")
+    assert merged.err.startswith("runs/merged: the merged model")
     before, vocabulary, _ = causal.load_trained(Path("runs/mine"))
     after, _, _ = causal.load_trained(Path("runs/merged"))
     assert isinstance(after.get_output_embeddings(), torch.nn.Linear)
@@ -835,7 +835,7 @@ def test_a_finished_run_without_its_checkpoints(
         library.load(str(folder))
     with pytest.raises(ModelError, match=r"recipe\.json: cannot be read"):
         library.describe(str(folder))
-    assert "is input and output at once" in biomark("export", folder, "-o", folder).err
+    assert "is both input and output" in biomark("export", folder, "-o", folder).err
 
 
 def test_demonstrations_that_are_too_long_are_rejected_not_cut(recipe: GenerativeRecipe) -> None:

@@ -45,7 +45,7 @@ def test_a_source_is_not_overwritten(tmp_path: Path, biomark: Callable[..., Outc
     asking = ("invent", "--model", "openai:x", "--types", "disease")
     for command in (("knowledge", "build"), ("demonstrations",), asking):
         done = biomark(*command, table, "-o", table)
-        assert (done.status, "is input and output at once" in done.err) == (2, True)
+        assert (done.status, "is both input and output" in done.err) == (2, True)
     assert table.read_bytes() == before
 
 

@@ -301,7 +301,7 @@ def test_a_killed_run_goes_on_and_pays_nothing_twice(away: Path) -> None:
         assert found_in(away / "out.jsonl") == expected([Document("", text) for text in MANY])
         # Answers that were under way when it was killed are lost, no others
         assert 24 <= len(there.asked) <= 26
-        assert "more answers from the cache" in again.stderr or "this one goes on" in again.stderr
+        assert "more answers from the cache" in again.stderr or "this run continues it" in again.stderr
 
 
 @pytest.mark.parametrize(

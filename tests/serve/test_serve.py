@@ -166,7 +166,7 @@ PROBLEMS: list[tuple[Any, int, str, dict[str, Any]]] = [
     ({"text": "a", "texts": ["b"]}, 422, "exactly one of", {}),
     ({"texts": []}, 422, "/texts: ", {}),
     ({"texts": ["a", 7]}, 422, "/texts/1: ", {}),
-    ({"text": "a", "format": "jsonl"}, 422, "format goes with content alone", {}),
+    ({"text": "a", "format": "jsonl"}, 422, "`format` applies to `content` only", {}),
     ({"text": "a", "tpyes": ["gene"]}, 422, "/tpyes: ", {}),
     ({"text": "a", "types": ["unicorn"]}, 422, "unknown type 'unicorn'; choose from disease, chemical, gene", {}),
     ({"text": "a", "types": [" "]}, 422, "/types/0: ", {}),
@@ -174,13 +174,13 @@ PROBLEMS: list[tuple[Any, int, str, dict[str, Any]]] = [
     ({"text": "a", "min_score": 1.5}, 422, "/min_score: ", {}),
     ({"text": "a", "min_score": float("nan")}, 422, "/min_score: ", {}),
     ({"text": "a", "to": "brat"}, 422, "/to: ", {}),
-    ({"text": "a", "model": "none"}, 422, "no model 'none'; there are terms", {}),
-    ({"text": "a", "identifiers": True}, 422, "--normalize", {}),
+    ({"text": "a", "model": "none"}, 422, "unknown model 'none'; choose from terms", {}),
+    ({"text": "a", "identifiers": True}, 422, "a term store", {}),
     ({"text": "\udc00"}, 422, "half a character", {"document": "1", "start": 0, "end": 1}),
     ({"content": "", "format": "pubtator"}, 422, "the file holds no document", {}),
-    ({"content": "hm"}, 422, "give its format, one of pubtator", {}),
-    ({"content": "hm", "format": "brat"}, 422, "no format 'brat' is read from content", {}),
-    ({"content": "hm", "format": "/etc/passwd"}, 422, "no format '/etc/passwd'", {}),
+    ({"content": "hm"}, 422, "name it in `format`: pubtator", {}),
+    ({"content": "hm", "format": "brat"}, 422, "unknown format 'brat'; choose from", {}),
+    ({"content": "hm", "format": "/etc/passwd"}, 422, "unknown format '/etc/passwd'", {}),
     ({"content": "{}\n", "format": "jsonl"}, 422, "", {"line": 1}),
     ({"documents": [{"id": "a"}]}, 422, "", {"document": "a", "line": 1}),
     ({"documents": [{"id": "\ud800", "text": "a"}]}, 422, "", {}),
@@ -347,7 +347,7 @@ def test_scores_are_those_of_the_command(
 
 def test_sets_that_do_not_belong_together_are_a_problem(address: Address) -> None:
     gold = {"documents": [{"id": "1", "text": "asthma"}]}
-    for other, told in (("gout!!", "1"), (None, "gold holds no document"), ("asthma", "")):
+    for other, told in (("gout!!", "1"), (None, "gold has no document"), ("asthma", "")):
         values = {"gold": gold if other else {"content": ""}, "predicted": {"texts": [other or "asthma"]}}
         reply = address.post(values, "/v1/evaluate")
         assert (reply.status, told in reply.json.get("detail", "")) == (200 if other == "asthma" else 422, True)

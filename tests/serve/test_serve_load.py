@@ -160,7 +160,7 @@ def test_what_takes_too_long_is_given_up() -> None:
     with served(service(recognizer, time_limit=0.2)) as address:
         first, second = (address.post({"text": text}) for text in ("first", "second"))
         assert (first.status, second.status) == (504, 504)
-        assert "no answer within 0.2 s" in second.json["detail"]
+        assert "the answer was not ready within 0.2 s" in second.json["detail"]
         with socket.create_connection((address.host, address.port), timeout=HANG) as slow:
             lines = (
                 "POST /v1/annotate HTTP/1.1",

@@ -63,9 +63,9 @@ def test_no_token_or_a_poor_one_is_refused(tmp_path: Path, monkeypatch: pytest.M
         (("--host", "biomark.example"), "other machines reach biomark.example"),
         (("--queue", "0"), "--queue must be greater than 0"),
         (("--time-limit", "nan"), "--time-limit must be greater than 0"),
-        (("--port", "70000"), "--port must be in [0, 65535]"),
-        (("--model", "none"), "no model 'none'"),
-        (("--store", "none"), "--store is for the models dictionary"),
+        (("--port", "70000"), "--port must be in [0, 65535], got 70000"),
+        (("--model", "none"), "unknown model 'none'"),
+        (("--store", "none"), "--store applies to the models dictionary"),
         (("--identifiers", "MESH"), "(--normalize)"),
     ],
 )
@@ -83,4 +83,4 @@ def test_a_port_that_is_taken_is_told(biomark: Callable[..., Outcome]) -> None:
         port = taken.getsockname()[1]
         done = biomark("serve", "--model", "given", "--port", str(port))
     assert done.status == 2
-    assert re.search(rf"cannot listen at 127\.0\.0\.1, port {port}: .*; see --host and --port", done.err)
+    assert re.search(rf"cannot listen at 127\.0\.0\.1, port {port}: .*; change --host or --port", done.err)

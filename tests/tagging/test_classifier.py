@@ -153,6 +153,6 @@ def test_what_no_classifier_has_is_named(
 def test_the_command_line_writes_it(run: Path, tmp_path: Path, biomark: Callable[..., Outcome]) -> None:
     found = biomark("export", run, "-o", tmp_path / "out", "--to", "transformers")
     assert (found.status, found.err) == (0, f"{tmp_path / 'out'}: a token classifier\n")
-    assert "--to is biomark or transformers" in biomark("export", run, "-o", tmp_path / "out", "--to", "onnx").err
+    assert "choose from biomark, transformers" in biomark("export", run, "-o", tmp_path / "out", "--to", "onnx").err
     with pytest.raises(ModelError, match="is missing"):
         export_classifier(tmp_path / "encoder", tmp_path / "out")

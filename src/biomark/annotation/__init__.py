@@ -1,6 +1,6 @@
-"""Documents through a recognizer: in Python (`annotate`), or from files to files (`plan`, `run`).
+"""Annotation of documents by a recognizer: in Python (`annotate`), or from files to files (`plan`, `run`).
 
-Everything streams: nothing but the ids of the documents (as hashes) is held in memory.
+Documents are streamed: only the hashes of their ids stay in memory.
 """
 
 from __future__ import annotations
@@ -43,36 +43,38 @@ def annotate(
     skip: str | Sequence[str] = (),
     reject: Reject = formats.raise_rejected,
 ) -> Iterator[Document]:
-    """Find mentions in texts, documents and files, as they come and in their order.
+    """Find mentions in texts, documents and files, as a stream in the order of the items.
 
     Args:
-        items: one or many. A `str` is a text (its document's id is its place in `items`, from 1); a
-            `Path` is a file or folder in any format that biomark reads; a `Document` is itself. A `str` that
-            is the path of an existing file is rejected: give it as `Path`, or as a `Document` if it is a text.
-            None, NaN, numbers, bytes and half characters are rejected as well.
-        types: names such as `"disease,chemical"` or `("disease", "chemical")`; None: all that the
+        items: one item or an iterable of them. A `str` is a text (its document's id is its position in `items`, from
+            1); a `Path` is a file or folder in any format that biomark reads; a `Document` is used as it is. A `str`
+            that is the path of an existing file is rejected: pass a `Path`, or a `Document` if it is a text.
+            None, NaN, numbers, bytes and lone surrogates are rejected as well.
+        types: names such as `"disease,chemical"` or `("disease", "chemical")`; None: all types that the
             model knows.
-        model: a model's name or folder, or a recognizer. A model of a name or folder is kept for the next
+        model: a model's name or folder, or a recognizer. A model that is loaded by name or folder is kept for the next
             call until its files change (see `biomark.models.kept`).
-        min_score: mentions with a lower score are left out; None: as the model was made to do.
-        skip: parts of documents that get no mentions, such as `"references"`; see `biomark.text.sections.leave_out`.
-        reject: is called with whatever cannot be read or annotated; the rest goes on. By default the
-            first such thing raises `FormatError`.
+        min_score: the lowest score in [0, 1] of a mention; None: the model's own threshold.
+        skip: kinds of passages to leave without mentions, such as `"references"`; see
+            `biomark.text.sections.leave_out`.
+        reject: is called with each item, document or mention that cannot be read or annotated; all others are
+            annotated. By default the first reject raises `FormatError`.
 
     Returns:
-        Documents with the mentions found, in place of those that they had. Types have biomark's names.
+        Documents whose mentions are those that the model found; earlier mentions are replaced. Types have biomark's
+        names.
 
     Raises:
-        UsageError: if a type or model is unknown, or an argument makes no sense.
+        UsageError: if a type or model is unknown, or an argument has the wrong type or is out of range.
         FormatError: on the first reject (see `reject`).
     """
     from biomark import models
 
     recognizer = models.kept(str(model)) if isinstance(model, (str, Path)) else model
     if not hasattr(recognizer, "annotate"):
-        raise UsageError(f"a model is a name, a folder or a recognizer, not {model!r:.80}")
+        raise UsageError(f"`model` must be a name, a folder or a recognizer, got {model!r:.80}")
     if not callable(reject):
-        raise UsageError(f"reject is a function that is called with what is rejected, not {reject!r:.80}")
+        raise UsageError(f"`reject` must be a function that takes a `Rejected`, got {reject!r:.80}")
     return annotated(documents(items, reject), recognizer, types=types, min_score=min_score, skip=skip, reject=reject)
 
 
@@ -85,19 +87,21 @@ def annotated(
     skip: str | Sequence[str] = (),
     reject: Reject = formats.raise_rejected,
 ) -> Iterator[Document]:
-    """The documents with the mentions that the recognizer finds; see `annotate`."""
-    wanted = _wanted(types)
-    if wanted is not None and recognizer.types is not None:
-        wanted = types_wanted((one_of(type, recognizer.types) for type in wanted), recognizer.types)
+    """Return the documents with the mentions that the recognizer finds; see `annotate`."""
+    chosen = _chosen_types(types)
+    if chosen is not None and recognizer.types is not None:
+        chosen = types_wanted((one_of(entity_type, recognizer.types) for entity_type in chosen), recognizer.types)
     if min_score is not None and not (isinstance(min_score, Real) and 0.0 <= min_score <= 1.0):
         raise UsageError(f"`min_score` must be in [0, 1], got {min_score!r:.80}")
 
-    names = _names(skip)
-    left_out: deque[tuple[Document, ReducedDocument | None]] = deque()  # of the documents that are under way
+    kinds = _skipped_kinds(skip)
+    left_out: deque[tuple[Document, ReducedDocument | None]] = (
+        deque()
+    )  # documents that the recognizer has not returned yet
 
     def stream() -> Iterator[Document]:
-        read = _reduced(documents, names, left_out)
-        for result in recognizer.annotate(read, wanted, min_score=min_score):
+        inputs = _reduced(documents, kinds, left_out)
+        for result in recognizer.annotate(inputs, chosen, min_score=min_score):
             for rejected in result.rejected:
                 reject(rejected)
             original, reduced = left_out.popleft()
@@ -106,52 +110,53 @@ def annotated(
     return stream()
 
 
-def _wanted(types: str | Sequence[str] | None) -> tuple[str, ...] | None:
-    """The types to look for, under biomark's names.
+def _chosen_types(types: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return the types to find, under biomark's names; None: all.
 
     Raises:
-        UsageError: if they are no names.
+        UsageError: if `types` are not names.
     """
     if types is None:
         return None
     try:
         return parse_types(types if isinstance(types, str) else ",".join(types))
     except TypeError:
-        raise UsageError(f"types are names such as 'disease,chemical', not {types!r:.80}") from None
+        raise UsageError(f"`types` must be names such as 'disease,chemical', got {types!r:.80}") from None
 
 
-def _names(skip: str | Sequence[str]) -> tuple[str, ...]:
-    """The parts to leave alone.
+def _skipped_kinds(skip: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the kinds of passages to leave without mentions.
 
     Raises:
-        UsageError: if one of them has no name.
+        UsageError: if a name is empty.
     """
-    names = tuple(name.strip() for name in (skip.split(",") if isinstance(skip, str) else skip)) if skip else ()
-    if not all(names):
-        raise UsageError("`skip` takes names of parts with commas between them, such as references,table")
-    return names
+    kinds = tuple(kind.strip() for kind in (skip.split(",") if isinstance(skip, str) else skip)) if skip else ()
+    if not all(kinds):
+        raise UsageError("`skip` must list kinds of passages, separated by commas, such as references,table")
+    return kinds
 
 
 def _reduced(
-    documents: Iterable[Document], names: Sequence[str], left_out: deque[tuple[Document, ReducedDocument | None]]
+    documents: Iterable[Document], kinds: Sequence[str], left_out: deque[tuple[Document, ReducedDocument | None]]
 ) -> Iterator[Document]:
-    """The documents without the parts to leave alone; each is put into `left_out` as it was."""
+    """Return the documents without passages of these kinds, and append each original document to `left_out`."""
     for document in documents:
-        reduced = leave_out(document, names) if names else None
+        reduced = leave_out(document, kinds) if kinds else None
         left_out.append((document, reduced))
         yield document if reduced is None else reduced.document
 
 
 @dataclass(frozen=True, slots=True)
 class Resuming:
-    """How a run goes on where an earlier one ended.
+    """How a run continues an earlier one that was interrupted.
 
     Attributes:
-        options: what the output depends on beside the job, by name; a run goes on only where they are the same.
-        several: whether the output is one of several, of which those that are whole must be known until all are
+        options: the settings, by name, that affect the output beside the job; a run continues an earlier one only if
+            they are equal.
+        several: whether the output is one of several; then the completed ones are recorded until all are complete
             (`biomark.annotation.journal.is_whole`, `forget`).
-        anew: whether an unfinished run with others is thrown away, instead of an error.
-        report: is called with what a user should know.
+        anew: whether to discard an unfinished run with other settings, instead of raising an error.
+        report: is called with messages for the user.
     """
 
     options: Mapping[str, str] = field(default_factory=dict)
@@ -173,32 +178,35 @@ def run(
 ) -> Counter[str]:
     """Annotate a job's inputs into its output.
 
-    Ids stay as they are: of two documents with one id, the second is rejected.
+    Document ids are kept; of two documents with the same id, the second is rejected.
 
     Args:
-        progress: is called after each document with the bytes of the inputs that have been read.
-        resuming: what is finished of a run that ends early is kept, and the next run of the same job goes on behind
-            it; see `biomark.annotation.journal`. None: nothing is kept.
+        job: the inputs and the output.
+        recognizer: finds the mentions.
+        types, min_score, skip, reject: see `annotate`.
+        progress: is called after each document with the number of bytes of the inputs read so far.
+        resuming: how to continue an interrupted run of the same job, whose finished documents are kept; see
+            `biomark.annotation.journal`. None: an interrupted run keeps nothing.
 
     Returns:
         What the output's format could not hold, as counts by kind.
 
     Raises:
-        UsageError: if an unfinished run differs from this one.
+        UsageError: if an unfinished run of this output has other inputs or settings.
     """
     reader = Reader(job, reject)
     lost = Counter[str]()
-    # What the format cannot hold is rejected before it is annotated: a run that goes on meets the same documents.
-    format = formats.format_named(job.format, writing=True)
-    inputs = writable(iter(reader), format, Sink(job.output), lost, reject)
-    rejected: list[Rejected] = []  # in finding the mentions of the next document
+    # Documents that the format cannot hold are rejected before annotation, so that a continued run sees the same ones.
+    output_format = formats.format_named(job.format, writing=True)
+    inputs = writable(iter(reader), output_format, Sink(job.output), lost, reject)
+    rejected: list[Rejected] = []  # rejects of the next document's mentions
 
-    def noted(one: Rejected) -> None:
-        rejected.append(one)
-        reject(one)
+    def record(reject_of_mention: Rejected) -> None:
+        rejected.append(reject_of_mention)
+        reject(reject_of_mention)
 
     def find() -> Iterator[Document]:
-        for document in annotated(inputs, recognizer, types=types, min_score=min_score, skip=skip, reject=noted):
+        for document in annotated(inputs, recognizer, types=types, min_score=min_score, skip=skip, reject=record):
             check()
             yield document
             progress(reader.position())
@@ -213,33 +221,38 @@ def run(
         for document in find():
             journal.add(document, rejected)
             rejected.clear()
-        if reader.failed and not journal.finished:  # a reject says why
+        if reader.failed and not journal.finished:  # the reader has rejected the input with its reason
             return Counter()
         return lost + journal.finish(job.format, batch=resuming.several)
 
 
 def _report(journal: Journal, output: Path, resuming: Resuming, reject: Reject) -> None:
     if journal.taken:
-        resuming.report(f"{output}: {journal.taken:,} documents were finished by the run before; this one goes on")
+        resuming.report(f"{output}: {journal.taken:,} documents are finished by an earlier run; this run continues it")
     if journal.rejected:
-        reason = f"{journal.rejected} times something was rejected by the run before, which listed it"
+        reason = f"the earlier run reported {journal.rejected} rejects in its documents"
         reject(Rejected(reason, source=str(output)))
 
 
 def facts_of(job: Job, options: Mapping[str, str]) -> dict[str, str]:
-    """What the output of a job depends on: its inputs, its format, and options of the command."""
-    paths = [given.path if isinstance(given, Source) else given for given in job.inputs]
+    """Return what determines a job's output, by name: its inputs, its format, and the options of the command."""
+    paths = [source.path if isinstance(source, Source) else source for source in job.inputs]
     stamps = [(str(path), *_stamp(path)) for path in paths if isinstance(path, Path) and path.is_file()]
-    names = [name_of(given) for given in job.inputs]
+    names = [name_of(source) for source in job.inputs]
     shown = names if len(names) <= _SHOWN else [*names[:_SHOWN], f"and {len(names) - _SHOWN} more"]
-    files = hashlib.sha256(json.dumps([names, stamps]).encode()).hexdigest()[:16]
-    size = sum(stamp[1] for stamp in stamps)
-    found = {"inputs": ", ".join(shown), "input files": f"{len(stamps)} of {size:,} bytes, checksum {files}"}
-    return {**found, "output format": job.format, "biomark": version("biomark"), **options}
+    checksum = hashlib.sha256(json.dumps([names, stamps]).encode()).hexdigest()[:16]
+    bytes_read = sum(stamp[1] for stamp in stamps)
+    return {
+        "inputs": ", ".join(shown),
+        "input files": f"{len(stamps)} of {bytes_read:,} bytes, checksum {checksum}",
+        "output format": job.format,
+        "biomark": version("biomark"),
+        **options,
+    }
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    """The size of a file in bytes, and when it was changed, in nanoseconds."""
+    """Return the size of a file in bytes and its modification time in nanoseconds."""
     facts = path.stat()
     return facts.st_size, facts.st_mtime_ns
 

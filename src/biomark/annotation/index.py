@@ -1,8 +1,8 @@
-"""Which of the documents with one id a run takes: an index of all its inputs, on the disk.
+"""An index, on disk, of the document ids in all inputs of a run, which decides between documents with the same id.
 
-Of PubMed's articles, the highest version counts, and of a version the last one in the order of the inputs; a version
-that was deleted (`DeleteCitation`) counts no more, unless it comes again. Of all other documents with one id the first
-one counts, and the others are rejected.
+Of a PubMed article, a run takes the highest version, and of that version the last one in the order of the inputs; a
+deleted version (`DeleteCitation`) is not taken unless it occurs again later. Of all other documents with the same id,
+the run takes the first and rejects the others.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from biomark.runtime.interrupts import check
 from biomark.spans import Document, Rejected
 
 _MEDLINE = medline_xml.FORMAT.name
-_INPUT = 1 << 40  # a place is the number of an input times this, and the number of a document in it
-_AT_ONCE = 20_000  # documents whose rows are put on the disk together
+_INPUT = 1 << 40  # a place in the index is the number of the input times this, plus the document's number in the input
+_TRANSACTION = 20_000  # documents in a transaction, at least
 _CACHE = 64 * 1024  # KiB
 _TABLES = """
 CREATE TABLE IF NOT EXISTS places (id TEXT, version INTEGER, place INTEGER, PRIMARY KEY (id, version)) WITHOUT ROWID;
@@ -33,7 +33,7 @@ INSERT INTO state SELECT 0, NULL WHERE NOT EXISTS (SELECT * FROM state);
 
 
 class Verdict(Enum):
-    """What becomes of a document."""
+    """What a run does with a document: it takes the document, or why it does not."""
 
     TAKEN = "taken"
     SUPERSEDED = "superseded"
@@ -41,15 +41,18 @@ class Verdict(Enum):
     REPEATED = "repeated"
 
 
-class Index:
-    """See the module.
+class DocumentIndex:
+    """The index of a job's documents, in an SQLite file; see the module.
 
     Args:
-        path: of the file, which an earlier process may have begun.
-        job: whose inputs are read.
+        path: the file, which an earlier process may have begun.
+        job: the job whose inputs are indexed.
 
     Attributes:
-        documents: how many are taken; known after `build`.
+        documents: the number of documents that the run takes; 0 before `build`.
+
+    Raises:
+        FormatError: if the file cannot be opened.
     """
 
     def __init__(self, path: Path, job: Job) -> None:
@@ -62,10 +65,10 @@ class Index:
             self._database.executescript(_TABLES)
 
     def build(self, watch: Callable[[int], None] = lambda documents: None) -> None:
-        """Read the inputs that have not been read before.
+        """Index the inputs that no earlier process has indexed.
 
         Args:
-            watch: is called now and then with the number of documents that this call has read.
+            watch: is called every 1,000 documents with the number of documents that this call has read.
 
         Raises:
             FormatError: if the index cannot be written.
@@ -80,19 +83,19 @@ class Index:
             (self.documents,) = self._database.execute("SELECT documents FROM state").fetchone()
 
     def _read(self, first: int, watch: Callable[[int], None]) -> None:
-        every = waiting = 0
+        total = waiting = 0
         self._database.execute("BEGIN")
         try:
-            for number, given in enumerate(self._job.inputs[first:], first):
-                for count, event in enumerate(self._events(given), 1):
+            for number, source in enumerate(self._job.inputs[first:], first):
+                for count, event in enumerate(self._events(source), 1):
                     check()
-                    self._note(event, number)
+                    self._add(event, number)
                     if count % 1_000 == 0:
-                        watch(every + count)
+                        watch(total + count)
                     waiting += 1
-                    every += 1
+                    total += 1
                 self._database.execute("UPDATE state SET inputs = ?", (number + 1,))
-                if waiting >= _AT_ONCE:
+                if waiting >= _TRANSACTION:
                     self._database.execute("COMMIT")
                     self._database.execute("BEGIN")
                     waiting = 0
@@ -102,56 +105,59 @@ class Index:
                 self._database.execute("ROLLBACK")
             raise
 
-    def _events(self, given: Input) -> Iterator[tuple[Document | Deletion, int, bool]]:
-        """The documents and deletions of an input: each with its number among the documents, and whether PubMed's."""
+    def _events(self, source: Input) -> Iterator[tuple[Document | Deletion, int, bool]]:
+        """Yield the documents and deletions of an input, with the document's number and whether the input is PubMed's.
+
+        The number of a document is its position among the input's documents, from 0.
+        """
         number = 0
-        medline = self.is_medline(given)
+        medline = self.is_medline(source)
         try:
-            for event in self._stream(given, medline=medline):
+            for event in self._stream(source, medline=medline):
                 yield event, number, medline
                 number += isinstance(event, Document)
-        except (BiomarkError, OSError):  # whoever reads the input for its documents rejects it
+        except (BiomarkError, OSError):  # the run itself rejects the input when it reads the documents
             return
 
-    def _stream(self, given: Input, *, medline: bool) -> Iterator[Document | Deletion]:
-        if medline and not isinstance(given, str):
-            yield from medline_xml.events(opened(self._job, given)[0], _pass_over)
+    def _stream(self, source: Input, *, medline: bool) -> Iterator[Document | Deletion]:
+        if medline and not isinstance(source, str):
+            yield from medline_xml.events(opened(self._job, source)[0], _ignore)
         else:
-            yield from Reader(replace(self._job, inputs=(given,), batch=True), _pass_over, repeated=True)
+            yield from Reader(replace(self._job, inputs=(source,), batch=True), _ignore, repeated=True)
 
-    def is_medline(self, given: Input) -> bool:
+    def is_medline(self, source: Input) -> bool:
         """Whether an input has PubMed's articles, of which later ones supersede earlier ones."""
         try:
-            return not isinstance(given, str) and opened(self._job, given)[1] == _MEDLINE
+            return not isinstance(source, str) and opened(self._job, source)[1] == _MEDLINE
         except (BiomarkError, OSError):
             return False
 
-    def _note(self, event: tuple[Document | Deletion, int, bool], input: int) -> None:
-        found, number, medline = event
-        if isinstance(found, Deletion):
-            self._database.execute("DELETE FROM places WHERE id = ? AND version = ?", (found.id, found.version))
+    def _add(self, event: tuple[Document | Deletion, int, bool], input_number: int) -> None:
+        item, number, medline = event
+        if isinstance(item, Deletion):
+            self._database.execute("DELETE FROM places WHERE id = ? AND version = ?", (item.id, item.version))
             return
-        # Half characters are no text for SQLite
-        id = found.id.encode("utf-8", "backslashreplace").decode()
-        version = version_of(found) if medline else 0
+        version = version_of(item) if medline else 0
         conflict = "REPLACE" if medline else "IGNORE"
-        row = (id, version, input * _INPUT + number)
+        row = (_key(item), version, input_number * _INPUT + number)
         self._database.execute(f"INSERT OR {conflict} INTO places VALUES (?, ?, ?)", row)
 
-    def verdict(self, document: Document, input: int, number: int, *, medline: bool) -> Verdict:
-        """What becomes of a document.
+    def verdict(self, document: Document, input_number: int, number: int, *, medline: bool) -> Verdict:
+        """Return what the run does with a document.
 
         Args:
-            document: of the input.
-            input: the input's number, from 0.
-            number: the document's among all of the input, from 0.
-            medline: see `is_medline`.
+            document: a document of the input.
+            input_number: the input's number, from 0.
+            number: the document's number in the input, from 0.
+            medline: whether the input has PubMed's articles; see `is_medline`.
+
+        Raises:
+            FormatError: if the index cannot be read.
         """
-        id = document.id.encode("utf-8", "backslashreplace").decode()
         with self._explained():
             query = "SELECT version, place FROM places WHERE id = ? ORDER BY version DESC"
-            rows: dict[int, int] = dict(self._database.execute(query, (id,)).fetchall())
-        if next(iter(rows.values()), None) == input * _INPUT + number:
+            rows: dict[int, int] = dict(self._database.execute(query, (_key(document),)).fetchall())
+        if next(iter(rows.values()), None) == input_number * _INPUT + number:
             return Verdict.TAKEN
         if not medline:
             return Verdict.REPEATED
@@ -175,8 +181,13 @@ class Index:
             raise FormatError(f"{self._path}: the index of the run's documents cannot be used: {error}") from error
 
 
-def _pass_over(rejected: Rejected) -> None:
-    """The reading after this one rejects it."""
+def _key(document: Document) -> str:
+    """Return a document's id with lone surrogates escaped, which SQLite cannot store."""
+    return document.id.encode("utf-8", "backslashreplace").decode()
 
 
-__all__ = ["Index", "Verdict"]
+def _ignore(rejected: Rejected) -> None:
+    """Ignore a reject: the run reports it when it reads the input again."""
+
+
+__all__ = ["DocumentIndex", "Verdict"]

@@ -1,8 +1,9 @@
-"""What a run has finished, kept beside its output until all is done, so that a run that ends early can go on.
+"""The finished documents of a run, kept beside its output until the run ends, so that an interrupted run can continue.
 
-`OUT.part` holds the finished documents as JSON Lines, whatever the output's format, `OUT.part.rejects` what was
-rejected in finding their mentions, and `OUT.part.json` what run it is: its inputs, options and model. The next run of
-that kind goes on behind them; any other one is refused. These files go when the output is whole.
+`OUT.part` holds the finished documents as JSON Lines, whatever the output's format, `OUT.part.rejects` the rejects of
+their mentions, and `OUT.part.json` the facts that identify the run: its inputs, options and model. The next run with
+the same facts continues after the finished documents; any other run is refused. All three files are removed when the
+output is complete.
 """
 
 from __future__ import annotations
@@ -23,18 +24,18 @@ from biomark.runtime.files import PART, REJECTS, RUN, Part, replace_file, settle
 from biomark.runtime.interrupts import keeping, uninterrupted
 from biomark.spans import Document, Rejected
 
-# Of a run in `OUT.part.json`: it finds mentions; it writes the output; the output is whole, the batch is not.
+# The state of a run: it finds mentions; it writes the output; the output is complete, but its batch is not.
 _RUNNING, _WRITING, _WHOLE = "running", "writing", "whole"
 _NEW = ".new"
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
-    """What `OUT.part.json` holds.
+class _State:
+    """The content of `OUT.part.json`.
 
     Attributes:
-        facts: what the output depends on.
-        state: see above.
+        facts: what determines the output, by name.
+        state: `running`, `writing` or `whole`.
     """
 
     facts: dict[str, str]
@@ -42,51 +43,51 @@ class _Run:
 
 
 def may_be_written(output: Path, facts: Mapping[str, str]) -> bool:
-    """Whether what is in the output's place is that of an earlier run of this kind, which has not come to its end."""
-    run = _run_of(output)
-    return run is not None and run.state in (_WRITING, _WHOLE) and run.facts == facts
+    """Whether an existing output was written by an unfinished earlier run with these facts, and may be replaced."""
+    earlier = _state_of(output)
+    return earlier is not None and earlier.state in (_WRITING, _WHOLE) and earlier.facts == facts
 
 
 def is_whole(output: Path, facts: Mapping[str, str]) -> bool:
-    """Whether an earlier run of this kind has written the output, but not all of its batch."""
-    run = _run_of(output)
-    return run is not None and run.state == _WHOLE and run.facts == facts
+    """Whether an earlier run with these facts has completed the output, but not all of its batch."""
+    earlier = _state_of(output)
+    return earlier is not None and earlier.state == _WHOLE and earlier.facts == facts
 
 
 def forget(output: Path) -> None:
-    """Remove what says that the output is whole: all of the batch is."""
+    """Remove the record that the output is complete, once all of its batch is."""
     _beside(output).unlink(missing_ok=True)
 
 
 class Journal:
-    """The finished documents of a run; to be used as a context.
+    """The finished documents of a run; a context manager.
 
     Args:
-        output: the file or folder that the run is to write.
-        facts: what the output depends on, by name.
-        anew: whether an unfinished run of another kind is thrown away, instead of an error.
+        output: the file or folder that the run writes at its end.
+        facts: what determines the output, by name.
+        anew: whether to discard an unfinished run with other facts, instead of raising an error.
 
     Attributes:
-        taken: how many documents an earlier run has finished.
-        rejected: how often that run rejected something.
-        finished: how many documents are finished by now.
+        taken: the number of documents that an earlier run has finished.
+        rejected: the number of rejects of that run.
+        finished: the number of finished documents.
 
     Raises:
-        UsageError: if there is an unfinished run of another kind; the message says how it differs.
-        FormatError: if another process is at work on this output, or it cannot be written.
+        UsageError: if there is an unfinished run with other facts; the message lists the differences.
+        FormatError: if another process writes this output, or the files cannot be written.
     """
 
     def __init__(self, output: Path, facts: Mapping[str, str], *, anew: bool = False) -> None:
         self._output = _place(output)
-        self._run = _Run(dict(facts))
+        self._state = _State(dict(facts))
         self._part = Part(self._output, PART)
-        earlier = _run_of(output)
+        earlier = _state_of(output)
         self.taken = _whole_lines(self._part) if earlier is not None else 0
         if self.taken and earlier is not None and earlier.facts != facts and not anew:
             self._part.file.close()
             raise UsageError(difference(self._part.path, earlier.facts, facts))
         if self.taken and earlier is not None and earlier.facts == facts:
-            self._run = earlier
+            self._state = earlier
         else:
             self.taken = 0
             self._part.empty()
@@ -112,18 +113,18 @@ class Journal:
     def _kept(self) -> str:
         if not self.finished:
             return "no document was finished, so nothing is kept"
-        return f"what is finished is kept in {self._part.path}; run the same command again to go on"
+        return f"finished documents are kept in {self._part.path}; run the same command again to continue"
 
     def documents(self) -> Iterator[Document]:
-        """The finished documents, in their order."""
+        """Yield the finished documents, in their order."""
         self._part.file.seek(0)
         return formats.read(self._part.file, "jsonl") if self.finished else iter(())
 
     def skip(self, documents: Iterator[Document]) -> Iterator[Document]:
-        """Take the finished documents off the run's inputs.
+        """Skip the finished documents in the run's inputs, and yield each one that is skipped.
 
         Raises:
-            UsageError: if the inputs have other documents in their place.
+            UsageError: if the inputs do not begin with the finished documents.
         """
         for kept in self.documents():
             document = next(documents, None)
@@ -131,51 +132,51 @@ class Journal:
                 instead = "no document" if document is None else f"{document.id!r}"
                 raise UsageError(
                     f"{self._part.path}: has document {kept.id!r} where the inputs now have {instead} or another text; "
-                    "begin anew (`overwrite`)"
+                    "discard the unfinished run (`overwrite`)"
                 )
             yield document
 
     def rejects(self) -> Iterator[Rejected]:
-        """What was rejected in finding the mentions of the finished documents, in their order."""
+        """Yield the rejects of the finished documents' mentions, in the documents' order."""
         return self._rejects.read()
 
     def add(self, document: Document, rejected: Sequence[Rejected]) -> None:
-        """Keep a document; it is on its way to the disk when this returns.
+        """Add a finished document; it has been passed to the operating system when this returns.
 
         Args:
-            document: with its mentions.
-            rejected: what was rejected in finding them.
+            document: the document with its mentions.
+            rejected: the rejects of its mentions.
         """
         with uninterrupted():
             if not self.finished:
-                self._say(self._run)
-            if rejected:  # before the document: rejects without a document are passed over
+                self._save(self._state)
+            if rejected:  # written before the document, since rejects without a document are ignored
                 self._rejects.add(rejected, self.finished)
             self._part.file.seek(0, 2)
             formats.write([document], self._part.file, "jsonl")
             self._part.file.flush()
             self.finished += 1
 
-    def finish(self, format: str, *, batch: bool = False) -> Counter[str]:
+    def finish(self, format_name: str, *, batch: bool = False) -> Counter[str]:
         """Write the output.
 
         Args:
-            format: its format.
-            batch: whether a batch goes on, in which the output must be known as whole.
+            format_name: the output's format.
+            batch: whether the output is one of several; then the record that it is complete is kept.
 
         Returns:
-            See `biomark.formats.write`.
+            What the format could not hold, as counts by kind.
         """
-        if format == "jsonl" and self._output.suffix.lower() != ".gz" and not self._output.is_dir():
+        if format_name == "jsonl" and self._output.suffix.lower() != ".gz" and not self._output.is_dir():
             self._part.keep(settled=True)
             lost = Counter[str]()
         else:
-            self._say(replace(self._run, state=_WRITING))
-            lost = formats.write(self.documents(), Sink(self._output, suffix=_NEW), format)
+            self._save(replace(self._state, state=_WRITING))
+            lost = formats.write(self.documents(), Sink(self._output, suffix=_NEW), format_name)
             settle(self._output)
         with uninterrupted():
             if batch:
-                self._say(replace(self._run, state=_WHOLE))
+                self._save(replace(self._state, state=_WHOLE))
             else:
                 _beside(self._output).unlink(missing_ok=True)
             self._rejects.discard()
@@ -183,27 +184,28 @@ class Journal:
         return lost
 
     def discard(self) -> None:
-        """Keep nothing."""
+        """Remove the journal's files."""
         with uninterrupted():
             _beside(self._output).unlink(missing_ok=True)
             self._rejects.discard()
             self._part.discard()
 
-    def _say(self, run: _Run) -> None:
+    def _save(self, state: _State) -> None:
         with uninterrupted():
-            self._run = run
-            replace_file(_beside(self._output), json.dumps(asdict(run), ensure_ascii=False, indent=2).encode() + b"\n")
+            self._state = state
+            text = json.dumps(asdict(state), ensure_ascii=False, indent=2)
+            replace_file(_beside(self._output), text.encode() + b"\n")
 
 
 class _Rejects:
-    """What was rejected in finding mentions: a line has the number of the document before it, and a tab.
+    """The rejects of mentions, in a file: each line is the number of the document, a tab, and the reject as JSON.
 
     Args:
         output: see `Journal`.
-        finished: how many documents are; rejects of others are taken out.
+        finished: the number of finished documents; rejects of further documents are removed.
 
     Attributes:
-        count: how many there are.
+        count: the number of rejects.
     """
 
     def __init__(self, output: Path, finished: int) -> None:
@@ -231,7 +233,7 @@ class _Rejects:
             self._part.file.write(b"%d\t%s" % (number, line_of(one)))
             self.count += 1
         self._part.file.flush()
-        os.fsync(self._part.file.fileno())  # or a power cut might keep the document alone
+        os.fsync(self._part.file.fileno())  # otherwise a power cut might keep the document without its rejects
 
     def read(self) -> Iterator[Rejected]:
         if self._part is not None:
@@ -249,7 +251,7 @@ class _Rejects:
 
 
 def _place(output: Path) -> Path:
-    """The output itself where its name is a link or that of a folder such as `.`."""
+    """Return the output's path, resolved if it is a link or has no name, such as `.`."""
     return output.resolve() if output.is_symlink() or not output.name else output
 
 
@@ -258,17 +260,17 @@ def _beside(output: Path) -> Path:
     return place.with_name(place.name + PART + RUN)
 
 
-def _run_of(output: Path) -> _Run | None:
-    """What is said of an earlier run; None if there is none, or nothing that can be read."""
+def _state_of(output: Path) -> _State | None:
+    """Return the state of an earlier run; None if there is no such run, or its file cannot be read."""
     try:
         values = json.loads(_beside(output).read_bytes())
-        return _Run({str(k): str(v) for k, v in values["facts"].items()}, values["state"])
+        return _State({str(k): str(v) for k, v in values["facts"].items()}, values["state"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
 def _whole_lines(part: Part) -> int:
-    """How many lines are whole; what comes after them is taken out."""
+    """Return the number of complete lines at the beginning of a file, and remove the rest."""
     lines = end = 0
     part.file.seek(0)
     for line in part.file:
@@ -280,18 +282,18 @@ def _whole_lines(part: Part) -> int:
 
 
 def difference(path: Path, earlier: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """The message about a run that is to go on where another one ended, with what differs."""
+    """Return the message that an unfinished run has other facts than the present one, with all differences."""
     names = [name for name in (*earlier, *(name for name in now if name not in earlier))]
     lines = [
-        f"  {name}: {earlier.get(name, 'not given')}  →  now {now.get(name, 'not given')}"
+        f"  {name}: {earlier.get(name, 'not set')}  →  now {now.get(name, 'not set')}"
         for name in names
         if earlier.get(name) != now.get(name)
     ]
     return "\n".join(
         (
-            f"{path}: holds what another run has finished, which differs from this one:",
+            f"{path}: belongs to an unfinished run that differs from this one:",
             *lines,
-            "run that one again to go on with it, name another output, or throw it away (`overwrite`)",
+            "repeat that run to continue it, name another output, or discard it (`overwrite`)",
         )
     )
 

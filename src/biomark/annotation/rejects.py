@@ -1,4 +1,4 @@
-"""What was rejected, as JSON Lines: an object for each thing, with what is wrong and where."""
+"""Rejects as JSON Lines: an object for each reject, with its reason and location."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 from biomark.spans import Rejected, Span
 
-_MOST_RAW = 1_000  # characters of what was rejected; a broken file may be a line of gigabytes
+_MOST_RAW = 1_000  # characters of the rejected input; the only line of a broken file may have gigabytes
 
 
 def line_of(rejected: Rejected) -> bytes:
-    """One reject as a line.
+    """Return a reject as a line of JSON, in UTF-8.
 
     The fields are `reason`, `source`, `line` (from 1), `document`, `start` and `end` (code points of the document) and
-    `raw` (at most 1,000 characters of what was rejected); those that are not known are left out.
+    `raw` (at most 1,000 characters of the rejected input); unknown ones are left out.
     """
     window = rejected.window
     fields: dict[str, object] = {
@@ -27,15 +27,15 @@ def line_of(rejected: Rejected) -> bytes:
         "raw": rejected.raw[:_MOST_RAW] or None,
     }
     known = {name: value for name, value in fields.items() if value is not None}
-    # Halves of characters, which UTF-8 does not have, become escapes.
+    # Lone surrogates, which UTF-8 cannot encode, become escapes.
     return json.dumps(known, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
 
 
 def rejected_of(line: bytes) -> Rejected:
-    """The reject of a line that `line_of` wrote.
+    """Return the reject in a line that `line_of` wrote.
 
     Raises:
-        ValueError: if it is no such line.
+        ValueError: if the line holds no reject.
     """
     values: Any = json.loads(line)
     if not isinstance(values, dict) or not isinstance(values.get("reason"), str):

@@ -1,6 +1,6 @@
-"""How a run into a folder is cut and watched: settings behind the command line's options.
+"""Settings of runs into a folder.
 
-Only data, so that the command line starts quickly.
+This module imports no heavy library, so that the command line starts quickly.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from biomark.runtime.options import option
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How a run into a folder is cut and watched; each field has its meaning."""
+    """The size of shards and the form of progress in a run into a folder; each field carries its meaning."""
 
-    shard: int = option(10_000, "Documents a shard.")
+    shard: int = option(10_000, "The number of documents in a shard.")
     json_progress: bool = option(
-        False, "Write the progress as a JSON object a line to standard output, every 10 seconds."
+        False, "Write progress to standard output every 10 seconds, as one JSON object on a line."
     )

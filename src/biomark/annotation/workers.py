@@ -1,9 +1,10 @@
-"""A recognizer in several processes: documents go to them in small groups, and come back in their order.
+"""A recognizer in several processes, which annotate small groups of documents; documents keep their order.
 
-What is found does not depend on the number of processes. One that dies, be it killed for its memory, is replaced and
-its documents are given to the next one; a document on which processes die again and again is rejected.
+The mentions do not depend on the number of processes. A process that dies, for instance because the system kills it
+for its memory, is replaced, and another process annotates its documents; a document on which several processes die is
+rejected.
 
-Where the system can fork, processes share the memory of the model that this one has loaded.
+Where the system can fork, the processes share the memory of the model that the main process has loaded.
 """
 
 from __future__ import annotations
@@ -30,68 +31,70 @@ from biomark.runtime.interrupts import check
 from biomark.runtime.machine import share_cores
 from biomark.spans import Document, Rejected, Span
 
-_CHARACTERS = 15_000  # of a group of documents, about ten abstracts
-_AHEAD = 2  # groups that a process has: one that it computes, and the next one
-_TRIES = 3
-_PATIENCE = 5.0  # seconds that a process has to end by itself
+_CHARACTERS = 15_000  # characters in a group of documents, about ten abstracts
+_AHEAD = 2  # groups that a process holds: the current one, and the next one
+_TRIES = 3  # processes that may die on a document before it is rejected
+_PATIENCE = 5.0  # seconds in which a process must end before it is killed
 
 
 @dataclass(slots=True, eq=False)
 class _Group:
-    """Documents that go to a process together, and what it found.
+    """Documents that a process annotates together, and the result.
 
     Attributes:
         documents: at least one.
-        tries: how many processes have died on them.
-        found: None until it is there.
+        tries: the number of processes that have died on them.
+        result: the annotated documents; None until the process returns them.
     """
 
     documents: list[Document]
     tries: int = 0
-    found: list[Annotated] | None = None
+    result: list[Annotated] | None = None
 
 
 @dataclass(slots=True)
-class _Worker:
+class _Process:
+    """A process, the pipe to it, and the groups that it holds, in their order."""
+
     process: BaseProcess
     pipe: Connection
     groups: deque[_Group] = field(default_factory=deque)
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """What a process is asked to find."""
+class _Options:
+    """The options of `Recognizer.annotate`, as a process receives them."""
 
     types: tuple[str, ...] | None
     min_score: float | None
 
 
 class ParallelRecognizer:
-    """Several processes with a recognizer each; to be used as a context, or closed.
+    """A recognizer that runs in several processes; a context manager.
 
     Args:
-        load: makes the recognizer; is called in this process, and, unless `shared`, in each other one as well, so that
+        load: loads the recognizer. It is called in this process and, unless `shared`, in each other process as well;
             it must be picklable where the system cannot fork.
-        workers: how many processes.
-        shared: whether the recognizer that this process has loaded may be used in forked ones: it holds no threads,
+        workers: the number of processes.
+        shared: whether forked processes may use the recognizer that this process has loaded: it must have no threads,
             no open database, no GPU.
 
     Attributes:
-        died: how many processes have, and were replaced.
+        died: the number of processes that died and were replaced.
 
     Raises:
-        UsageError: as `load`.
+        BiomarkError: any error of `load`.
     """
 
     def __init__(self, load: Callable[[], Recognizer], workers: int, *, shared: bool = True) -> None:
         share_cores(workers)
         self._load = load
         self._count = workers
-        own = load()
-        self._types = own.types
+        recognizer = load()
+        self._types = recognizer.types
         self._forks = "fork" in multiprocessing.get_all_start_methods()
-        self._shared = own if shared and self._forks else None
-        self._workers: list[_Worker] = []
+        self._shared = recognizer if shared and self._forks else None
+        self._workers: list[_Process] = []
         self.died = 0
 
     @property
@@ -101,7 +104,7 @@ class ParallelRecognizer:
 
     @property
     def processes(self) -> list[int]:
-        """The ids of the processes that there are now."""
+        """The ids of the running processes."""
         return [worker.process.pid for worker in self._workers if worker.process.pid is not None]
 
     def __enter__(self) -> ParallelRecognizer:
@@ -124,10 +127,10 @@ class ParallelRecognizer:
         self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
     ) -> Iterator[Annotated]:
         """See `biomark.recognizers.Recognizer`."""
-        asked = _Asked(None if types is None else tuple(types), min_score)
+        options = _Options(None if types is None else tuple(types), min_score)
         groups = map(_Group, in_groups(documents, _CHARACTERS))
-        order: deque[_Group] = deque()  # those that are under way, as they are to be given
-        again: deque[_Group] = deque()  # those of processes that died
+        order: deque[_Group] = deque()  # the groups whose documents have not been yielded yet, in their order
+        again: deque[_Group] = deque()  # the groups to send next: new ones, and those of processes that died
         more = True
         try:
             while more or order:
@@ -139,44 +142,51 @@ class ParallelRecognizer:
                         again.extend([group] if group is not None else [])
                     if not again:
                         break
-                    self._send(worker, asked, again.popleft())
+                    self._send(worker, options, again.popleft())
                 if order:
                     self._receive(order, again)
-                while order and order[0].found is not None:
-                    yield from order.popleft().found or ()
-        except BaseException:  # also where nobody asks for the rest
+                while order and order[0].result is not None:
+                    yield from order.popleft().result or ()
+        except BaseException:  # also when the caller stops iterating
             self.close()
             raise
 
-    def _ready(self) -> Iterator[_Worker]:
-        """Processes that can take a group, the idlest first, until there is none."""
+    def _ready(self) -> Iterator[_Process]:
+        """Yield the process with the fewest groups, as long as it can take another one."""
         while len(self._workers) < self._count:
             self._workers.append(self._started())
         while len((worker := min(self._workers, key=lambda worker: len(worker.groups))).groups) < _AHEAD:
             yield worker
 
-    def _send(self, worker: _Worker, asked: _Asked, group: _Group) -> None:
+    def _send(self, worker: _Process, options: _Options, group: _Group) -> None:
         worker.groups.append(group)
-        with suppress(OSError):  # it has died, which `_receive` notices
-            worker.pipe.send((asked, group.documents))
+        with suppress(OSError):  # the process has died, which `_receive` handles
+            worker.pipe.send((options, group.documents))
 
     def _receive(self, order: deque[_Group], again: deque[_Group]) -> None:
-        """Wait for processes, and take what they have; the groups of those that have died are done again."""
+        """Wait up to a second for results, and store them; put the groups of processes that have died into `again`.
+
+        Raises:
+            BiomarkError, RuntimeError: the error of a process.
+        """
         check()
         busy = {worker.pipe: worker for worker in self._workers if worker.groups}
         for pipe in wait(list(busy), timeout=1.0):
             worker = busy[pipe]  # type: ignore[index]
             try:
-                found = worker.pipe.recv()
+                result = worker.pipe.recv()
             except (EOFError, OSError):
-                self._bury(worker, order, again)
+                self._remove(worker, order, again)
                 continue
-            if isinstance(found, BaseException):
-                raise found
-            worker.groups.popleft().found = found
+            if isinstance(result, BaseException):
+                raise result
+            worker.groups.popleft().result = result
 
-    def _bury(self, worker: _Worker, order: deque[_Group], again: deque[_Group]) -> None:
-        """Have others do what a dead process was given; of documents on which several died, each by itself."""
+    def _remove(self, worker: _Process, order: deque[_Group], again: deque[_Group]) -> None:
+        """Remove a dead process, and put its groups into `again`.
+
+        A group on which several processes have died is split into single documents; a single document is rejected.
+        """
         worker.process.join()
         worker.pipe.close()
         self._workers.remove(worker)
@@ -193,25 +203,25 @@ class ParallelRecognizer:
                 order.insert(place, group)
             again.extend((*alone, *others))
         else:
-            suspect.found = [_rejected(suspect.documents[0], worker.process.exitcode)]
+            suspect.result = [_rejected(suspect.documents[0], worker.process.exitcode)]
             again.extend(others)
 
-    def _started(self) -> _Worker:
-        # The context's own type does not have what every context has
+    def _started(self) -> _Process:
+        # Any: the declared type of a context lacks `Process`, which every context has
         context: Any = multiprocessing.get_context("fork" if self._forks else "spawn")
         ours, theirs = context.Pipe()
         arguments = (theirs, self._load, self._shared, self._count, self._forks)
         process = context.Process(target=_work, args=arguments, daemon=True)
-        with warnings.catch_warnings():  # of forks beside threads, such as a progress bar's, of which it uses nothing
+        with warnings.catch_warnings():  # about forks beside threads: the process uses no thread of this one
             warnings.simplefilter("ignore", DeprecationWarning)
             process.start()
         theirs.close()
-        return _Worker(process, ours)
+        return _Process(process, ours)
 
 
 def _rejected(document: Document, status: int | None) -> Annotated:
-    how = f"signal {-status}" if status is not None and status < 0 else f"status {status}"
-    reason = f"the process that read this document ended ({how}), again and again; is there enough memory?"
+    cause = f"signal {-status}" if status is not None and status < 0 else f"status {status}"
+    reason = f"{_TRIES} processes died on this document ({cause}); use fewer processes if memory is short (`workers`)"
     window = Span(0, len(document.text)) if document.text else None
     bare = replace(document, entities=(), alternatives=(), relations=())
     return Annotated(bare, (Rejected(reason, document_id=document.id, window=window),))
@@ -220,42 +230,46 @@ def _rejected(document: Document, status: int | None) -> Annotated:
 def _work(
     pipe: Connection, load: Callable[[], Recognizer], shared: Recognizer | None, workers: int, forked: bool
 ) -> None:
-    """Find mentions in the documents that come through the pipe, until it is closed."""
+    """Annotate the documents that come through the pipe until it is closed."""
     if forked:
-        _let_go(pipe.fileno())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the first process ends the others
+        _close_inherited_files(pipe.fileno())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the main one ends the others
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     share_cores(workers)
-    tasks: SimpleQueue[tuple[_Asked, list[Document]]] = SimpleQueue()
-    threading.Thread(target=_take, args=(pipe, tasks), daemon=True).start()
+    tasks: SimpleQueue[tuple[_Options, list[Document]]] = SimpleQueue()
+    threading.Thread(target=_receive_tasks, args=(pipe, tasks), daemon=True).start()
     recognizer = shared
     while True:
-        asked, documents = tasks.get()
-        found: list[Annotated] | Exception
+        options, documents = tasks.get()
+        result: list[Annotated] | Exception
         try:
             recognizer = recognizer or load()
-            found = list(recognizer.annotate(documents, asked.types, min_score=asked.min_score))
+            result = list(recognizer.annotate(documents, options.types, min_score=options.min_score))
         except BiomarkError as error:
-            found = BiomarkError(str(error))  # its own type may need more to be made
+            result = BiomarkError(str(error))  # an exception of the error's own type might not be picklable
         except Exception:
-            found = RuntimeError(f"in a process that finds mentions:\n{traceback.format_exc()}")
-        pipe.send(found)
+            result = RuntimeError(f"in a process that finds mentions:\n{traceback.format_exc()}")
+        pipe.send(result)
 
 
-def _take(pipe: Connection, tasks: SimpleQueue[tuple[_Asked, list[Document]]]) -> None:
-    """Take groups as they come, so that the first process never waits while this one has something to send."""
+def _receive_tasks(pipe: Connection, tasks: SimpleQueue[tuple[_Options, list[Document]]]) -> None:
+    """Put groups into the queue as they arrive, so that the main process never waits while this one sends a result."""
     with suppress(EOFError, OSError):
         while True:
             tasks.put(pipe.recv())
-    os._exit(0)  # the first process has no more, or has died
+    os._exit(0)  # the main process has no more groups, or has died
 
 
-def _let_go(kept: int) -> None:
-    """Close what a forked process has of the first one: its locks, and its ends of other processes' pipes."""
+def _close_inherited_files(kept: int) -> None:
+    """Close the files that a forked process inherits: locks, and the main process's ends of other pipes.
+
+    Args:
+        kept: the descriptor of the process's own pipe, which stays open.
+    """
     last = os.sysconf("SC_OPEN_MAX")
     for begin, end in ((3, kept), (kept + 1, min(last, 65_536))):
         os.closerange(begin, end)
-    sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
+    sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 - stays open as long as the process runs
 
 
 __all__ = ["ParallelRecognizer"]

@@ -1,4 +1,4 @@
-"""biomark inside other tools, a module for each: data frames, spaCy, Hugging Face's libraries, MCP.
+"""biomark inside other tools, with a module for each: data frames, spaCy, Hugging Face's libraries, MCP.
 
-A module imports its tool when it is used, but for `spacy` and `mcp`, which only their tools import.
+The modules import their tools lazily, except `spacy` and `mcp`, which nothing else of biomark imports at start.
 """

@@ -1,7 +1,7 @@
-"""Data sets of Hugging Face ↔ documents: BigBIO's `kb` schema, and columns of tokens and tags.
+"""Conversion between documents and data sets of Hugging Face: BigBIO's `kb` schema, and columns of tokens and BIO tags.
 
-BigBIO (Fries et al. 2022, arXiv 2206.15076) has one schema for corpora of mentions, identifiers and relations. Tokens
-and tags are what scripts for token classification read; here they come with their offsets.
+BigBIO (Fries et al. 2022, arXiv 2206.15076) has one schema for corpora of mentions, identifiers and relations. Scripts
+for token classification read tokens and tags; biomark adds the tokens' offsets.
 """
 
 from __future__ import annotations
@@ -21,48 +21,51 @@ from biomark.text.sentences import with_sentences
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_KEPT = {"events": "bigbio_events", "coreferences": "bigbio_coreferences"}  # columns, and the infons with their JSON
+_KEPT = {"events": "bigbio_events", "coreferences": "bigbio_coreferences"}  # columns, and infons that hold them as JSON
 _HOLDS = ("passages", "mentions", GAPS, "identifiers", "relations", "document infons")
 
 
 def from_bigbio(rows: Iterable[Mapping[str, Any]], *, reject: Reject = raise_rejected) -> Iterator[Document]:
-    """The documents of a data set in BigBIO's `kb` schema.
+    """Yield the documents of a data set in BigBIO's `kb` schema.
 
-    Passages lie at their offsets, with blanks between them. Events and coreferences become infons, as JSON.
+    Passages are placed at their offsets, with blanks between them. Events and coreferences become infons, as JSON.
 
     Args:
-        rows: a `Dataset`, or dicts of the same form.
-        reject: is called with what cannot be read; the rest goes on. By default the first such thing is an error.
+        rows: a `Dataset`, or mappings of the same form.
+        reject: is called with each row or mention that cannot be read; the others are converted. By default the first
+            reject raises `FormatError`.
     """
     for number, row in enumerate(rows, 1):
-        id = str(row.get("document_id") or row.get("id") or number) if isinstance(row, Mapping) else str(number)
+        is_row = isinstance(row, Mapping)
+        document_id = str(row.get("document_id") or row.get("id") or number) if is_row else str(number)
         try:
-            yield _document(id, row, reject)
+            yield _document(document_id, row, reject)
         except (SpanError, KeyError, TypeError, ValueError, AttributeError) as error:
-            what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-            reject(Rejected(f"row {number} has not the form of BigBIO's kb schema: {what}", document_id=id))
+            problem = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+            reason = f"row {number} does not have the form of BigBIO's kb schema: {problem}"
+            reject(Rejected(reason, document_id=document_id))
 
 
-def _document(id: str, row: Mapping[str, Any], reject: Reject) -> Document:
+def _document(document_id: str, row: Mapping[str, Any], reject: Reject) -> Document:
     text, passages = _text(row["passages"])
     entities = []
     for values in row["entities"]:
         try:
             entities.append(_entity(values, text))
         except (SpanError, KeyError, TypeError, ValueError) as error:
-            reject(Rejected(f"a mention cannot be read: {error}", raw=str(values), document_id=id))
+            reject(Rejected(f"a mention cannot be read: {error}", raw=str(values), document_id=document_id))
     relations = [
         Relation(r["type"], (("arg1", r["arg1_id"]), ("arg2", r["arg2_id"])), Infons({"id": r["id"]}))
         for r in row.get("relations") or ()
     ]
     kept = {infon: json.dumps(row[key], ensure_ascii=False) for key, infon in _KEPT.items() if row.get(key)}
     return Document(
-        id, text, tuple(passages), entities=tuple(entities), relations=tuple(relations), infons=Infons(kept)
+        document_id, text, tuple(passages), entities=tuple(entities), relations=tuple(relations), infons=Infons(kept)
     )
 
 
 def _text(rows: Sequence[Mapping[str, Any]]) -> tuple[str, list[Passage]]:
-    """The text of all passages, and those that are passages of ours: text outside of these has no type."""
+    """Return the text of all rows, and the passages with a type; `to_bigbio` writes other text without a type."""
     pieces: list[str] = []
     passages = []
     length = 0
@@ -83,20 +86,21 @@ def _entity(values: Mapping[str, Any], text: str) -> Entity:
     if spans[-1].end > len(text):
         raise SpanError(f"{spans[-1].start}-{spans[-1].end} lies beyond the end of the text ({len(text)} code points)")
     words = [span.of(text) for span in spans]
-    if (told := list(values["text"])) and sorted(told) != sorted(words) and told != [" ".join(words)]:
-        raise SpanError(f"at {spans[0].start}-{spans[-1].end} the text has {words!r:.200}, not {told!r:.200}")
+    expected = list(values["text"])
+    if expected and sorted(expected) != sorted(words) and expected != [" ".join(words)]:
+        raise SpanError(f"at {spans[0].start}-{spans[-1].end} the text has {words!r:.200}, not {expected!r:.200}")
     ids = tuple(":".join(filter(None, (n.get("db_name"), n["db_id"]))) for n in values.get("normalized") or ())
     return Entity(spans, values["type"], ids, infons=Infons({"id": values["id"]}))
 
 
 def to_bigbio(documents: Iterable[Document], *, lost: Counter[str] | None = None) -> Dataset:
-    """A data set in BigBIO's `kb` schema.
+    """Convert documents into a data set in BigBIO's `kb` schema.
 
-    Text outside passages is written as passages without a type, which `from_bigbio` reads as just that.
+    Text outside of passages becomes passages without a type, which `from_bigbio` reads as text outside of passages.
 
     Args:
-        documents: all of them are held in memory.
-        lost: counts what the schema cannot hold, such as scores.
+        documents: any number; all of them are held in memory.
+        lost: is increased by what the schema cannot hold, such as scores, as counts by kind.
 
     Raises:
         MissingExtraError: if datasets is not installed.
@@ -111,9 +115,11 @@ def _row(number: int, document: Document, lost: Counter[str]) -> dict[str, objec
     count_losses(document, lost, holds=_HOLDS, infons=("id",))
     add(lost, "document infons", len(document.infons.without(*_KEPT.values())))
     add(lost, "passages without a kind", sum(not passage.kind for passage in document.passages))
-    ids = _own_ids(document, number)
+    ids = _mention_ids(document, number)
     known = set(ids)
-    pairs = [r for r in document.relations if len(r.arguments) == 2 and {id for _, id in r.arguments} <= known]
+    pairs = [
+        r for r in document.relations if len(r.arguments) == 2 and {argument for _, argument in r.arguments} <= known
+    ]
     add(lost, "relations that are not between two mentions", len(document.relations) - len(pairs))
     return {
         "id": str(number),
@@ -129,13 +135,13 @@ def _row(number: int, document: Document, lost: Counter[str]) -> dict[str, objec
         ],
         "entities": [
             {
-                "id": id,
+                "id": mention_id,
                 "type": entity.type,
                 "text": [span.of(document.text) for span in entity.spans],
                 "offsets": [[span.start, span.end] for span in entity.spans],
                 "normalized": [_normalized(identifier) for identifier in entity.ids],
             }
-            for id, entity in zip(ids, document.entities, strict=True)
+            for mention_id, entity in zip(ids, document.entities, strict=True)
         ],
         **{column: json.loads(document.infons.get(infon, "[]")) for column, infon in _KEPT.items()},
         "relations": [
@@ -152,12 +158,12 @@ def _row(number: int, document: Document, lost: Counter[str]) -> dict[str, objec
 
 
 def _pieces(document: Document) -> Iterator[tuple[Span, str]]:
-    """The passages, and what stands between them beside blanks, without a kind."""
+    """Yield the passages with their kinds, and other text that is not blank with an empty kind."""
     place = 0
     for passage in (*document.passages, None):
         start = len(document.text) if passage is None else passage.span.start
         between = document.text[place:start]
-        # Blanks between passages come back by themselves; those at the end of the text do not.
+        # `from_bigbio` restores blanks between passages, but not at the end of the text.
         if between.strip(" ") or (between and passage is None):
             yield Span(place, start), ""
         if passage is not None:
@@ -165,12 +171,12 @@ def _pieces(document: Document) -> Iterator[tuple[Span, str]]:
             place = passage.span.end
 
 
-def _own_ids(document: Document, number: int) -> list[str]:
-    """The ids of mentions: those that their file gave them, if they are different."""
-    given = [entity.infons.get("id", "") for entity in document.entities]
-    if all(given) and len(set(given)) == len(given):
-        return given
-    return [f"{number}_T{n}" for n in range(len(given))]
+def _mention_ids(document: Document, number: int) -> list[str]:
+    """Return the ids of mentions: those in their infons if all are present and distinct, else new ones."""
+    ids = [entity.infons.get("id", "") for entity in document.entities]
+    if all(ids) and len(set(ids)) == len(ids):
+        return ids
+    return [f"{number}_T{n}" for n in range(len(ids))]
 
 
 def _normalized(identifier: str) -> dict[str, str]:
@@ -179,28 +185,28 @@ def _normalized(identifier: str) -> dict[str, str]:
 
 
 def _features(datasets: Any) -> Any:
-    """The features of BigBIO's `kb` schema, as its own package has them."""
-    string, many = datasets.Value("string"), datasets.List
-    offsets, texts = many(many(datasets.Value("int32"))), many(string)
-    normalized = many({"db_name": string, "db_id": string})
+    """Return the features of BigBIO's `kb` schema, equal to those in the package of BigBIO."""
+    string, list_of = datasets.Value("string"), datasets.List
+    offsets, texts = list_of(list_of(datasets.Value("int32"))), list_of(string)
+    normalized = list_of({"db_name": string, "db_id": string})
     located = {"id": string, "type": string, "text": texts, "offsets": offsets}
     trigger = {"text": texts, "offsets": offsets}
     return datasets.Features(
         {
             "id": string,
             "document_id": string,
-            "passages": many(located),
-            "entities": many({**located, "normalized": normalized}),
-            "events": many(
+            "passages": list_of(located),
+            "entities": list_of({**located, "normalized": normalized}),
+            "events": list_of(
                 {
                     "id": string,
                     "type": string,
                     "trigger": trigger,
-                    "arguments": many({"role": string, "ref_id": string}),
+                    "arguments": list_of({"role": string, "ref_id": string}),
                 }
             ),
-            "coreferences": many({"id": string, "entity_ids": texts}),
-            "relations": many(
+            "coreferences": list_of({"id": string, "entity_ids": texts}),
+            "relations": list_of(
                 {"id": string, "type": string, "arg1_id": string, "arg2_id": string, "normalized": normalized}
             ),
         }
@@ -208,15 +214,15 @@ def _features(datasets: Any) -> Any:
 
 
 def to_tokens(documents: Iterable[Document], *, lost: Counter[str] | None = None) -> Dataset:
-    """A data set for token classification, with a row for each sentence.
+    """Convert documents into a data set for token classification, with a row for each sentence.
 
     The columns are `document_id`, `tokens`, `offsets` (a pair of code points in the document for each token) and
-    `ner_tags` (BIO, as `ClassLabel`). Of nested and crossing mentions the longest stay. Sentences are found where a
-    document has none.
+    `ner_tags` (BIO tags, as `ClassLabel`). Of nested and crossing mentions the longest are kept. Documents without
+    sentences are split into sentences.
 
     Args:
-        documents: all of them are held in memory.
-        lost: counts what tags cannot hold.
+        documents: any number; all of them are held in memory.
+        lost: is increased by what BIO tags cannot hold, as counts by kind.
 
     Raises:
         MissingExtraError: if datasets is not installed.
@@ -225,14 +231,14 @@ def to_tokens(documents: Iterable[Document], *, lost: Counter[str] | None = None
     counts: Counter[str] = Counter() if lost is None else lost
     rows = [row for document in documents for row in _token_rows(document, counts)]
     types = sorted({tag[2:] for row in rows for tag in row["ner_tags"] if tag != "O"})
-    names = ["O", *(f"{letter}-{type}" for type in types for letter in "BI")]
-    string, many = datasets.Value("string"), datasets.List
+    names = ["O", *(f"{letter}-{entity_type}" for entity_type in types for letter in "BI")]
+    string, list_of = datasets.Value("string"), datasets.List
     features = datasets.Features(
         {
             "document_id": string,
-            "tokens": many(string),
-            "offsets": many(many(datasets.Value("int32"))),
-            "ner_tags": many(datasets.ClassLabel(names=names)),
+            "tokens": list_of(string),
+            "offsets": list_of(list_of(datasets.Value("int32"))),
+            "ner_tags": list_of(datasets.ClassLabel(names=names)),
         }
     )
     return datasets.Dataset.from_list(rows, features=features)
@@ -252,36 +258,37 @@ def _token_rows(document: Document, lost: Counter[str]) -> Iterator[dict[str, An
 def from_tokens(
     dataset: Dataset, *, tokens: str = "tokens", tags: str = "ner_tags", reject: Reject = raise_rejected
 ) -> Iterator[Document]:
-    """The documents of a data set for token classification.
+    """Yield the documents of a data set for token classification.
 
-    Rows in a row with the same `document_id` are one document, its words at the places that `offsets` gives them, with
-    blanks between them. Without these columns each row is a document, its words joined by blanks.
+    Consecutive rows with the same `document_id` are one document, whose words are placed at their `offsets`, with
+    blanks between them. Without these columns each row is a document, whose words are joined by blanks.
 
     Args:
-        dataset: with a column of words and one of tags, as `ClassLabel` or as texts such as `B-disease`.
+        dataset: a data set with a column of words and one of BIO tags, as `ClassLabel` or as texts such as `B-disease`.
         tokens, tags: the names of these columns.
-        reject: is called with rows that cannot be read; the rest goes on. By default the first is an error.
+        reject: is called with each document that cannot be read; the others are converted. By default the first reject
+            raises `FormatError`.
 
     Raises:
-        FormatError: if there is no such column.
+        FormatError: if a column is missing.
     """
     if missing := [name for name in (tokens, tags) if name not in dataset.column_names]:
         raise FormatError(f"the data set has no column {missing[0]!r}; it has {', '.join(dataset.column_names)}")
     names = getattr(getattr(dataset.features[tags], "feature", None), "names", None)
     for number, rows in enumerate(_grouped(dataset), 1):
-        id = str(rows[0].get("document_id") or rows[0].get("id") or number)
+        document_id = str(rows[0].get("document_id") or rows[0].get("id") or number)
         try:
             sentences = [
                 (row[tokens], [tag if names is None else names[tag] for tag in row[tags]], row.get("offsets"))
                 for row in rows
             ]
-            yield _tagged(id, sentences)
+            yield _tagged(document_id, sentences)
         except (FormatError, SpanError, ValueError, TypeError, IndexError) as error:
-            reject(Rejected(f"tokens and tags cannot be read: {error}", document_id=id))
+            reject(Rejected(f"tokens and tags cannot be read: {error}", document_id=document_id))
 
 
 def _grouped(dataset: Dataset) -> Iterator[list[Mapping[str, Any]]]:
-    """Rows of one document together, where they have offsets in it."""
+    """Yield the rows of each document; a row without `document_id` and `offsets` is a document of its own."""
     together: list[Mapping[str, Any]] = []
     located = {"document_id", "offsets"} <= set(dataset.column_names)
     for row in dataset:
@@ -293,21 +300,21 @@ def _grouped(dataset: Dataset) -> Iterator[list[Mapping[str, Any]]]:
         yield together
 
 
-def _tagged(id: str, sentences: Sequence[tuple[list[str], list[str], list[list[int]] | None]]) -> Document:
-    ends = [place[0] for _, _, offsets in sentences for place in offsets or ()]
-    found = []
-    before = " " * ends[0] if ends else None
-    following = iter(ends[1:])
+def _tagged(document_id: str, sentences: Sequence[tuple[list[str], list[str], list[list[int]] | None]]) -> Document:
+    starts = [place[0] for _, _, offsets in sentences for place in offsets or ()]
+    tagged_sentences = []
+    before = " " * starts[0] if starts else None
+    following = iter(starts[1:])
     for words, tags, offsets in sentences:
         places: Sequence[list[int] | None] = offsets if offsets is not None else [None] * len(words)
-        some = []
+        sentence = []
         for word, tag, place in zip(words, tags, places, strict=True):
             gap = 1 if place is None else next(following, place[1]) - place[1]
             if place is not None and (place[1] - place[0] != len(word) or gap < 0):
                 raise SpanError(f"the word {word!r:.80} does not fit its offsets {place}")
-            some.append(Token(word, tag, " " * gap))
-        found.append(some)
-    return tagged_document(id, found, before=before)
+            sentence.append(Token(word, tag, " " * gap))
+        tagged_sentences.append(sentence)
+    return tagged_document(document_id, tagged_sentences, before=before)
 
 
 def _datasets() -> Any:

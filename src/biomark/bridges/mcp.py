@@ -1,9 +1,9 @@
-"""A server of the Model Context Protocol (`biomark mcp`), by which assistants use biomark as a tool.
+"""A server of the Model Context Protocol (`biomark mcp`), through which assistants use biomark as a tool.
 
-What a client sends is text, never the name of a file: the server reads no file but the model's and the term store's.
+Clients send texts, never names of files: the server reads only the files of the model and of the term store.
 """
 
-# No `from __future__ import annotations`: the SDK makes the tools' schemas of their annotations.
+# No `from __future__ import annotations`: the SDK derives the tools' schemas from their annotations.
 
 import io
 from collections.abc import Callable, Iterator
@@ -28,22 +28,22 @@ from biomark.models import load, normalizing
 from biomark.spans import Document, Rejected
 
 MOST_CHARACTERS = 10_000_000
-"""Of one text: about 5,000 abstracts."""
+"""The largest number of characters in a text, about 5,000 abstracts."""
 
 _FORMATS = ", ".join(
     f.name for f in formats.FORMATS.values() if f.read is not None and not f.in_pairs and f.name != "bc2gm"
 )
-_Format = Annotated[str | None, Field(description=f"One of {_FORMATS}. Leave it out to have it recognised.")]
-_Types = Annotated[list[str] | None, Field(description="Such as disease, chemical, gene. Leave it out for all.")]
-_LOOKS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+_Format = Annotated[str | None, Field(description=f"One of {_FORMATS}. Default: guessed.")]
+_Types = Annotated[list[str] | None, Field(description="Entity types, such as disease, chemical, gene. Default: all.")]
+_READ_ONLY = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 
 
 class Annotations(TypedDict):
-    """What `annotate` answers.
+    """The answer of `annotate`.
 
     Attributes:
-        documents: in the form of `biomark.Document.to_dict`; offsets are half-open code points.
-        rejected: what could not be read or annotated, and why.
+        documents: documents in the form of `biomark.Document.to_dict`; offsets are half-open code points.
+        rejected: the messages of rejects.
     """
 
     documents: list[dict[str, Any]]
@@ -51,17 +51,17 @@ class Annotations(TypedDict):
 
 
 class Terms(TypedDict):
-    """What `search_terms` answers: names with their concepts, the same names first."""
+    """The answer of `search_terms`: names with their concepts, exact matches first."""
 
     terms: list[dict[str, Any]]
 
 
 class Scores(TypedDict):
-    """What `evaluate` answers.
+    """The answer of `evaluate`.
 
     Attributes:
-        scores: in the form that the command `evaluate` prints as JSON.
-        rejected: what could not be read.
+        scores: the scores in the form of `biomark.evaluation.evaluation_json`.
+        rejected: the messages of rejects.
     """
 
     scores: dict[str, Any]
@@ -69,19 +69,19 @@ class Scores(TypedDict):
 
 
 class Tools:
-    """What the server can do.
+    """The tools of the server.
 
     Args:
         model: a model's name or folder.
-        store: a term store, which is searched, and from which mentions get identifiers; None: neither is done.
+        store: the term store to search, from which mentions also get identifiers; None: there is none.
 
     Raises:
         BiomarkError: if the model or the store cannot be loaded.
     """
 
     def __init__(self, model: str = "default", store: Path | None = None) -> None:
-        found = load(model)
-        self._recognizer = found if store is None else normalizing(found, store)
+        recognizer = load(model)
+        self._recognizer = recognizer if store is None else normalizing(recognizer, store)
         self._store = None if store is None else Store(store)
         self._lock = Lock()  # the SDK calls tools from several threads
 
@@ -91,7 +91,7 @@ class Tools:
         types: _Types = None,
         min_score: Annotated[float | None, Field(description="Leave out mentions with a lower score.")] = None,
         format: Annotated[
-            str | None, Field(description=f"Leave it out for plain text. For documents one of {_FORMATS}.")
+            str | None, Field(description=f"The format of documents, one of {_FORMATS}. Default: plain text.")
         ] = None,
     ) -> Annotations:
         """Find mentions of diseases, chemicals, genes and other types in biomedical text, with exact offsets."""
@@ -101,22 +101,22 @@ class Tools:
             rejected.append(str(one))
 
         with self._answering():
-            documents = [Document("1", _short(text))] if format is None else _read(text, format, reject)
-            found = annotated(documents, self._recognizer, types=types, min_score=min_score, reject=reject)
-            return Annotations(documents=[document.to_dict() for document in found], rejected=rejected)
+            documents = [Document("1", _checked(text))] if format is None else _read(text, format, reject)
+            results = annotated(documents, self._recognizer, types=types, min_score=min_score, reject=reject)
+            return Annotations(documents=[document.to_dict() for document in results], rejected=rejected)
 
     def search_terms(
         self,
         text: Annotated[str, Field(description="A name, or words of it.")],
         types: _Types = None,
-        limit: Annotated[int, Field(description="How many names at most.", ge=1, le=1000)] = 20,
+        limit: Annotated[int, Field(description="The largest number of names.", ge=1, le=1000)] = 20,
     ) -> Terms:
         """Look up names of diseases, chemicals and other concepts in a term store: identifiers and definitions."""
         with self._answering():
             if self._store is None:
-                raise ToolError("there is no term store; start the server with one (`store`)")
-            wanted = parse_types(",".join(types)) if types else None
-            return Terms(terms=terms_json(self._store.search(_short(text), limit, types=wanted)))
+                raise ToolError("the server has no term store; start it with one (`store`)")
+            chosen = parse_types(",".join(types)) if types else None
+            return Terms(terms=terms_json(self._store.search(_checked(text), limit, types=chosen)))
 
     def evaluate(
         self,
@@ -133,12 +133,12 @@ class Tools:
 
         with self._answering():
             documents = (_read(text, format, reject) for text in (gold, predicted))
-            found = evaluate(*documents, types=parse_types(",".join(types)) if types else ())
-            return Scores(scores=evaluation_json(found), rejected=rejected)
+            result = evaluate(*documents, types=parse_types(",".join(types)) if types else ())
+            return Scores(scores=evaluation_json(result), rejected=rejected)
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
-        """One answer at a time; an error of biomark's own is a message for the client."""
+        """Answer one request at a time, and turn biomark's own errors into messages for the client."""
         with self._lock:
             try:
                 yield
@@ -147,25 +147,30 @@ class Tools:
 
 
 def make_server(tools: Tools) -> MCPServer[Any]:
-    """The server of some tools; `run("stdio")` serves until its input ends."""
+    """Return a server for the tools; its method `run("stdio")` serves until standard input ends."""
     server: MCPServer[Any] = MCPServer(
         "biomark",
         instructions="Finds mentions of diseases, chemicals, genes and other types in biomedical text.",
         version=__version__,
-        log_level="ERROR",  # other levels log what clients send
+        log_level="ERROR",  # lower levels would log the texts of clients
     )
     functions: tuple[Callable[..., Any], ...] = (tools.annotate, tools.search_terms, tools.evaluate)
     for function in functions:
-        server.tool(annotations=_LOOKS)(function)
+        server.tool(annotations=_READ_ONLY)(function)
     return server
 
 
-def _short(text: str) -> str:
+def _checked(text: str) -> str:
+    """Return a text that is within the limit.
+
+    Raises:
+        FormatError: if it is longer.
+    """
     if len(text) > MOST_CHARACTERS:
         raise FormatError(f"the text has {len(text):,} characters; send at most {MOST_CHARACTERS:,} at once")
     return text
 
 
-def _read(text: str, format: str | None, reject: formats.Reject) -> Iterator[Document]:
-    """The documents that a text holds."""
-    return formats.read(io.BytesIO(_short(text).encode("utf-8", "replace")), format, reject=reject)
+def _read(text: str, format_name: str | None, reject: formats.Reject) -> Iterator[Document]:
+    """Return the documents in the text of a file."""
+    return formats.read(io.BytesIO(_checked(text).encode("utf-8", "replace")), format_name, reject=reject)

@@ -1,11 +1,12 @@
 """A component of spaCy pipelines, which spaCy finds by its entry point: `nlp.add_pipe("biomark")`.
 
 It puts all mentions into `doc.spans["biomark"]`, and those that do not overlap into `doc.ents`. The first identifier of
-a mention is its `kb_id_`; a span's `_.biomark_score`, `_.biomark_ids` and `_.biomark_offsets` have the rest.
+a mention is its `kb_id_`; `_.biomark_score`, `_.biomark_ids` and `_.biomark_offsets` of a span hold the score, all
+identifiers and the offsets.
 
 A span of spaCy consists of whole tokens. A mention that begins or ends inside a token gets the span of all tokens that
-it touches, and `_.biomark_offsets` has its exact characters. `doc._.biomark` has all mentions as `biomark.Entity`, also
-those whose tokens and types are the same.
+it touches, and `_.biomark_offsets` has its exact characters. `doc._.biomark` has all mentions as `biomark.Entity`,
+including those with the same tokens and types.
 """
 
 # No `from __future__ import annotations`: spaCy 3.7 checks a factory's arguments by their annotations, not by names.
@@ -36,15 +37,15 @@ ErrorHandler = Callable[[str, Any, list[Doc], Exception], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What the component does; `config` of `nlp.add_pipe` has the same names.
+class ComponentSettings:
+    """The settings of the component; `config` of `nlp.add_pipe` has the same names.
 
     Attributes:
         model: a model's name or folder.
-        types: to look for; None: all that the model knows.
-        min_score: mentions with a lower score are left out; None: as the model was made to do.
-        normalize: a term store, from which mentions get identifiers.
-        overwrite_ents: whether mentions replace the entities of earlier components that they overlap; else those stay.
+        types: the types to find; None: all that the model knows.
+        min_score: the lowest score in [0, 1] of a mention; None: the model's own threshold.
+        normalize: the path of a term store from which mentions get identifiers; None: mentions get none.
+        overwrite_ents: whether mentions replace overlapping entities of earlier components; otherwise these are kept.
     """
 
     model: str = "default"
@@ -55,18 +56,18 @@ class Settings:
 
 
 class BiomarkComponent:
-    """Annotates documents of spaCy; see the module.
+    """A component that annotates documents of spaCy; see the module.
 
-    The model is loaded when the first document comes.
+    The model is loaded with the first document.
 
     Args:
-        name: of the component in its pipeline.
-        settings: what it does.
+        name: the name of the component in its pipeline.
+        settings: the settings; None: the defaults.
     """
 
-    def __init__(self, name: str = NAME, settings: Settings | None = None) -> None:
+    def __init__(self, name: str = NAME, settings: ComponentSettings | None = None) -> None:
         self.name = name
-        self.settings = settings or Settings()
+        self.settings = settings or ComponentSettings()
         self._loaded: tuple[int, Recognizer] | None = None
         self._error_handler: ErrorHandler = raise_error
 
@@ -75,11 +76,11 @@ class BiomarkComponent:
         return next(self.pipe([doc]))
 
     def pipe(self, stream: Iterable[Doc], *, batch_size: int = 0) -> Iterator[Doc]:
-        """Annotate a stream, in its order.
+        """Annotate a stream of documents, and yield them in their order.
 
         Args:
-            stream: documents, of which about 60,000 characters are read ahead.
-            batch_size: is not used: the model makes batches of its own.
+            stream: the documents, of which about 60,000 characters are read ahead.
+            batch_size: ignored, since the model makes its own batches.
         """
         waiting: deque[Doc] = deque()
         rejected: list[Rejected] = []
@@ -90,7 +91,7 @@ class BiomarkComponent:
                 yield Document(str(number), doc.text)
 
         settings = self.settings
-        for found in annotated(
+        for result in annotated(
             documents(),
             self._recognizer(),
             types=settings.types,
@@ -101,11 +102,11 @@ class BiomarkComponent:
             for one in rejected:
                 self._error_handler(self.name, self, [doc], FormatError(str(one)))
             rejected.clear()
-            self._put(doc, found.entities)
+            self._put(doc, result.entities)
             yield doc
 
     def _recognizer(self) -> Recognizer:
-        """The model; a process that was forked loads its own."""
+        """Return the model; a forked process loads the model again."""
         if self.settings.normalize is None:
             return kept(self.settings.model)
         if self._loaded is None or self._loaded[0] != os.getpid():
@@ -135,28 +136,28 @@ class BiomarkComponent:
         doc.ents = _beside(own, others) if self.settings.overwrite_ents else _beside(others, own)
 
     def set_error_handler(self, error_handler: ErrorHandler) -> None:
-        """Take the function that is called with documents of which something could not be annotated."""
+        """Set the function that is called with each document of which a part could not be annotated."""
         self._error_handler = error_handler
 
     def get_error_handler(self) -> ErrorHandler:
-        """The function that `set_error_handler` was given; the first error is raised without one."""
+        """Return the function that handles errors; by default the first error is raised."""
         return self._error_handler
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the model, so that another process loads its own."""
+        """Return the state without the model, so that another process loads its own."""
         return {**self.__dict__, "_loaded": None}
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
-        """The settings; a model of one's own and a term store are named, and not in the bytes."""
+        """Return the settings as bytes, which contain the paths of the model and the term store, not their files."""
         return json.dumps(asdict(self.settings)).encode()
 
     def from_bytes(self, data: bytes, *, exclude: Iterable[str] = ()) -> Self:
-        """Take the settings of which `to_bytes` made `data`."""
-        self.settings, self._loaded = Settings(**json.loads(data)), None
+        """Load the settings from bytes that `to_bytes` returned."""
+        self.settings, self._loaded = ComponentSettings(**json.loads(data)), None
         return self
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
-        """Write the settings into a folder, and a copy of the model where it is a folder; a term store stays apart."""
+        """Write the settings into a folder, and a copy of the model if it is a folder; the term store is not copied."""
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _SETTINGS).write_bytes(self.to_bytes() + b"\n")
@@ -167,23 +168,25 @@ class BiomarkComponent:
         shutil.copytree(model, copy)
 
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> Self:
-        """Take what `to_disk` wrote.
+        """Load the settings, and use the copy of the model, from a folder that `to_disk` wrote.
 
         Raises:
-            ModelError: if it is not there.
+            ModelError: if the folder has no settings of the component.
         """
         folder = Path(path)
         try:
             self.from_bytes((folder / _SETTINGS).read_bytes())
         except (OSError, ValueError, TypeError) as error:
-            raise ModelError(f"{folder / _SETTINGS}: is no saved component of biomark: {error}") from error
+            raise ModelError(f"{folder / _SETTINGS}: not a saved component of biomark: {error}") from error
         if (folder / _MODEL).is_dir():
             self.settings = replace(self.settings, model=str(folder / _MODEL))
         return self
 
 
 @Language.factory(
-    NAME, assigns=["doc.ents", "doc.spans", "token.ent_type", "token.ent_iob"], default_config=asdict(Settings())
+    NAME,
+    assigns=["doc.ents", "doc.spans", "token.ent_type", "token.ent_iob"],
+    default_config=asdict(ComponentSettings()),
 )
 def make_component(
     nlp: Language,
@@ -194,52 +197,54 @@ def make_component(
     normalize: str | None,
     overwrite_ents: bool,
 ) -> BiomarkComponent:
-    """What spaCy calls for `nlp.add_pipe("biomark", config={…})`; see `Settings`."""
-    return BiomarkComponent(name, Settings(model, types, min_score, normalize=normalize, overwrite_ents=overwrite_ents))
+    """Make the component for `nlp.add_pipe("biomark", config={…})`; see `ComponentSettings` for the arguments."""
+    return BiomarkComponent(
+        name, ComponentSettings(model, types, min_score, normalize=normalize, overwrite_ents=overwrite_ents)
+    )
 
 
 def _place(span: Span) -> str:
-    """What tells a span from those at other characters and those of other types."""
+    """Return the key of a span: its first and last character, and its type."""
     return f"{span.start_char} {span.end_char} {span.label_}"
 
 
 def _beside(first: Sequence[Span], second: Iterable[Span]) -> list[Span]:
-    """Spans, and those others that share no token with them."""
+    """Return the first spans, and those of the second ones that share no token with the first."""
     taken = {token for span in first for token in range(span.start, span.end)}
     return [*first, *(span for span in second if taken.isdisjoint(range(span.start, span.end)))]
 
 
 def _mentions(doc: Doc) -> tuple[Entity, ...]:
-    """`doc._.biomark`: all mentions, in the order of the text."""
-    found = [Entity.from_dict(values) for same in doc.user_data.get(NAME, {}).values() for values in same]
-    return tuple(sorted(found, key=lambda entity: (entity.start, entity.end)))
+    """Return the value of `doc._.biomark`: all mentions, in the order of the text."""
+    entities = [Entity.from_dict(values) for same in doc.user_data.get(NAME, {}).values() for values in same]
+    return tuple(sorted(entities, key=lambda entity: (entity.start, entity.end)))
 
 
 def _mention(span: Span) -> Entity | None:
-    """The likeliest mention of a span's type that has just its tokens."""
+    """Return the likeliest mention with a span's tokens and type; None if there is none."""
     same = span.doc.user_data.get(NAME, {}).get(_place(span))
     return Entity.from_dict(same[0]) if same else None
 
 
 def _score(span: Span) -> float | None:
-    """`span._.biomark_score`: in [0, 1]; None where there is none, or the span is none of biomark's."""
+    """Return the value of `span._.biomark_score`, in [0, 1]; None without a score or for a span that has no mention."""
     mention = _mention(span)
     return mention.score if mention else None
 
 
 def _ids(span: Span) -> tuple[str, ...]:
-    """`span._.biomark_ids`: all identifiers."""
+    """Return the value of `span._.biomark_ids`: all identifiers."""
     mention = _mention(span)
     return mention.ids if mention else ()
 
 
 def _offsets(span: Span) -> tuple[tuple[int, int], ...]:
-    """`span._.biomark_offsets`: the exact characters, a pair for each part of a discontinuous mention."""
+    """Return the value of `span._.biomark_offsets`: start and end, as code points, of each part of the mention."""
     mention = _mention(span)
     return tuple((part.start, part.end) for part in mention.spans) if mention else ()
 
 
-# Getters, since spaCy 3 keeps one value for all spans of the same characters, whatever their labels.
+# Getters, since spaCy 3 stores one value for all spans with the same characters, regardless of their labels.
 Doc.set_extension(NAME, getter=_mentions, force=True)
 for _name, _getter in (("score", _score), ("ids", _ids), ("offsets", _offsets)):
     Span.set_extension(f"{NAME}_{_name}", getter=cast(Callable[[Span], object], _getter), force=True)

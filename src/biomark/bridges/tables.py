@@ -1,4 +1,4 @@
-"""Documents → a data frame of pandas or Polars with a row for each mention."""
+"""Conversion of documents into a data frame of pandas or Polars with a row for each mention."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ LIBRARIES = ("pandas", "polars")
 def to_table(
     documents: Document | Iterable[Document], library: str | None = None
 ) -> pandas.DataFrame | polars.DataFrame:
-    """A data frame with a row for each mention, in the order of documents and mentions.
+    """Return a data frame with a row for each mention, in the order of documents and mentions.
 
-    The columns are those of `biomark.formats.tables.Row`: document, passage, start, end, text, type, score (missing
-    where there is none) and identifiers (a list in each row).
+    The columns are those of `biomark.formats.tables.Row`: document, passage, start, end (half-open code points), text,
+    type, score (missing if a mention has none) and identifiers (a list in each row).
 
     Args:
-        documents: one or many, such as what `biomark.annotate` or `biomark.read` yields.
+        documents: one document or an iterable, such as the result of `biomark.annotate` or `biomark.read`.
         library: `pandas` or `polars`; None: pandas if it is installed, else Polars.
 
     Raises:
-        UsageError: if `library` is neither, or `documents` are no documents.
+        UsageError: if `library` is unknown, or an element of `documents` is no document.
         MissingExtraError: if the library is not installed.
     """
     if library is not None and library not in LIBRARIES:
-        raise UsageError(f"a table is made by {' or '.join(LIBRARIES)}, not by {library!r:.80}")
+        raise UsageError(f"unknown library {library!r:.80}; choose from {', '.join(LIBRARIES)}")
     name = library or next((name for name in LIBRARIES if find_spec(name)), LIBRARIES[0])
     try:
         frames: Any = importlib.import_module(name)
     except ImportError as error:
         raise MissingExtraError(name, "tables") from error
-    found = [row for document in _checked(documents) for row in rows(document)]
-    columns: dict[str, list[Any]] = {column: [getattr(row, column) for row in found] for column in COLUMNS}
+    mentions = [row for document in _checked(documents) for row in rows(document)]
+    columns: dict[str, list[Any]] = {column: [getattr(row, column) for row in mentions] for column in COLUMNS}
     columns["identifiers"] = [list(ids) for ids in columns["identifiers"]]
     if name == "polars":
         kinds = {"start": frames.Int64, "end": frames.Int64, "score": frames.Float64}
@@ -53,10 +53,10 @@ def to_table(
 
 
 def _checked(documents: Document | Iterable[Document]) -> Iterable[Document]:
-    """The documents, one by one.
+    """Yield the documents.
 
     Raises:
-        UsageError: at what is none.
+        UsageError: if an element is no document.
     """
     for document in [documents] if isinstance(documents, Document) else documents:
         if not isinstance(document, Document):

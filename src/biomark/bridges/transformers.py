@@ -1,7 +1,7 @@
-"""`biomark.pipeline`: a model of biomark's in the place of one of `transformers`' pipelines. Needs no transformers.
+"""`biomark.pipeline`: a replacement for a pipeline of `transformers` with a model of biomark. Needs no transformers.
 
-What it gives has the form of `transformers.pipeline("ner", aggregation_strategy="simple")`, so that code written for
-that goes on working.
+Its results have the form of `transformers.pipeline("ner", aggregation_strategy="simple")`, so that code written for
+that pipeline keeps working.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ TASKS = ("ner", "token-classification")
 
 
 class Group(TypedDict):
-    """A mention as `transformers` has it.
+    """A mention in the form of `transformers`.
 
     Attributes:
-        entity_group: its type.
-        score: in [0, 1]; None where the model gives none.
-        word: its words, exactly as they stand in the text.
-        start, end: half-open code points.
+        entity_group: the entity type.
+        score: the score in [0, 1]; None if the model has no scores.
+        word: the mention's exact text.
+        start, end: its offsets, as half-open code points.
     """
 
     entity_group: str
@@ -38,12 +38,12 @@ class Group(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Ner:
-    """Finds mentions in texts; `pipeline` makes one.
+    """A pipeline that finds mentions in texts; `pipeline` makes it.
 
     Attributes:
         model: a model's name or folder, or a recognizer.
-        types: to look for; None: all that the model knows.
-        min_score: mentions with a lower score are left out; None: as the model was made to do.
+        types: the types to find; None: all that the model knows.
+        min_score: the lowest score in [0, 1] of a mention; None: the model's own threshold.
     """
 
     model: str | Path | Recognizer = "default"
@@ -57,32 +57,32 @@ class Ner:
     @overload
     def __call__(self, inputs: Iterable[str]) -> Iterable[list[Group]]: ...
     def __call__(self, inputs: str | Iterable[str]) -> list[Group] | Iterable[list[Group]]:
-        """The mentions of a text, or of each of several.
+        """Find the mentions of one or several texts.
 
         Args:
             inputs: a text, a list of texts, or any other iterable, such as a column of a data set, which is streamed.
 
         Returns:
-            A list for a text; a list of lists for a list; else an iterator of lists.
+            A list of mentions for a text; a list of such lists for a list or tuple; otherwise an iterator over them.
 
         Raises:
-            FormatError: if something is no text.
+            FormatError: if an element of `inputs` is no text.
             UsageError: if the model or a type is unknown.
         """
         if isinstance(inputs, str):
             return next(self._stream([inputs]))
-        found = self._stream(inputs)
-        return list(found) if isinstance(inputs, (list, tuple)) else found
+        results = self._stream(inputs)
+        return list(results) if isinstance(inputs, (list, tuple)) else results
 
     def _stream(self, texts: Iterable[str]) -> Iterator[list[Group]]:
-        # As a document a text is a text, even if there is a file of its name.
+        # `annotate` rejects a `str` that is the path of a file; in a document it is a text.
         items = (Document(str(n), text) if isinstance(text, str) else text for n, text in enumerate(texts, 1))
         for document in annotate(items, self.types, model=self.model, min_score=self.min_score):
             yield groups(document)
 
 
 def groups(document: Document) -> list[Group]:
-    """The mentions of a document; a discontinuous one reaches from its first part to its last."""
+    """Return the mentions of a document; a discontinuous one extends from its first part to its last."""
     return [
         Group(
             entity_group=entity.type,
@@ -102,17 +102,17 @@ def pipeline(
     types: str | Sequence[str] | None = None,
     min_score: float | None = None,
 ) -> Ner:
-    """What finds mentions and gives them as an aggregated pipeline of `transformers` does; see `Ner`.
+    """Return a pipeline whose results have the form of an aggregated pipeline of `transformers`; see `Ner`.
 
     Args:
-        task: `ner` or `token-classification`, which are one.
+        task: `ner` or `token-classification`, two names of the same task.
         model: a model's name or folder, or a recognizer.
-        types: to look for; None: all that the model knows.
-        min_score: mentions with a lower score are left out; None: as the model was made to do.
+        types: the types to find; None: all that the model knows.
+        min_score: the lowest score in [0, 1] of a mention; None: the model's own threshold.
 
     Raises:
-        UsageError: if it is another task.
+        UsageError: if the task is unknown.
     """
     if task not in TASKS:
-        raise UsageError(f"there are the tasks {' and '.join(TASKS)}, not {task!r:.80}")
+        raise UsageError(f"unknown task {task!r:.80}; choose from {', '.join(TASKS)}")
     return Ner(model, types, min_score)

@@ -1,7 +1,7 @@
-"""The command line: reads options, calls the library, says what happened.
+"""The command line: reads options, calls the library, reports results.
 
-Results go to standard output or to files; progress and messages to standard error. Exit status:
-0 done, 1 done with rejected documents (they are listed), 2 wrong usage or unreadable input, 130 or 143
+Results go to standard output or to files, progress and messages to standard error. Exit status:
+0 success, 1 success with rejected documents (they are listed), 2 wrong usage or unreadable input, 130 or 143
 interrupted (Ctrl-C, SIGTERM).
 """
 
@@ -31,32 +31,32 @@ from biomark.runtime.interrupts import Interrupted, handled
 
 
 def options_of(command: TyperCommand) -> dict[str, str]:
-    """The options of a command in their long spelling, by the name of the field that each sets."""
+    """Return the options of a command in their long spelling, by the name of the field that each one sets."""
     options = (parameter for parameter in command.params if parameter.param_type_name == "option")
     return {str(option.name).strip("_"): max(option.opts, key=len) for option in options}
 
 
 class _Command(TyperCommand):
-    """A command whose help shows switches without the type that they do not take, and whose messages name options."""
+    """A command whose help lists switches without a type, and whose messages name options instead of fields."""
 
     def invoke(self, ctx: Any) -> Any:
         use_options(options_of(self))
         return super().invoke(ctx)
 
     def get_params(self, ctx: typer.Context) -> list[object]:  # type: ignore[override]
-        found = super().get_params(ctx)
-        for parameter in found:
+        parameters = super().get_params(ctx)
+        for parameter in parameters:
             if getattr(parameter, "is_flag", False):
                 parameter.metavar = ""
-        return found  # type: ignore[return-value]
+        return parameters  # type: ignore[return-value]
 
 
 def _run(command: object, **options: object) -> None:
-    """Run a command of many options, which is a dataclass of them; other commands are functions and have run.
+    """Run a command that is a dataclass of its options; typer has already run commands that are functions.
 
     Args:
-        command: the dataclass; None: a function has run.
-        options: of `biomark` itself, which typer hands over as well.
+        command: the dataclass; None if the command was a function.
+        options: the options of `biomark` itself, which typer passes as well; ignored.
     """
     if callable(command):
         command()
@@ -72,8 +72,8 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(show: bool) -> None:
+    if show:
         echo(f"biomark {__version__}")
         raise typer.Exit
 
@@ -110,7 +110,7 @@ for name, group in (("corpora", data.app), ("models", models.app), ("knowledge",
 
 
 def main() -> None:
-    """Run the command line; an error of biomark's own, or such as a full disk, is one message and exit status 2."""
+    """Run the command line; report biomark's own errors and those of the system in one message, with exit status 2."""
     before = set(threading.enumerate())
     status = 0
     try:
@@ -121,7 +121,7 @@ def main() -> None:
         status = 2
     except Interrupted as interrupted:
         status = interrupted.status
-    # Here what was open is closed, since the error and all that it held are gone.
+    # All files are closed here: the exception and the frames that it referred to no longer exist.
     if status > 2 and any(not thread.daemon for thread in set(threading.enumerate()) - before):
-        os._exit(status)  # a model that runs in a thread does not hear of interrupts
+        os._exit(status)  # a model that runs in a thread receives no interrupts
     sys.exit(status)

@@ -1,4 +1,4 @@
-"""Mentions in texts, and annotated texts from one format to another."""
+"""`biomark annotate` finds mentions in texts; `biomark convert` changes the format of annotated texts."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from biomark.cli.common import (
     check_record,
     echo,
     reading,
+    report_losses,
     say,
-    tell_lost,
     write_record,
 )
 from biomark.cli.runs import RunFolder, Workers, check_run, in_processes, run_job
@@ -56,8 +56,8 @@ if TYPE_CHECKING:
     from biomark.prompted.recognizer import PromptedRecognizer
     from biomark.recognizers import Recognizer
 
-# Options and settings on which the mentions do not depend.
-_HOW = frozenset(
+# Options and settings that do not affect the mentions.
+_WITHOUT_EFFECT = frozenset(
     "context inputs output run_folder workers json_progress progress overwrite record dry_run lines settings set_ "
     "shard batch drafter concurrency timeout retries price_in price_out budget cache stream".split()
 )
@@ -66,13 +66,13 @@ _TABLES = ("prompt", "server", "generative", "run")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Annotate:
-    """Find mentions in texts and write them down, or show them.
+    """Find mentions in texts and write or show them.
 
-    Standard input is recognised as a file is; in no known format it is one text.
+    The format of standard input is guessed as that of a file; input in no known format is one text.
 
     Without -o, mentions are shown in the terminal; a pipe gets the input's format (jsonl for plain text).
 
-    An interrupted run keeps the finished documents in OUT.part; the same command goes on from there.
+    An interrupted run keeps the finished documents in OUT.part; the same command continues from there.
 
     For millions of documents, --run FOLDER writes shards and a manifest into a folder instead of one file.
     """
@@ -80,12 +80,17 @@ class Annotate:
     context: typer.Context
     inputs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="INPUT", help="Files, folders, splits such as bc5cdr:test; - or none: standard input."),
+        typer.Argument(
+            metavar="INPUT", help="Files, folders, splits such as bc5cdr:test; - or nothing for standard input."
+        ),
     ] = None
     output: Annotated[
         str | None,
         typer.Option(
-            "--output", "-o", metavar="OUT", help="A file, whose name decides the format; FOLDER/: a file per input."
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="A file, whose name determines the format, or FOLDER/ for a file per input.",
         ),
     ] = None
     run_folder: RunFolder = None
@@ -93,15 +98,15 @@ class Annotate:
     types: Annotated[
         str | None,
         typer.Option(
-            help="Some of disease, chemical, gene, species, cell_line, variant, problem, treatment, test (of the "
-            "default model), with commas between them; by default all but the last three.",
+            help="Entity types, separated by commas. The default model knows disease, chemical, gene, species, "
+            "cell_line, variant, problem, treatment, test; it finds all but the last three unless you list them.",
             metavar="A,B",
             autocompletion=completion.types,
         ),
     ] = None
     min_score: Annotated[
         float | None,
-        typer.Option(help="Leave out mentions with a lower score. Default: the model's own limit.", min=0, max=1),
+        typer.Option(help="Leave out mentions with a lower score. Default: the model's own threshold.", min=0, max=1),
     ] = None
     model: Annotated[
         str,
@@ -116,7 +121,7 @@ class Annotate:
     progress: Progress = None
     skip: Annotated[
         str,
-        typer.Option(metavar="PARTS", help="Parts that get no mentions, such as references,table (kinds of passages)."),
+        typer.Option(metavar="PARTS", help="Kinds of passages to leave without mentions, such as references,table."),
     ] = ""
     store: Annotated[
         Path | None,
@@ -124,19 +129,21 @@ class Annotate:
     ] = None
     normalize: Annotated[
         Path | None,
-        typer.Option(metavar="STORE", help="Give mentions identifiers from a term store.", rich_help_panel=STORES),
+        typer.Option(metavar="STORE", help="Assign identifiers from a term store.", rich_help_panel=STORES),
     ] = None
     identifiers: Annotated[
         list[str] | None,
         typer.Option(
             metavar="[TYPE=]A,B",
-            help="Namespaces of --normalize, best first. Default: those of the corpora.",
+            help="Namespaces of --normalize, the preferred one first. Default: those of the corpora.",
             rich_help_panel=STORES,
         ),
     ] = None
     min_identifier_score: Annotated[
         float | None,
-        typer.Option(help="With --normalize: give no less likely identifier.", min=0, max=1, rich_help_panel=STORES),
+        typer.Option(
+            help="With --normalize: assign no identifier with a lower score.", min=0, max=1, rich_help_panel=STORES
+        ),
     ] = None
     base_url: BaseUrl = None
     shape: Shape = None
@@ -146,10 +153,10 @@ class Annotate:
     workers: Workers = 1
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Show the prompts and count their tokens; ask nothing.", rich_help_panel=LLM),
+        typer.Option("--dry-run", help="Show the prompts and count their tokens; send nothing.", rich_help_panel=LLM),
     ] = False
     record: Annotated[
-        Path | None, typer.Option(help="Write how the model was asked, and what it cost.", rich_help_panel=LLM)
+        Path | None, typer.Option(help="Write the settings of the model and its costs as JSON.", rich_help_panel=LLM)
     ] = None
 
     def __call__(self) -> None:
@@ -165,7 +172,7 @@ class Annotate:
         check_run(self.run_folder, self.output, settings.run, dry_run=self.dry_run)
         unread: list[Rejected] = []
         planned = self._planned(rejects if self.run_folder is None else unread.append)
-        jobs, resuming = self._resumed(planned, settings)
+        jobs, resuming = self._unfinished(planned, settings)
         recognizer = self._recognizer(settings, rejects)
         prompted = models.prompted(recognizer)
         if self.normalize is not None or self.identifiers or self.min_identifier_score is not None:
@@ -173,15 +180,15 @@ class Annotate:
                 recognizer, self.normalize, self.identifiers or [], self.min_identifier_score
             )
             lost = recognizer.left_out
-        work = partial(self._annotated, recognizer=recognizer, resuming=resuming, rejects=rejects)
+        work = partial(self._annotate, recognizer=recognizer, resuming=resuming, rejects=rejects)
         if self.run_folder is not None:
-            work = partial(self._into_folder, recognizer, resuming, rejects, settings.run, tuple(unread))
+            work = partial(self._annotate_into_folder, recognizer, resuming, rejects, settings.run, tuple(unread))
         try:
             lost.update(sum(map(work, jobs), Counter[str]()))
         finally:
-            _tell_cost(prompted, self.record, dry_run=self.dry_run)
+            _report_costs(prompted, self.record, dry_run=self.dry_run)
         _forget(planned)
-        tell_lost(lost)
+        report_losses(lost)
         rejects.exit()
 
     def _recognizer(self, settings: Settings, rejects: Rejects) -> Recognizer:
@@ -191,7 +198,7 @@ class Annotate:
         load = partial(models.load, self.model, settings.generative, self.store, prompting)
         return load() if self.workers == 1 else in_processes(load, self.model, self.workers, shared=self.store is None)
 
-    def _into_folder(
+    def _annotate_into_folder(
         self,
         recognizer: Recognizer,
         resuming: Resuming,
@@ -200,7 +207,7 @@ class Annotate:
         unread: tuple[Rejected, ...],
         job: Job,
     ) -> Counter[str]:
-        """Do a run into a folder; gives what could not be written."""
+        """Annotate a job's inputs into a folder; return what could not be written, as counts by kind."""
         from biomark.annotation.runs import Plan
 
         assert self.run_folder is not None
@@ -209,12 +216,12 @@ class Annotate:
         return run_job(plan, recognizer, resuming, rejects, progress=self.progress, json_progress=json_progress)
 
     def _settings(self) -> Settings:
-        own = {
+        options = {
             "base_url": self.base_url,
             "shape": self.shape,
             "demonstrations": self.demonstrations,
         }
-        return load_settings(self.settings, self.set_ or [], _TABLES, own)
+        return load_settings(self.settings, self.set_ or [], _TABLES, options)
 
     @property
     def _screen(self) -> bool:
@@ -234,8 +241,8 @@ class Annotate:
             reject=reject,
         )
 
-    def _resumed(self, jobs: tuple[Job, ...], settings: Settings) -> tuple[tuple[Job, ...], Resuming]:
-        """The jobs that are left to do, and how they go on where an earlier run ended."""
+    def _unfinished(self, jobs: tuple[Job, ...], settings: Settings) -> tuple[tuple[Job, ...], Resuming]:
+        """Return the jobs that no earlier run has finished, and how they continue such a run."""
         from biomark.annotation import Resuming
 
         resuming = Resuming(several=len(jobs) > 1, anew=self.overwrite, report=say)
@@ -246,61 +253,69 @@ class Annotate:
         resuming = replace(resuming, options=_options(self, settings))
         return (jobs if self.run_folder is not None else _to_do(jobs, resuming)), resuming
 
-    def _annotated(self, job: Job, recognizer: Recognizer, resuming: Resuming, rejects: Rejects) -> Counter[str]:
-        """Annotate a job's inputs; gives what could not be written."""
+    def _annotate(self, job: Job, recognizer: Recognizer, resuming: Resuming, rejects: Rejects) -> Counter[str]:
+        """Annotate a job's inputs; return what could not be written, as counts by kind."""
         from biomark.annotation import run, size
         from biomark.runtime.progress import progress_bar
 
-        wanted = sys.stderr.isatty() and not self._screen if self.progress is None else self.progress
+        shown = sys.stderr.isatty() and not self._screen if self.progress is None else self.progress
         total = sum(map(size, job.inputs))
-        with progress_bar(str(job.output or "annotating"), total, shown=wanted and not self.dry_run) as step:
+        with progress_bar(str(job.output or "annotating"), total, shown=shown and not self.dry_run) as step:
             return run(
                 job,
                 recognizer,
                 types=self.types,
                 min_score=self.min_score,
                 skip=self.skip,
-                reject=_nothing if self.dry_run else rejects,
+                reject=_ignore if self.dry_run else rejects,
                 progress=step,
                 resuming=resuming,
             )
 
 
 def _options(command: Annotate, settings: Settings) -> dict[str, str]:
-    """The options and settings on which the mentions depend, and facts of the files that they name, by name."""
+    """Return the options and settings that affect the mentions, with size and time of the files that they name."""
     from biomark import models
 
-    own = {f.name: getattr(command, f.name) for f in fields(command)}
+    values = {f.name: getattr(command, f.name) for f in fields(command)}
     tables = (settings.prompt, settings.server, settings.generative)
     keys = {f.name: getattr(table, f.name) for table in tables for f in fields(table)}
-    shown = {f"--{name.strip('_').replace('_', '-')}": own[name] for name in own if name not in {*_HOW, *keys}}
-    shown |= {name: value for name, value in keys.items() if name not in _HOW}
-    found = {name: str(value) for name, value in shown.items() if value not in (None, [], (), "")}
-    for name, value in shown.items():
+    used = {
+        f"--{name.strip('_').replace('_', '-')}": value
+        for name, value in values.items()
+        if name not in {*_WITHOUT_EFFECT, *keys}
+    }
+    used |= {name: value for name, value in keys.items() if name not in _WITHOUT_EFFECT}
+    options = {name: str(value) for name, value in used.items() if value not in (None, [], (), "")}
+    for name, value in used.items():
         if isinstance(value, Path) and value.is_file():
             facts = value.stat()
-            found[name] += f" of {facts.st_size:,} bytes, changed at {facts.st_mtime_ns} ns"
-    if "extra" in found:  # may hold a key
-        found["extra"] = "checksum " + hashlib.sha256(found["extra"].encode()).hexdigest()[:16]
-    found["--model"] += f", checksum {models.checksum(command.model)}"
-    return found
+            options[name] += f" of {facts.st_size:,} bytes, changed at {facts.st_mtime_ns} ns"
+    if "extra" in options:  # may contain an API key
+        options["extra"] = "checksum " + hashlib.sha256(options["extra"].encode()).hexdigest()[:16]
+    options["--model"] += f", checksum {models.checksum(command.model)}"
+    return options
 
 
 def _to_do(jobs: Sequence[Job], resuming: Resuming) -> tuple[Job, ...]:
-    """The jobs that an earlier run of the same command has not done; none of them overwrites what it may not."""
+    """Return the jobs that no earlier run of the same command has finished.
+
+    Raises:
+        UsageError: if a job would overwrite a file without --overwrite.
+    """
     from biomark.annotation import facts_of, journal
     from biomark.annotation.jobs import check_outputs
 
     facts = {job.output: facts_of(job, resuming.options) for job in jobs if job.output is not None}
     check_outputs(jobs, facts, overwrite=resuming.anew)
-    done = [output for output, some in facts.items() if output.exists() and journal.is_whole(output, some)]
+    done = [output for output, its_facts in facts.items() if output.exists() and journal.is_whole(output, its_facts)]
     if done:
-        say(f"{len(done)} of {len(jobs)} outputs were finished by the run before; this one goes on")
+        say(f"an earlier run finished {len(done)} of {len(jobs)} outputs; this run continues it")
     return tuple(job for job in jobs if job.output not in done)
 
 
 def _forget(jobs: Sequence[Job]) -> None:
-    """Remove what says which outputs of a batch are whole, now that all are."""
+    """Remove the records of which outputs of a batch are complete, now that all are."""
     from biomark.annotation import journal
 
     for job in jobs:
@@ -308,14 +323,14 @@ def _forget(jobs: Sequence[Job]) -> None:
             journal.forget(job.output)
 
 
-def _nothing(rejected: Rejected) -> None:
-    """For a dry run, which has no answers and so nothing to reject."""
+def _ignore(rejected: Rejected) -> None:
+    """Ignore a reject: a dry run has no answers, so its rejects mean nothing."""
 
 
-def _tell_cost(prompted: Sequence[PromptedRecognizer], record: Path | None, *, dry_run: bool) -> None:
-    """What prompted models were asked, and what it cost."""
+def _report_costs(prompted: Sequence[PromptedRecognizer], record: Path | None, *, dry_run: bool) -> None:
+    """Report the answers and costs of prompted models, and write them to the record."""
     for recognizer in prompted:
-        tell_lost(recognizer.lost)
+        report_losses(recognizer.lost)
         counts = recognizer.counts
         if counts["unfaithful"] and not dry_run:
             say(f"{counts['unfaithful']:,} of {counts['answers']:,} answers changed the text or have another form")
@@ -326,11 +341,14 @@ def _tell_cost(prompted: Sequence[PromptedRecognizer], record: Path | None, *, d
 
 
 def convert(
-    input: Annotated[
-        str, typer.Argument(help="A file or folder in any format that biomark reads, or a split; - for standard input.")
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="INPUT", help="A file or folder in any readable format, or a split; - for standard input."
+        ),
     ],
     output: Annotated[
-        str, typer.Argument(help="Where to write; its name speaks for the format; - for standard output.")
+        str, typer.Argument(help="The file to write, whose name determines the format; - for standard output.")
     ],
     from_: From = None,
     to: To = None,
@@ -339,7 +357,7 @@ def convert(
     overwrite: Overwrite = False,
     progress: Progress = None,
 ) -> None:
-    """Convert a corpus from one format to another; into FOLDER/ with --to, each file of a folder by itself."""
+    """Convert a corpus from one format to another; with FOLDER/ and --to, each file of a folder separately."""
     from biomark import formats
     from biomark.annotation.jobs import check_outputs, input_named, plan
 
@@ -349,19 +367,19 @@ def convert(
     if file is not None and to is None:
         to = formats.guess_format(Path(file), writing=True).name
     jobs = plan(
-        [input_named(input)], file, from_=from_, to=to, screen=False, encoding=encoding, mentions=False, reject=rejects
+        [input_named(source)], file, from_=from_, to=to, screen=False, encoding=encoding, mentions=False, reject=rejects
     )
     if to is None:
-        raise UsageError("say the format of standard output: --to pubtator, for instance")
+        raise UsageError("name the format of standard output, for instance --to pubtator")
     check_outputs(jobs, {}, overwrite=overwrite)
     shown = sys.stderr.isatty() and file is not None if progress is None else progress
-    lost = sum((_converted(job, rejects, shown=shown) for job in jobs), Counter[str]())
-    tell_lost(lost)
+    lost = sum((_convert(job, rejects, shown=shown) for job in jobs), Counter[str]())
+    report_losses(lost)
     rejects.exit()
 
 
-def _converted(job: Job, rejects: Rejects, *, shown: bool) -> Counter[str]:
-    """Convert a job's inputs; gives what could not be written."""
+def _convert(job: Job, rejects: Rejects, *, shown: bool) -> Counter[str]:
+    """Convert a job's inputs; return what could not be written, as counts by kind."""
     from biomark import formats
     from biomark.annotation.jobs import Reader, size
     from biomark.runtime.progress import progress_bar
@@ -369,8 +387,8 @@ def _converted(job: Job, rejects: Rejects, *, shown: bool) -> Counter[str]:
     reader = Reader(job, rejects)
     documents = iter(reader)
     several = formats.FORMATS[job.format].in_pairs or (job.output is not None and job.output.is_dir())
-    what = f"the documents written so far stay in {job.output}" if several else "nothing is kept"
-    kept = nullcontext() if job.output is None else keeping(lambda: what)
+    notice = f"the documents written so far stay in {job.output}" if several else "nothing is kept"
+    kept = nullcontext() if job.output is None else keeping(lambda: notice)
     with kept, progress_bar(str(job.output or "converting"), sum(map(size, job.inputs)), shown=shown) as step:
 
         def counted() -> Iterator[Document]:
@@ -379,7 +397,7 @@ def _converted(job: Job, rejects: Rejects, *, shown: bool) -> Counter[str]:
                 yield document
                 step(reader.position())
 
-        if job.batch:  # a file that cannot be read makes no output
+        if job.batch:  # an unreadable file gets no output
             first = next(documents, None)
             if first is None and reader.failed:
                 return Counter()

@@ -1,4 +1,4 @@
-"""What commands share: options, and what is said where."""
+"""What the commands share: options, checks, and the functions that write to the terminal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 _WIDEST = 10_000  # characters
-# What JSON need not escape and a terminal would obey.
+# Characters that JSON need not escape, but that a terminal would obey.
 _UNSAFE = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -32,20 +32,20 @@ _RUNNING: dict[str, str] = {}
 
 
 class Rejects:
-    """Collects what readers and recognizers could not use: told on standard error as it comes."""
+    """Count what readers and recognizers reject, and report each reject on standard error."""
 
     def __init__(self) -> None:
         self.count = 0
 
     def __call__(self, rejected: Rejected) -> None:
-        """Tell of one."""
+        """Report a reject."""
         self.count += 1
         say(f"rejected: {rejected}")
 
     def exit(self) -> None:
         """End the command with status 1 if anything was rejected."""
         if self.count:
-            say(f"{self.count} rejected, all else is done")
+            say(f"{self.count} rejected, everything else is done")
             raise typer.Exit(1)
 
 
@@ -59,7 +59,7 @@ From = Annotated[
     typer.Option(
         "--from",
         metavar="FORMAT",
-        help=f"The input's format, else guessed: {_READ}.",
+        help=f"The input's format: {_READ}. Default: guessed.",
         autocompletion=completion.read_formats,
     ),
 ]
@@ -76,127 +76,144 @@ Lines = Annotated[bool, typer.Option("--lines", help="Each line of the input is 
 Encoding = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help="The input's encoding, such as latin-1; else UTF-8, or as a byte order mark says."
+        metavar="NAME",
+        help="The input's encoding, such as latin-1. Default: UTF-8, or that of the byte order mark.",
     ),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
 STORES = "Term stores and identifiers"
 Progress = Annotated[bool | None, typer.Option("--progress/--no-progress", help="Default: only in a terminal.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def reading(from_: str | None, encoding: str | None, *, lines: bool) -> tuple[str | None, str | None]:
-    """The format and the encoding that options name.
+    """Return the input's format and encoding as the options name them; None where they name none.
 
     Raises:
-        UsageError: if they contradict each other, or there is no such encoding.
+        UsageError: if the options contradict each other, or the encoding is unknown.
     """
     from biomark.formats.encodings import encoding_named
 
     if lines and from_ not in (None, "lines"):
-        raise UsageError(f"--lines is --from lines; leave out one of --lines and --from {from_}")
+        raise UsageError(f"--lines means --from lines; leave out --lines or --from {from_}")
     return "lines" if lines else from_, None if encoding is None else encoding_named(encoding)
 
 
-def tell(notes: Iterable[str]) -> None:
-    """What a reader of the results should know."""
+def report_notes(notes: Iterable[str]) -> None:
+    """Report notes on the results on standard error."""
     for note in notes:
         say(f"note: {note}")
 
 
-def tell_lost(lost: Mapping[str, int]) -> None:
-    """What could not be written or used, by kind."""
-    for what, count in lost.items():
-        say(f"left out: {count} {what}")
+def report_losses(lost: Mapping[str, int]) -> None:
+    """Report on standard error how much could not be written or used, by kind."""
+    for kind, count in lost.items():
+        say(f"left out: {count} {kind}")
 
 
 def check_output(output: Path, inputs: Iterable[str]) -> None:
-    """Whether a command would overwrite what it reads."""
+    """Check that a command does not overwrite a file that it reads.
+
+    Raises:
+        UsageError: if it would.
+    """
     if any(Path(name).exists() and Path(name).resolve() == output.resolve() for name in inputs):
-        raise UsageError(f"{output}: is input and output at once; write somewhere else")
+        raise UsageError(f"{output}: is both input and output; choose another output")
 
 
 def check_record(file: Path | None) -> None:
-    """Whether a record can be written there, before anything is paid for."""
+    """Check that a record can be written, before a run costs anything.
+
+    Raises:
+        UsageError: if it cannot.
+    """
     if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
-        raise UsageError(f"--record {file}: cannot be written there; name a file in a folder that is there")
+        raise UsageError(f"--record {file}: cannot be written; name a file in an existing folder")
 
 
 def print_json(facts: object, *, indent: int | None = None) -> None:
-    """One JSON value on standard output."""
+    """Print one JSON value on standard output."""
     text = json.dumps(facts, indent=indent, ensure_ascii=False)
     typer.echo(_UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
 
 
 def write_record(file: Path, facts: object) -> None:
-    """How a language model was asked, as JSON."""
+    """Write the settings, counts and costs of a language model as JSON.
+
+    Raises:
+        FormatError: if the file cannot be written.
+    """
     try:
         file.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", "utf-8")
     except OSError as error:
         raise FormatError(f"--record {file}: cannot be written: {error.strerror}") from error
 
 
-def print_out(shown: RenderableType) -> None:
-    """A table or the like, on standard output; wider than the terminal if words would be cut otherwise."""
+def print_out(content: RenderableType) -> None:
+    """Print a table or another object of Rich on standard output, wider than the terminal where words would be cut."""
     from rich.console import Console
     from rich.measure import Measurement
     from rich.segment import Segment, Segments
 
     console = Console(markup=False)
-    least = Measurement.get(console, console.options.update(width=_WIDEST), shown).minimum
+    least = Measurement.get(console, console.options.update(width=_WIDEST), content).minimum
     console = Console(width=max(console.width, least), markup=False)
-    console.print(Segments(Segment(visible(s.text), s.style) for s in console.render(shown)), end="")
+    console.print(Segments(Segment(visible(s.text), s.style) for s in console.render(content)), end="")
 
 
 def echo(message: str, *, err: bool = False) -> None:
-    """A line on standard output, or on standard error: the one way by which lines reach a terminal.
+    """Print a line on standard output or standard error, with control characters made visible.
 
-    Whatever files have put into it, no control character of theirs is in it.
+    All lines reach the terminal through this function, so that no text of a file can control it.
     """
     typer.echo(visible(message), err=err)
 
 
 def say(message: str) -> None:
-    """A line on standard error, so that standard output has results alone; fields become options of the command."""
+    """Print a message on standard error, with options of the command in the place of fields."""
     echo(with_options(message, _RUNNING), err=True)
 
 
 def use_options(options: Mapping[str, str]) -> None:
-    """Remember the options of the command that runs, for messages.
+    """Remember the options of the running command, for messages.
 
     Args:
-        options: by the name of the field that each one sets.
+        options: the spelling of each option, by the name of the field that it sets.
     """
     _RUNNING.clear()
     _RUNNING.update(options)
 
 
 def with_options(message: str, options: Mapping[str, str]) -> str:
-    """A message of the library in the words of the command line.
+    """Return a message of the library with options of the command line in the place of fields.
 
-    The library names fields, `` `min_score` `` or `` `types=disease` ``; where the command has an option for the field,
-    that is put in its place, `--min-score` or `--types disease`. A field without an option of its own stays as it is,
+    The library names fields, `` `min_score` `` or `` `types=disease` ``. A field for which the command has an option is
+    replaced by it: `--min-score` or `--types disease`. A field without an option of its own stays as it is,
     unless it has a value and the command has `--set`.
 
     Args:
-        message: of the library.
-        options: of the command, by the name of the field.
+        message: the message of the library.
+        options: the spelling of each option of the command, by the name of the field that it sets.
     """
 
     def option(match: re.Match[str]) -> str:
         name, value = match["name"], match["value"]
-        found = options.get(name) or options.get(_OTHER_NAMES.get(name, ""))
-        if found is None and value is not None and (change := options.get("set")):
-            found, value = change, f"{name}={value}"
-        if found is None:
+        spelling = options.get(name) or options.get(_OTHER_NAMES.get(name, ""))
+        if spelling is None and value is not None and (change := options.get("set")):
+            spelling, value = change, f"{name}={value}"
+        if spelling is None:
             return match[0]
-        return found if value is None else f"{found} {shlex.quote(value)}"
+        return spelling if value is None else f"{spelling} {shlex.quote(value)}"
 
     return _FIELD.sub(option, message)
 
 
 def needs_extra(module: str, extra: str) -> Any:
-    """Import a module that needs an extra; without it, say which."""
+    """Import a module that needs an extra.
+
+    Raises:
+        MissingExtraError: if the extra is not installed; the message names it.
+    """
     try:
         return importlib.import_module(module)
     except ImportError as error:

@@ -1,37 +1,37 @@
-"""What a shell completes after an option: names of formats, types and models.
+"""Shell completion of the names of formats, types and models.
 
-Each function takes what is typed so far and gives the words that it may become. They run at each
-press of the tab key and thus import what they need only then.
+Each function takes the incomplete word and returns the words that complete it. A shell calls them at each press of
+the tab key, so they import heavy modules only when they run.
 """
 
 from __future__ import annotations
 
 
 def read_formats(incomplete: str) -> list[str]:
-    """Formats that can be read."""
+    """Complete the name of a format that biomark reads."""
     from biomark.formats import FORMATS
 
     return [f.name for f in FORMATS.values() if f.read is not None and f.name.startswith(incomplete)]
 
 
 def write_formats(incomplete: str) -> list[str]:
-    """Formats that can be written."""
+    """Complete the name of a format that biomark writes."""
     from biomark.formats import FORMATS
 
     return [f.name for f in FORMATS.values() if f.write is not None and f.name.startswith(incomplete)]
 
 
 def types(incomplete: str) -> list[str]:
-    """A comma-separated list whose last type may become any that is not in it yet."""
+    """Complete the last type of a comma-separated list with a type that the list does not have yet."""
     from biomark.entity_types import entity_types
 
     before, comma, last = incomplete.rpartition(",")
-    given = before.split(",")
-    return [f"{before}{comma}{name}" for name in entity_types() if name.startswith(last) and name not in given]
+    listed = before.split(",")
+    return [f"{before}{comma}{name}" for name in entity_types() if name.startswith(last) and name not in listed]
 
 
 def models(incomplete: str) -> list[str]:
-    """Models at hand, and what the names of prompted ones begin with."""
+    """Complete the name of a local model, or the prefix of the names of prompted models."""
     from biomark.models import DICTIONARY, GIVEN, PROMPTED, names
 
     return [name for name in (*names(), DICTIONARY, GIVEN, *PROMPTED) if name.startswith(incomplete)]

@@ -1,4 +1,4 @@
-"""What models learn from: the catalogue of corpora, demonstrations, new sentences."""
+"""Training data: `biomark corpora`, `biomark demonstrations`, `biomark invent`."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from biomark.cli.common import (
     echo,
     print_json,
     print_out,
+    report_losses,
     say,
-    tell_lost,
     write_record,
 )
 from biomark.cli.settings import LLM, BaseUrl, Changes, Count, Settings, SettingsFile, load_settings
@@ -40,56 +40,58 @@ if TYPE_CHECKING:
 def demonstrations(
     corpora: Annotated[list[str], typer.Argument(help="Files, or splits of the catalogue such as ncbi_disease:train.")],
     *,
-    output: Annotated[Path, typer.Option("-o", "--output", help="A .json list, or .jsonl with a line each.")],
-    types: Annotated[str | None, typer.Option(help="Types (A,B); else all that a corpus annotates.")] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="A file: .json for a list, .jsonl for lines.")],
+    types: Annotated[str | None, typer.Option(help="Types (A,B). Default: all that a corpus annotates.")] = None,
     fraction: Annotated[float, typer.Option(help="The share of each corpus and type to take.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Of the sample.")] = 0,
-    guidelines: Annotated[bool, typer.Option("--guidelines", help="Say in the instruction what to mark.")] = False,
+    seed: Annotated[int, typer.Option(help="The seed of the sample.")] = 0,
+    guidelines: Annotated[
+        bool, typer.Option("--guidelines", help="Add biomark's guideline for the type to the instruction.")
+    ] = False,
     guideline_text: Annotated[
         list[str] | None,
         typer.Option(
             metavar="TEXT",
-            help="A sentence of yours at the end of the instruction; repeatable as TYPE=TEXT, for one type each.",
+            help="A sentence to add at the end of the instruction; repeatable as TYPE=TEXT, for one type each.",
         ),
     ] = None,
-    shape: Annotated[str, typer.Option(help="How the output shows mentions: mark, tanl, dice.")] = "mark",
-    sentences: Annotated[str, typer.Option(help="What splits texts into sentences: biomark, spacy.")] = "biomark",
+    shape: Annotated[str, typer.Option(help="The form of the output: mark, tanl, dice.")] = "mark",
+    sentences: Annotated[str, typer.Option(help="The sentence splitter: biomark, spacy.")] = "biomark",
 ) -> None:
-    """Make instruction demonstrations of annotated corpora: instruction, input, output."""
+    """Make demonstrations (instruction, input, output) from annotated corpora."""
     from biomark import demonstrations
 
     check_output(output, corpora)
     rejects, lost = Rejects(), Counter[str]()
-    wanted = parse_types(types) if types else None
+    chosen = parse_types(types) if types else None
     texts = demonstrations.parse_guideline_text(guideline_text) if guideline_text else ""
     style = demonstrations.Style(shape=shape, guidelines=guidelines, guideline_text=texts, sentences=sentences)
-    found = demonstrations.from_corpora(corpora, wanted, style, fraction=fraction, seed=seed, reject=rejects, lost=lost)
-    written = demonstrations.write(found, output)
+    made = demonstrations.from_corpora(corpora, chosen, style, fraction=fraction, seed=seed, reject=rejects, lost=lost)
+    written = demonstrations.write(made, output)
     say(f"{output}: {written.total()} demonstrations, {written['without']} of them without a mention")
-    tell_lost(lost)
+    report_losses(lost)
     rejects.exit()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invent:
-    """Have a language model write new annotated sentences from a few, for types with few annotations."""
+    """Let a language model write new annotated sentences, given a few, for types with few annotations."""
 
     seeds: Annotated[list[str], typer.Argument(help="Annotated files, or splits of the catalogue.")]
-    output: Annotated[
-        Path, typer.Option("-o", "--output", help="Annotated documents; the file's name decides the format.")
-    ]
-    model: Annotated[str, typer.Option(help="openai:NAME of a server, or hf:NAME in this process.")]
-    types: Annotated[str, typer.Option(help="Types that the sentences mention (A,B).")]
+    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write; its name determines the format.")]
+    model: Annotated[str, typer.Option(help="openai:NAME on a server, or hf:NAME in this process.")]
+    types: Annotated[str, typer.Option(help="The entity types of the mentions (A,B).")]
     base_url: BaseUrl = None
     count: Count = None
     settings: SettingsFile = None
     set_: Changes = None
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the first prompt; ask nothing.", rich_help_panel=LLM)
+        bool, typer.Option("--dry-run", help="Show the first prompt; send nothing.", rich_help_panel=LLM)
     ] = False
     record: Annotated[
         Path | None,
-        typer.Option(help="Write how the model was asked, what it wrote, and the cost.", rich_help_panel=LLM),
+        typer.Option(
+            help="Write the settings of the model, counts of its sentences, and costs as JSON.", rich_help_panel=LLM
+        ),
     ] = None
     progress: Progress = None
 
@@ -102,25 +104,25 @@ class Invent:
 
         check_record(self.record)
         check_output(self.output, self.seeds)
-        own = {"base_url": self.base_url, "count": self.count}
-        settings = load_settings(self.settings, self.set_ or [], ("invention", "server", "generative"), own)
+        options = {"base_url": self.base_url, "count": self.count}
+        settings = load_settings(self.settings, self.set_ or [], ("invention", "server", "generative"), options)
         rejects, lost = Rejects(), Counter[str]()
-        wanted = parse_types(self.types)
-        pool = retrieval.examples(self.seeds, wanted, reject=rejects, lost=lost)
-        inventor = Inventor(pool, wanted, settings.invention)
-        tell_lost(lost + inventor.counts)
+        types = parse_types(self.types)
+        pool = retrieval.examples(self.seeds, types, reject=rejects, lost=lost)
+        inventor = Inventor(pool, types, settings.invention)
+        report_losses(lost + inventor.counts)
         if self.dry_run:
             echo(shown(inventor.request(0)[0]))
             return
-        formats.guess_format(self.output, writing=True)  # before anything is paid for
-        self._ask(inventor, settings)
+        formats.guess_format(self.output, writing=True)  # a wrong name must fail before the requests cost anything
+        self._run(inventor, settings)
         rejects.exit()
 
-    def _ask(self, inventor: Inventor, settings: Settings) -> None:
-        """Ask for sentences, write them down, and show what came of it.
+    def _run(self, inventor: Inventor, settings: Settings) -> None:
+        """Request sentences, write them, and report counts and costs.
 
         Raises:
-            typer.Exit: with status 1 if there are fewer than were wanted.
+            typer.Exit: with status 1 if there are fewer sentences than `count`.
         """
         from biomark import formats, models
         from biomark.runtime.progress import progress_bar
@@ -128,16 +130,16 @@ class Invent:
         chat = models.load_chat(self.model, settings.generative, models.Prompting(server=settings.server))
         bar = sys.stderr.isatty() if self.progress is None else self.progress
         with progress_bar(str(self.output), inventor.options.count, shown=bar, unit="rounds") as step:
-            found = inventor.run(chat, progress=step)
-        tell_lost(formats.write(found.documents, self.output))
+            result = inventor.run(chat, progress=step)
+        report_losses(formats.write(result.documents, self.output))
         if self.record is not None:
-            write_record(self.record, inventor.facts(chat, found))
-        say(f"{self.output}: {len(found.documents)} new sentences of {found.written} that the model wrote")
-        for reason, count in found.thrown.items():
+            write_record(self.record, inventor.facts(chat, result))
+        say(f"{self.output}: {len(result.documents)} new sentences of {result.written} that the model wrote")
+        for reason, count in result.thrown.items():
             say(f"thrown away: {count} ({reason})")
         say(str(chat.account))
-        if found.stopped is not None:
-            say(f"stopped: {found.stopped}")
+        if result.stopped is not None:
+            say(f"stopped: {result.stopped}")
             raise typer.Exit(1)
 
 
@@ -147,7 +149,7 @@ _SAME, _OVERLAP = meanings(OverlapOptions), OverlapOptions()
 
 @app.command("list")
 def corpora_list(*, json_: Json = False) -> None:
-    """List the corpora that can be named, and which are at hand."""
+    """List the corpora of the catalogue, and which of them are on this machine."""
     from rich.table import Table
 
     from biomark import corpora
@@ -174,9 +176,9 @@ def corpora_list(*, json_: Json = False) -> None:
 
 @app.command("show")
 def corpora_show(
-    name: Annotated[str, typer.Argument(help="As `corpora list` names it.")], *, json_: Json = False
+    name: Annotated[str, typer.Argument(help="A name that `corpora list` shows.")], *, json_: Json = False
 ) -> None:
-    """Show what is known of a corpus: types, splits, licence, citation, and where it lies."""
+    """Show the facts of a corpus: types, splits, licence, citation, and its folder."""
     from rich.table import Table
 
     from biomark import corpora
@@ -192,10 +194,10 @@ def corpora_show(
 
 @app.command("fetch")
 def corpora_fetch(
-    name: Annotated[str, typer.Argument(help="As `corpora list` names it.")],
+    name: Annotated[str, typer.Argument(help="A name that `corpora list` shows.")],
     *,
     from_: Annotated[Path | None, typer.Option("--from", help="A local folder to copy from.", exists=True)] = None,
-    to: Annotated[Path | None, typer.Option("--to", help="The corpora folder; else the user's cache.")] = None,
+    to: Annotated[Path | None, typer.Option("--to", help="The corpora folder. Default: in the user's cache.")] = None,
     progress: Progress = None,
 ) -> None:
     """Download a corpus, or copy it from a local folder, and check its files."""
@@ -206,10 +208,10 @@ def corpora_fetch(
     corpus = corpora.corpus_named(name)
     shown = sys.stderr.isatty() if progress is None else progress
     with download_bar(shown=shown) as step:
-        found = fetching.fetch(corpus, to or corpora.kept_corpora(), source=from_, progress=step)
-    for file in found:
+        fetched = fetching.fetch(corpus, to or corpora.kept_corpora(), source=from_, progress=step)
+    for file in fetched:
         say(f"{file.path}: {file.how}" + (f", but {file.difference}" if file.difference else ""))
-    if any(file.difference for file in found):
+    if any(file.difference for file in fetched):
         raise typer.Exit(1)
 
 
@@ -218,7 +220,9 @@ def corpora_overlap(
     train: Annotated[list[str], typer.Argument(help="Files, or splits of the catalogue, that a model learns from.")],
     *,
     with_: Annotated[list[str], typer.Option("--with", help="A file or split to compare them with; repeatable.")],
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the JSON there, too.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Also write the results to this file, as JSON.")
+    ] = None,
     letters: Annotated[int, typer.Option(help=_SAME["letters"])] = _OVERLAP.letters,
     similarity: Annotated[float, typer.Option(help=_SAME["similarity"])] = _OVERLAP.similarity,
     json_: Json = False,
@@ -236,11 +240,11 @@ def corpora_overlap(
     kept = {}
     for name in train:
         kept[name] = index.compare(list(corpora.read_corpus(name, reject=rejects)), name)
-    found = {**asdict(options), **facts(kept)}
+    results = {**asdict(options), **facts(kept)}
     if output is not None:
-        output.write_text(json.dumps(found, ensure_ascii=False) + "\n", "utf-8")
+        output.write_text(json.dumps(results, ensure_ascii=False) + "\n", "utf-8")
     if json_:
-        print_json(found)
+        print_json(results)
     else:
         print_out(_overlap_table(kept))
     rejects.exit()

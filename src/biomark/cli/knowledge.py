@@ -1,4 +1,4 @@
-"""Stores of terms."""
+"""`biomark knowledge`: term stores."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Annotated
 
 import typer
 
-from biomark.cli.common import Json, Progress, Rejects, check_output, print_json, print_out, say, tell
+from biomark.cli.common import Json, Progress, Rejects, check_output, print_json, print_out, report_notes, say
 from biomark.entity_types import parse_types
 
-app = typer.Typer(help="Stores of terms: names, identifiers, definitions.", no_args_is_help=True)
+app = typer.Typer(help="Term stores: names, identifiers, definitions.", no_args_is_help=True)
 _Store = Annotated[Path, typer.Argument(metavar="STORE", help="A file that `knowledge build` made.")]
 
 
@@ -26,9 +26,11 @@ def knowledge_build(
     *,
     output: Annotated[Path, typer.Option("-o", "--output", help="The store to write.")],
     from_: Annotated[
-        str | None, typer.Option("--from", help="The sources' format; else each one's is guessed.")
+        str | None, typer.Option("--from", help="The sources' format. Default: guessed for each source.")
     ] = None,
-    type_: Annotated[str | None, typer.Option("--type", help="Of concepts whose type nothing else tells.")] = None,
+    type_: Annotated[
+        str | None, typer.Option("--type", help="The type of concepts whose source gives them none.")
+    ] = None,
     embeddings: Annotated[
         str | None,
         typer.Option(
@@ -37,7 +39,7 @@ def knowledge_build(
     ] = None,
     progress: Progress = None,
 ) -> None:
-    """Build a store of terms; what sources contradict each other in, the first one's word is taken."""
+    """Build a term store; where sources contradict each other, the first one decides."""
     from biomark.embedding.exported import export as export_encoder
     from biomark.knowledge.building import build
     from biomark.knowledge.sources import open_source
@@ -46,7 +48,7 @@ def knowledge_build(
     check_output(output, sources)
     rejects = Rejects()
     opened = [open_source(name, from_) for name in sources]
-    type = parse_types(type_)[0] if type_ else None
+    entity_type = parse_types(type_)[0] if type_ else None
     encoder = export_encoder(embeddings) if embeddings else None
     shown = sys.stderr.isatty() if progress is None else progress
     with ExitStack() as bars:
@@ -58,13 +60,13 @@ def knowledge_build(
         built = build(
             opened,
             output,
-            entity_type=type,
+            entity_type=entity_type,
             reject=rejects,
             progress=bar(str(output), sum(source.size for source in opened), "thousand entries"),
             encoder=encoder,
             encoding=lambda names: bar(f"vectors of {names:,} names", names, "steps of 256"),
         )
-    tell(built.notes)
+    report_notes(built.notes)
     with_vectors = f", with vectors by {embeddings}" if embeddings else ""
     say(f"{output}: {built.names:,} names of {built.concepts:,} concepts{with_vectors}")
     rejects.exit()
@@ -75,20 +77,20 @@ def knowledge_search(
     store: _Store,
     text: Annotated[str, typer.Argument(help="A name, or words of it.")],
     *,
-    types: Annotated[str | None, typer.Option(help="Such as disease,chemical; all by default.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many names at most.")] = 20,
+    types: Annotated[str | None, typer.Option(help="Entity types, such as disease,chemical. Default: all.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="The largest number of names to show.")] = 20,
     json_: Json = False,
 ) -> None:
-    """Find names that share words with a text, the same names first."""
+    """Find names that share words with a text, exact matches first."""
     from biomark.knowledge import output
     from biomark.knowledge.store import Store
 
     with Store(store) as opened:
-        found = opened.search(text, limit, types=parse_types(types) if types else None)
+        terms = opened.search(text, limit, types=parse_types(types) if types else None)
     if json_:
-        print_json(output.terms_json(found))
-    elif found:
-        print_out(output.terms_table(found))
+        print_json(output.terms_json(terms))
+    elif terms:
+        print_out(output.terms_table(terms))
     else:
         say(f"{store} has no name that shares a word with {text!r}")
 
@@ -96,7 +98,9 @@ def knowledge_search(
 @app.command("show")
 def knowledge_show(
     store: _Store,
-    identifier: Annotated[str | None, typer.Argument(help="Such as MESH:D010300; else the store as a whole.")] = None,
+    identifier: Annotated[
+        str | None, typer.Argument(help="An identifier, such as MESH:D010300. Default: the store as a whole.")
+    ] = None,
     *,
     json_: Json = False,
 ) -> None:
@@ -107,8 +111,7 @@ def knowledge_show(
     with Store(store) as opened:
         concept = output.concept_named(opened, identifier) if identifier is not None else None
         if json_:
-            found = output.concept_json(opened, concept) if concept else output.store_json(opened)
-            print_json(found)
+            print_json(output.concept_json(opened, concept) if concept else output.store_json(opened))
             return
         for table in output.concept_tables(opened, concept) if concept else output.store_tables(opened):
             print_out(table)

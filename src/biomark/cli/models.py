@@ -1,4 +1,4 @@
-"""Models: training, exporting, what is at hand."""
+"""`biomark train`, `biomark export` and `biomark models`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def train(
     recipe: Annotated[Path, typer.Argument(help="A recipe, such as recipes/smallest.toml.")],
     *,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting.")] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="The run's folder; else runs/NAME.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on after the last checkpoint.")] = False,
-    grid: Annotated[bool, typer.Option("--grid", help="Try all settings of the recipe's table named grid.")] = False,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="The run's folder. Default: runs/NAME.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint.")] = False,
+    grid: Annotated[bool, typer.Option("--grid", help="Train a model for each setting in the table [grid].")] = False,
 ) -> None:
-    """Train a model by a recipe; with --grid one by each setting that it lists, of which the best is chosen."""
+    """Train a model by a recipe; with --grid, train one for each of its settings and choose the best."""
     from biomark import models
     from biomark.training.recipe import load_grid, load_recipe
 
@@ -30,8 +30,8 @@ def train(
     if grid:
         settings = load_grid(recipe, set_ or [])
         trainer = needs_extra("biomark.tagging.training.grid", "train")
-        found = trainer.train_grid(settings, folder, reject=rejects, resume=resume, progress=say)
-        print_out(trainer.grid_table(found))
+        runs = trainer.train_grid(settings, folder, reject=rejects, resume=resume, progress=say)
+        print_out(trainer.grid_table(runs))
     else:
         trainer = needs_extra(f"biomark.{plan.task}.training.trainer", "train")
         trainer.train(plan, folder, reject=rejects, resume=resume, progress=say)
@@ -46,17 +46,17 @@ def export(
     to: Annotated[
         str, typer.Option(help="biomark, or transformers: a tagging model as a token classifier of that library.")
     ] = "biomark",
-    fp32: Annotated[bool, typer.Option("--fp32", help="32-bit weights instead of 8-bit ones.")] = False,
+    fp32: Annotated[bool, typer.Option("--fp32", help="Keep 32-bit weights instead of 8-bit ones.")] = False,
     calibrate: Annotated[
-        bool, typer.Option(help="Make scores probabilities, on the recipe's development splits.")
+        bool, typer.Option(help="Calibrate scores as probabilities on the recipe's development splits.")
     ] = True,
 ) -> None:
-    """Make a model small: a tagging model as int8 ONNX (no torch), a generative one in int8, an adapter in bf16."""
+    """Export a smaller model: a tagging model as int8 ONNX (no torch), a generative one in int8, an adapter in bf16."""
     from biomark import models
 
     rejects = Rejects()
     if to not in ("biomark", "transformers"):
-        raise UsageError(f"--to is biomark or transformers, not {to!r}")
+        raise UsageError(f"unknown format --to {to!r}; choose from biomark, transformers")
     run = models.folder_of(str(model))
     check_output(output, [str(run)])
     if to == "transformers":
@@ -66,7 +66,7 @@ def export(
     if models.is_generative(run):
         if fp32:
             raise UsageError(
-                "--fp32 is for tagging models; the run's folder has the 32-bit weights of a generative one"
+                "--fp32 is for tagging models; the 32-bit weights of a generative model are in the run's folder"
             )
         folder = needs_extra("biomark.generative.training.export", "train").export(run, output)
     else:
@@ -76,12 +76,12 @@ def export(
     rejects.exit()
 
 
-app = typer.Typer(help="The models at hand.", no_args_is_help=True)
+app = typer.Typer(help="The models on this machine.", no_args_is_help=True)
 
 
 @app.command("list")
 def models_list(*, json_: Json = False) -> None:
-    """List the models of the package and those under runs/."""
+    """List the models in the package and those under runs/."""
     from biomark import models
 
     rows = {name: models.describe(name) for name in models.names()}
@@ -97,7 +97,7 @@ def models_list(*, json_: Json = False) -> None:
 def models_show(
     model: Annotated[str, typer.Argument(help="`default`, `nano`, a folder, or a name under runs/.")],
 ) -> None:
-    """Show what a model was made of and how it scored, as JSON."""
+    """Show a model's training data, settings and scores as JSON."""
     from biomark import models
 
     print_json(models.describe(model), indent=2)
@@ -108,8 +108,8 @@ def models_merge(
     model: Annotated[Path, typer.Argument(help="The folder of a training run by lora or qlora.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.")],
 ) -> None:
-    """Fold an adapter into its base model: a folder with all weights, faster, and at home in other software."""
+    """Merge an adapter into its base model: a folder with all weights, which is faster and loads in other software."""
     from biomark import models
 
     merging = needs_extra("biomark.generative.training.merging", "train")
-    say(f"the merged model is in {merging.merge(models.folder_of(str(model)), output)}")
+    say(f"{merging.merge(models.folder_of(str(model)), output)}: the merged model")

@@ -1,4 +1,4 @@
-"""`biomark annotate --run FOLDER`: its options, its progress, and what is told at its end."""
+"""`biomark annotate --run FOLDER`: its options, its progress, and its final report."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ RunFolder = Annotated[
     typer.Option(
         "--run",
         metavar="FOLDER",
-        help="Write shards, a manifest and rejects.jsonl into a folder; the same command goes on where a run ended.",
+        help="Write shards, a manifest and rejects.jsonl into a folder; the same command continues a run.",
         rich_help_panel=_PANEL,
     ),
 ]
 Workers = Annotated[
     int,
     typer.Option(
-        help="Processes that find mentions at the same time, of models that need no torch.",
+        help="The number of processes that find mentions, for models that need no torch.",
         min=1,
         rich_help_panel=_PANEL,
     ),
@@ -46,26 +46,26 @@ Workers = Annotated[
 
 
 def check_run(run: Path | None, output: str | None, options: RunOptions, *, dry_run: bool) -> None:
-    """Whether the options suit each other.
+    """Check that the options of a run into a folder agree.
 
     Raises:
-        UsageError: if not.
+        UsageError: if they do not.
     """
     if options.shard < 1:
-        raise UsageError(f"shard must be at least 1 document, got {options.shard}")
+        raise UsageError(f"`shard` must be at least 1 document, got {options.shard}")
     if run is None and options != RunOptions():
-        raise UsageError("shard and json_progress are settings of a run into a folder: --run FOLDER")
+        raise UsageError("`shard` and `json_progress` are settings of a run into a folder; add --run FOLDER")
     if run is not None and (output is not None or dry_run):
         raise UsageError("--run FOLDER is the output; leave out -o and --dry-run")
 
 
 def in_processes(load: Callable[[], Recognizer], model: str, workers: int, *, shared: bool) -> ParallelRecognizer:
-    """A model in several processes.
+    """Return a recognizer that runs a model in several processes.
 
     Args:
-        load: makes its recognizer.
-        model: its name.
-        workers: how many processes.
+        load: loads the model's recognizer.
+        model: the model's name.
+        workers: the number of processes.
         shared: see `biomark.annotation.workers.ParallelRecognizer`.
 
     Raises:
@@ -74,20 +74,20 @@ def in_processes(load: Callable[[], Recognizer], model: str, workers: int, *, sh
     from biomark.annotation.workers import ParallelRecognizer
 
     if not _is_light(model):
-        raise UsageError(f"{model} uses all cores, the GPU or its server in one process; leave out --workers")
+        raise UsageError(f"one process of {model} uses all cores, the GPU or the server; leave out --workers")
     return ParallelRecognizer(load, workers, shared=shared)
 
 
 def _is_light(name: str) -> bool:
-    """Whether a model, or all of several together, take one core and little memory: no torch, no server."""
+    """Whether all parts of a model need one core and little memory each: no torch, no server."""
     from biomark import models
     from biomark.tagging.recognizer import WEIGHTS
 
     parts = [name] if Path(name).is_dir() else models.TOGETHER.split(name)
     if any(part.startswith(models.PROMPTED) for part in parts):
         return False
-    named = [part for part in parts if part not in (models.DICTIONARY, models.GIVEN)]
-    folders = [models.folder_of(part if Path(part).is_dir() else part.partition("@")[0]) for part in named]
+    loaded = [part for part in parts if part not in (models.DICTIONARY, models.GIVEN)]
+    folders = [models.folder_of(part if Path(part).is_dir() else part.partition("@")[0]) for part in loaded]
     return all((folder / WEIGHTS).is_file() for folder in folders)
 
 
@@ -100,7 +100,7 @@ def run_job(
     progress: bool | None,
     json_progress: bool,
 ) -> Counter[str]:
-    """Do a run, and tell what it found.
+    """Annotate inputs into a folder, and report the result.
 
     Returns:
         What the shards' format could not hold, as counts by kind.
@@ -109,24 +109,24 @@ def run_job(
 
     shown = not json_progress and (sys.stderr.isatty() if progress is None else progress)
     with pace_bar(str(plan.folder), shown=shown) as bar:
-        watch = _as_lines() if json_progress else bar
+        watch = _json_lines() if json_progress else bar
         manifest = run_into_folder(plan, recognizer, resuming=resuming, watch=watch)
     shards = f"{len(manifest.shards):,} {'shard' if len(manifest.shards) == 1 else 'shards'}"
     say(f"{plan.folder}: {manifest.documents:,} documents in {shards}")
     if manifest.superseded or manifest.deleted:
-        say(f"passed over: {manifest.superseded:,} superseded and {manifest.deleted:,} deleted articles of PubMed")
+        say(f"skipped: {manifest.superseded:,} superseded and {manifest.deleted:,} deleted articles of PubMed")
     if json_progress:
         print_json({**asdict(Pace("done", manifest.documents, manifest.documents, manifest.rejected, 0.0, 0.0))})
     if manifest.rejected:
         rejects.count += manifest.rejected
-        say(f"{plan.folder / REJECTS}: lists what was rejected, and why")
+        say(f"{plan.folder / REJECTS}: all rejects and their reasons")
     return manifest.lost
 
 
-def _as_lines() -> Callable[[Pace], None]:
+def _json_lines() -> Callable[[Pace], None]:
     last = float("-inf")
 
-    def tell(pace: Pace) -> None:
+    def write(pace: Pace) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last >= _EVERY:
@@ -134,4 +134,4 @@ def _as_lines() -> Callable[[Pace], None]:
             print_json(asdict(pace))
             sys.stdout.flush()
 
-    return tell
+    return write

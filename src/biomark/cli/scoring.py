@@ -1,4 +1,4 @@
-"""How good answers are: scores, comparisons, the papers' tables."""
+"""`biomark evaluate`, `biomark compare` and `biomark reproduce`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from biomark.cli.common import Json, Rejects, echo, print_json, print_out, say, tell
+from biomark.cli.common import Json, Rejects, echo, print_json, print_out, report_notes, say
 from biomark.entity_types import parse_type_map, parse_types
 
 if TYPE_CHECKING:
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from biomark.lab.experiments import outcome
 
 _GOLD = "The gold file or folder, or a split of the catalogue such as ncbi_disease:test."
-_ScoredTypes = Annotated[str | None, typer.Option("--types", help="Types to score (A,B); else those of gold.")]
-_TypeMap = Annotated[list[str] | None, typer.Option("--type-map", metavar="A=B", help="Read type A as B; repeatable.")]
+_ScoredTypes = Annotated[str | None, typer.Option("--types", help="Types to score (A,B). Default: those of GOLD.")]
+_TypeMap = Annotated[
+    list[str] | None, typer.Option("--type-map", metavar="A=B", help="Rename type A to B; repeatable.")
+]
 _CorpusStyle = Annotated[str, typer.Option("--corpus-style", help="bc2gm accepts its ALTGENE alternatives.")]
 
 
@@ -36,10 +38,14 @@ class Evaluate:
     corpus_style: _CorpusStyle = "standard"
     from_gold: Annotated[str | None, typer.Option(help="The format of GOLD.")] = None
     from_predicted: Annotated[str | None, typer.Option(help="The format of PREDICTED.")] = None
-    identifiers: Annotated[bool, typer.Option("--identifiers", help="Score the mentions' identifiers too.")] = False
-    calibration: Annotated[bool, typer.Option("--calibration", help="Are scores probabilities?")] = False
+    identifiers: Annotated[bool, typer.Option("--identifiers", help="Also score the mentions' identifiers.")] = False
+    calibration: Annotated[
+        bool, typer.Option("--calibration", help="Measure how well scores agree with probabilities.")
+    ] = False
     report: Annotated[Path | None, typer.Option(metavar="DIR", help="Write DIR/index.html with all errors.")] = None
-    training: Annotated[str | None, typer.Option(help="Training data: the report tells what was seen there.")] = None
+    training: Annotated[
+        str | None, typer.Option(help="Training data, so that the report shows which mentions occur there.")
+    ] = None
     json_: Json = False
 
     def __call__(self) -> None:
@@ -48,7 +54,7 @@ class Evaluate:
 
         rejects = Rejects()
         reference = tuple(corpora.read_corpus(self.gold, self.from_gold, reject=rejects))
-        found = evaluation.evaluate(
+        result = evaluation.evaluate(
             reference,
             evaluation.read_predicted(self.predicted, reference, self.from_predicted, reject=rejects),
             types=parse_types(self.types) if self.types else (),
@@ -58,14 +64,16 @@ class Evaluate:
             identifiers=self.identifiers,
             calibrated=self.calibration,
         )
-        tell(found.notes)
+        report_notes(result.notes)
         if self.report:
             seen = (
                 evaluation.surface_forms(corpora.read_corpus(self.training, reject=rejects)) if self.training else None
             )
-            page = evaluation.write_report(found, self.report, system=Path(self.predicted).name, seen=seen)
+            page = evaluation.write_report(result, self.report, system=Path(self.predicted).name, seen=seen)
             say(f"report: {page}")
-        _show(evaluation.evaluation_json(found) if self.json_ else evaluation.evaluation_table(found), found.signature)
+        _show(
+            evaluation.evaluation_json(result) if self.json_ else evaluation.evaluation_table(result), result.signature
+        )
         rejects.exit()
 
 
@@ -85,12 +93,12 @@ def compare(
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Two systems or more side by side, and whether they differ from the first one (paired permutation test)."""
+    """Compare two or more systems, and test whether they differ from the first one (paired permutation test)."""
     from biomark import corpora, evaluation
 
     rejects = Rejects()
     reference = tuple(corpora.read_corpus(gold, from_gold, reject=rejects))
-    found = evaluation.compare(
+    comparison = evaluation.compare(
         reference,
         *(evaluation.read_predicted(name, reference, from_predicted, reject=rejects) for name in systems),
         names=_distinct(systems),
@@ -99,22 +107,25 @@ def compare(
         style=corpus_style,
         corpus=gold,
     )
-    tell(found.notes)
+    report_notes(comparison.notes)
     if report:
-        say(f"report: {evaluation.write_comparison(found, report)}")
-    _show(evaluation.comparison_json(found) if json_ else evaluation.comparison_table(found), found.signature)
+        say(f"report: {evaluation.write_comparison(comparison, report)}")
+    _show(
+        evaluation.comparison_json(comparison) if json_ else evaluation.comparison_table(comparison),
+        comparison.signature,
+    )
     rejects.exit()
 
 
 def _distinct(files: Sequence[str]) -> list[str]:
-    """Files as names of systems: without folders unless two are called alike; one that comes again is numbered."""
+    """Return a distinct name for each file: without folders unless two would be equal; repeated files are numbered."""
     short = [Path(file).name or file for file in files]
     names = short if len(set(short)) == len(short) else list(files)
     return [f"{name} ({names[: n + 1].count(name)})" if name in names[:n] else name for n, name in enumerate(names)]
 
 
 def _show(result: RenderableType | Mapping[str, object], signature: str) -> None:
-    """A table and its signature for people, or one JSON object for programs, on standard output."""
+    """Print a table and its signature, or one JSON object, on standard output."""
     if isinstance(result, Mapping):
         print_json(result)
         return
@@ -124,29 +135,39 @@ def _show(result: RenderableType | Mapping[str, object], signature: str) -> None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reproduce:
-    """Make a table or figure of a paper again; a run that was stopped goes on."""
+    """Reproduce a table or figure of a paper; the same command continues an interrupted run."""
 
-    experiment: Annotated[str, typer.Argument(help="Such as table1; a wrong name lists all.")] = ""
+    experiment: Annotated[str, typer.Argument(help="A name such as table1; an unknown name lists all.")] = ""
     scale: Annotated[
-        str, typer.Option(help="small: two CPU cores; medium: a small language model; paper: the paper's, on GPUs.")
+        str,
+        typer.Option(help="small: two CPU cores; medium: a small language model; paper: the paper's models, on GPUs."),
     ] = "small"
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FOLDER", help="Write EXPERIMENT.md, .json and .svg there.")
+        Path | None,
+        typer.Option("-o", "--output", metavar="FOLDER", help="Write EXPERIMENT.md, .json and .svg into a folder."),
     ] = None
     work: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Models and answers; what is there is not done again.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="The folder of models and answers, which later runs use again."),
     ] = None
-    model: Annotated[str, typer.Option(help="A model of yours beside the others; where models are prompted, it.")] = ""
+    model: Annotated[
+        str, typer.Option(help="A model to add to the others; the only one in experiments with prompted models.")
+    ] = ""
     base_url: Annotated[str, typer.Option(help="The server of --model openai:NAME.")] = ""
     only: Annotated[
-        list[str] | None, typer.Option(metavar="ROW", help="Do the cells of this row alone; repeatable.")
+        list[str] | None, typer.Option(metavar="ROW", help="Run only the cells of this row; repeatable.")
     ] = None
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what there is to do, and its cost.")] = False
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would run and what it would cost; run nothing.")
+    ] = False
     redraw: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Draw all pages there again from their JSON; run nothing.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Draw all pages of a folder again from their JSON; run nothing."),
     ] = None
-    anyway: Annotated[bool, typer.Option("--anyway", help="The paper's scale without a GPU.")] = False
-    text: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Sampled errors with their sentences.")] = None
+    anyway: Annotated[bool, typer.Option("--anyway", help="Run the paper's scale without a GPU.")] = False
+    text: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write sampled errors with their sentences into a folder.")
+    ] = None
     json_: Json = False
 
     def __call__(self) -> None:
@@ -165,37 +186,37 @@ class Reproduce:
             for line in experiments.plan(self.experiment, self.scale, options):
                 echo(line)
             return
-        found = experiments.reproduce(self.experiment, self.scale, options)
+        result = experiments.reproduce(self.experiment, self.scale, options)
         if self.output:
-            say(f"page: {found.write(self.output, experiments.file_name(self.experiment, self.scale))}")
+            say(f"page: {result.write(self.output, experiments.file_name(self.experiment, self.scale))}")
         if self.json_:
-            print_json(found.data)
+            print_json(result.data)
             return
-        for table in found.tables:
+        for table in result.tables:
             print_out(_terminal_table(table))
-        for sentence in (*found.findings, *(f"note: {note}" for note in found.notes)):
+        for sentence in (*result.findings, *(f"note: {note}" for note in result.notes)):
             say(sentence.replace("**", ""))
 
 
-_WIDE = 30  # characters: a figure with its interval is not longer, and stays in one line
+_WIDE = 30  # characters, the longest cell that is kept in one line: a score with its interval
 
 
 def _terminal_table(table: outcome.Table) -> Table:
-    """A table of a page, in Markdown, as Rich writes it: figures and words are kept whole."""
+    """Convert a page's table, with cells in Markdown, into a table of Rich that breaks no number or word."""
     from rich.markup import escape
     from rich.table import Table
     from rich.text import Text
 
-    def shown(cell: str) -> Text:
+    def styled(cell: str) -> Text:
         bold = re.sub(r"\*\*(.+?)\*\*", r"[bold]\1[/]", escape(cell))
         return Text.from_markup(re.sub(r"\*(.+?)\*", r"[italic]\1[/]", bold))
 
-    rows = [[shown(cell) for cell in row] for row in table.rows]
+    rows = [[styled(cell) for cell in row] for row in table.rows]
     result = Table(title=table.title)
     for name, *cells in zip(table.header, *rows, strict=True):
         words = [len(word) for cell in (name, *map(str, cells)) for word in cell.split()]
-        whole = max((len(cell) for cell in cells), default=0)
-        result.add_column(name, width=max(min(whole, _WIDE), *words))  # Rich's own widths cut what is too wide
+        longest = max((len(cell) for cell in cells), default=0)
+        result.add_column(name, width=max(min(longest, _WIDE), *words))  # Rich's default widths would cut cells
     for row in rows:
         result.add_row(*row)
     return result

@@ -1,4 +1,4 @@
-"""The service."""
+"""`biomark serve`: the HTTP service."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def _limit(key: str) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serve:
-    """Annotate and evaluate over HTTP, and show the page, until Ctrl-C or SIGTERM.
+    """Serve annotation, evaluation and the web page over HTTP until Ctrl-C or SIGTERM.
 
-    The service listens on this machine alone unless --host names another address, and then needs a token.
+    Only this machine can reach the service unless --host names another address; then the service needs a token.
     """
 
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="A model, as biomark annotate takes it; repeatable, the first one is the default.",
+            help="A model, as for biomark annotate; repeatable. The first one is the default.",
             autocompletion=completion.models,
         ),
     ] = None
@@ -40,13 +40,13 @@ class Serve:
     ] = None
     normalize: Annotated[
         Path | None,
-        typer.Option(
-            metavar="STORE", help="Give mentions identifiers where requests ask for them.", rich_help_panel=STORES
-        ),
+        typer.Option(metavar="STORE", help="Assign identifiers where requests ask for them.", rich_help_panel=STORES),
     ] = None
     identifiers: Annotated[
         list[str] | None,
-        typer.Option(metavar="[TYPE=]A,B", help="Namespaces of --normalize, best first.", rich_help_panel=STORES),
+        typer.Option(
+            metavar="[TYPE=]A,B", help="Namespaces of --normalize, the preferred one first.", rich_help_panel=STORES
+        ),
     ] = None
     host: Annotated[str, _limit("host")] = _DEFAULT.host
     port: Annotated[int, _limit("port")] = _DEFAULT.port

@@ -1,4 +1,4 @@
-"""Settings of language models and servers: from a TOML file (`--settings`), from `--set`, from options."""
+"""Settings of language models and servers from a TOML file (`--settings`), from `--set` and from options."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from biomark.runtime.options import meanings
 from biomark.runtime.toml import changed, converted, read_toml, unknown_key
 
 LLM = "Language models (openai:NAME, hf:NAME, nano, a folder of your own)"
-_WIDTH = 110  # characters of a line of comment
+_WIDTH = 110  # characters, the longest comment line
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The tables of a file of settings; `biomark settings` lists their keys."""
+    """The tables of a settings file; `biomark settings` lists their keys."""
 
     prompt: PromptOptions = field(default_factory=PromptOptions)
     server: ServerOptions = field(default_factory=ServerOptions)
@@ -36,26 +36,36 @@ class Settings:
 
 _TABLES: Mapping[str, type] = get_type_hints(Settings)
 _ABOUT = {
-    "prompt": "How a language model is prompted",
-    "server": "How a server is asked (openai:NAME)",
-    "generative": "How a tuned generative model is asked (nano, a folder of your own), and hf:NAME",
-    "invention": "How `biomark invent` asks for new sentences",
-    "run": "How `biomark annotate --run FOLDER` is cut and watched",
+    "prompt": "Prompts of language models",
+    "server": "Servers of language models (openai:NAME)",
+    "generative": "Decoding of tuned generative models (nano, a folder of your own) and of hf:NAME",
+    "invention": "New sentences (`biomark invent`)",
+    "run": "Shards and progress of `biomark annotate --run FOLDER`",
 }
 
 
 def option_of(settings: type, key: str, *, panel: str = LLM, **facts: Any) -> Any:
-    """An option of the command line for one key of a table: its name, meaning and default are those of the key."""
+    """Return the command line's option for a key of a table, with the key's name, meaning and default.
+
+    Args:
+        settings: the dataclass of the table.
+        key: the name of the field.
+        panel: the heading under which the help lists the option.
+        facts: further arguments of `typer.Option`.
+    """
     default = next(f.default for f in fields(settings) if f.name == key)
     name = "--" + key.replace("_", "-")
-    shown = f" Default: {default}." if default not in ("", (), None) else ""
-    return typer.Option(name, help=meanings(settings)[key] + shown, rich_help_panel=panel, **facts)
+    suffix = f" Default: {default}." if default not in ("", (), None) else ""
+    return typer.Option(name, help=meanings(settings)[key] + suffix, rich_help_panel=panel, **facts)
 
 
 SettingsFile = Annotated[
     Path | None,
     typer.Option(
-        "--settings", metavar="FILE.toml", help="Settings of language models and servers.", rich_help_panel=LLM
+        "--settings",
+        metavar="FILE.toml",
+        help="A file with settings of language models and servers.",
+        rich_help_panel=LLM,
     ),
 ]
 Changes = Annotated[
@@ -63,7 +73,7 @@ Changes = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="One of these settings; repeatable. `biomark settings` lists all keys.",
+        help="Change one of these settings; repeatable. `biomark settings` lists all keys.",
         rich_help_panel=LLM,
     ),
 ]
@@ -74,24 +84,24 @@ Count = Annotated[int | None, option_of(InventionOptions, "count")]
 
 
 def keys_of(tables: Iterable[str]) -> dict[str, str]:
-    """The table of each key of some tables; of two tables with one key, the first has it."""
-    found: dict[str, str] = {}
+    """Return the table of each key; where two tables have the same key, the first one."""
+    table_of: dict[str, str] = {}
     for table in tables:
         for f in fields(_TABLES[table]):
-            found.setdefault(f.name, table)
-    return found
+            table_of.setdefault(f.name, table)
+    return table_of
 
 
 def load_settings(
     file: Path | None, changes: Sequence[str], tables: Sequence[str], options: Mapping[str, object]
 ) -> Settings:
-    """The settings of a command: options win over `--set`, which wins over the file.
+    """Return the settings of a command: options override `--set`, which overrides the file.
 
     Args:
-        file: of `--settings`.
-        changes: of `--set`.
-        tables: that the command uses; the file may have others, for other commands.
-        options: values of options of the command's own, by key; None: the user named none.
+        file: the file of `--settings`; None if there is none.
+        changes: the values of `--set`, each `KEY=VALUE`.
+        tables: the tables that the command uses; the file may have others, for other commands.
+        options: values of the command's own options, by key; None where the user did not set the option.
 
     Raises:
         UsageError: if a key is unknown, or a value has the wrong type.
@@ -103,7 +113,7 @@ def load_settings(
     for change in [*changes, *(f"{key}={value}" for key, value in options.items() if value is not None)]:
         name, equals, value = change.partition("=")
         if not equals:
-            raise UsageError(f"--set takes KEY=VALUE, not {change!r:.80}")
+            raise UsageError(f"--set must have the form KEY=VALUE, got {change!r:.80}")
         table, _, key = name.strip().replace("-", "_").rpartition(".")
         if key not in keys or table not in ("", keys[key]):
             raise UsageError(f"--set: {unknown_key(name.strip(), list(keys))} (`biomark settings` lists all)")
@@ -113,8 +123,8 @@ def load_settings(
 
 
 def template() -> str:
-    """A file of settings with all keys, their meanings and defaults."""
-    lines = ["# Settings of language models and servers, for --settings FILE. All keys have their defaults here."]
+    """Return a settings file in TOML with all keys, their meanings and defaults."""
+    lines = ["# Settings of language models and servers, for --settings FILE. The values are the defaults."]
     for table, about in _ABOUT.items():
         lines += ["", f"# {about}", f"[{table}]"]
         defaults = _TABLES[table]()

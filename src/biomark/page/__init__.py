@@ -1,7 +1,7 @@
-"""The page on which people look at mentions and correct them: its modules as one HTML file, which loads nothing.
+"""The page on which people view and correct mentions: one HTML file that loads no other file.
 
-The modules import names of each other alone (`import { a } from "./b.js";`), so that they can stand one after the
-other in one script. Each top-level name is therefore unique among them.
+Its JavaScript modules import only names from each other (`import { a } from "./b.js";`), so that they can be
+concatenated into one script. Each top-level name must therefore be unique among the modules.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _SLOT = "$documents"
 
 
 def frame(settings: Mapping[str, object], *, api: str = "") -> tuple[str, str]:
-    """What stands before and behind the documents, which are objects of JSON, a line each (`line`).
+    """Return the parts of the page before and after the documents, which are lines of JSON (`line`).
 
     Args:
-        settings: what the page's script is to know, as values of JSON.
-        api: the base of a service's addresses, relative to the page's own; empty: the page asks nobody.
+        settings: settings of the page's script, as values of JSON.
+        api: the base of a service's URLs, relative to the page's URL; empty: the page sends no requests.
     """
     style, code = part("page.css"), script()
     policy = {
@@ -37,29 +37,29 @@ def frame(settings: Mapping[str, object], *, api: str = "") -> tuple[str, str]:
         "form-action": "'none'",
     }
     slots = {
-        "policy": "; ".join(f"{what} {whom}" for what, whom in policy.items()),
+        "policy": "; ".join(f"{directive} {source}" for directive, source in policy.items()),
         "style": style,
         "settings": line({**settings, "api": api}).strip(),
         "script": code,
     }
-    before, behind = (_filled(half, slots) for half in part("page.html").split(_SLOT))
-    return before, behind
+    before, after = (_filled(half, slots) for half in part("page.html").split(_SLOT))
+    return before, after
 
 
 def line(values: Mapping[str, object]) -> str:
-    """An object as a line of JSON that can stand inside of a `script` element."""
+    """Return an object as a line of JSON that is safe inside a `script` element."""
     return json.dumps(values, ensure_ascii=False).replace("<", "\\u003c") + "\n"
 
 
 @cache
 def script(first: str = "main.js") -> str:
-    """A module and all that it imports as one script, each behind those that it imports itself."""
+    """Return a module and all modules that it imports as one script, each after its own imports."""
     order: dict[str, str] = {}
 
     def add(name: str) -> None:
         if name in order:
             return
-        order[name] = ""  # modules may import each other
+        order[name] = ""  # ends the recursion if modules import each other
         text = part(name)
         for other in _IMPORT.findall(text):
             add(other)
@@ -71,7 +71,7 @@ def script(first: str = "main.js") -> str:
 
 
 def part(name: str) -> str:
-    """A file of this folder."""
+    """Return the text of a file in this folder."""
     return files("biomark.page").joinpath(name).read_text("utf-8")
 
 

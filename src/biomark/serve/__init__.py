@@ -1,12 +1,13 @@
-"""`biomark serve`: annotation and evaluation over HTTP, and the page.
+"""`biomark serve`: annotation and evaluation over HTTP, and the web page.
 
-A request goes through the rooms in this order:
+A request passes through the modules in this order:
 
-    guard      who may ask, how much and how long; metrics; nothing of a request in a log
+    guard      checks tokens and limits, counts metrics, and keeps the content of requests out of logs
     app        the routes
-    inputs     a request's texts, documents or content → documents
-    worker     the documents of all open requests → shared batches of one thread, which owns the models
-    outputs    documents → JSON, PubTator or BioC JSON
+    inputs     converts a request's texts, documents or content into documents
+    worker     annotates the documents of all open requests in shared batches, in one thread that owns the models
+    outputs    converts documents into JSON, PubTator or BioC JSON
 
-`server` runs the whole, `problems` are its errors. All but `settings` and this module need the extra `serve`.
+`server` runs the service, and `problems` has its errors. All modules but this one and `settings` need the extra
+`serve`.
 """

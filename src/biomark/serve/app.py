@@ -18,7 +18,7 @@ from biomark import __version__, evaluation
 from biomark.annotation import annotated
 from biomark.entity_types import entity_types, label
 from biomark.formats import html
-from biomark.recognizers import Annotated as Found
+from biomark.recognizers import Annotated as AnnotatedDocument
 from biomark.recognizers import Recognizer
 from biomark.serve.examples import ANNOTATE, EVALUATE, PROBLEMS
 from biomark.serve.guard import Guard
@@ -27,17 +27,17 @@ from biomark.serve.metrics import Metrics
 from biomark.serve.outputs import MEDIA_TYPES, AnnotateAnswer, Answer, form_of, response, scores_of
 from biomark.serve.problems import Problem, add_handlers, as_json, reject_values
 from biomark.serve.settings import ServeOptions
-from biomark.serve.worker import Job, Worker
+from biomark.serve.worker import Task, Worker
 from biomark.spans import Document, Rejected
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model that the service was started with.
+    """A model of the service.
 
     Attributes:
         recognizer: finds mentions.
-        normalizing: finds the same and gives identifiers; None if there is no term store.
+        normalizing: finds the same mentions and assigns identifiers; None if there is no term store.
     """
 
     recognizer: Recognizer
@@ -45,15 +45,15 @@ class Model:
 
 
 class ModelFacts(BaseModel):
-    """A model."""
+    """A model and its abilities."""
 
     name: str
-    types: list[str] | None = Field(description="The types that it finds; null: any that a request names.")
-    identifiers: bool = Field(description="Whether it can give mentions identifiers.")
+    types: list[str] | None = Field(description="The types that the model finds; null: any type of a request.")
+    identifiers: bool = Field(description="Whether mentions can get identifiers.")
 
 
 class TypeFacts(BaseModel):
-    """An entity type."""
+    """An entity type and its definition."""
 
     name: str
     label: str
@@ -73,22 +73,24 @@ class Types(BaseModel):
 
 
 class State(BaseModel):
-    """That the service is well."""
+    """The state of the service: `ok` or `ready`."""
 
     status: str
 
 
 class Service:
-    """The service without its server.
+    """The service as an ASGI application.
 
     Args:
-        models: by name; the first one is the default. They are called by one thread of the service alone.
-        options: with the limits.
-        token: that requests must send; empty: none.
+        models: the models by name; the first one is the default. Only one thread calls them.
+        options: the limits; None: the defaults.
+        token: the token that requests must send; empty: requests need none.
 
     Attributes:
         api: the routes.
-        asgi: the whole, as servers take it.
+        metrics: the counts and times of the service.
+        worker: the thread that calls the models.
+        asgi: the application with its guard, for an ASGI server.
     """
 
     def __init__(self, models: Mapping[str, Model], options: ServeOptions | None = None, token: str = "") -> None:
@@ -99,7 +101,7 @@ class Service:
             title="biomark",
             version=__version__,
             description="Finds mentions of diseases, chemicals, genes and other types in biomedical text.",
-            docs_url=None,  # those pages of FastAPI load scripts from elsewhere
+            docs_url=None,  # FastAPI's pages load scripts from other hosts
             redoc_url=None,
             redirect_slashes=False,
             telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
@@ -113,10 +115,9 @@ class Service:
 
     def _add_routes(self) -> None:
         api = self.api
-        asked: dict[str, Any] = {"responses": PROBLEMS}
         api.get("/", response_class=HTMLResponse, summary="The page", tags=["page"])(self._page)
-        api.get("/healthz", summary="Whether the process lives", tags=["operation"])(self._healthz)
-        api.get("/readyz", summary="Whether requests are taken", tags=["operation"])(self._readyz)
+        api.get("/healthz", summary="Whether the process runs", tags=["operation"])(self._healthz)
+        api.get("/readyz", summary="Whether the service accepts requests", tags=["operation"])(self._readyz)
         api.get("/metrics", response_class=Response, summary="Metrics for Prometheus", tags=["operation"])(
             self._metrics
         )
@@ -127,78 +128,83 @@ class Service:
         }
         ok: dict[int | str, dict[str, Any]] = {200: {"model": AnnotateAnswer, "content": others}}
         api.post("/v1/annotate", summary="Find mentions", tags=["work"], responses={**PROBLEMS, **ok})(self._annotate)
-        api.post("/v1/evaluate", summary="Score mentions", tags=["work"], response_model=dict[str, Any], **asked)(
-            self._evaluate
-        )
+        api.post(
+            "/v1/evaluate",
+            summary="Score mentions",
+            tags=["work"],
+            response_model=dict[str, Any],
+            responses=PROBLEMS,
+        )(self._evaluate)
 
     async def _annotate(
         self,
         request: Request,
-        given: Annotated[AnnotateRequest, Body(openapi_examples=ANNOTATE)],
+        body: Annotated[AnnotateRequest, Body(openapi_examples=ANNOTATE)],
         accept: Annotated[str | None, Header()] = None,
     ) -> Response:
-        to = form_of(given.to, accept)
-        name = given.model if given.model is not None else next(iter(self._models))
-        recognizer = self._recognizer(name, identifiers=given.identifiers)
-        types = None if given.types is None else tuple(given.types)
+        to = form_of(body.to, accept)
+        name = body.model if body.model is not None else next(iter(self._models))
+        recognizer = self._recognizer(name, identifiers=body.identifiers)
+        types = None if body.types is None else tuple(body.types)
 
-        def find(documents: Sequence[Document]) -> Iterator[Found]:
+        def find(documents: Sequence[Document]) -> Iterator[AnnotatedDocument]:
             rejected: list[Rejected] = []
-            options: dict[str, Any] = {"types": types, "min_score": given.min_score, "reject": rejected.append}
+            options: dict[str, Any] = {"types": types, "min_score": body.min_score, "reject": rejected.append}
             for document in annotated(documents, recognizer, **options):
-                yield Found(document, tuple(rejected))
+                yield AnnotatedDocument(document, tuple(rejected))
                 rejected.clear()
 
-        next(find([]), None)  # an unknown type is an error now, before the request waits for its turn
+        next(find([]), None)  # so that an unknown type is an error before the request waits for the worker
         rejects: list[Rejected] = []
-        documents = await run_in_threadpool(documents_of, given, self._options, rejects.append)
-        job = Job((name, types, given.min_score, given.identifiers), find, documents)
-        found = await self._answer_of(job, request)
-        if found is None:
+        documents = await run_in_threadpool(documents_of, body, self._options, rejects.append)
+        task = Task((name, types, body.min_score, body.identifiers), find, documents)
+        results = await self._results(task, request)
+        if results is None:
             return Response(status_code=499)
-        self._count(found, rejects)
-        rejects += [rejected for one in found for rejected in one.rejected]
-        answer = Answer(name, [one.document for one in found], rejects)
+        self._count(results, rejects)
+        rejects += [rejected for result in results for rejected in result.rejected]
+        answer = Answer(name, [result.document for result in results], rejects)
         return await run_in_threadpool(response, answer, to)
 
     def _recognizer(self, name: str, *, identifiers: bool) -> Recognizer:
         if name not in self._models:
-            raise Problem(422, f"no model {name!r:.100}; there are {', '.join(self._models)}")
+            raise Problem(422, f"unknown model {name!r:.100}; choose from {', '.join(self._models)}")
         model = self._models[name]
         if not identifiers:
             return model.recognizer
         if model.normalizing is None:
-            raise Problem(422, "there are no identifiers; the service was started without a term store (`normalize`)")
+            raise Problem(422, "`identifiers` needs a term store; start the service with one (`normalize`)")
         return model.normalizing
 
-    async def _answer_of(self, job: Job, request: Request) -> list[Found] | None:
-        """What the worker finds; None if the client goes away before, which calls off what has not begun."""
-        self.worker.submit(job)
-        gone = asyncio.ensure_future(request.receive())  # the body is read: nothing comes but that the client is gone
+    async def _results(self, task: Task, request: Request) -> list[AnnotatedDocument] | None:
+        """Return the annotated documents of a task; None if the client disconnects, which cancels the rest of it."""
+        self.worker.submit(task)
+        # The body has been read, so the only message that can still arrive is the end of the connection
+        disconnected = asyncio.ensure_future(request.receive())
         try:
-            await asyncio.wait((gone, job.answer), return_when=asyncio.FIRST_COMPLETED)
-            return job.answer.result() if job.answer.done() else None
+            await asyncio.wait((disconnected, task.results), return_when=asyncio.FIRST_COMPLETED)
+            return task.results.result() if task.results.done() else None
         finally:
-            gone.cancel()
-            job.answer.cancel()
+            disconnected.cancel()
+            task.results.cancel()
 
-    def _count(self, found: Sequence[Found], rejects: Sequence[Rejected]) -> None:
-        self.metrics.documents.inc(len(found))
-        self.metrics.characters.inc(sum(len(one.document.text) for one in found))
-        self.metrics.mentions.inc(sum(len(one.document.entities) for one in found))
-        self.metrics.rejects.inc(len(rejects) + sum(len(one.rejected) for one in found))
+    def _count(self, results: Sequence[AnnotatedDocument], rejects: Sequence[Rejected]) -> None:
+        self.metrics.documents.inc(len(results))
+        self.metrics.characters.inc(sum(len(result.document.text) for result in results))
+        self.metrics.mentions.inc(sum(len(result.document.entities) for result in results))
+        self.metrics.rejects.inc(len(rejects) + sum(len(result.rejected) for result in results))
 
-    async def _evaluate(self, given: Annotated[EvaluateRequest, Body(openapi_examples=EVALUATE)]) -> Response:
+    async def _evaluate(self, body: Annotated[EvaluateRequest, Body(openapi_examples=EVALUATE)]) -> Response:
         async with self._evaluating:
-            return await run_in_threadpool(self._scores, given)
+            return await run_in_threadpool(self._scores, body)
 
-    def _scores(self, given: EvaluateRequest) -> Response:
+    def _scores(self, body: EvaluateRequest) -> Response:
         rejects: list[Rejected] = []
-        gold = documents_of(given.gold, self._options, rejects.append, "gold")
-        predicted = documents_of(given.predicted, self._options, rejects.append, "predicted")
-        types = tuple(given.types or ())
-        found = evaluation.evaluate(gold, predicted, types=types, corpus="gold", identifiers=given.identifiers)
-        scores = scores_of(evaluation.evaluation_json(found), given.match)
+        gold = documents_of(body.gold, self._options, rejects.append, "gold")
+        predicted = documents_of(body.predicted, self._options, rejects.append, "predicted")
+        types = tuple(body.types or ())
+        result = evaluation.evaluate(gold, predicted, types=types, corpus="gold", identifiers=body.identifiers)
+        scores = scores_of(evaluation.evaluation_json(result), body.match)
         return Response(
             as_json({**scores, "rejects": [reject_values(one) for one in rejects]}), media_type="application/json"
         )

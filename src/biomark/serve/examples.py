@@ -1,4 +1,4 @@
-"""Examples of requests for the OpenAPI document, and the responses that all routes with a body share."""
+"""Examples of requests and the error responses of all routes with a body, for the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -18,11 +18,9 @@ def _example(summary: str, **value: object) -> Any:
 
 ANNOTATE = {
     "text": _example("One text", text=_TEXT),
-    "texts": _example(
-        "Some texts, two types, likely mentions", texts=[_TEXT, "Gout."], types=["disease"], min_score=0.8
-    ),
-    "documents": _example("Documents with ids of their own", documents=[{"id": "note 7", "text": _TEXT}]),
-    "content": _example("A file's text, answered in its format", content=_PUBTATOR, format="pubtator", to="pubtator"),
+    "texts": _example("Two texts, one type, likely mentions", texts=[_TEXT, "Gout."], types=["disease"], min_score=0.8),
+    "documents": _example("Documents with ids", documents=[{"id": "note 7", "text": _TEXT}]),
+    "content": _example("The text of a file, and its format", content=_PUBTATOR, format="pubtator", to="pubtator"),
 }
 EVALUATE = {
     "pubtator": _example(
@@ -46,23 +44,26 @@ _PROBLEM = {
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string", "description": "What is wrong, where, and what to do."},
-        "document": {"type": ["string", "null"], "description": "The id of the document that is at fault."},
-        "line": {"type": ["integer", "null"], "description": "The line of `content`, or the place in `documents`."},
-        "start": {"type": ["integer", "null"], "description": "Where the fault begins, in code points."},
-        "end": {"type": ["integer", "null"], "description": "Where it ends."},
+        "document": {"type": ["string", "null"], "description": "The id of the document with the error."},
+        "line": {
+            "type": ["integer", "null"],
+            "description": "The line in `content`, or the position in `documents`, from 1.",
+        },
+        "start": {"type": ["integer", "null"], "description": "The start of the error, in code points."},
+        "end": {"type": ["integer", "null"], "description": "The end of the error, in code points."},
     },
 }
 _WHEN = {
-    400: "The body is no JSON.",
-    401: "There is no token, or a wrong one.",
-    406: "No form of answer is accepted.",
+    400: "The body is not JSON.",
+    401: "The token is missing or wrong.",
+    406: "The header Accept admits none of the available media types.",
     408: "The body did not arrive in time.",
-    413: "There is more than the limits allow.",
-    415: "The body is said to be something else than JSON.",
-    421: "The host is none of this machine's names.",
-    422: "The request makes no sense, or holds no document that can be read.",
-    503: "Too many requests are open; the header Retry-After says when to come again.",
-    504: "There was no answer in time.",
+    413: "The request exceeds a limit.",
+    415: "The content type of the body is not JSON.",
+    421: "The header Host is none of this machine's names.",
+    422: "The request has an invalid value, or no document that can be read.",
+    503: "Too many requests are open; repeat the request after the seconds in the header Retry-After.",
+    504: "The answer was not ready in time.",
 }
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"description": when, "content": {MEDIA_TYPE: {"schema": _PROBLEM}}} for status, when in _WHEN.items()

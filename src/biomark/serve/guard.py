@@ -1,7 +1,7 @@
-"""What every request passes first: who may ask, how much, how many at once and how long.
+"""The guard in front of all routes: it checks the token and the limits on size, number and time of requests.
 
-Whatever escapes from a route ends here, as a problem and as a line of the log with the kind and the place of the error
-alone: messages of errors may have words of a request.
+Errors that routes do not handle end here, as a problem for the client and a line in the log. The line has only the
+class of the error and its place in the code, since messages may quote the request.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from biomark.serve.settings import ServeOptions
 
 LOG = logging.getLogger("biomark.serve")
 OPEN_TO_ALL = frozenset({"/", "/healthz", "/readyz", "/openapi.json"})
-"""Paths that need no token; none of them tells of a request."""
+"""Paths that need no token; none of them discloses anything about requests."""
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _MIB = 1 << 20
 _HEADERS = {
@@ -44,13 +44,13 @@ class Guard:
 
     Args:
         app: the service.
-        options: with the limits.
+        options: the limits.
         metrics: counts the answers.
-        token: that requests must send; empty: none.
+        token: the token that requests must send; empty: requests need none.
 
     Attributes:
-        accepted: how many requests with a body were let in.
-        answered: how many of these have their answer, or are of clients that did not wait for it.
+        accepted: the number of accepted requests with a body.
+        answered: the number of these that have been answered, or whose clients have disconnected.
     """
 
     def __init__(self, app: ASGIApp, options: ServeOptions, metrics: Metrics, token: str) -> None:
@@ -60,7 +60,7 @@ class Guard:
         self._token = token
         self.accepted = 0
         self.answered = 0
-        self._seconds = 1.0  # how long recent requests took, for those that are to come again
+        self._seconds = 1.0  # moving average of the time of a request, for the header Retry-After
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -78,22 +78,22 @@ class Guard:
             await exchange.give_up(scope, problem)
         except TimeoutError:
             await exchange.give_up(scope, self._late(whole=exchange.whole))
-        except Exception as error:  # whatever it is; it has been answered
+        except Exception as error:  # a route's handler has already answered
             LOG.error("a request to %s failed: %s", self._metrics.name_of(scope["path"]), _kind_and_place(error))
         finally:
             self._metrics.answered(scope["path"], exchange.status, time.monotonic() - begin)
 
     def _check(self, scope: Scope) -> None:
-        """Whether a request may be read at all.
+        """Check the host, the token, and the size and type of the body before the request is read.
 
         Raises:
-            Problem: if it may not.
+            Problem: if the request is refused.
         """
         headers = Headers(scope=scope)
-        if not self._token:  # a page of another site may have this machine's browser ask in its name
+        if not self._token:  # a page of another site could send requests from a browser on this machine
             host = re.sub(r":\d*$", "", headers.get("host", "")).lower()
             if host not in _LOCAL_HOSTS | {self._options.host}:
-                raise Problem(421, "without a token, the service answers to localhost, 127.0.0.1 and [::1] alone")
+                raise Problem(421, "without a token, the service answers only to localhost, 127.0.0.1 and [::1]")
         elif scope["path"] not in OPEN_TO_ALL and not self._is_allowed(headers.get("authorization", "")):
             raise Problem(
                 401,
@@ -114,17 +114,17 @@ class Guard:
 
     @contextmanager
     def _counted(self, scope: Scope) -> Iterator[None]:
-        """Let a request in, if there is room.
+        """Count a request as open while the context lasts.
 
         Raises:
-            Problem: if there is none.
+            Problem: if too many requests are open.
         """
-        if scope["method"] != "POST":  # what costs next to nothing
+        if scope["method"] != "POST":  # other methods cost next to nothing
             yield
             return
         if self.accepted - self.answered >= self._options.queue:
             wait = min(max(1, ceil(self._seconds)), 60)
-            detail = f"{self._options.queue:,} requests are open, and no more are let in; come again in {wait} s"
+            detail = f"{self._options.queue:,} requests are open, the most that are allowed; try again in {wait} s"
             raise Problem(503, detail, headers={"Retry-After": str(wait)})
         self.accepted += 1
         self._metrics.open.inc()
@@ -140,14 +140,16 @@ class Guard:
         limit = f"{self._options.time_limit:g} s"
         if not whole:
             return Problem(408, f"the body did not arrive within {limit}")
-        return Problem(504, f"there was no answer within {limit}; send fewer documents at once, or come again later")
+        return Problem(
+            504, f"the answer was not ready within {limit}; send fewer documents at once, or try again later"
+        )
 
 
 class _Exchange:
-    """A request as it is read, and its response as it is sent.
+    """A request while it is read, and its response while it is sent.
 
     Attributes:
-        status: of the response; 499 while there is none, as of a client that is gone.
+        status: the HTTP status of the response; 499 (client closed request) until a response begins.
         whole: whether the request has been read to its end.
     """
 
@@ -160,7 +162,7 @@ class _Exchange:
         self._size = 0
 
     async def receive(self) -> Message:
-        """The next piece of the request.
+        """Receive the next piece of the request.
 
         Raises:
             Problem: if the body is too large.
@@ -174,7 +176,7 @@ class _Exchange:
         return message
 
     async def send(self, message: Message) -> None:
-        """Send a piece of the response."""
+        """Send a piece of the response, with the headers of all responses."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
@@ -183,7 +185,7 @@ class _Exchange:
         await self._send(message)
 
     async def give_up(self, scope: Scope, problem: Problem) -> None:
-        """Answer with a problem, unless an answer has begun."""
+        """Answer with a problem, unless a response has begun."""
         if self.status == 499:
             await problem.response()(scope, self.receive, self.send)
 

@@ -1,6 +1,6 @@
-"""A request's texts, documents or content → documents.
+"""Conversion of a request's texts, documents or content into documents.
 
-Nothing of a request is looked for on the disk: a text that is the path of a file is a text.
+No file is read on behalf of a request: a text that is the path of a file stays a text.
 """
 
 from __future__ import annotations
@@ -26,128 +26,130 @@ _READABLE = tuple(f.name for f in formats.FORMATS.values() if f.read is not None
 TypeName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern="^[^,]*$")]
 
 
-class Input(BaseModel):
+class RequestDocuments(BaseModel):
     """Documents in exactly one of four forms."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     text: str | None = Field(None, description="One text; the id of its document is 1.")
     texts: list[str] | None = Field(
-        None, min_length=1, description="Texts; the id of a document is the place of its text, from 1."
+        None, min_length=1, description="Texts; the id of a document is the position of its text, from 1."
     )
     documents: list[dict[str, Any]] | None = Field(
         None, min_length=1, description="Documents in the form of biomark's JSON Lines."
     )
     content: str | None = Field(None, description="The text of a file in any format that biomark reads from one file.")
     format: str | None = Field(
-        None, description=f"The format of `content`, else guessed: {', '.join(_READABLE)}.", max_length=40
+        None, description=f"The format of `content`: {', '.join(_READABLE)}. Default: guessed.", max_length=40
     )
 
     @model_validator(mode="after")
-    def _one_form(self) -> Input:
+    def _one_form(self) -> RequestDocuments:
         if sum(getattr(self, form) is not None for form in _FORMS) != 1:
-            raise ValueError(f"give exactly one of {', '.join(_FORMS)}")
+            raise ValueError(f"send exactly one of {', '.join(_FORMS)}")
         if self.format is not None and self.content is None:
-            raise ValueError("format goes with content alone")
+            raise ValueError("`format` applies to `content` only")
         return self
 
 
-class AnnotateRequest(Input):
-    """What to annotate, and how."""
+class AnnotateRequest(RequestDocuments):
+    """Documents to annotate, and options."""
 
     types: list[TypeName] | None = Field(
-        None, min_length=1, max_length=50, description="The types to look for; else those of the model."
+        None, min_length=1, max_length=50, description="The types to find. Default: those of the model."
     )
-    model: str | None = Field(None, description="One of /v1/models; else the first.", max_length=1_000)
+    model: str | None = Field(None, description="A model of /v1/models. Default: the first one.", max_length=1_000)
     min_score: float | None = Field(
-        None, ge=0, le=1, allow_inf_nan=False, strict=False, description="Mentions with a lower score are left out."
+        None, ge=0, le=1, allow_inf_nan=False, strict=False, description="Leave out mentions with a lower score."
     )
-    identifiers: bool = Field(False, description="Give mentions identifiers, if the service has a term store.")
+    identifiers: bool = Field(False, description="Assign identifiers; the service must have a term store.")
     to: Literal["json", "pubtator", "bioc_json"] | None = Field(
-        None, description="The form of the answer; else what the header Accept asks for, else json."
+        None, description="The form of the answer. Default: that of the header Accept, or json without one."
     )
 
 
 class EvaluateRequest(BaseModel):
-    """Two sets of the same documents, and what to score."""
+    """Gold and predicted mentions of the same documents, and options."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    gold: Input = Field(description="The reference documents.")
-    predicted: Input = Field(description="The same documents with the mentions to score.")
+    gold: RequestDocuments = Field(description="The documents with gold mentions.")
+    predicted: RequestDocuments = Field(description="The same documents with the mentions to score.")
     types: list[TypeName] | None = Field(
-        None, min_length=1, max_length=50, description="The types to score; else those of gold."
+        None, min_length=1, max_length=50, description="The types to score. Default: those of gold."
     )
-    match: Literal["strict", "partial"] | None = Field(None, description="Give the scores of this scheme alone.")
-    identifiers: bool = Field(False, description="Score the identifiers of mentions as well.")
+    match: Literal["strict", "partial"] | None = Field(None, description="Return only the scores of this scheme.")
+    identifiers: bool = Field(False, description="Also score the identifiers of mentions.")
 
 
-def documents_of(given: Input, options: ServeOptions, reject: Reject, what: str = "the request") -> list[Document]:
-    """The documents of a request.
+def documents_of(
+    body: RequestDocuments, options: ServeOptions, reject: Reject, name: str = "the request"
+) -> list[Document]:
+    """Return the documents of a request.
 
     Args:
-        given: in one of its forms.
-        options: with the limits.
-        reject: is called with what cannot be read; the rest goes on.
-        what: how messages call `given`.
+        body: the documents in one of their forms.
+        options: the limits.
+        reject: is called with each part that cannot be read; the others are returned.
+        name: the name of `body` in messages.
 
     Raises:
-        Problem: if nothing can be read, or there is more than the limits allow.
+        Problem: if no document can be read, or a limit is exceeded.
     """
     rejects: list[Rejected] = []
 
-    def counted(rejected: Rejected) -> None:
+    def record(rejected: Rejected) -> None:
         rejects.append(rejected)
         reject(rejected)
 
-    found: list[Document] = []
+    documents: list[Document] = []
     room = options.max_characters
-    for document in _stream(given, counted):
-        if len(found) == options.max_documents:
-            detail = f"{what} has more than {options.max_documents:,} documents; send them in parts"
+    for document in _stream(body, record):
+        if len(documents) == options.max_documents:
+            detail = f"{name} has more than {options.max_documents:,} documents; send them in parts"
             raise Problem(413, detail, document=document.id)
         if len(document.text) > room:
             detail = (
-                f"the documents of {what} have more than {options.max_characters:,} characters, from offset {room:,} "
+                f"the documents of {name} have more than {options.max_characters:,} characters, from offset {room:,} "
                 f"of document {document.id} on; send them in parts"
             )
             raise Problem(413, detail, document=document.id, start=room, end=len(document.text))
         room -= len(document.text)
-        found.append(document)
-    if not found:
-        raise unreadable(rejects, what)
-    return found
+        documents.append(document)
+    if not documents:
+        raise unreadable(rejects, name)
+    return documents
 
 
-def _stream(given: Input, reject: Reject) -> Iterator[Document]:
-    if given.content is not None:
-        yield from _read(given.content, given.format, reject)
-    elif given.documents is not None:  # a line each: the line of a reject is the place of its document
-        yield from _read("\n".join(map(json.dumps, given.documents)), "jsonl", reject)
+def _stream(body: RequestDocuments, reject: Reject) -> Iterator[Document]:
+    if body.content is not None:
+        yield from _read(body.content, body.format, reject)
+    elif body.documents is not None:  # one line each, so that the line of a reject is the position of its document
+        yield from _read("\n".join(map(json.dumps, body.documents)), "jsonl", reject)
     else:
-        for place, text in enumerate([given.text] if given.texts is None else given.texts, 1):
-            if half := half_character(str(text), str(place)):
+        for position, text in enumerate([body.text] if body.texts is None else body.texts, 1):
+            if half := half_character(str(text), str(position)):
                 reject(half)
             else:
-                yield Document(str(place), str(text))
+                yield Document(str(position), str(text))
 
 
-def _read(content: str, format: str | None, reject: Reject) -> Iterator[Document]:
-    """The documents in the text of a file."""
+def _read(content: str, format_name: str | None, reject: Reject) -> Iterator[Document]:
+    """Yield the documents in the text of a file."""
     if half := half_character(content):
         reject(half)
         return
-    if format is not None and format not in _READABLE:
-        raise Problem(422, f"no format {format!r:.60} is read from content; there are {', '.join(_READABLE)}")
-    # With a byte order mark, which goes before the encoding that XML declares: the text was decoded before it was sent.
+    if format_name is not None and format_name not in _READABLE:
+        raise Problem(422, f"unknown format {format_name!r:.60}; choose from {', '.join(_READABLE)}")
+    # UTF-16 with a byte order mark, which overrides the encoding that XML declares: the content is decoded already
     source = Source(None, io.BytesIO(content.encode("utf-16")))
     source.name = "content"
     try:
-        found = format or formats.guess_format(source).name
+        known_name = format_name or formats.guess_format(source).name
     except FormatError:
-        reject(Rejected(f"content begins as no format does; give its format, one of {', '.join(_READABLE)}"))
+        reject(Rejected(f"the format of `content` is unknown; name it in `format`: {', '.join(_READABLE)}"))
         return
     try:
-        yield from formats.read(source, found, reject=reject)
+        yield from formats.read(source, known_name, reject=reject)
     except (FormatError, UsageError) as error:
         reject(Rejected(str(error).removeprefix("content: ")))

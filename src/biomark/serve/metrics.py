@@ -1,4 +1,4 @@
-"""Counts and times for Prometheus; no label has a word of a request."""
+"""Counts and times for Prometheus; no label contains text of a request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Metrics:
     """The metrics of one service.
 
     Args:
-        paths: those that are told apart; all others are `other`.
+        paths: the paths that have a label of their own; all others have the label `other`.
     """
 
     def __init__(self, paths: frozenset[str]) -> None:
@@ -52,20 +52,20 @@ class Metrics:
         )
 
     def name_of(self, path: str) -> str:
-        """How logs and metrics call a path, which may be any text."""
+        """Return the name of a path in logs and metrics; a client may send any text as path."""
         return path if path in self._paths else "other"
 
     def answered(self, path: str, status: int, seconds: float) -> None:
-        """Count a request."""
-        known = self.name_of(path)
-        self._requests.labels(known, str(status)).inc()
-        self._seconds.labels(known).observe(seconds)
+        """Count a request with its HTTP status and its time in seconds."""
+        name = self.name_of(path)
+        self._requests.labels(name, str(status)).inc()
+        self._seconds.labels(name).observe(seconds)
 
     def batch(self, documents: int, requests: int) -> None:
-        """Count a batch."""
+        """Count a batch with the numbers of its documents and requests."""
         self._batches.observe(documents)
         self._sharing.observe(requests)
 
     def text(self) -> bytes:
-        """All of them, in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)

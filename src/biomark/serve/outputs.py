@@ -1,4 +1,4 @@
-"""Annotated documents → the body of an answer, in the form that the request or its header Accept asks for."""
+"""Conversion of annotated documents into an answer, in the form that the request or its header Accept names."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ MEDIA_TYPES = {
     "pubtator": "text/plain",
     "bioc_json": "application/vnd.bioc+json",
 }
-"""The media type of each form; the first one is sent where any will do."""
+"""The media type of each form; the first one is the default."""
 _SCHEMES = frozenset({"strict", "partial", "semeval"})
 
 
-class Reject(BaseModel):
-    """Something that could not be read or annotated."""
+class RejectFacts(BaseModel):
+    """A document or mention that could not be read or annotated."""
 
-    document: str | None = Field(description="The id of its document, where it has one.")
+    document: str | None = Field(description="The id of the document, if it has one.")
     reason: str
-    line: int | None = Field(description="The line of `content`, or the place in `documents`, from 1.")
-    start: int | None = Field(description="Where it begins in the text of its document, in code points.")
-    end: int | None = Field(description="Where it ends there.")
+    line: int | None = Field(description="The line in `content`, or the position in `documents`, from 1.")
+    start: int | None = Field(description="The start in the text of the document, in code points.")
+    end: int | None = Field(description="The end in the text of the document, in code points.")
 
 
 class AnnotateAnswer(BaseModel):
     """The documents with their mentions."""
 
-    model: str = Field(description="Which model found them.")
-    documents: list[dict[str, Any]] = Field(description="In the form of biomark's JSON Lines.")
-    rejects: list[Reject]
+    model: str = Field(description="The name of the model.")
+    documents: list[dict[str, Any]] = Field(description="Documents in the form of biomark's JSON Lines.")
+    rejects: list[RejectFacts]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was found."""
+    """The annotated documents of a request, before they have the form of a response."""
 
     model: str
     documents: Sequence[Document]
@@ -51,10 +51,14 @@ class Answer:
 
 
 def response(answer: Answer, to: str) -> Response:
-    """An answer in one of the forms.
+    """Return an answer as a response.
 
-    PubTator and BioC have no place for rejects: the header `Biomark-Rejects` counts them, and `Biomark-Left-Out` what
-    else the format cannot hold.
+    PubTator and BioC cannot hold rejects: the header `Biomark-Rejects` has their number, and `Biomark-Left-Out` counts
+    what else the format cannot hold.
+
+    Args:
+        answer: the annotated documents.
+        to: the form, a key of `MEDIA_TYPES`.
     """
     if to == "json":
         values = {
@@ -68,49 +72,54 @@ def response(answer: Answer, to: str) -> Response:
     lost = formats.write(answer.documents, stream, to, reject=rejects.append)
     headers = {"Biomark-Rejects": str(len(rejects))}
     if lost:
-        headers["Biomark-Left-Out"] = ", ".join(f"{count} {what}" for what, count in lost.items())
+        headers["Biomark-Left-Out"] = ", ".join(f"{count} {kind}" for kind, count in lost.items())
     return Response(stream.getvalue(), headers=headers, media_type=MEDIA_TYPES[to])
 
 
 def scores_of(values: Mapping[str, Any], match: str | None) -> dict[str, Any]:
-    """Scores as `biomark.evaluation.evaluation_json` gives them, of one scheme alone if it is named."""
+    """Return the scores of one scheme.
+
+    Args:
+        values: the scores in the form of `biomark.evaluation.evaluation_json`.
+        match: the scheme, `strict` or `partial`; None: all schemes.
+    """
     if match is None:
         return dict(values)
     others = _SCHEMES - {match}
-    types = {type: {k: v for k, v in scores.items() if k not in others} for type, scores in values["types"].items()}
+    types = {name: {k: v for k, v in scores.items() if k not in others} for name, scores in values["types"].items()}
     return {**{key: value for key, value in values.items() if key not in others}, "types": types}
 
 
 def form_of(to: str | None, accept: str | None) -> str:
-    """The form to answer in.
+    """Return the form of the answer, a key of `MEDIA_TYPES`.
 
     Args:
-        to: what the request says.
-        accept: the header; is looked at where the request says nothing.
+        to: the form that the request names; it takes precedence.
+        accept: the header Accept.
 
     Raises:
-        Problem: if the header accepts none.
+        Problem: if the header admits none of the forms.
     """
     if to is not None:
         return to
     if not accept:
         return "json"
-    for wanted in _by_preference(accept):
+    for accepted in _by_preference(accept):
         for form, media_type in MEDIA_TYPES.items():
             kind = media_type.partition("/")[0]
-            if wanted in (media_type, f"{kind}/*", "*/*"):
+            if accepted in (media_type, f"{kind}/*", "*/*"):
                 return form
-    raise Problem(406, f"there are answers in {', '.join(MEDIA_TYPES.values())}; or say which with the key to")
+    raise Problem(406, f"the header Accept must admit one of {', '.join(MEDIA_TYPES.values())}; or set `to`")
 
 
 def _by_preference(accept: str) -> list[str]:
-    """The media types of an Accept header, the preferred ones first, without those that are refused."""
-    found: list[tuple[float, str]] = []
+    """Return the media types of an Accept header, the preferred ones first, without those of quality 0."""
+    qualities: list[tuple[float, str]] = []
     for part in accept.split(","):
         media_type, *parameters = (piece.strip().lower() for piece in part.split(";"))
         quality = next((p.removeprefix("q=") for p in parameters if p.startswith("q=")), "1")
         try:
-            found.append((float(quality), media_type))
+            qualities.append((float(quality), media_type))
         except ValueError:
             continue
-    return [media_type for quality, media_type in sorted(found, key=lambda one: -one[0]) if quality > 0]
+    return [media_type for quality, media_type in sorted(qualities, key=lambda pair: -pair[0]) if quality > 0]

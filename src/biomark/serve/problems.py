@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details, of which no log learns more than their kind."""
+"""Errors as RFC 9457 problem details. Logs contain only the kind of an error."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ Json = dict[str, object]
 
 
 class Problem(HTTPException):
-    """A request that is not answered as its sender wished.
+    """An error of a request, which is answered as problem details.
 
     Args:
-        status: of HTTP.
-        detail: what is wrong, where, and what to do.
-        headers: of the response.
-        **more: what programs may want to know, such as `document`, `start` and `end` (code points of its text).
+        status: the HTTP status.
+        detail: the message: what is wrong, where, and what to do.
+        headers: headers of the response.
+        **more: further members for programs, such as `document`, `start` and `end` (code points of its text); members
+            that are None are left out.
     """
 
     def __init__(self, status: int, detail: str, *, headers: Mapping[str, str] | None = None, **more: object) -> None:
@@ -33,7 +34,7 @@ class Problem(HTTPException):
         self.more = more
 
     def response(self) -> Response:
-        """The problem as a response."""
+        """Return the problem as a response."""
         body = {
             "type": "about:blank",
             "title": _title(self.status_code),
@@ -45,12 +46,12 @@ class Problem(HTTPException):
 
 
 def as_json(values: object) -> bytes:
-    """JSON in ASCII alone, which holds halves of characters as well, such as a request may have in its names."""
+    """Return JSON in ASCII, which can hold lone surrogates, such as a request may have in its names."""
     return json.dumps(values).encode("ascii")
 
 
 def reject_values(rejected: Rejected) -> Json:
-    """What a response tells of a reject."""
+    """Return a reject as an object of JSON."""
     window = rejected.window
     return {
         "document": rejected.document_id,
@@ -61,18 +62,18 @@ def reject_values(rejected: Rejected) -> Json:
     }
 
 
-def unreadable(rejects: Sequence[Rejected], what: str) -> Problem:
-    """The problem of a request that holds nothing which can be read.
+def unreadable(rejects: Sequence[Rejected], name: str) -> Problem:
+    """Return the problem of a request in which no document can be read.
 
     Args:
-        rejects: why; at least one.
-        what: the part of the request.
+        rejects: the rejects of its documents; at least one.
+        name: the name of the part of the request.
     """
     values = [reject_values(rejected) for rejected in rejects]
     first, window = rejects[0], rejects[0].window
     return Problem(
         422,
-        f"{what} holds no document that can be read: {first.reason}",
+        f"{name} has no document that can be read: {first.reason}",
         document=first.document_id,
         line=first.line,
         start=window.start if window else None,
@@ -82,7 +83,7 @@ def unreadable(rejects: Sequence[Rejected], what: str) -> Problem:
 
 
 def add_handlers(app: FastAPI) -> None:
-    """Have all errors of routes answered as problems."""
+    """Make the application answer all errors of routes as problems."""
 
     @app.exception_handler(BiomarkError)
     def _own(request: Request, error: BiomarkError) -> Response:
@@ -90,8 +91,9 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def _http(request: Request, error: HTTPException) -> Response:
-        known = error if isinstance(error, Problem) else Problem(error.status_code, error.detail, headers=error.headers)
-        return known.response()
+        if isinstance(error, Problem):
+            return error.response()
+        return Problem(error.status_code, error.detail, headers=error.headers).response()
 
     @app.exception_handler(RequestValidationError)
     def _invalid(request: Request, error: RequestValidationError) -> Response:
@@ -99,19 +101,22 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     def _failed(request: Request, error: Exception) -> Response:
-        return Problem(500, "the service failed; its log has the kind of the error").response()
+        return Problem(500, "internal error; the service's log has the kind of the error and its place").response()
 
 
 def _of_validation(error: RequestValidationError) -> Problem:
-    found = error.errors()
-    if found[0]["type"] == "json_invalid":
-        at = int(found[0]["loc"][-1])
+    failures = error.errors()
+    if failures[0]["type"] == "json_invalid":
+        at = int(failures[0]["loc"][-1])
         return Problem(
-            400, f"the body is no JSON, from offset {at} on: {found[0]['ctx']['error']}", start=at, end=at + 1
+            400, f"the body is invalid JSON at offset {at}: {failures[0]['ctx']['error']}", start=at, end=at + 1
         )
     errors = [
-        {"at": "/" + "/".join(str(part) for part in one["loc"][1:]), "reason": one["msg"].removeprefix("Value error, ")}
-        for one in found
+        {
+            "at": "/" + "/".join(str(part) for part in failure["loc"][1:]),
+            "reason": failure["msg"].removeprefix("Value error, "),
+        }
+        for failure in failures
     ]
     return Problem(422, f"{errors[0]['at']}: {errors[0]['reason']}", errors=errors)
 

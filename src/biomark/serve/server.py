@@ -1,4 +1,4 @@
-"""The service on a socket, until it is told to end."""
+"""The server: it loads the models, listens on a socket, and runs the service until a signal ends it."""
 
 from __future__ import annotations
 
@@ -16,43 +16,48 @@ from biomark.errors import UsageError
 from biomark.serve.app import Model, Service
 from biomark.serve.settings import ServeOptions
 
-_BACKLOG = 2048  # connections that wait to be accepted
+_BACKLOG = 2048  # the most connections that wait to be accepted
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def load(
     names: Sequence[str], *, store: Path | None = None, normalize: Path | None = None, identifiers: Sequence[str] = ()
 ) -> dict[str, Model]:
-    """The models to serve, by name.
+    """Load the models of a service.
 
     Args:
-        names: as `biomark.models.load` takes them.
+        names: the models' names; see `biomark.models.load`.
         store: the term store of `dictionary`.
-        normalize: the term store that gives identifiers.
-        identifiers: see `biomark.models.normalizing`.
+        normalize: the term store from which mentions get identifiers.
+        identifiers: the namespaces of identifiers; see `biomark.models.normalizing`.
+
+    Returns:
+        The models by name.
 
     Raises:
-        UsageError, ModelError, KnowledgeError, MissingExtraError: as `biomark.models.load`.
+        UsageError, ModelError, KnowledgeError, MissingExtraError: see `biomark.models.load`.
     """
     takes_store = {name: models.DICTIONARY in models.TOGETHER.split(name) for name in names}
     if store is not None and not any(takes_store.values()):
-        raise UsageError(f"`store` is for the models dictionary and default+dictionary, not for {', '.join(names)}")
-    found: dict[str, Model] = {}
+        raise UsageError(f"`store` applies to the models dictionary and default+dictionary; not to {', '.join(names)}")
+    loaded: dict[str, Model] = {}
     for name in names:
         recognizer = models.load(name, store=store if takes_store[name] else None)
-        wanted = normalize is not None or bool(identifiers)
-        found[name] = Model(recognizer, models.normalizing(recognizer, normalize, identifiers) if wanted else None)
-    return found
+        normalizes = normalize is not None or bool(identifiers)
+        loaded[name] = Model(recognizer, models.normalizing(recognizer, normalize, identifiers) if normalizes else None)
+    return loaded
 
 
 def serve(service: Service, options: ServeOptions, say: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or Ctrl-C; what was accepted by then is answered. A second Ctrl-C ends it at once.
+    """Serve until SIGTERM or Ctrl-C, and answer the requests accepted by then. A second Ctrl-C ends the server at once.
 
     Args:
-        say: is called with the address once requests are accepted, and with what was done at the end.
+        service: the service to run.
+        options: the host and the port.
+        say: is called with the address once requests are accepted, and with the numbers of requests at the end.
 
     Raises:
-        UsageError: if the address cannot be listened at.
+        UsageError: if the server cannot listen at the address.
     """
     opened = listening(options.host, options.port)
     host, port = opened.getsockname()[:2]
@@ -62,7 +67,7 @@ def serve(service: Service, options: ServeOptions, say: Callable[[str], None]) -
             lifespan="off",
             ws="none",
             log_config=None,
-            access_log=False,  # it would hold paths, and with them whatever a client puts there
+            access_log=False,  # it would contain paths, and a client may put anything into a path
             server_header=False,
             backlog=_BACKLOG,
         )
@@ -77,29 +82,29 @@ def serve(service: Service, options: ServeOptions, say: Callable[[str], None]) -
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """A socket that listens.
+    """Return a socket that listens at an address.
 
     Args:
-        host: a name or an address.
-        port: 0: any free one.
+        host: a host name or an IP address.
+        port: the port; 0: any free port.
 
     Raises:
-        UsageError: if it cannot.
+        UsageError: if the address is unknown or in use.
     """
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server((str(address[0]), int(address[1])), family=family, backlog=_BACKLOG)
     except OSError as error:
         reason = error.strerror or error
-        raise UsageError(f"cannot listen at {host}, port {port}: {reason}; see `host` and `port`") from error
+        raise UsageError(f"cannot listen at {host}, port {port}: {reason}; change `host` or `port`") from error
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which takes a signal to be the end of its work and not that of the process."""
+    """A server of uvicorn that returns after a signal instead of ending the process."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """See uvicorn, which would raise the signal again at the end."""
+        """Handle signals as uvicorn does, but do not raise them again at the end."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return

@@ -1,4 +1,4 @@
-"""Where the service listens, and its limits."""
+"""Settings of the service: its address, its token and its limits."""
 
 from __future__ import annotations
 
@@ -17,16 +17,22 @@ _SHORTEST_TOKEN = 16  # characters
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """The options of `biomark serve` beside its models; each field tells what it means."""
+    """The options of `biomark serve` beside its models; each field carries its meaning.
 
-    host: str = option("127.0.0.1", "The address to listen at; one that other machines reach needs a token.")
-    port: int = option(8765, "The port to listen at; 0: any free one.")
-    token_file: Path | None = option(None, f"A file with the token that requests must send; else ${TOKEN}.")
+    Raises:
+        UsageError: if a limit is not greater than 0, or the port is out of range.
+    """
+
+    host: str = option("127.0.0.1", "The address to listen at; an address that other machines reach needs a token.")
+    port: int = option(8765, "The port to listen at; 0: any free port.")
+    token_file: Path | None = option(
+        None, f"A file with the token that requests must send. Default: the token in ${TOKEN}."
+    )
     max_body: int = option(16, "The largest body of a request, in MiB.")
-    max_documents: int = option(1_000, "The most documents of a request.")
-    max_characters: int = option(1_000_000, "The most characters of a request's documents together.")
-    time_limit: float = option(300.0, "Seconds after which a request is given up.")
-    queue: int = option(128, "Requests that are open at one time; further ones are told to come again.")
+    max_documents: int = option(1_000, "The largest number of documents in a request.")
+    max_characters: int = option(1_000_000, "The largest number of characters in all documents of a request.")
+    time_limit: float = option(300.0, "Seconds after which an unfinished request is answered with an error.")
+    queue: int = option(128, "The largest number of open requests; further ones are asked to try again later.")
 
     def __post_init__(self) -> None:
         for name in ("max_body", "max_documents", "max_characters", "time_limit", "queue"):
@@ -37,7 +43,7 @@ class ServeOptions:
 
     @property
     def is_local(self) -> bool:
-        """Whether this machine alone reaches the host."""
+        """Whether only this machine can reach the host."""
         try:
             return self.host == "localhost" or ip_address(self.host).is_loopback
         except ValueError:
@@ -45,24 +51,25 @@ class ServeOptions:
 
 
 def token_of(options: ServeOptions) -> str:
-    """The token that requests must send; empty: none.
+    """Return the token that requests must send; empty: requests need none.
 
     Raises:
-        UsageError: if it cannot be read or is no token, or there must be one and is none.
+        UsageError: if the token cannot be read, is too short or has other characters than visible ASCII, or if it is
+            missing and other machines reach the host.
     """
     token = os.environ.get(TOKEN, "")
     if options.token_file is not None:
         try:
             token = options.token_file.read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{options.token_file} (`token_file`): cannot be read: {error}") from error
+            raise UsageError(f"{options.token_file}: the token cannot be read: {error}") from error
     if not token and (options.token_file is not None or not options.is_local):
-        what = f"{options.token_file} is empty" if options.token_file else f"other machines reach {options.host}"
+        problem = f"{options.token_file} is empty" if options.token_file else f"other machines reach {options.host}"
         raise UsageError(
-            f"{what}; put a token into ${TOKEN} or a file (`token_file`), such as that of: openssl rand -hex 32"
+            f"{problem}; put a token into ${TOKEN} or a file (`token_file`), for instance from: openssl rand -hex 32"
         )
     if token and not (token.isascii() and token.isprintable() and " " not in token and len(token) >= _SHORTEST_TOKEN):
         raise UsageError(
-            f"the token must have at least {_SHORTEST_TOKEN} letters, digits and signs of ASCII, no blanks"
+            f"the token must have at least {_SHORTEST_TOKEN} characters, only letters, digits and signs of ASCII"
         )
     return token

@@ -1,4 +1,4 @@
-"""One thread that owns the models, and the requests whose documents share its batches."""
+"""The thread that owns the models, and the tasks whose documents share its batches."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from biomark.recognizers import Annotated
 from biomark.spans import Document
 
 Find = Callable[[Sequence[Document]], Iterator[Annotated]]
-"""Annotates documents: every one comes back once and in order."""
+"""A function that annotates documents: it yields each document once, in their order."""
 
 AT_ONCE = 10_000
-"""Code points of a batch. A document that comes alone waits for one batch at most of those that came before."""
+"""Code points in a batch. A task with a single document waits for at most one batch of earlier tasks."""
 
 
 @dataclass(slots=True, eq=False)
-class Job:
-    """The documents of a request.
+class Task:
+    """The documents of a request, and the future of their annotations.
 
     Attributes:
-        key: documents of jobs with the same key may be in one batch.
-        find: annotates them; does the same for all jobs with the key.
-        documents: in the order in which they are annotated and come back.
+        key: tasks with the same key may share a batch.
+        find: annotates the documents; all tasks with the same key must have equivalent functions.
+        documents: at least one, in the order of the results.
     """
 
     key: Hashable
     find: Find
     documents: Sequence[Document]
-    _answer: asyncio.Future[list[Annotated]] = field(init=False)
+    _results: asyncio.Future[list[Annotated]] = field(init=False)
     _begun: int = 0
-    _found: list[Annotated] = field(default_factory=list)
+    _finished: list[Annotated] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._answer = asyncio.get_running_loop().create_future()
+        self._results = asyncio.get_running_loop().create_future()
 
     @property
-    def answer(self) -> asyncio.Future[list[Annotated]]:
-        """All documents with their mentions; whoever cancels it calls off what has not begun."""
-        return self._answer
+    def results(self) -> asyncio.Future[list[Annotated]]:
+        """The future of all annotated documents; if it is cancelled, no further document is annotated."""
+        return self._results
 
     def next(self) -> Document | None:
-        """The next document to annotate; None if there is none, or nobody waits for it any more."""
+        """Return the next document to annotate; None if there is none, or the task has been cancelled."""
         if not self.waiting:
             return None
         self._begun += 1
@@ -52,59 +52,59 @@ class Job:
 
     @property
     def waiting(self) -> int:
-        """How many documents are still to be annotated."""
-        return 0 if self._answer.cancelled() else len(self.documents) - self._begun
+        """The number of documents that are still to be annotated."""
+        return 0 if self._results.cancelled() else len(self.documents) - self._begun
 
-    def add(self, found: Annotated) -> None:
-        """Take the next document that was annotated."""
-        self._found.append(found)
-        if len(self._found) == len(self.documents):
-            self._tell(lambda: self._answer.set_result(self._found))
+    def add(self, annotated: Annotated) -> None:
+        """Add the next annotated document."""
+        self._finished.append(annotated)
+        if len(self._finished) == len(self.documents):
+            self._resolve(lambda: self._results.set_result(self._finished))
 
     def fail(self, error: Exception) -> None:
-        """Give up."""
+        """End the task with an error."""
         self._begun = len(self.documents)
-        self._tell(lambda: self._answer.set_exception(error))
+        self._resolve(lambda: self._results.set_exception(error))
 
-    def _tell(self, set_answer: Callable[[], None]) -> None:
-        self._answer.get_loop().call_soon_threadsafe(lambda: None if self._answer.done() else set_answer())
+    def _resolve(self, set_results: Callable[[], None]) -> None:
+        self._results.get_loop().call_soon_threadsafe(lambda: None if self._results.done() else set_results())
 
 
 class Worker:
-    """Annotates the documents of jobs, one batch after the other, in a thread of its own.
+    """A thread that annotates the documents of tasks, one batch after the other.
 
-    Jobs take turns document by document, so that one with few documents is not kept waiting by one with many.
+    Tasks take turns document by document, so that a task with few documents does not wait for one with many.
 
     Args:
-        observe: is called with the number of documents and that of jobs of each batch.
+        observe: is called with the numbers of documents and of tasks in each batch.
     """
 
-    def __init__(self, observe: Callable[[int, int], None] = lambda documents, jobs: None) -> None:
+    def __init__(self, observe: Callable[[int, int], None] = lambda documents, tasks: None) -> None:
         self._observe = observe
-        self._jobs: deque[Job] = deque()
+        self._tasks: deque[Task] = deque()
         self._changed = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._work, name="biomark-worker", daemon=True)
         self._thread.start()
 
     def is_alive(self) -> bool:
-        """Whether it takes jobs."""
+        """Whether the thread runs and accepts tasks."""
         return self._thread.is_alive() and not self._closing
 
     @property
     def waiting(self) -> int:
-        """How many documents have not been begun."""
+        """The number of documents that are still to be annotated."""
         with self._changed:
-            return sum(job.waiting for job in self._jobs)
+            return sum(task.waiting for task in self._tasks)
 
-    def submit(self, job: Job) -> None:
-        """Annotate the documents of a job, of which there must be one."""
+    def submit(self, task: Task) -> None:
+        """Add a task, which must have a document."""
         with self._changed:
-            self._jobs.append(job)
+            self._tasks.append(task)
             self._changed.notify()
 
     def close(self) -> None:
-        """Finish all jobs and end the thread."""
+        """Finish all tasks and end the thread."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -112,49 +112,49 @@ class Worker:
 
     def _work(self) -> None:
         while batch := self._batch():
-            self._observe(len(batch), len({id(job) for job, _ in batch}))
+            self._observe(len(batch), len({id(task) for task, _ in batch}))
             self._annotate(batch)
 
-    def _batch(self) -> list[tuple[Job, Document]]:
-        """The next documents, with their jobs; none if the thread is to end."""
+    def _batch(self) -> list[tuple[Task, Document]]:
+        """Wait for the next documents, and return them with their tasks; return none when the thread must end."""
         with self._changed:
             while True:
-                self._jobs = deque(job for job in self._jobs if job.waiting)
-                if self._jobs:
-                    taken = self._taken(self._jobs[0].key)
-                    if taken:
-                        return taken
+                self._tasks = deque(task for task in self._tasks if task.waiting)
+                if self._tasks:
+                    batch = self._batch_of(self._tasks[0].key)
+                    if batch:
+                        return batch
                 elif self._closing:
                     return []
                 else:
                     self._changed.wait()
 
-    def _taken(self, key: Hashable) -> list[tuple[Job, Document]]:
-        """The next documents of all jobs with a key, in turn; these jobs then stand behind all others."""
-        alike = deque(job for job in self._jobs if job.key == key)
-        others = [job for job in self._jobs if job.key != key]
-        taken: list[tuple[Job, Document]] = []
+    def _batch_of(self, key: Hashable) -> list[tuple[Task, Document]]:
+        """Return the next documents of the tasks with a key, in turns, and move these tasks behind all others."""
+        same_key = deque(task for task in self._tasks if task.key == key)
+        others = [task for task in self._tasks if task.key != key]
+        batch: list[tuple[Task, Document]] = []
         size = 0
-        while alike and size < AT_ONCE:
-            job = alike.popleft()
-            if (document := job.next()) is not None:
-                taken.append((job, document))
+        while same_key and size < AT_ONCE:
+            task = same_key.popleft()
+            if (document := task.next()) is not None:
+                batch.append((task, document))
                 size += len(document.text) + 1
-                alike.append(job)
-        self._jobs = deque([*others, *alike])
-        return taken
+                same_key.append(task)
+        self._tasks = deque([*others, *same_key])
+        return batch
 
-    def _annotate(self, batch: Sequence[tuple[Job, Document]]) -> None:
+    def _annotate(self, batch: Sequence[tuple[Task, Document]]) -> None:
         try:
-            found = list(batch[0][0].find([document for _, document in batch]))
-            pairs = list(zip(batch, found, strict=True))
-        except Exception as error:  # whatever a model raises must not stop the service, nor other requests
-            jobs = {id(job): job for job, _ in batch}
-            if len(jobs) == 1:
+            results = list(batch[0][0].find([document for _, document in batch]))
+            pairs = list(zip(batch, results, strict=True))
+        except Exception as error:  # no error of a model may stop the service or fail other requests
+            tasks = {id(task): task for task, _ in batch}
+            if len(tasks) == 1:
                 batch[0][0].fail(error)
                 return
-            for job in jobs.values():
-                self._annotate([(other, document) for other, document in batch if other is job])
+            for task in tasks.values():
+                self._annotate([(other, document) for other, document in batch if other is task])
             return
-        for (job, _), annotated in pairs:
-            job.add(annotated)
+        for (task, _), annotated in pairs:
+            task.add(annotated)
