@@ -90,7 +90,7 @@ class Tools:
         text: Annotated[str, Field(description="A text, or documents in one of the formats.")],
         types: _Types = None,
         min_score: Annotated[float | None, Field(description="Leave out mentions with a lower score.")] = None,
-        format: Annotated[
+        format: Annotated[  # noqa: A002 - a key of the tool
             str | None, Field(description=f"The format of documents, one of {_FORMATS}. Default: plain text.")
         ] = None,
     ) -> Annotations:
@@ -123,7 +123,7 @@ class Tools:
         gold: Annotated[str, Field(description="The correct mentions: documents in one of the formats.")],
         predicted: Annotated[str, Field(description="The same documents with the mentions to score.")],
         types: _Types = None,
-        format: _Format = None,
+        format: _Format = None,  # noqa: A002 - a key of the tool
     ) -> Scores:
         """Score predicted mentions against correct ones: precision, recall, F1, strict and partial."""
         rejected: list[str] = []

@@ -10,14 +10,14 @@ from dataclasses import field, fields
 from typing import Any, cast
 
 
-def option(default: Any, help: str) -> Any:
+def option(default: Any, meaning: str) -> Any:
     """A field of a dataclass of settings.
 
     Args:
         default: its value where the user names none.
-        help: its meaning, with its unit.
+        meaning: of the field, with its unit.
     """
-    return field(default=default, metadata={"help": help})
+    return field(default=default, metadata={"help": meaning})
 
 
 def meanings(settings: type) -> dict[str, str]:

@@ -67,7 +67,7 @@ def _read_plainly(model: PreTrainedModel, ids: list[int]) -> Tensor:
 
 def _read_in_pieces(passes: Passes, ids: list[int], size: int) -> tuple[Tensor, Tensor]:
     """The same, once after a draft that does not hold, once beside a row that reads less at a time."""
-    wrong = [(id + 1) % size for id in ids]
+    wrong = [(token + 1) % size for token in ids]
     passes.run([Feed(0, 0, [*ids[:3], *wrong[3:]]), Feed(1, 0, ids[:2])])
     logits = passes.run([Feed(1, 2, ids[2:]), Feed(0, 3, ids[3:])])
     return logits[1, len(ids) - 4].double(), logits[0, -1].double()

@@ -100,9 +100,9 @@ def read_reports(text: str) -> dict[str, Report]:
     """
     found = converted(parse_toml(text, "published figures"), dict[str, Report], "published figures")
     for row in (row for report in found.values() for row in report.figures):
-        for set, (precision, recall, f1) in (*row.strict.items(), *row.partial.items()):
+        for test_set, (precision, recall, f1) in (*row.strict.items(), *row.partial.items()):
             if abs(2 * precision * recall / (precision + recall) - f1) > _ROUNDED:
-                raise UsageError(f"published figures of {row.model} on {set}: F1 does not follow from the others")
+                raise UsageError(f"published figures of {row.model} on {test_set}: F1 does not follow from the others")
     return found
 
 

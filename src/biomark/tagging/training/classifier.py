@@ -83,7 +83,7 @@ def _own_part(network: Network, recipe: TaggingRecipe) -> str:
 
 def labels_of(types: tuple[str, ...]) -> list[str]:
     """The labels of a classifier, in their order."""
-    return ["O", *(f"{letter}-{type}" for type in types for letter in "BI")]
+    return ["O", *(f"{letter}-{entity_type}" for entity_type in types for letter in "BI")]
 
 
 def joint(logits: Tensor) -> Tensor:
