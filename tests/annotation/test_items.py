@@ -143,7 +143,7 @@ def test_odd_files_are_told(path: object) -> None:
 
 @pytest.mark.parametrize("documents", [None, 5, "gout", b"gout", {"id": "1"}])
 def test_odd_documents_are_told(documents: object, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"documents are biomark\.Document objects"):
+    with pytest.raises(UsageError, match=r"documents must be one or more biomark\.Document objects"):
         biomark.write(documents, tmp_path / "out.jsonl")  # type: ignore[arg-type]
     with pytest.raises(FormatError, match=r"is not a biomark\.Document"):
         biomark.write([documents], tmp_path / "out.jsonl")  # type: ignore[list-item]

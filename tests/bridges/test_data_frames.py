@@ -58,7 +58,7 @@ def test_the_library_that_is_there_is_taken(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_wrong_arguments_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match="pandas or polars, not by 'excel'"):
+    with pytest.raises(UsageError, match="unknown library 'excel'; choose from pandas, polars"):
         biomark.to_table(NOTE, "excel")
     pytest.importorskip("pandas")
     with pytest.raises(UsageError, match=r"'Gout' \(str\) is no biomark.Document"):

@@ -84,4 +84,4 @@ def test_endless_nesting_is_rejected() -> None:
     deep = article('<article-id pub-id-type="pmid">5</article-id>', "<list>" * 50_000 + "</list>" * 50_000)
     documents, rejects = parsed(f"<pmc-articleset>{deep}</pmc-articleset>".encode(), "jats_xml")
     assert documents == []
-    assert "elements within each other" in rejects[0].reason
+    assert "nested too deeply" in rejects[0].reason

@@ -299,9 +299,9 @@ def test_asking_a_tagging_model_like_a_generative_one_is_refused() -> None:
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ({"decoding": "marcs"}, "unknown decoding 'marcs'; choose from marks, generate"),
-        ({"decoding": ""}, "unknown decoding ''; choose from marks, generate"),
-        ({"batch": 0}, "a batch holds at least 1 window, not 0"),
+        ({"decoding": "marcs"}, "unknown `decoding` 'marcs'; choose from marks, generate"),
+        ({"decoding": ""}, "unknown `decoding` ''; choose from marks, generate"),
+        ({"batch": 0}, "`batch` must be at least 1 window, got 0"),
     ],
 )
 def test_odd_settings_of_asking_are_refused(values: dict[str, Any], reason: str) -> None:

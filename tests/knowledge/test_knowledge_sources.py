@@ -273,7 +273,8 @@ class TestCorpus:
         with pytest.raises(UsageError, match="unknown format of sources 'owl'; choose from obo, mesh"):
             open_source(str(tmp_path), "owl")
         with pytest.raises(
-            KnowledgeError, match=r"no format of sources has this name; name the format \(`input format`\), one of obo"
+            KnowledgeError,
+            match=r"cannot infer the format of this source; name the format \(`input format`\), one of obo",
         ):
             open_source(str(write(tmp_path / "prose.txt", "Moss grows on stones.\n")))
         title = "1|t|Brand, name, term\n1|a|x\n1\t4\t9\tBrand\tChemical\tD1\n"

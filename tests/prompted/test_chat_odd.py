@@ -104,9 +104,9 @@ UNANSWERED = {
     "empty": (message(content=""), "the model's answer is empty"),
     "blank": (message(content=" \n"), "the model's answer is empty"),
     "no parts": (message(content=[]), "the model's answer is empty"),
-    "thoughts alone": (message(content="", reasoning_content="hm"), "thought and gave no answer; raise `max_tokens`"),
-    "thoughts alone, otherwise named": (message(content=None, reasoning="hm"), "thought and gave no answer"),
-    "parts of thoughts": (message(content=[{"type": "thinking", "thinking": "hm"}]), "thought and gave no answer"),
+    "thoughts alone": (message(content="", reasoning_content="hm"), "thought but did not answer; raise `max_tokens`"),
+    "thoughts alone, otherwise named": (message(content=None, reasoning="hm"), "thought but did not answer"),
+    "parts of thoughts": (message(content=[{"type": "thinking", "thinking": "hm"}]), "thought but did not answer"),
     "thoughts in the text": (message(content="<think>hm</think>\n"), "it only thought; raise `max_tokens`"),
     "thoughts without an end": (message("length", content="<think>hm, asthma"), "it only thought; raise `max_tokens`"),
     "no room": (message("length", content=""), "wrote no answer within 50 tokens (thinking takes more); raise"),
@@ -117,7 +117,7 @@ UNANSWERED = {
     "a filter": (message("content_filter", content="ast"), "content filter withheld"),
     "another filter": (message("SAFETY", content=None), "content filter withheld"),
     "a stream of nothing": (events({"role": "assistant"}), "the model's answer is empty"),
-    "a stream of thoughts": (events({"reasoning_content": "h"}, {"reasoning_content": "m"}), "thought and gave no"),
+    "a stream of thoughts": (events({"reasoning_content": "h"}, {"reasoning_content": "m"}), "did not answer"),
     "a stream of a tool call": (events({"tool_calls": TOOL}, reason="tool_calls"), "called a tool"),
     "a stream of a refusal": (events({"refusal": "I can"}, {"refusal": "not."}), "refuses to answer: I cannot."),
 }  # fmt: skip
@@ -279,7 +279,7 @@ def test_a_redirect_is_told_with_its_address() -> None:
     with scripted(lambda request, number: failure(302, location="https://login.example.org/")) as there:
         (error,) = ask(server(there.url), [asked()])
     assert isinstance(error, ChatError)
-    assert "sends us elsewhere (https://login.example.org/); give the right address" in str(error)
+    assert "redirects to https://login.example.org/; correct `base_url`" in str(error)
     assert len(there.asked) == 1
 
 
@@ -300,7 +300,7 @@ def test_a_response_beyond_the_limit_is_no_answer(bomb: Says, monkeypatch: pytes
     with scripted(lambda request, number: bomb if "bad" in str(request) else answer("asthma")) as there:
         bad, good = ask(server(there.url, concurrency=1), [asked("bad"), asked("good")])
     assert isinstance(bad, Unanswered)
-    assert bad.reason == "the server's response is larger than 2 MB, and no answer"
+    assert bad.reason == "the server's response is larger than 2 MiB, which no answer is"
     assert good == Reply(("asthma",))
     assert len(there.asked) == 2  # it is not tried again
 
@@ -310,7 +310,7 @@ def test_a_response_beyond_the_limit_is_no_answer(bomb: Says, monkeypatch: pytes
     [
         (Says(b"\x28\xb5\x2f\xfd", headers={"content-encoding": "zstd"}), "unknown content encoding zstd"),
         (Says(b"no gzip", headers={"content-encoding": "gzip"}), "response is damaged"),
-        (Says(gzip.compress(json.dumps(TOOL).encode())[:-20], headers={"content-encoding": "gzip"}), "no JSON"),
+        (Says(gzip.compress(json.dumps(TOOL).encode())[:-20], headers={"content-encoding": "gzip"}), "not JSON"),
     ],
 )
 def test_a_response_that_cannot_be_unpacked_is_no_answer(says: Says, reason: str) -> None:

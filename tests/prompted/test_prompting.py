@@ -308,7 +308,7 @@ def test_demonstrations_that_lack_a_type_are_not_shown_for_it() -> None:
     for request in chat.asked:
         shown = text_of([("user", request.messages[1].content)])
         assert shown == ("Asthma is common." if "disease entities" in request.messages[0].content else "Aspirin alone.")
-    with pytest.raises(UsageError, match=r"annotates disease, chemical \(all of them\), but chemical or disease"):
+    with pytest.raises(UsageError, match=r"annotates all of disease, chemical, only chemical or disease"):
         list(PromptedRecognizer(chat, PromptOptions(), pool=pool).annotate(DOCUMENTS, TYPES))
 
 
