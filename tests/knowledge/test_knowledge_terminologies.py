@@ -120,7 +120,7 @@ class TestMesh:
         named = [entry.names[0].text for entry in entries if entry.names]
         assert named == ["Fevers", "Moss Fever", "thing 0", "thing 1"]
         (broken,) = rejected
-        assert "invalid XML" in broken.reason
+        assert "the XML is invalid here" in broken.reason
         assert broken.line == text[:cut].count("\n") + 1
 
     def test_a_gzip_file_that_breaks_off(self, tmp_path: Path) -> None:
