@@ -58,6 +58,7 @@ NEED_AN_EXTRA = (
     "biomark.generative.decoding.limits",
     "biomark.generative.decoding.passes",
     "biomark.generative.decoding.probe",
+    "biomark.generative.answering",
     "biomark.generative.recognizer",
     "biomark.prompted.chat.in_process",
     "biomark.runtime.quiet",

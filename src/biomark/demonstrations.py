@@ -160,7 +160,7 @@ class Demonstration:
 
     @property
     def empty(self) -> bool:
-        """Whether the output has no mention, for any of the shapes `TUNED`."""
+        """Return whether the output has no mention, for any of the shapes `TUNED`."""
         return self.output == self.input or self.output.endswith(NOTHING)
 
 

@@ -77,7 +77,7 @@ class Prompting:
 
     @property
     def plain(self) -> bool:
-        """Whether no setting differs from its default that applies to prompted models only."""
+        """Return whether no setting differs from its default that applies to prompted models only."""
         prompts = replace(self.prompts, samples=1, temperature=None, seed=0)
         return (prompts, self.server, self.show) == (PromptOptions(), ServerOptions(), None)
 
@@ -190,7 +190,7 @@ def _state(folder: Path) -> tuple[object, ...]:
 
 
 def asks_server(name: str) -> bool:
-    """Whether a model, or a part of a combined model, runs on a server."""
+    """Return whether a model, or a part of a combined model, runs on a server."""
     return any(part.startswith(_SERVER) for part in TOGETHER.split(name))
 
 
@@ -294,7 +294,8 @@ def _load_folder(folder: Path, guideline: str, asking: Asking, sampling: Samplin
         if (folder / WEIGHTS).is_file():
             return load_onnx(folder, guideline=guideline)
         from biomark.tagging.training.examples import named_corpora
-        from biomark.tagging.training.trainer import load_trained, recipe_of, recognizer_of
+        from biomark.tagging.training.start import recipe_of
+        from biomark.tagging.training.trainer import load_trained, recognizer_of
     except ImportError as error:
         raise MissingExtraError(error.name or "torch", "train") from error
     recipe = recipe_of(folder)
@@ -329,13 +330,14 @@ def normalizing(
 
 
 def is_generative(folder: Path) -> bool:
-    """Whether a folder holds a causal language model."""
+    """Return whether a folder holds a causal language model."""
     recipe = folder / RECIPE
     return recipe.is_file() and task_of(saved_values(recipe)) == "generative"
 
 
 def _load_generative(folder: Path, asking: Asking, sampling: Sampling | None) -> Recognizer:
-    from biomark.generative.recognizer import GenerativeRecognizer, answering_of
+    from biomark.generative.answering import answering_of
+    from biomark.generative.recognizer import GenerativeRecognizer
     from biomark.generative.training.model import load_trained
 
     if asking.drafter is not None and asking.decoding != "marks":

@@ -6,14 +6,16 @@ import json
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
 
 from biomark import formats, models
 from biomark.spans import Document
 from browser import Opened, chromium, window
+from toy_bert import save_bert
 from toy_corpus import DISEASES, documents
 
 torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
+pytest.importorskip("transformers")
 
 from biomark.tagging.training.trainer import train  # noqa: E402
 from biomark.training.recipe import load_recipe  # noqa: E402
@@ -23,20 +25,8 @@ torch.set_num_threads(1)
 
 
 @pytest.fixture
-def recipe(tmp_path: Path, word_pieces: object) -> Path:
-    tokenizer = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=word_pieces,
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        mask_token="[MASK]",
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-    )
-    torch.manual_seed(1)
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
-    config = transformers.BertConfig(vocab_size=word_pieces.get_vocab_size(), max_position_embeddings=80, **sizes)  # type: ignore[attr-defined]
-    transformers.BertModel(config).save_pretrained(tmp_path / "encoder")
-    tokenizer.save_pretrained(tmp_path / "encoder")
+def recipe(tmp_path: Path, word_pieces: Tokenizer) -> Path:
+    save_bert(tmp_path / "encoder", word_pieces)
     path = tmp_path / "recipe.toml"
     path.write_text(
         f"""

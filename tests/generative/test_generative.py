@@ -17,20 +17,14 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 from biomark import demonstrations, models
 from biomark.demonstrations import Style
 from biomark.errors import ModelError, UsageError
+from biomark.generative.answering import FreeGeneration, MarkDecoding, WindowPrompt, answering_of
 from biomark.generative.decoding.choice import Chance, Sampling
 from biomark.generative.decoding.engine import Decoder
 from biomark.generative.decoding.vocabulary import Vocabulary
-from biomark.generative.recognizer import (
-    FreeGeneration,
-    GenerativeRecognizer,
-    MarkDecoding,
-    WindowPrompt,
-    answering_of,
-    halves,
-)
+from biomark.generative.recognizer import GenerativeRecognizer
 from biomark.marks import Aligned
 from biomark.recognizers import Annotated
-from biomark.spans import Document, Entity, Rejected, Span
+from biomark.spans import Document, Entity, Rejected, Span, halves
 
 TEXT = "Fever and İ 😀 cough. The IL2 gene, again: IL2!\nFever <mark> or ### Response: not."
 

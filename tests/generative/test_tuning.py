@@ -34,11 +34,13 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
+from biomark.generative.answering import WindowPrompt  # noqa: E402
 from biomark.generative.decoding.vocabulary import Vocabulary  # noqa: E402
-from biomark.generative.recognizer import GenerativeRecognizer, WindowPrompt  # noqa: E402
+from biomark.generative.recognizer import GenerativeRecognizer  # noqa: E402
 from biomark.generative.training import merging  # noqa: E402
 from biomark.generative.training import model as causal  # noqa: E402
 from biomark.generative.training import trainer as generative  # noqa: E402
+from biomark.generative.training.data import chosen, read_data, read_demonstrations  # noqa: E402
 from biomark.generative.training.export import export  # noqa: E402
 from biomark.generative.training.loss import AnswerTrainer, Rows, answer_loss  # noqa: E402
 from biomark.generative.training.packing import IGNORED, TokenisedDemonstration, collate, pack, tokenise  # noqa: E402
@@ -138,7 +140,7 @@ def train(recipe: GenerativeRecipe, folder: Path, *, resume: bool = False) -> Pa
 
 def examples_of(recipe: GenerativeRecipe, vocabulary: Vocabulary, count: int) -> list[TokenisedDemonstration]:
     found = []
-    for demonstration in generative.read_demonstrations("ncbi_disease:train", recipe, fail):
+    for demonstration in read_demonstrations("ncbi_disease:train", recipe, fail):
         example = tokenise(demonstration, vocabulary, form=recipe.prompt, longest=recipe.row_tokens)
         assert isinstance(example, TokenisedDemonstration)
         found.append(example)
@@ -347,7 +349,7 @@ def test_the_users_own_sentence_is_learnt_saved_and_asked_with(
     home: Path, recipe: GenerativeRecipe, tmp_path: Path
 ) -> None:
     recipe = replace(recipe, examples=2, epochs=1, guideline_text={"disease": "Classes too."})
-    made = {d.instruction for name in recipe.train for d in generative.read_demonstrations(name, recipe, fail)}
+    made = {d.instruction for name in recipe.train for d in read_demonstrations(name, recipe, fail)}
     assert made == {"Mark disease Classes too.", "Mark chemical"}
     train(recipe, tmp_path / "run")
     _, vocabulary, saved = causal.load_trained(tmp_path / "run")
@@ -372,23 +374,23 @@ def test_demonstrations_with_another_instruction_are_told(recipe: GenerativeReci
     recipe = replace(recipe, train=(file,), devel=("ncbi_disease:devel",), types=("disease",))
     _, vocabulary = causal.prepare_model(recipe)
     demonstrations.write(demonstrations.demonstrations(gold, ["disease"], recipe.style), Path(file))
-    generative.read_data(recipe, vocabulary, fail)
+    read_data(recipe, vocabulary, fail)
     demonstrations.write(
         demonstrations.demonstrations(gold, ["disease"], demonstrations.Style("short", guideline_text="All.")),
         Path(file),
     )
     told: list[Rejected] = []
-    data = generative.read_data(recipe, vocabulary, told.append)
+    data = read_data(recipe, vocabulary, told.append)
     assert len(data.examples) == data.train[file]["demonstrations"] > 0  # learnt all the same
     (one,) = told
     assert one.source == file
     assert "'Mark disease All.'" in one.reason
     with pytest.raises(UsageError, match="an instruction that differs from the recipe's, such as 'Mark disease All"):
-        generative.read_data(replace(recipe, shape="tanl"), vocabulary, fail)
+        read_data(replace(recipe, shape="tanl"), vocabulary, fail)
     wrong = [replace(d, instruction="Bracket disease") for d in demonstrations.read(Path(file))]
     demonstrations.write([*wrong, replace(wrong[0], output=wrong[0].input)], Path(file))
     told.clear()
-    data = generative.read_data(replace(recipe, shape="tanl"), vocabulary, told.append)
+    data = read_data(replace(recipe, shape="tanl"), vocabulary, told.append)
     assert len(data.examples) == 1  # marks are no answer of this shape
     assert len(told) == len(wrong)
 
@@ -592,7 +594,7 @@ def test_models_are_shown_merged_and_loaded(
     facts = json.loads(biomark("models", "show", "mine").out)
     assert facts["types"] == ["disease", "chemical"]
     run = facts["run"]
-    made = list(generative.read_demonstrations("ncbi_disease:train", recipe, fail))
+    made = list(read_demonstrations("ncbi_disease:train", recipe, fail))
     assert run["train"]["ncbi_disease:train"]["demonstrations"] == len(made)
     assert re.fullmatch(r"[0-9a-f]{64}", run["train"]["bc5cdr_chemical:train"]["sha256"])
     assert run["devel"]["ncbi_disease:devel"]["documents"] == 3
@@ -813,10 +815,10 @@ def test_documents_in_json_are_no_demonstrations(
 ) -> None:
     documents = list(formats.read(home / "corpora" / "ncbi_disease" / "train.pubtator"))
     formats.write(documents, tmp_path / name, "bioc_json" if "bioc" in name else "jsonl")
-    found = list(generative.read_demonstrations(str(tmp_path / name), recipe, fail))
+    found = list(read_demonstrations(str(tmp_path / name), recipe, fail))
     demonstrations.write(found, tmp_path / "demos.jsonl")
-    assert found == list(generative.read_demonstrations(str(tmp_path / "demos.jsonl"), recipe, fail))
-    learnt = generative.read_demonstrations(recipe.train[0], recipe, fail)
+    assert found == list(read_demonstrations(str(tmp_path / "demos.jsonl"), recipe, fail))
+    learnt = read_demonstrations(recipe.train[0], recipe, fail)
     assert [d.output for d in found] == [d.output for d in learnt]
 
 
@@ -841,13 +843,13 @@ def test_a_finished_run_without_its_checkpoints(
 def test_demonstrations_that_are_too_long_are_rejected_not_cut(recipe: GenerativeRecipe) -> None:
     _, vocabulary = causal.prepare_model(recipe)
     rejected: list[object] = []
-    data = generative.read_data(replace(recipe, row_tokens=36), vocabulary, rejected.append)
+    data = read_data(replace(recipe, row_tokens=36), vocabulary, rejected.append)
     assert rejected
-    made = [d for name in recipe.train for d in generative.read_demonstrations(name, recipe, fail)]
+    made = [d for name in recipe.train for d in read_demonstrations(name, recipe, fail)]
     assert len(data.examples) + len(rejected) == len(made)
     assert all(len(example.ids) <= 36 for example in data.examples)
     with pytest.raises(UsageError, match="no usable demonstration"):
-        generative.read_data(replace(recipe, row_tokens=2), vocabulary, rejected.append)
+        read_data(replace(recipe, row_tokens=2), vocabulary, rejected.append)
 
 
 @pytest.mark.parametrize("shape", demonstrations.TUNED)
@@ -861,12 +863,12 @@ def test_a_share_of_the_demonstrations_without_mentions_is_learnt_from(
     made = list(demonstrations.demonstrations(annotated, ["disease"], demonstrations.Style("short", shape)))
     assert len(made) == 63
     changed = replace(recipe, without_mentions=share)
-    found = generative.chosen(made, changed)
+    found = chosen(made, changed)
     assert len({d.input for d in found}) == len(found) == 42 + left
     assert sum(d.document_id in {str(n) for n in range(0, 63, 3)} for d in found) == left
-    assert generative.chosen(made, changed) == found != generative.chosen(made, replace(changed, seed=2))
-    assert found == [d for d in generative.chosen(made, recipe) if d in found]
-    assert generative.chosen(made, replace(changed, examples=5)) == found[:5]
+    assert chosen(made, changed) == found != chosen(made, replace(changed, seed=2))
+    assert found == [d for d in chosen(made, recipe) if d in found]
+    assert chosen(made, replace(changed, examples=5)) == found[:5]
 
 
 # Recipes

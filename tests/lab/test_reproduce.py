@@ -28,6 +28,7 @@ from biomark.spans import Document
 from biomark.training.recipe import load_recipe
 from conftest import HANG, ROOT, Outcome
 from scripted import Says, answer, scripted
+from toy_bert import save_bert
 from toy_corpus import CHEMICALS, CLAUSES, DISEASES, documents
 
 torch = pytest.importorskip("torch")
@@ -244,18 +245,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *characters, *(f"##{c}" for c in characters), "<", ">", "/"]
     tokenizer = Tokenizer(models.WordPiece({p: n for n, p in enumerate(dict.fromkeys(pieces))}, unk_token="[UNK]"))
     tokenizer.normalizer, tokenizer.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
-    names = {"cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]", "pad_token": "[PAD]"}
-    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
-    torch.manual_seed(3)
-    config = transformers.BertConfig(
-        vocab_size=tokenizer.get_vocab_size(),
-        hidden_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
-    )
-    transformers.BertModel(config).save_pretrained(folder / "bert")
-    fast.save_pretrained(folder / "bert")
+    save_bert(folder / "bert", tokenizer, seed=3, layers=1, positions=512)
     splits = {s: json.dumps([f"{c}:{s}" for c in ("ncbi_disease", "bc5cdr_chemical")]) for s in ("train", "devel")}
     common = SPLITS.format(**splits)
     (folder / "recipes").mkdir()

@@ -21,7 +21,8 @@ transformers = pytest.importorskip("transformers")
 from biomark.tagging.text import collate, read_document  # noqa: E402
 from biomark.tagging.training.classifier import _PROBES, export_classifier, joint, labels_of  # noqa: E402
 from biomark.tagging.training.network import make_network  # noqa: E402
-from biomark.tagging.training.trainer import BEST, load_trained, recognizer_of  # noqa: E402
+from biomark.tagging.training.start import BEST  # noqa: E402
+from biomark.tagging.training.trainer import load_trained, recognizer_of  # noqa: E402
 from biomark.training.recipe import RECIPE, TaggingRecipe  # noqa: E402
 
 TEXTS = ("Aspirin helped two patients with fever and cough.", "The TNF gene (and IL2) in E. coli met 5-HT.", "fever")

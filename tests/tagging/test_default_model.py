@@ -94,6 +94,13 @@ def test_the_examples_are_marked(biomark: Callable[..., Outcome]) -> None:
     assert {"breast cancer", "asthma"} <= {row[3].lower() for row in rows if row[4] == "disease"}
 
 
+def test_gene_names_with_greek_letters_are_whole() -> None:
+    gold = list(package.read(ROOT / "examples" / "greek_genes.jsonl"))
+    assert len(gold) == 60
+    strict = evaluation.evaluate(gold, package.annotate(gold), types=["gene"]).overall.strict
+    assert strict.counts.tp >= 55
+
+
 def test_a_document_is_read_the_same_whatever_stands_beside_it() -> None:
     texts = ["Aspirin may cause asthma.", "IL-6 and TNF-α rose. " * 30, "Fever.", "Metformin lowers insulin in PCOS."]
     together = [document.entities for document in package.annotate(texts)]

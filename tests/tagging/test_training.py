@@ -24,6 +24,7 @@ from biomark.tagging.training.augmentation import recased
 from biomark.tagging.words import WordReader
 from biomark.training.recipe import TaggingRecipe, load_recipe
 from conftest import Outcome
+from toy_bert import save_bert
 from toy_corpus import CHEMICALS, DISEASES, documents
 
 torch = pytest.importorskip("torch")
@@ -33,7 +34,8 @@ from biomark.tagging.training import trainer  # noqa: E402
 from biomark.tagging.training.examples import LENGTH_STEP, Examples, LabelledWindow, has_mention  # noqa: E402
 from biomark.tagging.training.export import export  # noqa: E402
 from biomark.tagging.training.network import make_network  # noqa: E402
-from biomark.tagging.training.trainer import BEST, CHECKPOINT, load_trained  # noqa: E402
+from biomark.tagging.training.start import BEST  # noqa: E402
+from biomark.tagging.training.trainer import CHECKPOINT, load_trained  # noqa: E402
 from biomark.training.scoring import read_devel, strict_scores  # noqa: E402
 
 torch.set_num_threads(1)  # networks this small only wait for each other's threads
@@ -49,25 +51,7 @@ def small_corpus(path: Path, type: str, mentions: tuple[str, ...], size: int, se
 def home(tmp_path_factory: pytest.TempPathFactory, word_pieces: Tokenizer) -> Path:
     """A folder with an encoder, corpora under their catalogue names, and a recipe."""
     folder = tmp_path_factory.mktemp("home")
-    tokenizer = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=word_pieces,
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        mask_token="[MASK]",
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-    )
-    torch.manual_seed(1)
-    config = transformers.BertConfig(
-        vocab_size=word_pieces.get_vocab_size(),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=80,
-    )
-    transformers.BertModel(config).save_pretrained(folder / "encoder")
-    tokenizer.save_pretrained(folder / "encoder")
+    save_bert(folder / "encoder", word_pieces)
     for split, size, seed in (("train", 80, 1), ("devel", 15, 2)):
         small_corpus(folder / "corpora" / "ncbi_disease" / f"{split}.pubtator", "SpecificDisease", DISEASES, size, seed)
         small_corpus(folder / "corpora" / "bc5cdr" / f"{split}.pubtator", "Chemical", CHEMICALS, size, seed + 10)

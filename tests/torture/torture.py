@@ -80,14 +80,19 @@ def without_lock(folder: str) -> dict[str, bytes]:
     return {name: data for name, data in content(Path(folder)).items() if name != "run.lock"}
 
 
+def remove(name: str) -> None:
+    """Remove a run's folder, or its file with what lies beside it."""
+    for path in (Path(name), *Path().glob(f"{name}.*")):
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
 def calls_of(work: Callable[[], object], most: int = 1 << 14) -> int:
     """How many calls at which work can be killed it makes, roughly."""
     low, high = 0, most
     while high - low > max(8, low // 50):
         middle = (low + high) // 2
         low, high = (middle, high) if killed(work, middle) else (low, middle)
-        for path in (Path("probe"), *Path().glob("probe.*")):
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        remove("probe")
     return low
 
 
@@ -121,12 +126,9 @@ def kills(options: argparse.Namespace) -> dict[str, object]:
             found = {n: data for n, data in content(Path()).items() if n.startswith("out") and "run.lock" not in n}
             if found != wanted:
                 different.append(f"{name}: killed at {points}")
-            for path in (Path("out"), *Path().glob("out.*")):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            remove("out")
         done[name] = count
-        shutil.rmtree("whole", ignore_errors=True)
-        for path in Path().glob("whole*"):
-            path.unlink()
+        remove("whole")
     return {"kills": sum(done.values()), "by way": done, "different": different, "ok": not different}
 
 

@@ -126,7 +126,7 @@ class DocumentIndex:
             yield from Reader(replace(self._job, inputs=(source,), batch=True), _ignore, repeated=True)
 
     def is_medline(self, source: Input) -> bool:
-        """Whether an input has PubMed's articles, of which later ones supersede earlier ones."""
+        """Return whether an input has PubMed's articles, of which later ones supersede earlier ones."""
         try:
             return not isinstance(source, str) and opened(self._job, source)[1] == _MEDLINE
         except (BiomarkError, OSError):

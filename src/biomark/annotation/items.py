@@ -75,7 +75,7 @@ def _unfit(item: object) -> str | None:
 
 
 def _is_file(text: str) -> bool:
-    """Whether a text is the path of an existing file, or of an existing folder if it contains a separator."""
+    """Return whether a text is the path of an existing file, or of an existing folder if it contains a separator."""
     if len(text) > _LONGEST_NAME or "\n" in text or not any(map(str.isalnum, text)):
         return False
     try:

@@ -235,7 +235,7 @@ def _of_documents(job: Job, folder: Path, existing: list[Path]) -> list[Path]:
 
 
 def is_device(path: Path) -> bool:
-    """Whether a path exists and is neither a file nor a folder."""
+    """Return whether a path exists and is neither a file nor a folder."""
     return str(path) == os.devnull or (formats.exists(path) and not path.is_file() and not path.is_dir())
 
 
@@ -319,7 +319,7 @@ def _parts_of(part: Input, output: str | None, reading: _Reading, reject: Reject
 
 
 def _is_output(part: Source, folder: Path, output: Path) -> bool:
-    """Whether a file of a folder is the output of an earlier run."""
+    """Return whether a file of a folder is the output of an earlier run."""
     path, written = Path(part.name).resolve(), output.resolve()
     return path == written or (written.is_dir() and written in path.parents and written != folder.resolve())
 

@@ -43,13 +43,13 @@ class _State:
 
 
 def may_be_written(output: Path, facts: Mapping[str, str]) -> bool:
-    """Whether an existing output was written by an unfinished earlier run with these facts, and may be replaced."""
+    """Return whether an unfinished earlier run with these facts wrote an existing output, which may be replaced."""
     earlier = _state_of(output)
     return earlier is not None and earlier.state in (_WRITING, _WHOLE) and earlier.facts == facts
 
 
 def is_whole(output: Path, facts: Mapping[str, str]) -> bool:
-    """Whether an earlier run with these facts has completed the output, but not all of its batch."""
+    """Return whether an earlier run with these facts has completed the output, but not all of its batch."""
     earlier = _state_of(output)
     return earlier is not None and earlier.state == _WHOLE and earlier.facts == facts
 

@@ -182,7 +182,8 @@ class Annotate:
             lost = recognizer.left_out
         work = partial(self._annotate, recognizer=recognizer, resuming=resuming, rejects=rejects)
         if self.run_folder is not None:
-            work = partial(self._annotate_into_folder, recognizer, resuming, rejects, settings.run, tuple(unread))
+            run = settings.run, tuple(unread)
+            work = partial(self._annotate_into_folder, self.run_folder, run, recognizer, resuming, rejects)
         try:
             lost.update(sum(map(work, jobs), Counter[str]()))
         finally:
@@ -200,18 +201,18 @@ class Annotate:
 
     def _annotate_into_folder(
         self,
+        folder: Path,
+        run: tuple[RunOptions, tuple[Rejected, ...]],
         recognizer: Recognizer,
         resuming: Resuming,
         rejects: Rejects,
-        options: RunOptions,
-        unread: tuple[Rejected, ...],
         job: Job,
     ) -> Counter[str]:
         """Annotate a job's inputs into a folder; return what could not be written, as counts by kind."""
         from biomark.annotation.runs import Plan
 
-        assert self.run_folder is not None
-        plan = Plan(self.run_folder, job, self.types, self.min_score, self.skip, options.shard, unread)
+        options, unread = run
+        plan = Plan(folder, job, self.types, self.min_score, self.skip, options.shard, unread)
         json_progress = options.json_progress
         return run_job(plan, recognizer, resuming, rejects, progress=self.progress, json_progress=json_progress)
 

@@ -79,7 +79,7 @@ def in_processes(load: Callable[[], Recognizer], model: str, workers: int, *, sh
 
 
 def _is_light(name: str) -> bool:
-    """Whether all parts of a model need one core and little memory each: no torch, no server."""
+    """Return whether all parts of a model need one core and little memory each: no torch, no server."""
     from biomark import models
     from biomark.tagging.recognizer import WEIGHTS
 

@@ -61,7 +61,7 @@ class Mistake:
 
     @property
     def has_abbreviation(self) -> bool:
-        """Whether one of the error's mentions looks like an abbreviation."""
+        """Return whether one of the error's mentions looks like an abbreviation."""
         return any(is_abbreviation(shown(mention, self.document.text)) for mention in self.mentions)
 
 

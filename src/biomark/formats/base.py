@@ -128,12 +128,12 @@ class Source:
 
     @property
     def is_stream(self) -> bool:
-        """Whether the bytes can be read only once: an open stream, or a path that is neither file nor folder."""
+        """Return whether the bytes can be read only once: an open stream, or a path that is neither file nor folder."""
         return self.path is None or not (self.path.is_file() or self.path.is_dir())
 
     @property
     def recoded(self) -> bool:
-        """Whether the file is in an encoding other than UTF-8; valid after its first bytes are read."""
+        """Return whether the file is in an encoding other than UTF-8; valid after its first bytes are read."""
         return self._utf8 is not None and self._utf8.recoded
 
     def reject(
@@ -275,7 +275,7 @@ class Sink:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the output goes straight to a terminal."""
+        """Return whether the output goes straight to a terminal."""
         return self.path is None and (self._stream or sys.stdout.buffer).isatty()
 
     @contextmanager
@@ -370,7 +370,7 @@ class Format:
 
     @property
     def in_pairs(self) -> bool:
-        """Whether each document is a file of text and one of mentions; a folder of such pairs is read as a whole."""
+        """Return whether a document is a file of text and one of mentions; a folder of such pairs is read whole."""
         return len(self.files) > 1
 
 

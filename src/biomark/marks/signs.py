@@ -36,7 +36,7 @@ class Signs:
 
     @property
     def typed(self) -> bool:
-        """Whether the signs contain the type's name."""
+        """Return whether the signs contain the type's name."""
         return "{}" in self.before + self.after
 
 

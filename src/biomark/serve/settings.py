@@ -43,7 +43,7 @@ class ServeOptions:
 
     @property
     def is_local(self) -> bool:
-        """Whether only this machine can reach the host."""
+        """Return whether only this machine can reach the host."""
         try:
             return self.host == "localhost" or ip_address(self.host).is_loopback
         except ValueError:

@@ -88,7 +88,7 @@ class Worker:
         self._thread.start()
 
     def is_alive(self) -> bool:
-        """Whether the thread runs and accepts tasks."""
+        """Return whether the thread runs and accepts tasks."""
         return self._thread.is_alive() and not self._closing
 
     @property

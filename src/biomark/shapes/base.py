@@ -51,11 +51,11 @@ class Shape(Protocol):
 
     @property
     def single(self) -> bool:
-        """Whether an answer is about one type, so that the model answers once for each type."""
+        """Return whether an answer is about one type, so that the model answers once for each type."""
 
     @property
     def one_message(self) -> bool:
-        """Whether the whole prompt, including examples, is one user message that the answer continues."""
+        """Return whether the whole prompt, including examples, is one user message that the answer continues."""
 
     def request(self, types: Sequence[str]) -> str:
         """Return the description of the answer's form for the prompt, or "" if the question describes it."""

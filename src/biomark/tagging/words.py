@@ -155,7 +155,7 @@ class WordReader:
 
     @property
     def instructions(self) -> bool:
-        """Whether the model reads an instruction that names the type to tag."""
+        """Return whether the model reads an instruction that names the type to tag."""
         return bool(self.wording)
 
     def naming(self, corpus: str) -> WordReader:

@@ -234,7 +234,7 @@ class _Block:
 
     @cached_property
     def _prose(self) -> bool:
-        """Whether the lines look like one wrapped text.
+        """Return whether the lines look like one wrapped text.
 
         Lines of a wrapped text often begin in lower case (except in a text in capitals), contain function words, and
         are full unless they were broken by hand.

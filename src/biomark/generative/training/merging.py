@@ -14,7 +14,8 @@ from biomark.generative.training.model import TOKENIZER, TOKENIZER_SETTINGS, loa
 from biomark.runtime.machine import versions
 from biomark.runtime.quiet import quietly
 from biomark.tagging.training.network import ADAPTER
-from biomark.tagging.training.trainer import BEST, load_trained
+from biomark.tagging.training.start import BEST
+from biomark.tagging.training.trainer import load_trained
 from biomark.training.recipe import RECIPE, RUN, SCORES, TaggingRecipe, saved_recipe
 from biomark.training.runs import LIBRARIES, write
 

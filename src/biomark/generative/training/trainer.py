@@ -8,16 +8,12 @@ that was stopped at any point reaches, when resumed, the same weights and scores
 from __future__ import annotations
 
 import gc
-import hashlib
-import json
 import logging
 import os
-import random
-import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,24 +23,23 @@ from torch import nn
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-from biomark import corpora, demonstrations, formats
-from biomark.demonstrations import Demonstration
+from biomark import corpora, demonstrations
 from biomark.entity_types import distinct
 from biomark.errors import UsageError
 from biomark.formats import Reject
+from biomark.generative.answering import answering_of
 from biomark.generative.decoding.vocabulary import Vocabulary
-from biomark.generative.recognizer import GenerativeRecognizer, answering_of
+from biomark.generative.recognizer import GenerativeRecognizer
 from biomark.generative.training.checks import check
+from biomark.generative.training.data import Data, is_demonstrations, read_data
 from biomark.generative.training.loss import AnswerTrainer, Rows
 from biomark.generative.training.model import plain, prepare_model, save_tokenizer, set_weights, with_weights
-from biomark.generative.training.packing import TokenisedDemonstration, collate, pack, tokenise
+from biomark.generative.training.packing import collate
 from biomark.runtime.machine import multiplies_bf16, versions
 from biomark.runtime.quiet import quietly
-from biomark.shapes import MARK
-from biomark.spans import Rejected
 from biomark.training.recipe import GenerativeRecipe
 from biomark.training.runs import CHECKPOINTS, LIBRARIES, Checkpoint, TrainingFolder, check_run, save_recipe
-from biomark.training.scoring import Devel, read_devel, shown, strict_scores
+from biomark.training.scoring import Devel, shown, strict_scores
 
 log = logging.getLogger(__name__)
 
@@ -143,133 +138,13 @@ def with_types(recipe: GenerativeRecipe) -> GenerativeRecipe:
     known = (
         entity_type
         for name in recipe.train
-        if not _is_demonstrations(name)
+        if not is_demonstrations(name)
         for entity_type in corpora.corpus_types(name)
     )
     return replace(recipe, types=distinct(known))
 
 
 # Data
-
-
-@dataclass(frozen=True, slots=True)
-class Data:
-    """The training and development data of a run.
-
-    Attributes:
-        train: the number of demonstrations and their sha256, by the name in the recipe's `train`.
-        examples: the tokenised demonstrations that are used, in random order.
-        rows: the same demonstrations packed into rows.
-        devel: the development splits on which checkpoints are scored.
-    """
-
-    train: Mapping[str, Mapping[str, object]]
-    examples: Sequence[TokenisedDemonstration]
-    rows: Sequence[list[TokenisedDemonstration]]
-    devel: Sequence[Devel]
-
-    @property
-    def tokens(self) -> int:
-        """The number of tokens of all examples."""
-        return sum(len(example.ids) for example in self.examples)
-
-
-def read_data(recipe: GenerativeRecipe, vocabulary: Vocabulary, reject: Reject) -> Data:
-    """Read the data that a recipe names, and pack its demonstrations.
-
-    Args:
-        recipe: of the run.
-        vocabulary: of the model.
-        reject: is called with each part of the data that cannot be used.
-
-    Raises:
-        UsageError: if no demonstration is left to learn from, or a development split has none of the types.
-    """
-    devel = read_devel(
-        recipe.devel,
-        recipe.types,
-        sentences=recipe.devel_sentences,
-        seed=recipe.seed,
-        split_by=recipe.sentences,
-        reject=reject,
-    )
-    by_name = {name: list(read_demonstrations(name, recipe, reject)) for name in recipe.train}
-    instructions = {demonstrations.instruction(entity_type, recipe.style): entity_type for entity_type in recipe.types}
-    for name, own in by_name.items():
-        _check_instructions(name, own, instructions, recipe, reject)
-    examples: list[TokenisedDemonstration] = []
-    for demonstration in chosen((d for own in by_name.values() for d in own), recipe):
-        example = tokenise(
-            demonstration,
-            vocabulary,
-            form=recipe.prompt,
-            longest=recipe.row_tokens,
-            shape=recipe.shape,
-            entity_type=instructions.get(demonstration.instruction, ""),
-        )
-        if isinstance(example, Rejected):
-            reject(example)
-        else:
-            examples.append(example)
-    if not examples:
-        raise UsageError(f"recipe {recipe.name}: train has no usable demonstration; see the rejects for the reasons")
-    rows = pack(examples, recipe.row_tokens, seed=recipe.seed) if recipe.packing else [[e] for e in examples]
-    train = {name: {"demonstrations": len(own), "sha256": _digest(own)} for name, own in by_name.items()}
-    return Data(train, examples, rows, devel)
-
-
-def read_demonstrations(name: str, recipe: GenerativeRecipe, reject: Reject) -> Iterator[Demonstration]:
-    """Read the demonstrations of one name in a recipe's `train`: a corpus, or a file of demonstrations."""
-    if _is_demonstrations(name):
-        return demonstrations.read(Path(name))
-    return demonstrations.from_corpora([name], recipe.types or None, recipe.style, reject=reject)
-
-
-def _check_instructions(
-    name: str,
-    read: Sequence[Demonstration],
-    instructions: Mapping[str, str],
-    recipe: GenerativeRecipe,
-    reject: Reject,
-) -> None:
-    """Report demonstrations of a file whose instruction differs from those that the model gets when it annotates.
-
-    Raises:
-        UsageError: if the shape of the answers can only be decoded with a known type.
-    """
-    others = [demonstration for demonstration in read if demonstration.instruction not in instructions]
-    if not others or (recipe.shape == MARK.name and not instructions):
-        return
-    reason = (
-        f"{len(others)} demonstrations have an instruction that differs from the recipe's, such as "
-        f"{others[0].instruction!r}; types, prompt, shape, guidelines and guideline_text make the recipe's instructions"
-    )
-    if recipe.shape != MARK.name:
-        raise UsageError(f"recipe {recipe.name}: {name}: {reason}")
-    reject(Rejected(f"{reason}; they are learnt, but annotation uses the recipe's instructions", source=name))
-
-
-def _is_demonstrations(name: str) -> bool:
-    """Return whether a name is a file of demonstrations rather than of documents, which may be JSON as well."""
-    if not name.endswith((".json", ".jsonl", ".json.gz", ".jsonl.gz")) or not Path(name).is_file():
-        return False
-    return re.match(rb'\s*\[?\s*\{\s*"instruction"\s*:', formats.Source(Path(name)).head()) is not None
-
-
-def chosen(demonstrations: Iterable[Demonstration], recipe: GenerativeRecipe) -> list[Demonstration]:
-    """Choose demonstrations with and without mentions at random, in random order, as many as the recipe sets."""
-    shuffled = list(demonstrations)
-    random.Random(recipe.seed).shuffle(shuffled)
-    empty = [number for number, d in enumerate(shuffled) if d.empty]
-    dropped = set(empty[round(recipe.without_mentions * len(empty)) :])
-    return [d for number, d in enumerate(shuffled) if number not in dropped][: recipe.examples or None]
-
-
-def _digest(demonstrations: Iterable[Demonstration]) -> str:
-    digest = hashlib.sha256()
-    for d in demonstrations:
-        digest.update(json.dumps([d.instruction, d.input, d.output], ensure_ascii=False).encode() + b"\n")
-    return digest.hexdigest()
 
 
 def _facts(recipe: GenerativeRecipe, model: nn.Module, data: Data, processes: int) -> dict[str, object]:

@@ -14,10 +14,11 @@ from transformers import LogitsProcessor, LogitsProcessorList, PreTrainedModel
 
 from biomark import demonstrations, models
 from biomark.errors import UsageError
+from biomark.generative.answering import Answering, FreeGeneration, MarkDecoding, WindowPrompt
 from biomark.generative.decoding.engine import Decoder
 from biomark.generative.decoding.grammar import Grammar
 from biomark.generative.decoding.vocabulary import Vocabulary
-from biomark.generative.recognizer import Answering, FreeGeneration, GenerativeRecognizer, MarkDecoding, WindowPrompt
+from biomark.generative.recognizer import GenerativeRecognizer
 from biomark.generative.training.model import load_trained
 from biomark.lab.bench import Contestant, machine, measure
 from biomark.lab.bench.engine import GrammarProcessor, tokenizer_of

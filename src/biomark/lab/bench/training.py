@@ -18,10 +18,11 @@ from transformers.trainer_callback import PrinterCallback
 from biomark import demonstrations
 from biomark.formats import Reject
 from biomark.generative.decoding.vocabulary import Vocabulary
+from biomark.generative.training.data import chosen, read_demonstrations
 from biomark.generative.training.loss import AnswerTrainer, Rows
 from biomark.generative.training.model import adapt
 from biomark.generative.training.packing import IGNORED, TokenisedDemonstration, collate, pack, tokenise
-from biomark.generative.training.trainer import arguments, chosen, read_demonstrations
+from biomark.generative.training.trainer import arguments
 from biomark.lab.bench import machine
 from biomark.lab.bench.shapes import random_llama
 from biomark.runtime.quiet import quietly

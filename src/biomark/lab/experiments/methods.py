@@ -30,7 +30,7 @@ class Method(Protocol):
 
     @property
     def made(self) -> bool:
-        """Whether its models are made here; others are used as they are."""
+        """Return whether its models are made here; others are used as they are."""
         ...
 
     def facts(self, build: Build, supplies: Supplies) -> Facts:

@@ -86,7 +86,7 @@ class Model:
 
     @property
     def trained(self) -> bool:
-        """Whether it learns here from sentences, so that shares of them and seeds matter."""
+        """Return whether it learns here from sentences, so that shares of them and seeds matter."""
         return self.method in TRAINED
 
 

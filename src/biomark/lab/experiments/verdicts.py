@@ -24,7 +24,7 @@ _PARTLY, _PARTLY_CONTRARY = "found here in part, the rest is not shown", "the co
 _BOTH, _WEAK, NOT_RUN = "found here in part, and the contrary in part", "cannot be judged here", "not run"
 
 Answer = bool | None
-"""Whether a figure confirms the finding (True) or contradicts it (False); None: neither."""
+"""True if a figure confirms the finding, False if it contradicts it, None if it does neither."""
 
 
 @dataclass(frozen=True, slots=True)

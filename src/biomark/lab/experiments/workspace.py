@@ -85,7 +85,7 @@ class Place:
     # Done or not
 
     def built(self, build: Build) -> bool:
-        """Whether a model is there, or need not be made."""
+        """Return whether a model is there, or need not be made."""
         return not method_of(build).made or (self.model_folder(build) / DONE).is_file()
 
     def result(self, reading: Reading) -> Result | None:

@@ -85,7 +85,7 @@ class Account:
 
     @property
     def has_reserved(self) -> bool:
-        """Whether a part of the budget is reserved for pending requests."""
+        """Return whether a part of the budget is reserved for pending requests."""
         return self._reserved > 1e-9
 
     def reserve(self, read: int, written: int) -> None:

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from biomark.generative.answering import MarkDecoding, WindowPrompt
 from biomark.generative.decoding.choice import Chance
 from biomark.generative.decoding.engine import Decoder
 from biomark.generative.decoding.vocabulary import Vocabulary
-from biomark.generative.recognizer import MarkDecoding, WindowPrompt
 from biomark.prompted.chat import Ask, Message, Reply, Request, Unanswered, estimate
 from biomark.prompted.chat.account import Account
 from biomark.prompted.chat.answers import without_thoughts

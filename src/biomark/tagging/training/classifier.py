@@ -131,7 +131,7 @@ def _tokenizer(reader: WordReader, most: int) -> PreTrainedTokenizerFast:
 def _check(
     run: Path, ours: tuple[Network, WordReader], theirs: tuple[PreTrainedModel, PreTrainedTokenizerFast]
 ) -> None:
-    """Whether both say the same of some words.
+    """Check that both models give the same logits for some words.
 
     Raises:
         UsageError: if they do not.

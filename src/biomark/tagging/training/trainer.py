@@ -36,15 +36,16 @@ from biomark.tagging.training.examples import (
     devel_name,
     guidelines_of,
 )
-from biomark.tagging.training.network import ADAPTER, CONFIG, Network, build_encoder, make_network, network_settings
+from biomark.tagging.training.network import ADAPTER, Network, build_encoder, make_network, network_settings
+from biomark.tagging.training.start import BEST, GUIDELINES, begin_with, recipe_of
 from biomark.tagging.words import WordReader
-from biomark.training.recipe import RECIPE, SCORES, TaggingRecipe, saved_recipe
+from biomark.training.recipe import SCORES, TaggingRecipe
 from biomark.training.runs import check_run, save_recipe, write
 from biomark.training.scoring import Devel, mean_f1, read_devel, shown, strict_scores
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT, BEST, GUIDELINES = "checkpoint.pt", "model.safetensors", "guidelines.json"
+CHECKPOINT = "checkpoint.pt"
 LEFT_OUT = "left_out.json"  # the parts of each training split that were not learnt from
 NO_CORPUS = -1  # the index of the corpus of lists of names, which follow no guideline
 # The weight of the gate's loss, and the label smoothing in it.
@@ -53,8 +54,6 @@ WORDS_STEP = 256  # the number of words of a batch is a multiple of it, for the 
 
 # Precision, recall, F1 and loss on each development split, by its name.
 Scores = Mapping[str, Mapping[str, float]]
-# The label of a row of the heads or of the gate: its type and its corpus; an empty string stands for all.
-HeadRow = tuple[str, str]
 
 
 def train(
@@ -353,77 +352,6 @@ def load_trained(folder: Path, *, quantised: bool = True) -> tuple[Network, Word
         raise ModelError(f"{folder / BEST}: lacks {error}") from error
     tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
     return network.eval(), WordReader(tokenizer, wording=recipe.wording if recipe.instruction else ""), recipe
-
-
-def recipe_of(folder: Path) -> TaggingRecipe:
-    """Return the recipe of a training run of a tagging model.
-
-    Raises:
-        ModelError: if a file of the run is missing, or its model is not a tagging model.
-    """
-    for name in (BEST, RECIPE, TOKENIZER, CONFIG):
-        if not (folder / name).is_file():
-            raise ModelError(f"{folder}: {name} is missing; is this the folder of a training run?")
-    recipe = saved_recipe(folder)
-    if not isinstance(recipe, TaggingRecipe):
-        raise ModelError(f"{folder}: is a generative model, not a tagging one")
-    if recipe.corpus_heads and not (folder / GUIDELINES).is_file():
-        raise ModelError(f"{folder}: {GUIDELINES} is missing; is this the folder of a training run?")
-    return recipe
-
-
-def begin_with(network: Network, recipe: TaggingRecipe, corpora: Sequence[str], folder: Path) -> None:
-    """Initialise a network with the weights of another run that fit; rows of heads are matched by type and corpus.
-
-    Args:
-        network: the network to initialise.
-        recipe: of the network.
-        corpora: the corpora whose guidelines the network learns.
-        folder: of the other run.
-
-    Raises:
-        ModelError: if the folder has no weights, or none that fit.
-    """
-    before = recipe_of(folder)
-    path = folder / GUIDELINES
-    old_rows = _rows(before, tuple(json.loads(path.read_text("utf-8"))) if before.corpus_heads else ())
-    new_rows = _rows(recipe, tuple(corpora))
-    old, own = load_file(folder / BEST), network.tuned()
-    fitting = {}
-    for name in own.keys() & old.keys():
-        part = name.partition(".")[0]
-        if part in new_rows:
-            fitted = _with_rows(own[name], new_rows[part], old[name], old_rows[part])
-        else:
-            fitted = old[name] if own[name].shape == old[name].shape else None
-        if fitted is not None:
-            fitting[name] = fitted
-    if not fitting:
-        raise ModelError(f"start {folder}: none of its weights fit; is it a model with the same encoder?")
-    network.set_tuned({**own, **fitting})
-
-
-def _with_rows(
-    own: torch.Tensor, labels: Sequence[HeadRow], other: torch.Tensor, other_labels: Sequence[HeadRow]
-) -> torch.Tensor | None:
-    """Return a copy of a tensor with another tensor's rows of the same labels, or None if the row sizes differ."""
-    result = own.detach().clone()
-    rows, other_rows = result.view(len(labels), -1), other.view(len(other_labels), -1)
-    if rows.shape[1] != other_rows.shape[1]:
-        return None
-    for label in set(labels).intersection(other_labels):
-        rows[labels.index(label)] = other_rows[other_labels.index(label)]
-    return result
-
-
-def _rows(recipe: TaggingRecipe, corpora: Sequence[str]) -> dict[str, list[HeadRow]]:
-    """Return the labels of the rows of a network's heads and gate."""
-    types = [""] if recipe.instruction else recipe.types
-    return {
-        "heads": [(entity_type, "") for entity_type in types],
-        "own_heads": [(entity_type, corpus) for corpus in corpora for entity_type in types],
-        "gate": [("", corpus) for corpus in corpora],
-    }
 
 
 def _device() -> torch.device:
