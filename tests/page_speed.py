@@ -18,6 +18,7 @@ from browser import Opened, chromium, window
 
 WORDS = ("aspirin", "relieves", "asthma", "in", "children", "with", "gout", "after", "IL-6", "rose", "again.")
 TYPES = {"aspirin": "chemical", "asthma": "disease", "gout": "disease", "IL-6": "gene"}
+_PARAGRAPH = 150  # words of a paragraph, about
 ACT = """async ([selector, index]) => {
   const element = document.querySelectorAll(selector)[index];
   const begin = performance.now();
@@ -28,13 +29,13 @@ ACT = """async ([selector, index]) => {
 
 
 def document(name: str, size: int, chance: random.Random) -> Document:
-    """Return a document of about `size` characters with a mention for each word that has a type."""
+    """Return a document of about `size` characters in paragraphs, with a mention for each word that has a type."""
     text, entities = "", []
     while len(text) < size:
         word = chance.choice(WORDS)
         if word in TYPES:
             entities.append(Entity((Span(len(text), len(text) + len(word)),), TYPES[word], score=chance.random()))
-        text += word + " "
+        text += word + ("\n\n" if chance.random() < 1 / _PARAGRAPH else " ")
     return Document(name, text, entities=tuple(entities))
 
 
