@@ -1,10 +1,9 @@
 // What people do to texts with mouse, touch and keyboard.
 
 import { extentOf } from "./documents.js";
-import { segments } from "./offsets.js";
+import { neighbour, segments, whole } from "./offsets.js";
 import { offsetOf, pieceOf } from "./text.js";
 
-const graphemes = new Intl.Segmenter("en", { granularity: "grapheme" });
 const words = new WeakMap();
 
 /** Listens to the documents' element on behalf of the app. */
@@ -159,17 +158,6 @@ function wordPlaces(document) {
 function wordEdge(document, edge, unit, step) {
   const edges = wordPlaces(document).map(([start, end]) => (edge === "start" ? start : end));
   return (step > 0 ? edges.find((place) => place > unit) : edges.findLast((place) => place < unit)) ?? unit;
-}
-
-/** The next place before or behind a whole character, however many code points that has. */
-function neighbour(text, unit, step) {
-  if (step < 0) return unit > 0 ? graphemes.segment(text).containing(unit - 1).index : 0;
-  return unit < text.length ? unit + graphemes.segment(text).containing(unit).segment.length : unit;
-}
-
-/** A place that is not inside a character. */
-function whole(text, unit) {
-  return unit > 0 && unit < text.length ? graphemes.segment(text).containing(unit).index : unit;
 }
 
 function trimmed(text, from, to) {

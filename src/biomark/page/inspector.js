@@ -3,7 +3,7 @@
 import { correctionOf } from "./corrections.js";
 import { inPoints, wordsOf } from "./documents.js";
 import { button, counted, make } from "./dom.js";
-import { visible } from "./offsets.js";
+import { neighbour, visible } from "./offsets.js";
 
 const LONGEST = 200;
 
@@ -95,9 +95,7 @@ export class Inspector {
     const move = (edge, step) => () => {
       const { spans, index } = app.target;
       const { text } = app.documents[index];
-      const unit = edge === "start" ? spans[0][0] : spans.at(-1)[1];
-      const wide = /[\ud800-\udbff]/.test(text[step < 0 ? unit - 2 : unit] ?? "") ? 2 : 1;
-      app.resize(edge, unit + step * wide);
+      app.resize(edge, neighbour(text, edge === "start" ? spans[0][0] : spans.at(-1)[1], step));
     };
     const pair = (edge) => make("div", { class: "edge", role: "group", "aria-label": edge === "start" ? "Beginning" : "End" },
       button("←", move(edge, -1), { "aria-label": `${edge === "start" ? "Beginning" : "End"} one character to the left`, "data-key": `${edge}-` }),
