@@ -139,3 +139,15 @@ def test_work_survives_a_reload_until_it_is_discarded(show: Open) -> None:
     page.reload()
     page.wait_for_selector("html[data-ready]")
     assert ("Zileuton", "chemical") in kinds(page)
+
+
+def test_the_last_word_of_a_long_paragraph_comes_into_view(show: Open) -> None:
+    page = show(Document("d", "Gout is an old disease. " * 400 + "Finis.")).page
+    page.locator(".editable").focus()
+    press(page, "ArrowLeft")
+    top, bottom, height = page.evaluate("""() => {
+      const { top, bottom } = [...CSS.highlights.get("target")][0].getBoundingClientRect();
+      return [top, bottom, innerHeight];
+    }""")
+    assert page.locator("#inspector h2").text_content() == "Finis"
+    assert 0 < top < bottom < height

@@ -154,3 +154,28 @@ def test_hundreds_of_documents_are_drawn_when_they_come_near(show: Open) -> None
     assert page.locator("article").count() == 500
     page.locator("article").nth(400).scroll_into_view_if_needed()
     page.locator("article").nth(400).locator("p").first.wait_for()
+
+
+def test_a_long_paragraph_is_drawn_in_stretches(show: Open) -> None:
+    text = "".join(f"Zileuton{n} 😀 " for n in range(700))
+    mentions = tuple(Entity((Span(m.start(), m.end()),), "chemical") for m in re.finditer(r"Zileuton\d+", text))
+    page = show(Document("d", text, entities=mentions)).page
+    page.evaluate("document.querySelectorAll('p > span').forEach((span) => (span.seen = true))")
+    page.locator(".editable").focus()
+    press(page, "n", "1")  # the first mention becomes a disease
+    fresh, all = page.eval_on_selector_all("p > span", "els => [els.filter((e) => !e.seen).length, els.length]")
+    assert 0 < fresh < all / 5
+    assert page.locator(".text").text_content() == text
+
+
+@settings(max_examples=50)
+@given(st.lists(st.sampled_from(("word ", "😀", "e\u0301", "👩\u200d⚕️", "x" * 300, "\n", "السكري ")), max_size=40))
+def test_stretches_cover_a_block_and_cut_no_character(modules: Any, parts: list[str]) -> None:
+    text = "".join(parts) * 5
+    found = modules.evaluate(
+        "(text) => m.stretchesOf(text, { start: 0, end: text.length }).map(({ start, end }) => text.slice(start, end))",
+        text,
+    )
+    assert "".join(found) == text
+    assert all(len(one.encode("utf-16-le")) <= 2 * 1000 for one in found)
+    assert not any(one.startswith(("\u0301", "\u200d", "⚕")) for one in found)

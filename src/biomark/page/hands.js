@@ -1,6 +1,6 @@
 // What people do to texts with mouse, touch and keyboard.
 
-import { extentOf } from "./documents.js";
+import { extentOf, sameSpans } from "./documents.js";
 import { neighbour, segments, whole } from "./offsets.js";
 import { offsetOf, pieceOf } from "./text.js";
 
@@ -8,7 +8,8 @@ const words = new WeakMap();
 
 /** Listens to the documents' element on behalf of the app. */
 export class Hands {
-  #drag = null;
+  #drag = null; // { edge, text, steps, aside }: the handle that is held
+  #touch = false; // whether the last pointer was a finger or a pen
   #timer = 0;
 
   constructor(app, list, element) {
@@ -18,7 +19,7 @@ export class Hands {
     element.addEventListener("keydown", (event) => this.#key(event));
     element.addEventListener("pointerdown", (event) => this.#grab(event));
     element.addEventListener("pointermove", (event) => this.#move(event));
-    for (const name of ["pointerup", "pointercancel"]) element.addEventListener(name, () => (this.#drag = null));
+    for (const name of ["pointerup", "pointercancel"]) element.addEventListener(name, () => this.#release());
     document.addEventListener("selectionchange", () => {
       clearTimeout(this.#timer);
       this.#timer = setTimeout(() => this.#selected(), 120);
@@ -34,33 +35,55 @@ export class Hands {
     if (!text || text !== closest(range.endContainer, ".editable")) return;
     const index = indexOf(text);
     const [start, end] = trimmed(this.app.documents[index].text, offsetOf(range.startContainer, range.startOffset), offsetOf(range.endContainer, range.endOffset));
-    if (start < end) this.app.select({ index, spans: [[start, end]], mention: null });
+    if (start >= end) return;
+    const first = !this.app.target;
+    this.app.select({ index, spans: [[start, end]], mention: null });
+    if (first) this.list.reveal(); // a sheet of controls may have come up over it
   }
 
   #click(event) {
     const text = event.target.closest(".editable");
     if (!text || event.target.closest(".handle") || !getSelection().isCollapsed) return;
     const piece = pieceOf(event.target);
-    if (piece) this.app.selectAt(indexOf(text), piece.start);
+    if (piece?.over.length) this.app.selectAt(indexOf(text), piece.start);
+    else if (piece && this.#touch) this.#tap(indexOf(text), offsetOf(...caretAt(event.clientX, event.clientY)));
     else this.app.select(null);
+    this.list.reveal();
+  }
+
+  /** A tap chooses a word, as marking words by touch is slow; a second one lets it go. */
+  #tap(index, unit) {
+    const place = wordPlaces(this.app.documents[index]).find(([start, end]) => start <= unit && unit <= end);
+    const { target } = this.app;
+    const again = place && target?.index === index && sameSpans(target.spans, [place]);
+    this.app.select(place && !again ? { index, spans: [place], mention: null } : null);
   }
 
   #grab(event) {
+    this.#touch = event.pointerType !== "mouse";
     const handle = event.target.closest(".handle");
     if (!handle) return;
     event.preventDefault();
     event.currentTarget.setPointerCapture(event.pointerId);
-    this.#drag = { edge: handle.dataset.edge, text: handle.closest(".editable") };
+    const { left, top, height } = handle.getBoundingClientRect(); // the edge itself; a finger holds the handle beside it
+    const aside = [left - event.clientX, top + height / 2 - event.clientY];
+    this.#drag = { edge: handle.dataset.edge, text: handle.closest(".editable"), steps: this.app.history.steps, aside };
+  }
+
+  #release() {
+    if (this.#drag) this.app.history.join(this.#drag.steps);
+    this.#drag = null;
   }
 
   #move(event) {
     if (!this.#drag) return;
-    const { edge, text } = this.#drag;
-    const caret = caretAt(event.clientX, event.clientY);
+    const { edge, text, aside } = this.#drag;
+    const caret = caretAt(event.clientX + aside[0], event.clientY + aside[1]);
     if (!caret || closest(caret[0], ".editable") !== text) return;
     const unit = offsetOf(...caret);
     if (unit === null) return;
     const { target } = this.app;
+    if (!target) return;
     const [start, end] = [target.spans[0][0], target.spans.at(-1)[1]];
     if (edge === "start" ? unit < end : unit > start) this.app.resize(edge, whole(this.app.documents[target.index].text, unit));
   }
