@@ -18,7 +18,7 @@ from biomark import formats
 from biomark.demonstrations import demonstrations
 from biomark.formats import html
 from biomark.page import frame, part, script
-from biomark.spans import Document, Entity, Relation, Span
+from biomark.spans import Document, Entity, Rejected, Relation, Span
 from browser import Open
 from format_cases import documents as any_documents
 
@@ -72,6 +72,61 @@ def test_every_file_from_the_page_is_what_python_writes(modules: Any, documents:
             formats.write(document, stream, format, reject=rejects.append)
             assert rejects or text == stream.getvalue().decode(), format
         assert dict(brat) == _folder(document)
+
+
+@settings(max_examples=15)
+@given(st.lists(any_documents(), min_size=1, max_size=8))
+def test_the_page_reads_pairs_of_brat_as_python_does(modules: Any, documents: list[Document]) -> None:
+    pairs, expected = [], []
+    for document in documents:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "pair.txt")
+            formats.write(document, Path(folder, "brat"), "brat", reject=lambda _: None)
+            for text in Path(folder, "brat").glob("*.txt"):
+                text.rename(path)
+                text.with_suffix(".ann").rename(path.with_suffix(".ann"))
+                rejects: list[Rejected] = []
+                read = [one.to_dict() for one in formats.read(path, "brat", reject=rejects.append)]
+                if read:  # an empty text is an error
+                    pairs.append(
+                        [
+                            path.name,
+                            path.read_bytes().decode("utf-8-sig"),
+                            path.with_suffix(".ann").read_bytes().decode(),
+                        ]
+                    )
+                    expected.append([read, len(rejects)])
+    code = """(pairs) => pairs.map((files) => {
+      const { documents, rejects } = m.readBrat(...files);
+      return [documents.map((one) => JSON.parse(m.jsonLines([m.jsonOf(one)]))), rejects.length];
+    })"""
+    assert modules.evaluate(code, pairs) == expected
+
+
+BROKEN = """T1\tDisease 0 4\tGout
+T2\tDisease 0 4\tgouts
+T3\tDrug 5 400\tcolchicine
+what is this?
+R1\tTreats Arg1:T3 Arg2:T1
+N1\tReference T9 MESH:D1
+T1\tDisease 0 4\tGout
+"""
+
+
+def test_lines_of_brat_that_cannot_be_read_are_named(modules: Any) -> None:
+    found = modules.evaluate(
+        "(files) => { const { documents, rejects } = m.readBrat(...files); return [documents[0].entities, rejects] }",
+        ["a.txt", "Gout is old.", BROKEN],
+    )
+    assert [e["type"] for e in found[0]] == ["Disease"]
+    assert [(r["line"], r["reason"].split(";")[0]) for r in sorted(found[1], key=lambda r: r["line"])] == [
+        (2, "at 0-4 the text has “Gout”, not “gouts”"),
+        (3, "offsets 5-400 lie beyond the end of the text (12 code points)"),
+        (4, "not a brat annotation: a line must begin with T, N, R, E, A, M, * or #, a number and a tab"),
+        (5, "the relation has an unknown mention: T3"),
+        (6, "the identifier (N) is of an unknown mention: T9"),
+        (7, "another mention has the id T1"),
+    ]
 
 
 def _folder(*documents: Document) -> dict[str, str]:
