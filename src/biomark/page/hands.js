@@ -9,6 +9,7 @@ const words = new WeakMap();
 /** Listens to the documents' element on behalf of the app. */
 export class Hands {
   #drag = null; // { edge, text, steps, aside }: the handle that is held
+  #find = null; // { index, letters, from }: the letters that were typed of a word, and where the search began
   #touch = false; // whether the last pointer was a finger or a pen
   #timer = 0;
 
@@ -42,6 +43,7 @@ export class Hands {
   }
 
   #click(event) {
+    this.#find = null;
     const text = event.target.closest(".editable");
     if (!text || event.target.closest(".handle") || !getSelection().isCollapsed) return;
     const piece = pieceOf(event.target);
@@ -91,12 +93,34 @@ export class Hands {
   #key(event) {
     const text = event.target.closest(".editable");
     if (!text || event.target !== text) return;
-    const act = this.#action(event, indexOf(text));
+    const act = this.#search(event, indexOf(text)) ?? this.#action(event, indexOf(text));
     if (!act) return;
     event.preventDefault();
     getSelection().removeAllRanges();
     act();
     this.list.reveal();
+  }
+
+  /** What a key does while a word is searched by its first letters; undefined if it is no letter, which ends the search. */
+  #search({ key, ctrlKey, altKey, metaKey }, index) {
+    const own = this.#find?.index === index ? this.#find : null;
+    this.#find = null;
+    if (!own || ctrlKey || altKey || metaKey) return undefined;
+    if (key === "Shift") return () => (this.#find = own);
+    if (key === "Enter" || key === "Escape") return () => this.app.announce("The search has ended.");
+    if (key !== "Backspace" && (Array.from(key).length > 1 || /[0-9]/.test(key))) return undefined;
+    return () => this.#seek(index, key === "Backspace" ? own.letters.slice(0, -1) : own.letters + key, own.from);
+  }
+
+  /** Choose the next word that begins with these letters; behind the last word comes the first one. */
+  #seek(index, letters, from) {
+    const { app } = this;
+    const { text } = app.documents[index];
+    this.#find = { index, letters, from };
+    const places = wordPlaces(app.documents[index]).filter(([start]) => text.slice(start, start + letters.length).toLowerCase() === letters.toLowerCase());
+    const place = places.find(([start]) => start >= from) ?? places[0];
+    if (letters && place) app.select({ index, spans: [place], mention: null });
+    else app.announce(letters ? `No word begins with ${letters}.` : "Type the first letters of a word, then the number of a type.");
   }
 
   /** What a key does; undefined if nothing. */
@@ -115,6 +139,7 @@ export class Hands {
       p: () => this.#mention(index, -1),
       j: () => this.#document(index, 1),
       k: () => this.#document(index, -1),
+      f: () => this.#seek(index, "", app.target?.index === index ? app.target.spans.at(-1)[1] : 0),
       a: () => app.setEverywhere(!app.everywhere),
       o: () => app.target && app.selectAt(index, app.target.spans[0][0]),
       u: () => app.undo(),

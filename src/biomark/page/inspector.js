@@ -28,7 +28,7 @@ export class Inspector {
     return [
       make("h2", {}, "Nothing selected"),
       make("p", {}, "Select words to mark them. Click a mention to correct it."),
-      make("p", { class: "soft" }, "With the keyboard: ", make("kbd", {}, "n"), " goes to the next mention, ", make("kbd", {}, "→"), " to the next word, a digit gives the type."),
+      make("p", { class: "soft" }, "With the keyboard: ", make("kbd", {}, "n"), " goes to the next mention, ", make("kbd", {}, "→"), " to the next word, ", make("kbd", {}, "f"), " and the first letters to any word, a digit gives the type."),
     ];
   }
 

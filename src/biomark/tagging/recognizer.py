@@ -89,9 +89,6 @@ class TaggingRecognizer:
         threads: the number of batches that are computed at the same time.
     """
 
-    # Code points of text whose windows are sorted by length into batches together: more takes memory and saves padding.
-    characters_at_once = 60_000
-
     def __init__(
         self,
         reader: WordReader,
@@ -114,6 +111,9 @@ class TaggingRecognizer:
         self._max_pieces = max_pieces
         self._batch_pieces = batch_pieces
         self._threads = threads
+        # Code points of text whose windows are sorted by length into batches together: more takes memory and saves
+        # padding, of which windows that are read one by one have none.
+        self.characters_at_once = 60_000 if batch_pieces > 1 else 10_000
 
     @property
     def types(self) -> tuple[str, ...] | None:
