@@ -1,4 +1,4 @@
-"""A clinician's trial: thirty notes among five hundred documents, corrected with the keyboard alone; a model of them."""
+"""A clinician's trial: thirty notes among five hundred documents, corrected with the keyboard alone, then learned."""
 
 from __future__ import annotations
 

@@ -41,14 +41,14 @@ export class Inspector {
     return [
       make("header", {},
         make("div", {}, make("h2", { dir: "auto" }, visible(words.length > LONGEST ? `${words.slice(0, LONGEST)}…` : words)), make("p", { class: "soft" }, `Characters ${offsets}`)),
-        button("×", () => app.select(null), { class: "icon", "aria-label": "Close", "data-key": "close" })),
+        make("div", { class: "row" },
+          mention ? button("Drop", () => app.drop(), { class: "danger", "data-key": "drop", "aria-keyshortcuts": "Delete" }) : null,
+          button("×", () => app.select(null), { class: "icon", "aria-label": "Close", "data-key": "close" }))),
       mention ? this.#facts(document, mention) : null,
       this.#typeButtons(mention),
       this.#edges(mention),
       this.#equal(mention),
-      mention ? make("div", { class: "row" },
-        button("Drop", () => app.drop(), { class: "danger", "data-key": "drop", "aria-keyshortcuts": "Delete" }),
-        button("Add a part", () => { app.addPart(); }, { "data-key": "part" })) : null,
+      mention ? make("div", { class: "row" }, button("Add a part", () => { app.addPart(); }, { "data-key": "part" })) : null,
       this.#others(index, spans, mention),
     ].filter(Boolean);
   }
