@@ -78,3 +78,15 @@ def press(page: Any, *keys: str) -> None:
 def kinds(page: Any) -> list[tuple[str, str]]:
     """Words and type of each mention of the first document."""
     return [(e["text"], e["type"]) for e in state(page)[0]["entities"]]
+
+
+def drop(page: Any, **files: str) -> None:
+    """Drop files at once, in the order in which they are named; `__` stands for a dot."""
+    page.evaluate(
+        """(files) => {
+          const data = new DataTransfer();
+          for (const [name, content] of files) data.items.add(new File([content], name));
+          document.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+        }""",
+        [[name.replace("__", "."), content] for name, content in files.items()],
+    )

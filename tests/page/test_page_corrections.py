@@ -151,3 +151,21 @@ def test_the_last_word_of_a_long_paragraph_comes_into_view(show: Open) -> None:
     }""")
     assert page.locator("#inspector h2").text_content() == "Finis"
     assert 0 < top < bottom < height
+
+
+def test_a_word_is_found_by_its_first_letters(show: Open) -> None:
+    page = show(example()).page
+    page.locator(".editable").focus()
+    words = page.locator("#inspector h2")
+    press(page, "f", "l")
+    assert words.text_content() == "lowers"
+    press(page, "E")
+    assert words.text_content() == "leukotriene"
+    press(page, "x")
+    assert page.locator("#said").text_content() == "No word begins with lEx."
+    press(page, "Backspace", "Enter", "p")  # behind the search a letter is a command again
+    assert words.text_content() == "Zileuton"
+    press(page, "Escape", "f", "b", "4")
+    assert ("B4", "species") in kinds(page)
+    press(page, "f", "f", "Shift+ArrowLeft", "ArrowLeft", "5")  # an arrow ends the search
+    assert ("cancer", "cell_line") in kinds(page)

@@ -10,23 +10,11 @@ import pytest
 from page_cases import Running
 
 from biomark.formats import html
-from browser import Opened, kinds, state, window
+from browser import Opened, drop, kinds, state, window
 
 pytest_plugins = ("page_fixtures",)
 
 ANN = "T1\tDisease 0 4\tGout\n#1\tAnnotatorNotes T1\tsure\n"
-
-
-def drop(page: Any, **files: str) -> None:
-    """Drop files at once, in the order in which they are named; `__` stands for a dot."""
-    page.evaluate(
-        """(files) => {
-          const data = new DataTransfer();
-          for (const [name, content] of files) data.items.add(new File([content], name));
-          document.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
-        }""",
-        [[name.replace("__", "."), content] for name, content in files.items()],
-    )
 
 
 @pytest.fixture(params=["file", "service"])

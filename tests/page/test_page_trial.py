@@ -15,7 +15,7 @@ from biomark import formats, models
 from biomark.demonstrations import demonstrations
 from biomark.formats import html
 from biomark.spans import Document, Entity, Span
-from browser import Opened, press, window
+from browser import Opened, drop, press, window
 from toy_bert import save_bert
 
 pytest.importorskip("torch")
@@ -90,7 +90,8 @@ def test_thirty_notes_are_corrected_with_the_keyboard_and_learned(
     with window(browser, viewport={"width": 1280, "height": 900}) as context:
         opened = Opened(context)
         page = opened.go(tmp_path / "page.html")
-        drop_file(page, tmp_path / "notes.jsonl")
+        drop(page, notes__jsonl=(tmp_path / "notes.jsonl").read_text())
+        page.locator("article").nth(499).wait_for(state="attached")
         keyboard = Keyboard(page)
         page.locator(".editable").first.focus()
         correct(keyboard)
@@ -130,18 +131,6 @@ def correct(keyboard: Keyboard) -> None:
             keyboard("retype", "n", "n", "2")
         keyboard("undo and redo", "u", "r")
         keyboard("next document", "j")
-
-
-def drop_file(page: Any, path: Path) -> None:
-    page.evaluate(
-        """([name, content]) => {
-          const dataTransfer = new DataTransfer();
-          dataTransfer.items.add(new File([content], name));
-          document.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
-        }""",
-        [path.name, path.read_text()],
-    )
-    page.locator("article").nth(499).wait_for(state="attached")
 
 
 def saved(page: Any, kind: str) -> Path:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from page_cases import EVIL, REST, TEXT, example, mention
 
 from biomark import formats
+from biomark.entity_types import entity_types
 from biomark.evaluation import evaluate
 from biomark.screen import visible
 from biomark.spans import Document, Entity, Passage, Span
@@ -85,6 +86,21 @@ def test_text_ids_and_types_are_shown_as_text(show: Open) -> None:
     assert shown in page.locator("#inspector .chip[aria-pressed=true]").text_content()
     assert page.locator("article").nth(1).locator("p").text_content() == "السكري ␀"
     assert page.locator("img").count() == 0
+
+
+def test_definitions_and_identifiers_are_there_on_demand(show: Open) -> None:
+    page = show(example()).page
+    assert page.locator("#inspector dl").count() == 0
+    page.locator("p > span", has_text=re.compile("^Zileuton$")).first.click(position={"x": 5, "y": 8})
+    facts = dict(
+        zip(page.locator("#inspector dt").all_text_contents(), page.locator("#inspector dd").all_text_contents())
+    )
+    definition = entity_types()["chemical"].definition
+    assert facts == {"Definition": definition, "Score": "0.950", "Identifiers": "MESH:C063449"}
+    own = page.locator(".types li", has_text="chemical")
+    assert not own.locator("p").is_visible()
+    own.locator("summary").click()
+    assert own.locator("p").text_content() == definition
 
 
 def test_types_and_score_act_at_once(show: Open) -> None:
