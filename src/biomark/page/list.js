@@ -57,7 +57,7 @@ export class DocumentList {
   #retarget(before) {
     const indexes = new Set([before?.index, this.app.target?.index].filter((n) => n !== undefined));
     this.#stale([...indexes].map((n) => this.#articles[n]));
-    this.#articles.forEach((article, n) => article.setTabStop(n === (this.app.target?.index ?? 0)));
+    for (const n of new Set([...indexes, 0])) this.#articles[n]?.setTabStop(n === (this.app.target?.index ?? 0));
     this.#highlight();
   }
 

@@ -20,7 +20,7 @@ async function begin() {
   new Inspector(app, part("inspector"));
   new Hands(app, list, part("documents-shown"));
   const start = new AddForm(app, () => {});
-  part("start").append(make("h1", {}, app.service.present ? "Find mentions in biomedical text" : "No documents yet"), start.element);
+  part("start").append(make("h2", {}, app.service.present ? "Find mentions in biomedical text" : "No documents yet"), start.element);
   listen(app);
   commands(app, start);
   fold();
