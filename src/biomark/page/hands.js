@@ -182,8 +182,9 @@ export class Hands {
     if (next < 0 || next >= this.app.documents.length) return;
     const { view, element } = this.list.article(next);
     this.app.select(null);
+    this.list.article(index).setTabStop(false);
+    this.list.article(next).setTabStop(true);
     element.scrollIntoView({ block: "start" });
-    view.element.tabIndex = 0;
     view.element.focus({ preventScroll: true });
     this.app.announce(`Document ${this.app.documents[next].id}, ${this.app.shown(this.app.documents[next]).length} mentions.`);
   }
