@@ -82,8 +82,8 @@ def test_of_two_that_overlap_the_likelier_one_stays() -> None:
 
     found = [candidate(0, 4, 0.6), candidate(2, 9, 0.8), candidate(8, 12, 0.7), candidate(3, 5, 0.5, "disease")]
     plain = {"gene": Calibrator(), "disease": Calibrator()}.get
-    assert [(e.start, e.type) for e in entities(found, plain, 0.0)] == [(2, "gene"), (3, "disease")]
-    assert [e.start for e in entities(found, plain, 0.75)] == [2]
+    assert [(e.start, e.type) for e in entities(found, plain, lambda _: 0.0)] == [(2, "gene"), (3, "disease")]
+    assert [e.start for e in entities(found, plain, lambda _: 0.75)] == [2]
     assert [e.score for e in entities(found[1:2], {"gene": Calibrator(2.0, 0.0)}.get, lambda _: 0.0)] == [
         pytest.approx(16 / 17)
     ]
