@@ -169,3 +169,14 @@ def test_a_word_is_found_by_its_first_letters(show: Open) -> None:
     assert ("B4", "species") in kinds(page)
     press(page, "f", "f", "Shift+ArrowLeft", "ArrowLeft", "5")  # an arrow ends the search
     assert ("cancer", "cell_line") in kinds(page)
+
+
+def test_shift_does_it_once_for_all_equal_ones(show: Open) -> None:
+    page = show(Document("a", "Gout, gout."), Document("b", "No gout.")).page
+    page.locator(".editable").first.focus()
+    press(page, "f", "g", "Shift+Digit1")
+    assert [len(d["entities"]) for d in state(page)] == [2, 1]
+    press(page, "4")
+    assert kinds(page) == [("Gout", "species"), ("gout", "disease")]
+    press(page, "n", "Shift+Delete")
+    assert [len(d["entities"]) for d in state(page)] == [1, 0]

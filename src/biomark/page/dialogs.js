@@ -28,7 +28,7 @@ const SHOWN = 20; // messages about files
 const TOGETHER = 20; // documents that are shown at once while files are read
 const KEYS = [
   ["n, p", "next, previous mention"], ["→, ←", "next, previous word"], ["f, then letters", "next word that begins with them"], ["Shift →, ←", "move the end by a word"], ["Alt →, ←", "move the beginning by a word"],
-  ["with Ctrl", "by a character"], ["1 to 9", "give the type with this number"], ["Delete", "drop the mention"], ["a", "apply to all equal mentions, or not"],
+  ["with Ctrl", "by a character"], ["1 to 9", "give the type with this number"], ["Delete", "drop the mention"], ["with Shift", "the same for all equal mentions"], ["a", "apply to all equal mentions from now on, or not"],
   ["o", "other mention at the same place"], ["u, r", "undo, redo (Ctrl Z, Ctrl Shift Z as well)"], ["j, k", "next, previous document"], ["Enter", "go to the details"], ["Esc", "select nothing, or back to the text"],
 ];
 

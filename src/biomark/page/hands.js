@@ -4,6 +4,7 @@ import { extentOf, sameSpans } from "./documents.js";
 import { neighbour, segments, whole } from "./offsets.js";
 import { offsetOf, pieceOf } from "./text.js";
 
+const DIGIT = /^Digit[1-9]$/; // the key of a digit on any keyboard
 const words = new WeakMap();
 
 /** Listens to the documents' element on behalf of the app. */
@@ -102,10 +103,10 @@ export class Hands {
   }
 
   /** What a key does while a word is searched by its first letters; undefined if it is no letter, which ends the search. */
-  #search({ key, ctrlKey, altKey, metaKey }, index) {
+  #search({ key, code, ctrlKey, altKey, metaKey, shiftKey }, index) {
     const own = this.#find?.index === index ? this.#find : null;
     this.#find = null;
-    if (!own || ctrlKey || altKey || metaKey) return undefined;
+    if (!own || ctrlKey || altKey || metaKey || (shiftKey && DIGIT.test(code))) return undefined;
     if (key === "Shift") return () => (this.#find = own);
     if (key === "Enter" || key === "Escape") return () => this.app.announce("The search has ended.");
     if (key !== "Backspace" && (Array.from(key).length > 1 || /[0-9]/.test(key))) return undefined;
@@ -134,6 +135,8 @@ export class Hands {
     if (command || altKey) return undefined;
     if (step) return () => this.#word(index, step);
     if (/^[1-9]$/.test(key)) return () => app.mark(app.typeNames[key - 1] ?? "");
+    if (shiftKey && DIGIT.test(event.code)) return () => this.#everywhere(() => app.mark(app.typeNames[event.code.at(-1) - 1] ?? ""));
+    if (shiftKey && key === "Delete") return () => this.#everywhere(() => app.drop());
     return {
       n: () => this.#mention(index, 1),
       p: () => this.#mention(index, -1),
@@ -149,6 +152,14 @@ export class Hands {
       Escape: () => app.select(null),
       Enter: () => document.querySelector("#inspector button, #inspector input")?.focus(),
     }[key];
+  }
+
+  /** Do something once for all equal mentions. */
+  #everywhere(act) {
+    const before = this.app.everywhere;
+    this.app.everywhere = true;
+    act();
+    this.app.setEverywhere(before);
   }
 
   /** The next or previous word. */
