@@ -97,7 +97,7 @@ def test_thirty_notes_are_corrected_with_the_keyboard_and_learned(
         page.locator(".editable").first.focus()
         correct(keyboard)
         found = page.evaluate("async () => (await biomark).exported('jsonl')[0].text()")
-        files = {kind: saved(page, kind) for kind in ("brat", "demonstrations")}
+        files = {kind: saved(page, kind, tmp_path / f"taken.{kind}") for kind in ("brat", "demonstrations")}
         assert opened.problems == []
     assert max(count for counts in keyboard.counts.values() for count in counts) <= MOST
     expected = [corrected(n) for n in range(30)]
@@ -133,7 +133,7 @@ def correct(keyboard: Keyboard) -> None:
         keyboard("next document", "j")
 
 
-def saved(page: Any, kind: str) -> Path:
+def saved(page: Any, kind: str, path: Path) -> Path:
     """A file that is taken away, with the keyboard."""
     page.locator("#take").focus()
     press(page, "Enter")
@@ -144,7 +144,8 @@ def saved(page: Any, kind: str) -> Path:
         press(page, "ArrowDown")
     with page.expect_download() as download:
         press(page, "Enter")
-    return Path(download.value.path())
+    download.value.save_as(path)
+    return path
 
 
 def mentions(document: Document) -> tuple[str, list[tuple[int, int, str]]]:
