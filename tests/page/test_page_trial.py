@@ -18,7 +18,7 @@ from biomark.spans import Document, Entity, Span
 from browser import Opened, drop, press, window
 from toy_bert import save_bert
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from biomark.tagging.training.trainer import train
@@ -26,6 +26,7 @@ from biomark.training.recipe import load_recipe
 
 pytest_plugins = ("page_fixtures",)
 pytestmark = pytest.mark.slow
+torch.set_num_threads(1)
 
 MOST = 4  # keys for one correction
 ABSTRACTS = 470  # that are open beside the notes
