@@ -179,7 +179,7 @@ class Reproduce:
                 say(f"page: {page}")
             return
         rows = tuple(self.only or ())
-        options = experiments.Options(
+        options = experiments.ExperimentOptions(
             self.work or experiments.WORK, self.model, self.base_url, self.anyway, rows, self.text, say=say
         )
         if self.dry_run:

@@ -19,7 +19,7 @@ from biomark.marks import CLOSE, OPEN
 _PIECE = re.compile(r"\w+|[^\w\s]|\s+")
 
 
-class Tokens:
+class GuidanceVocabulary:
     """A vocabulary with the attributes that llguidance requires."""
 
     def __init__(self, vocabulary: Vocabulary, size: int) -> None:
@@ -66,7 +66,7 @@ class GrammarProcessor(LogitsProcessor):
 
     Args:
         vocabulary: of the model.
-        tokenizer: of `Tokens`, made once.
+        tokenizer: of `GuidanceVocabulary`, made once.
         sources: one a row.
         width: tokens of the prompts.
     """
@@ -94,7 +94,7 @@ class GrammarProcessor(LogitsProcessor):
 
 def tokenizer_of(vocabulary: Vocabulary, size: int) -> LLTokenizer:
     """Return llguidance's tokenizer for a vocabulary; `size` is the number of logits."""
-    return LLTokenizer(TokenizerWrapper(Tokens(vocabulary, size)))
+    return LLTokenizer(TokenizerWrapper(GuidanceVocabulary(vocabulary, size)))
 
 
 def grammar(source: str, vocabulary: Vocabulary) -> str:

@@ -26,7 +26,7 @@ from biomark.knowledge.building import TermSource, build
 from biomark.knowledge.normalization import EMBEDDING, EMBEDDING_THRESHOLD, THRESHOLD, Normalizer
 from biomark.knowledge.store import Store
 from biomark.lab.bench import machine
-from biomark.lab.bench.knowledge import Terms, generate
+from biomark.lab.bench.knowledge import GeneratedTerms, generate
 from biomark.spans import Document, Entity
 
 _BATCH = 256
@@ -76,7 +76,7 @@ def normalization(
     """
     if unknown := [name for name in others if name not in CONTESTANTS]:
         raise UsageError(f"unknown contestant {', '.join(unknown)}; choose from {', '.join(CONTESTANTS)}")
-    generated = [Terms(generate(terms, 0)[0])] if terms else []
+    generated = [GeneratedTerms(generate(terms, 0)[0])] if terms else []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bench.store"
         build([*sources, *generated], path, reject=reject, encoder=encoder)

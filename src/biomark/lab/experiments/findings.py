@@ -99,7 +99,7 @@ def _estimate(drawn: NDArray[np.float64]) -> Estimate:
     return Estimate(float(drawn[0]), float(low), float(high))
 
 
-class Figures:
+class Findings:
     """Look-up of the results of an experiment.
 
     Args:

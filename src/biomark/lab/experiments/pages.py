@@ -14,7 +14,7 @@ from biomark.lab.experiments import svg
 from biomark.lab.experiments.facts import SAMPLE
 from biomark.lab.experiments.findings import Estimate
 from biomark.lab.experiments.outcome import Outcome, Table
-from biomark.lab.experiments.published import Row
+from biomark.lab.experiments.published import PublishedRow
 from biomark.lab.experiments.sheet import Cell, Sheet, short
 from biomark.lab.experiments.specs import TRAINED, Experiment
 from biomark.lab.experiments.svg import Point
@@ -116,7 +116,7 @@ def _wide(sheet: Sheet, scheme: str) -> Table:
     return Table(f"{scheme.capitalize()} match, F1", ("model", *map(short, sheet.tests)), tuple(rows))
 
 
-def _published(sheet: Sheet, scheme: str) -> list[Row]:
+def _published(sheet: Sheet, scheme: str) -> list[PublishedRow]:
     """Return the paper's rows that have figures on these test sets."""
     rows = sheet.experiment.published.figures if sheet.experiment.published else ()
     return [row for row in rows if any(row.figures(scheme, test) for test in sheet.tests)]
@@ -126,7 +126,7 @@ def _three_digits(figure: float | str) -> str:
     return f"{figure:.3f}" if isinstance(figure, float) else figure
 
 
-def _beside(sheet: Sheet, scheme: str) -> list[Row]:
+def _beside(sheet: Sheet, scheme: str) -> list[PublishedRow]:
     return _published(sheet, scheme) if sheet.setting.beside else []
 
 

@@ -13,8 +13,8 @@ from biomark.lab.experiments.cells import Build, Reading, Result
 from biomark.lab.experiments.data import count_sentences, missing_sources, rejects, test_documents, write_json
 from biomark.lab.experiments.methods import METHODS, Prompted
 from biomark.lab.experiments.outcome import machine
-from biomark.lab.experiments.specs import Book, Experiment, Hardware, Model, Setting
-from biomark.lab.experiments.workspace import Place, method_of
+from biomark.lab.experiments.specs import Book, Experiment, Hardware, ModelSpec, Setting
+from biomark.lab.experiments.workspace import Workspace, method_of
 from biomark.models import PROMPTED
 from biomark.runtime.machine import versions
 
@@ -25,7 +25,7 @@ _LIBRARIES = ("numpy", "torch", "transformers", "tokenizers", "peft", "python-cr
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class CellTask:
     """A cell of the experiment.
 
     Attributes:
@@ -41,7 +41,7 @@ class Task:
     done: bool
 
 
-class Job:
+class ExperimentRun:
     """An experiment at a scale, in a folder of cells.
 
     Args:
@@ -62,7 +62,7 @@ class Job:
         book: Book,
         experiment: Experiment,
         scale: str,
-        place: Place,
+        place: Workspace,
         model: str = "",
         only: Sequence[str] = (),
     ) -> None:
@@ -93,14 +93,14 @@ class Job:
                         build = Build(model, types, fraction, seed, repeats)
                         yield Reading(build, test, setting.test_sentences)
 
-    def tasks(self) -> list[Task]:
+    def tasks(self) -> list[CellTask]:
         """Return the cells in the order of their execution: each model, then the test sets that it reads."""
         by_build: dict[Build, list[Reading]] = {}
         for reading in self.readings:
             if self._only and reading.build.model.name not in self._only:
                 continue
             by_build.setdefault(reading.build, []).append(reading)
-        tasks: list[Task] = []
+        tasks: list[CellTask] = []
         known: set[object] = set()
         for build, readings in by_build.items():
             done = [self.place.result(reading) is not None for reading in readings]
@@ -108,10 +108,10 @@ class Job:
             if method_of(build).made and folder not in known:
                 known.add(folder)
                 made = all(done) or self.place.built(build)
-                tasks.append(Task(build, f"make {build.label}", 0.0 if made else self._build_seconds(build), made))
+                tasks.append(CellTask(build, f"make {build.label}", 0.0 if made else self._build_seconds(build), made))
             for reading, one in zip(readings, done, strict=True):
                 label = f"{build.label} reads {reading.test}"
-                tasks.append(Task(reading, label, 0.0 if one else self._read_seconds(reading), one))
+                tasks.append(CellTask(reading, label, 0.0 if one else self._read_seconds(reading), one))
         return tasks
 
     def _build_seconds(self, build: Build) -> float:
@@ -225,18 +225,18 @@ class Job:
         write_json(path, {**self.facts(), "seconds": self.seconds(), "cells": cells})
 
 
-def _missing(tasks: Sequence[Task]) -> tuple[str, ...]:
+def _missing(tasks: Sequence[CellTask]) -> tuple[str, ...]:
     """Return the knowledge files that the remaining cells need and that no corpora folder has."""
     builds = [task.cell if isinstance(task.cell, Build) else task.cell.build for task in tasks if not task.done]
     return missing_sources(chain.from_iterable(build.model.knowledge for build in builds))
 
 
-def _needs(model: Model) -> str:
+def _needs(model: ModelSpec) -> str:
     gpus = f"{model.gpus} GPU{'s' if model.gpus > 1 else ''} for training; " if model.gpus else ""
     return gpus + model.memory
 
 
-def _models(models: Sequence[Model], given: str) -> tuple[Model, ...]:
+def _models(models: Sequence[ModelSpec], given: str) -> tuple[ModelSpec, ...]:
     """Return the rows together with the user's own model."""
     chats = [model for model in models if isinstance(METHODS[model.method], Prompted)]
     waiting = [model for model in chats if not model.model]
@@ -249,10 +249,10 @@ def _models(models: Sequence[Model], given: str) -> tuple[Model, ...]:
             for model in models
         )
     there = tuple(model for model in models if model not in waiting)
-    return (*there, Model(GIVEN, given, "ready", model=given)) if given else there
+    return (*there, ModelSpec(GIVEN, given, "ready", model=given)) if given else there
 
 
-def _shown(model: Model) -> dict[str, object]:
+def _shown(model: ModelSpec) -> dict[str, object]:
     """Return the settings of a model's row that the page shows."""
     names = (
         "title", "method", "model", "recipe", "single", "sentences", "devel_sentences", "by_sentence", "decoding",

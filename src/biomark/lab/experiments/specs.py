@@ -22,7 +22,7 @@ CLAIMS = ("helps", "does not help", "matches", "costs", "most frequent")
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class ModelSpec:
     """A model of an experiment, and the way it is made.
 
     Attributes:
@@ -193,7 +193,7 @@ class Experiment:
 class Book:
     """All rows: models, experiments and hardware by name, and the origin of knowledge sources by file."""
 
-    models: Mapping[str, Model]
+    models: Mapping[str, ModelSpec]
     experiments: Mapping[str, Experiment]
     hardware: Mapping[str, Hardware]
     sources: Mapping[str, str] = field(default_factory=dict)

@@ -38,7 +38,7 @@ DONE, SCORES = "done.json", "scores.json"
 _LEFTOVERS = ("checkpoint.pt", "checkpoints")
 
 
-class Place:
+class Workspace:
     """A folder of cells.
 
     Args:

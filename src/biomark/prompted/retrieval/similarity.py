@@ -24,7 +24,7 @@ Mentions = Callable[[str], Sequence[str]]
 """Returns the texts of the mentions in a sentence, found by a cheap recognizer."""
 
 
-class Words:
+class WordCounts:
     """The counts of words in N texts, as a sparse matrix; words are those of `biomark.knowledge.forms`.
 
     With its weights it takes 16 bytes for each different word of each text, about 35 MB for 100,000 sentences.
@@ -79,7 +79,7 @@ class Bm25:
     k1, b = 1.2, 0.75
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self._words = words = Words(texts)
+        self._words = words = WordCounts(texts)
         average = words.lengths.mean() if words.lengths.any() else 1.0
         idf = np.log1p((len(texts) - words.frequency + 0.5) / (words.frequency + 0.5))
         damping = self.k1 * (1 - self.b + self.b * words.lengths / average)
@@ -95,7 +95,7 @@ class TfIdf:
     """Cosine of (1 + ln tf) × idf, with idf = 1 + ln((1 + N) / (1 + df))."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self._words = words = Words(texts)
+        self._words = words = WordCounts(texts)
         idf = 1 + np.log((1 + len(texts)) / (1 + words.frequency))
         weights = (1 + np.log(words.counts)) * idf[words.column]
         lengths = np.sqrt(np.bincount(words.rows, weights**2, minlength=len(texts)))
