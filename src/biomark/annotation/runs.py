@@ -441,4 +441,4 @@ class _Stream:
         return verdict == Verdict.TAKEN
 
 
-__all__ = ["FILE", "MANIFEST", "REJECTS", "SHARDS", "Manifest", "Place", "Plan", "Shard", "run_into_folder"]
+__all__ = ["FILE", "MANIFEST", "REJECTS", "SHARDS", "InputPosition", "Manifest", "Plan", "Shard", "run_into_folder"]
