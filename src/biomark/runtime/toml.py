@@ -113,13 +113,13 @@ def changed(values: Mapping[str, Any], changes: Sequence[str], hints: Mapping[st
     Raises:
         UsageError: if a change has another form.
     """
-    found = dict(values)
+    settings = dict(values)
     for change in changes:
         key, equals, text = change.partition("=")
         if not equals or not key.strip():
             raise UsageError(f"a change of a setting is written KEY=VALUE, not {change!r:.80}")
-        found[key.strip()] = _typed(text.strip(), hints.get(key.strip(), Any))
-    return found
+        settings[key.strip()] = _typed(text.strip(), hints.get(key.strip(), Any))
+    return settings
 
 
 def unknown_key(key: str, known: Sequence[str]) -> str:

@@ -220,17 +220,17 @@ class Decoder:
             row.computed += len(look.fed)
             self._take(row, look, [(ids[0], 1.0) if len(ids) == 1 else next(own) for ids in look.allowed])
 
-    def _take(self, row: _OpenQuestion, look: _Look, said: list[tuple[int, float]]) -> None:
+    def _take(self, row: _OpenQuestion, look: _Look, choices: list[tuple[int, float]]) -> None:
         """Go on with what the model said, as far as it is known what it says."""
         size = len(look.draft)
-        held = next((n for n, (token, _) in enumerate(said) if token != look.draft[n]), size)
-        taken = said[: held + 1]
+        agreed = next((n for n, (token, _) in enumerate(choices) if token != look.draft[n]), size)
+        taken = choices[: agreed + 1]
         grammar = row.question.grammar
         row.state = grammar.advance(look.states[len(taken) - 1], taken[-1][0])
-        row.read += min(len(look.fed), look.first + 1 + held)
+        row.read += min(len(look.fed), look.first + 1 + agreed)
         row.tokens += [token for token, _ in taken]
         row.probabilities += [probability for _, probability in taken]
-        if held == size:
+        if agreed == size:
             row.draft = row.draft[size:]
             row.reach *= 2
         else:
@@ -302,12 +302,12 @@ def groups(sizes: Sequence[int], cost: int) -> list[tuple[int, int]]:
         least, begin = min((costs[n] + cost + sizes[n] * (end - n), n) for n in range(end))
         costs.append(least)
         begins.append(begin)
-    found: list[tuple[int, int]] = []
+    ranges: list[tuple[int, int]] = []
     end = len(sizes)
     while end:
-        found.append((begins[end], end))
+        ranges.append((begins[end], end))
         end = begins[end]
-    return found[::-1]
+    return ranges[::-1]
 
 
 def _look(row: _OpenQuestion) -> _Look:
@@ -335,13 +335,13 @@ def _noise(asked: Sequence[tuple[_OpenQuestion, _Look]]) -> NDArray[np.float64] 
     """What is added to the logits at all places with a choice; None if no answer is drawn."""
     if all(row.question.chance is None for row, _ in asked):
         return None
-    found = []
+    noises = []
     for row, look in asked:
         for state, ids in zip(look.states, look.allowed, strict=True):
             if len(ids) > 1:
                 chance = row.question.chance
-                found.append(chance.noise(state.count, len(ids)) if chance else np.zeros(len(ids)))
-    return np.concatenate(found)
+                noises.append(chance.noise(state.count, len(ids)) if chance else np.zeros(len(ids)))
+    return np.concatenate(noises)
 
 
 def greedy(

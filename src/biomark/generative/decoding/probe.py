@@ -73,5 +73,5 @@ def _read_in_pieces(passes: Passes, ids: list[int], size: int) -> tuple[Tensor, 
     return logits[1, len(ids) - 4].double(), logits[0, -1].double()
 
 
-def _near(found: Tensor, expected: Tensor, tolerance: float) -> bool:
-    return float((found.double() - expected).abs().max()) <= tolerance
+def _near(logits: Tensor, expected: Tensor, tolerance: float) -> bool:
+    return float((logits.double() - expected).abs().max()) <= tolerance

@@ -90,14 +90,14 @@ class CrfRecognizer:
         wanted = types_wanted(types, self._types)
         for document in documents:
             clean = document.bare()
-            found = [
+            entities = [
                 entity
                 for span in with_sentences(clean).sentences
                 for entity in self._mentions(_CrfSentence.of(clean, span), wanted)
                 if (entity.score or 0.0) >= (min_score or 0.0)
             ]
-            found.sort(key=lambda e: (e.start, e.end, wanted.index(e.type)))
-            yield Annotated(replace(clean, entities=tuple(found)))
+            entities.sort(key=lambda e: (e.start, e.end, wanted.index(e.type)))
+            yield Annotated(replace(clean, entities=tuple(entities)))
 
     def _mentions(self, sentence: _CrfSentence, types: Sequence[str]) -> Iterator[Entity]:
         if not sentence.words:
@@ -160,12 +160,12 @@ def features(words: Sequence[str]) -> list[list[str]]:
 
 def _own(word: str) -> list[str]:
     lower = word.lower()
-    found = [f"word={lower}", f"shape={_shape(word)}"]
-    found += [f"begins={lower[:size]}" for size in (2, 3, 4) if len(word) > size]
-    found += [f"ends={lower[-size:]}" for size in (2, 3, 4) if len(word) > size]
+    values = [f"word={lower}", f"shape={_shape(word)}"]
+    values += [f"begins={lower[:size]}" for size in (2, 3, 4) if len(word) > size]
+    values += [f"ends={lower[-size:]}" for size in (2, 3, 4) if len(word) > size]
     if word.isupper():
-        found.append(f"capitals={min(len(word), 6)}")
-    return found
+        values.append(f"capitals={min(len(word), 6)}")
+    return values
 
 
 def _shape(word: str) -> str:

@@ -40,14 +40,14 @@ class GuidanceVocabulary:
 
     def __call__(self, text: bytes) -> list[int]:
         """Tokenise greedily, longest tokens first; llguidance calls this where the grammar has one continuation."""
-        found, at = [], 0
+        ids, at = [], 0
         while at < len(text):
             ends = range(min(len(text), at + self._longest), at, -1)
             end = next((end for end in ends if text[at:end] in self._known), at + 1)
             if text[at:end] in self._known:
-                found.append(self._known[text[at:end]])
+                ids.append(self._known[text[at:end]])
             at = end
-        return found
+        return ids
 
 
 def _bytes(symbols: str | None, token_id: int) -> bytes:

@@ -115,12 +115,12 @@ def training(
         weights="bfloat16" if torch.cuda.is_available() else "float32",
         gradient_checkpointing=checkpointing,
     )
-    found = chosen((d for name in names for d in read_demonstrations(name, recipe, reject)), recipe)
-    model, vocabulary = random_llama(shape, (demonstrations.prompt(d.instruction, d.input) for d in found))
+    drawn = chosen((d for name in names for d in read_demonstrations(name, recipe, reject)), recipe)
+    model, vocabulary = random_llama(shape, (demonstrations.prompt(d.instruction, d.input) for d in drawn))
     parameters = sum(weight.numel() for weight in model.parameters())
     tuned = adapt(model, vocabulary, recipe)
     examples = []
-    for demonstration in found:
+    for demonstration in drawn:
         example = tokenise(demonstration, vocabulary, form=recipe.prompt, longest=row_tokens)
         if isinstance(example, Rejected):
             reject(example)

@@ -166,8 +166,8 @@ def _job(name: str, scale: str, options: ExperimentOptions, rows: Book | None) -
     if options.base_url and not models.asks_server(options.model):
         raise UsageError("--base-url is the server of a model of yours: say --model openai:NAME as well")
     server = ServerOptions(base_url=options.base_url)
-    place = Workspace(options.work, say=options.say, server=server, recipes=options.recipes)
-    return ExperimentRun(rows, rows.experiment(name), scale, place, options.model, options.only)
+    workspace = Workspace(options.work, say=options.say, server=server, recipes=options.recipes)
+    return ExperimentRun(rows, rows.experiment(name), scale, workspace, options.model, options.only)
 
 
 def _gpus() -> bool:
@@ -178,4 +178,15 @@ def _gpus() -> bool:
     return torch.cuda.is_available()
 
 
-__all__ = ["SCALES", "WORK", "Options", "Outcome", "Table", "file_name", "names", "plan", "redraw", "reproduce"]
+__all__ = [
+    "SCALES",
+    "WORK",
+    "ExperimentOptions",
+    "Outcome",
+    "Table",
+    "file_name",
+    "names",
+    "plan",
+    "redraw",
+    "reproduce",
+]

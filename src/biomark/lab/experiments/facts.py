@@ -53,9 +53,11 @@ def _made(model: ModelSpec, job: ExperimentRun) -> dict[str, object]:
     builds = list(dict.fromkeys(reading.build for reading in readings))
     trained = model.trained
     most = max(builds, key=lambda build: build.fraction, default=None)
-    minutes = sum(job.place.build_facts(build).get("seconds", 0.0) for build in builds) / 60
-    names = dict.fromkeys(name for build in builds for name in job.place.supplies.train_names(build)) if trained else ()
-    made = {"passes": job.place.passes(most) if most else 0, "train": list(names)}
+    minutes = sum(job.workspace.build_facts(build).get("seconds", 0.0) for build in builds) / 60
+    names = (
+        dict.fromkeys(name for build in builds for name in job.workspace.supplies.train_names(build)) if trained else ()
+    )
+    made = {"passes": job.workspace.passes(most) if most else 0, "train": list(names)}
     return {
         "tests": list(dict.fromkeys(reading.test for reading in readings)),
         **made,

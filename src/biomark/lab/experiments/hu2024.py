@@ -178,14 +178,14 @@ def score(
     """Score the answers to documents, by both routes."""
     names = corpus_named(corpus).names
     decoded = [(document, SPAN.decode(answer, document.text, tuple(names))) for document, answer in answers]
-    reasons = [rejected.reason for _, found in decoded for rejected in found.rejected]
-    found = [renamed(replace(document, entities=d.entities), names) for document, d in decoded]
+    reasons = [rejected.reason for _, answer in decoded for rejected in answer.rejected]
+    placed = [renamed(replace(document, entities=d.entities), names) for document, d in decoded]
     tagged = [renamed(by_tags(document, answer, names), names) for document, answer in answers]
     return RescoredAnswers(
         corpus,
         model,
         setting,
-        spans=evaluation.evaluate(gold, found, corpus=f"{corpus}:test"),
+        spans=evaluation.evaluate(gold, placed, corpus=f"{corpus}:test"),
         tags=evaluation.evaluate(gold, tagged, corpus=f"{corpus}:test"),
         answers=len(answers),
         changed=sum(not d.faithful for _, d in decoded),
@@ -306,8 +306,8 @@ def _figures(score: Score) -> tuple[float, float, float]:
 
 def _data(row: RescoredAnswers) -> dict[str, object]:
     routes = {
-        route: {scheme: _score(getattr(found.overall, scheme)) for scheme in ("strict", "partial")}
-        for route, found in (("spans", row.spans), ("tags", row.tags))
+        route: {scheme: _score(getattr(evaluation.overall, scheme)) for scheme in ("strict", "partial")}
+        for route, evaluation in (("spans", row.spans), ("tags", row.tags))
     }
     return {
         "corpus": row.corpus,

@@ -200,8 +200,8 @@ def _errors(sheet: Sheet) -> PagePart:
                 errors = cell["errors"]
                 total = sum(errors.values())
                 each = {kind: errors[kind] / max(total, 1) for kind in KINDS}
-                told = (f"{errors[kind]} ({share:.0%})" for kind, share in each.items())
-                rows.append((sheet.title(model), short(test), str(total), *told))
+                counts = (f"{errors[kind]} ({share:.0%})" for kind, share in each.items())
+                rows.append((sheet.title(model), short(test), str(total), *counts))
                 percent = {kind: round(100 * share) for kind, share in each.items()}
                 shares[f"{sheet.title(model)}: {short(test)}"] = percent
     for one in sheet.experiment.published.counts if sheet.experiment.published else ():

@@ -98,12 +98,12 @@ def read_reports(text: str) -> dict[str, Report]:
     Raises:
         UsageError: if a row has a setting that there is not, or figures that do not belong together.
     """
-    found = converted(parse_toml(text, "published figures"), dict[str, Report], "published figures")
-    for row in (row for report in found.values() for row in report.figures):
+    by_experiment = converted(parse_toml(text, "published figures"), dict[str, Report], "published figures")
+    for row in (row for report in by_experiment.values() for row in report.figures):
         for test_set, (precision, recall, f1) in (*row.strict.items(), *row.partial.items()):
             if abs(2 * precision * recall / (precision + recall) - f1) > _ROUNDED:
                 raise UsageError(f"published figures of {row.model} on {test_set}: F1 does not follow from the others")
-    return found
+    return by_experiment
 
 
 def corpus_of(test: str) -> str:

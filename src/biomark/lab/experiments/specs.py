@@ -225,12 +225,12 @@ def read_book(text: str) -> Book:
     models = {name: _inherited(name, rows["models"]) for name in rows["models"]}
     experiments = {name: _scaled(row) for name, row in rows["experiments"].items()}
     tables = {**rows, "models": with_names(models), "experiments": with_names(experiments)}
-    found = converted(tables, Book, "experiments")
+    contents = converted(tables, Book, "experiments")
     published = {name: _report(name, row.get("published")) for name, row in rows["experiments"].items()}
-    known = {name: replace(one, published=published[name]) for name, one in found.experiments.items()}
-    found = replace(found, experiments=known)
-    _check(found)
-    return found
+    with_figures = {name: replace(one, published=published[name]) for name, one in contents.experiments.items()}
+    contents = replace(contents, experiments=with_figures)
+    _check(contents)
+    return contents
 
 
 def _inherited(name: str, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

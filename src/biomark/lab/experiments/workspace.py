@@ -97,8 +97,8 @@ class Workspace:
     def build_facts(self, build: Build) -> Mapping[str, Any]:
         """What is known of a model that was made here."""
         path = self.model_folder(build) / DONE
-        found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-        return found
+        stored: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+        return stored
 
     def passes(self, build: Build) -> int:
         """How often a model sees what it learns from, all settings of a grid together; 1 where that says nothing."""
@@ -143,14 +143,14 @@ class Workspace:
         gold = test_documents(reading.test, reading.sentences)
         types = corpora.corpus_types(reading.test)
         begin = time.perf_counter()
-        found = self._found(build, self._recognizer(build, self._corpus_named(reading)), gold, types)
+        annotations = self._annotated(build, self._recognizer(build, self._corpus_named(reading)), gold, types)
         seconds = time.perf_counter() - begin
-        documents = [annotated.document for annotated in found]
+        documents = [annotated.document for annotated in annotations]
         scored = evaluation.evaluate(gold, documents, types=types, corpus=reading.test)
         folder = self.reading_folder(reading)
         folder.mkdir(parents=True, exist_ok=True)
         formats.write(documents, folder / PREDICTED)
-        rejected = [rejected for annotated in found for rejected in annotated.rejected]
+        rejected = [rejected for annotated in annotations for rejected in annotated.rejected]
         facts = {
             "model": build.model.name,
             "types": list(types),
@@ -171,7 +171,9 @@ class Workspace:
         return Result(reading, facts, folder)
 
     @staticmethod
-    def _found(build: Build, recognizer: Recognizer, gold: Sequence[Document], types: Sequence[str]) -> list[Annotated]:
+    def _annotated(
+        build: Build, recognizer: Recognizer, gold: Sequence[Document], types: Sequence[str]
+    ) -> list[Annotated]:
         return list((BySentence(recognizer) if build.model.by_sentence else recognizer).annotate(gold, types))
 
     def _spread(self, build: Build, gold: Sequence[Document], types: Sequence[str]) -> Mapping[str, object]:
@@ -179,8 +181,8 @@ class Workspace:
 
         def read(run: Path) -> Evaluation:
             self.say(f"  {run.name}")
-            found = self._found(build, models.load(str(run)), gold, types)
-            return evaluation.evaluate(gold, [one.document for one in found], types=types)
+            annotations = self._annotated(build, models.load(str(run)), gold, types)
+            return evaluation.evaluate(gold, [one.document for one in annotations], types=types)
 
         return spread(grid_runs(self.model_folder(build)), read)
 

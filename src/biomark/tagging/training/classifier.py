@@ -145,8 +145,8 @@ def _check(
             arrays = [torch.from_numpy(array) for array in batch]
             with torch.no_grad():
                 wanted = joint(network.eval()(*arrays))
-                found = model(input_ids=arrays[0], attention_mask=arrays[1]).logits.flatten(0, 1)[arrays[4]]
-            if not torch.allclose(wanted, found, atol=_CLOSE):
+                logits = model(input_ids=arrays[0], attention_mask=arrays[1]).logits.flatten(0, 1)[arrays[4]]
+            if not torch.allclose(wanted, logits, atol=_CLOSE):
                 kind = type(model).__name__
                 raise UsageError(f"{run}: {kind} of transformers has layers of its own between encoder and labels")
         pieces = [int(piece) for words in read.words for piece in words.pieces]
