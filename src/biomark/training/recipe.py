@@ -337,7 +337,7 @@ def _read(path: Path, changes: Sequence[str]) -> dict[str, Any]:
 
 
 def _checked(path: Path, values: dict[str, Any]) -> Recipe:
-    """The recipe of a file's values."""
+    """Return the recipe of a file's values."""
     task = task_of(values)
     if task not in METHODS:
         raise UsageError(f"{path}: unknown task {task!r}; choose from {', '.join(METHODS)}")

@@ -102,7 +102,7 @@ class _OpenQuestion:
     full: bool = False
 
     def answer(self) -> DecodedAnswer | None:
-        """The answer, once it is finished; None if there was no room for it."""
+        """Return the finished answer; None if it did not fit into the model's context."""
         if self.full:
             return None
         marks = self.question.grammar.marks(self.state)
@@ -173,7 +173,7 @@ class Decoder:
             probe(self._passes, self._head, vocabulary)
 
     def answer(self, questions: Sequence[Question]) -> list[DecodedAnswer | None]:
-        """The answers to a batch of questions; None for one whose prompt and answer have more tokens than `longest`.
+        """Return the answers to a batch of questions; None where prompt and answer have more tokens than `longest`.
 
         Raises:
             ModelError: if the model computes numbers that are not finite.
@@ -288,7 +288,7 @@ class Decoder:
 
 
 def groups(sizes: Sequence[int], cost: int) -> list[tuple[int, int]]:
-    """Where to divide a batch so that passes and padding together cost least.
+    """Divide a batch into groups so that passes and padding together cost least; return the range of each group.
 
     Args:
         sizes: of the rows in tokens, descending.
@@ -311,7 +311,7 @@ def groups(sizes: Sequence[int], cost: int) -> list[tuple[int, int]]:
 
 
 def _look(row: _OpenQuestion) -> _Look:
-    """What to verify next: the draft as far as the row reaches."""
+    """Return what the next pass verifies: the draft as far as the row reaches."""
     grammar, state = row.question.grammar, row.state
     draft = row.draft[: row.reach]
     states: list[GrammarState] = []
@@ -332,7 +332,7 @@ def _look(row: _OpenQuestion) -> _Look:
 
 
 def _noise(asked: Sequence[tuple[_OpenQuestion, _Look]]) -> NDArray[np.float64] | None:
-    """What is added to the logits at all places with a choice; None if no answer is drawn."""
+    """Return the noise added to the logits at all places with a choice; None if no answer is drawn at random."""
     if all(row.question.chance is None for row, _ in asked):
         return None
     noises = []
@@ -347,7 +347,7 @@ def _noise(asked: Sequence[tuple[_OpenQuestion, _Look]]) -> NDArray[np.float64] 
 def greedy(
     model: PreTrainedModel, question: Question, *, full_prompts: bool = False, longest: int | None = None
 ) -> DecodedAnswer | None:
-    """The answer token by token, without drafts, also one that is drawn: what `Decoder` must agree with.
+    """Generate an answer token by token, without drafts; `Decoder` must give the same answer, also one drawn at random.
 
     Args:
         model: in evaluation mode.

@@ -88,7 +88,7 @@ def _mentions(document: dict[str, object]) -> object:
 
 @contextmanager
 def _served(model: str, clients: int) -> Iterator[int]:
-    """The command in a process of its own; gives its port."""
+    """Run the command in a separate process, and yield its port."""
     command = [sys.executable, "-m", "biomark", "serve", "--model", model, "--port", "0", "--queue", str(2 * clients)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:

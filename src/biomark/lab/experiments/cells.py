@@ -77,5 +77,5 @@ class Result:
         return float(self.facts[scheme][figure])
 
     def predictions(self) -> Iterator[Document]:
-        """The documents with what was found."""
+        """Return the documents with the predicted mentions."""
         return formats.read(self.folder / PREDICTED)

@@ -211,7 +211,7 @@ class _Words(HTMLParser):
 
     @classmethod
     def of(cls, answer: str) -> list[tuple[str, str, int]]:
-        """Each word, its class ("" outside of spans), and which span it is in."""
+        """Return each word with its class ("" outside of spans) and the number of its span."""
         parser = cls()
         parser.feed(answer)
         parser.close()
@@ -244,7 +244,7 @@ class _Words(HTMLParser):
 
 
 def by_tags(document: Document, answer: str, names: Iterable[str]) -> Document:
-    """The document with the mentions of the BIO tags that an answer gives to its tokens.
+    """Return the document with the mentions of the BIO tags that an answer gives to its tokens.
 
     Args:
         document: its text is its tokens, joined by blanks.

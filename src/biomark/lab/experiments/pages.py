@@ -253,7 +253,7 @@ def _curve_table(sheet: Sheet, scheme: str) -> Table:
 
 
 def _costs(sheet: Sheet) -> Table:
-    """What a share of the data costs a model, and how two models differ with the same share."""
+    """Format the loss of F1 with a share of the training data, and the difference of two models with the same share."""
     rows = []
     for row in sheet.data["contrasts"]:
         part, same = f"{row['a_fraction']:.0%}", row["a"] == row["b"]

@@ -93,7 +93,7 @@ def reports() -> Mapping[str, Report]:
 
 
 def read_reports(text: str) -> dict[str, Report]:
-    """The content of a file like `published.toml`.
+    """Parse and check the content of a file like `published.toml`.
 
     Raises:
         UsageError: if a row has a setting that there is not, or figures that do not belong together.

@@ -199,7 +199,7 @@ class Book:
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def experiment(self, name: str) -> Experiment:
-        """The experiment of a name.
+        """Return the experiment with a name.
 
         Raises:
             UsageError: if there is none; the message lists those that there are.
@@ -216,7 +216,7 @@ def book() -> Book:
 
 
 def read_book(text: str) -> Book:
-    """The rows of a file like `experiments.toml`.
+    """Parse and check the content of a file like `experiments.toml`.
 
     Raises:
         UsageError: if a row names a model, corpus, split or setting that there is not.
@@ -234,7 +234,7 @@ def read_book(text: str) -> Book:
 
 
 def _inherited(name: str, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """A model's row with what it takes from the row that it is `like`; tables are merged."""
+    """Return a model's row, completed by the row that its `like` names; tables are merged."""
     row = dict(rows[name])
     like = row.pop("like", None)
     if like is None:
@@ -246,7 +246,7 @@ def _inherited(name: str, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, An
 
 
 def _scaled(row: Mapping[str, Any]) -> dict[str, Any]:
-    """An experiment's row with its scales in one table, and a claim for each group of models."""
+    """Return an experiment's row with its scales in one table, and a claim for each group of models."""
     rest = {key: value for key, value in row.items() if key not in SCALES and key != "published"}
     scales = {scale: row[scale] for scale in SCALES if scale in row}
     return {**rest, "scales": scales, "claims": [each for claim in row.get("claims", ()) for each in _each(claim)]}
@@ -258,7 +258,7 @@ def _report(experiment: str, name: str | None) -> Report | None:
 
 
 def _each(claim: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """A claim for each of the groups of models that `each` lists."""
+    """Return a claim for each group of models that `each` lists."""
     rest = {key: value for key, value in claim.items() if key != "each"}
     return [{**rest, "models": models} for models in claim["each"]] if "each" in claim else [rest]
 

@@ -102,7 +102,7 @@ class TfIdf:
         self._weights: Vectors = (weights / lengths[words.rows]).astype(np.float32)
 
     def scores(self, text: str) -> Scores:
-        """The cosine of a text to each of the N."""
+        """Return the cosine of a text with each of the N texts."""
         size, words = len(self._words.texts), self._words
         query = {
             form: (1 + math.log(count)) * (1 + math.log((1 + size) / (1 + words.frequency_of(form))))
@@ -112,7 +112,7 @@ class TfIdf:
         return words.products(self._weights, {form: weight / length for form, weight in query.items()})
 
     def between(self, place: int, others: Places) -> Scores:
-        """The cosine of one text to each of some others."""
+        """Return the cosine of one text with each of some others."""
         return self.scores(self._words.texts[place])[others]
 
 
@@ -125,11 +125,11 @@ class Sentences:
         self._embed = lru_cache(maxsize=1024)(lambda text: embedder.embed([text])[0])
 
     def scores(self, text: str) -> Scores:
-        """The cosine of a text to each of the N."""
+        """Return the cosine of a text with each of the N texts."""
         return np.asarray(self._vectors @ self._embed(text), dtype=np.float64)
 
     def between(self, place: int, others: Places) -> Scores:
-        """The cosine of one text to each of some others."""
+        """Return the cosine of one text with each of some others."""
         return np.asarray(self._vectors[others] @ self._vectors[place], dtype=np.float64)
 
 

@@ -71,7 +71,7 @@ def export_classifier(run: Path, folder: Path) -> Path:
 
 
 def _own_part(network: Network, recipe: TaggingRecipe) -> str:
-    """What a network has beside an encoder and common heads; empty if it has nothing else."""
+    """Return the parts of a network other than its encoder and common heads; empty if there are none."""
     if is_decoder(network.encoder.config):  # type: ignore[arg-type]
         return "a language model without its mask for an encoder"
     if network.characters is not None:
@@ -82,7 +82,7 @@ def _own_part(network: Network, recipe: TaggingRecipe) -> str:
 
 
 def labels_of(types: tuple[str, ...]) -> list[str]:
-    """The labels of a classifier, in their order."""
+    """Return the labels of a classifier, in their order."""
     return ["O", *(f"{letter}-{entity_type}" for entity_type in types for letter in "BI")]
 
 
@@ -116,7 +116,7 @@ def _classifier(run: Path, network: Network, recipe: TaggingRecipe) -> PreTraine
 
 
 def _tokenizer(reader: WordReader, most: int) -> PreTrainedTokenizerFast:
-    """The reader as a tokenizer that splits plain texts in the same way."""
+    """Convert the reader into a tokenizer that splits plain texts in the same way."""
     splitting = reader.standalone()
     known = {
         kind: next((name for name in names if splitting.token_to_id(name) is not None), None)
