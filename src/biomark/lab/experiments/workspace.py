@@ -101,7 +101,7 @@ class Workspace:
         return stored
 
     def passes(self, build: Build) -> int:
-        """Return the passes over the training data, summed over the settings of a grid; 1 if the method has no epochs."""
+        """Return the passes over the training data, summed over the settings of a grid; 1 without epochs."""
         return method_of(build).passes(build, self.supplies)
 
     def splits(self, reading: Reading) -> list[str]:
