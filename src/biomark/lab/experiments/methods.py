@@ -69,8 +69,8 @@ class Method(Protocol):
         ...
 
 
-class _Trained:
-    """What the methods have in common whose models learn here from the sentences of their rows."""
+class _Common:
+    """The parts of the protocol that are the same for most methods, whose models are made here."""
 
     made = True
 
@@ -87,7 +87,7 @@ class _Trained:
         return supplies.passes(build)
 
 
-class Crf(_Trained):
+class Crf(_Common):
     """A conditional random field for each type."""
 
     def facts(self, build: Build, supplies: Supplies) -> Facts:
@@ -104,7 +104,7 @@ class Crf(_Trained):
         return crf.CrfRecognizer(folder)
 
 
-class Spacy(_Trained):
+class Spacy(_Common):
     """spaCy's NER on its tok2vec network."""
 
     def facts(self, build: Build, supplies: Supplies) -> Facts:
@@ -125,7 +125,7 @@ class Spacy(_Trained):
         return spacy_ner.SpacyRecognizer(folder)
 
 
-class Tuned(_Trained):
+class Tuned(_Common):
     """A model that a recipe of biomark tunes; its task (tagging or generative) stands in the recipe."""
 
     def facts(self, build: Build, supplies: Supplies) -> Facts:
@@ -173,8 +173,8 @@ class Tuned(_Trained):
         return models.load(f"{folder}{f'@{corpus}' if corpus else ''}", asking)
 
 
-class Ready:
-    """A model that `biomark annotate --model` takes, as it is."""
+class Ready(_Common):
+    """A model that `biomark annotate --model` takes, without training."""
 
     made = False
 
@@ -191,18 +191,6 @@ class Ready:
     def weights(self, build: Build) -> str:
         """Return the checksum of a model's files; "" if its name identifies them."""
         return packaged_sum(build.model.model)
-
-    def shared(self, build: Build) -> str:
-        """See `Method`."""
-        return ""
-
-    def splits(self, build: Build, supplies: Supplies) -> list[str]:
-        """See `Method`."""
-        return supplies.train_names(build)
-
-    def passes(self, build: Build, supplies: Supplies) -> int:
-        """See `Method`."""
-        return supplies.passes(build)
 
     def build(self, build: Build, supplies: Supplies, folder: Path, reject: Reject) -> None:
         """See `Method`; there is nothing to make."""
