@@ -52,7 +52,7 @@ class _InputOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class _FormattedInput:
+class _JobInput:
     """An input and the name of its format."""
 
     source: Input
@@ -270,7 +270,7 @@ def _read(job: Job, part: Input, reject: Reject, *, repeated: bool) -> tuple[Sou
     return source, formats.read(source, format_name, reject=reject, repeated=repeated)
 
 
-def _job(parts: Iterable[_FormattedInput], output: Path | None, format_name: str) -> Job:
+def _job(parts: Iterable[_JobInput], output: Path | None, format_name: str) -> Job:
     return Job(tuple(part.source for part in parts), output, format_name)
 
 
@@ -280,11 +280,9 @@ def _source(part: Path | Source | None, encoding: str | None) -> Source:
     return Source(part, sys.stdin.buffer if part is None else None, encoding=encoding)
 
 
-def _parts(
-    inputs: Sequence[Input], output: str | None, reading: _InputOptions, reject: Reject
-) -> list[_FormattedInput]:
+def _parts(inputs: Sequence[Input], output: str | None, reading: _InputOptions, reject: Reject) -> list[_JobInput]:
     """Return the inputs, with folders replaced by their files; reject unreadable inputs if there are others."""
-    parts: list[_FormattedInput] = []
+    parts: list[_JobInput] = []
     failures: list[Exception] = []
     for source in inputs:
         try:
@@ -298,10 +296,10 @@ def _parts(
     return parts
 
 
-def _parts_of(part: Input, output: str | None, reading: _InputOptions, reject: Reject) -> list[_FormattedInput]:
+def _parts_of(part: Input, output: str | None, reading: _InputOptions, reject: Reject) -> list[_JobInput]:
     if isinstance(part, str):
         corpora.read_split(part)  # reads nothing yet, but raises an error if the split is missing
-        return [_FormattedInput(part, "jsonl")]  # the catalogue determines how the split's files are read
+        return [_JobInput(part, "jsonl")]  # the catalogue determines how the split's files are read
     source = _source(part, reading.encoding)
     if source.path is not None and not formats.exists(source.path):
         raise FormatError(
@@ -309,9 +307,9 @@ def _parts_of(part: Input, output: str | None, reading: _InputOptions, reject: R
         )
     if source.path is None or not source.path.is_dir() or _in_pairs(reading.from_):
         # Keep the source of a stream: it holds the first bytes, which have been read to guess the format
-        return [_FormattedInput(source if source.is_stream else part, reading.from_ or _format_of(source, reading))]
+        return [_JobInput(source if source.is_stream else part, reading.from_ or _format_of(source, reading))]
     parts = [
-        _FormattedInput(file, file_format.name)
+        _JobInput(file, file_format.name)
         for file, file_format in formats.parts_of(source, reading.from_, reject)
         if output is None or not _is_output(file, source.path, Path(output))
     ]
@@ -357,7 +355,7 @@ def _in_pairs(name: str | None) -> bool:
     return name is not None and FORMATS[name].in_pairs
 
 
-def _jobs_into(folder: Path, parts: Sequence[_FormattedInput], to: str | None) -> list[Job]:
+def _jobs_into(folder: Path, parts: Sequence[_JobInput], to: str | None) -> list[Job]:
     """Return a job for each part; formats with pairs of files, such as brat, have one job for the folder."""
     planned = [(part, to or _format_like([part.format])) for part in parts]
     pairs = {name: [part for part, other in planned if other == name] for _, name in planned if _in_pairs(name)}
@@ -371,7 +369,7 @@ def _jobs_into(folder: Path, parts: Sequence[_FormattedInput], to: str | None) -
     return jobs
 
 
-def _output_name(part: _FormattedInput, to: str, *, keep_suffix: bool = False) -> str:
+def _output_name(part: _JobInput, to: str, *, keep_suffix: bool = False) -> str:
     """Return the name of an input's output in a folder: the input's name with the suffix of the output's format.
 
     Args:
