@@ -23,10 +23,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from biomark import __version__
 from biomark.annotation.settings import RayOptions
 from biomark.annotation.workers import Group, Options, WorkerDiedError, annotate_group, outcome
 from biomark.errors import MissingExtraError, ModelError, UsageError
@@ -39,6 +39,7 @@ from biomark.spans import Document, Rejected
 _CONNECT = 5.0  # seconds in which a cluster must answer
 _WAIT = 15.0  # seconds after which a message reports that no worker has started
 _STORE = 100 << 20  # bytes of shared memory of a Ray of our own; groups of documents are small
+_STARTS = 3  # tries to start a Ray of our own: Ray gives its processes half a minute, whatever else the machine does
 _SHORT = "/tmp"  # the paths of sockets must be shorter than 108 characters
 
 
@@ -61,7 +62,7 @@ class Setup:
     checksum: str
     files: tuple[str, ...] = ()
     folder: str = field(default_factory=os.getcwd)
-    version: str = __version__
+    version: str = field(default_factory=partial(version, "biomark"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +101,8 @@ def _check_machine(setup: Setup) -> None:
     from biomark import models
 
     where = f"on the worker {socket.gethostname()}"
-    if setup.version != __version__:
-        raise ModelError(f"biomark is {__version__} {where}, but {setup.version} here; install the same version")
+    if setup.version != version("biomark"):
+        raise ModelError(f"biomark is {version('biomark')} {where}, but {setup.version} here; install the same version")
     with suppress(OSError):
         os.chdir(setup.folder)
     for name in setup.files:
@@ -234,7 +235,7 @@ class Actors:
             except WorkerDiedError as error:
                 raise ModelError(
                     f"a worker died before it had loaded the model ({error}); all machines of the cluster need biomark "
-                    f"{__version__} with its extra ray, and memory for the model"
+                    f"{self._setup.version} with its extra ray, and memory for the model"
                 ) from error
         return actor.loaded
 
@@ -287,9 +288,9 @@ def _connected(address: str | None, cpus: int) -> Path | None:
         MissingExtraError: if Ray is not installed.
         UsageError: if Ray cannot be started, or the cluster does not answer.
     """
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # else it writes warnings to standard error
     try:
         import ray
-        from ray.exceptions import RayError
     except ImportError as error:
         raise MissingExtraError("ray", "ray") from error
     if ray.is_initialized():
@@ -299,10 +300,8 @@ def _connected(address: str | None, cpus: int) -> Path | None:
     handler = signal.getsignal(signal.SIGTERM)  # Ray replaces it
     folder = Path(tempfile.mkdtemp(prefix="biomark-ray-", dir=_SHORT if Path(_SHORT).is_dir() else None))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            ray.init(log_to_driver=False, logging_level=logging.ERROR, **_where(address, cpus, folder))
-    except (RayError, RuntimeError, ValueError, OSError) as error:
+        _initialize(ray.init, _where(address, cpus, folder), tries=_STARTS if own else 1)
+    except Exception as error:  # Ray raises some errors as plain Exceptions
         shutil.rmtree(folder, ignore_errors=True)
         what = (
             "Ray cannot be started on this machine" if own else f"`address={address}`: cannot connect to this cluster"
@@ -316,6 +315,20 @@ def _connected(address: str | None, cpus: int) -> Path | None:
         return None
     atexit.register(_stop, folder)
     return folder
+
+
+def _initialize(init: Callable[..., object], arguments: dict[str, Any], tries: int) -> None:
+    """Start or connect Ray without messages; try again where a busy machine took longer than Ray allows."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for left in reversed(range(tries)):
+            try:
+                init(log_to_driver=False, logging_level=logging.CRITICAL, **arguments)
+                return
+            except Exception as error:
+                check()
+                if not left or "timed out during startup" not in str(error):
+                    raise
 
 
 def _where(address: str | None, cpus: int, folder: Path) -> dict[str, Any]:

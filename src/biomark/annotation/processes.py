@@ -126,7 +126,7 @@ def _work(
     recognizer = shared
     while True:
         options, documents = tasks.get()
-        loaded = recognizer or outcome(load)
+        loaded = outcome(load) if recognizer is None else recognizer
         if isinstance(loaded, Exception):
             pipe.send(loaded)
         else:

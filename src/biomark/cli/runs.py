@@ -105,7 +105,9 @@ def check_engine(engine: str, address: str | None, settings: Settings, *, once: 
         raise UsageError("`address`, `actor_cpus` and `actor_gpus` apply to Ray; add --engine ray")
     alone = [name for name, is_set in {**once, "`budget`": bool(settings.server.budget)}.items() if is_set]
     if engine == RAY and alone:
-        raise UsageError(f"{' and '.join(alone)} need one process for all prompts; leave out --engine ray")
+        raise UsageError(
+            f"leave out {' and '.join(alone)}: with --engine ray, prompts are written and counted in several processes"
+        )
 
 
 def in_processes(
