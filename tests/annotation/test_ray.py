@@ -43,7 +43,10 @@ def cluster() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")]))
         before = signal.getsignal(signal.SIGTERM)
-        folder = actors._connected(None, 2)
+        try:
+            folder = actors._connected(None, 2)
+        except UsageError as error:  # Ray allows its processes half a minute to start
+            pytest.skip(f"this machine is too busy to start Ray: {error}")
         assert folder is not None
         assert signal.getsignal(signal.SIGTERM) == before
         yield
@@ -121,7 +124,7 @@ def test_errors_of_actors_are_the_run_s() -> None:
     missing = setup(files=("no/such/store.sqlite",), folder="/")
     with pytest.raises(BiomarkError, match=r"/no/such/store\.sqlite: does not exist on the worker"):
         Actors(missing, 1)
-    with pytest.raises(BiomarkError, match="biomark is .* but 0.0 here"):
+    with pytest.raises(BiomarkError, match=r"biomark is .* but 0\.0 here"):
         Actors(setup(version="0.0"), 1)
 
 
