@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from biomark.errors import UsageError
 from biomark.runtime.options import option
 
+LOCAL, RAY = "local", "ray"  # engines
 _MOST = 10_000  # cores or GPUs of one worker
 
 

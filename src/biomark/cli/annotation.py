@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from biomark.annotation.settings import LOCAL, RAY
 from biomark.cli import completion
 from biomark.cli.common import (
     STORES,
@@ -34,8 +35,6 @@ from biomark.cli.common import (
     write_record,
 )
 from biomark.cli.runs import (
-    LOCAL,
-    RAY,
     Address,
     Engine,
     RunFolder,

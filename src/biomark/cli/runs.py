@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from biomark.annotation.settings import RunOptions
+from biomark.annotation.settings import LOCAL, RAY, RayOptions, RunOptions
 from biomark.cli.common import Rejects, print_json, say
 from biomark.errors import UsageError
 from biomark.runtime.progress import Pace, pace_bar
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 _LONGEST = 4_096  # characters of a path
 _EVERY = 10.0  # seconds between two lines of JSON
 _PANEL = "Millions of documents"
-LOCAL, RAY = "local", "ray"
 
 RunFolder = Annotated[
     Path | None,
@@ -97,8 +96,6 @@ def check_engine(engine: str, address: str | None, settings: Settings, *, once: 
     Raises:
         UsageError: if they do not agree.
     """
-    from biomark.annotation.settings import RayOptions
-
     if engine not in (LOCAL, RAY):
         raise UsageError(f"unknown `engine` {engine!r}; choose from {LOCAL}, {RAY}")
     if engine == LOCAL and (address is not None or settings.ray != RayOptions()):
