@@ -29,7 +29,7 @@ from biomark.annotation import actors  # noqa: E402 - needs ray
 from biomark.annotation.actors import Actor, Actors, Setup  # noqa: E402
 
 Biomark = Callable[..., Outcome]
-pytestmark = [pytest.mark.skipif(os.name != "posix", reason="the system has other signals"), pytest.mark.long]
+pytestmark = [pytest.mark.skipif(os.name != "posix", reason="the system has other signals")]
 # Ray leaves sockets and files to the garbage collector.
 pytestmark += [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -87,6 +87,7 @@ def many(*odd: str) -> list[Document]:
     return [Document(str(n), text) for n, text in enumerate((*texts[:21], *odd, *texts[21:]))]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("cluster")
 def test_actors_find_what_this_process_finds() -> None:
     wanted = list(TermRecognizer().annotate(many("BROKEN"), ["disease"], min_score=0.1))
@@ -97,6 +98,7 @@ def test_actors_find_what_this_process_finds() -> None:
         assert list(several.annotate([])) == []
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("cluster")
 def test_an_actor_that_is_killed_costs_no_document(tmp_path: Path) -> None:
     once = tmp_path / "once"
@@ -106,6 +108,7 @@ def test_an_actor_that_is_killed_costs_no_document(tmp_path: Path) -> None:
     assert found == list(TermRecognizer().annotate(many("DIE")))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("cluster")
 def test_a_document_that_kills_every_actor_is_rejected_alone() -> None:
     texts = [Document("1", "asthma"), Document("2", "DIE"), Document("3", "aspirin")]
@@ -117,6 +120,7 @@ def test_a_document_that_kills_every_actor_is_rejected_alone() -> None:
     assert "3 processes died on this document (" in found[1].rejected[0].reason
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("cluster")
 def test_errors_of_actors_are_the_run_s() -> None:
     with on_ray(Dying) as one, pytest.raises(BiomarkError, match="an odd text"):
@@ -128,6 +132,7 @@ def test_errors_of_actors_are_the_run_s() -> None:
         Actors(setup(version="0.0"), 1)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("cluster")
 def test_documents_in_memory_do_not_grow_with_the_input() -> None:
     taken = 0
@@ -143,6 +148,7 @@ def test_documents_in_memory_do_not_grow_with_the_input() -> None:
     assert max(ahead) <= 4
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("cluster")
 def test_a_run_goes_on_with_the_other_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -170,6 +176,7 @@ def test_a_run_goes_on_with_the_other_engine(tmp_path: Path, monkeypatch: pytest
     assert content(Path("begun_here")) == content(Path("whole")) == content(Path("begun_on_ray"))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("cluster")
 def test_the_default_model_writes_the_same_bytes(
     biomark: Biomark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -186,6 +193,7 @@ def test_the_default_model_writes_the_same_bytes(
     assert (again.status, "all 30 documents are done" in again.err) == (0, True), again.err
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("cluster")
 def test_a_generative_model_writes_the_same_bytes(
     biomark: Biomark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
