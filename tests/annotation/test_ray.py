@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -46,12 +48,21 @@ def cluster() -> Iterator[None]:
         try:
             folder = actors._connected(None, 2)
         except UsageError as error:  # Ray allows its processes half a minute to start
+            _collect_garbage()
             pytest.skip(f"this machine is too busy to start Ray: {error}")
         assert folder is not None
         assert signal.getsignal(signal.SIGTERM) == before
         yield
         actors._stop(folder)
+        _collect_garbage()
         assert not folder.exists()
+
+
+def _collect_garbage() -> None:
+    """Collect the sockets and processes that Ray leaves open, without the warnings that would end pytest."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()
 
 
 class Dying(TermRecognizer):
