@@ -43,7 +43,7 @@ pytestmark += [
 def cluster() -> Iterator[None]:
     """A Ray for all tests of this module, whose workers import the modules of tests."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")]))
+        patch.setenv("PYTHONPATH", os.pathsep.join(map(str, (ROOT / "src", ROOT / "tests", Path(__file__).parent))))
         before = signal.getsignal(signal.SIGTERM)
         try:
             folder = actors._connected(None, 2)
@@ -150,12 +150,12 @@ def test_documents_in_memory_do_not_grow_with_the_input() -> None:
 
     def documents() -> Iterator[Document]:
         nonlocal taken
-        for taken in range(200):
+        for taken in range(60):
             yield Document(str(taken), "asthma " + "x" * 15_000)  # a group each
 
     with on_ray() as one:
         ahead = [taken - int(found.document.id) for found in one.annotate(documents())]
-    assert len(ahead) == 200
+    assert len(ahead) == 60
     assert max(ahead) <= 4
 
 
@@ -204,7 +204,7 @@ def test_the_default_model_writes_the_same_bytes(
     assert (again.status, "all 30 documents are done" in again.err) == (0, True), again.err
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_a_generative_model_writes_the_same_bytes(
     biomark: Biomark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
