@@ -17,6 +17,7 @@ import pytest
 from biomark import formats, models
 from biomark.annotation import Resuming, plan
 from biomark.annotation.jobs import inputs_named
+from biomark.annotation.processes import Processes
 from biomark.annotation.runs import Manifest, Plan, run_into_folder
 from biomark.annotation.workers import ParallelRecognizer
 from biomark.errors import BiomarkError, FormatError, UsageError
@@ -337,7 +338,7 @@ def many(*odd: str) -> list[Document]:
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_processes_find_what_one_finds(workers: int) -> None:
     wanted = list(TermRecognizer().annotate(many("BROKEN"), ["disease"], min_score=0.1))
-    with ParallelRecognizer(TermRecognizer, workers) as several:
+    with ParallelRecognizer(Processes(TermRecognizer, workers)) as several:
         assert several.types == TermRecognizer.types
         for _ in range(2):
             assert list(several.annotate(many("BROKEN"), ["disease"], min_score=0.1)) == wanted
@@ -346,14 +347,14 @@ def test_processes_find_what_one_finds(workers: int) -> None:
 
 def test_a_process_that_is_killed_costs_no_document(tmp_path: Path) -> None:
     once = tmp_path / "once"
-    with ParallelRecognizer(lambda: Dying(once), 2) as several:
+    with ParallelRecognizer(Processes(lambda: Dying(once), 2)) as several:
         found = list(several.annotate(many("DIE")))
         assert several.died == 1
     assert found == list(TermRecognizer().annotate(many("DIE")))
 
 
 def test_a_document_that_kills_every_process_is_rejected_alone() -> None:
-    with ParallelRecognizer(Dying, 2) as several:
+    with ParallelRecognizer(Processes(Dying, 2)) as several:
         found = list(several.annotate(many("DIE", "BROKEN")))
     assert [one.document.id for one in found] == [document.id for document in many("DIE", "BROKEN")]
     odd = [(one.document.text, one.rejected[0].reason) for one in found if one.rejected]
@@ -362,13 +363,13 @@ def test_a_document_that_kills_every_process_is_rejected_alone() -> None:
 
 
 def test_an_error_in_a_process_is_the_run_s() -> None:
-    with ParallelRecognizer(Dying, 2) as several, pytest.raises(BiomarkError, match="an odd text"):
+    with ParallelRecognizer(Processes(Dying, 2)) as several, pytest.raises(BiomarkError, match="an odd text"):
         list(several.annotate(many("ODD")))
 
 
 def test_documents_larger_than_a_pipe_do_not_block() -> None:
     large = [Document(str(n), "asthma " + "x" * 2_000_000) for n in range(6)]
-    with ParallelRecognizer(TermRecognizer, 2) as several:
+    with ParallelRecognizer(Processes(TermRecognizer, 2)) as several:
         found = [len(one.document.entities) for one in several.annotate(large)]
     assert found == [1] * 6
 

@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from biomark import annotation, formats
 from biomark.annotation import plan
 from biomark.annotation.jobs import inputs_named
+from biomark.annotation.processes import Processes
 from biomark.annotation.runs import Manifest, Plan, run_into_folder
 from biomark.annotation.workers import ParallelRecognizer
 from biomark.errors import BiomarkError
@@ -198,12 +199,14 @@ def dead_workers(options: argparse.Namespace) -> dict[str, object]:
     rng = random.Random(options.seed)
     documents = corpus(3_000, rng)
     wanted = list(TermRecognizer().annotate(documents))
-    with ParallelRecognizer(_Slow, 2) as several:
+    with ParallelRecognizer(Processes(_Slow, 2)) as several:
         found = []
         for one in several.annotate(documents):
             found.append(one)
-            if rng.random() < 0.02 and several.processes:
-                os.kill(rng.choice(several.processes), signal.SIGKILL)
+            if rng.random() < 0.02 and several.workers:
+                pid = rng.choice(several.workers).process.pid
+                assert pid is not None
+                os.kill(pid, signal.SIGKILL)
         return {"ok": found == wanted, "documents": len(found), "killed": several.died}
 
 

@@ -203,6 +203,9 @@ def bench_scale(
             help="The number of short documents with which to measure memory; repeatable. Default: 10,000 and 100,000.",
         ),
     ] = None,
+    engine: Annotated[
+        str, typer.Option(help="ray: the same runs on Ray as well, which takes seconds to start.")
+    ] = "local",
 ) -> None:
     """Measure runs into a folder: documents a second by number of processes, memory by number of documents."""
     from biomark import corpora
@@ -211,7 +214,7 @@ def bench_scale(
     rejects = Rejects()
     read = list(corpora.read_corpus(corpus, reject=rejects))
     counts, sizes = workers or [1, 2], size or [10_000, 100_000]
-    print_json(bench.scale(read, model=model, workers=counts, count=documents, sizes=sizes))
+    print_json(bench.scale(read, model=model, workers=counts, count=documents, sizes=sizes, engine=engine))
     rejects.exit()
 
 

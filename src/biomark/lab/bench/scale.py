@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from biomark import formats
+from biomark.annotation.settings import LOCAL
 from biomark.errors import ModelError, UsageError
 from biomark.lab.bench import machine
 from biomark.models import GIVEN
@@ -26,6 +27,7 @@ def scale(
     workers: Sequence[int] = (1, 2),
     count: int = 400,
     sizes: Sequence[int] = (10_000, 100_000),
+    engine: str = LOCAL,
 ) -> dict[str, object]:
     """Measure time and memory of `biomark annotate --run`, from file to file, each time in a separate process.
 
@@ -36,9 +38,11 @@ def scale(
         count: documents whose mentions are found.
         sizes: numbers of short documents (a sentence each) that are read and written without a model, for the memory
             that depends on their number.
+        engine: `ray` for the same runs on Ray beside those without it.
 
     Returns:
-        Documents a second, start-up included, by `workers`; MiB at most, in one process, by `sizes`.
+        Documents a second, start-up included, by `workers`, and on Ray if asked for; MiB at most, in one process, by
+        `sizes`.
 
     Raises:
         UsageError: if there is no document.
@@ -54,8 +58,9 @@ def scale(
         folder = Path(name)
         formats.write(_repeated([document.text for document in documents], count), folder / "in.jsonl")
         for number in workers:
-            seconds, _ = _run(folder, "--model", model, "--workers", str(number))
-            speed[str(number)] = round(count / seconds, 2)
+            for where in dict.fromkeys((LOCAL, engine)):
+                seconds, _ = _run(folder, "--model", model, "--workers", str(number), "--engine", where)
+                speed[str(number) if where == LOCAL else f"{number} on {where}"] = round(count / seconds, 2)
         for size in sizes:
             formats.write(_repeated(sentences, size), folder / "in.jsonl")
             _, memory[str(size)] = _run(folder, "--model", GIVEN)
