@@ -1,6 +1,6 @@
-"""What a long run must survive, done to it: kills at random points, full disks, broken files, bombs, dead workers.
+"""What a long run must survive, done to it: kills at random points, full disks, broken files, bombs, dead workers, changed files.
 
-    python tests/torture/torture.py [--kills 1000] [--seed 0]
+    python tests/torture/torture.py [--only kills --kills 1000] [--only fuzz --mentions 1e7] [--seed 0]
 
 Mentions are found by a list of terms, since what is tried is all around the model. Prints a line for each trial, and
 one JSON object at the end; the exit status is 1 if a trial failed.
@@ -47,6 +47,7 @@ from terms import TermRecognizer
 
 FORMATS = ("jsonl", "pubtator", "bioc_xml", "bioc_json", "conll", "parquet")
 PIECES = ("asthma", "aspirin", "TNF-α", "İ", "😀", "e\u0301", "zileuton\n", "BROKEN ", "of", "x" * 50, "\u2028")
+DAY = 86_400  # seconds
 MEMORY = 800  # MiB that no broken file may take
 # What a process has written stays when it is killed, on any file system; here nothing waits for a disk.
 MEMORY_DISK = Path("/dev/shm")
@@ -178,6 +179,28 @@ def kills(options: argparse.Namespace) -> dict[str, object]:
             remove("out")
         remove("whole")
     return {"kills": sum(done.values()), "by way": done, "different": different, "ok": not different}
+
+
+def clock_set_back(options: argparse.Namespace) -> dict[str, object]:
+    """A run that is killed, and continued when the clock shows a day before: its files are then of the future."""
+    names = inputs(60, random.Random(options.seed))
+    into_folder("whole", names, "jsonl")
+    now, times = time.time, 0
+
+    def continued() -> None:
+        time.time = lambda: now() - DAY
+        time.time_ns = lambda: int(time.time() * 1e9)
+        into_folder("out", names, "jsonl")
+
+    for at in range(50, 5_000, 500):
+        times += killed(lambda: into_folder("out", names, "jsonl"), at)
+        for path in Path("out").rglob("*"):
+            os.utime(path, (now() + DAY, now() + DAY))
+        finished(continued)
+        if without_lock("out") != without_lock("whole"):
+            return {"ok": False, "killed at": at}
+        remove("out")
+    return {"ok": times > 1, "kills": times}
 
 
 def full_disk(options: argparse.Namespace) -> dict[str, object]:
@@ -326,14 +349,17 @@ BROKEN: dict[str, tuple[Callable[[Path], object], int]] = {
     "bomb.bioc.json.gz": (_bomb(b'{"documents": [{"id": "1", "passages": [{"text": "', MEGA, 400), 0),
     "laughs.xml": (_laughs, 0),
     "outside.xml": (lambda path: path.write_bytes(OUTSIDE + _pubmed(_article(1, "&x;"))), 0),
-    "entity.xml": (lambda path: path.write_bytes(_pubmed(_article(1, "asthma"), _article(2, "&odd;"))), 1),
+    "entity.xml": (
+        lambda path: path.write_bytes(_pubmed(_article(1, "asthma"), _article(2, "&odd;"), _article(3, "a"))),
+        2,
+    ),
     "nul.jsonl": (_lines({"id": "\0", "text": "asthma\0"}), 1),
-    "nul.xml": (lambda path: path.write_bytes(_pubmed(_article(1, "asthma"), _article(2, "\0"))), 1),
+    "nul.xml": (lambda path: path.write_bytes(_pubmed(_article(1, "asthma"), _article(2, "\0"), _article(3, "a"))), 2),
     "surrogates.jsonl": (_lines({"id": "a", "text": "\ud800"}, {"id": "b", "text": "asthma"}), 1),
     "bytes.jsonl": (lambda path: path.write_bytes(bytes(range(256)) * 4_000), 0),
     "same.jsonl": (_lines(*({"id": "a", "text": "asthma"} for _ in range(2_000))), 1),
     "sentence.jsonl": (_lines({"id": "a", "text": "asthma" * (10 * (1 << 20) // 6)}), 1),
-    "small.jsonl": (_lines(*({"id": str(n), "text": "a"} for n in range(100_000))), 100_000),
+    "small.jsonl": (_lines(*({"id": str(n), "text": "a"} for n in range(1_000_000))), 1_000_000),
 }
 
 
@@ -365,7 +391,9 @@ def fuzz(options: argparse.Namespace) -> dict[str, object]:
     return {"ok": not tally.faults, **asdict(tally)}
 
 
-TRIALS: tuple[Trial, ...] = (two_runs, dead_workers, cut_gzip, full_disk, broken_files, kills, fuzz)
+TRIALS: tuple[Trial, ...] = (
+    two_runs, dead_workers, cut_gzip, full_disk, clock_set_back, broken_files, kills, fuzz,
+)  # fmt: skip
 
 
 def torture() -> None:
