@@ -1,4 +1,4 @@
-"""What a long run must survive, done to it: kills at random points, full disks, broken files, bombs, dead workers, changed files.
+"""What a long run must survive, done to it: kills at random points, full disks, broken files, bombs, dead workers.
 
     python tests/torture/torture.py [--only kills --kills 1000] [--only fuzz --mentions 1e7] [--seed 0]
 
@@ -332,8 +332,12 @@ def _laughs(path: Path) -> None:
     path.write_bytes(head + _pubmed(_article(1, "&l9;")))
 
 
-def _lines(*lines: object) -> Callable[[Path], object]:
-    return lambda path: path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+def _lines(lines: Iterable[object]) -> Callable[[Path], object]:
+    def make(path: Path) -> None:
+        with path.open("w") as file:
+            file.writelines(f"{json.dumps(line)}\n" for line in lines)
+
+    return make
 
 
 MEGA = b"a" * (1 << 20)
@@ -353,13 +357,13 @@ BROKEN: dict[str, tuple[Callable[[Path], object], int]] = {
         lambda path: path.write_bytes(_pubmed(_article(1, "asthma"), _article(2, "&odd;"), _article(3, "a"))),
         2,
     ),
-    "nul.jsonl": (_lines({"id": "\0", "text": "asthma\0"}), 1),
+    "nul.jsonl": (_lines([{"id": "\0", "text": "asthma\0"}]), 1),
     "nul.xml": (lambda path: path.write_bytes(_pubmed(_article(1, "asthma"), _article(2, "\0"), _article(3, "a"))), 2),
-    "surrogates.jsonl": (_lines({"id": "a", "text": "\ud800"}, {"id": "b", "text": "asthma"}), 1),
+    "surrogates.jsonl": (_lines([{"id": "a", "text": "\ud800"}, {"id": "b", "text": "asthma"}]), 1),
     "bytes.jsonl": (lambda path: path.write_bytes(bytes(range(256)) * 4_000), 0),
-    "same.jsonl": (_lines(*({"id": "a", "text": "asthma"} for _ in range(2_000))), 1),
-    "sentence.jsonl": (_lines({"id": "a", "text": "asthma" * (10 * (1 << 20) // 6)}), 1),
-    "small.jsonl": (_lines(*({"id": str(n), "text": "a"} for n in range(1_000_000))), 1_000_000),
+    "same.jsonl": (_lines({"id": "a", "text": "asthma"} for _ in range(2_000)), 1),
+    "sentence.jsonl": (_lines([{"id": "a", "text": "asthma" * (10 * (1 << 20) // 6)}]), 1),
+    "small.jsonl": (_lines({"id": str(n), "text": "a"} for n in range(1_000_000)), 1_000_000),
 }
 
 
