@@ -220,6 +220,7 @@ def _source(files: Files, name: str) -> io.BytesIO | Path:
 
 
 READERS = tuple(known.name for known in formats.FORMATS.values() if known.read is not None)
+KINDS = (*READERS, *(f"shape {shape}" for shape in SHAPES))
 
 
 @contextmanager
@@ -238,11 +239,10 @@ def limited(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGVTALRM, before)
 
 
-def trial(seed: int, number: int, tally: Tally) -> None:
+def trial(seed: int, number: int, tally: Tally, *, small: bool = False) -> None:
     """Do a trial; a fault is added to the tally with all that is needed to do it again."""
     rng = random.Random(f"{seed} {number}")
-    names = (*READERS, *(f"shape {shape}" for shape in SHAPES))
-    name = names[number % len(names)]
+    name = KINDS[number % len(KINDS)]
     begun, before = time.process_time(), tally.mentions
     try:
         with limited(PATIENCE):
@@ -250,7 +250,7 @@ def trial(seed: int, number: int, tally: Tally) -> None:
                 for _ in range(_ANSWERS):
                     decode_changed(name.removeprefix("shape "), rng, tally)
             else:
-                read_changed(name, rng, _Checker(tally, strict=name in _WITH_WORDS and rng.random() < 0.5))
+                read_changed(name, rng, _Checker(tally, strict=name in _WITH_WORDS and rng.random() < 0.5), small=small)
     except Exception:
         tally.faults.append(f"--seed {seed} --trial {number} ({name}): {traceback.format_exc(limit=-6)}")
     tally.slowest = max(tally.slowest, time.process_time() - begun)
