@@ -24,7 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import redirect_stderr
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 
 import typer.main
@@ -392,7 +392,7 @@ def fuzz(options: argparse.Namespace) -> dict[str, object]:
         tally = fuzzing.fuzz(options.seed, int(options.mentions))
     else:
         fuzzing.trial(options.seed, options.trial, tally := fuzzing.Tally())
-    return {"ok": not tally.faults, **asdict(tally)}
+    return {"ok": not tally.faults, **{each.name: getattr(tally, each.name) for each in fields(tally)}}
 
 
 TRIALS: tuple[Trial, ...] = (
