@@ -575,3 +575,17 @@ def test_dice_with_blanks_before_signs_has_each_type_of_a_users_own_words() -> N
         ("disease", "asthma"),
     ]
     assert not found.rejected
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_white_space_is_no_mention(name: str) -> None:
+    text = "asthma \u2028 aspirin"
+    answers = (
+        "disease: \u2028",
+        "\u2028",
+        '["\u2028"]',
+        '{"entities": [{"text": "\u2028", "type": "disease"}]}',
+        "- \u2028",
+    )
+    for answer in answers:
+        assert SHAPES[name].decode(answer, text, ("disease",)).entities == ()
