@@ -200,7 +200,8 @@ def bench_scale(
         list[int] | None,
         typer.Option(
             min=1,
-            help="The number of short documents with which to measure memory; repeatable. Default: 10,000 and 100,000.",
+            help="The number of short documents with which to measure memory; repeatable. "
+            "Default: 10,000, 100,000 and 1,000,000.",
         ),
     ] = None,
     engine: Annotated[
@@ -213,7 +214,7 @@ def bench_scale(
 
     rejects = Rejects()
     read = list(corpora.read_corpus(corpus, reject=rejects))
-    counts, sizes = workers or [1, 2], size or [10_000, 100_000]
+    counts, sizes = workers or [1, 2], size or [10_000, 100_000, 1_000_000]
     print_json(bench.scale(read, model=model, workers=counts, count=documents, sizes=sizes, engine=engine))
     rejects.exit()
 

@@ -29,7 +29,7 @@ _NO_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 def read(source: Source, reject: Reject) -> Iterator[Document]:
     """Yield the documents of a collection, one at a time."""
-    for element in records(source, reject, "collection"):
+    for element in records(source, reject, "collection", resume=("document",)):
         if element.tag != "document":
             continue
         document_id = element.findtext("id")

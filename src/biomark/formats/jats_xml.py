@@ -64,7 +64,7 @@ class _PassageText:
 def read(source: Source, reject: Reject) -> Iterator[Document]:
     """Yield the articles, one at a time; see the module."""
     single: list[Element] = []
-    for element in records(source, reject, *_ROOTS):
+    for element in records(source, reject, *_ROOTS, resume=("article",)):
         if element.tag == "article":
             yield from _article(list(element), line_of(element), source, reject)
         else:

@@ -58,10 +58,10 @@ class JsonList:
         return text_alone(text, types)
 
     def encode(self, text: str, entities: Iterable[Entity], types: Sequence[str]) -> Encoded:
-        """Return the list of mentions; discontinuous and repeated ones are left out."""
+        """Return the list of mentions; discontinuous, repeated and blank ones are left out."""
         items, left_out, seen = [], [], set()
         for entity in sorted(of_types(entities, types), key=lambda entity: entity.spans):
-            if len(entity.spans) > 1 or entity in seen:
+            if len(entity.spans) > 1 or entity in seen or not entity.mention(text).strip():
                 left_out.append(entity)
                 continue
             seen.add(entity)
@@ -193,7 +193,7 @@ def _places(item: _ListedMention, times: int, text: str) -> tuple[Span, ...]:
         times: how often the answer lists it without a number.
         text: the source text.
     """
-    exact = occurrences(item.text, text)
+    exact = occurrences(item.text, text) if item.text.strip() else ()  # white space alone is no mention
     for spans in (exact, similar(item.text, text)):
         if item.number is not None and 0 < item.number <= len(spans):
             return (spans[item.number - 1],)
