@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from format_cases import parsed, written
 
 from biomark import formats
 from biomark.errors import FormatError
 from biomark.formats import base, json_stream, xml_stream
 from biomark.spans import Document, Entity, Passage, Rejected, Span
+from format_cases import parsed, written
 
 STREAMED = ("pubtator", "bioc_xml", "bioc_json", "conll", "bc2gm", "jsonl")
 TEXT = "Gout in Köln."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any
@@ -147,7 +147,7 @@ class Service:
         recognizer = self._recognizer(name, identifiers=body.identifiers)
         types = None if body.types is None else tuple(body.types)
 
-        def find(documents: Sequence[Document]) -> Iterator[AnnotatedDocument]:
+        def find(documents: Iterable[Document]) -> Iterator[AnnotatedDocument]:
             rejected: list[Rejected] = []
             options: dict[str, Any] = {"types": types, "min_score": body.min_score, "reject": rejected.append}
             for document in annotated(documents, recognizer, **options):
@@ -163,7 +163,7 @@ class Service:
             return Response(status_code=499)
         self._count(results, rejects)
         rejects += [rejected for result in results for rejected in result.rejected]
-        answer = AnnotatedRequest(name, [result.document for result in results], rejects)
+        answer = AnnotatedRequest(name, [result.document for result in results], rejects, sentences=body.sentences)
         return await run_in_threadpool(response, answer, to)
 
     def _recognizer(self, name: str, *, identifiers: bool) -> Recognizer:

@@ -106,9 +106,6 @@ class TaggingRecognizer:
         batching: how windows are computed together.
     """
 
-    # Code points of text whose windows are sorted by length into batches together: more takes memory and saves padding.
-    characters_at_once = 60_000
-
     def __init__(
         self,
         reader: WordReader,
@@ -131,6 +128,9 @@ class TaggingRecognizer:
         self._guidelines = guidelines
         self._max_pieces = max_pieces
         self._batching = batching
+        # Code points of text whose windows are sorted by length into batches together: more takes memory and saves
+        # padding, of which windows that are read one by one have none.
+        self.characters_at_once = 60_000 if batching.pieces > 1 else 10_000
 
     @property
     def types(self) -> tuple[str, ...] | None:
