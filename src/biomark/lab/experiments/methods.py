@@ -236,7 +236,8 @@ class Prompted(Ready):
         options = PromptOptions(**{"demonstrations": tuple(supplies.train_files(build)), **build.model.prompt})
         asking = models.Asking(decoding="marks" if options.shape == "mark" else "generate", batch=4)
         local = name.startswith(models.HUGGING_FACE)
-        prompting = models.Prompting(options, supplies.server)
+        # The runner reports what cannot be read of a split before the first cell.
+        prompting = models.Prompting(options, supplies.server, reject=lambda rejected: None)
         return models.load(name, asking if local else None, supplies.store(build), prompting)
 
 
