@@ -45,7 +45,7 @@ class TaggingRecipe:
         max_pieces: the greatest number of word pieces in a window. In training, each document's windows fill a random
             share of it (down to single sentences), so that the model learns to read abstracts and single sentences.
         learning_rate: the peak learning rate of the encoder, after linear warm-up and before linear decay to zero.
-        head_learning_rate: the peak learning rate of all parameters that are not pretrained.
+        head_learning_rate: the peak learning rate of all parameters that are not pretrained; 0: `learning_rate`.
         warmup: the share of the steps that warm-up takes.
         weight_decay: of AdamW; biases and norms have none.
         dropout: the probability of dropout before the heads.
