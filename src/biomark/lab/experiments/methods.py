@@ -209,9 +209,10 @@ class Ready:
 
     def load(self, build: Build, supplies: Supplies, folder: Path, corpus: str) -> Recognizer:
         """See `Method`."""
-        name = build.model.model
+        name, decoding = build.model.model, build.model.decoding
+        asking = models.Asking(decoding=decoding) if decoding else None
         prompting = models.Prompting(server=supplies.server) if models.asks_server(name) else None
-        return models.load(name, store=supplies.store(build), prompting=prompting)
+        return models.load(name, asking, supplies.store(build), prompting)
 
 
 class Prompted(Ready):
