@@ -639,7 +639,9 @@ def test_documents_that_cannot_be_read_do_not_stop_prompted_rows(
     forget()
     lines: list[str] = []
     with scripted(lambda request, number: answer("nothing")) as there:
-        options = Options(tmp_path, "openai:any", there.url, ("asked",), recipes=home / "recipes", say=lines.append)
+        options = Options(
+            tmp_path, "openai:any", there.url, only=("asked",), recipes=home / "recipes", say=lines.append
+        )
         outcome = experiments.reproduce("first", "small", options, rows=rows)
     forget()
     assert len(outcome.data["cells"]) == 2  # type: ignore[arg-type]
