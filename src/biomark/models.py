@@ -37,7 +37,8 @@ from biomark.recognizers.existing import ExistingRecognizer
 from biomark.recognizers.normalizing import NormalizingRecognizer
 from biomark.recognizers.voting import SURE
 from biomark.shapes import MARK
-from biomark.tagging.recognizer import CARD, WEIGHTS, check_guideline, load_onnx
+from biomark.tagging.guidelines import check_guideline
+from biomark.tagging.recognizer import CARD, WEIGHTS, load_onnx
 from biomark.training.recipe import ADAPTER_WEIGHTS, RECIPE, RUN, SCORES, require_base, saved_values, task_of
 
 if TYPE_CHECKING:

@@ -51,8 +51,8 @@ def test_a_place_that_was_passed_over_knows_of_the_others(word_pieces: Tokenizer
     assert passed_over.score == pytest.approx(0.05, abs=1e-5)
     assert (tagged.elsewhere, passed_over.elsewhere) == (passed_over.score, tagged.score)
     trusting = Calibrator(1.0, 0.0, 1.0, 2.0)
-    assert [e.start for e in entities(found, {"disease": trusting}.get, 0.5)] == [15, 21]
-    assert [e.start for e in entities(found, {}.get, 0.0)] == [15]
+    assert [e.start for e in entities(found, {"disease": trusting}.get, lambda _: 0.5)] == [15, 21]
+    assert [e.start for e in entities(found, {}.get, lambda _: 0.0)] == [15]
 
 
 def test_passages_of_a_document_know_of_each_other(word_pieces: Tokenizer) -> None:
@@ -72,7 +72,7 @@ def test_passages_of_a_document_know_of_each_other(word_pieces: Tokenizer) -> No
 
 def test_thousands_of_places_take_no_longer_than_their_number() -> None:
     found = [Candidate(Entity((Span(3 * n, 3 * n + 4),), "gene", score=0.9 - n % 2 / 10)) for n in range(40_000)]
-    kept = entities(found, {"gene": Calibrator()}.get, 0.0)
+    kept = entities(found, {"gene": Calibrator()}.get, lambda _: 0.0)
     assert [e.start for e in kept] == list(range(0, 120_000, 6))
 
 
@@ -82,9 +82,11 @@ def test_of_two_that_overlap_the_likelier_one_stays() -> None:
 
     found = [candidate(0, 4, 0.6), candidate(2, 9, 0.8), candidate(8, 12, 0.7), candidate(3, 5, 0.5, "disease")]
     plain = {"gene": Calibrator(), "disease": Calibrator()}.get
-    assert [(e.start, e.type) for e in entities(found, plain, 0.0)] == [(2, "gene"), (3, "disease")]
-    assert [e.start for e in entities(found, plain, 0.75)] == [2]
-    assert [e.score for e in entities(found[1:2], {"gene": Calibrator(2.0, 0.0)}.get, 0.0)] == [pytest.approx(16 / 17)]
+    assert [(e.start, e.type) for e in entities(found, plain, lambda _: 0.0)] == [(2, "gene"), (3, "disease")]
+    assert [e.start for e in entities(found, plain, lambda _: 0.75)] == [2]
+    assert [e.score for e in entities(found[1:2], {"gene": Calibrator(2.0, 0.0)}.get, lambda _: 0.0)] == [
+        pytest.approx(16 / 17)
+    ]
 
 
 @given(
@@ -110,7 +112,7 @@ def test_candidates_are_words_of_their_text(word_pieces: Tokenizer, parts: list[
         assert entity.start in starts
         assert entity.end in ends
         assert 0 <= candidate.score <= 1
-    kept = entities(found, {"gene": Calibrator(0.7, 0.1, 0.4, 0.2)}.get, 0.3)
+    kept = entities(found, {"gene": Calibrator(0.7, 0.1, 0.4, 0.2)}.get, lambda _: 0.3)
     assert all(not (a.type == b.type and a.overlaps(b)) for n, a in enumerate(kept) for b in kept[:n])
 
 

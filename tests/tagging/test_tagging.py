@@ -18,11 +18,11 @@ from biomark.entity_types import canonical
 from biomark.errors import UsageError
 from biomark.formats import read
 from biomark.spans import Document, Entity, Passage, Span, flat, whole_text
-from biomark.tagging.recognizer import TaggingRecognizer
+from biomark.tagging.recognizer import Batching, TaggingRecognizer
 from biomark.tagging.text import (
     TAGS,
     Batch,
-    Floats,
+    Output,
     Window,
     collate,
     decode_tags,
@@ -249,14 +249,14 @@ def test_viterbi_finds_the_best_allowed_path(length: int, seed: int) -> None:
 def capitals(reader: WordReader) -> TaggingRecognizer:
     """Tags words of capitals as genes, by nothing but the characters that the network would see."""
 
-    def forward(batch: Batch) -> Floats:
+    def forward(batch: Batch) -> Output:
         own = batch.characters[1:, 1]  # each word's first character
         capital = (own >= ord("A") - 32) & (own <= ord("Z") - 32)
         logits = np.zeros((len(own), 1, TAGS), dtype=np.float32)
         logits[capital, 0, 1] = 5.0
-        return logits
+        return Output.of_one_guideline(logits, batch)
 
-    recognizer = TaggingRecognizer(reader, forward, ["gene"], max_pieces=16, batch_pieces=64, threads=2)
+    recognizer = TaggingRecognizer(reader, forward, ["gene"], max_pieces=16, batching=Batching(64, 2))
     recognizer.characters_at_once = 100
     return recognizer
 
@@ -285,14 +285,14 @@ def test_unsure_mentions_are_left_out(word_pieces: Tokenizer) -> None:
 def two_types(reader: WordReader) -> TaggingRecognizer:
     """Says of every `Moss` that it is a species, and a little less surely a gene; of `Mossase` the contrary."""
 
-    def forward(batch: Batch) -> Floats:
+    def forward(batch: Batch) -> Output:
         long = batch.characters[1:, 6] > 0
         named = batch.characters[1:, 1] == ord("M") - 32
         logits = np.zeros((len(named), 2, TAGS), dtype=np.float32)
         logits[~named, :, 0] = 9.0
         for row, sure in enumerate((long, ~long)):
             logits[named, row, 1] = np.where(sure, 4.0, 2.0)[named]
-        return logits
+        return Output.of_one_guideline(logits, batch)
 
     return TaggingRecognizer(reader, forward, ["gene", "species"], max_pieces=64, min_score=0.5)
 
@@ -375,15 +375,15 @@ def test_a_run_that_ends_early_does_not_compute_what_is_waiting(
         waiting_is_dropped.set()
         shutdown(self, wait)
 
-    def forward(batch: Batch) -> Floats:
+    def forward(batch: Batch) -> Output:
         computed.append(len(computed))
         if len(computed) == 1:
             raise RuntimeError("as an interrupt")
         waiting_is_dropped.wait()
-        return np.zeros((len(batch.characters) - 1, 1, TAGS), dtype=np.float32)
+        return Output.of_one_guideline(np.zeros((len(batch.characters) - 1, 1, TAGS), dtype=np.float32), batch)
 
     monkeypatch.setattr(ThreadPoolExecutor, "shutdown", stopped)
-    recognizer = TaggingRecognizer(WordReader(word_pieces), forward, ["gene"], max_pieces=16, batch_pieces=1)
+    recognizer = TaggingRecognizer(WordReader(word_pieces), forward, ["gene"], max_pieces=16, batching=Batching(1))
     with pytest.raises(RuntimeError):
         list(recognizer.annotate([Document("1", "Fever helped cough . " * 200)]))
     assert len(computed) <= 2
@@ -393,14 +393,15 @@ def test_a_recognizer_asks_once_a_type(word_pieces: Tokenizer) -> None:
     """A network that marks every word which the instruction names finds each type where it is asked for it."""
     reader = WordReader(word_pieces, wording="biomark")
 
-    def forward(batch: Batch) -> Floats:
+    def forward(batch: Batch) -> Output:
         rows = batch.first_piece // batch.input_ids.shape[1]
         said = [set(row[word == 0].tolist()) for row, word in zip(batch.input_ids, batch.word_of_piece, strict=True)]
         pieces = batch.input_ids.reshape(-1)[batch.first_piece]
         named = [int(piece) in said[row] for row, piece in zip(rows, pieces, strict=True)]
-        return np.where(np.array(named)[:, None, None], [[0.0, 9.0, 0.0]], [[9.0, 0.0, 0.0]]).astype(np.float32)
+        logits = np.where(np.array(named)[:, None, None], [[0.0, 9.0, 0.0]], [[9.0, 0.0, 0.0]]).astype(np.float32)
+        return Output.of_one_guideline(logits, batch)
 
-    recognizer = TaggingRecognizer(reader, forward, ["fever"], max_pieces=90, batch_pieces=300)
+    recognizer = TaggingRecognizer(reader, forward, ["fever"], max_pieces=90, batching=Batching(300))
     documents = [Document(str(n), "Fever helped cough . " * (n + 1)) for n in range(8)]
     for types, count in ((("fever",), 1), (("fever", "cough"), 2), ((), 0), (None, 1)):
         for n, found in enumerate(recognizer.annotate(documents, types)):

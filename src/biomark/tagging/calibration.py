@@ -102,7 +102,7 @@ def candidates(text: str, passages: Sequence[tuple[Floats, Words]], types: Seque
 
 
 def entities(
-    considered: Iterable[Candidate], calibrator: Callable[[str], Calibrator | None], least: float
+    considered: Iterable[Candidate], calibrator: Callable[[str], Calibrator | None], least: Callable[[str], float]
 ) -> list[Entity]:
     """Return the candidates that are likely enough, with their probabilities as scores, in text order.
 
@@ -112,7 +112,7 @@ def entities(
     Args:
         considered: the candidates of a document.
         calibrator: returns the calibrator of a type, or None.
-        least: the lowest probability, in [0, 1].
+        least: returns the lowest probability of a type, in [0, 1].
     """
     scored = []
     for candidate in considered:
@@ -123,7 +123,7 @@ def entities(
             scored.append(candidate.entity)
     taken: dict[str, Apart] = {entity.type: Apart() for entity in scored}
     ranked = sorted(scored, key=lambda e: (-(e.score or 0.0), e.start))
-    kept = [e for e in ranked if (e.score or 0.0) >= least and taken[e.type].take(e)]
+    kept = [e for e in ranked if (e.score or 0.0) >= least(e.type) and taken[e.type].take(e)]
     return sorted(kept, key=lambda e: (e.start, e.end))
 
 

@@ -17,15 +17,17 @@ from tokenizers import Tokenizer
 
 from biomark.embedding.exported import session
 from biomark.entity_types import types_wanted
-from biomark.errors import ModelError, UsageError
+from biomark.errors import ModelError
 from biomark.recognizers import Annotated, in_groups
 from biomark.runtime.machine import cores
 from biomark.spans import Document, Rejected, Span
 from biomark.tagging.calibration import Calibrator, Candidate, candidates, entities
+from biomark.tagging.guidelines import Guidelines, check_guideline
 from biomark.tagging.repair import repaired
 from biomark.tagging.text import (
     Batch,
     Floats,
+    Output,
     Window,
     WindowedDocument,
     collate,
@@ -34,12 +36,27 @@ from biomark.tagging.text import (
 )
 from biomark.tagging.words import OWN_WORDING, Frame, WordReader, Words
 
-# Computes the logits, (W, N, 3) float32, for the W words of a batch, in their order, and the N types of the model.
-Forward = Callable[[Batch], Floats]
+# Computes the output of the network for a batch.
+Forward = Callable[[Batch], Output]
 
 WEIGHTS, TOKENIZER, CARD = "model.onnx", "tokenizer.json", "model.json"
-PREFERENCE = "preference"  # an input of networks with guidelines: (corpora,) float32, added to the gate's logits
-_PREFERRED = 1e4  # large enough that no other guideline counts where the preferred one covers the type
+PREFERENCE = "preference"  # an input of networks with guidelines that versions before 0.2.0 exported
+
+
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """How windows are computed together.
+
+    Attributes:
+        pieces: the greatest number of word pieces of a batch, padding counted; a longer window is a batch of its own.
+        threads: the number of batches that are computed at the same time.
+    """
+
+    pieces: int = 1024
+    threads: int = 1
+
+
+_ONE_THREAD = Batching()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +64,7 @@ class _Group:
     """Documents that were read together or rejected, and the batches that are being computed for them."""
 
     documents: list[WindowedDocument | Annotated]
-    batches: list[tuple[list[Window], Future[Floats]]]
+    batches: list[tuple[list[Window], Future[Output]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +94,16 @@ class TaggingRecognizer:
 
     Args:
         reader: the word reader of the model's tokenizer.
-        forward: computes logits; it is called from several threads if `threads` > 1.
+        forward: runs the network; it is called from several threads if `batching` has several.
         types: the types of the logits' second axis, under biomark's names. If the reader gives instructions, the types
             that the model was trained on; every window is then read once for each requested type, which may be any.
         default_types: those of `types` that `annotate` looks for if its caller names none; empty: all.
-        min_score: the lowest score, in [0, 1], of a mention that is kept, unless `annotate` gets another one.
+        min_score: the lowest score, in [0, 1], of a mention that is kept, unless `annotate` gets another one; or that
+            of each type.
         calibrators: the functions that turn scores into probabilities, by type.
+        guidelines: the annotation guidelines between which the network's gate decides; None: it has learnt one.
         max_pieces: the greatest number of word pieces of a window.
-        batch_pieces: the greatest number of word pieces of a batch, padding counted; a longer window is a batch of its
-            own.
-        threads: the number of batches that are computed at the same time.
+        batching: how windows are computed together.
     """
 
     # Code points of text whose windows are sorted by length into batches together: more takes memory and saves padding.
@@ -99,11 +116,11 @@ class TaggingRecognizer:
         types: Sequence[str],
         *,
         default_types: Sequence[str] = (),
-        min_score: float = 0.0,
+        min_score: float | Mapping[str, float] = 0.0,
         calibrators: Mapping[str, Calibrator] | None = None,
+        guidelines: Guidelines | None = None,
         max_pieces: int = 128,
-        batch_pieces: int = 1024,
-        threads: int = 1,
+        batching: Batching = _ONE_THREAD,
     ) -> None:
         self._reader = reader
         self._forward = forward
@@ -111,9 +128,9 @@ class TaggingRecognizer:
         self._default_types = tuple(default_types) or self._types
         self._min_score = min_score
         self._calibrators = dict(calibrators or {})
+        self._guidelines = guidelines
         self._max_pieces = max_pieces
-        self._batch_pieces = batch_pieces
-        self._threads = threads
+        self._batching = batching
 
     @property
     def types(self) -> tuple[str, ...] | None:
@@ -128,13 +145,12 @@ class TaggingRecognizer:
         Without `types` the recognizer looks for its default types. It always decides between all of them (see
         `biomark.tagging.repair`), so that the mentions of one type do not depend on the other requested types.
         """
-        least = self._min_score if min_score is None else min_score
         wanted = self._query(types).types
         every = (
             types if self._reader.instructions or not wanted else tuple(dict.fromkeys((*self._default_types, *wanted)))
         )
         return (
-            replace(annotated, document=self._with_entities(annotated.document, possible, wanted, least))
+            replace(annotated, document=self._with_entities(annotated.document, possible, wanted, min_score))
             for annotated, possible in self.considered(documents, every)
         )
 
@@ -145,16 +161,24 @@ class TaggingRecognizer:
         return self._stream(iter(documents), self._query(types))
 
     def _with_entities(
-        self, document: Document, possible: Iterable[Candidate], wanted: Sequence[str], least: float
+        self, document: Document, possible: Iterable[Candidate], wanted: Sequence[str], min_score: float | None
     ) -> Document:
+        def least(entity_type: str) -> float:
+            return self._least(entity_type) if min_score is None else min_score
+
         # A higher lowest score removes mentions, but changes none.
-        likely = entities(possible, self._calibrators.get, min(least, self._min_score))
+        likely = entities(possible, self._calibrators.get, lambda t: min(least(t), self._least(t)))
         # The other types, such as clinical problems, belong to another annotation scheme and overlap the default ones.
         by_default = [entity for entity in likely if entity.type in self._default_types]
         others = [entity for entity in likely if entity.type not in self._default_types]
         mentions = [*repaired(document, by_default), *repaired(document, others)]
-        kept = [e for e in mentions if (e.score or 0.0) >= least and e.type in wanted]
+        kept = [e for e in mentions if (e.score or 0.0) >= least(e.type) and e.type in wanted]
         return replace(document, entities=tuple(sorted(kept, key=lambda e: (e.start, e.end))))
+
+    def _least(self, entity_type: str) -> float:
+        if isinstance(self._min_score, Mapping):
+            return self._min_score.get(entity_type, 0.0)
+        return self._min_score
 
     def _query(self, types: Sequence[str] | None) -> _Query:
         if self._reader.instructions:  # an instruction can name any type
@@ -165,7 +189,7 @@ class TaggingRecognizer:
         return _Query(wanted, (self._reader.frame(),), ([self._types.index(entity_type) for entity_type in wanted],))
 
     def _stream(self, documents: Iterator[Document], query: _Query) -> Iterator[tuple[Annotated, list[Candidate]]]:
-        pool = ThreadPoolExecutor(self._threads)
+        pool = ThreadPoolExecutor(self._batching.threads)
         try:
             # While one group is computed, the group before it is decoded and the next one is read.
             before: _Group | None = None
@@ -194,56 +218,52 @@ class TaggingRecognizer:
         batches = self._batches([w for read in documents if isinstance(read, WindowedDocument) for w in read.windows])
         return _Group(documents, [(batch, pool.submit(self._compute, batch)) for batch in batches])
 
-    def _compute(self, batch: Sequence[Window]) -> Floats:
+    def _compute(self, batch: Sequence[Window]) -> Output:
         return self._forward(collate(batch))
 
     def _finish(self, group: _Group, query: _Query) -> Iterator[tuple[Annotated, list[Candidate]]]:
-        """Join the logits of windows into passages, and yield each document with its candidates."""
-        # (W, heads, 3) by id() of the words of a passage, and frame
-        by_frame: dict[tuple[int, Frame], Floats] = {}
+        """Yield each document of a group with its candidates."""
+        outputs: dict[int, Output] = {}  # by id() of a window, of which it is the only one
         for batch, future in group.batches:
-            values, row = future.result(), 0
-            for window in batch:
-                key = (id(window.words), window.frame)
-                if key not in by_frame:
-                    by_frame[key] = np.zeros((len(window.words), *values.shape[1:]), dtype=np.float32)
-                begin, end = row + window.keep_start - window.start, row + window.keep_end - window.start
-                by_frame[key][window.keep_start : window.keep_end] = values[begin:end]
+            logits, gate = future.result()
+            row = 0
+            for n, window in enumerate(batch):
+                outputs[id(window)] = Output(logits[row : row + window.end - window.start], gate[n : n + 1])
                 row += window.end - window.start
         for read in group.documents:
             if isinstance(read, Annotated):
                 yield read, []
                 continue
+            by_frame = self._by_frame(read, [outputs.pop(id(window)) for window in read.windows])
             texts = [words for words in read.words if len(words) and query.types]
             passages = [(log_softmax(_logits(by_frame, words, query)), words) for words in texts]
             yield Annotated(read.document), candidates(read.document.text, passages, query.types)
 
+    def _by_frame(self, read: WindowedDocument, outputs: Sequence[Output]) -> dict[tuple[int, Frame], Floats]:
+        """Join the windows of a document; return (W, heads, 3) by the id() of the words of a passage, and frame."""
+        mixed = [output.logits[:, 0] for output in outputs]
+        if self._guidelines is not None and outputs:
+            gates = self._guidelines.gates(np.concatenate([output.gate for output in outputs]))
+            mixed = [self._guidelines.mixed(output.logits, gate) for output, gate in zip(outputs, gates, strict=True)]
+        by_frame: dict[tuple[int, Frame], Floats] = {}
+        for window, values in zip(read.windows, mixed, strict=True):
+            key = (id(window.words), window.frame)
+            if key not in by_frame:
+                by_frame[key] = np.zeros((len(window.words), *values.shape[1:]), dtype=np.float32)
+            kept = slice(window.keep_start - window.start, window.keep_end - window.start)
+            by_frame[key][window.keep_start : window.keep_end] = values[kept]
+        return by_frame
+
     def _batches(self, windows: Sequence[Window]) -> Iterator[list[Window]]:
-        """Yield batches of windows of similar length, longest first, each of at most `batch_pieces` with padding."""
+        """Yield batches of windows of similar length, longest first, each of at most `Batching.pieces` with padding."""
         batch: list[Window] = []
         for window in sorted(windows, key=lambda w: -w.length):
-            if batch and batch[0].length * (len(batch) + 1) > self._batch_pieces:
+            if batch and batch[0].length * (len(batch) + 1) > self._batching.pieces:
                 yield batch
                 batch = []
             batch.append(window)
         if batch:
             yield batch
-
-
-def check_guideline(folder: Path, name: str, known: Sequence[str]) -> None:
-    """Refuse the name of a corpus whose guideline a model has not learnt.
-
-    Args:
-        folder: of the model.
-        name: of the corpus; empty: the user names none.
-        known: the corpora whose guidelines the model has learnt.
-
-    Raises:
-        UsageError: if the name is not among the known ones, which the message lists.
-    """
-    if name and name not in known:
-        choice = f"choose from {', '.join(known)}" if known else "this model follows no guideline by name"
-        raise UsageError(f"{folder}: unknown guideline {name!r}; {choice}")
 
 
 def load_onnx(folder: Path, *, threads: int | None = None, guideline: str = "") -> TaggingRecognizer:
@@ -253,8 +273,8 @@ def load_onnx(folder: Path, *, threads: int | None = None, guideline: str = "") 
         folder: the model folder with `model.onnx`, `tokenizer.json` and `model.json`.
         threads: the number of windows computed at the same time; None: as many as this process may use cores.
         guideline: the corpus whose guideline the model follows for the types that the corpus annotates, or whose name
-            its instructions contain. Empty: the model weighs the guidelines by their probability in each window, or
-            its instructions name no corpus.
+            its instructions contain. Empty: the model weighs the guidelines by their probability in each window
+            (see `biomark.tagging.guidelines`), or its instructions name no corpus.
 
     Raises:
         UsageError: if the model has not learnt the guideline.
@@ -269,10 +289,8 @@ def load_onnx(folder: Path, *, threads: int | None = None, guideline: str = "") 
         card = json.loads((folder / CARD).read_text("utf-8"))
         types, max_pieces = [str(entity_type) for entity_type in card["types"]], int(card["max_pieces"])
         default_types = [str(entity_type) for entity_type in card.get("default_types", types)]
-        min_score, wording = (
-            float(card["min_score"]),
-            str(card.get("wording", OWN_WORDING)) if card.get("instruction") else "",
-        )
+        wording = str(card.get("wording", OWN_WORDING)) if card.get("instruction") else ""
+        min_score: float | dict[str, float] = card["min_score"]  # a calibrated model has one for each type
         calibrators = {
             str(entity_type): Calibrator(*map(float, weights))
             for entity_type, weights in card.get("calibration", {}).items()
@@ -283,16 +301,18 @@ def load_onnx(folder: Path, *, threads: int | None = None, guideline: str = "") 
         raise ModelError(f"{folder}: cannot be loaded: {error}") from error
 
     inputs = [array.name for array in network.get_inputs()]
-    guidelines = [str(corpus) for corpus in card.get("guidelines", ())]
-    named = [str(corpus) for corpus in card.get("corpora", ())]
-    check_guideline(folder, guideline, named or guidelines)
-    preference = np.array([_PREFERRED * (corpus == guideline) for corpus in guidelines], dtype=np.float32)
+    if PREFERENCE in inputs:
+        raise ModelError(
+            f"{folder}: was exported by an older version of biomark; export the run again with: biomark export"
+        )
+    annotated: Mapping[str, Sequence[str]] = card.get("guidelines") or {}  # the types by corpus
+    named = card.get("corpora") or ()
+    check_guideline(folder, guideline, named or annotated)
 
-    def forward(batch: Batch) -> Floats:
-        arrays = {**batch._asdict(), PREFERENCE: preference}
-        (logits,) = network.run(None, {name: arrays[name] for name in inputs})
-        result: Floats = logits
-        return result
+    def forward(batch: Batch) -> Output:
+        arrays = batch._asdict()
+        logits, *gate = network.run(None, {name: arrays[name] for name in inputs})
+        return Output(logits, *gate) if annotated else Output.of_one_guideline(logits, batch)
 
     return TaggingRecognizer(
         WordReader(tokenizer, wording=wording, corpus=guideline if named else ""),
@@ -301,9 +321,9 @@ def load_onnx(folder: Path, *, threads: int | None = None, guideline: str = "") 
         default_types=default_types,
         min_score=min_score,
         calibrators=calibrators,
+        guidelines=Guidelines.of(annotated, types, guideline) if annotated else None,
         max_pieces=max_pieces,
         # One window at a time: int8 activations share their scale within a batch, so larger batches would make a
         # document's mentions and scores depend on the documents beside it.
-        batch_pieces=1,
-        threads=threads or cores(),
+        batching=Batching(1, threads or cores()),
     )

@@ -69,6 +69,24 @@ class Batch(NamedTuple):
     first_piece: Ints
 
 
+class Output(NamedTuple):
+    """The output of the network for a batch of B windows with W words, all float32.
+
+    Attributes:
+        logits: (W, C, N, 3) of the tags of the N types under each of C annotation guidelines; with more than one
+            guideline, logarithms of probabilities.
+        gate: (B, C) logits of which guideline a window follows.
+    """
+
+    logits: Floats
+    gate: Floats
+
+    @classmethod
+    def of_one_guideline(cls, logits: Floats, batch: Batch) -> Output:
+        """Return the output of a network that has learnt one guideline, from its logits (W, N, 3)."""
+        return cls(logits[:, None], np.zeros((len(batch.input_ids), 1), dtype=np.float32))
+
+
 def windows(
     words: Words,
     sentence_ends: Sequence[int],

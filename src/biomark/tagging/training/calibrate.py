@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -24,17 +25,16 @@ _FEWEST = 50  # the lowest number of candidates from which a calibrator is learn
 _STEPS = 50
 _RIDGE = 0.1
 _LEAST = tuple(step / 20 for step in range(19))
-_ABOUT_AS_GOOD = 0.003  # the difference in F1 up to which two lowest scores count as equally good
 
 Considered = Sequence[tuple[Document, Sequence[Candidate]]]
+Judgement = tuple[list[Judged], int]  # predicted mentions, and the number of gold mentions
 
 
 def calibrate(folder: Path, recipe: TaggingRecipe, reject: Reject) -> None:
-    """Learn the calibrators of an exported model, choose its lowest score, and add both to the model's card.
+    """Learn the calibrators of an exported model, choose its lowest scores, and add both to the model's card.
 
     The calibrator of a type (`biomark.tagging.calibration`) is learnt from the candidates on the development splits
-    that annotate the type. The lowest score is the smallest one whose mean strict F1 over these splits is within 0.3
-    points of the best.
+    that annotate the type, and its lowest score is chosen on them, too (see `_least`).
 
     Args:
         folder: of the exported model; its `model.json` is rewritten.
@@ -51,20 +51,18 @@ def calibrate(folder: Path, recipe: TaggingRecipe, reject: Reject) -> None:
         considered = model.considered(split.documents, split.types)
         by_split.append((split, [(annotated.document, candidates) for annotated, candidates in considered]))
     calibrators = learn(by_split, recipe.types)
-    splits: dict[str, tuple[list[Judged], int]] = {}
-    for split, pairs in by_split:
-        scored = (replace(d, entities=tuple(entities(own, calibrators.get, 0.0))) for d, own in pairs)
-        splits[split.name] = judged(Gold(split.documents, types=split.types).pair(scored))
-    means = {least: sum(_f1(*split, least) for split in splits.values()) / len(splits) for least in _LEAST}
-    # A mention below the limit is lost to the user, so of equally good limits the lowest one is taken.
-    least = min(least for least, mean in means.items() if mean >= max(means.values()) - _ABOUT_AS_GOOD)
-    whole = calibration([m for mentions, _ in splits.values() for m in mentions], sum(g for _, g in splits.values()))
+    splits = {split.name: _judged_by_type(split, pairs, calibrators) for split, pairs in by_split}
+    least = {
+        entity_type: _least([by_type[entity_type] for by_type in splits.values() if entity_type in by_type])
+        for entity_type in recipe.types
+    }
+    whole = calibration(*_together(judgement for by_type in splits.values() for judgement in by_type.values()))
     card |= {
         "min_score": least,
         "calibration": {
             entity_type: [round(v, 4) for v in asdict(made).values()] for entity_type, made in calibrators.items()
         },
-        "devel": {name: _facts(*split, least) for name, split in splits.items()},
+        "devel": {name: _facts(*_together(by_type.values()), least) for name, by_type in splits.items()},
         "calibration_error": round(whole.error, 4),
         "curve": [{key: round(value, 4) for key, value in asdict(point).items()} for point in whole.curve],
     }
@@ -114,18 +112,43 @@ def fit(examples: Sequence[tuple[Candidate, bool]]) -> Calibrator | None:
     return Calibrator(*map(float, weights)) if weights[0] > 0 else None
 
 
+def _judged_by_type(
+    split: Devel, considered: Considered, calibrators: Mapping[str, Calibrator]
+) -> dict[str, Judgement]:
+    """Return the mentions of each type that a split annotates, and the number of its gold mentions."""
+    scored = [replace(d, entities=tuple(entities(own, calibrators.get, lambda _: 0.0))) for d, own in considered]
+    return {
+        entity_type: judged(Gold(split.documents, types=(entity_type,)).pair(scored)) for entity_type in split.types
+    }
+
+
+def _together(judgements: Iterable[Judgement]) -> Judgement:
+    mentions, gold = zip(*judgements, strict=True)
+    return [mention for some in mentions for mention in some], sum(gold)
+
+
+def _least(judgements: Sequence[Judgement]) -> float:
+    """Return the lowest score of a type: half of its best mean F1 over splits, rounded up to a twentieth.
+
+    A mention raises the expected F1 if its probability is above half of the F1 that is reached (Lipton et al. 2014,
+    arXiv 1402.1892).
+    """
+    means = (sum(_f1(*judgement, least) for judgement in judgements) / max(len(judgements), 1) for least in _LEAST)
+    return math.ceil(10 * max(means)) / 20
+
+
 def _f1(mentions: Sequence[Judged], gold: int, least: float) -> float:
     kept = [mention for mention in mentions if mention.score >= least]
     return 2 * sum(mention.right for mention in kept) / max(len(kept) + gold, 1)
 
 
-def _facts(mentions: Sequence[Judged], gold: int, least: float) -> dict[str, float]:
-    kept = [mention for mention in mentions if mention.score >= least]
+def _facts(mentions: Sequence[Judged], gold: int, least: Mapping[str, float]) -> dict[str, float]:
+    kept = [mention for mention in mentions if mention.score >= least[mention.type]]
     right = sum(mention.right for mention in kept)
     values = {
         "precision": right / max(len(kept), 1),
         "recall": right / max(gold, 1),
-        "f1": _f1(mentions, gold, least),
+        "f1": 2 * right / max(len(kept) + gold, 1),
         "calibration_error": calibration(mentions, gold).error,
     }
     return {name: round(value, 4) for name, value in values.items()}

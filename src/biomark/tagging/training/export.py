@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from biomark.embedding.exported import quantise, without_remarks
 from biomark.errors import UsageError
 from biomark.formats import Reject
 from biomark.spans import Document
-from biomark.tagging.recognizer import CARD, PREFERENCE, TOKENIZER, WEIGHTS
-from biomark.tagging.text import Batch, collate, read_document
+from biomark.tagging.recognizer import CARD, TOKENIZER, WEIGHTS
+from biomark.tagging.text import Batch, Output, collate, read_document
 from biomark.tagging.training.calibrate import calibrate
 from biomark.tagging.training.examples import guidelines_of, named_corpora
 from biomark.tagging.training.network import ADAPTER, Network, is_decoder
@@ -60,7 +61,7 @@ def export(run: Path, folder: Path, *, int8: bool = True, calibrated: Reject | N
             f"torch; export is for encoders such as PubMedBERT. Use the run's folder as it is"
         )
     network.without_silent_corpora()
-    guidelines = [corpus for corpus in guidelines_of(recipe) if corpus not in recipe.teach_only]
+    guidelines = {corpus: types for corpus, types in guidelines_of(recipe).items() if corpus not in recipe.teach_only}
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         plain = Path(temporary) / "plain.onnx"
@@ -99,27 +100,39 @@ def export(run: Path, folder: Path, *, int8: bool = True, calibrated: Reject | N
     return folder
 
 
+class _ByGuideline(nn.Module):
+    """A network whose output is that under each guideline, for the exporter, which calls `forward`."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        word_of_piece: Tensor,
+        characters: Tensor,
+        first_piece: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        return self.network.by_guideline(input_ids, attention_mask, word_of_piece, characters, first_piece)
+
+
 def _write_onnx(network: Network, reader: WordReader, path: Path) -> None:
     documents = [Document(str(n), text) for n, text in enumerate(_EXAMPLES)]
     windows = [window for d in documents for window in read_document(d, reader, 64).windows]
     batch = collate(windows)
-    arrays = [torch.from_numpy(array) for array in batch]
-    shapes = [dict.fromkeys(range(array.ndim), torch.export.Dim.AUTO) for array in _sizes(batch)]
-    names = list(Batch._fields)
-    if network.corpora:
-        arrays.append(torch.zeros(network.corpora))
-        shapes.append({})
-        names.append(PREFERENCE)
+    exported = _ByGuideline(network) if network.corpora else network
     with without_remarks():
         program = torch.onnx.export(
-            network.eval(),
-            tuple(arrays),
+            exported.eval(),
+            tuple(torch.from_numpy(array) for array in batch),
             dynamo=True,
             opset_version=_OPSET,
             verbose=False,
-            input_names=names,
-            output_names=["logits"],
-            dynamic_shapes=tuple(shapes),
+            input_names=list(Batch._fields),
+            output_names=list(Output._fields[: 2 if network.corpora else 1]),
+            dynamic_shapes=tuple(dict.fromkeys(range(array.ndim), torch.export.Dim.AUTO) for array in _sizes(batch)),
         )
     if program is None:  # pragma: no cover - only where torch.onnx.export writes the file itself
         raise RuntimeError("torch.onnx.export returned no program")

@@ -111,24 +111,24 @@ class Network(nn.Module):
         word_of_piece: Tensor,
         characters: Tensor,
         first_piece: Tensor,
-        preference: Tensor | None = None,
     ) -> Tensor:
-        """Map the arrays of `biomark.tagging.text.Batch` to logits (W, heads, 3).
+        """Map the arrays of `biomark.tagging.text.Batch` to logits (W, heads, 3), each window by itself.
 
-        Args:
-            input_ids, attention_mask, word_of_piece, characters, first_piece: see `biomark.tagging.text.Batch`.
-            preference: (corpora,) numbers to add to the gate's logits, so that a caller can choose a guideline; None:
-                zeros.
+        With guidelines these are the logarithms of the probabilities of the mixture.
         """
-        words, first = self._read((input_ids, attention_mask, word_of_piece, characters, first_piece))
+        batch = (input_ids, attention_mask, word_of_piece, characters, first_piece)
         if not self.corpora:
-            return self._common(words)
-        gate = self.gate(first.to(self.gate.weight.dtype))  # (B, C)
-        trust = (gate if preference is None else gate + preference)[..., None] + self.annotated  # (B, C, types)
-        trust = trust.log_softmax(dim=1)[first_piece // input_ids.shape[1]]  # (W, C, types)
-        by_guideline = (self._common(words)[:, None] + self._own(words)).log_softmax(dim=-1)  # (W, C, types, 3)
+            return self._common(self._read(batch)[0])
+        by_guideline, gate = self.by_guideline(*batch)
+        trust = (gate[..., None] + self.get_buffer("annotated")).log_softmax(dim=1)[first_piece // input_ids.shape[1]]
         mixed: Tensor = (by_guideline + trust[..., None]).logsumexp(dim=1)
         return mixed
+
+    def by_guideline(self, *batch: Tensor) -> tuple[Tensor, Tensor]:
+        """Map the arrays of `biomark.tagging.text.Batch` to those of `biomark.tagging.text.Output`."""
+        words, first = self._read(batch)
+        gate: Tensor = self.gate(first.to(self.gate.weight.dtype))  # (B, C)
+        return (self._common(words)[:, None] + self._own(words)).log_softmax(dim=-1), gate
 
     def guided(self, batch: Sequence[Tensor], corpus: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the logits under known guidelines, and those of the gate, for the training loss.

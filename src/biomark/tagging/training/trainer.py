@@ -25,8 +25,9 @@ from transformers import PreTrainedConfig
 from biomark.errors import ModelError, UsageError
 from biomark.formats import Reject
 from biomark.runtime.machine import multiplies_bf16
-from biomark.tagging.recognizer import TOKENIZER, TaggingRecognizer
-from biomark.tagging.text import Batch, Floats, collate
+from biomark.tagging.guidelines import Guidelines
+from biomark.tagging.recognizer import TOKENIZER, Batching, TaggingRecognizer
+from biomark.tagging.text import Batch, Output, collate
 from biomark.tagging.training.checks import check
 from biomark.tagging.training.examples import (
     LENGTH_STEP,
@@ -309,10 +310,14 @@ def recognizer_of(
     network.to(device).eval()
     bf16 = bf16 or device.type == "cuda" or recipe.weights == "bfloat16"
 
-    def forward(batch: Batch) -> Floats:
+    guidelines = Guidelines(network.get_buffer("annotated").cpu().numpy()) if network.corpora else None
+
+    def forward(batch: Batch) -> Output:
+        arrays = [torch.from_numpy(a).to(device) for a in batch]
         with torch.inference_mode(), _autocast(device, bf16=bf16):
-            result: Floats = network(*(torch.from_numpy(a).to(device) for a in batch)).float().cpu().numpy()
-        return result
+            if network.corpora:
+                return Output(*(array.float().cpu().numpy() for array in network.by_guideline(*arrays)))
+            return Output.of_one_guideline(network(*arrays).float().cpu().numpy(), batch)
 
     return TaggingRecognizer(
         reader.naming(corpus),
@@ -320,8 +325,9 @@ def recognizer_of(
         recipe.types,
         default_types=recipe.default_types,
         min_score=recipe.min_score,
+        guidelines=guidelines,
         max_pieces=recipe.max_pieces,
-        batch_pieces=2048,
+        batching=Batching(2048),
     )
 
 
