@@ -21,7 +21,7 @@ from biomark.annotation.runs import Manifest, Plan, run_into_folder
 from biomark.annotation.workers import ParallelRecognizer
 from biomark.errors import BiomarkError, FormatError, UsageError
 from biomark.recognizers import Annotated
-from biomark.runtime.files import Part
+from biomark.runtime.files import PartialFile
 from biomark.spans import Document
 from conftest import Outcome, TermRecognizer
 from killing import content, killed, points
@@ -174,7 +174,7 @@ def test_a_whole_run_is_done(biomark: Biomark) -> None:
 
 
 def test_a_second_run_is_refused_while_the_first_one_lives(biomark: Biomark) -> None:
-    lock = Part(Path("out/run"), ".lock")
+    lock = PartialFile(Path("out/run"), ".lock")
     done = biomark("annotate", "a.jsonl", "--run", "out")
     assert (done.status, "out/run.lock: another run is writing this file" in done.err) == (2, True)
     lock.discard()

@@ -38,7 +38,7 @@ _PATIENCE = 5.0  # seconds in which a process must end before it is killed
 
 
 @dataclass(slots=True, eq=False)
-class _Group:
+class _DocumentGroup:
     """Documents that a process annotates together, and the result.
 
     Attributes:
@@ -58,11 +58,11 @@ class _Process:
 
     process: BaseProcess
     pipe: Connection
-    groups: deque[_Group] = field(default_factory=deque)
+    groups: deque[_DocumentGroup] = field(default_factory=deque)
 
 
 @dataclass(frozen=True, slots=True)
-class _Options:
+class _AnnotateOptions:
     """The options of `Recognizer.annotate`, as a process receives them."""
 
     types: tuple[str, ...] | None
@@ -127,10 +127,10 @@ class ParallelRecognizer:
         self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
     ) -> Iterator[Annotated]:
         """See `biomark.recognizers.Recognizer`."""
-        options = _Options(None if types is None else tuple(types), min_score)
-        groups = map(_Group, in_groups(documents, _CHARACTERS))
-        order: deque[_Group] = deque()  # the groups whose documents have not been yielded yet, in their order
-        again: deque[_Group] = deque()  # the groups to send next: new ones, and those of processes that died
+        options = _AnnotateOptions(None if types is None else tuple(types), min_score)
+        groups = map(_DocumentGroup, in_groups(documents, _CHARACTERS))
+        order: deque[_DocumentGroup] = deque()  # the groups whose documents have not been yielded yet, in their order
+        again: deque[_DocumentGroup] = deque()  # the groups to send next: new ones, and those of processes that died
         more = True
         try:
             while more or order:
@@ -158,12 +158,12 @@ class ParallelRecognizer:
         while len((worker := min(self._workers, key=lambda worker: len(worker.groups))).groups) < _AHEAD:
             yield worker
 
-    def _send(self, worker: _Process, options: _Options, group: _Group) -> None:
+    def _send(self, worker: _Process, options: _AnnotateOptions, group: _DocumentGroup) -> None:
         worker.groups.append(group)
         with suppress(OSError):  # the process has died, which `_receive` handles
             worker.pipe.send((options, group.documents))
 
-    def _receive(self, order: deque[_Group], again: deque[_Group]) -> None:
+    def _receive(self, order: deque[_DocumentGroup], again: deque[_DocumentGroup]) -> None:
         """Wait up to a second for results, and store them; put the groups of processes that have died into `again`.
 
         Raises:
@@ -182,7 +182,7 @@ class ParallelRecognizer:
                 raise result
             worker.groups.popleft().result = result
 
-    def _remove(self, worker: _Process, order: deque[_Group], again: deque[_Group]) -> None:
+    def _remove(self, worker: _Process, order: deque[_DocumentGroup], again: deque[_DocumentGroup]) -> None:
         """Remove a dead process, and put its groups into `again`.
 
         A group on which several processes have died is split into single documents; a single document is rejected.
@@ -196,7 +196,7 @@ class ParallelRecognizer:
         if suspect.tries < _TRIES:
             again.extend((suspect, *others))
         elif len(suspect.documents) > 1:
-            alone = [_Group([document], tries=_TRIES - 1) for document in suspect.documents]
+            alone = [_DocumentGroup([document], tries=_TRIES - 1) for document in suspect.documents]
             place = order.index(suspect)
             order.remove(suspect)
             for group in reversed(alone):
@@ -236,7 +236,7 @@ def _work(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the main one ends the others
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     share_cores(workers)
-    tasks: SimpleQueue[tuple[_Options, list[Document]]] = SimpleQueue()
+    tasks: SimpleQueue[tuple[_AnnotateOptions, list[Document]]] = SimpleQueue()
     threading.Thread(target=_receive_tasks, args=(pipe, tasks), daemon=True).start()
     recognizer = shared
     while True:
@@ -252,7 +252,7 @@ def _work(
         pipe.send(result)
 
 
-def _receive_tasks(pipe: Connection, tasks: SimpleQueue[tuple[_Options, list[Document]]]) -> None:
+def _receive_tasks(pipe: Connection, tasks: SimpleQueue[tuple[_AnnotateOptions, list[Document]]]) -> None:
     """Put groups into the queue as they arrive, so that the main process never waits while this one sends a result."""
     with suppress(EOFError, OSError):
         while True:

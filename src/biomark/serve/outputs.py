@@ -42,7 +42,7 @@ class AnnotateAnswer(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AnnotatedRequest:
     """The annotated documents of a request, before they have the form of a response."""
 
     model: str
@@ -50,7 +50,7 @@ class Answer:
     rejects: Sequence[Rejected]
 
 
-def response(answer: Answer, to: str) -> Response:
+def response(answer: AnnotatedRequest, to: str) -> Response:
     """Return an answer as a response.
 
     PubTator and BioC cannot hold rejects: the header `Biomark-Rejects` has their number, and `Biomark-Left-Out` counts

@@ -341,11 +341,11 @@ def load_grid(path: Path, changes: Sequence[str] = ()) -> list[tuple[Mapping[str
         raise UsageError(f"{path}: has no table [{GRID}] with a list of values for each setting that is to vary")
     if fixed := [key for key in ("name", "task", "train", "devel", "types") if key in grid]:
         raise UsageError(f"{path}: {', '.join(fixed)} cannot vary in a grid, whose runs are compared")
-    found: list[tuple[Mapping[str, object], Recipe]] = []
+    recipes: list[tuple[Mapping[str, object], Recipe]] = []
     for chosen in product(*grid.values()):
         setting = dict(zip(grid, chosen, strict=True))
-        found.append((setting, _checked(path, {**values, **setting})))
-    return found
+        recipes.append((setting, _checked(path, {**values, **setting})))
+    return recipes
 
 
 def _read(path: Path, changes: Sequence[str]) -> dict[str, Any]:
@@ -354,7 +354,7 @@ def _read(path: Path, changes: Sequence[str]) -> dict[str, Any]:
 
 
 def _checked(path: Path, values: dict[str, Any]) -> Recipe:
-    """The recipe of a file's values."""
+    """Return the recipe of a file's values."""
     task = task_of(values)
     if task not in METHODS:
         raise UsageError(f"{path}: unknown task {task!r}; choose from {', '.join(METHODS)}")

@@ -27,7 +27,7 @@ def scale(
     count: int = 400,
     sizes: Sequence[int] = (10_000, 100_000),
 ) -> dict[str, object]:
-    """What `biomark annotate --run` takes, each time in a process of its own and from file to file.
+    """Measure time and memory of `biomark annotate --run`, from file to file, each time in a separate process.
 
     Args:
         documents: what the inputs are made of, by repetition.
@@ -74,7 +74,7 @@ def _repeated(texts: Sequence[str], count: int) -> Iterator[Document]:
 
 
 def _run(folder: Path, *options: str) -> tuple[float, int]:
-    """A run of the input in a folder: seconds, and the MiB that the process took at most."""
+    """Annotate the input into a folder; return the seconds, and the peak memory of the process in MiB."""
     arguments = ["annotate", str(folder / "in.jsonl"), "--run", str(folder / "out"), "--overwrite", *options]
     begin = time.perf_counter()
     process = subprocess.Popen([sys.executable, "-m", "biomark", *arguments], stderr=subprocess.DEVNULL)
