@@ -643,7 +643,7 @@ def test_documents_that_cannot_be_read_do_not_stop_prompted_rows(
     forget()
     lines: list[str] = []
     with scripted(lambda request, number: answer("nothing")) as there:
-        options = Options(
+        options = ExperimentOptions(
             tmp_path, "openai:any", there.url, only=("asked",), recipes=home / "recipes", say=lines.append
         )
         outcome = experiments.reproduce("first", "small", options, rows=rows)
