@@ -453,6 +453,18 @@ def test_a_model_of_a_server_is_asked_there(tmp_path: Path) -> None:
         assert place.model_folder(build) != elsewhere.model_folder(build)
 
 
+@pytest.mark.parametrize("decoding", ["", "marks", "generate"])
+def test_a_ready_model_answers_as_its_row_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decoding: str) -> None:
+    from biomark import models
+    from biomark.lab.experiments.workspace import Workspace
+
+    asked: list[models.Asking | None] = []
+    monkeypatch.setattr(models, "load", lambda name, asking, store, prompting: asked.append(asking))
+    model = replace(book().models["nano"], decoding=decoding)
+    Workspace(tmp_path, say=lambda message: None)._recognizer(Build(model, (), 1.0, 0, 1), "")
+    assert asked == [models.Asking(decoding=decoding) if decoding else None]
+
+
 def test_a_prompted_model_has_the_ontology_of_its_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from biomark import models
     from biomark.lab.experiments.workspace import Workspace

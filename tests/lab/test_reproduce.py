@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -271,11 +272,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _corpora(home: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BIOMARK_CORPORA", str(home / "corpora"))
-        for cached in (data._read, data.count_sentences, data.data_sum, data.file_sum):
-            cached.cache_clear()
+        forget()
         yield
-        for cached in (data._read, data.count_sentences, data.data_sum, data.file_sum):
-            cached.cache_clear()
+        forget()
+
+
+def forget() -> None:
+    """Clear what the module keeps of corpora under their names."""
+    for cached in (data._read, data.count_sentences, data.data_sum, data.file_sum):
+        cached.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -624,6 +629,27 @@ def test_a_server_fills_the_rows_of_prompted_models(home: Path, rows: Book, tmp_
     f1 = outcome.data["cells"][0]["strict"]["f1"]  # type: ignore[index]
     assert f"| *GPT-4, five examples* | prompted (openai:any) | 0.586 | {f1:.3f} |" in text
     assert "| encoder, one corpus | not run |" in text
+
+
+def test_documents_that_cannot_be_read_do_not_stop_prompted_rows(
+    home: Path, rows: Book, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The training split of NCBI-disease has one article twice."""
+    shutil.copytree(home / "corpora", tmp_path / "corpora")
+    train = tmp_path / "corpora" / "ncbi_disease" / "train.pubtator"
+    first = train.read_text("utf-8").partition("\n\n")[0]
+    train.write_text(f"{train.read_text('utf-8').rstrip()}\n\n{first}\n\n", "utf-8")
+    monkeypatch.setenv("BIOMARK_CORPORA", str(tmp_path / "corpora"))
+    forget()
+    lines: list[str] = []
+    with scripted(lambda request, number: answer("nothing")) as there:
+        options = ExperimentOptions(
+            tmp_path, "openai:any", there.url, only=("asked",), recipes=home / "recipes", say=lines.append
+        )
+        outcome = experiments.reproduce("first", "small", options, rows=rows)
+    forget()
+    assert len(outcome.data["cells"]) == 2  # type: ignore[arg-type]
+    assert any(line.startswith("left out of ncbi_disease:train: 1, such as ") for line in lines)
 
 
 def test_the_papers_scale_says_its_needs_and_stops_without_a_gpu(home: Path, rows: Book, tmp_path: Path) -> None:

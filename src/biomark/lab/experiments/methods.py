@@ -197,9 +197,10 @@ class Ready(_Common):
 
     def load(self, build: Build, supplies: Supplies, folder: Path, corpus: str) -> Recognizer:
         """See `Method`."""
-        name = build.model.model
+        name, decoding = build.model.model, build.model.decoding
+        asking = models.Asking(decoding=decoding) if decoding else None
         prompting = models.Prompting(server=supplies.server) if models.asks_server(name) else None
-        return models.load(name, store=supplies.store(build), prompting=prompting)
+        return models.load(name, asking, supplies.store(build), prompting)
 
 
 class Prompted(Ready):
@@ -224,7 +225,8 @@ class Prompted(Ready):
         options = PromptOptions(**{"demonstrations": tuple(supplies.train_files(build)), **build.model.prompt})
         asking = models.Asking(decoding="marks" if options.shape == "mark" else "generate", batch=4)
         local = name.startswith(models.HUGGING_FACE)
-        prompting = models.Prompting(options, supplies.server)
+        # The runner reports what cannot be read of a split before the first cell.
+        prompting = models.Prompting(options, supplies.server, reject=lambda rejected: None)
         return models.load(name, asking if local else None, supplies.store(build), prompting)
 
 
