@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from format_cases import parsed, written
 
 from biomark.spans import Document, Rejected
+from format_cases import parsed, written
 
 XML = '<?xml version="1.0" encoding="utf-8"?>\n<!DOCTYPE PubmedArticleSet SYSTEM "pubmed_260101.dtd">\n'
 MATH = (
