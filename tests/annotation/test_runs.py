@@ -17,11 +17,13 @@ import pytest
 from biomark import formats, models
 from biomark.annotation import Resuming, plan
 from biomark.annotation.jobs import inputs_named
+from biomark.annotation.processes import Processes
 from biomark.annotation.runs import Manifest, Plan, run_into_folder
 from biomark.annotation.workers import ParallelRecognizer
 from biomark.errors import BiomarkError, FormatError, UsageError
+from biomark.lab.bench.scale import hours
 from biomark.recognizers import Annotated
-from biomark.runtime.files import Part
+from biomark.runtime.files import PartialFile
 from biomark.spans import Document
 from conftest import Outcome, TermRecognizer
 from killing import content, killed, points
@@ -174,7 +176,7 @@ def test_a_whole_run_is_done(biomark: Biomark) -> None:
 
 
 def test_a_second_run_is_refused_while_the_first_one_lives(biomark: Biomark) -> None:
-    lock = Part(Path("out/run"), ".lock")
+    lock = PartialFile(Path("out/run"), ".lock")
     done = biomark("annotate", "a.jsonl", "--run", "out")
     assert (done.status, "out/run.lock: another run is writing this file" in done.err) == (2, True)
     lock.discard()
@@ -337,7 +339,7 @@ def many(*odd: str) -> list[Document]:
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_processes_find_what_one_finds(workers: int) -> None:
     wanted = list(TermRecognizer().annotate(many("BROKEN"), ["disease"], min_score=0.1))
-    with ParallelRecognizer(TermRecognizer, workers) as several:
+    with ParallelRecognizer(Processes(TermRecognizer, workers)) as several:
         assert several.types == TermRecognizer.types
         for _ in range(2):
             assert list(several.annotate(many("BROKEN"), ["disease"], min_score=0.1)) == wanted
@@ -346,14 +348,14 @@ def test_processes_find_what_one_finds(workers: int) -> None:
 
 def test_a_process_that_is_killed_costs_no_document(tmp_path: Path) -> None:
     once = tmp_path / "once"
-    with ParallelRecognizer(lambda: Dying(once), 2) as several:
+    with ParallelRecognizer(Processes(lambda: Dying(once), 2)) as several:
         found = list(several.annotate(many("DIE")))
         assert several.died == 1
     assert found == list(TermRecognizer().annotate(many("DIE")))
 
 
 def test_a_document_that_kills_every_process_is_rejected_alone() -> None:
-    with ParallelRecognizer(Dying, 2) as several:
+    with ParallelRecognizer(Processes(Dying, 2)) as several:
         found = list(several.annotate(many("DIE", "BROKEN")))
     assert [one.document.id for one in found] == [document.id for document in many("DIE", "BROKEN")]
     odd = [(one.document.text, one.rejected[0].reason) for one in found if one.rejected]
@@ -362,13 +364,13 @@ def test_a_document_that_kills_every_process_is_rejected_alone() -> None:
 
 
 def test_an_error_in_a_process_is_the_run_s() -> None:
-    with ParallelRecognizer(Dying, 2) as several, pytest.raises(BiomarkError, match="an odd text"):
+    with ParallelRecognizer(Processes(Dying, 2)) as several, pytest.raises(BiomarkError, match="an odd text"):
         list(several.annotate(many("ODD")))
 
 
 def test_documents_larger_than_a_pipe_do_not_block() -> None:
     large = [Document(str(n), "asthma " + "x" * 2_000_000) for n in range(6)]
-    with ParallelRecognizer(TermRecognizer, 2) as several:
+    with ParallelRecognizer(Processes(TermRecognizer, 2)) as several:
         found = [len(one.document.entities) for one in several.annotate(large)]
     assert found == [1] * 6
 
@@ -407,3 +409,9 @@ def test_the_benchmark_runs_and_counts(biomark: Biomark) -> None:
     assert found["documents a second by workers"].keys() == {"1"}
     assert found["MiB at most by documents"].keys() == {"5", "7"}
     assert all(20 < mib < 2_000 for mib in found["MiB at most by documents"].values())
+    assert found["documents a second without a model"].keys() == {"5", "7"}
+    assert found["hours of one core"].keys() == {"PubMed", "PMC"}
+
+
+def test_the_hours_of_a_collection_are_its_characters_by_the_speed() -> None:
+    assert hours(36_000_000 * 1_300, 25_250) == 515

@@ -20,7 +20,7 @@ from biomark.knowledge.building import build
 from biomark.knowledge.normalization import Normalizer
 from biomark.knowledge.store import Store
 from biomark.recognizers.normalizing import NormalizingRecognizer
-from biomark.serve.app import Model, Service
+from biomark.serve.app import ServedModel, Service
 from biomark.serve.examples import PROBLEMS as PROBLEM_STATUSES
 from biomark.serve.outputs import form_of
 from biomark.serve.problems import Problem
@@ -378,7 +378,7 @@ def test_identifiers_are_given_where_a_request_asks_for_them(tmp_path: Path) -> 
     build([Terms([entry("MESH:D001249", "disease", "asthma")])], tmp_path / "store", reject=pytest.fail)
     recognizer = TermRecognizer()
     normalizing = NormalizingRecognizer(recognizer, Normalizer(Store(tmp_path / "store")))
-    with served(Service({"terms": Model(recognizer, normalizing)})) as address:
+    with served(Service({"terms": ServedModel(recognizer, normalizing)})) as address:
         assert address.get("/v1/models").json["models"][0]["identifiers"] is True
         plain, named = (address.post({"text": "asthma", "identifiers": wanted}).json for wanted in (False, True))
     assert "ids" not in plain["documents"][0]["entities"][0]
@@ -391,7 +391,7 @@ def test_one_of_several_models_is_chosen_by_name() -> None:
             for found in super().annotate(documents, types, min_score=min_score):
                 yield replace(found, document=replace(found.document, entities=()))
 
-    with served(Service({"terms": Model(TermRecognizer()), "nothing": Model(Nothing())})) as address:
+    with served(Service({"terms": ServedModel(TermRecognizer()), "nothing": ServedModel(Nothing())})) as address:
         assert [model["name"] for model in address.get("/v1/models").json["models"]] == ["terms", "nothing"]
         for name, count in (("terms", 1), ("nothing", 0)):
             reply = address.post({"text": "asthma", "model": name}).json

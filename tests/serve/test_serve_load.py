@@ -20,7 +20,7 @@ import pytest
 import biomark
 from biomark import models
 from biomark.recognizers import Annotated, in_groups
-from biomark.serve.app import Model, Service
+from biomark.serve.app import ServedModel, Service
 from biomark.serve.worker import AT_ONCE
 from biomark.spans import Document
 from conftest import HANG, Outcome, TermRecognizer
@@ -87,7 +87,7 @@ def test_many_clients_share_batches_and_each_gets_the_answer_of_its_own() -> Non
 
 def test_answers_of_the_default_model_do_not_depend_on_their_neighbours() -> None:
     default = models.kept("default")
-    with served(Service({"default": Model(default)})) as address, ThreadPoolExecutor(CLIENTS) as pool:
+    with served(Service({"default": ServedModel(default)})) as address, ThreadPoolExecutor(CLIENTS) as pool:
         asked = [[f"{text} Patient {n} had gout." for text in texts(n)] for n in range(CLIENTS)]
         replies = list(pool.map(lambda items: address.post({"texts": items}), asked))
     for items, reply in zip(asked, replies, strict=True):

@@ -1,50 +1,38 @@
-"""A recognizer in several processes, which annotate small groups of documents; documents keep their order.
+"""A recognizer in several workers, which annotate small groups of documents; documents keep their order.
 
-The mentions do not depend on the number of processes. A process that dies, for instance because the system kills it
-for its memory, is replaced, and another process annotates its documents; a document on which several processes die is
-rejected.
+The mentions depend neither on the number of workers nor on their engine. A worker that dies, for instance because the
+system kills it for its memory, is replaced, and another worker annotates its documents; a document on which several
+workers die is rejected.
 
-Where the system can fork, the processes share the memory of the model that the main process has loaded.
+`biomark.annotation.processes` has the engine of this machine, `biomark.annotation.actors` that of a Ray cluster.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import sys
-import threading
 import traceback
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
-from queue import SimpleQueue
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Generic, Protocol, TypeVar
 
-from biomark.errors import BiomarkError
+from biomark.errors import BiomarkError, ModelError
 from biomark.recognizers import Annotated, Recognizer, in_groups
 from biomark.runtime.interrupts import check
-from biomark.runtime.machine import share_cores
 from biomark.spans import Document, Rejected, Span
 
 _CHARACTERS = 15_000  # characters in a group of documents, about ten abstracts
-_AHEAD = 2  # groups that a process holds: the current one, and the next one
-_TRIES = 3  # processes that may die on a document before it is rejected
-_PATIENCE = 5.0  # seconds in which a process must end before it is killed
+_AHEAD = 2  # groups that a worker holds: the current one, and the next one
+_TRIES = 3  # workers that may die on a document before it is rejected, or one after the other before they are ready
 
 
 @dataclass(slots=True, eq=False)
-class _Group:
-    """Documents that a process annotates together, and the result.
+class DocumentGroup:
+    """Documents that a worker annotates together, and the result.
 
     Attributes:
         documents: at least one.
-        tries: the number of processes that have died on them.
-        result: the annotated documents; None until the process returns them.
+        tries: the number of workers that have died on them.
+        result: the annotated documents; None until a worker returns them.
     """
 
     documents: list[Document]
@@ -52,90 +40,131 @@ class _Group:
     result: list[Annotated] | None = None
 
 
-@dataclass(slots=True)
-class _Process:
-    """A process, the pipe to it, and the groups that it holds, in their order."""
-
-    process: BaseProcess
-    pipe: Connection
-    groups: deque[_Group] = field(default_factory=deque)
-
-
 @dataclass(frozen=True, slots=True)
-class _Options:
-    """The options of `Recognizer.annotate`, as a process receives them."""
+class AnnotateOptions:
+    """The options of `Recognizer.annotate`, as a worker receives them."""
 
     types: tuple[str, ...] | None
     min_score: float | None
 
 
-class ParallelRecognizer:
-    """A recognizer that runs in several processes; a context manager.
+class WorkerDiedError(Exception):
+    """A worker has died; the message is the cause, such as `signal 9`."""
 
-    Args:
-        load: loads the recognizer. It is called in this process and, unless `shared`, in each other process as well;
-            it must be picklable where the system cannot fork.
-        workers: the number of processes.
-        shared: whether forked processes may use the recognizer that this process has loaded: it must have no threads,
-            no open database, no GPU.
+
+class Worker(Protocol):
+    """A copy of the recognizer in a process of its own, which annotates groups in the order in which it gets them.
 
     Attributes:
-        died: the number of processes that died and were replaced.
-
-    Raises:
-        BiomarkError: any error of `load`.
+        groups: the groups that it holds, in their order; `ParallelRecognizer` keeps them.
+        ready: whether it takes groups. One that is not ready yet becomes so in `receive`.
     """
 
-    def __init__(self, load: Callable[[], Recognizer], workers: int, *, shared: bool = True) -> None:
-        share_cores(workers)
-        self._load = load
-        self._count = workers
-        recognizer = load()
-        self._types = recognizer.types
-        self._forks = "fork" in multiprocessing.get_all_start_methods()
-        self._shared = recognizer if shared and self._forks else None
-        self._workers: list[_Process] = []
+    groups: deque[DocumentGroup]
+    ready: bool
+
+    def send(self, options: AnnotateOptions, documents: list[Document]) -> None:
+        """Send the documents of a group; a worker that has died is reported by `receive` alone."""
+        ...
+
+    def receive(self) -> list[Annotated] | None:
+        """Return the result of the first group, or None if the worker has only become ready.
+
+        Raises:
+            WorkerDiedError: if the worker has died.
+            BiomarkError, RuntimeError: the worker's error.
+        """
+        ...
+
+
+T = TypeVar("T")
+W = TypeVar("W", bound=Worker)
+
+
+class Engine(Protocol[W]):
+    """Starts workers and waits for them.
+
+    Attributes:
+        types: see `biomark.recognizers.Recognizer`.
+        count: the number of workers.
+    """
+
+    types: tuple[str, ...] | None
+    count: int
+
+    def start(self) -> W:
+        """Return a new worker."""
+        ...
+
+    def wait(self, workers: Sequence[W]) -> Sequence[W]:
+        """Return the workers from which `receive` returns or raises at once; wait a second for the first one."""
+        ...
+
+    def end(self, workers: Sequence[W]) -> None:
+        """End workers."""
+        ...
+
+    def close(self) -> None:
+        """Release what the engine holds beside its workers."""
+        ...
+
+
+class ParallelRecognizer(Generic[W]):
+    """A recognizer that runs in several workers; a context manager.
+
+    At most four groups for each worker are in memory, however many documents there are.
+
+    Args:
+        engine: starts the workers. It is closed with the recognizer.
+
+    Attributes:
+        died: the number of workers that died and were replaced.
+    """
+
+    def __init__(self, engine: Engine[W]) -> None:
+        self._engine = engine
+        self._workers: list[W] = []
+        self._stillborn = 0  # workers that have died one after the other before they were ready
         self.died = 0
 
     @property
     def types(self) -> tuple[str, ...] | None:
         """See `biomark.recognizers.Recognizer`."""
-        return self._types
+        return self._engine.types
 
     @property
-    def processes(self) -> list[int]:
-        """The ids of the running processes."""
-        return [worker.process.pid for worker in self._workers if worker.process.pid is not None]
+    def workers(self) -> Sequence[W]:
+        """The running workers."""
+        return tuple(self._workers)
 
-    def __enter__(self) -> ParallelRecognizer:
+    def __enter__(self) -> ParallelRecognizer[W]:
         return self
 
     def __exit__(self, *raised: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """End the processes."""
-        for worker in self._workers:
-            worker.pipe.close()
-        for worker in self._workers:
-            worker.process.join(_PATIENCE)
-            worker.process.kill()
-            worker.process.join()
+        """End the workers and their engine."""
+        self._end()
+        self._engine.close()
+
+    def _end(self) -> None:
+        self._engine.end(self._workers)
         self._workers = []
 
     def annotate(
         self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
     ) -> Iterator[Annotated]:
         """See `biomark.recognizers.Recognizer`."""
-        options = _Options(None if types is None else tuple(types), min_score)
-        groups = map(_Group, in_groups(documents, _CHARACTERS))
-        order: deque[_Group] = deque()  # the groups whose documents have not been yielded yet, in their order
-        again: deque[_Group] = deque()  # the groups to send next: new ones, and those of processes that died
+        options = AnnotateOptions(None if types is None else tuple(types), min_score)
+        groups = map(DocumentGroup, in_groups(documents, _CHARACTERS))
+        order: deque[DocumentGroup] = deque()  # the groups whose documents have not been yielded yet, in their order
+        again: deque[DocumentGroup] = deque()  # the groups to send next: new ones, and those of workers that died
         more = True
         try:
             while more or order:
-                for worker in self._ready():
-                    if not again and more and len(order) < 2 * _AHEAD * self._count:
+                for worker in self._free():
+                    if not again and more and len(order) < 2 * _AHEAD * self._engine.count:
                         group = next(groups, None)
                         more = group is not None
                         order.extend([group] if group is not None else [])
@@ -143,133 +172,104 @@ class ParallelRecognizer:
                     if not again:
                         break
                     self._send(worker, options, again.popleft())
-                if order:
+                if order or more:
                     self._receive(order, again)
                 while order and order[0].result is not None:
                     yield from order.popleft().result or ()
         except BaseException:  # also when the caller stops iterating
-            self.close()
+            self._end()
             raise
 
-    def _ready(self) -> Iterator[_Process]:
-        """Yield the process with the fewest groups, as long as it can take another one."""
-        while len(self._workers) < self._count:
-            self._workers.append(self._started())
-        while len((worker := min(self._workers, key=lambda worker: len(worker.groups))).groups) < _AHEAD:
+    def _free(self) -> Iterator[W]:
+        """Yield the ready worker with the fewest groups, as long as it can take another one."""
+        while len(self._workers) < self._engine.count:
+            self._workers.append(self._engine.start())
+        ready = [worker for worker in self._workers if worker.ready]
+        while ready and len((worker := min(ready, key=lambda worker: len(worker.groups))).groups) < _AHEAD:
             yield worker
 
-    def _send(self, worker: _Process, options: _Options, group: _Group) -> None:
+    def _send(self, worker: W, options: AnnotateOptions, group: DocumentGroup) -> None:
         worker.groups.append(group)
-        with suppress(OSError):  # the process has died, which `_receive` handles
-            worker.pipe.send((options, group.documents))
+        worker.send(options, group.documents)
 
-    def _receive(self, order: deque[_Group], again: deque[_Group]) -> None:
-        """Wait up to a second for results, and store them; put the groups of processes that have died into `again`.
+    def _receive(self, order: deque[DocumentGroup], again: deque[DocumentGroup]) -> None:
+        """Wait up to a second for results, and store them; put the groups of workers that have died into `again`.
 
         Raises:
-            BiomarkError, RuntimeError: the error of a process.
+            BiomarkError, RuntimeError: the error of a worker.
         """
         check()
-        busy = {worker.pipe: worker for worker in self._workers if worker.groups}
-        for pipe in wait(list(busy), timeout=1.0):
-            worker = busy[pipe]  # type: ignore[index]
+        for worker in self._engine.wait([worker for worker in self._workers if worker.groups or not worker.ready]):
             try:
-                result = worker.pipe.recv()
-            except (EOFError, OSError):
-                self._remove(worker, order, again)
+                result = worker.receive()
+            except WorkerDiedError as error:
+                self._remove(worker, str(error), order, again)
                 continue
-            if isinstance(result, BaseException):
-                raise result
-            worker.groups.popleft().result = result
+            self._stillborn = 0
+            if result is not None:
+                worker.groups.popleft().result = result
 
-    def _remove(self, worker: _Process, order: deque[_Group], again: deque[_Group]) -> None:
-        """Remove a dead process, and put its groups into `again`.
+    def _remove(self, worker: W, cause: str, order: deque[DocumentGroup], again: deque[DocumentGroup]) -> None:
+        """Remove a dead worker, and put its groups into `again`.
 
-        A group on which several processes have died is split into single documents; a single document is rejected.
+        A group on which several workers have died is split into single documents; a single document is rejected.
+
+        Raises:
+            ModelError: if no worker becomes ready.
         """
-        worker.process.join()
-        worker.pipe.close()
+        self._engine.end([worker])
         self._workers.remove(worker)
         self.died += 1
+        if not worker.groups:
+            self._stillborn += 1
+            if self._stillborn == _TRIES:
+                raise ModelError(f"{_TRIES} workers died before they had loaded the model ({cause})")
+            return
         suspect, *others = worker.groups
         suspect.tries += 1
         if suspect.tries < _TRIES:
             again.extend((suspect, *others))
         elif len(suspect.documents) > 1:
-            alone = [_Group([document], tries=_TRIES - 1) for document in suspect.documents]
+            alone = [DocumentGroup([document], tries=_TRIES - 1) for document in suspect.documents]
             place = order.index(suspect)
             order.remove(suspect)
             for group in reversed(alone):
                 order.insert(place, group)
             again.extend((*alone, *others))
         else:
-            suspect.result = [_rejected(suspect.documents[0], worker.process.exitcode)]
+            suspect.result = [_rejected(suspect.documents[0], cause)]
             again.extend(others)
 
-    def _started(self) -> _Process:
-        # Any: the declared type of a context lacks `Process`, which every context has
-        context: Any = multiprocessing.get_context("fork" if self._forks else "spawn")
-        ours, theirs = context.Pipe()
-        arguments = (theirs, self._load, self._shared, self._count, self._forks)
-        process = context.Process(target=_work, args=arguments, daemon=True)
-        with warnings.catch_warnings():  # about forks beside threads: the process uses no thread of this one
-            warnings.simplefilter("ignore", DeprecationWarning)
-            process.start()
-        theirs.close()
-        return _Process(process, ours)
 
-
-def _rejected(document: Document, status: int | None) -> Annotated:
-    cause = f"signal {-status}" if status is not None and status < 0 else f"status {status}"
+def _rejected(document: Document, cause: str) -> Annotated:
     reason = f"{_TRIES} processes died on this document ({cause}); use fewer processes if memory is short (`workers`)"
     window = Span(0, len(document.text)) if document.text else None
     bare = replace(document, entities=(), alternatives=(), relations=())
     return Annotated(bare, (Rejected(reason, document_id=document.id, window=window),))
 
 
-def _work(
-    pipe: Connection, load: Callable[[], Recognizer], shared: Recognizer | None, workers: int, forked: bool
-) -> None:
-    """Annotate the documents that come through the pipe until it is closed."""
-    if forked:
-        _close_inherited_files(pipe.fileno())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the main one ends the others
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    share_cores(workers)
-    tasks: SimpleQueue[tuple[_Options, list[Document]]] = SimpleQueue()
-    threading.Thread(target=_receive_tasks, args=(pipe, tasks), daemon=True).start()
-    recognizer = shared
-    while True:
-        options, documents = tasks.get()
-        result: list[Annotated] | Exception
-        try:
-            recognizer = recognizer or load()
-            result = list(recognizer.annotate(documents, options.types, min_score=options.min_score))
-        except BiomarkError as error:
-            result = BiomarkError(str(error))  # an exception of the error's own type might not be picklable
-        except Exception:
-            result = RuntimeError(f"in a process that finds mentions:\n{traceback.format_exc()}")
-        pipe.send(result)
+def annotate_group(recognizer: Recognizer, options: AnnotateOptions, documents: Sequence[Document]) -> list[Annotated]:
+    """Return the annotated documents of a group, in a worker."""
+    return list(recognizer.annotate(documents, options.types, min_score=options.min_score))
 
 
-def _receive_tasks(pipe: Connection, tasks: SimpleQueue[tuple[_Options, list[Document]]]) -> None:
-    """Put groups into the queue as they arrive, so that the main process never waits while this one sends a result."""
-    with suppress(EOFError, OSError):
-        while True:
-            tasks.put(pipe.recv())
-    os._exit(0)  # the main process has no more groups, or has died
+def outcome(work: Callable[[], T]) -> T | Exception:
+    """Return what a function returns, or the error that it raises, in a form that can be pickled."""
+    try:
+        return work()
+    except BiomarkError as error:
+        return BiomarkError(str(error))  # an exception of the error's own type might not be picklable
+    except Exception:
+        return RuntimeError(f"in a process that finds mentions:\n{traceback.format_exc()}")
 
 
-def _close_inherited_files(kept: int) -> None:
-    """Close the files that a forked process inherits: locks, and the main process's ends of other pipes.
-
-    Args:
-        kept: the descriptor of the process's own pipe, which stays open.
-    """
-    last = os.sysconf("SC_OPEN_MAX")
-    for begin, end in ((3, kept), (kept + 1, min(last, 65_536))):
-        os.closerange(begin, end)
-    sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 - stays open as long as the process runs
-
-
-__all__ = ["ParallelRecognizer"]
+__all__ = [
+    "AnnotateOptions",
+    "DocumentGroup",
+    "Engine",
+    "ParallelRecognizer",
+    "Worker",
+    "WorkerDiedError",
+    "annotate_group",
+    "outcome",
+]

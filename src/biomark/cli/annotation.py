@@ -7,7 +7,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import chain
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from biomark.annotation.settings import LOCAL, RAY
 from biomark.cli import completion
 from biomark.cli.common import (
     STORES,
@@ -33,7 +34,17 @@ from biomark.cli.common import (
     say,
     write_record,
 )
-from biomark.cli.runs import RunFolder, Workers, check_run, in_processes, run_job
+from biomark.cli.runs import (
+    Address,
+    Engine,
+    RunFolder,
+    Workers,
+    check_engine,
+    check_run,
+    in_processes,
+    on_ray,
+    run_job,
+)
 from biomark.cli.settings import (
     LLM,
     BaseUrl,
@@ -58,10 +69,10 @@ if TYPE_CHECKING:
 
 # Options and settings that do not affect the mentions.
 _WITHOUT_EFFECT = frozenset(
-    "context inputs output run_folder workers json_progress progress overwrite record dry_run lines settings set_ "
-    "shard batch drafter concurrency timeout retries price_in price_out budget cache stream".split()
+    "context inputs output run_folder workers engine address json_progress progress overwrite record dry_run "
+    "lines settings set_ shard batch drafter concurrency timeout retries price_in price_out budget cache stream".split()
 )
-_TABLES = ("prompt", "server", "generative", "run")
+_TABLES = ("prompt", "server", "generative", "run", "ray")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +122,8 @@ class Annotate:
     model: Annotated[
         str,
         typer.Option(
-            help="A model's name or folder, dictionary, given, or A+B for both.", autocompletion=completion.models
+            help="A model's name or folder; dictionary (names of --store); given (the input's mentions); A+B for both.",
+            autocompletion=completion.models,
         ),
     ] = "default"
     overwrite: Overwrite = False
@@ -151,6 +163,8 @@ class Annotate:
     settings: SettingsFile = None
     set_: Changes = None
     workers: Workers = 1
+    engine: Engine = LOCAL
+    address: Address = None
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Show the prompts and count their tokens; send nothing.", rich_help_panel=LLM),
@@ -170,34 +184,41 @@ class Annotate:
         check_record(self.record)
         settings = self._settings()
         check_run(self.run_folder, self.output, settings.run, dry_run=self.dry_run)
+        once = {"--dry-run": self.dry_run, "--record": self.record is not None}
+        check_engine(self.engine, self.address, settings, once=once)
         unread: list[Rejected] = []
         planned = self._planned(rejects if self.run_folder is None else unread.append)
         jobs, resuming = self._unfinished(planned, settings)
-        recognizer = self._recognizer(settings, rejects)
-        prompted = models.prompted(recognizer)
-        if self.normalize is not None or self.identifiers or self.min_identifier_score is not None:
-            recognizer = models.normalizing(
-                recognizer, self.normalize, self.identifiers or [], self.min_identifier_score
-            )
-            lost = recognizer.left_out
-        work = partial(self._annotate, recognizer=recognizer, resuming=resuming, rejects=rejects)
-        if self.run_folder is not None:
-            run = settings.run, tuple(unread)
-            work = partial(self._annotate_into_folder, self.run_folder, run, recognizer, resuming, rejects)
-        try:
+        with ExitStack() as stack:
+            recognizer = self._recognizer(settings, rejects, stack)
+            prompted = models.prompted(recognizer)
+            if self.normalize is not None or self.identifiers or self.min_identifier_score is not None:
+                recognizer = models.normalizing(
+                    recognizer, self.normalize, self.identifiers or [], self.min_identifier_score
+                )
+                lost = recognizer.left_out
+            stack.callback(_report_costs, prompted, self.record, dry_run=self.dry_run)
+            work = partial(self._annotate, recognizer=recognizer, resuming=resuming, rejects=rejects)
+            if self.run_folder is not None:
+                run = settings.run, tuple(unread)
+                work = partial(self._annotate_into_folder, self.run_folder, run, recognizer, resuming, rejects)
             lost.update(sum(map(work, jobs), Counter[str]()))
-        finally:
-            _report_costs(prompted, self.record, dry_run=self.dry_run)
         _forget(planned)
         report_losses(lost)
         rejects.exit()
 
-    def _recognizer(self, settings: Settings, rejects: Rejects) -> Recognizer:
+    def _recognizer(self, settings: Settings, rejects: Rejects, stack: ExitStack) -> Recognizer:
+        """Return the model's recognizer; what has to be closed is put on the stack."""
         from biomark import models
 
+        if self.engine == RAY:
+            actors = on_ray(self.model, settings, self.store, (self.workers, self.address), rejects)
+            return stack.enter_context(actors)
         prompting = models.Prompting(settings.prompt, settings.server, echo if self.dry_run else None, rejects)
         load = partial(models.load, self.model, settings.generative, self.store, prompting)
-        return load() if self.workers == 1 else in_processes(load, self.model, self.workers, shared=self.store is None)
+        if self.workers == 1:
+            return load()
+        return stack.enter_context(in_processes(load, self.model, self.workers, shared=self.store is None))
 
     def _annotate_into_folder(
         self,
@@ -349,7 +370,10 @@ def convert(
         ),
     ],
     output: Annotated[
-        str, typer.Argument(help="The file to write, whose name determines the format; - for standard output.")
+        str,
+        typer.Argument(
+            metavar="OUTPUT", help="The file to write, whose name determines the format; - for standard output."
+        ),
     ],
     from_: From = None,
     to: To = None,

@@ -5,24 +5,32 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from biomark.annotation.settings import RunOptions
+from biomark.annotation.settings import LOCAL, RAY, RayOptions, RunOptions
 from biomark.cli.common import Rejects, print_json, say
 from biomark.errors import UsageError
 from biomark.runtime.progress import Pace, pace_bar
 
 if TYPE_CHECKING:
     from biomark.annotation import Resuming
+    from biomark.annotation.actors import Actor
+    from biomark.annotation.processes import Process
     from biomark.annotation.runs import Plan
     from biomark.annotation.workers import ParallelRecognizer
+    from biomark.cli.settings import Settings
+    from biomark.formats import Reject
+    from biomark.generative.settings import Asking
+    from biomark.prompted.settings import PromptOptions, ServerOptions
     from biomark.recognizers import Recognizer
 
+_LONGEST = 4_096  # characters of a path
 _EVERY = 10.0  # seconds between two lines of JSON
 _PANEL = "Millions of documents"
 
@@ -38,8 +46,25 @@ RunFolder = Annotated[
 Workers = Annotated[
     int,
     typer.Option(
-        help="The number of processes that find mentions, for models that need no torch.",
+        help="The number of processes that find mentions, for models that need no torch; with --engine ray, of all.",
         min=1,
+        rich_help_panel=_PANEL,
+    ),
+]
+Engine = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="Where mentions are found: local, in processes of this machine; ray, in actors of Ray.",
+        rich_help_panel=_PANEL,
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="The Ray cluster of --engine ray; auto: the one that runs on this machine. Default: RAY_ADDRESS, else a "
+        "Ray for this command alone.",
         rich_help_panel=_PANEL,
     ),
 ]
@@ -59,23 +84,101 @@ def check_run(run: Path | None, output: str | None, options: RunOptions, *, dry_
         raise UsageError("--run FOLDER is the output; leave out -o and --dry-run")
 
 
-def in_processes(load: Callable[[], Recognizer], model: str, workers: int, *, shared: bool) -> ParallelRecognizer:
+def check_engine(engine: str, address: str | None, settings: Settings, *, once: Mapping[str, bool]) -> None:
+    """Check the options of `--engine ray`.
+
+    Args:
+        engine: the name of the engine.
+        address: the value of `--address`.
+        settings: of the command.
+        once: whether each option is set that needs a single process, by its name.
+
+    Raises:
+        UsageError: if they do not agree.
+    """
+    if engine not in (LOCAL, RAY):
+        raise UsageError(f"unknown `engine` {engine!r}; choose from {LOCAL}, {RAY}")
+    if engine == LOCAL and (address is not None or settings.ray != RayOptions()):
+        raise UsageError("`address`, `actor_cpus` and `actor_gpus` apply to Ray; add --engine ray")
+    alone = [name for name, is_set in {**once, "`budget`": bool(settings.server.budget)}.items() if is_set]
+    if engine == RAY and alone:
+        raise UsageError(
+            f"leave out {' and '.join(alone)}: with --engine ray, prompts are written and counted in several processes"
+        )
+
+
+def in_processes(
+    load: Callable[[], Recognizer], model: str, workers: int, *, shared: bool
+) -> ParallelRecognizer[Process]:
     """Return a recognizer that runs a model in several processes.
 
     Args:
         load: loads the model's recognizer.
         model: the model's name.
         workers: the number of processes.
-        shared: see `biomark.annotation.workers.ParallelRecognizer`.
+        shared: see `biomark.annotation.processes.Processes`.
 
     Raises:
         UsageError: if the model uses all cores, a GPU or a server by itself.
     """
+    from biomark.annotation.processes import Processes
     from biomark.annotation.workers import ParallelRecognizer
 
     if not _is_light(model):
-        raise UsageError(f"one process of {model} uses all cores, the GPU or the server; leave out --workers")
-    return ParallelRecognizer(load, workers, shared=shared)
+        raise UsageError(
+            f"one process of {model} uses all cores, the GPU or the server; leave out --workers, or add --engine ray"
+        )
+    return ParallelRecognizer(Processes(load, workers, shared=shared))
+
+
+def on_ray(
+    model: str, settings: Settings, store: Path | None, cluster: tuple[int, str | None], reject: Reject
+) -> ParallelRecognizer[Actor]:
+    """Return a recognizer that runs a model in actors of Ray.
+
+    Args:
+        model: the model's name.
+        settings: of the model and of the actors.
+        store: the term store of the model.
+        cluster: the number of actors, and the address; see `biomark.annotation.actors.Actors`.
+        reject: is called with each part of the demonstrations that cannot be read.
+
+    Raises:
+        MissingExtraError: if Ray is not installed.
+        BiomarkError: if the cluster does not answer, or a worker cannot load the model.
+    """
+    from biomark import models
+    from biomark.annotation.actors import Actors, Setup
+    from biomark.annotation.workers import ParallelRecognizer
+
+    load = partial(_load, model, settings.generative, store, settings.prompt, settings.server)
+    setup = Setup(load, model, models.checksum(model), _files(model, store, settings))
+    heavy = not _is_light(model) and not models.asks_server(model)
+    workers, address = cluster
+    actors = Actors(setup, workers, address=address, options=settings.ray, heavy=heavy, reject=reject, report=say)
+    return ParallelRecognizer(actors)
+
+
+def _load(
+    model: str, asking: Asking, store: Path | None, prompts: PromptOptions, server: ServerOptions, reject: Reject
+) -> Recognizer:
+    """Load a model in an actor."""
+    from biomark import models
+
+    return models.load(model, asking, store, models.Prompting(prompts, server, reject=reject))
+
+
+def _files(model: str, store: Path | None, settings: Settings) -> tuple[str, ...]:
+    """Return the files and folders outside of biomark that a model and its settings name."""
+    from biomark import models
+
+    tables = (settings.prompt, settings.server, settings.generative)
+    values = [str(getattr(table, f.name)) for table in tables for f in fields(table) if f.name != "cache"]
+    names = [model, *models.TOGETHER.split(model), str(store or ""), *values]
+    parts = [part.strip() for name in names for part in (name, *name.split(","))]
+    paths = {Path(part) for part in parts if part and len(part) < _LONGEST and "\n" not in part}
+    runs = {models.RUNS / part for part in models.TOGETHER.split(model)}
+    return tuple(sorted(str(path) for path in paths | runs if path.exists()))
 
 
 def _is_light(name: str) -> bool:

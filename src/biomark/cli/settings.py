@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from biomark.annotation.settings import RunOptions
+from biomark.annotation.settings import RayOptions, RunOptions
 from biomark.cli.common import echo
 from biomark.errors import UsageError
 from biomark.generative.settings import Asking
@@ -32,6 +32,7 @@ class Settings:
     generative: Asking = field(default_factory=Asking)
     invention: InventionOptions = field(default_factory=InventionOptions)
     run: RunOptions = field(default_factory=RunOptions)
+    ray: RayOptions = field(default_factory=RayOptions)
 
 
 _TABLES: Mapping[str, type] = get_type_hints(Settings)
@@ -41,6 +42,7 @@ _ABOUT = {
     "generative": "Decoding of tuned generative models (nano, a folder of your own) and of hf:NAME",
     "invention": "New sentences (`biomark invent`)",
     "run": "Shards and progress of `biomark annotate --run FOLDER`",
+    "ray": "Workers of `biomark annotate --engine ray`",
 }
 
 

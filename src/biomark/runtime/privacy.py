@@ -16,6 +16,8 @@ NO_REPORTS = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     # transformers asks a service on the hub, in the background, to convert weights that are not safetensors.
     "DISABLE_SAFETENSORS_CONVERSION": "1",
+    # ray reports the use of each Ray that it starts to a server of its makers.
+    "RAY_USAGE_STATS_ENABLED": "0",
     # https://donottrack.sh, a convention that several libraries follow
     "DO_NOT_TRACK": "1",
 }

@@ -43,7 +43,7 @@ class AnnotateAnswer(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AnnotatedRequest:
     """The annotated documents of a request, before they have the form of a response.
 
     Attributes:
@@ -59,7 +59,7 @@ class Answer:
     sentences: bool = False
 
 
-def response(answer: Answer, to: str) -> Response:
+def response(answer: AnnotatedRequest, to: str) -> Response:
     """Return an answer as a response.
 
     PubTator and BioC cannot hold rejects: the header `Biomark-Rejects` has their number, and `Biomark-Left-Out` counts
