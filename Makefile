@@ -3,6 +3,8 @@
 # make test           the tests, with everything that training needs; no corpora, no network
 # make quick          those of them that take no more than two minutes together
 # make test-corpora   the tests that read real corpora
+# make coverage       all tests, and the share of lines and branches that they run, by module: half an hour
+# make pythons        the quick tests under other versions of Python, each in an environment of its own
 # make torture        runs that are killed, full disks, broken files, dead workers: half an hour
 # make check          format, lint, types and import layers
 # make docs           the documentation site, in site/
@@ -19,7 +21,10 @@ TESTS := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist wor
 # Where the real corpora are: make test-corpora BIOMARK_CORPORA=FOLDER
 BIOMARK_CORPORA ?= ../shared/corpora
 
-.PHONY: demo serve test quick test-corpora torture check docs format clean
+# The other versions of Python: make pythons PYTHONS="python3.13"
+PYTHONS ?= python3.12 python3.13
+
+.PHONY: demo serve test quick test-corpora coverage pythons torture check docs format clean
 
 demo: $(VENV)/light.stamp
 	$(BIN)/biomark annotate examples/abstracts.pubtator --to terminal
@@ -39,6 +44,15 @@ test-corpora: $(VENV)/full.stamp
 	  { echo "There are no corpora in $(BIOMARK_CORPORA); name their folder: make test-corpora BIOMARK_CORPORA=FOLDER"; exit 2; }
 	BIOMARK_CORPORA='$(abspath $(BIOMARK_CORPORA))' $(TESTS) -m 'corpora and not slow' $(PYTEST)
 
+coverage: $(VENV)/full.stamp
+	$(TESTS) --cov --cov-report=term $(PYTEST)
+
+# One version after the other, each by this Makefile with another environment
+pythons:
+	@set -e; for python in $(PYTHONS); do \
+	  echo "$$python"; $(MAKE) --no-print-directory PYTHON="$$python" VENV=".venv-$$(basename "$$python")" quick; \
+	done
+
 torture: $(VENV)/full.stamp
 	$(BIN)/python tests/torture/torture.py $(TORTURE)
 
@@ -56,7 +70,7 @@ format: $(VENV)/full.stamp
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-* .coverage .coverage.* build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

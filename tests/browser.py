@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,3 +58,35 @@ class Opened:
         self.page.goto(address.as_uri() if isinstance(address, Path) else address)
         self.page.wait_for_selector("html[data-ready]")
         return self.page
+
+
+Open = Callable[..., Opened]
+"""Opens a page of documents."""
+
+
+def state(page: Any) -> list[dict[str, Any]]:
+    """The documents of the page, in JSON Lines form."""
+    text = page.evaluate("async () => (await biomark).exported('jsonl')[0].text()")
+    return [json.loads(line) for line in text.split("\n") if line]
+
+
+def press(page: Any, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)
+
+
+def kinds(page: Any) -> list[tuple[str, str]]:
+    """Words and type of each mention of the first document."""
+    return [(e["text"], e["type"]) for e in state(page)[0]["entities"]]
+
+
+def drop(page: Any, **files: str) -> None:
+    """Drop files at once, in the order in which they are named; `__` stands for a dot."""
+    page.evaluate(
+        """(files) => {
+          const data = new DataTransfer();
+          for (const [name, content] of files) data.items.add(new File([content], name));
+          document.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+        }""",
+        [[name.replace("__", "."), content] for name, content in files.items()],
+    )

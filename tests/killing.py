@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,28 +20,47 @@ def killed(work: Callable[[], object], at: int) -> bool:
     Returns:
         False if the work was done before.
     """
+    left = at
+
+    def count(frame: object, event: str, called: object) -> None:
+        nonlocal left
+        if event == "c_call" and getattr(called, "__name__", "") in CALLS:
+            left -= 1
+            if left < 0:
+                os._exit(_KILLED)
+
+    return _ended(_started(lambda: (sys.setprofile(count), work())))
+
+
+def killed_after(work: Callable[[], object], seconds: float) -> bool:
+    """Do some work in a process that gets SIGKILL after a time, wherever it is then, in C code as well.
+
+    Returns:
+        False if the work was done before.
+    """
+    process = _started(work)
+    time.sleep(seconds)
+    os.kill(process, signal.SIGKILL)  # if it is done, it waits for `waitpid`, so that its number is no other one's
+    return _ended(process)
+
+
+def _started(work: Callable[[], object]) -> int:
     process = os.fork()
     if process == 0:  # pragma: no cover - coverage does not see it
-        left = at
-
-        def count(frame: object, event: str, called: object) -> None:
-            nonlocal left
-            if event == "c_call" and getattr(called, "__name__", "") in CALLS:
-                left -= 1
-                if left < 0:
-                    os._exit(_KILLED)
-
         try:
-            sys.setprofile(count)
             work()
             os._exit(0)
         except BaseException:
             sys.setprofile(None)
             traceback.print_exc()
             os._exit(1)
+    return process
+
+
+def _ended(process: int) -> bool:
     status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-    assert status in (0, _KILLED), status
-    return status == _KILLED
+    assert status in (0, _KILLED, -signal.SIGKILL), status
+    return status != 0
 
 
 def points(work: Callable[[], object], step: int = 1) -> Iterator[int]:

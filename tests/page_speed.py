@@ -7,6 +7,7 @@ and the longest. Run it on a machine that does nothing else.
 from __future__ import annotations
 
 import json
+import math
 import random
 import statistics
 import tempfile
@@ -28,14 +29,17 @@ ACT = """async ([selector, index]) => {
 }"""
 
 
-def document(name: str, size: int, chance: random.Random) -> Document:
-    """Return a document of about `size` characters in paragraphs, with a mention for each word that has a type."""
+def document(name: str, size: int, chance: random.Random, paragraph: float = _PARAGRAPH) -> Document:
+    """Return a document of about `size` characters, with a mention for each word that has a type.
+
+    A paragraph has about `paragraph` words.
+    """
     text, entities = "", []
     while len(text) < size:
         word = chance.choice(WORDS)
         if word in TYPES:
             entities.append(Entity((Span(len(text), len(text) + len(word)),), TYPES[word], score=chance.random()))
-        text += word + ("\n\n" if chance.random() < 1 / _PARAGRAPH else " ")
+        text += word + ("\n\n" if chance.random() < 1 / paragraph else " ")
     return Document(name, text, entities=tuple(entities))
 
 
@@ -60,10 +64,11 @@ def measured(browser: object, file: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure an article of 50,000 characters and 500 abstracts of 1,500."""
+    """Measure an article of 50,000 characters, in paragraphs and without any line end, and 500 abstracts of 1,500."""
     chance = random.Random(0)
     files = {
         "article": [document("article", 50_000, chance)],
+        "one line": [document("one line", 50_000, chance, paragraph=math.inf)],
         "abstracts": [document(f"abstract-{n}", 1_500, chance) for n in range(500)],
     }
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:

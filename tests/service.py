@@ -24,7 +24,7 @@ from terms import TermRecognizer
 pytest.importorskip("fastapi")
 import uvicorn
 
-from biomark.serve.app import Model, Service
+from biomark.serve.app import ServedModel, Service
 from biomark.serve.server import listening
 from biomark.serve.settings import ServeOptions
 
@@ -97,7 +97,7 @@ def served(service: Service) -> Iterator[Address]:
 
 def service(recognizer: object = None, *, token: str = "", **options: Any) -> Service:
     """A service with one model, `terms`."""
-    model = Model(recognizer or TermRecognizer())  # type: ignore[arg-type]
+    model = ServedModel(recognizer or TermRecognizer())  # type: ignore[arg-type]
     return Service({"terms": model}, ServeOptions(**options), token)
 
 

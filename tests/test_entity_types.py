@@ -8,7 +8,15 @@ import pytest
 
 import biomark
 from biomark import corpora, formats
-from biomark.entity_types import canonical, distinct, one_of, parse_types, types_wanted, with_canonical_types
+from biomark.entity_types import (
+    canonical,
+    distinct,
+    one_of,
+    parse_type_map,
+    parse_types,
+    types_wanted,
+    with_canonical_types,
+)
 from biomark.errors import UsageError
 from biomark.evaluation import evaluate
 from biomark.spans import Document, Entity, Span
@@ -88,3 +96,20 @@ def test_unknown_types_name_the_choice() -> None:
         types_wanted(["a", "b"], ("gene",))
     with pytest.raises(UsageError, match=r"^unknown type 'a'; there is none to choose from$"):
         types_wanted(["a"], ())
+
+
+def test_a_type_map_is_read_from_its_pairs() -> None:
+    assert parse_type_map(["Drug=chemical", "Symptom=disease"]) == {"Drug": "chemical", "Symptom": "disease"}
+
+
+@pytest.mark.parametrize("pair", ["Drug", "=chemical", "Drug=", "="])
+def test_a_faulty_pair_of_a_type_map_is_named(pair: str) -> None:
+    with pytest.raises(UsageError, match="`type_map` takes A=B, not") as error:
+        parse_type_map([pair])
+    assert repr(pair) in str(error.value)
+
+
+@pytest.mark.parametrize("names", ["", " ", ",", " , ,"])
+def test_a_list_without_types_is_an_error(names: str) -> None:
+    with pytest.raises(UsageError, match="`types` names no type"):
+        parse_types(names)

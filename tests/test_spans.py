@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from biomark import formats
 from biomark.errors import SpanError
-from biomark.spans import Document, Entity, Infons, Passage, Relation, Span
+from biomark.spans import Document, Entity, Infons, Passage, Relation, Span, halves
 
 SPAN = Span(0, 4)
 
@@ -211,3 +211,27 @@ def test_a_document_without_anything_has_its_entities_still() -> None:
 def test_other_values_make_no_document(values: object) -> None:
     with pytest.raises(SpanError):
         Document.from_dict(values)  # type: ignore[arg-type]
+
+
+def test_a_slice_has_its_whole_mentions_with_offsets_from_its_beginning() -> None:
+    text = "Asthma. Gout and İleus."
+    document = Document(
+        "1",
+        text,
+        passages=(Passage(Span(0, len(text)), "abstract"),),
+        sentences=(Span(0, 7), Span(8, len(text))),
+        entities=tuple(Entity((span,), "disease") for span in (Span(0, 6), Span(8, 12), Span(17, 22))),
+    )
+    part = document.slice(Span(8, 20))
+    assert part.text == "Gout and İle"
+    assert [entity.mention(part.text) for entity in part.entities] == ["Gout"]
+    assert part.passages == (Passage(Span(0, 12), "abstract"),)
+    assert part.sentences == (Span(0, 12),)
+
+
+@pytest.mark.parametrize(
+    ("text", "span", "cut"),
+    [("one twos six", Span(0, 12), 8), ("αβγδ", Span(0, 4), 2), ("xx a b", Span(3, 6), 4), ("ab", Span(0, 2), 1)],
+)
+def test_a_span_is_halved_at_the_white_space_nearest_to_its_middle(text: str, span: Span, cut: int) -> None:
+    assert halves(text, span) == (Span(span.start, cut), Span(cut, span.end))

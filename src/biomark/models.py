@@ -39,7 +39,7 @@ from biomark.recognizers.voting import SURE
 from biomark.shapes import MARK
 from biomark.tagging.guidelines import check_guideline
 from biomark.tagging.recognizer import CARD, WEIGHTS, load_onnx
-from biomark.training.recipe import RECIPE, RUN, SCORES, saved_values, task_of
+from biomark.training.recipe import ADAPTER_WEIGHTS, RECIPE, RUN, SCORES, require_base, saved_values, task_of
 
 if TYPE_CHECKING:
     from biomark.prompted.recognizer import PromptedRecognizer
@@ -57,7 +57,7 @@ RUNS = Path("runs")
 _MOST_KEPT = 3
 _KEPT: dict[tuple[object, ...], Recognizer] = {}
 _LOCK = Lock()
-_WEIGHTS = (WEIGHTS, "model*.safetensors", "adapter_model.safetensors")
+_WEIGHTS = (WEIGHTS, "model*.safetensors", ADAPTER_WEIGHTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +291,7 @@ def _load_folder(folder: Path, guideline: str, asking: Asking, sampling: Samplin
     try:
         if is_generative(folder):
             check_guideline(folder, guideline, ())
+            require_base(folder)
             return _load_generative(folder, asking, sampling)
         if (folder / WEIGHTS).is_file():
             return load_onnx(folder, guideline=guideline)

@@ -21,8 +21,9 @@ from biomark.annotation.processes import Processes
 from biomark.annotation.runs import Manifest, Plan, run_into_folder
 from biomark.annotation.workers import ParallelRecognizer
 from biomark.errors import BiomarkError, FormatError, UsageError
+from biomark.lab.bench.scale import hours
 from biomark.recognizers import Annotated
-from biomark.runtime.files import Part
+from biomark.runtime.files import PartialFile
 from biomark.spans import Document
 from conftest import Outcome, TermRecognizer
 from killing import content, killed, points
@@ -175,7 +176,7 @@ def test_a_whole_run_is_done(biomark: Biomark) -> None:
 
 
 def test_a_second_run_is_refused_while_the_first_one_lives(biomark: Biomark) -> None:
-    lock = Part(Path("out/run"), ".lock")
+    lock = PartialFile(Path("out/run"), ".lock")
     done = biomark("annotate", "a.jsonl", "--run", "out")
     assert (done.status, "out/run.lock: another run is writing this file" in done.err) == (2, True)
     lock.discard()
@@ -408,3 +409,9 @@ def test_the_benchmark_runs_and_counts(biomark: Biomark) -> None:
     assert found["documents a second by workers"].keys() == {"1"}
     assert found["MiB at most by documents"].keys() == {"5", "7"}
     assert all(20 < mib < 2_000 for mib in found["MiB at most by documents"].values())
+    assert found["documents a second without a model"].keys() == {"5", "7"}
+    assert found["hours of one core"].keys() == {"PubMed", "PMC"}
+
+
+def test_the_hours_of_a_collection_are_its_characters_by_the_speed() -> None:
+    assert hours(36_000_000 * 1_300, 25_250) == 515

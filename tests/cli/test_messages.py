@@ -46,6 +46,16 @@ def test_the_library_names_no_options() -> None:
 
 
 @pytest.mark.parametrize(("name", "command"), list(COMMANDS.items()))
+def test_help_texts_are_sentences_that_markup_leaves_whole(name: str, command: Any) -> None:
+    texts = {"the command": command.help, **{p.name: getattr(p, "help", None) for p in command.params}}
+    for what, text in texts.items():
+        assert text, what
+        assert text.rstrip().endswith("."), f"{what}: {text}"
+        # rich takes [words] for markup and drops them.
+        assert not re.search(r"(?<!\\)\[[a-z]", text), f"{what}: {text}"
+
+
+@pytest.mark.parametrize(("name", "command"), list(COMMANDS.items()))
 def test_every_option_is_named_for_its_field(name: str, command: Any) -> None:
     """Each option's field is put in its place, alone and with a value."""
     for option in command.params:

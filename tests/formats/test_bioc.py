@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from format_cases import parsed, through, written
 
 from biomark import formats
 from biomark.spans import Document, Entity, Infons, Passage, Relation, Span
+from format_cases import parsed, through, written
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

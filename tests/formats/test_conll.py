@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from format_cases import parsed, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
@@ -13,6 +12,7 @@ from seqeval.scheme import BILOU, IOB1, IOB2, IOBES, Entities
 
 from biomark.formats.conll import Token, tagged_document
 from biomark.spans import Document, Entity, Span
+from format_cases import parsed, written
 
 WORDS = ["a", "b", "c", "d", "e"]
 

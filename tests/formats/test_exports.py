@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from format_cases import parsed
 
 from biomark import formats
 from biomark.spans import Document, Entity, Infons, Rejected, Relation, Span
+from format_cases import parsed
 
 TEXT = "Asthma and croup."
 ASTHMA = Span(0, 6)

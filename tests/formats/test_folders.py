@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from format_cases import parsed, written
 
 from biomark import formats
 from biomark.errors import FormatError
 from biomark.spans import Document, Entity, Infons, Passage, Rejected, Relation, Span
+from format_cases import parsed, written
 
 ANNOTATIONS = """T1	Disease 0 4;12 18	Gout attack
 T7	Drug 22 32	colchicine

@@ -7,7 +7,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from format_cases import ANY_TEXT, documents
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from biomark import formats
 from biomark.errors import FormatError
 from biomark.spans import Document, Entity, Rejected, Span
 from conftest import Outcome
+from format_cases import ANY_TEXT, documents
 
 NOTE = """Admission Date :
 2011-03-04

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from format_cases import parsed
 
 from biomark import formats
+from format_cases import parsed
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "gout.nxml"
 PASSAGES = [

@@ -7,12 +7,12 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from format_cases import parsed, through, written
 
 from biomark import formats
 from biomark.formats.identifiers import split_ids
 from biomark.formats.placing import fits
 from biomark.spans import Document, Entity, Infons, Passage, Rejected, Relation, Span
+from format_cases import parsed, through, written
 
 TEXT = "Croup or IL\u20106\u03b1"
 

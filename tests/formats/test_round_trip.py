@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from format_cases import ANY_TEXT, TEXTS, documents, parsed, through, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from biomark import formats
 from biomark.formats.conll import Token, tagged_document
 from biomark.spans import Document, Entity, Infons, Passage, Rejected, Span
+from format_cases import ANY_TEXT, TEXTS, documents, parsed, through, written
 
 FILES = {
     "pubtator": [

@@ -9,10 +9,10 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from format_cases import written
 
 from biomark import formats
 from biomark.spans import Document, Entity, Infons, Passage, Relation, Span
+from format_cases import written
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 TEXT = "Zileuton for gout: a pilot study.\nZileuton eased acute or chronic gout in two men (p < 0.05)."

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from format_cases import ANY_TEXT, documents
 from hypothesis import given
 
 from biomark import formats
 from biomark.formats.tables import COLUMNS, guarded, rows, without_guard
 from biomark.spans import Document, Entity, Passage, Span
 from conftest import Outcome
+from format_cases import ANY_TEXT, documents
 
 NOTE = Document(
     "note-1",

@@ -9,13 +9,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from format_cases import documents as any_documents
 from hypothesis import given
 
 from biomark import formats
 from biomark.errors import FormatError
 from biomark.formats import Sink
 from biomark.spans import Document, Entity, Infons, Passage, Rejected, Relation, Span
+from format_cases import documents as any_documents
 
 DOCUMENT = Document(
     "İ-1",

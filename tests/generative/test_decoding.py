@@ -25,7 +25,7 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from biomark.generative.decoding.choice import Chance, choose  # noqa: E402
-from biomark.generative.decoding.engine import Answer, Decoder, Question, greedy, groups  # noqa: E402
+from biomark.generative.decoding.engine import DecodedAnswer, Decoder, Question, greedy, groups  # noqa: E402
 from biomark.generative.training import packing  # noqa: E402
 
 torch.set_num_threads(1)  # networks this small only wait for each other's threads
@@ -133,7 +133,7 @@ def some_questions(vocabulary: Vocabulary, count: int, *, longest: int, seed: in
     return found
 
 
-def same(found: Sequence[Answer | None], expected: Sequence[Answer | None]) -> None:
+def same(found: Sequence[DecodedAnswer | None], expected: Sequence[DecodedAnswer | None]) -> None:
     assert len(found) == len(expected)
     for ours, plain in zip(found, expected, strict=True):
         assert (ours is None) == (plain is None)
@@ -147,7 +147,7 @@ def same(found: Sequence[Answer | None], expected: Sequence[Answer | None]) -> N
         assert len(ours.probabilities) == len(ours.tokens)
 
 
-def in_batches(decoder: Decoder, questions: Sequence[Question], size: int) -> list[Answer | None]:
+def in_batches(decoder: Decoder, questions: Sequence[Question], size: int) -> list[DecodedAnswer | None]:
     return [
         answer for first in range(0, len(questions), size) for answer in decoder.answer(questions[first : first + size])
     ]

@@ -42,7 +42,7 @@ from biomark.generative.training import model as causal  # noqa: E402
 from biomark.generative.training import trainer as generative  # noqa: E402
 from biomark.generative.training.data import chosen, read_data, read_demonstrations  # noqa: E402
 from biomark.generative.training.export import export  # noqa: E402
-from biomark.generative.training.loss import AnswerTrainer, Rows, answer_loss  # noqa: E402
+from biomark.generative.training.loss import AnswerTrainer, EpochRows, answer_loss  # noqa: E402
 from biomark.generative.training.packing import IGNORED, TokenisedDemonstration, collate, pack, tokenise  # noqa: E402
 from biomark.training import runs, scoring  # noqa: E402
 
@@ -228,7 +228,7 @@ def test_sampled_negatives_are_the_whole_vocabulary_if_there_are_enough(recipe: 
     settings = generative.arguments(recipe, home / "unused")
     losses = {}
     for negatives in (0, 50, 50_000):
-        trainer = AnswerTrainer(model=model, args=settings, train_dataset=Rows([]), negatives=negatives)
+        trainer = AnswerTrainer(model=model, args=settings, train_dataset=EpochRows([]), negatives=negatives)
         with torch.inference_mode():
             losses[negatives] = float(trainer.compute_loss(model, dict(batch)))
     assert losses[50_000] == pytest.approx(losses[0], rel=1e-5)

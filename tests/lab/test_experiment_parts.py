@@ -22,7 +22,7 @@ from biomark.lab.experiments.cells import Build
 from biomark.lab.experiments.data import BySentence, sentence_documents
 from biomark.lab.experiments.facts import holm, sample_of
 from biomark.lab.experiments.pages import page
-from biomark.lab.experiments.runner import Job
+from biomark.lab.experiments.runner import ExperimentRun
 from biomark.lab.experiments.scoring import grid_runs, spread
 from biomark.lab.experiments.sheet import Sheet
 from biomark.lab.experiments.specs import Claim, Experiment, Setting, book
@@ -420,40 +420,54 @@ def test_rows_like_others_take_what_they_do_not_say() -> None:
 
 
 def test_a_model_of_the_users_is_one_more_row_or_is_prompted(tmp_path: Path) -> None:
-    from biomark.lab.experiments.workspace import Place
+    from biomark.lab.experiments.workspace import Workspace
 
-    place = Place(tmp_path, say=lambda message: None)
+    place = Workspace(tmp_path, say=lambda message: None)
     rows = book()
-    first, *_, last = Job(rows, rows.experiment("icl"), "small", place, "openai:any").models
+    first, *_, last = ExperimentRun(rows, rows.experiment("icl"), "small", place, "openai:any").models
     assert (first.method, first.model, last.model) == ("prompted", "openai:any", "openai:any")
     assert json.dumps(dict(first.prompt))
-    *others, given = Job(rows, rows.experiment("table4"), "paper", place, "default").models
+    *others, given = ExperimentRun(rows, rows.experiment("table4"), "paper", place, "default").models
     assert [model.name for model in others] == ["bioner-llama1", "bioner-llama1-guided"]
     assert (given.title, given.method) == ("default", "ready")
     with pytest.raises(UsageError, match="has no scale 'huge'; choose from small, medium, paper"):
-        Job(rows, rows.experiment("icl"), "huge", place)
+        ExperimentRun(rows, rows.experiment("icl"), "huge", place)
 
 
 def test_a_model_of_a_server_is_asked_there(tmp_path: Path) -> None:
     from biomark import models
-    from biomark.lab.experiments.workspace import Place
+    from biomark.lab.experiments.workspace import Workspace
 
     rows = book()
     server = ServerOptions(base_url="http://localhost:9/v1")
     for name in ("openai:any", "default+openai:any"):
-        place = Place(tmp_path, say=lambda message: None, server=server)
-        *_, model = Job(rows, rows.experiment("table4"), "paper", place, name).models
+        place = Workspace(tmp_path, say=lambda message: None, server=server)
+        *_, model = ExperimentRun(rows, rows.experiment("table4"), "paper", place, name).models
         build = Build(model, ("disease",), 1.0, 0, 1)
         (asked,) = models.prompted(place._recognizer(build, ""))
         assert asked.facts()["server"] == asdict(server)
-        elsewhere = Place(tmp_path, say=lambda message: None, server=ServerOptions(base_url="http://localhost:8/v1"))
+        elsewhere = Workspace(
+            tmp_path, say=lambda message: None, server=ServerOptions(base_url="http://localhost:8/v1")
+        )
         assert place.facts(build)["server"] == "http://localhost:9/v1"
         assert place.model_folder(build) != elsewhere.model_folder(build)
 
 
+@pytest.mark.parametrize("decoding", ["", "marks", "generate"])
+def test_a_ready_model_answers_as_its_row_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decoding: str) -> None:
+    from biomark import models
+    from biomark.lab.experiments.workspace import Workspace
+
+    asked: list[models.Asking | None] = []
+    monkeypatch.setattr(models, "load", lambda name, asking, store, prompting: asked.append(asking))
+    model = replace(book().models["nano"], decoding=decoding)
+    Workspace(tmp_path, say=lambda message: None)._recognizer(Build(model, (), 1.0, 0, 1), "")
+    assert asked == [models.Asking(decoding=decoding) if decoding else None]
+
+
 def test_a_prompted_model_has_the_ontology_of_its_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from biomark import models
-    from biomark.lab.experiments.workspace import Place
+    from biomark.lab.experiments.workspace import Workspace
 
     (tmp_path / "terms.tsv").write_text("name\tsemantic_type\nsleep\tOrganism Function\n")
     monkeypatch.chdir(tmp_path)
@@ -462,7 +476,7 @@ def test_a_prompted_model_has_the_ontology_of_its_row(tmp_path: Path, monkeypatc
     rows = book()
     row = next(model for model in rows.experiments["icl"].scales["small"].models if model == "lm-dirag")
     model = replace(rows.models[row], method="prompted", model="openai:any", train=(), knowledge=("terms.tsv",))
-    place = Place(tmp_path, say=lambda message: None, server=ServerOptions(base_url="http://localhost:9/v1"))
+    place = Workspace(tmp_path, say=lambda message: None, server=ServerOptions(base_url="http://localhost:9/v1"))
     (asked,) = models.prompted(place._recognizer(Build(model, ("disease",), 1.0, 0, 1), ""))
     assert asked.ontology is not None
     assert asked.options.ontology == "two-step"

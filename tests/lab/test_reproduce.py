@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,10 +21,10 @@ from biomark import evaluation, formats
 from biomark.errors import CorpusError, UsageError
 from biomark.knowledge.store import Store
 from biomark.lab import experiments
-from biomark.lab.experiments import Options, data
+from biomark.lab.experiments import ExperimentOptions, data
 from biomark.lab.experiments.cells import Build, Reading
 from biomark.lab.experiments.specs import Book, book, read_book
-from biomark.lab.experiments.workspace import Place
+from biomark.lab.experiments.workspace import Workspace
 from biomark.spans import Document
 from biomark.training.recipe import load_recipe
 from conftest import HANG, ROOT, Outcome
@@ -271,11 +272,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _corpora(home: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BIOMARK_CORPORA", str(home / "corpora"))
-        for cached in (data._read, data.count_sentences, data.data_sum, data.file_sum):
-            cached.cache_clear()
+        forget()
         yield
-        for cached in (data._read, data.count_sentences, data.data_sum, data.file_sum):
-            cached.cache_clear()
+        forget()
+
+
+def forget() -> None:
+    """Clear what the module keeps of corpora under their names."""
+    for cached in (data._read, data.count_sentences, data.data_sum, data.file_sum):
+        cached.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -286,12 +291,12 @@ def rows() -> Book:
 @pytest.fixture(scope="module")
 def first(home: Path, rows: Book) -> experiments.Outcome:
     """An experiment that was run in one go."""
-    options = Options(home / "work", recipes=home / "recipes")
+    options = ExperimentOptions(home / "work", recipes=home / "recipes")
     return experiments.reproduce("first", "small", options, rows=rows)
 
 
 def test_a_share_may_be_repeated(home: Path) -> None:
-    place = Place(home / "work", say=lambda line: None)
+    place = Workspace(home / "work", say=lambda line: None)
     once, thrice = (list(formats.read(place.supplies.drawn("ncbi_disease:train", 10, 0.5, 1, n))) for n in (1, 3))
     assert len(once) == 5
     assert len({document.id for document in thrice}) == 15
@@ -300,7 +305,7 @@ def test_a_share_may_be_repeated(home: Path) -> None:
 
 
 def test_a_model_is_asked_by_the_corpus_with_a_store_of_its_own_sentences(home: Path, rows: Book) -> None:
-    place = Place(home / "work", say=lambda line: None, recipes=home / "recipes")
+    place = Workspace(home / "work", say=lambda line: None, recipes=home / "recipes")
     named, unnamed = (Build(rows.models[name]) for name in ("named", "unnamed"))
     folder = place.build(named)
     recipe = json.loads((folder / "recipe.json").read_text())
@@ -328,7 +333,7 @@ def test_a_model_is_asked_by_the_corpus_with_a_store_of_its_own_sentences(home: 
 
 def test_arms_of_the_experiment_on_lists_learn_from_the_same_in_equally_many_steps() -> None:
     models = book().models
-    place = Place(Path("unused"), say=lambda line: None)
+    place = Workspace(Path("unused"), say=lambda line: None)
     for scale, setting in book().experiments["vaner"].scales.items():
         arms = [Build(models[name]) for name in setting.models]
         assert len({tuple(place.supplies.train_names(arm)) for arm in arms}) == 1, scale
@@ -393,15 +398,15 @@ def test_a_page_has_scores_differences_and_findings(first: experiments.Outcome, 
 def test_what_is_done_is_not_done_again(
     home: Path, rows: Book, first: experiments.Outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from biomark.lab.experiments.workspace import Place
+    from biomark.lab.experiments.workspace import Workspace
 
     def never(*_: object) -> None:
         raise AssertionError("a cell was done again")
 
-    monkeypatch.setattr(Place, "build", never)
-    monkeypatch.setattr(Place, "read", never)
+    monkeypatch.setattr(Workspace, "build", never)
+    monkeypatch.setattr(Workspace, "read", never)
     lines: list[str] = []
-    options = Options(home / "work", recipes=home / "recipes", say=lines.append)
+    options = ExperimentOptions(home / "work", recipes=home / "recipes", say=lines.append)
     again = experiments.reproduce("first", "small", options, rows=rows)
     assert figures(again) == figures(first)
     assert lines[0] == "first --scale small: 11 cells, 11 done"
@@ -410,7 +415,7 @@ def test_what_is_done_is_not_done_again(
 
 
 def test_two_runs_with_one_seed_agree(home: Path, rows: Book, first: experiments.Outcome, tmp_path: Path) -> None:
-    options = Options(tmp_path / "work", recipes=home / "recipes")
+    options = ExperimentOptions(tmp_path / "work", recipes=home / "recipes")
     cells, *_ = figures(experiments.reproduce("again", "small", options, rows=rows))
     known = [cell for cell in figures(first)[0] if cell["model"] in ("crf", "encoder")]
     assert cells == [cell for cell in known if cell["test"] == "ncbi_disease:test"]
@@ -436,7 +441,7 @@ def test_a_killed_run_goes_on(home: Path, rows: Book, first: experiments.Outcome
     partial = json.loads((work / "first-small.json").read_text())
     assert len(partial["cells"]) == 2, "both cells of the field were done"
     lines: list[str] = []
-    options = Options(work, recipes=home / "recipes", say=lines.append)
+    options = ExperimentOptions(work, recipes=home / "recipes", say=lines.append)
     again = experiments.reproduce("first", "small", options, rows=rows)
     assert figures(again) == figures(first)
     assert lines[0].startswith("first --scale small: 11 cells, 4 done; about")
@@ -449,7 +454,7 @@ def test_a_killed_run_goes_on(home: Path, rows: Book, first: experiments.Outcome
 def test_errors_are_sampled_without_their_text(
     home: Path, rows: Book, first: experiments.Outcome, tmp_path: Path
 ) -> None:
-    options = Options(home / "work", recipes=home / "recipes", text=tmp_path / "mine")
+    options = ExperimentOptions(home / "work", recipes=home / "recipes", text=tmp_path / "mine")
     outcome = experiments.reproduce("errors", "small", options, rows=rows)
     sample = outcome.data["sample"]
     cells = outcome.data["cells"]
@@ -471,7 +476,7 @@ def test_errors_are_sampled_without_their_text(
 
 
 def test_pairs_have_adjusted_p_values(home: Path, rows: Book, first: experiments.Outcome) -> None:
-    options = Options(home / "work", recipes=home / "recipes")
+    options = ExperimentOptions(home / "work", recipes=home / "recipes")
     outcome = experiments.reproduce("pairs", "small", options, rows=rows)
     pairs = outcome.data["pairs"]
     assert [(row["a"], row["b"]) for row in pairs] == [  # type: ignore[attr-defined]
@@ -490,7 +495,9 @@ def test_pairs_have_adjusted_p_values(home: Path, rows: Book, first: experiments
 
 def test_names_alone_beside_spacy(home: Path, rows: Book) -> None:
     pytest.importorskip("spacy")
-    outcome = experiments.reproduce("picked", "small", Options(home / "work", recipes=home / "recipes"), rows=rows)
+    outcome = experiments.reproduce(
+        "picked", "small", ExperimentOptions(home / "work", recipes=home / "recipes"), rows=rows
+    )
     found = {(cell["model"], cell["test"]): cell["strict"]["f1"] for cell in outcome.data["cells"]}  # type: ignore[attr-defined]
     assert set(found) == {
         ("names", "ncbi_disease:test"),
@@ -507,7 +514,7 @@ def test_names_alone_beside_spacy(home: Path, rows: Book) -> None:
 
 def test_a_curve_has_shares_and_seeds(home: Path, rows: Book, tmp_path: Path) -> None:
     lines: list[str] = []
-    options = Options(home / "work", recipes=home / "recipes", say=lines.append)
+    options = ExperimentOptions(home / "work", recipes=home / "recipes", say=lines.append)
     outcome = experiments.reproduce("curve", "small", options, rows=rows)
     cells = outcome.data["cells"]
     assert [(c["model"], c["seed"], c["fraction"]) for c in cells] == [  # type: ignore[attr-defined]
@@ -527,14 +534,14 @@ def test_a_curve_has_shares_and_seeds(home: Path, rows: Book, tmp_path: Path) ->
     assert cost["strict"]["low"] <= cost["strict"]["value"] <= cost["strict"]["high"]
     assert any("50%: 2, 100%: 1" in note for note in outcome.notes)
     build = Build(rows.models["crf"], ("disease",), fraction=0.5, seed=1, repeats=2)
-    assert Place(home / "work", say=lines.append, recipes=home / "recipes").built(build)
+    assert Workspace(home / "work", say=lines.append, recipes=home / "recipes").built(build)
     picture = next(iter(outcome.figures.values()))
     assert picture == next(iter(experiments.reproduce("curve", "small", options, rows=rows).figures.values()))
     ET.fromstring(picture)
 
 
 def test_the_best_of_a_grid_is_kept(home: Path, rows: Book, tmp_path: Path) -> None:
-    options = Options(tmp_path, recipes=home / "recipes")
+    options = ExperimentOptions(tmp_path, recipes=home / "recipes")
     assert experiments.plan("gridded", "small", options, rows=rows)[1].startswith("  make gridded (seed 13): about 7 s")
     outcome = experiments.reproduce("gridded", "small", options, rows=rows)
     assert "| the best of a grid | grid | 40 sentences of each of ncbi_disease:train" in outcome.markdown()
@@ -565,7 +572,7 @@ def test_smaller_draws_are_parts_of_larger_ones() -> None:
 
 
 def test_rows_may_be_done_one_by_one(home: Path, rows: Book, tmp_path: Path) -> None:
-    options = Options(tmp_path / "work", only=("crf",), recipes=home / "recipes")
+    options = ExperimentOptions(tmp_path / "work", only=("crf",), recipes=home / "recipes")
     lines = experiments.plan("first", "medium", options, rows=rows)
     assert [line.partition(":")[0].strip() for line in lines] == [
         "first --scale medium",
@@ -583,11 +590,13 @@ def test_rows_may_be_done_one_by_one(home: Path, rows: Book, tmp_path: Path) -> 
     assert [path.name for path in written] == ["first-medium.md", "overview.md"]
     assert page.read_bytes() == before
     with pytest.raises(UsageError, match="first has no row nobody; choose from crf, encoder"):
-        experiments.plan("first", "medium", Options(tmp_path, only=("nobody",), recipes=home / "recipes"), rows=rows)
+        experiments.plan(
+            "first", "medium", ExperimentOptions(tmp_path, only=("nobody",), recipes=home / "recipes"), rows=rows
+        )
 
 
 def test_a_model_is_read_in_two_ways_of_decoding(home: Path, rows: Book, tmp_path: Path) -> None:
-    options = Options(tmp_path, recipes=home / "recipes")
+    options = ExperimentOptions(tmp_path, recipes=home / "recipes")
     lines = experiments.plan("decodings", "small", options, rows=rows)
     assert len([line for line in lines if "make " in line]) == 1, "it is trained once"
     outcome = experiments.reproduce("decodings", "small", options, rows=rows)
@@ -610,7 +619,7 @@ def test_a_server_fills_the_rows_of_prompted_models(home: Path, rows: Book, tmp_
         return answer(sentence)
 
     with scripted(say) as there:
-        options = Options(tmp_path, "openai:any", there.url, only=("asked",), recipes=home / "recipes")
+        options = ExperimentOptions(tmp_path, "openai:any", there.url, only=("asked",), recipes=home / "recipes")
         outcome = experiments.reproduce("first", "small", options, rows=rows)
     assert {tuple(roles) for roles in asked} == {("user", "assistant", "user", "assistant", "user")}
     for cell in outcome.data["cells"]:  # type: ignore[attr-defined]
@@ -622,11 +631,32 @@ def test_a_server_fills_the_rows_of_prompted_models(home: Path, rows: Book, tmp_
     assert "| encoder, one corpus | not run |" in text
 
 
+def test_documents_that_cannot_be_read_do_not_stop_prompted_rows(
+    home: Path, rows: Book, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The training split of NCBI-disease has one article twice."""
+    shutil.copytree(home / "corpora", tmp_path / "corpora")
+    train = tmp_path / "corpora" / "ncbi_disease" / "train.pubtator"
+    first = train.read_text("utf-8").partition("\n\n")[0]
+    train.write_text(f"{train.read_text('utf-8').rstrip()}\n\n{first}\n\n", "utf-8")
+    monkeypatch.setenv("BIOMARK_CORPORA", str(tmp_path / "corpora"))
+    forget()
+    lines: list[str] = []
+    with scripted(lambda request, number: answer("nothing")) as there:
+        options = ExperimentOptions(
+            tmp_path, "openai:any", there.url, only=("asked",), recipes=home / "recipes", say=lines.append
+        )
+        outcome = experiments.reproduce("first", "small", options, rows=rows)
+    forget()
+    assert len(outcome.data["cells"]) == 2  # type: ignore[arg-type]
+    assert any(line.startswith("left out of ncbi_disease:train: 1, such as ") for line in lines)
+
+
 def test_the_papers_scale_says_its_needs_and_stops_without_a_gpu(home: Path, rows: Book, tmp_path: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     lines: list[str] = []
-    options = Options(tmp_path / "work", recipes=home / "recipes", say=lines.append)
+    options = ExperimentOptions(tmp_path / "work", recipes=home / "recipes", say=lines.append)
     with pytest.raises(UsageError, match=r"first --scale paper needs GPUs .* say --scale small or medium, or --anyway"):
         experiments.reproduce("first", "paper", options, rows=rows)
     text = "\n".join(lines)
@@ -640,7 +670,7 @@ def test_a_file_that_the_catalogue_lacks_is_named_with_its_address(home: Path, t
     more = 'knowledge = ["knowledge/none.obo"]\n'
     address = '[sources]\n"knowledge/none.obo" = "https://example.org/none.obo"\n\n'
     changed = read_book(address + ROWS.replace('memory = "108 GB"\n', f'memory = "108 GB"\n{more}'))
-    options = Options(tmp_path / "work", recipes=home / "recipes", anyway=True)
+    options = ExperimentOptions(tmp_path / "work", recipes=home / "recipes", anyway=True)
     lines = experiments.plan("first", "paper", options, rows=changed)
     assert lines[-1] == "  not there: knowledge/none.obo (https://example.org/none.obo)"
     assert "first --scale paper: 2 cells, 0 done; about" in lines[0]

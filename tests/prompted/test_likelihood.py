@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from biomark.prompted.chat import USER, Message, Reply, Request
 from biomark.prompted.chat.cache import Cache, Kept
-from biomark.prompted.chat.likelihood import Tokens, rows_of
+from biomark.prompted.chat.likelihood import AnswerTokens, rows_of
 from biomark.prompted.chat.server import Server
 from biomark.prompted.settings import ServerOptions
 from biomark.spans import Entity, Span
@@ -59,8 +59,10 @@ def test_a_stretch_has_the_probability_of_the_tokens_that_overlap_it(pieces: lis
     end = data.draw(st.integers(start + 1, len(text)))
     covered = range(len(text[:start].encode()), len(text[:end].encode()))
     meant = sum(n for (a, b), n in zip(pairwise(cuts), numbers, strict=True) if set(covered) & set(range(a, b)))
-    assert Tokens(text, rows).probability(Span(start, end)) == pytest.approx(math.exp(meant))
-    assert Tokens("x" + text, ((1, -1.0), *rows), 1).probability(Span(start, end)) == pytest.approx(math.exp(meant))
+    assert AnswerTokens(text, rows).probability(Span(start, end)) == pytest.approx(math.exp(meant))
+    assert AnswerTokens("x" + text, ((1, -1.0), *rows), 1).probability(Span(start, end)) == pytest.approx(
+        math.exp(meant)
+    )
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,7 @@ def test_what_servers_tell_of_tokens(logprobs: Any, expected: Any) -> None:
 def test_white_space_at_the_end_needs_no_token() -> None:
     """llama.cpp, with a stop string that begins with an empty line."""
     assert rows_of({"logprobs": tokens("a", "b", "")}, "ab\n") == ((1, -0.5), (1, -0.5))
-    assert Tokens("ab\n", ((1, -0.5), (1, -0.5))).probability(Span(1, 3)) == pytest.approx(math.exp(-0.5))
+    assert AnswerTokens("ab\n", ((1, -0.5), (1, -0.5))).probability(Span(1, 3)) == pytest.approx(math.exp(-0.5))
 
 
 def test_an_empty_answer_has_no_tokens() -> None:
@@ -131,7 +133,7 @@ def test_they_are_read_of_a_stream(away: Path) -> None:
     says = Says(lines.encode(), headers={"content-type": "text/event-stream"})
     with scripted(lambda request, number: says) as there:
         reply = ask(there.url, wanted(), stream=True)
-    assert reply.tokens == Tokens("abc", ((2, -0.5), (1, -0.5)))
+    assert reply.tokens == AnswerTokens("abc", ((2, -0.5), (1, -0.5)))
     with scripted(lambda request, number: stream("abc")) as there:
         assert ask(there.url, wanted("other"), stream=True) == Reply(("abc",))
 

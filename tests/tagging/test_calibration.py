@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from biomark.evaluation.reliability import Judged, calibration
 from biomark.spans import Entity, Span
-from biomark.tagging.calibration import Calibrator, Candidate, candidates, entities
+from biomark.tagging.calibration import Calibrator, MentionCandidate, candidates, entities
 from biomark.tagging.text import BEGIN, INSIDE, OUTSIDE, Floats, decode_tags
 from biomark.tagging.words import WordReader, Words
 
@@ -71,14 +71,14 @@ def test_passages_of_a_document_know_of_each_other(word_pieces: Tokenizer) -> No
 
 
 def test_thousands_of_places_take_no_longer_than_their_number() -> None:
-    found = [Candidate(Entity((Span(3 * n, 3 * n + 4),), "gene", score=0.9 - n % 2 / 10)) for n in range(40_000)]
+    found = [MentionCandidate(Entity((Span(3 * n, 3 * n + 4),), "gene", score=0.9 - n % 2 / 10)) for n in range(40_000)]
     kept = entities(found, {"gene": Calibrator()}.get, lambda _: 0.0)
     assert [e.start for e in kept] == list(range(0, 120_000, 6))
 
 
 def test_of_two_that_overlap_the_likelier_one_stays() -> None:
-    def candidate(start: int, end: int, score: float, type: str = "gene") -> Candidate:
-        return Candidate(Entity((Span(start, end),), type, score=score))
+    def candidate(start: int, end: int, score: float, type: str = "gene") -> MentionCandidate:
+        return MentionCandidate(Entity((Span(start, end),), type, score=score))
 
     found = [candidate(0, 4, 0.6), candidate(2, 9, 0.8), candidate(8, 12, 0.7), candidate(3, 5, 0.5, "disease")]
     plain = {"gene": Calibrator(), "disease": Calibrator()}.get
@@ -128,7 +128,7 @@ def test_learnt_calibrators_make_probabilities_of_overconfident_scores() -> None
         # What is true of such a score: its log-odds are half as large, a little lower, and others count as well.
         odds = 0.5 * math.log(score / (1 - score)) - 0.3
         odds += 0.0 if elsewhere is None else 0.4 * math.log(elsewhere / (1 - elsewhere)) + 0.2
-        candidate = Candidate(Entity((Span(0, 1),), "gene", score=score), elsewhere)
+        candidate = MentionCandidate(Entity((Span(0, 1),), "gene", score=score), elsewhere)
         examples.append((candidate, chance.random() < 1 / (1 + math.exp(-odds))))
     learnt = fit(examples)
     assert learnt is not None
@@ -146,7 +146,7 @@ def test_learnt_calibrators_make_probabilities_of_overconfident_scores() -> None
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0.1, 3), st.floats(-3, 3))
 def test_calibrators_keep_the_order_of_scores(one: float, other: float, slope: float, offset: float) -> None:
     calibrator = Calibrator(slope, offset)
-    low, high = (calibrator(Candidate(Entity((Span(0, 1),), "gene", score=s))) for s in sorted((one, other)))
+    low, high = (calibrator(MentionCandidate(Entity((Span(0, 1),), "gene", score=s))) for s in sorted((one, other)))
     assert 0 <= low <= high <= 1
-    same = Calibrator()(Candidate(Entity((Span(0, 1),), "gene", score=one)))
+    same = Calibrator()(MentionCandidate(Entity((Span(0, 1),), "gene", score=one)))
     assert same == pytest.approx(one, abs=2e-6)

@@ -17,7 +17,7 @@ from biomark.knowledge.neighbours import Neighbours
 from biomark.knowledge.store import Store
 from biomark.spans import Document, Entity, Span
 from biomark.tagging.training.augmentation import Listed, Pools, read_pools
-from biomark.tagging.training.dense import EACH, LEAST, Near, Sentence, phrases, sentences_of
+from biomark.tagging.training.dense import EACH, LEAST, DenseSentence, Near, phrases, sentences_of
 from knowledge_cases import Terms, entry
 
 ENTRIES: list[Entry] = [
@@ -82,15 +82,15 @@ def test_a_sentence_has_its_own_phrases_and_mentions() -> None:
     document = Document("1", text, sentences=(Span(0, 28), Span(29, 46)), entities=entities)
     one, other = sentences_of(document, ["disease"])
     known = frozenset({"disease"})
-    assert one == Sentence(("male breast cancer", "seen"), (Listed("breast cancer", known, known),))
-    assert other == Sentence(("zinc helped gout",), ())  # its corpus says nothing of chemicals
+    assert one == DenseSentence(("male breast cancer", "seen"), (Listed("breast cancer", known, known),))
+    assert other == DenseSentence(("zinc helped gout",), ())  # its corpus says nothing of chemicals
 
 
 def listed(
     store_file: Path, type: str, *wanted: str, most: int = 10, others: int = 5, mentions: tuple[Listed, ...] = ()
 ) -> list[Listed]:
     pools = read_pools(store_file, ["disease", "gene", "chemical"], "1")
-    sentence = Sentence(wanted, mentions)
+    sentence = DenseSentence(wanted, mentions)
     return Near(store_file, wanted).draw(
         sentence, type, pools, most=most, others=others, chance=random.Random(len(wanted))
     )
@@ -125,7 +125,7 @@ def test_the_mentions_of_a_sentence_come_first_and_are_no_negatives(store_file: 
     assert len(listed(store_file, "disease", most=3)) == 3
     # Of a type that the store lacks there are the mentions alone.
     pools = Pools({}, {})
-    sentence = Sentence((), (Listed("mice", frozenset({"species"})),))
+    sentence = DenseSentence((), (Listed("mice", frozenset({"species"})),))
     assert Near(store_file, ()).draw(sentence, "species", pools, most=10, others=5, chance=random.Random(1)) == list(
         sentence.mentions
     )
@@ -156,7 +156,7 @@ def test_names_are_near_by_vectors_where_the_store_has_them(tmp_path: Path, expo
     near = Near(path, wanted)
     assert len(near) == 3
     pools = read_pools(path, ["disease"], "1")
-    found = near.draw(Sentence(("hay cough",), ()), "disease", pools, most=2, others=0, chance=random.Random(1))
+    found = near.draw(DenseSentence(("hay cough",), ()), "disease", pools, most=2, others=0, chance=random.Random(1))
     assert {name.text for name in found} <= {"hay fever", "dry cough"} | {name.text for name in pools.own["disease"]}
     with Store(path) as store:
         vectors = Neighbours(store)

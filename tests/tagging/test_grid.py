@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from types import SimpleNamespace
 
 import pytest
 from test_vaner import documents, fail, quiet, save
@@ -192,3 +193,6 @@ def test_the_papers_grid_has_eighteen_settings(path: Path) -> None:
         assert isinstance(recipe, TaggingRecipe)
         assert (recipe.choose, recipe.dropout) == ("loss", 0.1)
         assert all(name.endswith(":train+devel") for name in recipe.train), "as in the paper, on both"
+        network = SimpleNamespace(tuned=lambda: {"encoder.x": torch.zeros(2, 2), "heads.x": torch.zeros(2, 2)})
+        rates = {group["lr"] for group in tagging._groups(network, recipe)}  # type: ignore[arg-type]
+        assert rates == {recipe.learning_rate}, "the heads have no rate of their own"

@@ -1,6 +1,6 @@
 """What a long run must survive, done to it: kills at random points, full disks, broken files, bombs, dead workers.
 
-    python tests/torture/torture.py [--kills 1000] [--seed 0]
+    python tests/torture/torture.py [--only kills --kills 1000] [--only fuzz --mentions 1e7] [--seed 0]
 
 Mentions are found by a list of terms, since what is tried is all around the model. Prints a line for each trial, and
 one JSON object at the end; the exit status is 1 if a trial failed.
@@ -9,7 +9,9 @@ one JSON object at the end; the exit status is 1 if a trial failed.
 from __future__ import annotations
 
 import argparse
+import functools
 import gzip
+import io
 import json
 import os
 import random
@@ -21,25 +23,35 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import redirect_stderr
+from dataclasses import fields
 from pathlib import Path
+
+import typer.main
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from biomark import annotation, formats
+import fuzz as fuzzing
+
+from biomark import formats, models
 from biomark.annotation import plan
 from biomark.annotation.jobs import inputs_named
 from biomark.annotation.processes import Processes
 from biomark.annotation.runs import Manifest, Plan, run_into_folder
 from biomark.annotation.workers import ParallelRecognizer
+from biomark.cli import main
 from biomark.errors import BiomarkError
 from biomark.recognizers import Annotated
 from biomark.spans import Document
-from killing import content, killed
+from killing import content, killed, killed_after
 from terms import TermRecognizer
 
 FORMATS = ("jsonl", "pubtator", "bioc_xml", "bioc_json", "conll", "parquet")
 PIECES = ("asthma", "aspirin", "TNF-α", "İ", "😀", "e\u0301", "zileuton\n", "BROKEN ", "of", "x" * 50, "\u2028")
+DAY = 86_400  # seconds
 MEMORY = 800  # MiB that no broken file may take
+# What a process has written stays when it is killed, on any file system; here nothing waits for a disk.
+MEMORY_DISK = Path("/dev/shm")
 Trial = Callable[[argparse.Namespace], dict[str, object]]
 
 
@@ -71,12 +83,6 @@ def into_folder(folder: str, names: Sequence[str], to: str, size: int = 7) -> Ma
     return run_into_folder(Plan(Path(folder), job, size=size), TermRecognizer())
 
 
-def into_file(name: str, names: Sequence[str]) -> None:
-    ignore = {"reject": lambda rejected: None}
-    (job,) = plan(inputs_named(names), name, from_=None, to=None, screen=False, **ignore)
-    annotation.run(job, TermRecognizer(), resuming=annotation.Resuming(), **ignore)
-
-
 def without_lock(folder: str) -> dict[str, bytes]:
     return {name: data for name, data in content(Path(folder)).items() if name != "run.lock"}
 
@@ -85,6 +91,42 @@ def remove(name: str) -> None:
     """Remove a run's folder, or its file with what lies beside it."""
     for path in (Path(name), *Path().glob(f"{name}.*")):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def command(*arguments: str) -> Callable[[], None]:
+    """What `biomark ARGUMENTS` does, to be run in a forked process, which need not import biomark again."""
+
+    def work() -> None:
+        sys.argv = ["biomark", *arguments]
+        with redirect_stderr(io.StringIO()) as messages:
+            try:
+                main()
+            except SystemExit as end:
+                if end.code not in (0, 1):  # 1: there are rejects
+                    raise RuntimeError(messages.getvalue()) from end
+
+    return work
+
+
+def ways(names: Sequence[str]) -> dict[str, Callable[[str], Callable[[], None]]]:
+    """The runs that are killed, by name: each returns the work that writes a place whose name begins with a word."""
+    given = ("annotate", *names, "--model", "given")
+    found: dict[str, Callable[[str], Callable[[], None]]] = {
+        f"--run --to {to}": lambda word, to=to: command(*given, "--run", word, "--to", to, "--set", "shard=7")  # type: ignore[misc]
+        for to in FORMATS
+    }
+    for end in (".pubtator", ".jsonl.gz"):
+        found[f"-o out{end}"] = lambda word, end=end: command(*given, "-o", word + end)  # type: ignore[misc]
+    found["--run --workers 2"] = lambda word: command(*given, "--run", word, "--set", "shard=7", "--workers", "2")
+    return found
+
+
+def finished(work: Callable[[], object]) -> float:
+    """Do some work in a process of its own; return the seconds that it took."""
+    begun = time.monotonic()
+    if killed(work, sys.maxsize):
+        raise RuntimeError("the work was killed, though nothing kills it")
+    return time.monotonic() - begun
 
 
 def calls_of(work: Callable[[], object], most: int = 1 << 14) -> int:
@@ -97,40 +139,69 @@ def calls_of(work: Callable[[], object], most: int = 1 << 14) -> int:
     return low
 
 
+def killer(probe: Callable[[], object], rng: random.Random) -> Callable[[Callable[[], object]], bool]:
+    """What kills work like `probe`: half of the time before a call that changes a file, half at any time."""
+    calls, seconds = calls_of(probe), finished(probe)
+    remove("probe")
+
+    def kill(work: Callable[[], object]) -> bool:
+        if rng.random() < 0.5:
+            return killed(work, rng.randrange(calls))
+        return killed_after(work, rng.random() * seconds)
+
+    return kill
+
+
 def kills(options: argparse.Namespace) -> dict[str, object]:
-    """Runs into a folder of each format, and into a file: killed at random points, often again and again."""
+    """The command into a folder of each format, and into a file: killed at random points, often again and again."""
     rng = random.Random(options.seed)
-    names = inputs(30, rng)
-    ways: list[tuple[str, Callable[[str], object]]] = [
-        (to, lambda place, to=to: into_folder(place, names, to))
-        for to in FORMATS  # type: ignore[misc]
-    ]
-    ways += [
-        (f"-o out{end}", lambda place, end=end: into_file(place + end, names)) for end in (".pubtator", ".jsonl.gz")
-    ]  # type: ignore[misc]
+    models.load = lambda *arguments: TermRecognizer()  # type: ignore[assignment]
+    typer.main.get_command = functools.cache(typer.main.get_command)
+    plans = ways(inputs(30, rng))
     done: dict[str, int] = {}
     different: list[str] = []
-    for way, (name, work) in enumerate(ways):
-        work("whole")
+    for number, (name, work) in enumerate(plans.items()):
+        work("whole")()  # in this process, so that the ones that it forks need not import and build anything again
         wanted = {n.replace("whole", "out"): data for n, data in content(Path()).items() if n.startswith("whole")}
-        most = calls_of(lambda work=work: work("probe"))  # type: ignore[misc]
-        count = 0
-        until = time.monotonic() + options.minutes * 60 / len(ways)
-        while count < options.kills // len(ways) + (way < options.kills % len(ways)) and time.monotonic() < until:
-            points = []
-            while killed(lambda work=work: work("out"), at := rng.randrange(most)):  # type: ignore[misc]
-                points.append(at)
-                count += 1
+        kill = killer(work("probe"), rng)
+        done[name] = 0
+        until = time.monotonic() + options.minutes * 60 / len(plans)
+        while done[name] < options.kills // len(plans) + (number < options.kills % len(plans)):
+            if time.monotonic() > until:
+                break
+            while kill(work("out")):
+                done[name] += 1
                 if rng.random() < 0.5:
                     break
-            work("out")
-            found = {n: data for n, data in content(Path()).items() if n.startswith("out") and "run.lock" not in n}
-            if found != wanted:
-                different.append(f"{name}: killed at {points}")
+            finished(work("out"))
+            found = {n: data for n, data in content(Path()).items() if n.startswith("out")}
+            if found != {n: data for n, data in wanted.items() if n in found or "run.lock" not in n}:
+                different.append(f"{name}: after {done[name]} kills")
             remove("out")
-        done[name] = count
         remove("whole")
     return {"kills": sum(done.values()), "by way": done, "different": different, "ok": not different}
+
+
+def clock_set_back(options: argparse.Namespace) -> dict[str, object]:
+    """A run that is killed, and continued when the clock shows a day before: its files are then of the future."""
+    names = inputs(60, random.Random(options.seed))
+    into_folder("whole", names, "jsonl")
+    now, times = time.time, 0
+
+    def continued() -> None:
+        time.time = lambda: now() - DAY
+        time.time_ns = lambda: int(time.time() * 1e9)
+        into_folder("out", names, "jsonl")
+
+    for at in range(50, 5_000, 500):
+        times += killed(lambda: into_folder("out", names, "jsonl"), at)
+        for path in Path("out").rglob("*"):
+            os.utime(path, (now() + DAY, now() + DAY))
+        finished(continued)
+        if without_lock("out") != without_lock("whole"):
+            return {"ok": False, "killed at": at}
+        remove("out")
+    return {"ok": times > 1, "kills": times}
 
 
 def full_disk(options: argparse.Namespace) -> dict[str, object]:
@@ -264,8 +335,12 @@ def _laughs(path: Path) -> None:
     path.write_bytes(head + _pubmed(_article(1, "&l9;")))
 
 
-def _lines(*lines: object) -> Callable[[Path], object]:
-    return lambda path: path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+def _lines(lines: Iterable[object]) -> Callable[[Path], object]:
+    def make(path: Path) -> None:
+        with path.open("w") as file:
+            file.writelines(f"{json.dumps(line)}\n" for line in lines)
+
+    return make
 
 
 MEGA = b"a" * (1 << 20)
@@ -281,14 +356,17 @@ BROKEN: dict[str, tuple[Callable[[Path], object], int]] = {
     "bomb.bioc.json.gz": (_bomb(b'{"documents": [{"id": "1", "passages": [{"text": "', MEGA, 400), 0),
     "laughs.xml": (_laughs, 0),
     "outside.xml": (lambda path: path.write_bytes(OUTSIDE + _pubmed(_article(1, "&x;"))), 0),
-    "entity.xml": (lambda path: path.write_bytes(_pubmed(_article(1, "asthma"), _article(2, "&odd;"))), 1),
-    "nul.jsonl": (_lines({"id": "\0", "text": "asthma\0"}), 1),
-    "nul.xml": (lambda path: path.write_bytes(_pubmed(_article(1, "asthma"), _article(2, "\0"))), 1),
-    "surrogates.jsonl": (_lines({"id": "a", "text": "\ud800"}, {"id": "b", "text": "asthma"}), 1),
+    "entity.xml": (
+        lambda path: path.write_bytes(_pubmed(_article(1, "asthma"), _article(2, "&odd;"), _article(3, "a"))),
+        2,
+    ),
+    "nul.jsonl": (_lines([{"id": "\0", "text": "asthma\0"}]), 1),
+    "nul.xml": (lambda path: path.write_bytes(_pubmed(_article(1, "asthma"), _article(2, "\0"), _article(3, "a"))), 2),
+    "surrogates.jsonl": (_lines([{"id": "a", "text": "\ud800"}, {"id": "b", "text": "asthma"}]), 1),
     "bytes.jsonl": (lambda path: path.write_bytes(bytes(range(256)) * 4_000), 0),
-    "same.jsonl": (_lines(*({"id": "a", "text": "asthma"} for _ in range(2_000))), 1),
-    "sentence.jsonl": (_lines({"id": "a", "text": "asthma" * (10 * (1 << 20) // 6)}), 1),
-    "small.jsonl": (_lines(*({"id": str(n), "text": "a"} for n in range(100_000))), 100_000),
+    "same.jsonl": (_lines({"id": "a", "text": "asthma"} for _ in range(2_000)), 1),
+    "sentence.jsonl": (_lines([{"id": "a", "text": "asthma" * (10 * (1 << 20) // 6)}]), 1),
+    "small.jsonl": (_lines({"id": str(n), "text": "a"} for n in range(1_000_000)), 1_000_000),
 }
 
 
@@ -311,21 +389,34 @@ def cut_gzip(options: argparse.Namespace) -> dict[str, object]:
     return {"ok": not bad, "cuts": len(points), "bad": bad, "most documents": before}
 
 
-TRIALS: tuple[Trial, ...] = (two_runs, dead_workers, cut_gzip, full_disk, broken_files, kills)
+def fuzz(options: argparse.Namespace) -> dict[str, object]:
+    """Broken files of every format and careless answers of every shape; see `fuzz.py`."""
+    if options.trial is None:
+        tally = fuzzing.fuzz(options.seed, int(options.mentions))
+    else:
+        fuzzing.trial(options.seed, options.trial, tally := fuzzing.Tally())
+    return {"ok": not tally.faults, **{each.name: getattr(tally, each.name) for each in fields(tally)}}
 
 
-def main() -> None:
+TRIALS: tuple[Trial, ...] = (
+    two_runs, dead_workers, cut_gzip, full_disk, clock_set_back, broken_files, kills, fuzz,
+)  # fmt: skip
+
+
+def torture() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=1_000)
     parser.add_argument("--minutes", type=float, default=60.0, help="of kills, after which fewer are enough")
+    parser.add_argument("--mentions", type=float, default=1e6, help="of `fuzz`, which ends when it has checked so many")
+    parser.add_argument("--trial", type=int, help="of `fuzz`: do this one alone, which was a fault")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", choices=[trial.__name__ for trial in TRIALS])
     options = parser.parse_args()
     found: dict[str, object] = {}
     for trial in TRIALS:
         if options.only in (None, trial.__name__):
-            with tempfile.TemporaryDirectory() as folder:
+            with tempfile.TemporaryDirectory(dir=MEMORY_DISK if MEMORY_DISK.is_dir() else None) as folder:
                 os.chdir(folder)
                 begun = time.monotonic()
                 result = trial(options)
@@ -338,4 +429,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    torture()

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from biomark.annotation.settings import RayOptions
-from biomark.annotation.workers import Group, Options, WorkerDiedError, annotate_group, outcome
+from biomark.annotation.workers import AnnotateOptions, DocumentGroup, WorkerDiedError, annotate_group, outcome
 from biomark.errors import MissingExtraError, ModelError, UsageError
 from biomark.formats import Reject
 from biomark.recognizers import Annotated, Recognizer
@@ -88,7 +88,7 @@ class _Model:
         self._recognizer = setup.load(rejected.append)
         return _Loaded(self._recognizer.types, tuple(rejected))
 
-    def annotate(self, options: Options, documents: list[Document]) -> list[Annotated] | Exception:
+    def annotate(self, options: AnnotateOptions, documents: list[Document]) -> list[Annotated] | Exception:
         return outcome(partial(annotate_group, self._recognizer, options, documents))
 
 
@@ -121,11 +121,11 @@ class Actor:
 
     handle: Any
     results: deque[Any]  # references to `_Loaded`, then to the results of groups
-    groups: deque[Group] = field(default_factory=deque)
+    groups: deque[DocumentGroup] = field(default_factory=deque)
     ready: bool = False
     loaded: _Loaded | None = None
 
-    def send(self, options: Options, documents: list[Document]) -> None:
+    def send(self, options: AnnotateOptions, documents: list[Document]) -> None:
         """See `biomark.annotation.workers.Worker`."""
         self.results.append(self.handle.annotate.remote(options, documents))
 

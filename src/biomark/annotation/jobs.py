@@ -43,7 +43,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
+class _InputOptions:
     """How files are read: the arguments `from_`, `encoding` and `mentions` of `plan`."""
 
     from_: str | None = None
@@ -52,7 +52,7 @@ class _Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _JobInput:
     """An input and the name of its format."""
 
     source: Input
@@ -130,7 +130,7 @@ def plan(
     for name, writing in ((to, True), (from_, False)):
         if name is not None:
             formats.format_named(name, writing=writing)
-    parts = _parts(inputs, output, _Reading(from_, encoding, mentions), reject)
+    parts = _parts(inputs, output, _InputOptions(from_, encoding, mentions), reject)
     if not parts:
         return ()
     input_formats = [part.format for part in parts]
@@ -257,7 +257,7 @@ def opened(job: Job, part: Path | Source | None) -> tuple[Source, str]:
         FormatError: if its format cannot be guessed.
     """
     source = _source(part, job.encoding)
-    return source, job.from_ or _format_of(source, _Reading())
+    return source, job.from_ or _format_of(source, _InputOptions())
 
 
 def _read(job: Job, part: Input, reject: Reject, *, repeated: bool) -> tuple[Source, Iterator[Document]]:
@@ -270,7 +270,7 @@ def _read(job: Job, part: Input, reject: Reject, *, repeated: bool) -> tuple[Sou
     return source, formats.read(source, format_name, reject=reject, repeated=repeated)
 
 
-def _job(parts: Iterable[_Part], output: Path | None, format_name: str) -> Job:
+def _job(parts: Iterable[_JobInput], output: Path | None, format_name: str) -> Job:
     return Job(tuple(part.source for part in parts), output, format_name)
 
 
@@ -280,9 +280,9 @@ def _source(part: Path | Source | None, encoding: str | None) -> Source:
     return Source(part, sys.stdin.buffer if part is None else None, encoding=encoding)
 
 
-def _parts(inputs: Sequence[Input], output: str | None, reading: _Reading, reject: Reject) -> list[_Part]:
+def _parts(inputs: Sequence[Input], output: str | None, reading: _InputOptions, reject: Reject) -> list[_JobInput]:
     """Return the inputs, with folders replaced by their files; reject unreadable inputs if there are others."""
-    parts: list[_Part] = []
+    parts: list[_JobInput] = []
     failures: list[Exception] = []
     for source in inputs:
         try:
@@ -296,10 +296,10 @@ def _parts(inputs: Sequence[Input], output: str | None, reading: _Reading, rejec
     return parts
 
 
-def _parts_of(part: Input, output: str | None, reading: _Reading, reject: Reject) -> list[_Part]:
+def _parts_of(part: Input, output: str | None, reading: _InputOptions, reject: Reject) -> list[_JobInput]:
     if isinstance(part, str):
         corpora.read_split(part)  # reads nothing yet, but raises an error if the split is missing
-        return [_Part(part, "jsonl")]  # the catalogue determines how the split's files are read
+        return [_JobInput(part, "jsonl")]  # the catalogue determines how the split's files are read
     source = _source(part, reading.encoding)
     if source.path is not None and not formats.exists(source.path):
         raise FormatError(
@@ -307,9 +307,9 @@ def _parts_of(part: Input, output: str | None, reading: _Reading, reject: Reject
         )
     if source.path is None or not source.path.is_dir() or _in_pairs(reading.from_):
         # Keep the source of a stream: it holds the first bytes, which have been read to guess the format
-        return [_Part(source if source.is_stream else part, reading.from_ or _format_of(source, reading))]
+        return [_JobInput(source if source.is_stream else part, reading.from_ or _format_of(source, reading))]
     parts = [
-        _Part(file, file_format.name)
+        _JobInput(file, file_format.name)
         for file, file_format in formats.parts_of(source, reading.from_, reject)
         if output is None or not _is_output(file, source.path, Path(output))
     ]
@@ -324,7 +324,7 @@ def _is_output(part: Source, folder: Path, output: Path) -> bool:
     return path == written or (written.is_dir() and written in path.parents and written != folder.resolve())
 
 
-def _format_of(source: Source, reading: _Reading) -> str:
+def _format_of(source: Source, reading: _InputOptions) -> str:
     try:
         return formats.guess_format(source).name
     except FormatError:
@@ -355,7 +355,7 @@ def _in_pairs(name: str | None) -> bool:
     return name is not None and FORMATS[name].in_pairs
 
 
-def _jobs_into(folder: Path, parts: Sequence[_Part], to: str | None) -> list[Job]:
+def _jobs_into(folder: Path, parts: Sequence[_JobInput], to: str | None) -> list[Job]:
     """Return a job for each part; formats with pairs of files, such as brat, have one job for the folder."""
     planned = [(part, to or _format_like([part.format])) for part in parts]
     pairs = {name: [part for part, other in planned if other == name] for _, name in planned if _in_pairs(name)}
@@ -369,7 +369,7 @@ def _jobs_into(folder: Path, parts: Sequence[_Part], to: str | None) -> list[Job
     return jobs
 
 
-def _output_name(part: _Part, to: str, *, keep_suffix: bool = False) -> str:
+def _output_name(part: _JobInput, to: str, *, keep_suffix: bool = False) -> str:
     """Return the name of an input's output in a folder: the input's name with the suffix of the output's format.
 
     Args:

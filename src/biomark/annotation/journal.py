@@ -20,7 +20,7 @@ from biomark import formats
 from biomark.annotation.rejects import line_of, rejected_of
 from biomark.errors import UsageError
 from biomark.formats import Sink
-from biomark.runtime.files import PART, REJECTS, RUN, Part, replace_file, settle
+from biomark.runtime.files import PART, REJECTS, RUN, PartialFile, replace_file, settle
 from biomark.runtime.interrupts import keeping, uninterrupted
 from biomark.spans import Document, Rejected
 
@@ -30,7 +30,7 @@ _NEW = ".new"
 
 
 @dataclass(frozen=True, slots=True)
-class _State:
+class _RunState:
     """The content of `OUT.part.json`.
 
     Attributes:
@@ -79,8 +79,8 @@ class Journal:
 
     def __init__(self, output: Path, facts: Mapping[str, str], *, anew: bool = False) -> None:
         self._output = _place(output)
-        self._state = _State(dict(facts))
-        self._part = Part(self._output, PART)
+        self._state = _RunState(dict(facts))
+        self._part = PartialFile(self._output, PART)
         earlier = _state_of(output)
         self.taken = _whole_lines(self._part) if earlier is not None else 0
         if self.taken and earlier is not None and earlier.facts != facts and not anew:
@@ -91,7 +91,7 @@ class Journal:
         else:
             self.taken = 0
             self._part.empty()
-        self._rejects = _Rejects(self._output, self.taken)
+        self._rejects = _RejectLog(self._output, self.taken)
         self.rejected = self._rejects.count
         self.finished = self.taken
         self._keeping = keeping(self._kept)
@@ -190,14 +190,14 @@ class Journal:
             self._rejects.discard()
             self._part.discard()
 
-    def _save(self, state: _State) -> None:
+    def _save(self, state: _RunState) -> None:
         with uninterrupted():
             self._state = state
             text = json.dumps(asdict(state), ensure_ascii=False, indent=2)
             replace_file(_beside(self._output), text.encode() + b"\n")
 
 
-class _Rejects:
+class _RejectLog:
     """The rejects of mentions, in a file: each line is the number of the document, a tab, and the reject as JSON.
 
     Args:
@@ -210,11 +210,11 @@ class _Rejects:
 
     def __init__(self, output: Path, finished: int) -> None:
         self._output = output
-        self._part: Part | None = None
+        self._part: PartialFile | None = None
         self.count = 0
         path = output.with_name(output.name + PART + REJECTS)
         if path.is_symlink() or path.exists():
-            self._part = Part(output, PART + REJECTS)
+            self._part = PartialFile(output, PART + REJECTS)
             end = 0
             self._part.file.seek(0)
             for line in self._part.file:
@@ -226,7 +226,7 @@ class _Rejects:
 
     def add(self, rejected: Iterable[Rejected], number: int) -> None:
         if self._part is None:
-            self._part = Part(self._output, PART + REJECTS)
+            self._part = PartialFile(self._output, PART + REJECTS)
             self._part.empty()
         self._part.file.seek(0, 2)
         for one in rejected:
@@ -260,16 +260,16 @@ def _beside(output: Path) -> Path:
     return place.with_name(place.name + PART + RUN)
 
 
-def _state_of(output: Path) -> _State | None:
+def _state_of(output: Path) -> _RunState | None:
     """Return the state of an earlier run; None if there is no such run, or its file cannot be read."""
     try:
         values = json.loads(_beside(output).read_bytes())
-        return _State({str(k): str(v) for k, v in values["facts"].items()}, values["state"])
+        return _RunState({str(k): str(v) for k, v in values["facts"].items()}, values["state"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def _whole_lines(part: Part) -> int:
+def _whole_lines(part: PartialFile) -> int:
     """Return the number of complete lines at the beginning of a file, and remove the rest."""
     lines = end = 0
     part.file.seek(0)

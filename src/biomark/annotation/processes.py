@@ -21,7 +21,7 @@ from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
 from typing import Any
 
-from biomark.annotation.workers import Group, Options, WorkerDiedError, annotate_group, outcome
+from biomark.annotation.workers import AnnotateOptions, DocumentGroup, WorkerDiedError, annotate_group, outcome
 from biomark.recognizers import Annotated, Recognizer
 from biomark.runtime.machine import share_cores
 from biomark.spans import Document
@@ -35,10 +35,10 @@ class Process:
 
     process: BaseProcess
     pipe: Connection
-    groups: deque[Group] = field(default_factory=deque)
+    groups: deque[DocumentGroup] = field(default_factory=deque)
     ready: bool = True
 
-    def send(self, options: Options, documents: list[Document]) -> None:
+    def send(self, options: AnnotateOptions, documents: list[Document]) -> None:
         """See `biomark.annotation.workers.Worker`."""
         with suppress(OSError):
             self.pipe.send((options, documents))
@@ -121,7 +121,7 @@ def _work(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the main one ends the others
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     share_cores(workers)
-    tasks: SimpleQueue[tuple[Options, list[Document]]] = SimpleQueue()
+    tasks: SimpleQueue[tuple[AnnotateOptions, list[Document]]] = SimpleQueue()
     threading.Thread(target=_receive_tasks, args=(pipe, tasks), daemon=True).start()
     recognizer = shared
     while True:
@@ -134,7 +134,7 @@ def _work(
             pipe.send(outcome(partial(annotate_group, loaded, options, documents)))
 
 
-def _receive_tasks(pipe: Connection, tasks: SimpleQueue[tuple[Options, list[Document]]]) -> None:
+def _receive_tasks(pipe: Connection, tasks: SimpleQueue[tuple[AnnotateOptions, list[Document]]]) -> None:
     """Put groups into the queue as they arrive, so that the main process never waits while this one sends a result."""
     with suppress(EOFError, OSError):
         while True:

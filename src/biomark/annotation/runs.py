@@ -33,7 +33,7 @@ from biomark.errors import FormatError, UsageError
 from biomark.formats import Reject, Sink, Source
 from biomark.formats.outgoing import writable
 from biomark.recognizers import Recognizer
-from biomark.runtime.files import PART, Part, file_sum, replace_file
+from biomark.runtime.files import PART, PartialFile, file_sum, replace_file
 from biomark.runtime.interrupts import check, keeping
 from biomark.runtime.progress import Pace
 from biomark.spans import Document, Infons, Rejected
@@ -46,7 +46,7 @@ _SHARD = re.compile(r"\d{5,}\.")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class InputPosition:
     """A position in the inputs, up to which they have been read.
 
     Attributes:
@@ -91,7 +91,7 @@ class Manifest:
 
     facts: Mapping[str, str]
     shards: tuple[Shard, ...] = ()
-    place: Place = Place()
+    place: InputPosition = InputPosition()
     rejected: int = 0
     rejects_bytes: int = 0
     superseded: int = 0
@@ -118,7 +118,7 @@ class Manifest:
         try:
             values: dict[str, Any] = json.loads(path.read_bytes())
             shards = tuple(Shard(**shard) for shard in values.pop("shards"))
-            return cls(**{**values, "shards": shards, "place": Place(**values["place"])})
+            return cls(**{**values, "shards": shards, "place": InputPosition(**values["place"])})
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -147,7 +147,7 @@ class Plan:
 
 
 @dataclass(slots=True)
-class _Progress:
+class _RunProgress:
     """The progress of this process: start time in seconds, documents of earlier and of this process, rejects."""
 
     begun: float = field(default_factory=time.monotonic)
@@ -189,7 +189,7 @@ def run_into_folder(
     """
     resuming = resuming or Resuming()
     _check(plan)
-    lock = Part(plan.folder / "run", _LOCK)
+    lock = PartialFile(plan.folder / "run", _LOCK)
     try:
         if Manifest.of(plan.folder / MANIFEST) is None and any(p.name not in _FIRST for p in plan.folder.iterdir()):
             raise UsageError(f"{plan.folder}: holds files, but no run of biomark; name another folder")
@@ -235,7 +235,7 @@ class _FolderRun:
         self._facts = {**facts_of(plan.job, resuming.options), "documents a shard": f"{plan.size:,}"}
         self._path = plan.folder / MANIFEST
         self._manifest = self._opened_manifest(resuming)
-        self._count = _Progress(kept=self._manifest.documents, rejected=self._manifest.rejected)
+        self._count = _RunProgress(kept=self._manifest.documents, rejected=self._manifest.rejected)
 
     def _opened_manifest(self, resuming: Resuming) -> Manifest:
         """Return the manifest of the run to continue, or a new one, and remove stale files.
@@ -397,7 +397,7 @@ class _Stream:
         place: the position after the last document.
     """
 
-    def __init__(self, job: Job, index: DocumentIndex, reject: Reject, begin: Place) -> None:
+    def __init__(self, job: Job, index: DocumentIndex, reject: Reject, begin: InputPosition) -> None:
         self.place = begin
         self._job = job
         self._index = index
@@ -420,10 +420,12 @@ class _Stream:
             reader = Reader(replace(self._job, inputs=(source,), batch=True), self._report, repeated=True)
             for place, document in enumerate(reader):
                 if place >= finished and self._takes(document, number, place, medline=medline):
-                    self.place = Place(number, place + 1)
+                    self.place = InputPosition(number, place + 1)
                     yield replace(document, infons=Infons({**document.infons, FILE: name_of(source)}))
                 self._skipping = place + 1 < finished
-        self.place = Place(len(self._job.inputs))  # so that rejects after the last document are not reported again
+        self.place = InputPosition(
+            len(self._job.inputs)
+        )  # so that rejects after the last document are not reported again
 
     def _report(self, rejected: Rejected) -> None:
         if not self._skipping:
@@ -439,4 +441,4 @@ class _Stream:
         return verdict == Verdict.TAKEN
 
 
-__all__ = ["FILE", "MANIFEST", "REJECTS", "SHARDS", "Manifest", "Place", "Plan", "Shard", "run_into_folder"]
+__all__ = ["FILE", "MANIFEST", "REJECTS", "SHARDS", "InputPosition", "Manifest", "Plan", "Shard", "run_into_folder"]

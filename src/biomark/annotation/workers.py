@@ -26,7 +26,7 @@ _TRIES = 3  # workers that may die on a document before it is rejected, or one a
 
 
 @dataclass(slots=True, eq=False)
-class Group:
+class DocumentGroup:
     """Documents that a worker annotates together, and the result.
 
     Attributes:
@@ -41,7 +41,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class AnnotateOptions:
     """The options of `Recognizer.annotate`, as a worker receives them."""
 
     types: tuple[str, ...] | None
@@ -60,10 +60,10 @@ class Worker(Protocol):
         ready: whether it takes groups. One that is not ready yet becomes so in `receive`.
     """
 
-    groups: deque[Group]
+    groups: deque[DocumentGroup]
     ready: bool
 
-    def send(self, options: Options, documents: list[Document]) -> None:
+    def send(self, options: AnnotateOptions, documents: list[Document]) -> None:
         """Send the documents of a group; a worker that has died is reported by `receive` alone."""
         ...
 
@@ -156,10 +156,10 @@ class ParallelRecognizer(Generic[W]):
         self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
     ) -> Iterator[Annotated]:
         """See `biomark.recognizers.Recognizer`."""
-        options = Options(None if types is None else tuple(types), min_score)
-        groups = map(Group, in_groups(documents, _CHARACTERS))
-        order: deque[Group] = deque()  # the groups whose documents have not been yielded yet, in their order
-        again: deque[Group] = deque()  # the groups to send next: new ones, and those of workers that died
+        options = AnnotateOptions(None if types is None else tuple(types), min_score)
+        groups = map(DocumentGroup, in_groups(documents, _CHARACTERS))
+        order: deque[DocumentGroup] = deque()  # the groups whose documents have not been yielded yet, in their order
+        again: deque[DocumentGroup] = deque()  # the groups to send next: new ones, and those of workers that died
         more = True
         try:
             while more or order:
@@ -188,11 +188,11 @@ class ParallelRecognizer(Generic[W]):
         while ready and len((worker := min(ready, key=lambda worker: len(worker.groups))).groups) < _AHEAD:
             yield worker
 
-    def _send(self, worker: W, options: Options, group: Group) -> None:
+    def _send(self, worker: W, options: AnnotateOptions, group: DocumentGroup) -> None:
         worker.groups.append(group)
         worker.send(options, group.documents)
 
-    def _receive(self, order: deque[Group], again: deque[Group]) -> None:
+    def _receive(self, order: deque[DocumentGroup], again: deque[DocumentGroup]) -> None:
         """Wait up to a second for results, and store them; put the groups of workers that have died into `again`.
 
         Raises:
@@ -209,7 +209,7 @@ class ParallelRecognizer(Generic[W]):
             if result is not None:
                 worker.groups.popleft().result = result
 
-    def _remove(self, worker: W, cause: str, order: deque[Group], again: deque[Group]) -> None:
+    def _remove(self, worker: W, cause: str, order: deque[DocumentGroup], again: deque[DocumentGroup]) -> None:
         """Remove a dead worker, and put its groups into `again`.
 
         A group on which several workers have died is split into single documents; a single document is rejected.
@@ -230,7 +230,7 @@ class ParallelRecognizer(Generic[W]):
         if suspect.tries < _TRIES:
             again.extend((suspect, *others))
         elif len(suspect.documents) > 1:
-            alone = [Group([document], tries=_TRIES - 1) for document in suspect.documents]
+            alone = [DocumentGroup([document], tries=_TRIES - 1) for document in suspect.documents]
             place = order.index(suspect)
             order.remove(suspect)
             for group in reversed(alone):
@@ -248,7 +248,7 @@ def _rejected(document: Document, cause: str) -> Annotated:
     return Annotated(bare, (Rejected(reason, document_id=document.id, window=window),))
 
 
-def annotate_group(recognizer: Recognizer, options: Options, documents: Sequence[Document]) -> list[Annotated]:
+def annotate_group(recognizer: Recognizer, options: AnnotateOptions, documents: Sequence[Document]) -> list[Annotated]:
     """Return the annotated documents of a group, in a worker."""
     return list(recognizer.annotate(documents, options.types, min_score=options.min_score))
 
@@ -264,9 +264,9 @@ def outcome(work: Callable[[], T]) -> T | Exception:
 
 
 __all__ = [
+    "AnnotateOptions",
+    "DocumentGroup",
     "Engine",
-    "Group",
-    "Options",
     "ParallelRecognizer",
     "Worker",
     "WorkerDiedError",

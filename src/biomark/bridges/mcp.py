@@ -38,7 +38,7 @@ _Types = Annotated[list[str] | None, Field(description="Entity types, such as di
 _READ_ONLY = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 
 
-class Annotations(TypedDict):
+class AnnotationResult(TypedDict):
     """The answer of `annotate`.
 
     Attributes:
@@ -50,13 +50,13 @@ class Annotations(TypedDict):
     rejected: list[str]
 
 
-class Terms(TypedDict):
+class TermResult(TypedDict):
     """The answer of `search_terms`: names with their concepts, exact matches first."""
 
     terms: list[dict[str, Any]]
 
 
-class Scores(TypedDict):
+class ScoreResult(TypedDict):
     """The answer of `evaluate`.
 
     Attributes:
@@ -93,7 +93,7 @@ class Tools:
         format: Annotated[  # noqa: A002 - a key of the tool
             str | None, Field(description=f"The format of documents, one of {_FORMATS}. Default: plain text.")
         ] = None,
-    ) -> Annotations:
+    ) -> AnnotationResult:
         """Find mentions of diseases, chemicals, genes and other types in biomedical text, with exact offsets."""
         rejected: list[str] = []
 
@@ -103,20 +103,20 @@ class Tools:
         with self._answering():
             documents = [Document("1", _checked(text))] if format is None else _read(text, format, reject)
             results = annotated(documents, self._recognizer, types=types, min_score=min_score, reject=reject)
-            return Annotations(documents=[document.to_dict() for document in results], rejected=rejected)
+            return AnnotationResult(documents=[document.to_dict() for document in results], rejected=rejected)
 
     def search_terms(
         self,
         text: Annotated[str, Field(description="A name, or words of it.")],
         types: _Types = None,
         limit: Annotated[int, Field(description="The largest number of names.", ge=1, le=1000)] = 20,
-    ) -> Terms:
+    ) -> TermResult:
         """Look up names of diseases, chemicals and other concepts in a term store: identifiers and definitions."""
         with self._answering():
             if self._store is None:
                 raise ToolError("the server has no term store; start it with one (`store`)")
             chosen = parse_types(",".join(types)) if types else None
-            return Terms(terms=terms_json(self._store.search(_checked(text), limit, types=chosen)))
+            return TermResult(terms=terms_json(self._store.search(_checked(text), limit, types=chosen)))
 
     def evaluate(
         self,
@@ -124,7 +124,7 @@ class Tools:
         predicted: Annotated[str, Field(description="The same documents with the mentions to score.")],
         types: _Types = None,
         format: _Format = None,  # noqa: A002 - a key of the tool
-    ) -> Scores:
+    ) -> ScoreResult:
         """Score predicted mentions against correct ones: precision, recall, F1, strict and partial."""
         rejected: list[str] = []
 
@@ -134,7 +134,7 @@ class Tools:
         with self._answering():
             documents = (_read(text, format, reject) for text in (gold, predicted))
             result = evaluate(*documents, types=parse_types(",".join(types)) if types else ())
-            return Scores(scores=evaluation_json(result), rejected=rejected)
+            return ScoreResult(scores=evaluation_json(result), rejected=rejected)
 
     @contextmanager
     def _answering(self) -> Iterator[None]:

@@ -23,8 +23,8 @@ def to_table(
 ) -> pandas.DataFrame | polars.DataFrame:
     """Return a data frame with a row for each mention, in the order of documents and mentions.
 
-    The columns are those of `biomark.formats.tables.Row`: document, passage, start, end (half-open code points), text,
-    type, score (missing if a mention has none) and identifiers (a list in each row).
+    The columns are those of `biomark.formats.tables.MentionRow`: document, passage, start, end (half-open code points),
+    text, type, score (missing if a mention has none) and identifiers (a list in each row).
 
     Args:
         documents: one document or an iterable, such as the result of `biomark.annotate` or `biomark.read`.

@@ -19,7 +19,7 @@ from biomark.spans import Document
 TASKS = ("ner", "token-classification")
 
 
-class Group(TypedDict):
+class EntityGroup(TypedDict):
     """A mention in the form of `transformers`.
 
     Attributes:
@@ -51,12 +51,12 @@ class Ner:
     min_score: float | None = None
 
     @overload
-    def __call__(self, inputs: str) -> list[Group]: ...  # type: ignore[overload-overlap]  # a str is iterable, too
+    def __call__(self, inputs: str) -> list[EntityGroup]: ...  # type: ignore[overload-overlap]  # a str is iterable, too
     @overload
-    def __call__(self, inputs: Sequence[str]) -> list[list[Group]]: ...
+    def __call__(self, inputs: Sequence[str]) -> list[list[EntityGroup]]: ...
     @overload
-    def __call__(self, inputs: Iterable[str]) -> Iterable[list[Group]]: ...
-    def __call__(self, inputs: str | Iterable[str]) -> list[Group] | Iterable[list[Group]]:
+    def __call__(self, inputs: Iterable[str]) -> Iterable[list[EntityGroup]]: ...
+    def __call__(self, inputs: str | Iterable[str]) -> list[EntityGroup] | Iterable[list[EntityGroup]]:
         """Find the mentions of one or several texts.
 
         Args:
@@ -74,17 +74,17 @@ class Ner:
         results = self._stream(inputs)
         return list(results) if isinstance(inputs, (list, tuple)) else results
 
-    def _stream(self, texts: Iterable[str]) -> Iterator[list[Group]]:
+    def _stream(self, texts: Iterable[str]) -> Iterator[list[EntityGroup]]:
         # `annotate` rejects a `str` that is the path of a file; in a document it is a text.
         items = (Document(str(n), text) if isinstance(text, str) else text for n, text in enumerate(texts, 1))
         for document in annotate(items, self.types, model=self.model, min_score=self.min_score):
             yield groups(document)
 
 
-def groups(document: Document) -> list[Group]:
+def groups(document: Document) -> list[EntityGroup]:
     """Return the mentions of a document; a discontinuous one extends from its first part to its last."""
     return [
-        Group(
+        EntityGroup(
             entity_group=entity.type,
             score=entity.score,
             word=entity.extent.of(document.text),

@@ -122,7 +122,8 @@ class Annotate:
     model: Annotated[
         str,
         typer.Option(
-            help="A model's name or folder, dictionary, given, or A+B for both.", autocompletion=completion.models
+            help="A model's name or folder; dictionary (names of --store); given (the input's mentions); A+B for both.",
+            autocompletion=completion.models,
         ),
     ] = "default"
     overwrite: Overwrite = False
@@ -369,7 +370,10 @@ def convert(
         ),
     ],
     output: Annotated[
-        str, typer.Argument(help="The file to write, whose name determines the format; - for standard output.")
+        str,
+        typer.Argument(
+            metavar="OUTPUT", help="The file to write, whose name determines the format; - for standard output."
+        ),
     ],
     from_: From = None,
     to: To = None,

@@ -19,7 +19,9 @@ app = typer.Typer(help="Benchmarks that compare biomark with other software.", n
 
 @app.command("annotate")
 def bench_annotate(
-    corpus: Annotated[str, typer.Argument(help="A file, or a split of the catalogue.")] = "ncbi_disease:devel",
+    corpus: Annotated[
+        str, typer.Argument(metavar="CORPUS", help="A file, or a split of the catalogue.")
+    ] = "ncbi_disease:devel",
     *,
     model: Annotated[str, typer.Option(help="The model of biomark.")] = "default",
     rounds: Annotated[int, typer.Option(min=1, help="Runs of each system; the fastest one counts.")] = 3,
@@ -43,7 +45,9 @@ def bench_annotate(
 
 @app.command("serve")
 def bench_serve(
-    corpus: Annotated[str, typer.Argument(help="A file, or a split of the catalogue.")] = "ncbi_disease:devel",
+    corpus: Annotated[
+        str, typer.Argument(metavar="CORPUS", help="A file, or a split of the catalogue.")
+    ] = "ncbi_disease:devel",
     *,
     model: Annotated[str, typer.Option(help="The model of the service.")] = "default",
     clients: Annotated[int, typer.Option(min=1, help="Concurrent clients.")] = 64,
@@ -62,7 +66,9 @@ def bench_serve(
 
 @app.command("decoding")
 def bench_decoding(
-    corpus: Annotated[str, typer.Argument(help="A file, or a split of the catalogue.")] = "ncbi_disease:test",
+    corpus: Annotated[
+        str, typer.Argument(metavar="CORPUS", help="A file, or a split of the catalogue.")
+    ] = "ncbi_disease:test",
     *,
     model: Annotated[str, typer.Option(help="A generative model.")] = "nano",
     shape: Annotated[
@@ -122,7 +128,9 @@ def bench_knowledge(
 
 @app.command("normalization")
 def bench_normalization(
-    corpus: Annotated[str, typer.Argument(help="A file, or a split of the catalogue, with identifiers.")],
+    corpus: Annotated[
+        str, typer.Argument(metavar="CORPUS", help="A file, or a split of the catalogue, with identifiers.")
+    ],
     sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="The sources of the term store.")],
     *,
     terms: Annotated[int, typer.Option(min=0, help="The number of generated names to add to the store.")] = 0,
@@ -152,7 +160,9 @@ def bench_normalization(
 
 @app.command("retrieval")
 def bench_retrieval(
-    corpus: Annotated[str, typer.Argument(help="A file, or a split of the catalogue.")] = "ncbi_disease:devel",
+    corpus: Annotated[
+        str, typer.Argument(metavar="CORPUS", help="A file, or a split of the catalogue.")
+    ] = "ncbi_disease:devel",
     *,
     pool: Annotated[
         list[str] | None,
@@ -177,7 +187,9 @@ def bench_retrieval(
 
 @app.command("scale")
 def bench_scale(
-    corpus: Annotated[str, typer.Argument(help="A file, or a split of the catalogue, whose documents are repeated.")],
+    corpus: Annotated[
+        str, typer.Argument(metavar="CORPUS", help="A file, or a split of the catalogue, whose documents are repeated.")
+    ],
     *,
     model: Annotated[str, typer.Option(help="The model that finds mentions.")] = "default",
     workers: Annotated[
@@ -188,7 +200,8 @@ def bench_scale(
         list[int] | None,
         typer.Option(
             min=1,
-            help="The number of short documents with which to measure memory; repeatable. Default: 10,000 and 100,000.",
+            help="The number of short documents with which to measure memory; repeatable. "
+            "Default: 10,000, 100,000 and 1,000,000.",
         ),
     ] = None,
     engine: Annotated[
@@ -201,14 +214,16 @@ def bench_scale(
 
     rejects = Rejects()
     read = list(corpora.read_corpus(corpus, reject=rejects))
-    counts, sizes = workers or [1, 2], size or [10_000, 100_000]
+    counts, sizes = workers or [1, 2], size or [10_000, 100_000, 1_000_000]
     print_json(bench.scale(read, model=model, workers=counts, count=documents, sizes=sizes, engine=engine))
     rejects.exit()
 
 
 @app.command("robustness")
 def bench_robustness(
-    corpus: Annotated[str, typer.Argument(help="A file, or a split of the catalogue.")] = "bc5cdr:devel",
+    corpus: Annotated[
+        str, typer.Argument(metavar="CORPUS", help="A file, or a split of the catalogue.")
+    ] = "bc5cdr:devel",
     *,
     model: Annotated[list[str] | None, typer.Option(help="A model; repeatable. Default: the default model.")] = None,
     documents: Annotated[int, typer.Option(help="Use the first N documents; 0: all.", metavar="N")] = 200,

@@ -72,7 +72,7 @@ To = Annotated[
         autocompletion=completion.write_formats,
     ),
 ]
-Lines = Annotated[bool, typer.Option("--lines", help="Each line of the input is a document: --from lines.")]
+Lines = Annotated[bool, typer.Option("--lines", help="Read each line of the input as a document, like --from lines.")]
 Encoding = Annotated[
     str | None,
     typer.Option(

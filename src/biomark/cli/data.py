@@ -38,7 +38,10 @@ if TYPE_CHECKING:
 
 
 def demonstrations(
-    corpora: Annotated[list[str], typer.Argument(help="Files, or splits of the catalogue such as ncbi_disease:train.")],
+    corpora: Annotated[
+        list[str],
+        typer.Argument(metavar="CORPORA", help="Files, or splits of the catalogue such as ncbi_disease:train."),
+    ],
     *,
     output: Annotated[Path, typer.Option("-o", "--output", help="A file: .json for a list, .jsonl for lines.")],
     types: Annotated[str | None, typer.Option(help="Types (A,B). Default: all that a corpus annotates.")] = None,
@@ -76,7 +79,7 @@ def demonstrations(
 class Invent:
     """Let a language model write new annotated sentences, given a few, for types with few annotations."""
 
-    seeds: Annotated[list[str], typer.Argument(help="Annotated files, or splits of the catalogue.")]
+    seeds: Annotated[list[str], typer.Argument(metavar="SEEDS", help="Annotated files, or splits of the catalogue.")]
     output: Annotated[Path, typer.Option("-o", "--output", help="The file to write; its name determines the format.")]
     model: Annotated[str, typer.Option(help="openai:NAME on a server, or hf:NAME in this process.")]
     types: Annotated[str, typer.Option(help="The entity types of the mentions (A,B).")]
@@ -176,7 +179,9 @@ def corpora_list(*, json_: Json = False) -> None:
 
 @app.command("show")
 def corpora_show(
-    name: Annotated[str, typer.Argument(help="A name that `corpora list` shows.")], *, json_: Json = False
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name that `corpora list` shows.")],
+    *,
+    json_: Json = False,
 ) -> None:
     """Show the facts of a corpus: types, splits, licence, citation, and its folder."""
     from rich.table import Table
@@ -194,7 +199,7 @@ def corpora_show(
 
 @app.command("fetch")
 def corpora_fetch(
-    name: Annotated[str, typer.Argument(help="A name that `corpora list` shows.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name that `corpora list` shows.")],
     *,
     from_: Annotated[Path | None, typer.Option("--from", help="A local folder to copy from.", exists=True)] = None,
     to: Annotated[Path | None, typer.Option("--to", help="The corpora folder. Default: in the user's cache.")] = None,
@@ -217,7 +222,9 @@ def corpora_fetch(
 
 @app.command("overlap")
 def corpora_overlap(
-    train: Annotated[list[str], typer.Argument(help="Files, or splits of the catalogue, that a model learns from.")],
+    train: Annotated[
+        list[str], typer.Argument(metavar="TRAIN", help="Files, or splits of the catalogue, that a model learns from.")
+    ],
     *,
     with_: Annotated[list[str], typer.Option("--with", help="A file or split to compare them with; repeatable.")],
     output: Annotated[

@@ -75,7 +75,7 @@ def knowledge_build(
 @app.command("search")
 def knowledge_search(
     store: _Store,
-    text: Annotated[str, typer.Argument(help="A name, or words of it.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="A name, or words of it.")],
     *,
     types: Annotated[str | None, typer.Option(help="Entity types, such as disease,chemical. Default: all.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="The largest number of names to show.")] = 20,

@@ -13,14 +13,16 @@ from biomark.errors import UsageError
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="A recipe, such as recipes/smallest.toml.")],
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, such as recipes/smallest.toml.")],
     *,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The run's folder. Default: runs/NAME.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint.")] = False,
-    grid: Annotated[bool, typer.Option("--grid", help="Train a model for each setting in the table [grid].")] = False,
+    grid: Annotated[
+        bool, typer.Option("--grid", help="Train a model for each setting in the recipe's table 'grid'.")
+    ] = False,
 ) -> None:
-    """Train a model by a recipe; with --grid, train one for each of its settings and choose the best."""
+    """Train a model by a recipe; with --grid, train one for each setting and choose the best."""
     from biomark import models
     from biomark.training.recipe import load_grid, load_recipe
 
@@ -40,7 +42,7 @@ def train(
 
 
 def export(
-    model: Annotated[Path, typer.Argument(help="The folder of a training run.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The folder of a training run.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.")],
     *,
     to: Annotated[
@@ -51,7 +53,7 @@ def export(
         bool, typer.Option(help="Calibrate scores as probabilities on the recipe's development splits.")
     ] = True,
 ) -> None:
-    """Export a smaller model: a tagging model as int8 ONNX (no torch), a generative one in int8, an adapter in bf16."""
+    """Export a smaller model: tagging as int8 ONNX, which needs no torch; generative in int8, an adapter in bf16."""
     from biomark import models
 
     rejects = Rejects()
@@ -95,7 +97,7 @@ def models_list(*, json_: Json = False) -> None:
 
 @app.command("show")
 def models_show(
-    model: Annotated[str, typer.Argument(help="`default`, `nano`, a folder, or a name under runs/.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="`default`, `nano`, a folder, or a name under runs/.")],
 ) -> None:
     """Show a model's training data, settings and scores as JSON."""
     from biomark import models
@@ -105,7 +107,7 @@ def models_show(
 
 @app.command("merge")
 def models_merge(
-    model: Annotated[Path, typer.Argument(help="The folder of a training run by lora or qlora.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The folder of a training run by lora or qlora.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.")],
 ) -> None:
     """Merge an adapter into its base model: a folder with all weights, which is faster and loads in other software."""

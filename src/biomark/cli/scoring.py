@@ -31,8 +31,10 @@ _CorpusStyle = Annotated[str, typer.Option("--corpus-style", help="bc2gm accepts
 class Evaluate:
     """Score predicted mentions against gold ones, with confidence intervals."""
 
-    gold: Annotated[str, typer.Argument(help=_GOLD)]
-    predicted: Annotated[str, typer.Argument(help="The same documents with the mentions to score.")]
+    gold: Annotated[str, typer.Argument(metavar="GOLD", help=_GOLD)]
+    predicted: Annotated[
+        str, typer.Argument(metavar="PREDICTED", help="The same documents with the mentions to score.")
+    ]
     types: _ScoredTypes = None
     type_map: _TypeMap = None
     corpus_style: _CorpusStyle = "standard"
@@ -78,7 +80,7 @@ class Evaluate:
 
 
 def compare(
-    gold: Annotated[str, typer.Argument(help=_GOLD)],
+    gold: Annotated[str, typer.Argument(metavar="GOLD", help=_GOLD)],
     systems: Annotated[
         list[str], typer.Argument(metavar="A B...", help="The same documents with the mentions of each system.")
     ],
@@ -137,7 +139,9 @@ def _show(result: RenderableType | Mapping[str, object], signature: str) -> None
 class Reproduce:
     """Reproduce a table or figure of a paper; the same command continues an interrupted run."""
 
-    experiment: Annotated[str, typer.Argument(help="A name such as table1; an unknown name lists all.")] = ""
+    experiment: Annotated[
+        str, typer.Argument(metavar="[EXPERIMENT]", help="A name such as table1; an unknown name lists all.")
+    ] = ""
     scale: Annotated[
         str,
         typer.Option(help="small: two CPU cores; medium: a small language model; paper: the paper's models, on GPUs."),
@@ -179,7 +183,7 @@ class Reproduce:
                 say(f"page: {page}")
             return
         rows = tuple(self.only or ())
-        options = experiments.Options(
+        options = experiments.ExperimentOptions(
             self.work or experiments.WORK, self.model, self.base_url, self.anyway, rows, self.text, say=say
         )
         if self.dry_run:

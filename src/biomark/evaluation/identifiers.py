@@ -96,7 +96,7 @@ class IdentifierTally:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answers:
+class _IdentifiedMentions:
     """The identifiers of the mentions of one type in one document.
 
     Attributes:
@@ -109,7 +109,7 @@ class _Answers:
     ranked: dict[Place, set[tuple[Ids, ...]]]
 
     @classmethod
-    def of(cls, pair: Pair, entity_type: str) -> _Answers:
+    def of(cls, pair: Pair, entity_type: str) -> _IdentifiedMentions:
         gold: dict[Place, set[Ids]] = {}
         ranked: dict[Place, set[tuple[Ids, ...]]] = {}
         for entity in pair.gold_entities:
@@ -184,7 +184,7 @@ def gather_identifiers(pairs: Iterable[Pair], types: Sequence[str]) -> Identifie
     for pair in pairs:
         row = rows.setdefault(pair.document.id, [])
         for entity_type in types:
-            answers = _Answers.of(pair, entity_type)
+            answers = _IdentifiedMentions.of(pair, entity_type)
             right, predicted = answers.right(), answers.predicted()
             row.append((answers.mention_counts().row(), answers.document_counts().row()))
             accuracy[entity_type] += answers.accuracy()

@@ -18,7 +18,7 @@ from typing import IO
 from biomark.errors import FormatError
 from biomark.formats.encodings import BUFFER, Rewound, Utf8
 from biomark.formats.identifiers import decoded, file_stem
-from biomark.runtime.files import PART, RUN, Part
+from biomark.runtime.files import PART, RUN, PartialFile
 from biomark.runtime.interrupts import uninterrupted
 from biomark.screen import visible
 from biomark.spans import Document, Rejected
@@ -328,7 +328,7 @@ class Sink:
                 part.discard(*(handle for handle in (text, stream) if handle is not None))  # type: ignore[arg-type]
             raise
 
-    def _part(self, target: Path) -> Part:
+    def _part(self, target: Path) -> PartialFile:
         part, run = (target.with_name(target.name + suffix) for suffix in (PART, PART + RUN))
         if self._suffix == PART and exists(part) and exists(run):
             raise FormatError(
@@ -337,7 +337,7 @@ class Sink:
             )
         if exists(target) and target.is_dir():
             raise FormatError(f"{target}: cannot be written: it is a folder; name a file")
-        opened = Part(target, self._suffix)
+        opened = PartialFile(target, self._suffix)
         opened.empty()
         return opened
 

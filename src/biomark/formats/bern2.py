@@ -6,7 +6,7 @@ from biomark.errors import FormatError
 from biomark.formats.exports import Export, others
 from biomark.formats.identifiers import split_ids
 from biomark.formats.json_values import Json, objects_of, score_of, text_of, whole_of
-from biomark.formats.parts import Parts, placed
+from biomark.formats.parts import PartContext, placed
 from biomark.spans import Document, Entity, Span
 
 _NO_ID = ("CUI-less", "-", "")
@@ -17,7 +17,7 @@ def _fits(values: Json) -> bool:
     return isinstance(annotations, list) and any(isinstance(item, dict) and "obj" in item for item in annotations)
 
 
-def _document(values: Json, parts: Parts) -> Document:
+def _document(values: Json, parts: PartContext) -> Document:
     if values.get("error_code"):
         raise FormatError(f"BERN2 reported an error: {values.get('error_message') or values['error_code']}")
     text = text_of(values, "text")

@@ -22,7 +22,7 @@ from biomark.errors import FormatError
 from biomark.formats.identifiers import split_ids, variant_id
 from biomark.formats.json_values import parsed
 from biomark.formats.losses import add
-from biomark.formats.parts import Parts, placed
+from biomark.formats.parts import PartContext, placed
 from biomark.formats.placing import short
 from biomark.spans import Document, Entity, Infons, Passage, Relation, Span
 
@@ -48,7 +48,7 @@ class Annotation:
 
 
 @dataclass(slots=True)
-class Link:
+class RelationRecord:
     """A BioC relation; `nodes` are pairs of role and identifier."""
 
     id: str
@@ -57,15 +57,15 @@ class Link:
 
 
 @dataclass(slots=True)
-class Part:
+class PassageRecord:
     """A BioC passage, whose sentences are its `parts`, or a sentence."""
 
     offset: int
     text: str | None
     infons: dict[str, str]
     annotations: list[Annotation] = field(default_factory=list)
-    relations: list[Link] = field(default_factory=list)
-    parts: list[Part] = field(default_factory=list)
+    relations: list[RelationRecord] = field(default_factory=list)
+    parts: list[PassageRecord] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -74,13 +74,13 @@ class Record:
 
     id: str
     infons: dict[str, str]
-    passages: list[Part]
+    passages: list[PassageRecord]
     annotations: list[Annotation] = field(default_factory=list)
-    relations: list[Link] = field(default_factory=list)
+    relations: list[RelationRecord] = field(default_factory=list)
     line: int | None = None
 
 
-def read_record(record: Record, parts: Parts) -> Document:
+def read_record(record: Record, parts: PartContext) -> Document:
     """Convert a record into a document; sentences and annotations that do not fit the text are rejected.
 
     Raises:
@@ -156,7 +156,7 @@ def _padding(length: int) -> str:
     return " " * (length - 1) + "\n" if length else ""
 
 
-def _layout(record: Record, parts: Parts) -> tuple[str, list[Passage], list[Span], Infons]:
+def _layout(record: Record, parts: PartContext) -> tuple[str, list[Passage], list[Span], Infons]:
     """Return the text, passages, sentences and infons of the document."""
     text = _Text()
     passages: list[Passage] = []
@@ -185,7 +185,7 @@ def _layout(record: Record, parts: Parts) -> tuple[str, list[Passage], list[Span
     return str(text), passages, sentences, Infons(infons)
 
 
-def _inside(sentence: Part, passage: Part) -> Span | None:
+def _inside(sentence: PassageRecord, passage: PassageRecord) -> Span | None:
     """Return the span of a sentence in a passage that has a text of its own; None if the sentence is empty."""
     text = passage.text or ""
     start = sentence.offset - passage.offset
@@ -248,7 +248,7 @@ def _is_id(key: str) -> bool:
     return key.casefold().replace(" ", "").replace("_", "") in _ID_KEYS
 
 
-def _relation(number: int, link: Link) -> Relation:
+def _relation(number: int, link: RelationRecord) -> Relation:
     infons = dict(link.infons)
     name = "type" if "type" in infons else "relation"
     relation_type = infons.pop(name, "")
@@ -298,7 +298,7 @@ def write_record(document: Document, lost: Counter[str]) -> Record:
             lost["sentence offsets (sentences that cross passages)"] += 1
             continue
         own = of_sentences.pop(sentence.start, {})
-        passages[place].parts.append(Part(sentence.start, sentence.of(document.text), own))
+        passages[place].parts.append(PassageRecord(sentence.start, sentence.of(document.text), own))
     infons |= {f"{_SENTENCE} {start} {key}": v for start, own in of_sentences.items() for key, v in own.items()}
     marked = (replace(a, infons=a.infons.with_(**{_MARK: "alternative"})) for a in document.alternatives)
     entities = sorted((*document.entities, *marked), key=lambda e: bisect_right(ends, e.start))
@@ -326,22 +326,22 @@ def _by_sentence(document: Document) -> tuple[dict[str, str], dict[int, dict[str
     return own, of_sentences
 
 
-def _end(passage: Part) -> int:
+def _end(passage: PassageRecord) -> int:
     return passage.offset + len(passage.text or "")
 
 
-def _passages(document: Document) -> Iterator[Part]:
+def _passages(document: Document) -> Iterator[PassageRecord]:
     """Yield the passages, and passages with the infon `biomark` for text outside them."""
     at = 0
     for passage in document.passages:
         between = document.text[at : passage.span.start]
         if between != _padding(len(between)):
-            yield Part(at, between, {_MARK: "text"})
+            yield PassageRecord(at, between, {_MARK: "text"})
         infons = {**({"type": passage.kind} if passage.kind else {}), **passage.infons.without("type")}
-        yield Part(passage.span.start, passage.span.of(document.text), infons)
+        yield PassageRecord(passage.span.start, passage.span.of(document.text), infons)
         at = passage.span.end
     if at < len(document.text):
-        yield Part(at, document.text[at:], {_MARK: "text"})
+        yield PassageRecord(at, document.text[at:], {_MARK: "text"})
 
 
 def _annotation(number: int, entity: Entity, text: str) -> Annotation:
@@ -364,20 +364,20 @@ def _with_ids(entity: Entity) -> dict[str, str]:
     return {**infons, _IDS: json.dumps(entity.ids, ensure_ascii=False)}
 
 
-def _link(number: int, relation: Relation, known: set[str]) -> Link:
+def _link(number: int, relation: Relation, known: set[str]) -> RelationRecord:
     """Convert a relation: with nodes if its arguments are annotations, or if infons cannot hold them."""
     infons = {"type": relation.type, **relation.infons.without("type")}
     name = infons.pop("id", f"R{number}")
     if relation.arguments and _roles(infons) == relation.arguments:
-        return Link(name, infons, _nodes(infons.pop(_NODES, "[]")))
+        return RelationRecord(name, infons, _nodes(infons.pop(_NODES, "[]")))
     named = {role or f"entity{place}": target for place, (role, target) in enumerate(relation.arguments, 1)}
     plain = len(named) == len(relation.arguments) and not any(
         re.match(r"entity\d", role) for role, _ in relation.arguments
     )
     plain = plain and set(infons) <= set(_NO_ARGUMENTS) and not set(named) & {*_NO_ARGUMENTS, "id"}
     if plain and not all(target in known for _, target in relation.arguments):
-        return Link(name, {**infons, **named}, [])
-    return Link(name, infons, list(relation.arguments))
+        return RelationRecord(name, {**infons, **named}, [])
+    return RelationRecord(name, infons, list(relation.arguments))
 
 
 def _nodes(listed: str) -> list[tuple[str, str]]:

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from biomark.errors import FormatError, SpanError
 from biomark.formats.base import Format, Reject, Sink, Source, is_offset
-from biomark.formats.bioc import Annotation, Link, Part, Record, read_record, write_record
+from biomark.formats.bioc import Annotation, PassageRecord, Record, RelationRecord, read_record, write_record
 from biomark.formats.json_stream import documents
 from biomark.formats.json_values import Json, as_text, list_of, no_surrogates, objects_of, shown, text_of
-from biomark.formats.parts import Parts
+from biomark.formats.parts import PartContext
 from biomark.spans import Document
 
 _LISTS = ("documents", "PubTator3")
@@ -43,24 +43,24 @@ def _document(values: object, source: Source, reject: Reject) -> Document | None
         if "id" not in values:
             raise FormatError("the document has no id")
         document_id = text_of(values, "id")
-        parts = Parts(source, reject, document_id, source.line)
+        parts = PartContext(source, reject, document_id, source.line)
         return read_record(_record(values, parts), parts)
     except (FormatError, SpanError) as error:
         source.reject(reject, str(error), raw=shown(values), document_id=document_id, line=source.line)
         return None
 
 
-def _record(values: Json, parts: Parts) -> Record:
+def _record(values: Json, parts: PartContext) -> Record:
     other_fields = {key: as_text(value) for key, value in values.items() if key not in _KNOWN}
     passages = [_part(passage, parts) for passage in objects_of(values, "passages")]
     infons = other_fields | _infons(values)
     return Record(parts.document_id, infons, passages, _annotations(values, parts), _links(values, parts))
 
 
-def _part(values: Json, parts: Parts, *, is_sentence: bool = False) -> Part:
+def _part(values: Json, parts: PartContext, *, is_sentence: bool = False) -> PassageRecord:
     text = values.get("text")
     sentences = [] if is_sentence else _listed(values, "sentences", parts)
-    return Part(
+    return PassageRecord(
         _whole(values, "offset"),
         None if text is None else text_of(values, "text"),
         _infons(values),
@@ -70,7 +70,7 @@ def _part(values: Json, parts: Parts, *, is_sentence: bool = False) -> Part:
     )
 
 
-def _annotations(values: Json, parts: Parts) -> list[Annotation]:
+def _annotations(values: Json, parts: PartContext) -> list[Annotation]:
     return list(parts.each(_annotation, _listed(values, "annotations", parts)))
 
 
@@ -84,19 +84,19 @@ def _annotation(item: object) -> Annotation:
     )
 
 
-def _links(values: Json, parts: Parts) -> list[Link]:
+def _links(values: Json, parts: PartContext) -> list[RelationRecord]:
     return list(parts.each(_link, _listed(values, "relations", parts)))
 
 
-def _link(item: object) -> Link:
+def _link(item: object) -> RelationRecord:
     values = _object(item)
     nodes = [
         (text_of(node, "role", default=""), text_of(node, "refid", default="")) for node in objects_of(values, "nodes")
     ]
-    return Link(text_of(values, "id", default=""), _infons(values), nodes)
+    return RelationRecord(text_of(values, "id", default=""), _infons(values), nodes)
 
 
-def _listed(values: Json, key: str, parts: Parts) -> Sequence[object]:
+def _listed(values: Json, key: str, parts: PartContext) -> Sequence[object]:
     """Return the list under `key`; any other value is rejected."""
     try:
         return list_of(values, key)
@@ -147,7 +147,7 @@ def _record_values(record: Record) -> dict[str, object]:
     }
 
 
-def _part_values(part: Part) -> dict[str, object]:
+def _part_values(part: PassageRecord) -> dict[str, object]:
     annotations = [
         {
             "id": annotation.id,
@@ -167,7 +167,7 @@ def _part_values(part: Part) -> dict[str, object]:
     }
 
 
-def _link_values(links: list[Link]) -> list[dict[str, object]]:
+def _link_values(links: list[RelationRecord]) -> list[dict[str, object]]:
     return [
         {
             "id": link.id,

@@ -13,9 +13,9 @@ from xml.sax.saxutils import escape, quoteattr
 
 from biomark.errors import FormatError, SpanError
 from biomark.formats.base import Format, Reject, Sink, Source
-from biomark.formats.bioc import Annotation, Link, Part, Record, read_record, write_record
+from biomark.formats.bioc import Annotation, PassageRecord, Record, RelationRecord, read_record, write_record
 from biomark.formats.losses import add
-from biomark.formats.parts import Parts
+from biomark.formats.parts import PartContext
 from biomark.formats.xml_stream import line_of, records
 from biomark.spans import Document
 
@@ -29,31 +29,31 @@ _NO_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 def read(source: Source, reject: Reject) -> Iterator[Document]:
     """Yield the documents of a collection, one at a time."""
-    for element in records(source, reject, "collection"):
+    for element in records(source, reject, "collection", resume=("document",)):
         if element.tag != "document":
             continue
         document_id = element.findtext("id")
         try:
             if document_id is None:
                 raise FormatError("the document has no id")
-            parts = Parts(source, reject, document_id, line_of(element))
+            parts = PartContext(source, reject, document_id, line_of(element))
             yield read_record(_record(element, parts), parts)
         except (FormatError, SpanError) as error:
             source.reject(reject, str(error), document_id=document_id, line=line_of(element))
 
 
-def _record(element: Element, parts: Parts) -> Record:
+def _record(element: Element, parts: PartContext) -> Record:
     passages = [_part(passage, parts) for passage in element.findall("passage")]
     return Record(
         parts.document_id, _infons(element), passages, _annotations(element, parts), _links(element), line_of(element)
     )
 
 
-def _part(element: Element, parts: Parts) -> Part:
+def _part(element: Element, parts: PartContext) -> PassageRecord:
     """Read a passage with its sentences, or a sentence."""
     text = element.find("text")
     sentences = element.findall("sentence") if element.tag == "passage" else []
-    return Part(
+    return PassageRecord(
         _whole(element.findtext("offset"), "offset of a passage or sentence", element),
         None if text is None else text.text or "",
         _infons(element),
@@ -63,7 +63,7 @@ def _part(element: Element, parts: Parts) -> Part:
     )
 
 
-def _annotations(element: Element, parts: Parts) -> list[Annotation]:
+def _annotations(element: Element, parts: PartContext) -> list[Annotation]:
     return list(parts.each(_annotation, element.findall("annotation"), raw=_raw, line=line_of))
 
 
@@ -77,9 +77,9 @@ def _annotation(element: Element) -> Annotation:
     )
 
 
-def _links(element: Element) -> list[Link]:
+def _links(element: Element) -> list[RelationRecord]:
     return [
-        Link(
+        RelationRecord(
             relation.get("id", ""),
             _infons(relation),
             [(node.get("role", ""), node.get("refid", "")) for node in relation.findall("node")],
@@ -129,7 +129,7 @@ def _written(record: Record) -> str:
     return f"<document>{_tag('id', record.id)}{inner}</document>\n"
 
 
-def _part_tag(part: Part, name: str = "passage") -> str:
+def _part_tag(part: PassageRecord, name: str = "passage") -> str:
     pieces = [
         _infon_tags(part.infons),
         _tag("offset", str(part.offset)),
@@ -147,7 +147,7 @@ def _annotation_tag(annotation: Annotation) -> str:
     return f"<annotation id={quoteattr(annotation.id)}>{inner}</annotation>"
 
 
-def _relation_tags(relations: list[Link]) -> str:
+def _relation_tags(relations: list[RelationRecord]) -> str:
     tags = []
     for relation in relations:
         nodes = "".join(f"<node refid={quoteattr(target)} role={quoteattr(role)}/>" for role, target in relation.nodes)

@@ -44,7 +44,7 @@ _SUFFIXES = (".ann", ".a1", ".a2")
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class _AnnotationLine:
     """A line of an annotation file with its parsed columns."""
 
     source: Source
@@ -56,13 +56,13 @@ class _Row:
 
 
 @dataclass(slots=True)
-class _Annotations:
+class _AnnotationFile:
     """The lines of the annotation files of a text, by kind."""
 
-    mentions: dict[str, _Row] = field(default_factory=dict)
-    identifiers: dict[str, list[_Row]] = field(default_factory=dict)
+    mentions: dict[str, _AnnotationLine] = field(default_factory=dict)
+    identifiers: dict[str, list[_AnnotationLine]] = field(default_factory=dict)
     notes: dict[str, Json] = field(default_factory=dict)
-    relations: list[_Row] = field(default_factory=list)
+    relations: list[_AnnotationLine] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
 
 
@@ -103,7 +103,7 @@ def _pair(parent: Source, stem: Path, document_id: str, reject: Reject) -> Itera
     if not text:
         text_source.reject(reject, "the file is empty", document_id=document_id)
         return
-    annotations = _Annotations()
+    annotations = _AnnotationFile()
     for path in _beside(stem):
         source = parent.beside(path)
         for line in source.lines(reject):
@@ -114,16 +114,16 @@ def _pair(parent: Source, stem: Path, document_id: str, reject: Reject) -> Itera
     yield _document(document_id, text, annotations, _places(text, annotations, has_mark=has_mark), reject)
 
 
-def _sort(line: Line, source: Source, annotations: _Annotations) -> str | None:
+def _sort(line: Line, source: Source, annotations: _AnnotationFile) -> str | None:
     """Add a line to `annotations`; return the problem if it is invalid, or None."""
     if match := _MENTION.fullmatch(line.text):
         if match[1] in annotations.mentions:
             return f"another mention has the id {match[1]}; give each mention its own id"
-        annotations.mentions[match[1]] = _Row(source, line, match)
+        annotations.mentions[match[1]] = _AnnotationLine(source, line, match)
     elif match := _IDENTIFIER.fullmatch(line.text):
-        annotations.identifiers.setdefault(match[1], []).append(_Row(source, line, match))
+        annotations.identifiers.setdefault(match[1], []).append(_AnnotationLine(source, line, match))
     elif match := _RELATION.fullmatch(line.text):
-        annotations.relations.append(_Row(source, line, match))
+        annotations.relations.append(_AnnotationLine(source, line, match))
     elif match := _NOTE.fullmatch(line.text):
         try:
             note = parsed(match[2])
@@ -140,7 +140,7 @@ def _sort(line: Line, source: Source, annotations: _Annotations) -> str | None:
 
 
 def _document(
-    document_id: str, text: str, annotations: _Annotations, places: Sequence[int], reject: Reject
+    document_id: str, text: str, annotations: _AnnotationFile, places: Sequence[int], reject: Reject
 ) -> Document:
     names = {target for row in annotations.relations for target in (row.match[4], row.match[6])}
     names |= {name for line in annotations.others for name in _references(line)}
@@ -175,7 +175,7 @@ def _references(line: str) -> list[str]:
     return _REFERENCE.findall(line.split("\t")[1]) if "\t" in line else []
 
 
-def _places(text: str, annotations: _Annotations, *, has_mark: bool) -> Sequence[int]:
+def _places(text: str, annotations: _AnnotationFile, *, has_mark: bool) -> Sequence[int]:
     """Return the offset in the text for each offset in the files: the same, unless more mentions fit otherwise.
 
     Args:
@@ -236,7 +236,7 @@ def _is_line_end(text: str) -> bool:
     return "\n" in text and not text.strip("\r\n")
 
 
-def _entity(match: re.Match[str], text: str, places: Sequence[int], annotations: _Annotations) -> Entity:
+def _entity(match: re.Match[str], text: str, places: Sequence[int], annotations: _AnnotationFile) -> Entity:
     mention_id, entity_type, column, _ = match.groups()
     spans = _spans(column, places)
     if (problem := _misfit(match, text, spans)) is not None:

@@ -58,7 +58,7 @@ class Token:
 
 
 @dataclass(slots=True)
-class _Group:
+class _DocumentLines:
     """The lines of a document: the line that begins it (`-DOCSTART-` or a comment), if any, and its sentences."""
 
     start: Line | None = None
@@ -67,7 +67,7 @@ class _Group:
 
 def read(source: Source, reject: Reject) -> Iterator[Document]:
     """Yield the documents of a CoNLL file; see the module."""
-    words = _Words(source, reject)
+    words = _TokenReader(source, reject)
     for number, group in enumerate(_groups(source, reject), 1):
         first = group.start or group.sentences[0][0]
         columns = first.text.split("\t") if group.start else []
@@ -86,18 +86,18 @@ def read(source: Source, reject: Reject) -> Iterator[Document]:
             source.reject(reject, str(error), raw=first.text, document_id=document_id, line=first.number)
 
 
-def _groups(source: Source, reject: Reject) -> Iterator[_Group]:
+def _groups(source: Source, reject: Reject) -> Iterator[_DocumentLines]:
     """Yield the lines of each document: a sentence, or all lines between two lines that begin documents."""
-    group = _Group()
+    group = _DocumentLines()
     for sentence in _sentences(source, reject):
         if _begins(sentence[0]):
             if group.start:
                 yield group
-            group = _Group(sentence[0])
+            group = _DocumentLines(sentence[0])
         elif group.start:
             group.sentences.append(sentence)
         else:
-            yield _Group(None, [sentence])
+            yield _DocumentLines(None, [sentence])
     if group.start:
         yield group
 
@@ -142,7 +142,7 @@ def _sentences(source: Source, reject: Reject) -> Iterator[list[Line]]:
     yield from ended()
 
 
-class _Words:
+class _TokenReader:
     """Extracts the words and tags from the lines of a file's sentences."""
 
     def __init__(self, source: Source, reject: Reject) -> None:
@@ -190,7 +190,9 @@ class _Words:
         return True
 
 
-def _exact_document(document_id: str, start: list[str], group: _Group, source: Source, reject: Reject) -> Document:
+def _exact_document(
+    document_id: str, start: list[str], group: _DocumentLines, source: Source, reject: Reject
+) -> Document:
     """Read a document with the five columns that this module writes."""
     offset = len(before := _unescaped_white(start[3]))
     sentences = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 from biomark.errors import FormatError
 from biomark.formats.exports import Export, others
 from biomark.formats.json_values import Json, as_text, list_of, objects_of, shown, text_of, whole_of
-from biomark.formats.parts import Parts, placed
+from biomark.formats.parts import PartContext, placed
 from biomark.spans import Document, Entity, Relation, Span
 
 _LABELS = ("label", "labels", "entities", "annotations")
@@ -28,7 +28,7 @@ def _is_label(item: object) -> bool:
     return isinstance(item, list) and len(item) == 3
 
 
-def _document(values: Json, parts: Parts) -> Document:
+def _document(values: Json, parts: PartContext) -> Document:
     key = "text" if "text" in values or "data" not in values else "data"
     text = text_of(values, key)
     labels = [label for name in _LABELS for label in list_of(values, name)]

@@ -15,7 +15,7 @@ from biomark.errors import FormatError, SpanError
 from biomark.formats.base import Format, Reject, Source
 from biomark.formats.json_stream import documents
 from biomark.formats.json_values import Json, as_text, no_surrogates, shown, text_of
-from biomark.formats.parts import Parts
+from biomark.formats.parts import PartContext
 from biomark.spans import Document, Infons
 
 
@@ -33,7 +33,7 @@ class Export:
 
     ids: tuple[str, ...]
     fits: Callable[[Json], bool]
-    document: Callable[[Json, Parts], Document]
+    document: Callable[[Json, PartContext], Document]
     signature: bytes
     section: str = ""
 
@@ -62,7 +62,7 @@ def _read(export: Export, source: Source, reject: Reject) -> Iterator[Document]:
                 raise FormatError(f"a document must be an object, got {shown(values)}")
             no_surrogates(values)
             document_id = export.id_of(values, place)
-            yield export.document(values, Parts(source, reject, document_id, source.line))
+            yield export.document(values, PartContext(source, reject, document_id, source.line))
         except (FormatError, SpanError) as error:
             source.reject(reject, str(error), raw=shown(values), document_id=document_id, line=source.line)
 

@@ -40,20 +40,20 @@ _PARTS = ("body", "back", "floats-group")
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _PassagePosition:
     """The position of a passage: the kind of its paragraphs, its section, and the level of its headings (from 1)."""
 
     kind: str = "paragraph"
     section: str = ""
     depth: int = 1
 
-    def inside(self, heading: str) -> _Place:
+    def inside(self, heading: str) -> _PassagePosition:
         """Return the position in a section with this heading."""
-        return _Place(self.kind, self.section or heading, self.depth + 1)
+        return _PassagePosition(self.kind, self.section or heading, self.depth + 1)
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _PassageText:
     """The text of a passage with its kind and infons."""
 
     kind: str
@@ -64,7 +64,7 @@ class _Part:
 def read(source: Source, reject: Reject) -> Iterator[Document]:
     """Yield the articles, one at a time; see the module."""
     single: list[Element] = []
-    for element in records(source, reject, *_ROOTS):
+    for element in records(source, reject, *_ROOTS, resume=("article",)):
         if element.tag == "article":
             yield from _article(list(element), line_of(element), source, reject)
         else:
@@ -93,7 +93,7 @@ def _article(parts: Iterable[Element], line: int, source: Source, reject: Reject
     )
 
 
-def _joined(parts: Iterable[_Part]) -> tuple[str, tuple[Passage, ...]]:
+def _joined(parts: Iterable[_PassageText]) -> tuple[str, tuple[Passage, ...]]:
     texts, passages, offset = [], [], 0
     for part in parts:
         texts.append(part.text)
@@ -102,23 +102,23 @@ def _joined(parts: Iterable[_Part]) -> tuple[str, tuple[Passage, ...]]:
     return "\n".join(texts), tuple(passages)
 
 
-def _parts(article: Element) -> Iterator[_Part]:
-    yield from _part("title", _text(article.find(".//article-meta//article-title")), _Place())
+def _parts(article: Element) -> Iterator[_PassageText]:
+    yield from _part("title", _text(article.find(".//article-meta//article-title")), _PassagePosition())
     for abstract in article.iterfind(".//article-meta/abstract"):
-        yield from _block(abstract, _Place("abstract"))
+        yield from _block(abstract, _PassagePosition("abstract"))
     for name in _PARTS:
         for part in article.iterfind(name):
-            yield from _flow(part, _Place())
+            yield from _flow(part, _PassagePosition())
 
 
-def _part(kind: str, text: str, place: _Place) -> Iterator[_Part]:
+def _part(kind: str, text: str, place: _PassagePosition) -> Iterator[_PassageText]:
     """Yield the passage, unless it is blank."""
     if text.strip():
         name = "label" if place.kind == "abstract" else "section"
-        yield _Part(kind, text, Infons({name: place.section} if place.section else {}))
+        yield _PassageText(kind, text, Infons({name: place.section} if place.section else {}))
 
 
-def _flow(element: Element, place: _Place) -> Iterator[_Part]:
+def _flow(element: Element, place: _PassagePosition) -> Iterator[_PassageText]:
     """Yield the passages of an element: its texts, and the blocks between them."""
     text: list[str] = []
     for piece in _pieces(element):
@@ -131,7 +131,7 @@ def _flow(element: Element, place: _Place) -> Iterator[_Part]:
     yield from _part(place.kind, _even("".join(text)), place)
 
 
-def _block(element: Element, place: _Place) -> Iterator[_Part]:
+def _block(element: Element, place: _PassagePosition) -> Iterator[_PassageText]:
     tag = element.tag
     if tag in _SECTIONS:
         yield from _section(element, place)
@@ -152,7 +152,7 @@ def _block(element: Element, place: _Place) -> Iterator[_Part]:
         yield from _flow(element, place)
 
 
-def _section(element: Element, place: _Place) -> Iterator[_Part]:
+def _section(element: Element, place: _PassagePosition) -> Iterator[_PassageText]:
     heading = _even(" ".join(_text(element.find(name)) for name in ("label", "title")))
     inside = place.inside(heading)
     if place.kind != "abstract":

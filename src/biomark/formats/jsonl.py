@@ -31,7 +31,7 @@ from biomark.formats.json_values import (
     texts_of,
     whole_of,
 )
-from biomark.formats.parts import Parts, placed
+from biomark.formats.parts import PartContext, placed
 from biomark.spans import Document, Entity, Infons, Passage, Relation, Span
 
 # The formats of other tools, which are recognized by their fields.
@@ -79,7 +79,7 @@ def document_of(
         document_id = export.id_of(values, place) if export else text_of(values, "id", default=str(place))
         if not checked:
             no_surrogates(values)
-        parts = Parts(source, reject, document_id, source.line)
+        parts = PartContext(source, reject, document_id, source.line)
         return export.document(values, parts) if export else _document(values, parts, reported)
     except (FormatError, SpanError) as error:
         source.reject(reject, str(error), raw=shown(values), document_id=document_id, line=source.line)
@@ -94,7 +94,7 @@ def _tagged(document_id: str, values: Json) -> Document:
     return replace(document, infons=others(values, "id", "tokens", "tags"))
 
 
-def _document(values: Json, parts: Parts, reported: set[str]) -> Document:
+def _document(values: Json, parts: PartContext, reported: set[str]) -> Document:
     """Read a document in biomark's format, or in one that only differs in the names of some fields."""
     if "tokens" in values and ("tags" in values or "text" not in values):
         return _tagged(parts.document_id, values)
@@ -170,8 +170,7 @@ def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None
     """Write one document on each line without loss; empty fields other than `entities` are left out."""
     with sink.open() as out:
         for document in documents:
-            json.dump(document.to_dict(), out, ensure_ascii=False)
-            out.write("\n")
+            out.write(json.dumps(document.to_dict(), ensure_ascii=False) + "\n")  # `json.dump` does not use C
 
 
 def _looks_like(head: bytes) -> bool:

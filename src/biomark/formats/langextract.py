@@ -9,7 +9,7 @@ from __future__ import annotations
 from biomark.errors import FormatError
 from biomark.formats.exports import Export, others
 from biomark.formats.json_values import Json, objects_of, text_of, whole_of
-from biomark.formats.parts import Parts, placed
+from biomark.formats.parts import PartContext, placed
 from biomark.formats.placing import fits
 from biomark.spans import Document, Entity, Span
 
@@ -18,7 +18,7 @@ def _fits(values: Json) -> bool:
     return isinstance(values.get("extractions"), list)
 
 
-def _document(values: Json, parts: Parts) -> Document:
+def _document(values: Json, parts: PartContext) -> Document:
     text = text_of(values, "text")
     extractions = objects_of(values, "extractions")
     entities = parts.each(lambda extraction: _entity(extraction, text), extractions)

@@ -1,6 +1,7 @@
 """PubMed's XML (PubmedArticleSet): title and abstract of each article; input only.
 
-The text is the title and the sections of the abstract, joined by line ends. A section's label and category are infons
+The text is the title (the one in the article's language if there is no English one) and the sections of the abstract,
+joined by line ends. A section's label and category are infons
 of its passage and not part of the text. Markup (italics, superscripts) is removed, and each run of blanks and line
 ends becomes one blank. The journal, the year, the DOI and the number of a version other than the first become infons;
 abstracts in other languages (`OtherAbstract`) and the other fields of the record are skipped.
@@ -23,6 +24,9 @@ from biomark.spans import Document, Infons, Passage, Span
 _ROOTS = ("PubmedArticleSet", "MedlineCitationSet", "PubmedBookArticleSet")
 _ARTICLES = ("PubmedArticle", "PubmedBookArticle", "MedlineCitation")
 _DELETED = "DeleteCitation"
+_RESUME = ("PubmedArticle", "PubmedBookArticle", _DELETED)  # not those that may stand inside others
+_PMIDS = ("PMID", "MedlineCitation/PMID", "BookDocument/PMID")  # the article's own, not those of its references
+_NO_TITLE = ("", "[Not Available].")  # of articles that PubMed has only under their title in another language
 VERSION = "version"  # the infon of versions other than the first
 _INFONS = {
     "journal": ".//Journal/Title",
@@ -52,13 +56,13 @@ def read(source: Source, reject: Reject) -> Iterator[Document]:
 
 def events(source: Source, reject: Reject) -> Iterator[Document | Deletion]:
     """Yield articles and deletions in the order of the file."""
-    for element in records(source, reject, *_ROOTS):
+    for element in records(source, reject, *_ROOTS, resume=_RESUME):
         if element.tag == _DELETED:
             yield from (Deletion(_text(pmid), _version(pmid)) for pmid in element.iter("PMID"))
         if element.tag not in _ARTICLES:
             continue
-        pmid = element.find(".//PMID")
-        if pmid is None or not _text(pmid):
+        pmid = next(filter(_text, map(element.find, _PMIDS)), None)
+        if pmid is None:
             source.reject(reject, "the article has no PMID", line=line_of(element))
             continue
         yield _document(_text(pmid), _version(pmid), element)
@@ -77,9 +81,8 @@ def _version(pmid: Element) -> int:
 
 def _document(document_id: str, version: int, article: Element) -> Document:
     titles = (_text(article.find(path)) for path in (".//ArticleTitle", ".//VernacularTitle", ".//BookTitle"))
-    sections = [("title", next(filter(None, titles), ""), Infons())]
-    abstract = article.find(".//Abstract")
-    for section in abstract.findall("AbstractText") if abstract is not None else ():
+    sections = [("title", next((title for title in titles if title not in _NO_TITLE), ""), Infons())]
+    for section in article.findall(".//Abstract/AbstractText") or article.findall(".//Abstract"):
         names = {"label": section.get("Label"), "category": section.get("NlmCategory")}
         infons = Infons({key: value for key, value in names.items() if value})
         sections.append(("abstract", _text(section), infons))

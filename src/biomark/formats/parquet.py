@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from biomark.errors import FormatError, MissingExtraError, SpanError
 from biomark.formats.base import Format, Reject, Sink, Source
-from biomark.runtime.files import PART, Part
+from biomark.runtime.files import PART, PartialFile
 from biomark.spans import Document
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def write(documents: Iterable[Document], sink: Sink, lost: Counter[str]) -> None
 
     schemas = _schemas()
     stream = iter(documents)
-    parts = [Part(path, PART + ".new") for path in (sink.path, mentions_of(sink.path))]
+    parts = [PartialFile(path, PART + ".new") for path in (sink.path, mentions_of(sink.path))]
     try:
         with ExitStack() as stack:
             writers = []

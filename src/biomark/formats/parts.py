@@ -17,7 +17,7 @@ B = TypeVar("B")
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class PartContext:
     """The context in which the parts of one document are read.
 
     Attributes:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from biomark.errors import FormatError
 from biomark.formats.exports import Export, others
 from biomark.formats.json_values import Json, as_text, objects_of, text_of, whole_of
-from biomark.formats.parts import Parts, placed
+from biomark.formats.parts import PartContext, placed
 from biomark.spans import Document, Entity, Relation, Span
 
 _MENTIONS = ("spans", "ents")
@@ -26,7 +26,7 @@ def _fits(values: Json) -> bool:
     )
 
 
-def _document(values: Json, parts: Parts) -> Document:
+def _document(values: Json, parts: PartContext) -> Document:
     if values.get("answer", "accept") != "accept":
         raise FormatError(f"the annotator's answer is {as_text(values['answer'])}, not accept")
     text = text_of(values, "text")

@@ -12,7 +12,7 @@ from dataclasses import replace
 from biomark.errors import FormatError
 from biomark.formats.exports import Export, others
 from biomark.formats.json_values import Json, as_text, list_of, objects_of, text_of, whole_of
-from biomark.formats.parts import Parts, placed
+from biomark.formats.parts import PartContext, placed
 from biomark.formats.placing import short
 from biomark.spans import Document, Entity, Relation, Span
 
@@ -23,7 +23,7 @@ def _fits(values: Json) -> bool:
     return "denotations" in values or ("tracks" in values and "text" in values)
 
 
-def _document(values: Json, parts: Parts) -> Document:
+def _document(values: Json, parts: PartContext) -> Document:
     text = text_of(values, "text")
     entities: list[Entity] = []
     relations: list[Relation] = []
@@ -63,7 +63,7 @@ def _object(item: object) -> Json:
     return item
 
 
-def _attributes(track: Json, parts: Parts) -> dict[str, dict[str, str]]:
+def _attributes(track: Json, parts: PartContext) -> dict[str, dict[str, str]]:
     """Return, for each mention or relation id, its attributes and modifications by name."""
     attributes: dict[str, dict[str, str]] = {}
 

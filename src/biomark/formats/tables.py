@@ -25,7 +25,7 @@ _HOLDS = ("passages", "mentions", "identifiers", "scores", GAPS)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MentionRow:
     """The row of a mention; the fields are the columns.
 
     Attributes:
@@ -48,16 +48,16 @@ class Row:
     identifiers: tuple[str, ...]
 
 
-COLUMNS = tuple(field.name for field in fields(Row))
+COLUMNS = tuple(field.name for field in fields(MentionRow))
 
 
-def rows(document: Document) -> Iterator[Row]:
+def rows(document: Document) -> Iterator[MentionRow]:
     """Yield a row for each mention of a document, in the document's order."""
     starts = [passage.span.start for passage in document.passages]
     for entity in document.entities:
         place = bisect_right(starts, entity.start) - 1
         inside = place >= 0 and entity.start < document.passages[place].span.end
-        yield Row(
+        yield MentionRow(
             document.id,
             document.passages[place].kind if inside else "",
             entity.start,
@@ -79,7 +79,7 @@ def without_guard(cell: str) -> str:
     return cell.removeprefix(GUARD)
 
 
-def _counted(documents: Iterable[Document], lost: Counter[str]) -> Iterator[Row]:
+def _counted(documents: Iterable[Document], lost: Counter[str]) -> Iterator[MentionRow]:
     """Yield the rows of documents, and count in `lost` the information that a table cannot hold."""
     for document in documents:
         count_losses(document, lost, holds=_HOLDS)

@@ -125,7 +125,7 @@ class _Writer:
     def __init__(self, database: sqlite3.Connection, entity_type: str | None) -> None:
         self._database = database
         self._type = entity_type
-        self._types_differ = _Examples()
+        self._types_differ = _ExampleCount()
         self._notes: list[str] = []
         # A crash loses only the temporary file, so no write has to be synchronised. Names are collected in a
         # temporary database, where duplicates are merged at the end.
@@ -275,7 +275,7 @@ class _Writer:
 
     def _ambiguous(self) -> Iterator[str]:
         """Yield a sentence about names that two sources give to different concepts of one type and namespace."""
-        examples = _Examples()
+        examples = _ExampleCount()
         for name, identifiers in self._database.execute(
             "SELECT min(text), group_concat(DISTINCT identifier) FROM name JOIN concept ON concept.id = name.concept"
             " WHERE name.kind <= ? AND type <> '' GROUP BY form, type, substr(identifier, 1, instr(identifier, ':'))"
@@ -287,7 +287,7 @@ class _Writer:
 
 
 @dataclass(slots=True)
-class _Examples:
+class _ExampleCount:
     """A count of examples, of which the first few are kept."""
 
     count: int = 0

@@ -52,7 +52,7 @@ def equivalents() -> Equivalents:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rows:
+class _EquivalentSpellings:
     """The content of `equivalents.toml`, which explains the fields."""
 
     same: str
@@ -63,8 +63,8 @@ class _Rows:
 
 
 @cache
-def _rows() -> _Rows:
-    return packaged("biomark.knowledge", "equivalents.toml", _Rows)
+def _rows() -> _EquivalentSpellings:
+    return packaged("biomark.knowledge", "equivalents.toml", _EquivalentSpellings)
 
 
 @cache

@@ -47,7 +47,7 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
-class _Name:
+class _NameFeatures:
     """A name with the features that are compared with a text.
 
     Attributes:
@@ -65,7 +65,7 @@ class _Name:
     exact: str | None
 
 
-_Names = Mapping[str, Sequence[_Name]]
+_Names = Mapping[str, Sequence[_NameFeatures]]
 
 
 class Matcher:
@@ -164,7 +164,7 @@ class Matcher:
         return bag(" ".join(large)) if all(map(self._known, large)) else None
 
     def _of_types(self, terms: Sequence[Term]) -> _Names:
-        names: dict[str, list[_Name]] = {}
+        names: dict[str, list[_NameFeatures]] = {}
         for term in terms:
             if term.caution is not Caution.NEVER and term.concept.type in self._types:
                 names.setdefault(term.concept.type, []).append(_name(term))
@@ -180,14 +180,14 @@ def _beside(matches: Sequence[Match]) -> Iterator[Match]:
             yield match if len(kept) == len(match.terms) else replace(match, terms=kept)
 
 
-def _name(term: Term) -> _Name:
+def _name(term: Term) -> _NameFeatures:
     row = list(words(term.text))
     before, after = term.text[: row[0].start], term.text[row[-1].end :]
     exact = _written(term.text, row) if term.caution is not Caution.NONE else None
-    return _Name(term, before, after, _signs(term.text, row), exact)
+    return _NameFeatures(term, before, after, _signs(term.text, row), exact)
 
 
-def _match(text: str, row: Sequence[Word], entity_type: str, names: Sequence[_Name]) -> Match | None:
+def _match(text: str, row: Sequence[Word], entity_type: str, names: Sequence[_NameFeatures]) -> Match | None:
     """Return the match of some words of a text; None if signs or spelling exclude all of the names."""
     start, end = row[0].start, row[-1].end
     signs, written = _signs(text, row), _written(text, row)

@@ -46,7 +46,7 @@ class Aligned:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _UnmarkedAnswer:
     """An answer without its signs.
 
     Attributes:
@@ -164,7 +164,7 @@ def _own_signs(answer: str, source: str, pattern: str) -> set[int]:
     return {copied[index].start() for index in first if sign.fullmatch(copied[index].group())}
 
 
-def _read_signs(answer: str, pattern: str, own: set[int]) -> _Answer:
+def _read_signs(answer: str, pattern: str, own: set[int]) -> _UnmarkedAnswer:
     """Remove the signs from an answer, even if they are unpaired or nested.
 
     Args:
@@ -199,7 +199,7 @@ def _read_signs(answer: str, pattern: str, own: set[int]) -> _Answer:
     text = "".join((*pieces, answer[read:]))
     rejected += [Rejected("a mark is opened but not closed", raw=text[start : start + _SHOWN]) for start, *_ in opened]
     outer = _outermost(mentions, text, rejected)
-    return _Answer(text, outer, tuple(rejected), places)
+    return _UnmarkedAnswer(text, outer, tuple(rejected), places)
 
 
 def _outermost(

@@ -74,7 +74,7 @@ def _insert(text: str, entities: tuple[Entity, ...], signs: Signs) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _State:
+class _DecodingState:
     """A state of decoding: next piece, offset in the source, start and sign of the open mention, mentions so far."""
 
     index: int
@@ -101,7 +101,7 @@ def decode(marked: str, source: str, signs: Signs | str) -> tuple[Entity, ...] |
     pattern = "|".join(map(re.escape, sorted({*opening, *closing}, key=len, reverse=True)))
     pieces = re.split(f"({pattern})", marked)  # text, sign, text, sign, …, text
     # Depth-first search; only a source that contains signs has more than one path.
-    states = [_State(0, 0)]
+    states = [_DecodingState(0, 0)]
     seen = set()
     reached = 0
     while states:
@@ -118,14 +118,14 @@ def decode(marked: str, source: str, signs: Signs | str) -> tuple[Entity, ...] |
             continue
         sign = pieces[index + 1]
         if sign in opening and start < 0:
-            states.append(_State(index + 2, offset, offset, sign, entities))
+            states.append(_DecodingState(index + 2, offset, offset, sign, entities))
         if source.startswith(sign, offset):
-            states.append(_State(index + 2, offset + len(sign), start, state.sign, entities))
+            states.append(_DecodingState(index + 2, offset + len(sign), start, state.sign, entities))
         if sign in closing and 0 <= start < offset:
             for entity_type in opening[state.sign]:
                 if entity_type in closing[sign]:
                     entity = Entity((Span(start, offset),), entity_type)
-                    states.append(_State(index + 2, offset, entities=(*entities, entity)))
+                    states.append(_DecodingState(index + 2, offset, entities=(*entities, entity)))
     return Rejected(f"the answer without marks differs from its source after {reached} characters", raw=marked)
 
 

@@ -1,9 +1,10 @@
 // Dialogs: texts in, files out, comparison, help.
 
 import { biocJson } from "./bioc.js";
+import { brat, paired, readBrat } from "./brat.js";
 import { jsonOf } from "./documents.js";
 import { button, counted, make } from "./dom.js";
-import { brat, csv, demonstrations, jsonLines, pubtator } from "./standoff.js";
+import { csv, demonstrations, jsonLines, pubtator } from "./standoff.js";
 import { visible } from "./offsets.js";
 import { readFile } from "./readers.js";
 import { zip } from "./zip.js";
@@ -23,11 +24,18 @@ const FORMATS = {
 const ENDINGS = { jsonl: ".jsonl", bioc_json: ".bioc.json", pubtator: ".pubtator", brat: ".zip", csv: ".csv", demonstrations: ".demos.json" };
 // Of other files the service looks at the first lines.
 const SUFFIXES = [[/\.txt$/i, "text"], [/\.(jsonl|ndjson)$/i, "jsonl"], [/\.pubtator$/i, "pubtator"], [/\.nxml$/i, "jats_xml"], [/\.(conll|bio|iob2?)$/i, "conll"]];
+const SHOWN = 20; // messages about files
+const TOGETHER = 20; // documents that are shown at once while files are read
 const KEYS = [
-  ["n, p", "next, previous mention"], ["→, ←", "next, previous word"], ["Shift →, ←", "move the end by a word"], ["Alt →, ←", "move the beginning by a word"],
-  ["with Ctrl", "by a character"], ["1 to 9", "give the type with this number"], ["Delete", "drop the mention"], ["a", "apply to all equal mentions, or not"],
+  ["n, p", "next, previous mention"], ["→, ←", "next, previous word"], ["f, then letters", "next word that begins with them"], ["Shift →, ←", "move the end by a word"], ["Alt →, ←", "move the beginning by a word"],
+  ["with Ctrl", "by a character"], ["1 to 9", "give the type with this number"], ["Delete", "drop the mention"], ["with Shift", "the same for all equal mentions"], ["a", "apply to all equal mentions from now on, or not"],
   ["o", "other mention at the same place"], ["u, r", "undo, redo (Ctrl Z, Ctrl Shift Z as well)"], ["j, k", "next, previous document"], ["Enter", "go to the details"], ["Esc", "select nothing, or back to the text"],
 ];
+
+/** What went wrong with files that were dropped on the page. */
+export function tellOf(messages) {
+  openDialog("Not all could be read", make("p", { class: "message", role: "alert" }, visible(messages.join("\n"))));
+}
 
 /** A dialog with a heading; it opens at once and is gone when it is closed. */
 export function openDialog(title, ...content) {
@@ -67,24 +75,30 @@ export class AddForm {
       make("p", { class: "soft" }, "Examples: ", ...examples.flatMap((one, n) => (n ? [", ", one] : [one]))),
       present ? make("div", { class: "fields" }, make("label", {}, "Model", this.model), this.ownRow, this.tokenRow) : null,
       make("div", { class: "row" }, this.go, button("Choose files", () => this.file.click()), this.file, make("span", { class: "soft" }, "or drop them anywhere on the page")),
-      present ? make("label", { class: "check" }, this.keep, "Keep the mentions that files hold (JSON Lines, PubTator), and look for no others") : null,
+      present ? make("label", { class: "check" }, this.keep, "Keep the mentions that files hold (JSON Lines, PubTator), and look for no others. Those of brat (.ann) are always kept.") : null,
       this.message);
     if (present) this.#load();
   }
 
-  /** Files: those that hold documents with mentions for a page without service, any format for one with it. */
+  /** Files of any format for a page with a service, else of those that the page reads. Returns what went wrong. */
   async files(files) {
-    for (const file of files) {
-      const content = await file.text();
-      await this.#take(file.name, async () => {
-        if (!this.app.service.present || this.keep.checked) return { documents: readFile(file.name, content), rejects: [] };
-        const format = SUFFIXES.find(([suffix]) => suffix.test(file.name))?.[1];
-        const answer = await this.app.service.annotate(this.#request({ content, ...(format ? { format } : {}) }));
-        const name = file.name.replace(/\.\w+$/, "");
-        return format === "text" && answer.documents.length === 1 ? { ...answer, documents: [{ ...answer.documents[0], id: name }] } : answer;
-      });
-    }
+    const { pairs, lonely, others } = paired([...files]);
+    const reading = [
+      ...pairs.map(([text, annotations]) => [annotations.name, async () => readBrat(text.name, await text.text(), await annotations.text())]),
+      ...others.map((file) => [file.name, () => this.#read(file)]),
+    ];
+    const alone = lonely.map(({ name }) => `${name}: its text, ${name.replace(/ann$/i, "txt")}, is not there; choose or drop both files together`);
     this.file.value = "";
+    return this.#take(reading, alone);
+  }
+
+  async #read(file) {
+    const content = await file.text();
+    if (!this.app.service.present || this.keep.checked) return { documents: readFile(file.name, content), rejects: [] };
+    const format = SUFFIXES.find(([suffix]) => suffix.test(file.name))?.[1];
+    const answer = await this.app.service.annotate(this.#request({ content, ...(format ? { format } : {}) }));
+    const single = format === "text" && answer.documents.length === 1;
+    return single ? { ...answer, documents: [{ ...answer.documents[0], id: file.name.replace(/\.\w+$/, "") }] } : answer;
   }
 
   async #paste() {
@@ -93,26 +107,33 @@ export class AddForm {
     const document = { id: `text ${this.app.documents.length + 1}`, text };
     const here = () => ({ documents: readFile("pasted.jsonl", JSON.stringify(document)), rejects: [] });
     const there = () => this.app.service.annotate(this.#request({ documents: [{ ...document, entities: [] }] }));
-    if (await this.#take("text", this.app.service.present ? there : here)) this.text.value = "";
+    const before = this.app.documents.length;
+    await this.#take([["text", this.app.service.present ? there : here]]);
+    if (this.app.documents.length > before) this.text.value = "";
   }
 
-  async #take(name, get) {
+  /** Takes documents in, given as [name, function that gets them], and says what went wrong. One does not stop the rest. */
+  async #take(reading, messages = []) {
+    const start = this.app.documents.length;
+    const waiting = [];
     this.go.disabled = true;
-    this.#say(`${name}: working …`);
-    try {
-      const { documents, rejects } = await get();
-      if (documents.length) await this.app.put(documents);
-      const told = rejects.slice(0, 5).map(({ document, reason, line }) => `${document ?? name}${line ? `, line ${line}` : ""}: ${reason}`);
-      this.#say(told.join("\n"));
-      if (documents.length) this.done(told.length > 0);
-      return documents.length > 0;
-    } catch (error) {
-      if (error.status === 401) this.tokenRow.hidden = false;
-      this.#say(`${name}: ${error.message}`);
-      return false;
-    } finally {
-      this.go.disabled = false;
+    for (const [n, [name, get]] of reading.entries()) {
+      this.#say(`${name}: working …${reading.length > 1 ? ` (${n + 1} of ${reading.length})` : ""}`);
+      try {
+        const { documents, rejects } = await get();
+        waiting.push(...documents);
+        for (const { document, reason, line } of rejects) messages.push(`${document ?? name}${line ? `, line ${line}` : ""}: ${reason}`);
+      } catch (error) {
+        if (error.status === 401) this.tokenRow.hidden = false;
+        messages.push(`${name}: ${error.message}`);
+      }
+      if (waiting.length >= TOGETHER) await this.app.put(waiting.splice(0));
     }
+    if (waiting.length) await this.app.put(waiting);
+    this.go.disabled = false;
+    this.#say([...messages.slice(0, SHOWN), ...(messages.length > SHOWN ? [`and ${counted(messages.length - SHOWN, "more message")}`] : [])].join("\n"));
+    if (this.app.documents.length > start) this.done(messages.length > 0);
+    return messages;
   }
 
   #request(content) {

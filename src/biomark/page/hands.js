@@ -1,15 +1,17 @@
 // What people do to texts with mouse, touch and keyboard.
 
-import { extentOf } from "./documents.js";
-import { segments } from "./offsets.js";
+import { extentOf, sameSpans } from "./documents.js";
+import { neighbour, segments, whole } from "./offsets.js";
 import { offsetOf, pieceOf } from "./text.js";
 
-const graphemes = new Intl.Segmenter("en", { granularity: "grapheme" });
+const DIGIT = /^Digit[1-9]$/; // the key of a digit on any keyboard
 const words = new WeakMap();
 
 /** Listens to the documents' element on behalf of the app. */
 export class Hands {
-  #drag = null;
+  #drag = null; // { edge, text, steps, aside }: the handle that is held
+  #find = null; // { index, letters, from }: the letters that were typed of a word, and where the search began
+  #touch = false; // whether the last pointer was a finger or a pen
   #timer = 0;
 
   constructor(app, list, element) {
@@ -19,7 +21,7 @@ export class Hands {
     element.addEventListener("keydown", (event) => this.#key(event));
     element.addEventListener("pointerdown", (event) => this.#grab(event));
     element.addEventListener("pointermove", (event) => this.#move(event));
-    for (const name of ["pointerup", "pointercancel"]) element.addEventListener(name, () => (this.#drag = null));
+    for (const name of ["pointerup", "pointercancel"]) element.addEventListener(name, () => this.#release());
     document.addEventListener("selectionchange", () => {
       clearTimeout(this.#timer);
       this.#timer = setTimeout(() => this.#selected(), 120);
@@ -35,33 +37,56 @@ export class Hands {
     if (!text || text !== closest(range.endContainer, ".editable")) return;
     const index = indexOf(text);
     const [start, end] = trimmed(this.app.documents[index].text, offsetOf(range.startContainer, range.startOffset), offsetOf(range.endContainer, range.endOffset));
-    if (start < end) this.app.select({ index, spans: [[start, end]], mention: null });
+    if (start >= end) return;
+    const first = !this.app.target;
+    this.app.select({ index, spans: [[start, end]], mention: null });
+    if (first) this.list.reveal(); // a sheet of controls may have come up over it
   }
 
   #click(event) {
+    this.#find = null;
     const text = event.target.closest(".editable");
     if (!text || event.target.closest(".handle") || !getSelection().isCollapsed) return;
     const piece = pieceOf(event.target);
-    if (piece) this.app.selectAt(indexOf(text), piece.start);
+    if (piece?.over.length) this.app.selectAt(indexOf(text), piece.start);
+    else if (piece && this.#touch) this.#tap(indexOf(text), offsetOf(...caretAt(event.clientX, event.clientY)));
     else this.app.select(null);
+    this.list.reveal();
+  }
+
+  /** A tap chooses a word, as marking words by touch is slow; a second one lets it go. */
+  #tap(index, unit) {
+    const place = wordPlaces(this.app.documents[index]).find(([start, end]) => start <= unit && unit <= end);
+    const { target } = this.app;
+    const again = place && target?.index === index && sameSpans(target.spans, [place]);
+    this.app.select(place && !again ? { index, spans: [place], mention: null } : null);
   }
 
   #grab(event) {
+    this.#touch = event.pointerType !== "mouse";
     const handle = event.target.closest(".handle");
     if (!handle) return;
     event.preventDefault();
     event.currentTarget.setPointerCapture(event.pointerId);
-    this.#drag = { edge: handle.dataset.edge, text: handle.closest(".editable") };
+    const { left, top, height } = handle.getBoundingClientRect(); // the edge itself; a finger holds the handle beside it
+    const aside = [left - event.clientX, top + height / 2 - event.clientY];
+    this.#drag = { edge: handle.dataset.edge, text: handle.closest(".editable"), steps: this.app.history.steps, aside };
+  }
+
+  #release() {
+    if (this.#drag) this.app.history.join(this.#drag.steps);
+    this.#drag = null;
   }
 
   #move(event) {
     if (!this.#drag) return;
-    const { edge, text } = this.#drag;
-    const caret = caretAt(event.clientX, event.clientY);
+    const { edge, text, aside } = this.#drag;
+    const caret = caretAt(event.clientX + aside[0], event.clientY + aside[1]);
     if (!caret || closest(caret[0], ".editable") !== text) return;
     const unit = offsetOf(...caret);
     if (unit === null) return;
     const { target } = this.app;
+    if (!target) return;
     const [start, end] = [target.spans[0][0], target.spans.at(-1)[1]];
     if (edge === "start" ? unit < end : unit > start) this.app.resize(edge, whole(this.app.documents[target.index].text, unit));
   }
@@ -69,12 +94,34 @@ export class Hands {
   #key(event) {
     const text = event.target.closest(".editable");
     if (!text || event.target !== text) return;
-    const act = this.#action(event, indexOf(text));
+    const act = this.#search(event, indexOf(text)) ?? this.#action(event, indexOf(text));
     if (!act) return;
     event.preventDefault();
     getSelection().removeAllRanges();
     act();
     this.list.reveal();
+  }
+
+  /** What a key does while a word is searched by its first letters; undefined if it is no letter, which ends the search. */
+  #search({ key, code, ctrlKey, altKey, metaKey, shiftKey }, index) {
+    const own = this.#find?.index === index ? this.#find : null;
+    this.#find = null;
+    if (!own || ctrlKey || altKey || metaKey || (shiftKey && DIGIT.test(code))) return undefined;
+    if (key === "Shift") return () => (this.#find = own);
+    if (key === "Enter" || key === "Escape") return () => this.app.announce("The search has ended.");
+    if (key !== "Backspace" && (Array.from(key).length > 1 || /[0-9]/.test(key))) return undefined;
+    return () => this.#seek(index, key === "Backspace" ? own.letters.slice(0, -1) : own.letters + key, own.from);
+  }
+
+  /** Choose the next word that begins with these letters; behind the last word comes the first one. */
+  #seek(index, letters, from) {
+    const { app } = this;
+    const { text } = app.documents[index];
+    this.#find = { index, letters, from };
+    const places = wordPlaces(app.documents[index]).filter(([start]) => text.slice(start, start + letters.length).toLowerCase() === letters.toLowerCase());
+    const place = places.find(([start]) => start >= from) ?? places[0];
+    if (letters && place) app.select({ index, spans: [place], mention: null });
+    else app.announce(letters ? `No word begins with ${letters}.` : "Type the first letters of a word, then the number of a type.");
   }
 
   /** What a key does; undefined if nothing. */
@@ -88,11 +135,14 @@ export class Hands {
     if (command || altKey) return undefined;
     if (step) return () => this.#word(index, step);
     if (/^[1-9]$/.test(key)) return () => app.mark(app.typeNames[key - 1] ?? "");
+    if (shiftKey && DIGIT.test(event.code)) return () => this.#everywhere(() => app.mark(app.typeNames[event.code.at(-1) - 1] ?? ""));
+    if (shiftKey && key === "Delete") return () => this.#everywhere(() => app.drop());
     return {
       n: () => this.#mention(index, 1),
       p: () => this.#mention(index, -1),
       j: () => this.#document(index, 1),
       k: () => this.#document(index, -1),
+      f: () => this.#seek(index, "", app.target?.index === index ? app.target.spans.at(-1)[1] : 0),
       a: () => app.setEverywhere(!app.everywhere),
       o: () => app.target && app.selectAt(index, app.target.spans[0][0]),
       u: () => app.undo(),
@@ -102,6 +152,14 @@ export class Hands {
       Escape: () => app.select(null),
       Enter: () => document.querySelector("#inspector button, #inspector input")?.focus(),
     }[key];
+  }
+
+  /** Do something once for all equal mentions. */
+  #everywhere(act) {
+    const before = this.app.everywhere;
+    this.app.everywhere = true;
+    act();
+    this.app.setEverywhere(before);
   }
 
   /** The next or previous word. */
@@ -135,8 +193,9 @@ export class Hands {
     if (next < 0 || next >= this.app.documents.length) return;
     const { view, element } = this.list.article(next);
     this.app.select(null);
+    this.list.article(index).setTabStop(false);
+    this.list.article(next).setTabStop(true);
     element.scrollIntoView({ block: "start" });
-    view.element.tabIndex = 0;
     view.element.focus({ preventScroll: true });
     this.app.announce(`Document ${this.app.documents[next].id}, ${this.app.shown(this.app.documents[next]).length} mentions.`);
   }
@@ -159,17 +218,6 @@ function wordPlaces(document) {
 function wordEdge(document, edge, unit, step) {
   const edges = wordPlaces(document).map(([start, end]) => (edge === "start" ? start : end));
   return (step > 0 ? edges.find((place) => place > unit) : edges.findLast((place) => place < unit)) ?? unit;
-}
-
-/** The next place before or behind a whole character, however many code points that has. */
-function neighbour(text, unit, step) {
-  if (step < 0) return unit > 0 ? graphemes.segment(text).containing(unit - 1).index : 0;
-  return unit < text.length ? unit + graphemes.segment(text).containing(unit).segment.length : unit;
-}
-
-/** A place that is not inside a character. */
-function whole(text, unit) {
-  return unit > 0 && unit < text.length ? graphemes.segment(text).containing(unit).index : unit;
 }
 
 function trimmed(text, from, to) {

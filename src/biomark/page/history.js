@@ -20,6 +20,11 @@ export class History {
     return this.#future.length > 0;
   }
 
+  /** How many steps can be undone. */
+  get steps() {
+    return this.#past.length;
+  }
+
   /** One step: a Map of indexes to new documents. Documents that did not change are passed over. */
   change(replacements) {
     const step = [...replacements].filter(([n, document]) => this.documents[n] !== document).map(([n, document]) => [n, this.documents[n], document]);
@@ -43,6 +48,13 @@ export class History {
     if (!step) return;
     this.#past.push(step);
     this.#apply(step, 2);
+  }
+
+  /** Makes one step of those behind the first `steps`. */
+  join(steps) {
+    const joined = new Map();
+    for (const [n, before, after] of this.#past.splice(steps).flat()) joined.set(n, [n, joined.get(n)?.[1] ?? before, after]);
+    if (joined.size) this.#past.push([...joined.values()]);
   }
 
   /** More documents, behind the others. */

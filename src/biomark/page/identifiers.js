@@ -27,6 +27,16 @@ export function fileName(id) {
   return safe.startsWith(".") ? `%2E${safe.slice(1)}` : safe || "%";
 }
 
+/** The id of a document whose file has this name, without its ending; the inverse of `fileName`. */
+export function fileStem(name) {
+  try {
+    const id = name === "%" ? "" : decodeURIComponent(name);
+    return fileName(id) === name ? id : name;
+  } catch {
+    return name;
+  }
+}
+
 function escaped(character) {
   const bytes = new TextEncoder().encode(character);
   return Array.from(bytes, (byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join("");

@@ -3,7 +3,7 @@
 import { correctionOf } from "./corrections.js";
 import { inPoints, wordsOf } from "./documents.js";
 import { button, counted, make } from "./dom.js";
-import { visible } from "./offsets.js";
+import { neighbour, visible } from "./offsets.js";
 
 const LONGEST = 200;
 
@@ -28,7 +28,7 @@ export class Inspector {
     return [
       make("h2", {}, "Nothing selected"),
       make("p", {}, "Select words to mark them. Click a mention to correct it."),
-      make("p", { class: "soft" }, "With the keyboard: ", make("kbd", {}, "n"), " goes to the next mention, ", make("kbd", {}, "→"), " to the next word, a digit gives the type."),
+      make("p", { class: "soft" }, "With the keyboard: ", make("kbd", {}, "n"), " goes to the next mention, ", make("kbd", {}, "→"), " to the next word, ", make("kbd", {}, "f"), " and the first letters to any word, a digit gives the type."),
     ];
   }
 
@@ -41,14 +41,14 @@ export class Inspector {
     return [
       make("header", {},
         make("div", {}, make("h2", { dir: "auto" }, visible(words.length > LONGEST ? `${words.slice(0, LONGEST)}…` : words)), make("p", { class: "soft" }, `Characters ${offsets}`)),
-        button("×", () => app.select(null), { class: "icon", "aria-label": "Close", "data-key": "close" })),
+        make("div", { class: "row" },
+          mention ? button("Drop", () => app.drop(), { class: "danger", "data-key": "drop", "aria-keyshortcuts": "Delete" }) : null,
+          button("×", () => app.select(null), { class: "icon", "aria-label": "Close", "data-key": "close" }))),
       mention ? this.#facts(document, mention) : null,
       this.#typeButtons(mention),
       this.#edges(mention),
       this.#equal(mention),
-      mention ? make("div", { class: "row" },
-        button("Drop", () => app.drop(), { class: "danger", "data-key": "drop", "aria-keyshortcuts": "Delete" }),
-        button("Add a part", () => { app.addPart(); }, { "data-key": "part" })) : null,
+      mention ? make("div", { class: "row" }, button("Add a part", () => { app.addPart(); }, { "data-key": "part" })) : null,
       this.#others(index, spans, mention),
     ].filter(Boolean);
   }
@@ -95,9 +95,7 @@ export class Inspector {
     const move = (edge, step) => () => {
       const { spans, index } = app.target;
       const { text } = app.documents[index];
-      const unit = edge === "start" ? spans[0][0] : spans.at(-1)[1];
-      const wide = /[\ud800-\udbff]/.test(text[step < 0 ? unit - 2 : unit] ?? "") ? 2 : 1;
-      app.resize(edge, unit + step * wide);
+      app.resize(edge, neighbour(text, edge === "start" ? spans[0][0] : spans.at(-1)[1], step));
     };
     const pair = (edge) => make("div", { class: "edge", role: "group", "aria-label": edge === "start" ? "Beginning" : "End" },
       button("←", move(edge, -1), { "aria-label": `${edge === "start" ? "Beginning" : "End"} one character to the left`, "data-key": `${edge}-` }),

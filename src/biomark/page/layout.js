@@ -1,8 +1,11 @@
-// A document cut into blocks (lines), and blocks cut into pieces wherever a mention begins or ends.
+// A document cut into blocks (lines), long blocks cut into stretches that are drawn one by one, and stretches cut into
+// pieces wherever a mention begins or ends.
 
 import { extentOf } from "./documents.js";
+import { whole } from "./offsets.js";
 
 export const DEEPEST = 8; // mentions that are shown over one place
+export const STRETCH = 1000; // the most UTF-16 units of a stretch
 
 /** The document's blocks: { start, end, kind, first }; `first` in its passage. Lines of blanks outside passages are none. */
 export function blocksOf({ text, passages }) {
@@ -24,6 +27,22 @@ export function blocksOf({ text, passages }) {
   }
   if (text.slice(at).trim()) put(at, text.length, "");
   return blocks;
+}
+
+/** A block's stretches: { start, end }. They end behind a blank if there is one, and never inside of a character. */
+export function stretchesOf(text, { start, end }) {
+  const stretches = [];
+  for (let at = start; at < end; ) {
+    let stop = Math.min(at + STRETCH, end);
+    if (stop < end) {
+      const words = text.slice(at, stop).search(/\s\S*$/);
+      const cut = words < 0 ? whole(text, stop) : at + words + 1;
+      if (cut > at) stop = cut;
+    }
+    stretches.push({ start: at, end: stop });
+    at = stop;
+  }
+  return stretches;
 }
 
 /** The mentions without those that begin inside DEEPEST others; of those that begin together the longest go first. */
@@ -68,24 +87,24 @@ export function lanesOf(entities) {
   return lanes;
 }
 
-/** The mentions of each block: those with a part, or a gap between parts, in it. */
-export function byBlock(blocks, entities) {
-  const found = blocks.map(() => []);
+/** The mentions of each stretch: those with a part, or a gap between parts, in it. */
+export function byStretch(stretches, entities) {
+  const found = stretches.map(() => []);
   for (const entity of entities) {
     const [start, end] = extentOf(entity);
     let low = 0;
-    let high = blocks.length;
+    let high = stretches.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (blocks[middle].end <= start) low = middle + 1;
+      if (stretches[middle].end <= start) low = middle + 1;
       else high = middle;
     }
-    for (let n = low; n < blocks.length && blocks[n].start < end; n += 1) found[n].push(entity);
+    for (let n = low; n < stretches.length && stretches[n].start < end; n += 1) found[n].push(entity);
   }
   return found;
 }
 
-/** A block's pieces: { start, end, over, gaps }; `over` are the mentions there, the shortest first. */
+/** A stretch's pieces: { start, end, over, gaps }; `over` are the mentions there, the shortest first. */
 export function piecesOf({ start, end }, entities) {
   const events = new Map();
   const at = (place) => {

@@ -38,11 +38,14 @@ export class DocumentList {
   reveal() {
     const { target } = this.app;
     if (!target) return;
-    const article = this.#articles[target.index];
-    article.draw();
-    const block = article.view.blockAt(target.spans[0][0]);
-    const current = block.querySelector(".current") ?? block;
-    current.scrollIntoView({ block: "nearest", inline: "nearest" });
+    const { view } = this.article(target.index);
+    const block = view.blockAt(target.spans[0][0]);
+    (block.querySelector(".current") ?? block).scrollIntoView({ block: "nearest", inline: "nearest" });
+    const { top, bottom } = rangeOf(view, target.spans[0]).getBoundingClientRect(); // the block may be longer than the window
+    const { scrollPaddingTop, scrollPaddingBottom } = getComputedStyle(document.documentElement);
+    const above = top - parseFloat(scrollPaddingTop);
+    const below = bottom - innerHeight + parseFloat(scrollPaddingBottom);
+    if (above < 0 || below > 0) scrollBy(0, above < 0 ? above : Math.min(above, below));
   }
 
   /** The article of a document, drawn. */
@@ -54,7 +57,7 @@ export class DocumentList {
   #retarget(before) {
     const indexes = new Set([before?.index, this.app.target?.index].filter((n) => n !== undefined));
     this.#stale([...indexes].map((n) => this.#articles[n]));
-    this.#articles.forEach((article, n) => article.setTabStop(n === (this.app.target?.index ?? 0)));
+    for (const n of new Set([...indexes, 0])) this.#articles[n]?.setTabStop(n === (this.app.target?.index ?? 0));
     this.#highlight();
   }
 
@@ -64,13 +67,7 @@ export class DocumentList {
     const { target } = this.app;
     if (!target || target.mention) return;
     const { view } = this.article(target.index);
-    const ranges = target.spans.map(([start, end]) => {
-      const range = new Range();
-      range.setStart(...placeOf(view.blockAt(start), start));
-      range.setEnd(...placeOf(view.blockAt(end - 1), end));
-      return range;
-    });
-    CSS.highlights.set("target", new Highlight(...ranges));
+    CSS.highlights.set("target", new Highlight(...target.spans.map((span) => rangeOf(view, span))));
   }
 
   #stale(articles) {
@@ -103,6 +100,14 @@ export class DocumentList {
       if (n < waiting.length) this.#goOn();
     });
   }
+}
+
+/** A span of a text that is shown, as a range of the page. */
+function rangeOf(view, [start, end]) {
+  const range = new Range();
+  range.setStart(...placeOf(view.blockAt(start), start));
+  range.setEnd(...placeOf(view.blockAt(end - 1), end));
+  return range;
 }
 
 /** One document: its id, its text, and beside it the reference if there is one. */

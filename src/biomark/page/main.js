@@ -1,7 +1,7 @@
 // The page's beginning: makes its parts and joins them.
 
 import { App, held } from "./app.js";
-import { add, AddForm, compare, exported, help, takeAway } from "./dialogs.js";
+import { add, AddForm, compare, exported, help, takeAway, tellOf } from "./dialogs.js";
 import { make } from "./dom.js";
 import { Hands } from "./hands.js";
 import { Inspector } from "./inspector.js";
@@ -20,7 +20,7 @@ async function begin() {
   new Inspector(app, part("inspector"));
   new Hands(app, list, part("documents-shown"));
   const start = new AddForm(app, () => {});
-  part("start").append(make("h1", {}, app.service.present ? "Find mentions in biomedical text" : "No documents yet"), start.element);
+  part("start").append(make("h2", {}, app.service.present ? "Find mentions in biomedical text" : "No documents yet"), start.element);
   listen(app);
   commands(app, start);
   fold();
@@ -84,10 +84,10 @@ function fold() {
   set();
 }
 
-/** Files that were dropped; what goes wrong is shown where files are chosen. */
+/** Files that were dropped; on a page with documents the form that shows what goes wrong is hidden. */
 async function receive(app, start, files) {
-  await start.files(files);
-  if (start.message.textContent) part("said").textContent = start.message.textContent;
+  const messages = await start.files(files);
+  if (messages.length && app.documents.length) tellOf(messages);
 }
 
 // For scripts, and for people at the console: the app, and what it gives away.

@@ -59,3 +59,16 @@ export function segments(text, granularity) {
   }
   return found;
 }
+
+const graphemes = new Intl.Segmenter("en", { granularity: "grapheme" });
+
+/** The place itself, or the beginning of the character that it is inside of. A character may have several code points. */
+export function whole(text, unit) {
+  return unit > 0 && unit < text.length ? graphemes.segment(text).containing(unit).index : unit;
+}
+
+/** The next place before or behind a whole character. */
+export function neighbour(text, unit, step) {
+  if (step < 0) return unit > 0 ? graphemes.segment(text).containing(unit - 1).index : 0;
+  return unit < text.length ? unit + graphemes.segment(text).containing(unit).segment.length : unit;
+}

@@ -1,4 +1,4 @@
-// Files that the page reads by itself: JSON Lines, PubTator and plain text. All others go through the service.
+// Files that the page reads by itself: JSON Lines, PubTator and plain text, beside brat's pairs (brat.js). All others go through the service.
 
 import { documentOf } from "./documents.js";
 
@@ -8,7 +8,7 @@ export function readFile(name, content) {
   if (/^\s*\{/.test(text) && /\.(jsonl|ndjson|json)$/i.test(name)) return readJsonLines(name, text);
   if (/^\s*[^|\t\n]*\|t\|/.test(text)) return readPubtator(name, text);
   if (/\.(txt|text|md)$/i.test(name)) return [documentOf({ id: name.replace(/\.\w+$/, ""), text })];
-  throw new Error(`${name}: without a service the page reads JSON Lines, PubTator and plain text; convert the file with "biomark convert"`);
+  throw new Error(`${name}: without a service the page reads JSON Lines, PubTator, pairs of brat (.txt and .ann) and plain text; convert the file with "biomark convert"`);
 }
 
 function readJsonLines(name, text) {

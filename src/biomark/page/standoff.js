@@ -1,7 +1,7 @@
-// Writers of lines: PubTator, brat, JSON Lines, tables and demonstrations. Documents come in JSON Lines form (offsets
+// Writers of lines: PubTator, JSON Lines, tables and demonstrations. Documents come in JSON Lines form (offsets
 // in code points), and what is written equals what biomark's own writers write.
 
-import { fileName, splitIds } from "./identifiers.js";
+import { splitIds } from "./identifiers.js";
 import { pythonJson, pythonNumber } from "./json.js";
 import { Offsets, segments } from "./offsets.js";
 
@@ -79,90 +79,6 @@ function withIdentifiers({ entities, relations = [] }) {
   });
 }
 
-/** brat: the files of a folder, as [name, text]. */
-export function brat(documents) {
-  const seen = new Map();
-  return documents.flatMap((document) => {
-    let name = fileName(document.id);
-    const count = (seen.get(name) ?? 0) + 1;
-    seen.set(name, count);
-    if (count > 1) name = `${name}-${count}`;
-    const text = document.text.startsWith("\ufeff") ? `\ufeff${document.text}` : document.text;
-    return [[`${name}.ann`, bratLines(document).map((line) => `${line}\n`).join("")], [`${name}.txt`, text]];
-  });
-}
-
-function bratLines(document) {
-  const points = new Offsets(document.text);
-  const raw = document.infons?.brat === undefined ? [] : document.infons.brat.split("\n");
-  const entities = document.entities.map((e) => [e, bratSpans(e, points)]).filter(([, spans]) => spans.length);
-  const names = bratNames(entities.map(([e]) => e.infons?.id ?? ""), new Set(raw.flatMap(references)));
-  const taken = new Set(raw.map((line) => line.split("\t")[0]));
-  const [ids, notes] = [fresh("N", taken), fresh("#", taken)];
-  const lines = entities.flatMap(([entity, spans], n) => {
-    const where = spans.map(([start, end]) => `${start} ${end}`).join(";");
-    const own = [`${names[n]}\t${oneLine(entity.type)} ${where}\t${oneLine(entity.text)}`];
-    for (const id of entity.ids ?? []) {
-      const told = entity.infons?.[`name of ${id}`] ?? "";
-      const resource = /^[^\s:-][^\s:]*:./.test(id) ? id : `-:${id}`;
-      own.push([ids.next().value, `Reference ${names[n]} ${oneLine(resource)}`, ...(told ? [oneLine(told)] : [])].join("\t"));
-    }
-    const note = bratNote(entity);
-    return note ? [...own, `${notes.next().value}\tbiomark ${names[n]}\t${note}`] : own;
-  });
-  const known = new Map(entities.map(([e], n) => [e.infons?.id ?? names[n], names[n]]));
-  const relations = (document.relations ?? []).flatMap(({ type, arguments: args = [], infons = {} }, n) => {
-    const columns = args.map(([role, id], place) => `${role || `Arg${place + 1}`}:${known.get(id)}`);
-    const line = `${infons.id ?? `R${n + 1}`}\t${type} ${columns.join(" ")}`;
-    return args.every(([, id]) => known.has(id)) && /^R\S+\t\S+ [^\s:]+:\S+ [^\s:]+:\S+\s*$/.test(line) ? [line] : [];
-  });
-  return [...lines, ...relations, ...raw.filter((line) => references(line).every((name) => names.includes(name)))];
-}
-
-/** A mention's parts; brat has one for each line that a mention covers. */
-function bratSpans({ spans }, points) {
-  return spans.flatMap(([start, end]) => {
-    const parts = [];
-    const base = points.unit(start);
-    let from = base;
-    for (const ends of points.slice(start, end).matchAll(/[\r\n]+/g)) {
-      if (!ends[0].includes("\n")) continue;
-      if (from < base + ends.index) parts.push([from, base + ends.index]);
-      from = base + ends.index + ends[0].length;
-    }
-    if (from < points.unit(end)) parts.push([from, points.unit(end)]);
-    return parts.map(([a, b]) => [points.point(a), points.point(b)]);
-  });
-}
-
-function bratNames(own, meant) {
-  const kept = new Set(own.filter((id) => /^T\S+$/.test(id)));
-  const taken = new Set([...kept, ...meant]);
-  const used = new Set();
-  const spare = fresh("T", new Set([...taken, ...own.map((_, n) => `T${n + 1}`)]));
-  return own.map((id, n) => {
-    const wanted = kept.has(id) ? id : `T${n + 1}`;
-    const name = used.has(wanted) || (taken.has(wanted) && wanted !== id) ? spare.next().value : wanted;
-    used.add(name);
-    return name;
-  });
-}
-
-function bratNote({ ids = [], infons = {}, score }) {
-  const named = new Set(["id", ...ids.map((id) => `name of ${id}`)]);
-  const others = Object.entries(infons).filter(([key]) => !named.has(key));
-  const note = { ...(others.length ? { infons: Object.fromEntries(others) } : {}), ...(score === undefined ? {} : { score }) };
-  return Object.keys(note).length ? pythonJson(note) : "";
-}
-
-function references(line) {
-  return line.split("\t")[1]?.match(/(?<![\w.-])T\d+(?![\w.-])/g) ?? [];
-}
-
-function* fresh(letter, taken) {
-  for (let n = 1; ; n += 1) if (!taken.has(`${letter}${n}`)) yield `${letter}${n}`;
-}
-
 /** A table: a row a mention. A value that a spreadsheet would run as a formula begins with an apostrophe. */
 export function csv(documents) {
   const rows = [["document", "passage", "start", "end", "text", "type", "score", "identifiers"]];
@@ -226,7 +142,7 @@ function blank(text) {
   return text.replace(/[\n\r]/g, " ");
 }
 
-function oneLine(text) {
+export function oneLine(text) {
   return text.replace(/[\t\n\r]/g, " ");
 }
 

@@ -1,8 +1,9 @@
-// A document's text as elements: a paragraph a block, a span a piece, a coloured line under it for each mention.
+// A document's text as elements: a paragraph a block, a span a piece, a coloured line under it for each mention. What
+// changes is drawn anew by the stretch, so that a paragraph may be as long as it likes.
 
 import { make } from "./dom.js";
-import { sameSpans } from "./documents.js";
-import { blocksOf, byBlock, layered, lanesOf, piecesOf } from "./layout.js";
+import { extentOf, sameSpans } from "./documents.js";
+import { blocksOf, byStretch, layered, lanesOf, piecesOf, stretchesOf } from "./layout.js";
 import { visible } from "./offsets.js";
 
 const PLAIN = new Set(["", "title", "abstract", "passage"]);
@@ -13,11 +14,12 @@ const pieces = new WeakMap(); // the piece that a span shows
 /** Shows the text of one document, and shows it again when mentions change. */
 export class TextView {
   #blocks = null;
-  #elements = [];
-  #signs = []; // of what each block shows, so that only blocks that change are made anew
+  #elements = []; // of the blocks
+  #stretches = []; // of all blocks: { start, end, block, depth, spans, signs }; signs are of what is drawn
   #entities = null; // that the lanes are of
   #lanes = new Map();
-  #inside = []; // the mentions of each block
+  #inside = []; // the mentions of each stretch
+  #current = null; // the selected mention
 
   constructor(types) {
     this.types = types;
@@ -29,19 +31,19 @@ export class TextView {
   show(document, entities, { target = null, marks = null } = {}) {
     if (!this.#blocks) this.#build(document);
     if (entities !== this.#entities) this.#lay(entities);
-    const lanes = this.#lanes;
+    const deeper = new Set();
     this.#inside.forEach((inside, n) => {
-      const block = this.#blocks[n];
-      const current = target && inside.includes(target.mention) ? target.mention : null;
-      const signs = [...inside.flatMap((e) => [e, lanes.get(e), marks?.get(e)]), current];
-      const old = this.#signs[n];
-      if (old && old.length === signs.length && old.every((sign, k) => sign === signs[k])) return;
-      this.#signs[n] = signs;
-      const depth = Math.max(0, ...inside.map((e) => lanes.get(e) + 1));
-      const spans = piecesOf(block, inside).map((piece) => this.#piece(document, piece, { lanes, current, marks }));
-      this.#elements[n].style.setProperty("--depth", depth);
-      this.#elements[n].replaceChildren(...spans);
+      const stretch = this.#stretches[n];
+      const signs = inside.flatMap((e) => [e, this.#lanes.get(e), marks?.get(e)]);
+      if (stretch.signs?.length === signs.length && stretch.signs.every((sign, k) => sign === signs[k])) return;
+      stretch.signs = signs;
+      const depth = Math.max(0, ...inside.map((e) => this.#lanes.get(e) + 1));
+      if (depth !== stretch.depth) deeper.add(stretch.block);
+      stretch.depth = depth;
+      this.#draw(document, stretch, inside, marks);
     });
+    if (deeper.size) this.#deepen(deeper);
+    this.#point(target?.mention ?? null);
   }
 
   /** The block element that holds a place. */
@@ -59,7 +61,45 @@ export class TextView {
     this.hidden = entities.length - shown.length;
     this.#entities = entities;
     this.#lanes = lanesOf(shown);
-    this.#inside = byBlock(this.#blocks, shown);
+    this.#inside = byStretch(this.#stretches, shown);
+  }
+
+  /** Puts the spans of a stretch in the place of those that it had. */
+  #draw(document, stretch, inside, marks) {
+    const before = stretch.spans;
+    stretch.spans = piecesOf(stretch, inside).map((piece) => this.#piece(document, piece, marks));
+    if (before.length) before[0].before(...stretch.spans);
+    else this.#elements[stretch.block].append(...stretch.spans);
+    for (const span of before) span.remove();
+  }
+
+  /** Marks the selected mention. Its text stays the same nodes, so that what the browser has selected stays selected. */
+  #point(mention) {
+    for (const span of this.#spansOf(this.#current)) {
+      span.classList.remove("current");
+      for (const old of span.querySelectorAll(".handle")) old.remove();
+    }
+    this.#current = mention;
+    for (const span of this.#spansOf(mention)) {
+      const { start, end } = pieces.get(span);
+      span.classList.add("current");
+      if (start === mention.spans[0][0]) span.prepend(handle("start"));
+      if (end === mention.spans.at(-1)[1]) span.append(handle("end"));
+    }
+  }
+
+  /** The spans that show a mention. */
+  #spansOf(mention) {
+    if (!mention) return [];
+    const [from, to] = extentOf(mention);
+    return this.#stretches.filter(({ start, end }) => start < to && from < end).flatMap(({ spans }) => spans.filter((span) => pieces.get(span).over.includes(mention)));
+  }
+
+  /** Gives the lines of blocks room for the mentions that lie over each other. */
+  #deepen(blocks) {
+    const depths = new Map([...blocks].map((block) => [block, 0]));
+    for (const { block, depth } of this.#stretches) if (depths.has(block)) depths.set(block, Math.max(depths.get(block), depth));
+    for (const [block, depth] of depths) this.#elements[block].style.setProperty("--depth", depth);
   }
 
   #build(document) {
@@ -71,15 +111,16 @@ export class TextView {
       this.element.append(paragraph);
       return paragraph;
     });
+    this.#stretches = this.#blocks.flatMap((own, block) => stretchesOf(document.text, own).map((stretch) => ({ ...stretch, block, depth: null, spans: [], signs: null })));
   }
 
-  #piece(document, piece, { lanes, current, marks }) {
+  #piece(document, piece, marks) {
     const span = make("span", {}, visible(document.text.slice(piece.start, piece.end)));
     pieces.set(span, piece);
     const lines = [...piece.over.map((e) => [e, false]), ...piece.gaps.map((e) => [e, true])];
     if (!lines.length) return span;
     span.className = piece.over.length ? "piece" : "gap";
-    this.#paint(span, piece, lines, lanes);
+    this.#paint(span, piece, lines);
     const ending = piece.over.filter((e) => e.spans.at(-1)[1] === piece.end);
     if (ending.length) {
       const kinds = ending.map((e) => shortened(this.types.label(e.type)) + (marks?.get(e) ? ` (${marks.get(e)})` : ""));
@@ -89,15 +130,11 @@ export class TextView {
     if (piece.over.some((e) => e.spans.some(([start]) => start === piece.start))) span.classList.add("begin");
     if (piece.over.some((e) => e.spans.some(([, end]) => end === piece.end))) span.classList.add("end");
     for (const entity of piece.over) if (marks?.get(entity)) span.classList.add("differs", marks.get(entity));
-    if (current && piece.over.includes(current)) {
-      span.classList.add("current");
-      if (piece.start === current.spans[0][0]) span.prepend(handle("start"));
-      if (piece.end === current.spans.at(-1)[1]) span.append(handle("end"));
-    }
     return span;
   }
 
-  #paint(span, { over }, lines, lanes) {
+  #paint(span, { over }, lines) {
+    const lanes = this.#lanes;
     const deepest = Math.max(...lines.map(([e]) => lanes.get(e)));
     const layers = lines.map(([entity, isGap]) => {
       const [pale, deep] = this.types.colours(entity.type);

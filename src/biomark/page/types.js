@@ -3,6 +3,7 @@
 /** The types that the page knows. `known` maps biomark's names to { label, definition, aliases }. */
 export class Types {
   #aliases = new Map();
+  #names = new Map(); // what `canonical` has found
   #places = new Map();
   #known;
   #palette;
@@ -18,7 +19,8 @@ export class Types {
 
   /** biomark's name for a type as a file spells it; another name stays as it is. */
   canonical(type) {
-    return this.#aliases.get(keyOf(type)) ?? type;
+    if (!this.#names.has(type)) this.#names.set(type, this.#aliases.get(keyOf(type)) ?? type);
+    return this.#names.get(type);
   }
 
   /** What people call the type. */

@@ -56,7 +56,7 @@ class Invented:
 
 
 @dataclass(frozen=True, slots=True)
-class _Candidate:
+class _InventedSentence:
     """A sentence of a model, with the number of its request and its ROUGE-L with the most similar seed."""
 
     document: Document
@@ -156,7 +156,7 @@ class _Invention:
         self._ask = ask
         self._model = model
         self._kept: list[Document] = []
-        self._words: list[_Words] = []  # of those kept
+        self._words: list[_WordBag] = []  # of those kept
         self._asked: set[str] = set()  # documents that the model was asked about
         self._thrown: Counter[str] = Counter()
         self._written = 0
@@ -182,7 +182,7 @@ class _Invention:
                 stopped = f"{fruitless} rounds in a row brought nothing that could be kept"
         return Invented(tuple(self._kept), self._written, dict(self._thrown.most_common()), stopped)
 
-    async def _answer(self, number: int) -> list[_Candidate | str] | Unanswered:
+    async def _answer(self, number: int) -> list[_InventedSentence | str] | Unanswered:
         """Return the sentences of an answer, with the reason in place of each unreadable one."""
         request, shown = self._of.request(number, tuple(self._kept))
         try:
@@ -196,7 +196,7 @@ class _Invention:
         last = ["cut off"] if lines and not reply.finished else []
         return [self._read(line, number, origin) for line in (lines[:-1] if last else lines)] + last
 
-    def _read(self, line: str, number: int, origin: Mapping[str, str]) -> _Candidate | str:
+    def _read(self, line: str, number: int, origin: Mapping[str, str]) -> _InventedSentence | str:
         sentence = unmarked(line, SPAN.signs(self._of.types))
         if isinstance(sentence, Rejected):
             return "the marks do not parse"
@@ -214,9 +214,11 @@ class _Invention:
             "verified": str(not options.unverified),
         }
         document_id = f"invented-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-        return _Candidate(Document(document_id, text, entities=entities, infons=Infons(infons)), number, likeness)
+        return _InventedSentence(
+            Document(document_id, text, entities=entities, infons=Infons(infons)), number, likeness
+        )
 
-    def _fitting(self, answer: Sequence[_Candidate | str]) -> list[_Candidate]:
+    def _fitting(self, answer: Sequence[_InventedSentence | str]) -> list[_InventedSentence]:
         """Return the sentences that are not copies; only these are verified."""
         fitting = []
         self._written += len(answer)
@@ -234,10 +236,10 @@ class _Invention:
                 fitting.append(candidate)
         return fitting
 
-    def _is_copy(self, candidate: _Candidate) -> bool:
+    def _is_copy(self, candidate: _InventedSentence) -> bool:
         return _nearest(candidate.document.text, self._words) >= self._of.options.alike
 
-    async def _verdict(self, candidate: _Candidate) -> str | None:
+    async def _verdict(self, candidate: _InventedSentence) -> str | None:
         """Return the reason why a sentence is discarded; None: the model confirms each mention."""
         if self._of.options.unverified:
             return None
@@ -253,7 +255,7 @@ class _Invention:
                 return "refuted"
         return None
 
-    def _keep(self, candidates: Sequence[_Candidate], verdicts: Sequence[str | None]) -> None:
+    def _keep(self, candidates: Sequence[_InventedSentence], verdicts: Sequence[str | None]) -> None:
         for candidate, verdict in zip(candidates, verdicts, strict=True):
             if verdict is not None:
                 self._thrown[verdict] += 1
@@ -279,19 +281,19 @@ def rouge_l(a: Sequence[str], b: Sequence[str]) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class _Words:
+class _WordBag:
     """The words of a text in order, and their counts."""
 
     listed: tuple[str, ...]
     bag: Counter[str]
 
 
-def _words(text: str) -> _Words:
+def _words(text: str) -> _WordBag:
     listed = _WORD.findall(text.casefold())
-    return _Words(tuple(listed), Counter(listed))
+    return _WordBag(tuple(listed), Counter(listed))
 
 
-def _nearest(text: str, others: Iterable[_Words]) -> float:
+def _nearest(text: str, others: Iterable[_WordBag]) -> float:
     """Return the highest ROUGE-L of a text with any of `others`."""
     words, best = _words(text), 0.0
     for other in others:

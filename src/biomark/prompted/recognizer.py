@@ -17,7 +17,7 @@ from itertools import chain
 from biomark.errors import UsageError
 from biomark.knowledge.store import Store
 from biomark.prompted.chat import Ask, Chat, Message, Reply, Request, Unanswered, estimate
-from biomark.prompted.chat.likelihood import Tokens
+from biomark.prompted.chat.likelihood import AnswerTokens
 from biomark.prompted.chat.running import all_of, open_session
 from biomark.prompted.prompters import Prompters
 from biomark.prompted.prompts import SECOND_ROUND, TWO_STEP, YES_NO, Ontology, Prompter, check, yes_or_no
@@ -36,7 +36,7 @@ _SHORT = 16  # tokens of an answer of yes or no
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _PartResult:
     """The result for a part of a document.
 
     Attributes:
@@ -49,22 +49,22 @@ class _Part:
     rejected: tuple[Rejected, ...] = ()
     unanswered: tuple[tuple[Span, str], ...] = ()
 
-    def placed(self, span: Span) -> _Part:
+    def placed(self, span: Span) -> _PartResult:
         """Return the part with offsets in the document instead of offsets from the start of `span`."""
-        return _Part(
+        return _PartResult(
             tuple(entity.shift(span.start) for entity in self.entities),
             tuple(replace(rejected, window=span) for rejected in self.rejected),
             tuple((part.shift(span.start), reason) for part, reason in self.unanswered),
         )
 
     @staticmethod
-    def joined(parts: Sequence[_Part]) -> _Part:
+    def joined(parts: Sequence[_PartResult]) -> _PartResult:
         """Join several parts of one document."""
         entities, rejected, unanswered = (
             tuple(chain.from_iterable(getattr(part, name) for part in parts))
             for name in ("entities", "rejected", "unanswered")
         )
-        return _Part(entities, rejected, unanswered)
+        return _PartResult(entities, rejected, unanswered)
 
 
 class PromptedRecognizer:
@@ -151,7 +151,7 @@ class PromptedRecognizer:
         document = document.bare()
         spans = windows(with_sentences(document), self.options.window)
         questions = [self._window(ask, document, span, prompter) for span in spans for prompter in prompters]
-        whole = _Part.joined(await all_of(questions))
+        whole = _PartResult.joined(await all_of(questions))
         types = [entity_type for prompter in prompters for entity_type in prompter.types]
         entities = sorted(
             (e for e in whole.entities if e.score is None or e.score >= least),
@@ -167,7 +167,7 @@ class PromptedRecognizer:
 
     async def _window(
         self, ask: Ask, document: Document, span: Span, prompter: Prompter, around: Span | None = None
-    ) -> _Part:
+    ) -> _PartResult:
         """Return the result for a span of a document; a span that is too long is asked about in two parts.
 
         Args:
@@ -182,16 +182,16 @@ class PromptedRecognizer:
             part, finished = await self._answered(ask, document, span, prompter, around)
         except Unanswered as error:
             if not error.too_long or len(span) <= _CUT:
-                return _Part(unanswered=((span, error.reason),))
+                return _PartResult(unanswered=((span, error.reason),))
         else:
             if finished or len(span) <= _CUT:
                 return part.placed(span)
         cut = [self._window(ask, document, half, prompter, around) for half in halves(document.text, span)]
-        return _Part.joined(await all_of(cut))
+        return _PartResult.joined(await all_of(cut))
 
     async def _answered(
         self, ask: Ask, document: Document, span: Span, prompter: Prompter, around: Span
-    ) -> tuple[_Part, bool]:
+    ) -> tuple[_PartResult, bool]:
         """Return the result for a span, with offsets from its start, and whether the answer was complete."""
         text = span.of(document.text)
         known = await self._known(ask, text, prompter)
@@ -235,16 +235,18 @@ class PromptedRecognizer:
         reply = await ask(Request(prompter.candidates(text), estimate(text) + _ANSWER))
         return self.ontology.of_answer(reply.texts[0], text)
 
-    def _read(self, reply: Reply, text: str, prompter: Prompter) -> _Part:
+    def _read(self, reply: Reply, text: str, prompter: Prompter) -> _PartResult:
         """Return the mentions of a reply; a mention's score among several answers is the share that has it."""
         answers = _decoded(reply, text, prompter)
         for decoded in answers:
             self.counts += Counter(answers=1, unfaithful=int(not decoded.faithful))
         if self.options.samples > 1:
-            return _Part(*vote(answers))
-        return _Part(answers[-1].entities, answers[-1].rejected)
+            return _PartResult(*vote(answers))
+        return _PartResult(answers[-1].entities, answers[-1].rejected)
 
-    async def _with_missed(self, ask: Ask, request: Request, text: str, prompter: Prompter, part: _Part) -> _Part:
+    async def _with_missed(
+        self, ask: Ask, request: Request, text: str, prompter: Prompter, part: _PartResult
+    ) -> _PartResult:
         """Add the mentions of a second round that overlap none of the first."""
         try:
             second = _decoded(await ask(request), text, prompter)[0].entities
@@ -254,7 +256,7 @@ class PromptedRecognizer:
         self.counts["added"] += len(added)
         return replace(part, entities=(*part.entities, *added))
 
-    async def _confirmed(self, ask: Ask, text: str, prompter: Prompter, part: _Part) -> _Part:
+    async def _confirmed(self, ask: Ask, text: str, prompter: Prompter, part: _PartResult) -> _PartResult:
         """Remove the mentions that the model refutes in a question about each of them."""
         asked = list(dict.fromkeys((entity.mention(text), entity.type) for entity in part.entities))
         answers = await all_of(
@@ -306,7 +308,7 @@ def _decoded(reply: Reply, text: str, prompter: Prompter) -> list[Decoded]:
     return [_decoded_text(answer, text, prompter, reply.tokens) for answer in reply.texts]
 
 
-def _decoded_text(answer: str, text: str, prompter: Prompter, tokens: Tokens | None) -> Decoded:
+def _decoded_text(answer: str, text: str, prompter: Prompter, tokens: AnswerTokens | None) -> Decoded:
     """Decode an answer by its shape, without mentions beyond the text or of other types.
 
     Mentions have scores if the server returns the probabilities of the answer's tokens.

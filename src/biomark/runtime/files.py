@@ -67,13 +67,13 @@ def replace_file(path: Path, content: bytes, *, settled: bool = False) -> None:
     Args:
         path: of the file.
         content: of the new one.
-        settled: see `Part.keep`.
+        settled: see `PartialFile.keep`.
 
     Raises:
         FormatError: if it cannot be written.
     """
     with uninterrupted():
-        part = Part(path, _NEW)
+        part = PartialFile(path, _NEW)
         try:
             part.empty()
             part.file.write(content)
@@ -83,7 +83,7 @@ def replace_file(path: Path, content: bytes, *, settled: bool = False) -> None:
             raise FormatError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
-class Part:
+class PartialFile:
     """An incomplete file that replaces its target when it is complete.
 
     Args:

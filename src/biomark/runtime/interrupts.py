@@ -32,14 +32,14 @@ class Interrupted(BaseException):
 
 
 @dataclass(slots=True)
-class _State:
+class _Signals:
     caught: int | None = None
     since: float = 0.0
     held: int = 0
     kept: list[Callable[[], str]] = field(default_factory=list)
 
 
-_state = _State()
+_state = _Signals()
 
 
 @contextmanager

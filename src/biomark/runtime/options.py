@@ -1,4 +1,4 @@
-"""Settings as frozen dataclasses whose fields say what they mean.
+"""Settings as frozen dataclasses whose fields carry their meaning for help texts.
 
 The command line shows these meanings in its help and in `biomark settings`.
 """
@@ -11,7 +11,7 @@ from typing import Any, cast
 
 
 def option(default: Any, meaning: str) -> Any:
-    """A field of a dataclass of settings.
+    """Declare a field of a dataclass of settings.
 
     Args:
         default: its value where the user names none.
@@ -21,5 +21,5 @@ def option(default: Any, meaning: str) -> Any:
 
 
 def meanings(settings: type) -> dict[str, str]:
-    """The meaning of each field of a dataclass of settings, by the field's name."""
+    """Return the meaning of each field of a dataclass of settings, by the field's name."""
     return {f.name: f.metadata["help"] for f in cast("Sequence[Any]", fields(settings))}

@@ -34,7 +34,7 @@ _KINDS = {
 
 
 def parse_toml(text: str, where: str) -> dict[str, Any]:
-    """The tables of a TOML text.
+    """Parse a TOML text into its tables.
 
     Args:
         text: the text.
@@ -50,7 +50,7 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file.
+    """Read the tables of a TOML file.
 
     Raises:
         UsageError: if the file cannot be read, or is not TOML.
@@ -64,7 +64,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def packaged(package: str, name: str, kind: type[T], *, named: bool = False) -> T:
-    """The content of a TOML file that the package carries, converted.
+    """Read a TOML file of the package, converted to a type.
 
     Args:
         package: the module that holds the file.
@@ -77,7 +77,7 @@ def packaged(package: str, name: str, kind: type[T], *, named: bool = False) -> 
 
 
 def with_names(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The tables, each with its own key as `name`."""
+    """Return the tables, each with its own key as `name`."""
     return {name: {"name": name, **table} for name, table in tables.items()}
 
 
@@ -101,7 +101,7 @@ def converted(values: object, kind: type[T], where: str) -> T:
 
 
 def changed(values: Mapping[str, Any], changes: Sequence[str], hints: Mapping[str, Any]) -> dict[str, Any]:
-    """The values with `key=value` changes applied, as users type them.
+    """Return the values with `key=value` changes applied, as users type them.
 
     A value is read as TOML; a text needs no quotes, and a list of texts may be written with commas alone.
 
@@ -113,17 +113,17 @@ def changed(values: Mapping[str, Any], changes: Sequence[str], hints: Mapping[st
     Raises:
         UsageError: if a change has another form.
     """
-    found = dict(values)
+    settings = dict(values)
     for change in changes:
         key, equals, text = change.partition("=")
         if not equals or not key.strip():
             raise UsageError(f"a change of a setting is written KEY=VALUE, not {change!r:.80}")
-        found[key.strip()] = _typed(text.strip(), hints.get(key.strip(), Any))
-    return found
+        settings[key.strip()] = _typed(text.strip(), hints.get(key.strip(), Any))
+    return settings
 
 
 def unknown_key(key: str, known: Sequence[str]) -> str:
-    """A message about a key that there is not, with the nearest one or all that there are."""
+    """Return a message about an unknown key, with the most similar key or with all keys."""
     nearest = get_close_matches(key.replace("-", "_"), known, 1)
     if nearest:
         return f"unknown setting {key!r}; did you mean {nearest[0]!r}?"
@@ -142,7 +142,7 @@ def _typed(text: str, hint: Any) -> Any:
 
 
 def _wrong_keys(values: object, kind: Any, place: str = "") -> Iterator[str]:
-    """What is wrong with the keys of tables, at any depth."""
+    """Yield messages about wrong and missing keys of tables, at any depth."""
     arguments = get_args(kind)
     if is_dataclass(kind) and isinstance(values, Mapping):
         known = {f.name: f for f in cast("Sequence[Field[Any]]", fields(kind))}
@@ -178,7 +178,7 @@ def _hook(kind: type, value: Any) -> Any:
 
 
 def _in_words(message: str, values: object, table: str) -> str:
-    """A message of msgspec about the values of a table, in plain words.
+    """Reword a message of msgspec about the values of a table.
 
     "Expected `int`, got `str` - at `$.epochs`" becomes "epochs must be a whole number, got 'two'".
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any
@@ -24,7 +24,7 @@ from biomark.serve.examples import ANNOTATE, EVALUATE, PROBLEMS
 from biomark.serve.guard import Guard
 from biomark.serve.inputs import AnnotateRequest, EvaluateRequest, documents_of
 from biomark.serve.metrics import Metrics
-from biomark.serve.outputs import MEDIA_TYPES, AnnotateAnswer, Answer, form_of, response, scores_of
+from biomark.serve.outputs import MEDIA_TYPES, AnnotateAnswer, AnnotatedRequest, form_of, response, scores_of
 from biomark.serve.problems import Problem, add_handlers, as_json, reject_values
 from biomark.serve.settings import ServeOptions
 from biomark.serve.worker import Task, Worker
@@ -32,7 +32,7 @@ from biomark.spans import Document, Rejected
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class ServedModel:
     """A model of the service.
 
     Attributes:
@@ -72,7 +72,7 @@ class Types(BaseModel):
     types: list[TypeFacts]
 
 
-class State(BaseModel):
+class ServiceState(BaseModel):
     """The state of the service: `ok` or `ready`."""
 
     status: str
@@ -93,7 +93,7 @@ class Service:
         asgi: the application with its guard, for an ASGI server.
     """
 
-    def __init__(self, models: Mapping[str, Model], options: ServeOptions | None = None, token: str = "") -> None:
+    def __init__(self, models: Mapping[str, ServedModel], options: ServeOptions | None = None, token: str = "") -> None:
         self._models = dict(models)
         self._options = options or ServeOptions()
         self._evaluating = asyncio.Semaphore(1)
@@ -147,7 +147,7 @@ class Service:
         recognizer = self._recognizer(name, identifiers=body.identifiers)
         types = None if body.types is None else tuple(body.types)
 
-        def find(documents: Sequence[Document]) -> Iterator[AnnotatedDocument]:
+        def find(documents: Iterable[Document]) -> Iterator[AnnotatedDocument]:
             rejected: list[Rejected] = []
             options: dict[str, Any] = {"types": types, "min_score": body.min_score, "reject": rejected.append}
             for document in annotated(documents, recognizer, **options):
@@ -163,7 +163,7 @@ class Service:
             return Response(status_code=499)
         self._count(results, rejects)
         rejects += [rejected for result in results for rejected in result.rejected]
-        answer = Answer(name, [result.document for result in results], rejects)
+        answer = AnnotatedRequest(name, [result.document for result in results], rejects, sentences=body.sentences)
         return await run_in_threadpool(response, answer, to)
 
     def _recognizer(self, name: str, *, identifiers: bool) -> Recognizer:
@@ -236,13 +236,13 @@ class Service:
     async def _page(self) -> HTMLResponse:
         return HTMLResponse(_page())
 
-    async def _healthz(self) -> State:
-        return State(status="ok")
+    async def _healthz(self) -> ServiceState:
+        return ServiceState(status="ok")
 
-    async def _readyz(self) -> State:
+    async def _readyz(self) -> ServiceState:
         if not self.worker.is_alive():
             raise Problem(503, "the service is ending")
-        return State(status="ready")
+        return ServiceState(status="ready")
 
     async def _metrics(self) -> Response:
         self.metrics.waiting.set(self.worker.waiting)

@@ -63,6 +63,7 @@ class AnnotateRequest(RequestDocuments):
         None, ge=0, le=1, allow_inf_nan=False, strict=False, description="Leave out mentions with a lower score."
     )
     identifiers: bool = Field(False, description="Assign identifiers; the service must have a term store.")
+    sentences: bool = Field(False, description="Add the sentences of documents that have none.")
     to: Literal["json", "pubtator", "bioc_json"] | None = Field(
         None, description="The form of the answer. Default: that of the header Accept, or json without one."
     )

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from biomark import formats
 from biomark.serve.problems import Problem, as_json, reject_values
 from biomark.spans import Document, Rejected
+from biomark.text.sentences import with_sentences
 
 MEDIA_TYPES = {
     "json": "application/json",
@@ -42,15 +43,23 @@ class AnnotateAnswer(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The annotated documents of a request, before they have the form of a response."""
+class AnnotatedRequest:
+    """The annotated documents of a request, before they have the form of a response.
+
+    Attributes:
+        model: the name of the model.
+        documents: the annotated documents.
+        rejects: what could not be read or annotated.
+        sentences: whether documents without sentences get those that biomark finds.
+    """
 
     model: str
     documents: Sequence[Document]
     rejects: Sequence[Rejected]
+    sentences: bool = False
 
 
-def response(answer: Answer, to: str) -> Response:
+def response(answer: AnnotatedRequest, to: str) -> Response:
     """Return an answer as a response.
 
     PubTator and BioC cannot hold rejects: the header `Biomark-Rejects` has their number, and `Biomark-Left-Out` counts
@@ -60,16 +69,17 @@ def response(answer: Answer, to: str) -> Response:
         answer: the annotated documents.
         to: the form, a key of `MEDIA_TYPES`.
     """
+    documents = [with_sentences(document) for document in answer.documents] if answer.sentences else answer.documents
     if to == "json":
         values = {
             "model": answer.model,
-            "documents": [document.to_dict() for document in answer.documents],
+            "documents": [document.to_dict() for document in documents],
             "rejects": [reject_values(rejected) for rejected in answer.rejects],
         }
         return Response(as_json(values), media_type=MEDIA_TYPES[to])
     rejects = list(answer.rejects)
     stream = io.BytesIO()
-    lost = formats.write(answer.documents, stream, to, reject=rejects.append)
+    lost = formats.write(documents, stream, to, reject=rejects.append)
     headers = {"Biomark-Rejects": str(len(rejects))}
     if lost:
         headers["Biomark-Left-Out"] = ", ".join(f"{count} {kind}" for kind, count in lost.items())

@@ -13,7 +13,7 @@ import uvicorn
 
 from biomark import models
 from biomark.errors import UsageError
-from biomark.serve.app import Model, Service
+from biomark.serve.app import ServedModel, Service
 from biomark.serve.settings import ServeOptions
 
 _BACKLOG = 2048  # the most connections that wait to be accepted
@@ -22,7 +22,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 def load(
     names: Sequence[str], *, store: Path | None = None, normalize: Path | None = None, identifiers: Sequence[str] = ()
-) -> dict[str, Model]:
+) -> dict[str, ServedModel]:
     """Load the models of a service.
 
     Args:
@@ -40,11 +40,13 @@ def load(
     takes_store = {name: models.DICTIONARY in models.TOGETHER.split(name) for name in names}
     if store is not None and not any(takes_store.values()):
         raise UsageError(f"`store` applies to the models dictionary and default+dictionary; not to {', '.join(names)}")
-    loaded: dict[str, Model] = {}
+    loaded: dict[str, ServedModel] = {}
     for name in names:
         recognizer = models.load(name, store=store if takes_store[name] else None)
         normalizes = normalize is not None or bool(identifiers)
-        loaded[name] = Model(recognizer, models.normalizing(recognizer, normalize, identifiers) if normalizes else None)
+        loaded[name] = ServedModel(
+            recognizer, models.normalizing(recognizer, normalize, identifiers) if normalizes else None
+        )
     return loaded
 
 
@@ -61,7 +63,7 @@ def serve(service: Service, options: ServeOptions, say: Callable[[str], None]) -
     """
     opened = listening(options.host, options.port)
     host, port = opened.getsockname()[:2]
-    server = _Server(
+    server = _SignalServer(
         uvicorn.Config(
             service.asgi,
             lifespan="off",
@@ -99,7 +101,7 @@ def listening(host: str, port: int) -> socket.socket:
         raise UsageError(f"cannot listen at {host}, port {port}: {reason}; change `host` or `port`") from error
 
 
-class _Server(uvicorn.Server):
+class _SignalServer(uvicorn.Server):
     """A server of uvicorn that returns after a signal instead of ending the process."""
 
     @contextmanager

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from biomark.recognizers import Annotated
 from biomark.spans import Document
 
-Find = Callable[[Sequence[Document]], Iterator[Annotated]]
-"""A function that annotates documents: it yields each document once, in their order."""
+Find = Callable[[Iterable[Document]], Iterator[Annotated]]
+"""A function that annotates a stream of documents: it yields each document once, in their order."""
 
 AT_ONCE = 10_000
-"""Code points in a batch. A task with a single document waits for at most one batch of earlier tasks."""
+"""Code points in a batch. A task with a single document waits for about two batches of earlier tasks at most."""
 
 
 @dataclass(slots=True, eq=False)
@@ -71,9 +71,11 @@ class Task:
 
 
 class Worker:
-    """A thread that annotates the documents of tasks, one batch after the other.
+    """A thread that annotates the documents of tasks.
 
-    Tasks take turns document by document, so that a task with few documents does not wait for one with many.
+    Tasks take turns document by document, so that a task with few documents does not wait for one with many. While
+    tasks with the same key wait, their documents are one stream, so that a model can read the next documents while it
+    computes those before.
 
     Args:
         observe: is called with the numbers of documents and of tasks in each batch.
@@ -111,50 +113,73 @@ class Worker:
         self._thread.join()
 
     def _work(self) -> None:
-        while batch := self._batch():
-            self._observe(len(batch), len({id(task) for task, _ in batch}))
-            self._annotate(batch)
+        while (task := self._next()) is not None:
+            self._annotate(task)
 
-    def _batch(self) -> list[tuple[Task, Document]]:
-        """Wait for the next documents, and return them with their tasks; return none when the thread must end."""
+    def _next(self) -> Task | None:
+        """Wait for a task that has a document to annotate; return None when the thread must end."""
         with self._changed:
             while True:
                 self._tasks = deque(task for task in self._tasks if task.waiting)
                 if self._tasks:
-                    batch = self._batch_of(self._tasks[0].key)
-                    if batch:
-                        return batch
-                elif self._closing:
-                    return []
-                else:
-                    self._changed.wait()
+                    return self._tasks[0]
+                if self._closing:
+                    return None
+                self._changed.wait()
 
-    def _batch_of(self, key: Hashable) -> list[tuple[Task, Document]]:
-        """Return the next documents of the tasks with a key, in turns, and move these tasks behind all others."""
-        same_key = deque(task for task in self._tasks if task.key == key)
-        others = [task for task in self._tasks if task.key != key]
-        batch: list[tuple[Task, Document]] = []
-        size = 0
-        while same_key and size < AT_ONCE:
-            task = same_key.popleft()
-            if (document := task.next()) is not None:
-                batch.append((task, document))
-                size += len(document.text) + 1
-                same_key.append(task)
-        self._tasks = deque([*others, *same_key])
-        return batch
+    def _annotate(self, first: Task) -> None:
+        """Annotate the documents of a task and of all tasks with its key that wait meanwhile."""
+        taken: deque[tuple[Task, Document]] = deque()  # by the model, which has not returned them yet
 
-    def _annotate(self, batch: Sequence[tuple[Task, Document]]) -> None:
+        def stream() -> Iterator[Document]:
+            begun = False
+            # A model that returns documents late gets no more of them: other tasks must have their turn
+            while sum(len(document.text) + 1 for _, document in taken) < 2 * AT_ONCE:
+                if not (batch := self._batch(first.key, begun=begun)):
+                    return
+                begun = True
+                self._observe(len(batch), len({id(task) for task, _ in batch}))
+                taken.extend(batch)
+                yield from (document for _, document in batch)
+
         try:
-            results = list(batch[0][0].find([document for _, document in batch]))
-            pairs = list(zip(batch, results, strict=True))
+            for annotated in first.find(stream()):
+                taken.popleft()[0].add(annotated)
+            if taken:
+                raise RuntimeError("the model returned fewer documents than it received")
         except Exception as error:  # no error of a model may stop the service or fail other requests
-            tasks = {id(task): task for task, _ in batch}
-            if len(tasks) == 1:
-                batch[0][0].fail(error)
-                return
+            tasks = {id(task): task for task, _ in taken}
             for task in tasks.values():
-                self._annotate([(other, document) for other, document in batch if other is task])
-            return
-        for (task, _), annotated in pairs:
-            task.add(annotated)
+                if len(tasks) == 1:
+                    task.fail(error)
+                else:
+                    self._retry(task, [document for other, document in taken if other is task])
+
+    def _retry(self, task: Task, documents: Sequence[Document]) -> None:
+        """Annotate documents of a single task, after a stream that had documents of several tasks failed."""
+        try:
+            for annotated, _ in zip(task.find(documents), documents, strict=True):
+                task.add(annotated)
+        except Exception as error:
+            task.fail(error)
+
+    def _batch(self, key: Hashable, *, begun: bool) -> list[tuple[Task, Document]]:
+        """Return the next documents of the tasks with a key, in turns, and move these tasks behind all others.
+
+        Args:
+            key: the key of the tasks.
+            begun: whether there was a batch before; there is none after it if tasks with other keys wait.
+        """
+        with self._changed:
+            same_key = deque(task for task in self._tasks if task.key == key and task.waiting)
+            others = [task for task in self._tasks if task.key != key and task.waiting]
+            batch: list[tuple[Task, Document]] = []
+            size = 0
+            while same_key and size < AT_ONCE and not (begun and others):
+                task = same_key.popleft()
+                if (document := task.next()) is not None:
+                    batch.append((task, document))
+                    size += len(document.text) + 1
+                    same_key.append(task)
+            self._tasks = deque([*others, *same_key])
+            return batch

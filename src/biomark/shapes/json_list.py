@@ -20,7 +20,7 @@ _NUMBER = ("occurrence", "occurence", "n", "index")
 
 
 @dataclass(frozen=True, slots=True)
-class _Item:
+class _ListedMention:
     """A mention in an answer's list.
 
     Attributes:
@@ -58,10 +58,10 @@ class JsonList:
         return text_alone(text, types)
 
     def encode(self, text: str, entities: Iterable[Entity], types: Sequence[str]) -> Encoded:
-        """Return the list of mentions; discontinuous and repeated ones are left out."""
+        """Return the list of mentions; discontinuous, repeated and blank ones are left out."""
         items, left_out, seen = [], [], set()
         for entity in sorted(of_types(entities, types), key=lambda entity: entity.spans):
-            if len(entity.spans) > 1 or entity in seen:
+            if len(entity.spans) > 1 or entity in seen or not entity.mention(text).strip():
                 left_out.append(entity)
                 continue
             seen.add(entity)
@@ -126,7 +126,7 @@ class JsonList:
         }
 
 
-def _items(value: object, types: Sequence[str], rejected: list[Rejected]) -> Iterator[_Item]:
+def _items(value: object, types: Sequence[str], rejected: list[Rejected]) -> Iterator[_ListedMention]:
     """Yield the mentions in a JSON value, whatever structure the model gave to the list."""
     rows: Sequence[object] = [value]
     if isinstance(value, list):
@@ -136,29 +136,29 @@ def _items(value: object, types: Sequence[str], rejected: list[Rejected]) -> Ite
         return
     for row in rows:
         if isinstance(row, str) and len(types) == 1:
-            yield _Item(row, types[0], None)
+            yield _ListedMention(row, types[0], None)
         elif isinstance(row, dict) and (text := _first(row, _TEXT)):
-            yield _Item(text, _first(row, _TYPE) or (types[0] if len(types) == 1 else ""), _number(row))
+            yield _ListedMention(text, _first(row, _TYPE) or (types[0] if len(types) == 1 else ""), _number(row))
         elif isinstance(row, dict) and any(isinstance(inside, list) for inside in row.values()):
             yield from _items(row, types, rejected)
         else:
             rejected.append(Rejected("the item is not a mention with a text and a type", raw=str(row)))
 
 
-def _values(value: Mapping[object, object], types: Sequence[str], rejected: list[Rejected]) -> Iterator[_Item]:
+def _values(value: Mapping[object, object], types: Sequence[str], rejected: list[Rejected]) -> Iterator[_ListedMention]:
     """Yield the mentions in an object that is not a mention itself."""
     for key, inside in value.items():
         if isinstance(inside, str) and type_named(inside, types):  # a mention → its type
-            yield _Item(str(key), inside, None)
+            yield _ListedMention(str(key), inside, None)
         elif not isinstance(inside, list):
             rejected.append(Rejected("the value is not a list of mentions", raw=str({key: inside})))
         elif all(isinstance(row, str) for row in inside):  # type → its mentions
-            yield from (_Item(row, str(key), None) for row in inside)
+            yield from (_ListedMention(row, str(key), None) for row in inside)
         else:
             yield from _items(inside, types, rejected)
 
 
-def _in_answer(items: Sequence[_Item], answer: str) -> list[Span | None]:
+def _in_answer(items: Sequence[_ListedMention], answer: str) -> list[Span | None]:
     """Return the span of each item in the answer, from its text to the end of its object; items are in order."""
     places: list[Span | None] = []
     at = 0
@@ -185,7 +185,7 @@ def _number(row: Mapping[object, object]) -> int | None:
     return None
 
 
-def _places(item: _Item, times: int, text: str) -> tuple[Span, ...]:
+def _places(item: _ListedMention, times: int, text: str) -> tuple[Span, ...]:
     """Return the spans of a mention in the source text, or none if they are ambiguous.
 
     Args:
@@ -193,7 +193,7 @@ def _places(item: _Item, times: int, text: str) -> tuple[Span, ...]:
         times: how often the answer lists it without a number.
         text: the source text.
     """
-    exact = occurrences(item.text, text)
+    exact = occurrences(item.text, text) if item.text.strip() else ()  # white space alone is no mention
     for spans in (exact, similar(item.text, text)):
         if item.number is not None and 0 < item.number <= len(spans):
             return (spans[item.number - 1],)
@@ -204,7 +204,7 @@ def _places(item: _Item, times: int, text: str) -> tuple[Span, ...]:
     return ()
 
 
-def _reason(item: _Item, text: str) -> str:
+def _reason(item: _ListedMention, text: str) -> str:
     count = len(similar(item.text, text))
     if not count:
         return "the text does not contain these words"

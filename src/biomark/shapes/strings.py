@@ -92,7 +92,7 @@ class Listing:
                 rejected.append(Rejected(f"no type {item.type!r} was asked for", raw=item.text))
                 faithful = False
                 continue
-            exact = occurrences(item.text, text)
+            exact = occurrences(item.text, text) if item.text.strip() else ()  # white space alone is no mention
             spans = exact if exact and bounded(exact[0], text) else similar(item.text, text)
             faithful &= spans == exact
             taken = [entity.spans[0] for entity in places if entity.type == item.type]

@@ -20,7 +20,7 @@ from biomark.tagging.words import Words
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class MentionCandidate:
     """A place that may be a mention.
 
     Attributes:
@@ -55,13 +55,13 @@ class Calibrator:
     elsewhere: float = 0.0
     repeated: float = 0.0
 
-    def __call__(self, candidate: Candidate) -> float:
+    def __call__(self, candidate: MentionCandidate) -> float:
         """Return the probability, in [0, 1], that a candidate is a mention."""
         weights = (self.slope, self.offset, self.elsewhere, self.repeated)
         return float(1 / (1 + np.exp(-np.dot(weights, features(candidate)))))
 
 
-def features(candidate: Candidate) -> tuple[float, float, float, float]:
+def features(candidate: MentionCandidate) -> tuple[float, float, float, float]:
     """Return the features that a calibrator weighs, in the order of its attributes."""
     if candidate.elsewhere is None:
         return log_odds(candidate.score), 1.0, 0.0, 0.0
@@ -74,7 +74,7 @@ def log_odds(score: float) -> float:
     return float(np.log(inside / (1 - inside)))
 
 
-def candidates(text: str, passages: Sequence[tuple[Floats, Words]], types: Sequence[str]) -> list[Candidate]:
+def candidates(text: str, passages: Sequence[tuple[Floats, Words]], types: Sequence[str]) -> list[MentionCandidate]:
     """Return the tagged mentions of a document and all other places of their words.
 
     A place that overlaps a tagged mention of the same type is not a candidate.
@@ -86,13 +86,15 @@ def candidates(text: str, passages: Sequence[tuple[Floats, Words]], types: Seque
     """
     tagged = [decode_tags(*passage, types) for passage in passages]
     places = [_index(text, words) for _, words in passages]
-    collected: list[Candidate] = []
+    collected: list[MentionCandidate] = []
     for n, entity_type in enumerate(types):
         mentions = [{entity.extent for entity in entities if entity.type == entity_type} for entities in tagged]
         taken = [Apart(own) for own in mentions]
         for name in dict.fromkeys(span.of(text) for own in mentions for span in sorted(own)):
             same = [
-                Candidate(Entity((span,), entity_type, score=span_score(passage[0][:, n], *words)), tagged=span in own)
+                MentionCandidate(
+                    Entity((span,), entity_type, score=span_score(passage[0][:, n], *words)), tagged=span in own
+                )
                 for passage, index, own, apart in zip(passages, places, mentions, taken, strict=True)
                 for span, words in _occurrences(name, text, passage[1], index)
                 if span in own or apart.is_free(span)
@@ -102,7 +104,9 @@ def candidates(text: str, passages: Sequence[tuple[Floats, Words]], types: Seque
 
 
 def entities(
-    considered: Iterable[Candidate], calibrator: Callable[[str], Calibrator | None], least: Callable[[str], float]
+    considered: Iterable[MentionCandidate],
+    calibrator: Callable[[str], Calibrator | None],
+    least: Callable[[str], float],
 ) -> list[Entity]:
     """Return the candidates that are likely enough, with their probabilities as scores, in text order.
 
@@ -148,7 +152,7 @@ def _occurrences(
                 yield span, (first, last)
 
 
-def _with_elsewhere(same: Sequence[Candidate]) -> Iterator[Candidate]:
+def _with_elsewhere(same: Sequence[MentionCandidate]) -> Iterator[MentionCandidate]:
     """Yield candidates that have the same words, each with the best score of the others."""
     if len(same) < 2:
         yield from same

@@ -21,7 +21,7 @@ from biomark.errors import ModelError
 from biomark.recognizers import Annotated, in_groups
 from biomark.runtime.machine import cores
 from biomark.spans import Document, Rejected, Span
-from biomark.tagging.calibration import Calibrator, Candidate, candidates, entities
+from biomark.tagging.calibration import Calibrator, MentionCandidate, candidates, entities
 from biomark.tagging.guidelines import Guidelines, check_guideline
 from biomark.tagging.repair import repaired
 from biomark.tagging.text import (
@@ -60,7 +60,7 @@ _ONE_THREAD = Batching()
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
+class _PendingDocuments:
     """Documents that were read together or rejected, and the batches that are being computed for them."""
 
     documents: list[WindowedDocument | Annotated]
@@ -106,9 +106,6 @@ class TaggingRecognizer:
         batching: how windows are computed together.
     """
 
-    # Code points of text whose windows are sorted by length into batches together: more takes memory and saves padding.
-    characters_at_once = 60_000
-
     def __init__(
         self,
         reader: WordReader,
@@ -131,6 +128,9 @@ class TaggingRecognizer:
         self._guidelines = guidelines
         self._max_pieces = max_pieces
         self._batching = batching
+        # Code points of text whose windows are sorted by length into batches together: more takes memory and saves
+        # padding, of which windows that are read one by one have none.
+        self.characters_at_once = 60_000 if batching.pieces > 1 else 10_000
 
     @property
     def types(self) -> tuple[str, ...] | None:
@@ -156,12 +156,12 @@ class TaggingRecognizer:
 
     def considered(
         self, documents: Iterable[Document], types: Sequence[str] | None = None
-    ) -> Iterator[tuple[Annotated, list[Candidate]]]:
+    ) -> Iterator[tuple[Annotated, list[MentionCandidate]]]:
         """Yield each document without mentions, and its candidates; the arguments are those of `annotate`."""
         return self._stream(iter(documents), self._query(types))
 
     def _with_entities(
-        self, document: Document, possible: Iterable[Candidate], wanted: Sequence[str], min_score: float | None
+        self, document: Document, possible: Iterable[MentionCandidate], wanted: Sequence[str], min_score: float | None
     ) -> Document:
         def least(entity_type: str) -> float:
             return self._least(entity_type) if min_score is None else min_score
@@ -188,11 +188,13 @@ class TaggingRecognizer:
         wanted = types_wanted(self._default_types if types is None else types, self._types)
         return _Query(wanted, (self._reader.frame(),), ([self._types.index(entity_type) for entity_type in wanted],))
 
-    def _stream(self, documents: Iterator[Document], query: _Query) -> Iterator[tuple[Annotated, list[Candidate]]]:
+    def _stream(
+        self, documents: Iterator[Document], query: _Query
+    ) -> Iterator[tuple[Annotated, list[MentionCandidate]]]:
         pool = ThreadPoolExecutor(self._batching.threads)
         try:
             # While one group is computed, the group before it is decoded and the next one is read.
-            before: _Group | None = None
+            before: _PendingDocuments | None = None
             for documents_ in in_groups(documents, self.characters_at_once):
                 group = self._begin([self._read(document, query) for document in documents_], pool)
                 if before is not None:
@@ -213,15 +215,15 @@ class TaggingRecognizer:
             window = Span(0, len(document.text)) if document.text else None
             return Annotated(document, (Rejected(reason, document_id=document.id, window=window),))
 
-    def _begin(self, documents: list[WindowedDocument | Annotated], pool: ThreadPoolExecutor) -> _Group:
+    def _begin(self, documents: list[WindowedDocument | Annotated], pool: ThreadPoolExecutor) -> _PendingDocuments:
         """Submit the windows of documents to the network, in batches."""
         batches = self._batches([w for read in documents if isinstance(read, WindowedDocument) for w in read.windows])
-        return _Group(documents, [(batch, pool.submit(self._compute, batch)) for batch in batches])
+        return _PendingDocuments(documents, [(batch, pool.submit(self._compute, batch)) for batch in batches])
 
     def _compute(self, batch: Sequence[Window]) -> Output:
         return self._forward(collate(batch))
 
-    def _finish(self, group: _Group, query: _Query) -> Iterator[tuple[Annotated, list[Candidate]]]:
+    def _finish(self, group: _PendingDocuments, query: _Query) -> Iterator[tuple[Annotated, list[MentionCandidate]]]:
         """Yield each document of a group with its candidates."""
         outputs: dict[int, Output] = {}  # by id() of a window, of which it is the only one
         for batch, future in group.batches:

@@ -201,7 +201,7 @@ class WordReader:
         return _words(pieces, words, np.stack((offsets[first, 0], offsets[last - 1, 1]), axis=-1), seen)
 
     def standalone(self) -> Tokenizer:
-        """A tokenizer that splits a text into the pieces of its words by itself, with `frame` around them.
+        """Return a tokenizer that splits a text into the pieces of its words, with `frame` around them.
 
         It reads the text as it is, not as `biomark.reading.view` shows it. A blank before the first word that is a
         piece of its own is read, too; vocabularies of use have pieces for a blank with whatever follows.

@@ -54,19 +54,19 @@ def units(text: str) -> Iterator[Span]:
     if _LAYOUT.search(text) is None:
         yield from _stripped(text, 0, len(text))
         return
-    block: list[_Line] = []
+    block: list[_LayoutLine] = []
     for line in _lines(text):
         if line is not None:
             block.append(line)
         elif block:
-            yield from _Block(block).units()
+            yield from _Paragraph(block).units()
             block = []
     if block:
-        yield from _Block(block).units()
+        yield from _Paragraph(block).units()
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _LayoutLine:
     """A line without surrounding white space.
 
     Attributes:
@@ -96,12 +96,12 @@ class _Line:
         return _STOP.search(self.text, max(0, len(self.text) - 20)) is not None
 
     @classmethod
-    def of(cls, text: str, start: int, span: Span) -> _Line:
+    def of(cls, text: str, start: int, span: Span) -> _LayoutLine:
         own = span.of(text)
         return cls(span, span.start - start, own, _ITEM.match(own) is not None, tuple(_cells(own, span.start)))
 
 
-def _lines(text: str) -> Iterator[_Line | None]:
+def _lines(text: str) -> Iterator[_LayoutLine | None]:
     """Yield the lines of a text; None for an empty line."""
     start = 0
     for end in _LINE_END.finditer(text):
@@ -110,9 +110,9 @@ def _lines(text: str) -> Iterator[_Line | None]:
     yield _line(text, start, len(text))
 
 
-def _line(text: str, start: int, end: int) -> _Line | None:
+def _line(text: str, start: int, end: int) -> _LayoutLine | None:
     span = next(_stripped(text, start, end), None)
-    return None if span is None else _Line.of(text, start, span)
+    return None if span is None else _LayoutLine.of(text, start, span)
 
 
 def _stripped(text: str, start: int, end: int) -> Iterator[Span]:
@@ -164,10 +164,10 @@ def _is_justified(line: str, gaps: Sequence[re.Match[str]]) -> bool:
     return len(gaps) > 2 and lower * 2 > len(gaps)
 
 
-class _Block:
+class _Paragraph:
     """Consecutive lines without an empty line between them."""
 
-    def __init__(self, lines: Sequence[_Line]) -> None:
+    def __init__(self, lines: Sequence[_LayoutLine]) -> None:
         self._lines = lines
         self._width = max(len(line.text) for line in lines)
 

@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 
 from biomark import demonstrations
 from biomark.errors import ModelError, UsageError
+from biomark.runtime import bases
 from biomark.runtime.toml import changed, converted, read_toml
 from biomark.shapes import MARK
 from biomark.text.sentences import OWN
@@ -18,6 +19,7 @@ from biomark.text.sentences import OWN
 # The files of a run's folder with the recipe, with the scores on the development splits (one row per checkpoint), and
 # with other facts of the run: versions, data, sizes.
 RECIPE, SCORES, RUN = "recipe.json", "scores.json", "run.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"  # the name that peft's save_pretrained writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class TaggingRecipe:
         max_pieces: the greatest number of word pieces in a window. In training, each document's windows fill a random
             share of it (down to single sentences), so that the model learns to read abstracts and single sentences.
         learning_rate: the peak learning rate of the encoder, after linear warm-up and before linear decay to zero.
-        head_learning_rate: the peak learning rate of all parameters that are not pretrained.
+        head_learning_rate: the peak learning rate of all parameters that are not pretrained; 0: `learning_rate`.
         warmup: the share of the steps that warm-up takes.
         weight_decay: of AdamW; biases and norms have none.
         dropout: the probability of dropout before the heads.
@@ -291,6 +293,21 @@ def saved_values(path: Path) -> dict[str, Any]:
     return values
 
 
+def require_base(folder: Path) -> None:
+    """Check that the package with the base model of an adapter is installed, before heavy libraries are imported.
+
+    Raises:
+        ModelError: if it is not installed; the message says how to install it.
+    """
+    base = saved_values(folder / RECIPE).get("model")
+    if not (folder / ADAPTER_WEIGHTS).is_file() or not isinstance(base, str) or not base.startswith(bases.PACKAGE):
+        return
+    try:
+        bases.in_package(base.removeprefix(bases.PACKAGE))
+    except ModelError as error:
+        raise ModelError(f"{folder}: its adapter needs the base model {base}: {error}") from error
+
+
 def task_of(values: Mapping[str, object]) -> str:
     """Return the task of a recipe's values, `tagging` or `generative`.
 
@@ -324,11 +341,11 @@ def load_grid(path: Path, changes: Sequence[str] = ()) -> list[tuple[Mapping[str
         raise UsageError(f"{path}: has no table [{GRID}] with a list of values for each setting that is to vary")
     if fixed := [key for key in ("name", "task", "train", "devel", "types") if key in grid]:
         raise UsageError(f"{path}: {', '.join(fixed)} cannot vary in a grid, whose runs are compared")
-    found: list[tuple[Mapping[str, object], Recipe]] = []
+    recipes: list[tuple[Mapping[str, object], Recipe]] = []
     for chosen in product(*grid.values()):
         setting = dict(zip(grid, chosen, strict=True))
-        found.append((setting, _checked(path, {**values, **setting})))
-    return found
+        recipes.append((setting, _checked(path, {**values, **setting})))
+    return recipes
 
 
 def _read(path: Path, changes: Sequence[str]) -> dict[str, Any]:
@@ -337,7 +354,7 @@ def _read(path: Path, changes: Sequence[str]) -> dict[str, Any]:
 
 
 def _checked(path: Path, values: dict[str, Any]) -> Recipe:
-    """The recipe of a file's values."""
+    """Return the recipe of a file's values."""
     task = task_of(values)
     if task not in METHODS:
         raise UsageError(f"{path}: unknown task {task!r}; choose from {', '.join(METHODS)}")

@@ -20,7 +20,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 from biomark.generative.decoding.cache import Stretch
 from biomark.generative.decoding.choice import Chance, Choices, choose
-from biomark.generative.decoding.grammar import Grammar, Mark, State
+from biomark.generative.decoding.grammar import Grammar, GrammarState, Mark
 from biomark.generative.decoding.head import Head, before, head_of
 from biomark.generative.decoding.limits import room
 from biomark.generative.decoding.passes import Feed, Passes
@@ -58,7 +58,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DecodedAnswer:
     """What a model said.
 
     Attributes:
@@ -78,7 +78,7 @@ class Answer:
 
 
 @dataclass(slots=True)
-class _Row:
+class _OpenQuestion:
     """A question under way.
 
     Attributes:
@@ -91,7 +91,7 @@ class _Row:
 
     number: int
     question: Question
-    state: State
+    state: GrammarState
     draft: list[int]
     reach: int
     read: int = 0
@@ -101,12 +101,12 @@ class _Row:
     computed: int = 0
     full: bool = False
 
-    def answer(self) -> Answer | None:
-        """The answer, once it is finished; None if there was no room for it."""
+    def answer(self) -> DecodedAnswer | None:
+        """Return the finished answer; None if it did not fit into the model's context."""
         if self.full:
             return None
         marks = self.question.grammar.marks(self.state)
-        return Answer(tuple(self.tokens), tuple(self.probabilities), marks, self.passes, self.computed)
+        return DecodedAnswer(tuple(self.tokens), tuple(self.probabilities), marks, self.passes, self.computed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class _Look:
     """
 
     draft: list[int]
-    states: list[State]
+    states: list[GrammarState]
     allowed: list[tuple[int, ...]]
     fed: list[int]
     first: int
@@ -172,8 +172,8 @@ class Decoder:
         with torch.inference_mode():
             probe(self._passes, self._head, vocabulary)
 
-    def answer(self, questions: Sequence[Question]) -> list[Answer | None]:
-        """The answers to a batch of questions; None for one whose prompt and answer have more tokens than `longest`.
+    def answer(self, questions: Sequence[Question]) -> list[DecodedAnswer | None]:
+        """Return the answers to a batch of questions; None where prompt and answer have more tokens than `longest`.
 
         Raises:
             ModelError: if the model computes numbers that are not finite.
@@ -182,7 +182,7 @@ class Decoder:
         for number, question in enumerate(questions):
             start = question.grammar.start
             draft = question.grammar.draft(start, question.draft)
-            rows.append(_Row(number, question, start, draft, len(draft)))
+            rows.append(_OpenQuestion(number, question, start, draft, len(draft)))
         with torch.inference_mode():
             if not self._full_prompts:
                 self._share(rows)
@@ -191,7 +191,7 @@ class Decoder:
                 self._verify(active)
         return [row.answer() for row in rows]
 
-    def _goes_on(self, row: _Row) -> bool:
+    def _goes_on(self, row: _OpenQuestion) -> bool:
         if row.state.finished:
             return False
         if self.longest is not None:
@@ -202,7 +202,7 @@ class Decoder:
 
     # One pass
 
-    def _verify(self, rows: Sequence[_Row]) -> None:
+    def _verify(self, rows: Sequence[_OpenQuestion]) -> None:
         """Verify the next stretch of each row's draft, with rows that have about as much to read in one pass."""
         looks = [(row, _look(row)) for row in rows]
         for row, look in looks:
@@ -212,7 +212,7 @@ class Decoder:
         for start, end in groups([len(look.fed) for _, look in asked], self._pass_cost):
             self._pass(asked[start:end])
 
-    def _pass(self, asked: Sequence[tuple[_Row, _Look]]) -> None:
+    def _pass(self, asked: Sequence[tuple[_OpenQuestion, _Look]]) -> None:
         choices = self._choose(asked)
         own = iter(zip(choices.tokens, choices.probabilities, strict=True))
         for row, look in asked:
@@ -220,24 +220,24 @@ class Decoder:
             row.computed += len(look.fed)
             self._take(row, look, [(ids[0], 1.0) if len(ids) == 1 else next(own) for ids in look.allowed])
 
-    def _take(self, row: _Row, look: _Look, said: list[tuple[int, float]]) -> None:
+    def _take(self, row: _OpenQuestion, look: _Look, choices: list[tuple[int, float]]) -> None:
         """Go on with what the model said, as far as it is known what it says."""
         size = len(look.draft)
-        held = next((n for n, (token, _) in enumerate(said) if token != look.draft[n]), size)
-        taken = said[: held + 1]
+        agreed = next((n for n, (token, _) in enumerate(choices) if token != look.draft[n]), size)
+        taken = choices[: agreed + 1]
         grammar = row.question.grammar
         row.state = grammar.advance(look.states[len(taken) - 1], taken[-1][0])
-        row.read += min(len(look.fed), look.first + 1 + held)
+        row.read += min(len(look.fed), look.first + 1 + agreed)
         row.tokens += [token for token, _ in taken]
         row.probabilities += [probability for _, probability in taken]
-        if held == size:
+        if agreed == size:
             row.draft = row.draft[size:]
             row.reach *= 2
         else:
             row.draft = grammar.draft(row.state, row.question.draft)
             row.reach = self._stretch or len(row.draft)
 
-    def _choose(self, asked: Sequence[tuple[_Row, _Look]]) -> Choices:
+    def _choose(self, asked: Sequence[tuple[_OpenQuestion, _Look]]) -> Choices:
         """Run the model, and choose at each place with more than one allowed token, row by row."""
         width = max(len(look.fed) for _, look in asked)
         places: list[int] = []
@@ -260,12 +260,12 @@ class Decoder:
         )
         return choose(logits.cpu().double().numpy(), np.array(candidates), counts, owners, _noise(asked))
 
-    def _seen_by_all(self, row: _Row) -> int:
+    def _seen_by_all(self, row: _OpenQuestion) -> int:
         return len(row.question.prompt) if self._full_prompts else 1
 
     # What prompts share
 
-    def _share(self, rows: Sequence[_Row]) -> None:
+    def _share(self, rows: Sequence[_OpenQuestion]) -> None:
         """Begin rows with what their prompts have in common, with each other or with earlier ones."""
         prompts = [row.question.prompt for row in rows]
         for ids in worth_keeping([*self._recent, *prompts], self._kept, least=_WORTH):
@@ -274,7 +274,7 @@ class Decoder:
             self._kept[ids] = self._passes.cache.keep(0, len(ids))
             self.shared += len(ids)
         self._recent.extend(prompts)
-        users: dict[Ids, list[_Row]] = {}
+        users: dict[Ids, list[_OpenQuestion]] = {}
         for row in rows:
             users.setdefault(longest_of(row.question.prompt, self._kept), []).append(row)
         for ids, group in users.items():
@@ -288,7 +288,7 @@ class Decoder:
 
 
 def groups(sizes: Sequence[int], cost: int) -> list[tuple[int, int]]:
-    """Where to divide a batch so that passes and padding together cost least.
+    """Divide a batch into groups so that passes and padding together cost least; return the range of each group.
 
     Args:
         sizes: of the rows in tokens, descending.
@@ -302,19 +302,19 @@ def groups(sizes: Sequence[int], cost: int) -> list[tuple[int, int]]:
         least, begin = min((costs[n] + cost + sizes[n] * (end - n), n) for n in range(end))
         costs.append(least)
         begins.append(begin)
-    found: list[tuple[int, int]] = []
+    ranges: list[tuple[int, int]] = []
     end = len(sizes)
     while end:
-        found.append((begins[end], end))
+        ranges.append((begins[end], end))
         end = begins[end]
-    return found[::-1]
+    return ranges[::-1]
 
 
-def _look(row: _Row) -> _Look:
-    """What to verify next: the draft as far as the row reaches."""
+def _look(row: _OpenQuestion) -> _Look:
+    """Return what the next pass verifies: the draft as far as the row reaches."""
     grammar, state = row.question.grammar, row.state
     draft = row.draft[: row.reach]
-    states: list[State] = []
+    states: list[GrammarState] = []
     allowed: list[tuple[int, ...]] = []
     choice = -1
     for number, token in enumerate(draft):
@@ -331,23 +331,23 @@ def _look(row: _Row) -> _Look:
     return _Look(draft, states, allowed, fed, len(known) - 1)
 
 
-def _noise(asked: Sequence[tuple[_Row, _Look]]) -> NDArray[np.float64] | None:
-    """What is added to the logits at all places with a choice; None if no answer is drawn."""
+def _noise(asked: Sequence[tuple[_OpenQuestion, _Look]]) -> NDArray[np.float64] | None:
+    """Return the noise added to the logits at all places with a choice; None if no answer is drawn at random."""
     if all(row.question.chance is None for row, _ in asked):
         return None
-    found = []
+    noises = []
     for row, look in asked:
         for state, ids in zip(look.states, look.allowed, strict=True):
             if len(ids) > 1:
                 chance = row.question.chance
-                found.append(chance.noise(state.count, len(ids)) if chance else np.zeros(len(ids)))
-    return np.concatenate(found)
+                noises.append(chance.noise(state.count, len(ids)) if chance else np.zeros(len(ids)))
+    return np.concatenate(noises)
 
 
 def greedy(
     model: PreTrainedModel, question: Question, *, full_prompts: bool = False, longest: int | None = None
-) -> Answer | None:
-    """The answer token by token, without drafts, also one that is drawn: what `Decoder` must agree with.
+) -> DecodedAnswer | None:
+    """Generate an answer token by token, without drafts; `Decoder` must give the same answer, also one drawn at random.
 
     Args:
         model: in evaluation mode.
@@ -390,4 +390,4 @@ def greedy(
         state = grammar.advance(state, allowed[best])
         fed = tokens[-1:]
     read = len(question.prompt) + len(tokens) - 1
-    return Answer(tuple(tokens), tuple(probabilities), grammar.marks(state), len(tokens), read)
+    return DecodedAnswer(tuple(tokens), tuple(probabilities), grammar.marks(state), len(tokens), read)

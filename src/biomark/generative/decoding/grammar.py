@@ -60,7 +60,7 @@ class _Path(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class GrammarState:
     """The state of an answer after some tokens.
 
     Attributes:
@@ -89,7 +89,7 @@ class Grammar:
     def __init__(self, source: str, vocabulary: Vocabulary, *, whole_words: bool = False) -> None:
         self.source = source
         self._whole_words = whole_words
-        self.start = State((_Path(),))
+        self.start = GrammarState((_Path(),))
         self._vocabulary = vocabulary
         self._spelling = vocabulary.spell(source)
         self._symbols = self._spelling.symbols
@@ -100,7 +100,7 @@ class Grammar:
         self._last_close = max((n for n, may in enumerate(self._may_close) if may), default=-1)
         self._candidates: dict[tuple[object, ...], tuple[int, ...]] = {}
 
-    def allowed(self, state: State) -> tuple[int, ...]:
+    def allowed(self, state: GrammarState) -> tuple[int, ...]:
         """Return the ids of the tokens that may come next, ascending; empty only after the end token."""
         if state.finished:
             return ()
@@ -108,7 +108,7 @@ class Grammar:
             return self._allowed(state.paths[0])
         return tuple(sorted({token for path in state.paths for token in self._allowed(path)}))
 
-    def advance(self, state: State, token: int) -> State:
+    def advance(self, state: GrammarState, token: int) -> GrammarState:
         """Return the state after one more token.
 
         Raises:
@@ -118,7 +118,7 @@ class Grammar:
         if token == self._vocabulary.end:
             paths = tuple(path for path in state.paths if self._complete(path))
             if paths and not state.finished:
-                return State(paths[:1], state.length, count, True)
+                return GrammarState(paths[:1], state.length, count, True)
             raise ValueError("the answer may not end here")
         if token == self._vocabulary.unknown:
             return self._advance_unknown(state)
@@ -126,7 +126,7 @@ class Grammar:
         if spelled:
             paths = self._consume(state, spelled)
             if paths:
-                return State(paths, state.length + len(spelled), count)
+                return GrammarState(paths, state.length + len(spelled), count)
         raise ValueError(f"token {token} is not allowed after {state.count} tokens")
 
     def accepts(self, tokens: Sequence[int]) -> bool:
@@ -139,11 +139,11 @@ class Grammar:
             return False
         return state.finished
 
-    def marks(self, state: State) -> tuple[Mark, ...]:
+    def marks(self, state: GrammarState) -> tuple[Mark, ...]:
         """Return the closed marks so far, in order."""
         return state.paths[0].marks
 
-    def draft(self, state: State, mentions: Sequence[Span]) -> list[int]:
+    def draft(self, state: GrammarState, mentions: Sequence[Span]) -> list[int]:
         """Return the rest of the answer, including the end token, as tokenised if certain mentions are marked.
 
         Args:
@@ -254,7 +254,7 @@ class Grammar:
         mark = Mark(span, path.first, token)
         return path._replace(pending="", opened=-1, closing=False, marks=(*path.marks, mark))
 
-    def _consume(self, state: State, spelled: str) -> tuple[_Path, ...]:
+    def _consume(self, state: GrammarState, spelled: str) -> tuple[_Path, ...]:
         """Return all readings of one more token that can be completed."""
         if len(state.paths) == 1 and self._first_of_signs.isdisjoint(spelled):
             path = state.paths[0]
@@ -302,11 +302,11 @@ class Grammar:
         end = symbols.find(WORD, at + 1)
         return len(symbols) if end < 0 else end
 
-    def _advance_unknown(self, state: State) -> State:
+    def _advance_unknown(self, state: GrammarState) -> GrammarState:
         for path in state.paths:
             end = self._unknown_word(path)
             if end is not None:
-                return State((path._replace(at=end),), state.length + end - path.at, state.count + 1)
+                return GrammarState((path._replace(at=end),), state.length + end - path.at, state.count + 1)
         raise ValueError(f"the token for unknown words is not allowed after {state.count} tokens")
 
     # Drafts
@@ -382,16 +382,16 @@ class Grammar:
                 at += len(self._vocabulary.symbols[token] or "")
         return numbers
 
-    def _try(self, state: State, token: int) -> State | None:
+    def _try(self, state: GrammarState, token: int) -> GrammarState | None:
         try:
             return self.advance(state, token)
         except ValueError:
             return None
 
-    def _longest(self, state: State, wanted: str) -> tuple[int, State]:
+    def _longest(self, state: GrammarState, wanted: str) -> tuple[int, GrammarState]:
         """Return the longest token that spells the next wanted symbols, and the state after it."""
         begin = state.length
-        longest: tuple[int, State] | None = None
+        longest: tuple[int, GrammarState] | None = None
         for end in range(begin + 1, len(wanted) + 1):
             piece = wanted[begin:end]
             if piece not in self._vocabulary.prefixes:

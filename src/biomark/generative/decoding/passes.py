@@ -1,4 +1,4 @@
-"""One pass of a causal language model over rows of the cache, each of which goes on at its own position."""
+"""One pass of a causal language model over rows of the cache, each of which continues at its own position."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Passes:
         self._additive = is_additive(model)
 
     def run(self, feeds: Sequence[Feed]) -> Tensor:
-        """One pass of the model, in which rows of the cache go on, each at its own position.
+        """Run one pass of the model, in which rows of the cache continue, each at its own position.
 
         Returns:
             The model's logits.
@@ -78,7 +78,7 @@ class Passes:
         return logits
 
     def _added(self, mask: Tensor) -> Tensor:
-        """A mask of truth values as one that is added to what attention computes."""
+        """Convert a Boolean mask into one that is added to the attention scores."""
         dtype = self.model.dtype
         lowest = torch.tensor(torch.finfo(dtype).min, dtype=dtype, device=mask.device)
         return torch.where(mask, torch.zeros_like(lowest), lowest)

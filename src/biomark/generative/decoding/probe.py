@@ -58,7 +58,7 @@ def probe(passes: Passes, head: Head, vocabulary: Vocabulary) -> None:
 
 
 def _read_plainly(model: PreTrainedModel, ids: list[int]) -> Tensor:
-    """The logits (V,) after some tokens."""
+    """Return the logits (V,) after some tokens."""
     inputs = torch.tensor([ids], device=model.device)
     positions = torch.arange(len(ids), device=inputs.device)[None]
     logits: Tensor = model(input_ids=inputs, position_ids=positions, use_cache=False).logits
@@ -66,12 +66,12 @@ def _read_plainly(model: PreTrainedModel, ids: list[int]) -> Tensor:
 
 
 def _read_in_pieces(passes: Passes, ids: list[int], size: int) -> tuple[Tensor, Tensor]:
-    """The same, once after a draft that does not hold, once beside a row that reads less at a time."""
+    """Return the same logits twice: after a rejected draft, and beside a row that reads fewer tokens at a time."""
     wrong = [(token + 1) % size for token in ids]
     passes.run([Feed(0, 0, [*ids[:3], *wrong[3:]]), Feed(1, 0, ids[:2])])
     logits = passes.run([Feed(1, 2, ids[2:]), Feed(0, 3, ids[3:])])
     return logits[1, len(ids) - 4].double(), logits[0, -1].double()
 
 
-def _near(found: Tensor, expected: Tensor, tolerance: float) -> bool:
-    return float((found.double() - expected).abs().max()) <= tolerance
+def _near(logits: Tensor, expected: Tensor, tolerance: float) -> bool:
+    return float((logits.double() - expected).abs().max()) <= tolerance

@@ -11,9 +11,9 @@ from tokenizers import Tokenizer
 
 from biomark.errors import ModelError
 from biomark.generative.training.compact import COMPACT, save_compact
-from biomark.generative.training.model import ADAPTER_WEIGHTS, TOKENIZER, TOKENIZER_SETTINGS, load_trained
+from biomark.generative.training.model import TOKENIZER, TOKENIZER_SETTINGS, load_trained
 from biomark.tagging.training.network import ADAPTER, CONFIG
-from biomark.training.recipe import RECIPE, RUN, SCORES
+from biomark.training.recipe import ADAPTER_WEIGHTS, RECIPE, RUN, SCORES
 
 
 def export(run: Path, folder: Path) -> Path:

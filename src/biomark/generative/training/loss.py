@@ -15,7 +15,7 @@ from biomark.generative.training.model import head_of
 from biomark.generative.training.packing import IGNORED, TokenisedDemonstration
 
 
-class Rows(Dataset[list[TokenisedDemonstration]]):
+class EpochRows(Dataset[list[TokenisedDemonstration]]):
     """A data set of the rows of an epoch."""
 
     def __init__(self, rows: Sequence[list[TokenisedDemonstration]]) -> None:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TOKENIZER, TOKENIZER_SETTINGS = "tokenizer.json", "tokenizer_config.json"
-ADAPTER_WEIGHTS = "adapter_model.safetensors"  # the name that peft's save_pretrained writes
 _ENCODERS = ("bert", "roberta", "electra")  # the model types of encoders that can become decoders
 _WITH_ADAPTION = ("llama", "mistral")  # the model types for which peft implements LLaMA-Adapter
 

@@ -32,7 +32,7 @@ from biomark.generative.decoding.vocabulary import Vocabulary
 from biomark.generative.recognizer import GenerativeRecognizer
 from biomark.generative.training.checks import check
 from biomark.generative.training.data import Data, is_demonstrations, read_data
-from biomark.generative.training.loss import AnswerTrainer, Rows
+from biomark.generative.training.loss import AnswerTrainer, EpochRows
 from biomark.generative.training.model import plain, prepare_model, save_tokenizer, set_weights, with_weights
 from biomark.generative.training.packing import collate
 from biomark.runtime.machine import multiplies_bf16, versions
@@ -82,7 +82,7 @@ def train(
     scoring = Scoring(run, recipe, vocabulary, data.devel, progress)
     with quietly():
         trainer = _trainer(recipe, model, vocabulary, data, settings)
-        trainer.add_callback(Progress(progress))
+        trainer.add_callback(TrainingProgress(progress))
         trainer.add_callback(scoring)
         _go_on(trainer, model, scoring, resume=resume)
     progress(f"the model is in {folder}")
@@ -174,7 +174,7 @@ def _trainer(
     trainer = AnswerTrainer(
         model=model,
         args=settings,
-        train_dataset=Rows(data.rows),
+        train_dataset=EpochRows(data.rows),
         data_collator=lambda rows: collate(
             rows,
             vocabulary.end,
@@ -226,7 +226,7 @@ def arguments(recipe: GenerativeRecipe, folder: Path) -> TrainingArguments:
     return settings
 
 
-class Progress(TrainerCallback):
+class TrainingProgress(TrainerCallback):
     """A callback of the trainer that reports the loss and the learning rate."""
 
     def __init__(self, notify: Notify) -> None:

@@ -18,7 +18,7 @@ from biomark.knowledge.sources.rows import Header, TableRow, rows, split
 
 
 @dataclass(frozen=True, slots=True)
-class _Vocabulary:
+class _VocabularyColumns:
     """The columns of one of CTD's files.
 
     Attributes:
@@ -35,9 +35,9 @@ class _Vocabulary:
 
 
 _VOCABULARIES = (
-    _Vocabulary("disease", "DiseaseID", (("DiseaseName", NameKind.PREFERRED),), (("AltDiseaseIDs", ""),)),
-    _Vocabulary("chemical", "ChemicalID", (("ChemicalName", NameKind.PREFERRED),), (("CasRN", "CAS:"),)),
-    _Vocabulary(
+    _VocabularyColumns("disease", "DiseaseID", (("DiseaseName", NameKind.PREFERRED),), (("AltDiseaseIDs", ""),)),
+    _VocabularyColumns("chemical", "ChemicalID", (("ChemicalName", NameKind.PREFERRED),), (("CasRN", "CAS:"),)),
+    _VocabularyColumns(
         "gene",
         "GeneID",
         (("GeneSymbol", NameKind.PREFERRED), ("GeneName", NameKind.EXACT)),
@@ -76,7 +76,7 @@ def describe(source: OpenedSource) -> Description:
     return Description(source.path.name, FORMAT.name, version, licence)
 
 
-def _entry(row: TableRow, vocabulary: _Vocabulary) -> Entry:
+def _entry(row: TableRow, vocabulary: _VocabularyColumns) -> Entry:
     entity_type = vocabulary.type
     identifier = canonical(row[vocabulary.identifier], entity_type)
     names = [Name(row[column], kind) for column, kind in vocabulary.names if row[column]]

@@ -43,7 +43,7 @@ def _rules() -> dict[str, dict[str, str]]:
 
 
 @dataclass(slots=True)
-class _Record:
+class _MeshRecord:
     """The part of a record that has been read so far."""
 
     line: int
@@ -89,7 +89,7 @@ class _Target:
         self._reject = reject
         self._path: list[str] = []
         self._text: list[str] = []
-        self._record = _Record(0)
+        self._record = _MeshRecord(0)
         self._preferred_concept = False
         self._term: dict[str, str] = {}
 
@@ -100,7 +100,7 @@ class _Target:
         self._text = []
         if tag in _RECORDS:
             supplement = attributes.get("SCRClass", "1") if tag == "SupplementalRecord" else ""
-            self._record = _Record(self.line, supplement=supplement)
+            self._record = _MeshRecord(self.line, supplement=supplement)
         elif tag == "Concept":
             self._preferred_concept = attributes.get("PreferredConceptYN") == "Y"
         elif tag == "Term":

@@ -40,7 +40,7 @@ _MATCHES = {
 
 
 @dataclass(slots=True)
-class _Term:
+class _Stanza:
     """The part of a stanza that has been read so far.
 
     Attributes:
@@ -139,7 +139,7 @@ def read(source: OpenedSource, reject: Reject) -> Iterator[Entry]:
     file = source.file()
     abbreviations: set[str] = set()
     own = ""
-    term: _Term | None = None
+    term: _Stanza | None = None
     header = True
     for line in file.lines(reject):
         text = line.text.strip()
@@ -148,7 +148,7 @@ def read(source: OpenedSource, reject: Reject) -> Iterator[Entry]:
         elif text.startswith("["):
             header = False
             yield from _finished(term, source, reject)
-            term = _Term(line.number, abbreviations, own) if text == "[Term]" else None
+            term = _Stanza(line.number, abbreviations, own) if text == "[Term]" else None
         elif not text or text.startswith("!"):
             continue
         elif header:
@@ -185,7 +185,7 @@ def describe(source: OpenedSource) -> Description:
     return Description(source.path.name, FORMAT.name, version, licence)
 
 
-def _finished(term: _Term | None, source: OpenedSource, reject: Reject) -> Iterator[Entry]:
+def _finished(term: _Stanza | None, source: OpenedSource, reject: Reject) -> Iterator[Entry]:
     if term is None:
         return
     if term.identifier is None:

@@ -81,7 +81,7 @@ class _Concepts:
 
 
 @dataclass(slots=True)
-class _Concept:
+class _ConceptNames:
     """The names of a concept that have been read so far."""
 
     cui: str = ""
@@ -134,7 +134,7 @@ def _semantic_types(file: File, reject: Reject, concepts: _Concepts) -> Iterator
 
 def _names(file: File, reject: Reject, concepts: _Concepts, vocabularies: set[str]) -> Iterator[Entry]:
     """Yield names and codes from MRCONSO, and add the English vocabularies to `vocabularies`."""
-    concept = _Concept()
+    concept = _ConceptNames()
     for fields in _rows(file, reject, columns=17):
         if fields[_LAT] != "ENG":
             continue

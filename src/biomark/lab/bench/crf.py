@@ -46,7 +46,7 @@ def train(
         MissingExtraError: if python-crfsuite is not installed.
     """
     crfsuite = _crfsuite()
-    sentences = [_Sentence.of(d, span) for d in map(with_sentences, documents) for span in d.sentences]
+    sentences = [_CrfSentence.of(d, span) for d in map(with_sentences, documents) for span in d.sentences]
     read = [(sentence, features(sentence.words)) for sentence in sentences]
     folder.mkdir(parents=True, exist_ok=True)
     for entity_type in types:
@@ -90,16 +90,16 @@ class CrfRecognizer:
         wanted = types_wanted(types, self._types)
         for document in documents:
             clean = document.bare()
-            found = [
+            entities = [
                 entity
                 for span in with_sentences(clean).sentences
-                for entity in self._mentions(_Sentence.of(clean, span), wanted)
+                for entity in self._mentions(_CrfSentence.of(clean, span), wanted)
                 if (entity.score or 0.0) >= (min_score or 0.0)
             ]
-            found.sort(key=lambda e: (e.start, e.end, wanted.index(e.type)))
-            yield Annotated(replace(clean, entities=tuple(found)))
+            entities.sort(key=lambda e: (e.start, e.end, wanted.index(e.type)))
+            yield Annotated(replace(clean, entities=tuple(entities)))
 
-    def _mentions(self, sentence: _Sentence, types: Sequence[str]) -> Iterator[Entity]:
+    def _mentions(self, sentence: _CrfSentence, types: Sequence[str]) -> Iterator[Entity]:
         if not sentence.words:
             return
         rows = features(sentence.words)
@@ -113,7 +113,7 @@ class CrfRecognizer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sentence:
+class _CrfSentence:
     """The words of a sentence with their spans in the document, and the mentions of all types inside the sentence."""
 
     words: tuple[str, ...]
@@ -121,7 +121,7 @@ class _Sentence:
     entities: tuple[Entity, ...]
 
     @classmethod
-    def of(cls, document: Document, span: Span) -> _Sentence:
+    def of(cls, document: Document, span: Span) -> _CrfSentence:
         """Make the sentence at a span of a document."""
         matches = list(_WORD.finditer(span.of(document.text)))
         places = tuple(Span(*match.span()).shift(span.start) for match in matches)
@@ -160,12 +160,12 @@ def features(words: Sequence[str]) -> list[list[str]]:
 
 def _own(word: str) -> list[str]:
     lower = word.lower()
-    found = [f"word={lower}", f"shape={_shape(word)}"]
-    found += [f"begins={lower[:size]}" for size in (2, 3, 4) if len(word) > size]
-    found += [f"ends={lower[-size:]}" for size in (2, 3, 4) if len(word) > size]
+    values = [f"word={lower}", f"shape={_shape(word)}"]
+    values += [f"begins={lower[:size]}" for size in (2, 3, 4) if len(word) > size]
+    values += [f"ends={lower[-size:]}" for size in (2, 3, 4) if len(word) > size]
     if word.isupper():
-        found.append(f"capitals={min(len(word), 6)}")
-    return found
+        values.append(f"capitals={min(len(word), 6)}")
+    return values
 
 
 def _shape(word: str) -> str:

@@ -19,7 +19,7 @@ from biomark.marks import CLOSE, OPEN
 _PIECE = re.compile(r"\w+|[^\w\s]|\s+")
 
 
-class Tokens:
+class GuidanceVocabulary:
     """A vocabulary with the attributes that llguidance requires."""
 
     def __init__(self, vocabulary: Vocabulary, size: int) -> None:
@@ -40,14 +40,14 @@ class Tokens:
 
     def __call__(self, text: bytes) -> list[int]:
         """Tokenise greedily, longest tokens first; llguidance calls this where the grammar has one continuation."""
-        found, at = [], 0
+        ids, at = [], 0
         while at < len(text):
             ends = range(min(len(text), at + self._longest), at, -1)
             end = next((end for end in ends if text[at:end] in self._known), at + 1)
             if text[at:end] in self._known:
-                found.append(self._known[text[at:end]])
+                ids.append(self._known[text[at:end]])
             at = end
-        return found
+        return ids
 
 
 def _bytes(symbols: str | None, token_id: int) -> bytes:
@@ -66,7 +66,7 @@ class GrammarProcessor(LogitsProcessor):
 
     Args:
         vocabulary: of the model.
-        tokenizer: of `Tokens`, made once.
+        tokenizer: of `GuidanceVocabulary`, made once.
         sources: one a row.
         width: tokens of the prompts.
     """
@@ -94,7 +94,7 @@ class GrammarProcessor(LogitsProcessor):
 
 def tokenizer_of(vocabulary: Vocabulary, size: int) -> LLTokenizer:
     """Return llguidance's tokenizer for a vocabulary; `size` is the number of logits."""
-    return LLTokenizer(TokenizerWrapper(Tokens(vocabulary, size)))
+    return LLTokenizer(TokenizerWrapper(GuidanceVocabulary(vocabulary, size)))
 
 
 def grammar(source: str, vocabulary: Vocabulary) -> str:

@@ -28,7 +28,7 @@ had have than been patients between their two who both also during significantly
 has but it all cells associated effects other its study treatment more group analysis can""".split()
 
 
-class Terms:
+class GeneratedTerms:
     """A term source of generated names.
 
     Args:
@@ -113,7 +113,7 @@ def knowledge(*, terms: int = 200_000, sentences: int = 5_000, rounds: int = 3) 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bench.store"
         begin = time.perf_counter()
-        build([Terms(names)], path, reject=raise_rejected)
+        build([GeneratedTerms(names)], path, reject=raise_rejected)
         building = time.perf_counter() - begin
         opened = {name: _alone(start, path, names, texts) for name, start in _STARTS.items()}
         with Store(path) as store:

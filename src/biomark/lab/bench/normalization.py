@@ -26,7 +26,7 @@ from biomark.knowledge.building import TermSource, build
 from biomark.knowledge.normalization import EMBEDDING, EMBEDDING_THRESHOLD, THRESHOLD, Normalizer
 from biomark.knowledge.store import Store
 from biomark.lab.bench import machine
-from biomark.lab.bench.knowledge import Terms, generate
+from biomark.lab.bench.knowledge import GeneratedTerms, generate
 from biomark.spans import Document, Entity
 
 _BATCH = 256
@@ -76,7 +76,7 @@ def normalization(
     """
     if unknown := [name for name in others if name not in CONTESTANTS]:
         raise UsageError(f"unknown contestant {', '.join(unknown)}; choose from {', '.join(CONTESTANTS)}")
-    generated = [Terms(generate(terms, 0)[0])] if terms else []
+    generated = [GeneratedTerms(generate(terms, 0)[0])] if terms else []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bench.store"
         build([*sources, *generated], path, reject=reject, encoder=encoder)
@@ -108,8 +108,8 @@ def normalization(
 def _run(store: Store, documents: Sequence[Document]) -> tuple[float, list[Entity]]:
     begin = time.perf_counter()
     normalizer = Normalizer(store, namespaces=store.namespaces, threshold=0)
-    found = [entity for document in documents for entity in normalizer.normalize(document).entities]
-    return time.perf_counter() - begin, found
+    entities = [entity for document in documents for entity in normalizer.normalize(document).entities]
+    return time.perf_counter() - begin, entities
 
 
 def _mentions(document: Document) -> Iterable[Mention]:
@@ -120,20 +120,20 @@ def _mentions(document: Document) -> Iterable[Mention]:
 
 def _scores(pairs: Sequence[tuple[Mention, Entity]]) -> dict[str, object]:
     """Return the accuracy of biomark's answers, and the share of mentions with an answer, for each type."""
-    found: dict[str, object] = {}
+    figures: dict[str, object] = {}
     for entity_type in sorted({mention.type for mention, _ in pairs}):
         mine = [(m, replace(e, type=entity_type)) for m, e in pairs if m.type == entity_type]
         first = [m.gold == identifiers(e) for m, e in mine]
         sure = [_is_sure(e) for _, e in mine]
         five = [right or m.gold in candidates(e) for right, (m, e) in zip(first, mine, strict=True)]
-        found[entity_type] = {
+        figures[entity_type] = {
             "mentions": len(mine),
             "accuracy_at_1": round(sum(first) / len(mine), 4),
             "accuracy_at_5": round(sum(five) / len(mine), 4),
             "answered": round(sum(sure) / len(mine), 4),
             "right": round(sum(a and b for a, b in zip(first, sure, strict=True)) / len(mine), 4),
         }
-    return found
+    return figures
 
 
 def _is_sure(entity: Entity) -> bool:
@@ -144,7 +144,7 @@ def _is_sure(entity: Entity) -> bool:
 
 def _other(make: Callable[[Names], Answer], store: Store, mentions: Sequence[Mention], held: Sequence[bool]) -> object:
     """Return the scores of another contestant; the time for building its index is not counted."""
-    found: dict[str, object] = {}
+    figures: dict[str, object] = {}
     seconds = 0.0
     for entity_type in sorted({mention.type for mention in mentions}):
         answer = make(_names(store, entity_type))
@@ -154,8 +154,8 @@ def _other(make: Callable[[Names], Answer], store: Store, mentions: Sequence[Men
         seconds += time.perf_counter() - begin
         mine = [m for m, is_held in zip(mentions, held, strict=True) if is_held and m.type == entity_type]
         right = sum(m.gold == {answers[m.text.lower()]} for m in mine)
-        found[entity_type] = {"mentions": len(mine), "accuracy_at_1": round(right / len(mine), 4) if mine else 0.0}
-    return found | {"mentions_per_second": round(len(mentions) / seconds, 1)}
+        figures[entity_type] = {"mentions": len(mine), "accuracy_at_1": round(right / len(mine), 4) if mine else 0.0}
+    return figures | {"mentions_per_second": round(len(mentions) / seconds, 1)}
 
 
 def _names(store: Store, entity_type: str) -> Names:
@@ -167,7 +167,7 @@ def _names(store: Store, entity_type: str) -> Names:
         for identifier in known:
             if not wanted or namespace(identifier) in wanted:
                 counts.setdefault(term.text.lower(), Counter())[identifier] += term.count
-    return {text: found.most_common(1)[0][0] for text, found in counts.items()}
+    return {text: identifiers.most_common(1)[0][0] for text, identifiers in counts.items()}
 
 
 def _lower_case(names: Names) -> Answer:
@@ -193,11 +193,11 @@ def _tfidf(names: Names) -> Answer:
     vectors = vectorizer.fit_transform(known).T.tocsr()
 
     def answer(texts: Sequence[str]) -> Sequence[str | None]:
-        found: list[str | None] = []
+        identifiers: list[str | None] = []
         for start in range(0, len(texts), _BATCH):
             alike = vectorizer.transform(texts[start : start + _BATCH]) @ vectors
-            found += [names[known[place]] for place in np.asarray(alike.argmax(axis=1)).ravel().tolist()]
-        return found
+            identifiers += [names[known[place]] for place in np.asarray(alike.argmax(axis=1)).ravel().tolist()]
+        return identifiers
 
     return answer
 

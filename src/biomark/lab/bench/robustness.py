@@ -79,11 +79,11 @@ def robustness(
     texts = {AS_IT_IS: gold, **writings(gold, seed), **({NOTES: others} if others else {})}
     rows: dict[str, dict[str, RobustnessRow]] = {}
     for name, recognizer in recognizers.items():
-        before: _Answers | None = None
+        before: _Predictions | None = None
         rows[name] = {}
         for writing, changed in texts.items():
             known = _known(name, recognizer, in_notes if writing == NOTES else types)
-            answers = _Answers(changed, recognizer, known, reject)
+            answers = _Predictions(changed, recognizer, known, reject)
             row = answers.row(None if writing == NOTES else before)
             before = before or answers
             rows[name][writing] = row
@@ -153,7 +153,7 @@ def baselines(
     return recognizers
 
 
-class _Answers:
+class _Predictions:
     """The gold mentions and the predictions of a recognizer for the same documents."""
 
     def __init__(self, gold: Sequence[Document], recognizer: Recognizer, types: Sequence[str], reject: Reject) -> None:
@@ -165,7 +165,7 @@ class _Answers:
             self._predicted.append(annotated.document)
         self._found = [{(e.type, e.spans) for e in document.entities} for document in self._predicted]
 
-    def row(self, before: _Answers | None = None) -> RobustnessRow:
+    def row(self, before: _Predictions | None = None) -> RobustnessRow:
         """Return the scores; `before` holds the predictions for the unperturbed documents."""
         strict = evaluation.evaluate(self._gold, self._predicted, types=self._types).overall.strict
         pairs = list(self._changed(before)) if before else []
@@ -183,7 +183,7 @@ class _Answers:
     def _has(self, document: int, entity: Entity) -> bool:
         return (entity.type, entity.spans) in self._found[document]
 
-    def _changed(self, before: _Answers) -> Iterator[tuple[int, Entity, Entity]]:
+    def _changed(self, before: _Predictions) -> Iterator[tuple[int, Entity, Entity]]:
         """Yield the gold mentions whose text has changed: the index of the document, the old and the new mention."""
         for n, (was, now) in enumerate(zip(before._gold, self._gold, strict=True)):
             for old, new in zip(was.entities, now.entities, strict=True):

@@ -19,6 +19,14 @@ from biomark.models import GIVEN
 from biomark.spans import Document
 from biomark.text.sentences import with_sentences
 
+COLLECTIONS = {"PubMed": (36_000_000, 1_300), "PMC": (7_000_000, 40_000)}
+"""Collections of articles: how many, and roughly how many characters each has; see docs/scale.md."""
+
+
+def hours(characters: int, characters_a_second: float) -> int:
+    """Return the hours that a number of characters takes."""
+    return round(characters / characters_a_second / 3_600)
+
 
 def scale(
     documents: Sequence[Document],
@@ -26,10 +34,10 @@ def scale(
     model: str,
     workers: Sequence[int] = (1, 2),
     count: int = 400,
-    sizes: Sequence[int] = (10_000, 100_000),
+    sizes: Sequence[int] = (10_000, 100_000, 1_000_000),
     engine: str = LOCAL,
 ) -> dict[str, object]:
-    """What `biomark annotate --run` takes, each time in a process of its own and from file to file.
+    """Measure time and memory of `biomark annotate --run`, from file to file, each time in a separate process.
 
     Args:
         documents: what the inputs are made of, by repetition.
@@ -41,8 +49,9 @@ def scale(
         engine: `ray` for the same runs on Ray beside those without it.
 
     Returns:
-        Documents a second, start-up included, by `workers`, and on Ray if asked for; MiB at most, in one process, by
-        `sizes`.
+        Documents a second, start-up included, by `workers`, and on Ray if requested; MiB at most, in one process, and
+        documents a second without a model, by `sizes`; the hours of one core that each of `COLLECTIONS` takes at the
+        measured characters a second and core, without Ray.
 
     Raises:
         UsageError: if there is no document.
@@ -54,6 +63,7 @@ def scale(
     sentences = [sentence.of(document.text) for document in split for sentence in document.sentences] or [""]
     speed: dict[str, float] = {}
     memory: dict[str, int] = {}
+    bare: dict[str, float] = {}
     with TemporaryDirectory() as name:
         folder = Path(name)
         formats.write(_repeated([document.text for document in documents], count), folder / "in.jsonl")
@@ -63,13 +73,18 @@ def scale(
                 speed[str(number) if where == LOCAL else f"{number} on {where}"] = round(count / seconds, 2)
         for size in sizes:
             formats.write(_repeated(sentences, size), folder / "in.jsonl")
-            _, memory[str(size)] = _run(folder, "--model", GIVEN)
+            seconds, memory[str(size)] = _run(folder, "--model", GIVEN)
+            bare[str(size)] = round(size / seconds, 1)
+    characters = sum(len(document.text) for document in documents) / len(documents)
+    best = max(speed[str(number)] / number for number in workers) * characters
     return {
         "model": model,
         "documents": count,
-        "characters a document": round(sum(len(d.text) for d in documents) / len(documents)),
+        "characters a document": round(characters),
         "documents a second by workers": speed,
         "MiB at most by documents": memory,
+        "documents a second without a model": bare,
+        "hours of one core": {name: hours(number * length, best) for name, (number, length) in COLLECTIONS.items()},
         **machine("onnxruntime"),
     }
 
@@ -79,7 +94,7 @@ def _repeated(texts: Sequence[str], count: int) -> Iterator[Document]:
 
 
 def _run(folder: Path, *options: str) -> tuple[float, int]:
-    """A run of the input in a folder: seconds, and the MiB that the process took at most."""
+    """Annotate the input into a folder; return the seconds, and the peak memory of the process in MiB."""
     arguments = ["annotate", str(folder / "in.jsonl"), "--run", str(folder / "out"), "--overwrite", *options]
     begin = time.perf_counter()
     process = subprocess.Popen([sys.executable, "-m", "biomark", *arguments], stderr=subprocess.DEVNULL)

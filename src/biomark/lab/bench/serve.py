@@ -88,14 +88,14 @@ def _mentions(document: dict[str, object]) -> object:
 
 @contextmanager
 def _served(model: str, clients: int) -> Iterator[int]:
-    """The command in a process of its own; gives its port."""
+    """Run the command in a separate process, and yield its port."""
     command = [sys.executable, "-m", "biomark", "serve", "--model", model, "--port", "0", "--queue", str(2 * clients)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
-            said = process.stderr.readline() if process.stderr else ""
-            address = re.search(r"http://[\d.]+:(\d+)/", said)
+            line = process.stderr.readline() if process.stderr else ""
+            address = re.search(r"http://[\d.]+:(\d+)/", line)
             if address is None:
-                raise UsageError(f"the service does not start: {said.strip()}")
+                raise UsageError(f"the service does not start: {line.strip()}")
             yield int(address[1])
         finally:
             process.terminate()
@@ -163,6 +163,6 @@ class _Load:
     def _memory(self) -> int:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_PATIENCE)
         connection.request("GET", "/metrics")
-        found = _RESIDENT.search(connection.getresponse().read().decode())
+        resident = _RESIDENT.search(connection.getresponse().read().decode())
         connection.close()
-        return round(float(found[1]) / _MIB) if found else 0
+        return round(float(resident[1]) / _MIB) if resident else 0

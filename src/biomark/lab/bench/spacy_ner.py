@@ -55,12 +55,12 @@ class SpacyRecognizer:
         wanted = types_wanted(types, self._types)
         for group in in_groups(documents, _CHARACTERS):
             parts = [(n, part, part.of(d.text)) for n, d in enumerate(group) for part in whole_text(d)]
-            found: list[list[Entity]] = [[] for _ in group]
+            mentions: list[list[Entity]] = [[] for _ in group]
             docs = self._pipeline.pipe((text for *_, text in parts), batch_size=64)
             for (n, part, _), doc in zip(parts, docs, strict=True):
                 spans = ((Span(part.start + e.start_char, part.start + e.end_char), e.label_) for e in doc.ents)
-                found[n] += [Entity((span,), entity_type) for span, entity_type in spans if entity_type in wanted]
-            for document, entities in zip(group, found, strict=True):
+                mentions[n] += [Entity((span,), entity_type) for span, entity_type in spans if entity_type in wanted]
+            for document, entities in zip(group, mentions, strict=True):
                 yield Annotated(replace(document.bare(), entities=tuple(entities)))
 
 

@@ -19,7 +19,7 @@ from biomark import demonstrations
 from biomark.formats import Reject
 from biomark.generative.decoding.vocabulary import Vocabulary
 from biomark.generative.training.data import chosen, read_demonstrations
-from biomark.generative.training.loss import AnswerTrainer, Rows
+from biomark.generative.training.loss import AnswerTrainer, EpochRows
 from biomark.generative.training.model import adapt
 from biomark.generative.training.packing import IGNORED, TokenisedDemonstration, collate, pack, tokenise
 from biomark.generative.training.trainer import arguments
@@ -115,12 +115,12 @@ def training(
         weights="bfloat16" if torch.cuda.is_available() else "float32",
         gradient_checkpointing=checkpointing,
     )
-    found = chosen((d for name in names for d in read_demonstrations(name, recipe, reject)), recipe)
-    model, vocabulary = random_llama(shape, (demonstrations.prompt(d.instruction, d.input) for d in found))
+    drawn = chosen((d for name in names for d in read_demonstrations(name, recipe, reject)), recipe)
+    model, vocabulary = random_llama(shape, (demonstrations.prompt(d.instruction, d.input) for d in drawn))
     parameters = sum(weight.numel() for weight in model.parameters())
     tuned = adapt(model, vocabulary, recipe)
     examples = []
-    for demonstration in found:
+    for demonstration in drawn:
         example = tokenise(demonstration, vocabulary, form=recipe.prompt, longest=row_tokens)
         if isinstance(example, Rejected):
             reject(example)
@@ -161,7 +161,7 @@ def _packed(
         clock.waiting.append((sum(len(e.ids) for row in rows for e in row), len(rows) * recipe.row_tokens))
         return collate(rows, vocabulary.end, length=recipe.row_tokens)
 
-    rows = Rows(pack(examples, recipe.row_tokens, seed=recipe.seed))
+    rows = EpochRows(pack(examples, recipe.row_tokens, seed=recipe.seed))
     return AnswerTrainer(
         model=model, args=arguments(recipe, folder), train_dataset=rows, data_collator=read, negatives=0,
         callbacks=[Timer(clock)],
@@ -191,7 +191,7 @@ def _alpaca(
     settings = arguments(recipe, folder)
     settings.per_device_train_batch_size = BATCH
     return Trainer(
-        model=model, args=settings, train_dataset=Rows([[e] for e in examples]), data_collator=read,
+        model=model, args=settings, train_dataset=EpochRows([[e] for e in examples]), data_collator=read,
         callbacks=[Timer(clock)],
     )  # fmt: skip
 

@@ -20,13 +20,13 @@ from biomark.lab.experiments.outcome import Outcome, Table
 from biomark.lab.experiments.specs import SCALES, Book, book
 
 if TYPE_CHECKING:
-    from biomark.lab.experiments.runner import Job
+    from biomark.lab.experiments.runner import ExperimentRun
 
 WORK = Path("runs/reproduce")
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ExperimentOptions:
     """The options of running an experiment.
 
     Attributes:
@@ -56,21 +56,23 @@ def names(rows: Book | None = None) -> tuple[str, ...]:
     return (*(rows or book()).experiments, "hu2024")
 
 
-def reproduce(name: str, scale: str = "small", options: Options | None = None, *, rows: Book | None = None) -> Outcome:
+def reproduce(
+    name: str, scale: str = "small", options: ExperimentOptions | None = None, *, rows: Book | None = None
+) -> Outcome:
     """Run an experiment, except for the cells that are done already.
 
     Args:
         name: one of `names`.
         scale: `paper` for the paper's models and data; `medium` for a small language model on the same data; `small`
             for a size that two CPU cores complete within a few hours.
-        options: see `Options`.
+        options: see `ExperimentOptions`.
         rows: other experiments than those of `experiments.toml`.
 
     Raises:
         UsageError: if there is no such experiment or scale, or for the paper's scale without a GPU.
         CorpusError: if its data are missing.
     """
-    options = options or Options()
+    options = options or ExperimentOptions()
     if _recorded(name, scale, rows):
         return hu2024.run(scale)
     job = _job(name, scale, options, rows)
@@ -93,9 +95,11 @@ def reproduce(name: str, scale: str = "small", options: Options | None = None, *
     return page(job.experiment, gather(job, results, time.perf_counter() - begin))
 
 
-def plan(name: str, scale: str = "small", options: Options | None = None, *, rows: Book | None = None) -> list[str]:
+def plan(
+    name: str, scale: str = "small", options: ExperimentOptions | None = None, *, rows: Book | None = None
+) -> list[str]:
     """Return a line of text for each cell of an experiment: whether it is done, or its estimated cost."""
-    options = options or Options()
+    options = options or ExperimentOptions()
     if _recorded(name, scale, rows):
         return [f"{name}: recorded answers are scored, which takes seconds"]
     return _job(name, scale, options, rows).plan()
@@ -152,18 +156,18 @@ def _recorded(name: str, scale: str, rows: Book | None) -> bool:
     return name == "hu2024"
 
 
-def _job(name: str, scale: str, options: Options, rows: Book | None) -> Job:
+def _job(name: str, scale: str, options: ExperimentOptions, rows: Book | None) -> ExperimentRun:
     from biomark import models
-    from biomark.lab.experiments.runner import Job
-    from biomark.lab.experiments.workspace import Place
+    from biomark.lab.experiments.runner import ExperimentRun
+    from biomark.lab.experiments.workspace import Workspace
     from biomark.prompted.settings import ServerOptions
 
     rows = rows or book()
     if options.base_url and not models.asks_server(options.model):
         raise UsageError("--base-url is the server of a model of yours: say --model openai:NAME as well")
     server = ServerOptions(base_url=options.base_url)
-    place = Place(options.work, say=options.say, server=server, recipes=options.recipes)
-    return Job(rows, rows.experiment(name), scale, place, options.model, options.only)
+    workspace = Workspace(options.work, say=options.say, server=server, recipes=options.recipes)
+    return ExperimentRun(rows, rows.experiment(name), scale, workspace, options.model, options.only)
 
 
 def _gpus() -> bool:
@@ -174,4 +178,15 @@ def _gpus() -> bool:
     return torch.cuda.is_available()
 
 
-__all__ = ["SCALES", "WORK", "Options", "Outcome", "Table", "file_name", "names", "plan", "redraw", "reproduce"]
+__all__ = [
+    "SCALES",
+    "WORK",
+    "ExperimentOptions",
+    "Outcome",
+    "Table",
+    "file_name",
+    "names",
+    "plan",
+    "redraw",
+    "reproduce",
+]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from biomark import formats
-from biomark.lab.experiments.specs import Model
+from biomark.lab.experiments.specs import ModelSpec
 from biomark.spans import Document
 
 PREDICTED = "predicted.jsonl"
@@ -26,7 +26,7 @@ class Build:
         repeats: how often a pass has each sentence.
     """
 
-    model: Model
+    model: ModelSpec
     types: tuple[str, ...] = ()
     fraction: float = 1.0
     seed: int = 13
@@ -77,5 +77,5 @@ class Result:
         return float(self.facts[scheme][figure])
 
     def predictions(self) -> Iterator[Document]:
-        """The documents with what was found."""
+        """Return the documents with the predicted mentions."""
         return formats.read(self.folder / PREDICTED)

@@ -168,7 +168,7 @@ def data_sum(split: str) -> str:
 
 
 def data_files(split: str) -> list[tuple[str, Path]]:
-    """The files of one split or several (`bc2gm:train+devel`), by their names in the catalogue.
+    """Return the files of one split or several (`bc2gm:train+devel`), by their names in the catalogue.
 
     Raises:
         CorpusError: if one is not there.
@@ -196,7 +196,7 @@ def sums_of(sources: Sequence[str]) -> list[object]:
 
 
 def knowledge_store(path: Path, sources: Sequence[str], own: Sequence[str], say: Callable[[str], None]) -> Path:
-    """A knowledge store of some sources, built if it is not there.
+    """Return the knowledge store of some sources; it is built if it does not exist.
 
     Args:
         path: of the store.

@@ -13,10 +13,10 @@ from biomark.evaluation.counts import SCHEMES
 from biomark.evaluation.mistakes import sentence_of
 from biomark.lab.experiments.cells import Result
 from biomark.lab.experiments.data import test_documents
-from biomark.lab.experiments.findings import Figures, difference, f1_of, p_values
-from biomark.lab.experiments.runner import Job
+from biomark.lab.experiments.findings import Findings, difference, f1_of, p_values
+from biomark.lab.experiments.runner import ExperimentRun
 from biomark.lab.experiments.sheet import Sheet
-from biomark.lab.experiments.specs import Model
+from biomark.lab.experiments.specs import ModelSpec
 from biomark.lab.experiments.verdicts import judge
 from biomark.spans import Entity
 from biomark.text.sentences import with_sentences
@@ -25,7 +25,7 @@ SAMPLE = 100  # the number of listed errors of each model on each test set
 _PAIRED = ("helps", "does not help", "matches")  # claims that compare two models
 
 
-def gather(job: Job, results: Sequence[Result], seconds: float) -> dict[str, Any]:
+def gather(job: ExperimentRun, results: Sequence[Result], seconds: float) -> dict[str, Any]:
     """Gather all figures of an experiment.
 
     Args:
@@ -38,7 +38,7 @@ def gather(job: Job, results: Sequence[Result], seconds: float) -> dict[str, Any
         "seconds": {**job.seconds(), "this run": round(seconds, 1)},
         # Reasons may quote the texts of corpora, which must not be published with the page.
         "cells": [{k: v for k, v in result.facts.items() if k != "reasons"} for result in results],
-        **_LAYOUTS[job.experiment.layout](job, Figures(results)),
+        **_LAYOUTS[job.experiment.layout](job, Findings(results)),
     }
     for model in job.models:
         data["models"][model.name] |= _made(model, job)
@@ -47,15 +47,17 @@ def gather(job: Job, results: Sequence[Result], seconds: float) -> dict[str, Any
     return {**data, "findings": [finding.as_json() for finding in findings]}
 
 
-def _made(model: Model, job: Job) -> dict[str, object]:
+def _made(model: ModelSpec, job: ExperimentRun) -> dict[str, object]:
     """Return the settings of a model, and the time for making it."""
     readings = [reading for reading in job.readings if reading.build.model.name == model.name]
     builds = list(dict.fromkeys(reading.build for reading in readings))
     trained = model.trained
     most = max(builds, key=lambda build: build.fraction, default=None)
-    minutes = sum(job.place.build_facts(build).get("seconds", 0.0) for build in builds) / 60
-    names = dict.fromkeys(name for build in builds for name in job.place.supplies.train_names(build)) if trained else ()
-    made = {"passes": job.place.passes(most) if most else 0, "train": list(names)}
+    minutes = sum(job.workspace.build_facts(build).get("seconds", 0.0) for build in builds) / 60
+    names = (
+        dict.fromkeys(name for build in builds for name in job.workspace.supplies.train_names(build)) if trained else ()
+    )
+    made = {"passes": job.workspace.passes(most) if most else 0, "train": list(names)}
     return {
         "tests": list(dict.fromkeys(reading.test for reading in readings)),
         **made,
@@ -66,11 +68,11 @@ def _made(model: Model, job: Job) -> dict[str, object]:
 # Differences between models
 
 
-def _scores(job: Job, figures: Figures) -> dict[str, object]:
+def _scores(job: ExperimentRun, figures: Findings) -> dict[str, object]:
     return {"contrasts": [_contrast(figures, a, b, test) for a, b in _pairs_of(job) for test in figures.tests((a, b))]}
 
 
-def _pairs_of(job: Job) -> dict[tuple[str, str], None]:
+def _pairs_of(job: ExperimentRun) -> dict[tuple[str, str], None]:
     """Return the pairs of models to compare: those that the experiment lists, and those of its claims."""
     listed = dict.fromkeys(job.experiment.contrasts)
     for claim in job.experiment.claims:
@@ -81,14 +83,14 @@ def _pairs_of(job: Job) -> dict[tuple[str, str], None]:
     return listed
 
 
-def _contrast(figures: Figures, a: str, b: str, test: str) -> dict[str, object]:
+def _contrast(figures: Findings, a: str, b: str, test: str) -> dict[str, object]:
     one, other = figures.of(a, test), figures.of(b, test)
     p = p_values(one[0], other[0])
     each: dict[str, object] = {s: {**difference(one, other, s).as_json(), "p": round(p[s], 6)} for s in SCHEMES}
     return {"a": a, "b": b, "test": test, **each}
 
 
-def _pairs(job: Job, figures: Figures) -> dict[str, object]:
+def _pairs(job: ExperimentRun, figures: Findings) -> dict[str, object]:
     rows: list[dict[str, Any]] = []
     for test in job.setting.tests:
         names = [model.name for model in job.models if figures.of(model.name, test)]
@@ -110,14 +112,14 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _scores_and_pairs(job: Job, figures: Figures) -> dict[str, object]:
+def _scores_and_pairs(job: ExperimentRun, figures: Findings) -> dict[str, object]:
     return {**_scores(job, figures), **_pairs(job, figures)}
 
 
 # The curve of data
 
 
-def _curve(job: Job, figures: Figures) -> dict[str, object]:
+def _curve(job: ExperimentRun, figures: Findings) -> dict[str, object]:
     fractions, curve = job.setting.fractions, []
     for scheme in SCHEMES:
         for model in job.models:
@@ -132,7 +134,7 @@ def _curve(job: Job, figures: Figures) -> dict[str, object]:
     return {"curve": curve, "contrasts": list(_shares(job, figures))}
 
 
-def _shares(job: Job, figures: Figures) -> Iterator[dict[str, object]]:
+def _shares(job: ExperimentRun, figures: Findings) -> Iterator[dict[str, object]]:
     """Yield the loss of each model with a share of the data, and the differences of models with the same share."""
     names = [model.name for model in job.models]
     fractions = job.setting.fractions
@@ -149,7 +151,7 @@ def _shares(job: Job, figures: Figures) -> Iterator[dict[str, object]]:
 # Errors
 
 
-def _errors(job: Job, figures: Figures) -> dict[str, object]:
+def _errors(job: ExperimentRun, figures: Findings) -> dict[str, object]:
     listed = [
         {"model": model.name, **_listed(test, mistake)}
         for model in job.models
@@ -200,7 +202,7 @@ def _offsets(entity: Entity | None) -> str:
     return ", ".join(f"{span.start}–{span.end}" for span in entity.spans) if entity else ""
 
 
-_LAYOUTS: Mapping[str, Callable[[Job, Figures], dict[str, object]]] = {
+_LAYOUTS: Mapping[str, Callable[[ExperimentRun, Findings], dict[str, object]]] = {
     "scores": _scores,
     "errors": _errors,
     "curve": _curve,

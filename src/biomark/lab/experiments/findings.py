@@ -74,7 +74,7 @@ def p_values(a: Result, b: Result) -> dict[str, float]:
 
 
 def _drawn(groups: Sequence[Sequence[Result]], scheme: str) -> list[NDArray[np.float64]]:
-    """For each group (1 + draws,) mean F1: as it is, then of documents and seeds drawn with replacement, alike for all.
+    """Return the mean F1 of each group, (1 + draws,): the observed one, then those of resampled documents and seeds.
 
     Args:
         groups: results on one test set; those of a group differ in their seeds.
@@ -99,7 +99,7 @@ def _estimate(drawn: NDArray[np.float64]) -> Estimate:
     return Estimate(float(drawn[0]), float(low), float(high))
 
 
-class Figures:
+class Findings:
     """Look-up of the results of an experiment.
 
     Args:

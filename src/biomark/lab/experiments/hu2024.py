@@ -178,14 +178,14 @@ def score(
     """Score the answers to documents, by both routes."""
     names = corpus_named(corpus).names
     decoded = [(document, SPAN.decode(answer, document.text, tuple(names))) for document, answer in answers]
-    reasons = [rejected.reason for _, found in decoded for rejected in found.rejected]
-    found = [renamed(replace(document, entities=d.entities), names) for document, d in decoded]
+    reasons = [rejected.reason for _, answer in decoded for rejected in answer.rejected]
+    placed = [renamed(replace(document, entities=d.entities), names) for document, d in decoded]
     tagged = [renamed(by_tags(document, answer, names), names) for document, answer in answers]
     return RescoredAnswers(
         corpus,
         model,
         setting,
-        spans=evaluation.evaluate(gold, found, corpus=f"{corpus}:test"),
+        spans=evaluation.evaluate(gold, placed, corpus=f"{corpus}:test"),
         tags=evaluation.evaluate(gold, tagged, corpus=f"{corpus}:test"),
         answers=len(answers),
         changed=sum(not d.faithful for _, d in decoded),
@@ -211,7 +211,7 @@ class _Words(HTMLParser):
 
     @classmethod
     def of(cls, answer: str) -> list[tuple[str, str, int]]:
-        """Each word, its class ("" outside of spans), and which span it is in."""
+        """Return each word with its class ("" outside of spans) and the number of its span."""
         parser = cls()
         parser.feed(answer)
         parser.close()
@@ -244,7 +244,7 @@ class _Words(HTMLParser):
 
 
 def by_tags(document: Document, answer: str, names: Iterable[str]) -> Document:
-    """The document with the mentions of the BIO tags that an answer gives to its tokens.
+    """Return the document with the mentions of the BIO tags that an answer gives to its tokens.
 
     Args:
         document: its text is its tokens, joined by blanks.
@@ -306,8 +306,8 @@ def _figures(score: Score) -> tuple[float, float, float]:
 
 def _data(row: RescoredAnswers) -> dict[str, object]:
     routes = {
-        route: {scheme: _score(getattr(found.overall, scheme)) for scheme in ("strict", "partial")}
-        for route, found in (("spans", row.spans), ("tags", row.tags))
+        route: {scheme: _score(getattr(evaluation.overall, scheme)) for scheme in ("strict", "partial")}
+        for route, evaluation in (("spans", row.spans), ("tags", row.tags))
     }
     return {
         "corpus": row.corpus,

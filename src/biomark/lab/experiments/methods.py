@@ -1,4 +1,4 @@
-"""How the models of each method come to be, and how they are loaded: one protocol and a dict of its implementations."""
+"""The methods by which models are made and loaded: one protocol and a dict of its implementations."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ class Method(Protocol):
         ...
 
     def facts(self, build: Build, supplies: Supplies) -> Facts:
-        """All that decides a model beside its method and its types, as JSON can hold it."""
+        """Return everything but method and types on which a model depends, as JSON values."""
         ...
 
     def shared(self, build: Build) -> str:
-        """The name of a folder that several rows share, because they differ in the model's use alone; "": none."""
+        """Return the folder name that rows share if only the use of the model differs; "" if there are none."""
         ...
 
     def splits(self, build: Build, supplies: Supplies) -> list[str]:
-        """The splits that a model depends on."""
+        """Return the splits on which a model depends."""
         ...
 
     def passes(self, build: Build, supplies: Supplies) -> int:
-        """How often a model sees what it learns from; 1 where that means nothing."""
+        """Return the number of passes over the training data; 1 if the method has no such number."""
         ...
 
     def build(self, build: Build, supplies: Supplies, folder: Path, reject: Reject) -> None:
@@ -58,7 +58,7 @@ class Method(Protocol):
         ...
 
     def load(self, build: Build, supplies: Supplies, folder: Path, corpus: str) -> Recognizer:
-        """The recognizer of a model.
+        """Return the recognizer of a model.
 
         Args:
             build: the model.
@@ -69,8 +69,8 @@ class Method(Protocol):
         ...
 
 
-class _Trained:
-    """What the methods have in common whose models learn here from the sentences of their rows."""
+class _Common:
+    """The parts of the protocol that are the same for most methods, whose models are made here."""
 
     made = True
 
@@ -87,7 +87,7 @@ class _Trained:
         return supplies.passes(build)
 
 
-class Crf(_Trained):
+class Crf(_Common):
     """A conditional random field for each type."""
 
     def facts(self, build: Build, supplies: Supplies) -> Facts:
@@ -104,7 +104,7 @@ class Crf(_Trained):
         return crf.CrfRecognizer(folder)
 
 
-class Spacy(_Trained):
+class Spacy(_Common):
     """spaCy's NER on its tok2vec network."""
 
     def facts(self, build: Build, supplies: Supplies) -> Facts:
@@ -125,7 +125,7 @@ class Spacy(_Trained):
         return spacy_ner.SpacyRecognizer(folder)
 
 
-class Tuned(_Trained):
+class Tuned(_Common):
     """A model that a recipe of biomark tunes; its task (tagging or generative) stands in the recipe."""
 
     def facts(self, build: Build, supplies: Supplies) -> Facts:
@@ -173,8 +173,8 @@ class Tuned(_Trained):
         return models.load(f"{folder}{f'@{corpus}' if corpus else ''}", asking)
 
 
-class Ready:
-    """A model that `biomark annotate --model` takes, as it is."""
+class Ready(_Common):
+    """A model that `biomark annotate --model` takes, without training."""
 
     made = False
 
@@ -189,29 +189,18 @@ class Ready:
         return facts
 
     def weights(self, build: Build) -> str:
-        """The checksum of a model's files; "" where its name stands for them."""
+        """Return the checksum of a model's files; "" if its name identifies them."""
         return packaged_sum(build.model.model)
-
-    def shared(self, build: Build) -> str:
-        """See `Method`."""
-        return ""
-
-    def splits(self, build: Build, supplies: Supplies) -> list[str]:
-        """See `Method`."""
-        return supplies.train_names(build)
-
-    def passes(self, build: Build, supplies: Supplies) -> int:
-        """See `Method`."""
-        return supplies.passes(build)
 
     def build(self, build: Build, supplies: Supplies, folder: Path, reject: Reject) -> None:
         """See `Method`; there is nothing to make."""
 
     def load(self, build: Build, supplies: Supplies, folder: Path, corpus: str) -> Recognizer:
         """See `Method`."""
-        name = build.model.model
+        name, decoding = build.model.model, build.model.decoding
+        asking = models.Asking(decoding=decoding) if decoding else None
         prompting = models.Prompting(server=supplies.server) if models.asks_server(name) else None
-        return models.load(name, store=supplies.store(build), prompting=prompting)
+        return models.load(name, asking, supplies.store(build), prompting)
 
 
 class Prompted(Ready):
@@ -227,7 +216,7 @@ class Prompted(Ready):
         return local_sum(build.model.model)
 
     def name(self, build: Build, folder: Path) -> str:
-        """The model as `biomark.models.load` takes it."""
+        """Return the model's name in the form that `biomark.models.load` accepts."""
         return build.model.model
 
     def load(self, build: Build, supplies: Supplies, folder: Path, corpus: str) -> Recognizer:
@@ -236,7 +225,8 @@ class Prompted(Ready):
         options = PromptOptions(**{"demonstrations": tuple(supplies.train_files(build)), **build.model.prompt})
         asking = models.Asking(decoding="marks" if options.shape == "mark" else "generate", batch=4)
         local = name.startswith(models.HUGGING_FACE)
-        prompting = models.Prompting(options, supplies.server)
+        # The runner reports what cannot be read of a split before the first cell.
+        prompting = models.Prompting(options, supplies.server, reject=lambda rejected: None)
         return models.load(name, asking if local else None, supplies.store(build), prompting)
 
 
@@ -263,7 +253,7 @@ class Gguf(Prompted):
 
 
 def _files(build: Build, supplies: Supplies) -> dict[str, Any]:
-    """The settings of a recipe that name files."""
+    """Return the settings of a recipe that name files."""
     files: dict[str, Any] = {"train": tuple(supplies.train_files(build)), "devel": tuple(supplies.devel_files(build))}
     if store := supplies.store(build):
         files["knowledge"] = str(store)

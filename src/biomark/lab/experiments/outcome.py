@@ -50,7 +50,7 @@ class Outcome:
     findings: tuple[str, ...] = ()
 
     def markdown(self, name: str = "") -> str:
-        """The page.
+        """Return the page as Markdown.
 
         Args:
             name: of its file without `.md`, for the pictures beside it.

@@ -55,13 +55,13 @@ def overview(folder: Path, book: Book) -> Path:
 def _rows(experiment: Experiment, folder: Path) -> list[tuple[str, ...]]:
     """Return a row for each finding, with its verdict at each scale."""
     sheets = {scale: _sheet(experiment, scale, folder) for scale in SIZES if scale in experiment.scales}
-    found = []
+    rows = []
     for text in dict.fromkeys(claim.text for claim in experiment.claims):
         claims = [claim for claim in experiment.claims if claim.text == text]
         cells = [_cell(experiment, claims, scale, sheets.get(scale)) for scale in SIZES]
         published = next((claim.published for claim in claims if claim.published), "")
-        found.append((_links(experiment.name, sheets), text, published, *cells))
-    return found
+        rows.append((_links(experiment.name, sheets), text, published, *cells))
+    return rows
 
 
 def _sheet(experiment: Experiment, scale: str, folder: Path) -> Sheet | None:

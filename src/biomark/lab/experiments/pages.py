@@ -14,7 +14,7 @@ from biomark.lab.experiments import svg
 from biomark.lab.experiments.facts import SAMPLE
 from biomark.lab.experiments.findings import Estimate
 from biomark.lab.experiments.outcome import Outcome, Table
-from biomark.lab.experiments.published import Row
+from biomark.lab.experiments.published import PublishedRow
 from biomark.lab.experiments.sheet import Cell, Sheet, short
 from biomark.lab.experiments.specs import TRAINED, Experiment
 from biomark.lab.experiments.svg import Point
@@ -116,7 +116,7 @@ def _wide(sheet: Sheet, scheme: str) -> Table:
     return Table(f"{scheme.capitalize()} match, F1", ("model", *map(short, sheet.tests)), tuple(rows))
 
 
-def _published(sheet: Sheet, scheme: str) -> list[Row]:
+def _published(sheet: Sheet, scheme: str) -> list[PublishedRow]:
     """Return the paper's rows that have figures on these test sets."""
     rows = sheet.experiment.published.figures if sheet.experiment.published else ()
     return [row for row in rows if any(row.figures(scheme, test) for test in sheet.tests)]
@@ -126,7 +126,7 @@ def _three_digits(figure: float | str) -> str:
     return f"{figure:.3f}" if isinstance(figure, float) else figure
 
 
-def _beside(sheet: Sheet, scheme: str) -> list[Row]:
+def _beside(sheet: Sheet, scheme: str) -> list[PublishedRow]:
     return _published(sheet, scheme) if sheet.setting.beside else []
 
 
@@ -200,8 +200,8 @@ def _errors(sheet: Sheet) -> PagePart:
                 errors = cell["errors"]
                 total = sum(errors.values())
                 each = {kind: errors[kind] / max(total, 1) for kind in KINDS}
-                told = (f"{errors[kind]} ({share:.0%})" for kind, share in each.items())
-                rows.append((sheet.title(model), short(test), str(total), *told))
+                counts = (f"{errors[kind]} ({share:.0%})" for kind, share in each.items())
+                rows.append((sheet.title(model), short(test), str(total), *counts))
                 percent = {kind: round(100 * share) for kind, share in each.items()}
                 shares[f"{sheet.title(model)}: {short(test)}"] = percent
     for one in sheet.experiment.published.counts if sheet.experiment.published else ():
@@ -253,7 +253,7 @@ def _curve_table(sheet: Sheet, scheme: str) -> Table:
 
 
 def _costs(sheet: Sheet) -> Table:
-    """What a share of the data costs a model, and how two models differ with the same share."""
+    """Format the loss of F1 with a share of the training data, and the difference of two models with the same share."""
     rows = []
     for row in sheet.data["contrasts"]:
         part, same = f"{row['a_fraction']:.0%}", row["a"] == row["b"]

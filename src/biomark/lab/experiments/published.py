@@ -14,7 +14,7 @@ from biomark.runtime.toml import converted, parse_toml
 _ROUNDED = 0.0015  # figures of three digits: F1 may lie so far from what precision and recall give
 
 
-class Figures(NamedTuple):
+class PublishedScores(NamedTuple):
     """Precision, recall and F1, in [0, 1]."""
 
     precision: float
@@ -23,7 +23,7 @@ class Figures(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PublishedRow:
     """The row of a model in a published table.
 
     Attributes:
@@ -32,17 +32,17 @@ class Row:
     """
 
     model: str
-    strict: Mapping[str, Figures] = field(default_factory=dict)
-    partial: Mapping[str, Figures] = field(default_factory=dict)
+    strict: Mapping[str, PublishedScores] = field(default_factory=dict)
+    partial: Mapping[str, PublishedScores] = field(default_factory=dict)
 
-    def figures(self, scheme: str, test: str) -> Figures | None:
+    def figures(self, scheme: str, test: str) -> PublishedScores | None:
         """Return the figures on a test set, which are the same for its tokenised version."""
-        figures: Mapping[str, Figures] = getattr(self, scheme)
+        figures: Mapping[str, PublishedScores] = getattr(self, scheme)
         return figures.get(corpus_of(test))
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class PublishedErrors:
     """The published numbers of sampled errors of a model on a corpus, by their kind."""
 
     model: str
@@ -81,8 +81,8 @@ class Report:
     """
 
     source: str
-    figures: tuple[Row, ...] = ()
-    counts: tuple[Counts, ...] = ()
+    figures: tuple[PublishedRow, ...] = ()
+    counts: tuple[PublishedErrors, ...] = ()
     changes: tuple[Change, ...] = ()
 
 
@@ -93,17 +93,17 @@ def reports() -> Mapping[str, Report]:
 
 
 def read_reports(text: str) -> dict[str, Report]:
-    """The content of a file like `published.toml`.
+    """Parse and check the content of a file like `published.toml`.
 
     Raises:
         UsageError: if a row has a setting that there is not, or figures that do not belong together.
     """
-    found = converted(parse_toml(text, "published figures"), dict[str, Report], "published figures")
-    for row in (row for report in found.values() for row in report.figures):
+    by_experiment = converted(parse_toml(text, "published figures"), dict[str, Report], "published figures")
+    for row in (row for report in by_experiment.values() for row in report.figures):
         for test_set, (precision, recall, f1) in (*row.strict.items(), *row.partial.items()):
             if abs(2 * precision * recall / (precision + recall) - f1) > _ROUNDED:
                 raise UsageError(f"published figures of {row.model} on {test_set}: F1 does not follow from the others")
-    return found
+    return by_experiment
 
 
 def corpus_of(test: str) -> str:

@@ -13,8 +13,8 @@ from biomark.lab.experiments.cells import Build, Reading, Result
 from biomark.lab.experiments.data import count_sentences, missing_sources, rejects, test_documents, write_json
 from biomark.lab.experiments.methods import METHODS, Prompted
 from biomark.lab.experiments.outcome import machine
-from biomark.lab.experiments.specs import Book, Experiment, Hardware, Model, Setting
-from biomark.lab.experiments.workspace import Place, method_of
+from biomark.lab.experiments.specs import Book, Experiment, Hardware, ModelSpec, Setting
+from biomark.lab.experiments.workspace import Workspace, method_of
 from biomark.models import PROMPTED
 from biomark.runtime.machine import versions
 
@@ -25,7 +25,7 @@ _LIBRARIES = ("numpy", "torch", "transformers", "tokenizers", "peft", "python-cr
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class CellTask:
     """A cell of the experiment.
 
     Attributes:
@@ -41,14 +41,14 @@ class Task:
     done: bool
 
 
-class Job:
+class ExperimentRun:
     """An experiment at a scale, in a folder of cells.
 
     Args:
         book: all rows.
         experiment: the experiment to run.
         scale: one of its scales.
-        place: the folder of the cells.
+        workspace: the folder of the cells.
         model: the user's own model: one more row beside the experiment's or, where models are prompted, the one that
             is prompted. "": none, and rows that need one are left out.
         only: the rows to run; empty: all.
@@ -62,7 +62,7 @@ class Job:
         book: Book,
         experiment: Experiment,
         scale: str,
-        place: Place,
+        workspace: Workspace,
         model: str = "",
         only: Sequence[str] = (),
     ) -> None:
@@ -72,7 +72,7 @@ class Job:
         self.scale = scale
         self.setting: Setting = experiment.scales[scale]
         self.hardware: Hardware = book.hardware[scale]
-        self.place = place
+        self.workspace = workspace
         self._sources = book.sources
         self.models = _models([book.models[name] for name in self.setting.models], model)
         self.readings = tuple(self._readings())
@@ -93,25 +93,25 @@ class Job:
                         build = Build(model, types, fraction, seed, repeats)
                         yield Reading(build, test, setting.test_sentences)
 
-    def tasks(self) -> list[Task]:
+    def tasks(self) -> list[CellTask]:
         """Return the cells in the order of their execution: each model, then the test sets that it reads."""
         by_build: dict[Build, list[Reading]] = {}
         for reading in self.readings:
             if self._only and reading.build.model.name not in self._only:
                 continue
             by_build.setdefault(reading.build, []).append(reading)
-        tasks: list[Task] = []
+        tasks: list[CellTask] = []
         known: set[object] = set()
         for build, readings in by_build.items():
-            done = [self.place.result(reading) is not None for reading in readings]
-            folder = self.place.model_folder(build)
+            done = [self.workspace.result(reading) is not None for reading in readings]
+            folder = self.workspace.model_folder(build)
             if method_of(build).made and folder not in known:
                 known.add(folder)
-                made = all(done) or self.place.built(build)
-                tasks.append(Task(build, f"make {build.label}", 0.0 if made else self._build_seconds(build), made))
+                made = all(done) or self.workspace.built(build)
+                tasks.append(CellTask(build, f"make {build.label}", 0.0 if made else self._build_seconds(build), made))
             for reading, one in zip(readings, done, strict=True):
                 label = f"{build.label} reads {reading.test}"
-                tasks.append(Task(reading, label, 0.0 if one else self._read_seconds(reading), one))
+                tasks.append(CellTask(reading, label, 0.0 if one else self._read_seconds(reading), one))
         return tasks
 
     def _build_seconds(self, build: Build) -> float:
@@ -119,19 +119,21 @@ class Job:
         if not model.trained:
             return _UNPACKING
         sentences = 0.0
-        for name in self.place.supplies.train_names(build):
+        for name in self.workspace.supplies.train_names(build):
             every = count_sentences(name)
             sentences += min(model.sentences or every, every) * build.fraction
         rate = model.train_rate or self.hardware.flops * max(model.gpus, 1) / max(
             6 * model.parameters * model.tokens, 1
         )
-        return self.place.passes(build) * sentences / max(rate, 1e-9)
+        return self.workspace.passes(build) * sentences / max(rate, 1e-9)
 
     def _read_seconds(self, reading: Reading) -> float:
         model = reading.build.model
         sentences = sum(len(document.sentences) for document in test_documents(reading.test, reading.sentences))
         computed = self.hardware.flops / (2 * model.parameters * model.tokens) if model.parameters else _READ_RATE
-        times = 1 + self.place.supplies.settings(reading.build) if model.grid else 1  # all settings read the test sets
+        times = (
+            1 + self.workspace.supplies.settings(reading.build) if model.grid else 1
+        )  # all settings read the test sets
         return times * sentences / (model.read_rate or computed)
 
     def plan(self) -> list[str]:
@@ -167,10 +169,10 @@ class Job:
             folders = ", ".join(map(str, corpora.corpus_folders()))
             raise CorpusError(f"{', '.join(map(self._told, missing))}: in none of {folders}; put it into one of them")
         left = [task for task in tasks if not task.done]
-        say, begin, estimated = self.place.say, time.perf_counter(), 0.0
+        say, begin, estimated = self.workspace.say, time.perf_counter(), 0.0
         for name in self._splits() if left else ():
-            if told := rejects(name):
-                say(f"left out of {name}: {len(told)}, such as {told[0]}")
+            if rejected := rejects(name):
+                say(f"left out of {name}: {len(rejected)}, such as {rejected[0]}")
         for number, task in enumerate(tasks, 1):
             if task.done:
                 continue
@@ -179,17 +181,17 @@ class Job:
             pace = (time.perf_counter() - begin) / estimated if estimated > 30 else 1.0
             say(f"cell {number} of {len(tasks)}: {task.label}; about {_span(rest * pace)} left")
             if isinstance(task.cell, Build):
-                self.place.build(task.cell)
+                self.workspace.build(task.cell)
             else:
-                found = self.place.read(task.cell)
-                say(f"  strict F1 {found.figure('strict'):.4f}, partial F1 {found.figure('partial'):.4f}")
+                outcome = self.workspace.read(task.cell)
+                say(f"  strict F1 {outcome.figure('strict'):.4f}, partial F1 {outcome.figure('partial'):.4f}")
             estimated += task.seconds
             self._write()
         return self.results()
 
     def results(self) -> list[Result]:
         """Return the results of the test cells that are done."""
-        results = [self.place.result(reading) for reading in self.readings]
+        results = [self.workspace.result(reading) for reading in self.readings]
         return [result for result in results if result is not None]
 
     def facts(self) -> dict[str, object]:
@@ -206,53 +208,53 @@ class Job:
             "seeds": list(self.setting.seeds),
             "versions": versions(*_LIBRARIES),
             "hardware": machine(),
-            "files": self.place.files(names),
+            "files": self.workspace.files(names),
             "rejected": {name: len(told) for name in names if (told := rejects(name))},
         }
 
     def _splits(self) -> list[str]:
-        return sorted({name for reading in self.readings for name in self.place.splits(reading)})
+        return sorted({name for reading in self.readings for name in self.workspace.splits(reading)})
 
     def seconds(self) -> Mapping[str, float]:
         """Return the total seconds of the cells, for making models and for reading."""
-        builds = {self.place.model_folder(reading.build): reading.build for reading in self.readings}
-        made = sum(self.place.build_facts(build).get("seconds", 0.0) for build in builds.values())
+        builds = {self.workspace.model_folder(reading.build): reading.build for reading in self.readings}
+        made = sum(self.workspace.build_facts(build).get("seconds", 0.0) for build in builds.values())
         return {"training": round(made, 1), "reading": round(sum(r.facts["seconds"] for r in self.results()), 1)}
 
     def _write(self) -> None:
         cells = [dict(result.facts) for result in self.results()]
-        path = self.place.folder / f"{self.experiment.name}-{self.scale}.json"
+        path = self.workspace.folder / f"{self.experiment.name}-{self.scale}.json"
         write_json(path, {**self.facts(), "seconds": self.seconds(), "cells": cells})
 
 
-def _missing(tasks: Sequence[Task]) -> tuple[str, ...]:
+def _missing(tasks: Sequence[CellTask]) -> tuple[str, ...]:
     """Return the knowledge files that the remaining cells need and that no corpora folder has."""
     builds = [task.cell if isinstance(task.cell, Build) else task.cell.build for task in tasks if not task.done]
     return missing_sources(chain.from_iterable(build.model.knowledge for build in builds))
 
 
-def _needs(model: Model) -> str:
+def _needs(model: ModelSpec) -> str:
     gpus = f"{model.gpus} GPU{'s' if model.gpus > 1 else ''} for training; " if model.gpus else ""
     return gpus + model.memory
 
 
-def _models(models: Sequence[Model], given: str) -> tuple[Model, ...]:
+def _models(models: Sequence[ModelSpec], name: str) -> tuple[ModelSpec, ...]:
     """Return the rows together with the user's own model."""
     chats = [model for model in models if isinstance(METHODS[model.method], Prompted)]
     waiting = [model for model in chats if not model.model]
-    if given and (not waiting or given.startswith(PROMPTED)) and chats:
+    if name and (not waiting or name.startswith(PROMPTED)) and chats:
         filled = waiting or chats
         return tuple(
-            replace(model, method="prompted", model=given, title=f"{model.title} ({given})" if waiting else model.title)
+            replace(model, method="prompted", model=name, title=f"{model.title} ({name})" if waiting else model.title)
             if model in filled
             else model
             for model in models
         )
     there = tuple(model for model in models if model not in waiting)
-    return (*there, Model(GIVEN, given, "ready", model=given)) if given else there
+    return (*there, ModelSpec(GIVEN, name, "ready", model=name)) if name else there
 
 
-def _shown(model: Model) -> dict[str, object]:
+def _shown(model: ModelSpec) -> dict[str, object]:
     """Return the settings of a model's row that the page shows."""
     names = (
         "title", "method", "model", "recipe", "single", "sentences", "devel_sentences", "by_sentence", "decoding",

@@ -22,7 +22,7 @@ CLAIMS = ("helps", "does not help", "matches", "costs", "most frequent")
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class ModelSpec:
     """A model of an experiment, and the way it is made.
 
     Attributes:
@@ -193,13 +193,13 @@ class Experiment:
 class Book:
     """All rows: models, experiments and hardware by name, and the origin of knowledge sources by file."""
 
-    models: Mapping[str, Model]
+    models: Mapping[str, ModelSpec]
     experiments: Mapping[str, Experiment]
     hardware: Mapping[str, Hardware]
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def experiment(self, name: str) -> Experiment:
-        """The experiment of a name.
+        """Return the experiment with a name.
 
         Raises:
             UsageError: if there is none; the message lists those that there are.
@@ -216,7 +216,7 @@ def book() -> Book:
 
 
 def read_book(text: str) -> Book:
-    """The rows of a file like `experiments.toml`.
+    """Parse and check the content of a file like `experiments.toml`.
 
     Raises:
         UsageError: if a row names a model, corpus, split or setting that there is not.
@@ -225,16 +225,16 @@ def read_book(text: str) -> Book:
     models = {name: _inherited(name, rows["models"]) for name in rows["models"]}
     experiments = {name: _scaled(row) for name, row in rows["experiments"].items()}
     tables = {**rows, "models": with_names(models), "experiments": with_names(experiments)}
-    found = converted(tables, Book, "experiments")
+    contents = converted(tables, Book, "experiments")
     published = {name: _report(name, row.get("published")) for name, row in rows["experiments"].items()}
-    known = {name: replace(one, published=published[name]) for name, one in found.experiments.items()}
-    found = replace(found, experiments=known)
-    _check(found)
-    return found
+    with_figures = {name: replace(one, published=published[name]) for name, one in contents.experiments.items()}
+    contents = replace(contents, experiments=with_figures)
+    _check(contents)
+    return contents
 
 
 def _inherited(name: str, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """A model's row with what it takes from the row that it is `like`; tables are merged."""
+    """Return a model's row, completed by the row that its `like` names; tables are merged."""
     row = dict(rows[name])
     like = row.pop("like", None)
     if like is None:
@@ -246,7 +246,7 @@ def _inherited(name: str, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, An
 
 
 def _scaled(row: Mapping[str, Any]) -> dict[str, Any]:
-    """An experiment's row with its scales in one table, and a claim for each group of models."""
+    """Return an experiment's row with its scales in one table, and a claim for each group of models."""
     rest = {key: value for key, value in row.items() if key not in SCALES and key != "published"}
     scales = {scale: row[scale] for scale in SCALES if scale in row}
     return {**rest, "scales": scales, "claims": [each for claim in row.get("claims", ()) for each in _each(claim)]}
@@ -258,7 +258,7 @@ def _report(experiment: str, name: str | None) -> Report | None:
 
 
 def _each(claim: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """A claim for each of the groups of models that `each` lists."""
+    """Return a claim for each group of models that `each` lists."""
     rest = {key: value for key, value in claim.items() if key != "each"}
     return [{**rest, "models": models} for models in claim["each"]] if "each" in claim else [rest]
 

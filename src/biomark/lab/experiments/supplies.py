@@ -1,4 +1,4 @@
-"""What models of experiments are made of: splits and sentences drawn of them, term stores, recipes."""
+"""The inputs of an experiment's models: splits and sentences drawn from them, term stores, recipes."""
 
 from __future__ import annotations
 
@@ -54,19 +54,19 @@ class Supplies:
     # Splits
 
     def train_names(self, build: Build) -> list[str]:
-        """The splits that a model learns from, or takes its demonstrations from."""
+        """Return the splits from which a model learns or takes its demonstrations."""
         return splits_of_types(build.model.train or (self.base(build).train if build.model.recipe else ()), build.types)
 
     def devel_names(self, build: Build) -> list[str]:
-        """The splits that the best epoch of a tuned model is chosen on."""
+        """Return the splits on which the best epoch of a tuned model is chosen."""
         return splits_of_types(build.model.devel or self.base(build).devel, build.types)
 
     def types(self, build: Build) -> tuple[str, ...]:
-        """The types that a model learns."""
+        """Return the types that a model learns."""
         return build.types or types_of(self.train_names(build))
 
     def train_facts(self, build: Build) -> list[object]:
-        """All that decides the sentences that a model learns from, as JSON can hold it."""
+        """Return everything that determines a model's training sentences, as JSON values."""
         drawn = draw_facts(build.model.sentences, build.fraction, build.seed, build.repeats)
         return [[name, data_sum(name), *drawn] for name in self.train_names(build)]
 
@@ -78,16 +78,16 @@ class Supplies:
     # Files
 
     def train_files(self, build: Build) -> list[str]:
-        """The files or splits that a model learns from."""
+        """Return the files or splits from which a model learns."""
         names, model = self.train_names(build), build.model
         return [self.drawn(name, model.sentences, build.fraction, build.seed, build.repeats) for name in names]
 
     def devel_files(self, build: Build) -> list[str]:
-        """The files or splits that its best epoch is chosen on."""
+        """Return the files or splits on which the best epoch is chosen."""
         return [self.drawn(name, build.model.devel_sentences, 1.0, DRAW) for name in self.devel_names(build)]
 
     def drawn(self, name: str, sentences: int, fraction: float = 1.0, seed: int = DRAW, repeats: int = 1) -> str:
-        """A file of sentences drawn from a split, each a document; the split itself if all of it is wanted.
+        """Return a file of sentences drawn from a split, each a document; the split itself if all are needed.
 
         Of two draws with one seed the smaller one is a part of the larger one.
 
@@ -114,7 +114,7 @@ class Supplies:
         return str(path)
 
     def store(self, build: Build) -> Path | None:
-        """The knowledge store of a model, if it has sources of one."""
+        """Return the knowledge store of a model; None if its row lists no sources."""
         model = build.model
         if not model.knowledge:
             return None
@@ -125,11 +125,11 @@ class Supplies:
     # Recipes
 
     def recipe_path(self, build: Build) -> Path:
-        """The file of a model's recipe."""
+        """Return the path of a model's recipe."""
         return self._recipes / f"{build.model.recipe}.toml"
 
     def base(self, build: Build) -> Recipe:
-        """The recipe of a model, with the data that its file names.
+        """Return the recipe of a model, with the data that its file names.
 
         Raises:
             UsageError: if the file is not there.
@@ -140,7 +140,7 @@ class Supplies:
         return load_recipe(path, _changes(build))
 
     def recipe(self, build: Build) -> Recipe:
-        """The recipe of a model, with its own data under the names of the catalogue."""
+        """Return the recipe of a model, with the experiment's data under the catalogue's names."""
         base = self.base(build)
         changed: dict[str, Any] = {"name": build.model.name, "knowledge": ""} if hasattr(base, "knowledge") else {}
         changed |= {"train": tuple(self.train_names(build)), "devel": tuple(self.devel_names(build))}
@@ -149,15 +149,15 @@ class Supplies:
         return replace(base, **changed)
 
     def grid(self, build: Build) -> list[tuple[Mapping[str, object], Recipe]]:
-        """The settings of the recipe's grid, each with its recipe."""
+        """Return the settings of the recipe's grid, each with its recipe."""
         return load_grid(self.recipe_path(build), _changes(build))
 
     def settings(self, build: Build) -> int:
-        """How many settings a model is chosen from."""
+        """Return the number of settings from which a model is chosen."""
         return len(self.grid(build)) if build.model.grid else 1
 
     def passes(self, build: Build) -> int:
-        """How often a model sees what its recipe teaches, all settings of a grid together; 1 without a recipe."""
+        """Return the passes over the training data, summed over all settings of a grid; 1 without a recipe."""
         return self.base(build).epochs * self.settings(build) * build.repeats if build.model.recipe else 1
 
 

@@ -103,7 +103,7 @@ def _has_cells(sheet: Sheet, model: str, test: str) -> bool:
 def _compared(claim: Claim, sheet: Sheet, tests: Sequence[str]) -> Finding:
     better, than = claim.models
     answers: list[Answer] = []
-    told, weak = [], []
+    comparisons, weak = [], []
     for test in tests:
         for fraction in claim.fractions:
             name = f"{short(test)}{'' if fraction == 1 else f', {fraction:.0%} of the data'}"
@@ -116,9 +116,9 @@ def _compared(claim: Claim, sheet: Sheet, tests: Sequence[str]) -> Finding:
                 continue
             answer, word = _WORDS[claim.kind](estimate)
             answers.append(answer)
-            told.append(f"{name} {estimate.points()}, {word}")
+            comparisons.append(f"{name} {estimate.points()}, {word}")
     head = f"Strict F1 of *{sheet.title(better)}* minus that of *{sheet.title(than)}*: "
-    detail = head + "; ".join(told) + "." if told else ""
+    detail = head + "; ".join(comparisons) + "." if comparisons else ""
     if weak:
         detail += (
             f"{' ' if detail else ''}Not judged, since both are below {100 * _LEAST:.0f} points: {', '.join(weak)}."
@@ -159,7 +159,7 @@ _WORDS: Mapping[str, Callable[[Estimate], tuple[Answer, str]]] = {
 def _costs(claim: Claim, sheet: Sheet, tests: Sequence[str]) -> Finding:
     (model,), (least, most) = claim.models, claim.range
     answers: list[Answer] = []
-    told = []
+    losses = []
     for test in tests:
         for fraction in claim.fractions:
             estimate = sheet.difference(model, model, test, (fraction, 1.0))
@@ -167,9 +167,9 @@ def _costs(claim: Claim, sheet: Sheet, tests: Sequence[str]) -> Finding:
                 continue
             answer, word = _lost(estimate, least, most)
             answers.append(answer)
-            told.append(f"{short(test)} {estimate.points().removeprefix('+')}, {word}")
+            losses.append(f"{short(test)} {estimate.points().removeprefix('+')}, {word}")
     shares = " or ".join(f"{fraction:.0%}" for fraction in claim.fractions)
-    detail = f"With {shares} of the data *{sheet.title(model)}* loses: {'; '.join(told)}." if told else ""
+    detail = f"With {shares} of the data *{sheet.title(model)}* loses: {'; '.join(losses)}." if losses else ""
     return Finding(claim, verdict_of(answers), detail, tuple(answers))
 
 

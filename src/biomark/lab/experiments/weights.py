@@ -19,12 +19,12 @@ def packaged_sum(name: str) -> str:
 
 
 def local_sum(name: str) -> str:
-    """The checksum of the files of `hf:FOLDER`; "" of other names."""
+    """Return the checksum of the files of `hf:FOLDER`; "" for other names."""
     return _folder_sum(Path(name.removeprefix(models.HUGGING_FACE)))
 
 
 def gguf_sum(name: str) -> str:
-    """The checksum of a file that a package brings along (PACKAGE/FILE); see `gguf_file`."""
+    """Return the checksum of a file in a package (PACKAGE/FILE); see `gguf_file`."""
     return file_sum(gguf_file(name))
 
 

@@ -1,4 +1,4 @@
-"""The workspace of experiments: model cells and test cells, each done once and kept.
+"""The workspace of experiments: model cells and test cells, each computed once and kept.
 
 A cell is known by a checksum of all that decides its figures: recipe, data, seed. Experiments that need the same
 cell share it, a cell that is there is not done again, and one that was stopped goes on where its trainer can.
@@ -38,7 +38,7 @@ DONE, SCORES = "done.json", "scores.json"
 _LEFTOVERS = ("checkpoint.pt", "checkpoints")
 
 
-class Place:
+class Workspace:
     """A folder of cells.
 
     Args:
@@ -62,18 +62,18 @@ class Place:
     # What decides a cell
 
     def facts(self, build: Build) -> dict[str, object]:
-        """All that decides a model, as JSON can hold it."""
+        """Return everything on which a model depends, as JSON values."""
         own = method_of(build).facts(build, self.supplies)
         return {"format": FORMAT, "method": build.model.method, "types": list(build.types), **own}
 
     def model_folder(self, build: Build) -> Path:
-        """Where a model is kept."""
+        """Return the folder of a model cell."""
         shared = method_of(build).shared(build)
         own = shared or f"{build.model.weights or build.model.name}-{checksum(self.facts(build))}"
         return self.folder / "models" / own
 
     def reading_folder(self, reading: Reading) -> Path:
-        """Where the answers of a test cell are kept."""
+        """Return the folder of a test cell, with its predictions and scores."""
         test = [reading.test, data_sum(reading.test), reading.sentences, DRAW]
         model = reading.build.model
         facts = {"model": self.facts(reading.build), "test": test, "by_sentence": model.by_sentence}
@@ -89,36 +89,36 @@ class Place:
         return not method_of(build).made or (self.model_folder(build) / DONE).is_file()
 
     def result(self, reading: Reading) -> Result | None:
-        """What came of a test cell, if it is done."""
+        """Return the result of a test cell; None if it is not done."""
         folder = self.reading_folder(reading)
         path = folder / SCORES
         return Result(reading, json.loads(path.read_text("utf-8")), folder) if path.is_file() else None
 
     def build_facts(self, build: Build) -> Mapping[str, Any]:
-        """What is known of a model that was made here."""
+        """Return the facts that `build` has saved about a model; empty if it is not made."""
         path = self.model_folder(build) / DONE
-        found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-        return found
+        stored: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+        return stored
 
     def passes(self, build: Build) -> int:
-        """How often a model sees what it learns from, all settings of a grid together; 1 where that says nothing."""
+        """Return the passes over the training data, summed over the settings of a grid; 1 without epochs."""
         return method_of(build).passes(build, self.supplies)
 
     def splits(self, reading: Reading) -> list[str]:
-        """The splits that a test cell's figures depend on."""
+        """Return the splits on which a test cell's figures depend."""
         build = reading.build
         knowledge = [source for source in build.model.knowledge if ":" in source]
         return [reading.test, *method_of(build).splits(build, self.supplies), *knowledge]
 
     @staticmethod
     def files(splits: Sequence[str]) -> dict[str, str]:
-        """The SHA-256 of each file of some splits."""
+        """Return the SHA-256 of each file of some splits."""
         return {name: file_sum(path) for split in splits for name, path in data_files(split)}
 
     # Making models
 
     def build(self, build: Build) -> Path:
-        """Make a model, or go on with one that was stopped.
+        """Make a model, or resume one whose training was interrupted.
 
         Raises:
             UsageError, CorpusError, ModelError: if its row, its data or its base model cannot be used.
@@ -138,19 +138,19 @@ class Place:
     # Reading
 
     def read(self, reading: Reading) -> Result:
-        """Let a model read a test set, and score what it finds."""
+        """Annotate a test set with a model, and score the predictions."""
         build = reading.build
         gold = test_documents(reading.test, reading.sentences)
         types = corpora.corpus_types(reading.test)
         begin = time.perf_counter()
-        found = self._found(build, self._recognizer(build, self._corpus_named(reading)), gold, types)
+        annotations = self._annotated(build, self._recognizer(build, self._corpus_named(reading)), gold, types)
         seconds = time.perf_counter() - begin
-        documents = [annotated.document for annotated in found]
+        documents = [annotated.document for annotated in annotations]
         scored = evaluation.evaluate(gold, documents, types=types, corpus=reading.test)
         folder = self.reading_folder(reading)
         folder.mkdir(parents=True, exist_ok=True)
         formats.write(documents, folder / PREDICTED)
-        rejected = [rejected for annotated in found for rejected in annotated.rejected]
+        rejected = [rejected for annotated in annotations for rejected in annotated.rejected]
         facts = {
             "model": build.model.name,
             "types": list(types),
@@ -171,27 +171,29 @@ class Place:
         return Result(reading, facts, folder)
 
     @staticmethod
-    def _found(build: Build, recognizer: Recognizer, gold: Sequence[Document], types: Sequence[str]) -> list[Annotated]:
+    def _annotated(
+        build: Build, recognizer: Recognizer, gold: Sequence[Document], types: Sequence[str]
+    ) -> list[Annotated]:
         return list((BySentence(recognizer) if build.model.by_sentence else recognizer).annotate(gold, types))
 
     def _spread(self, build: Build, gold: Sequence[Document], types: Sequence[str]) -> Mapping[str, object]:
-        """The scores of all settings of a grid, of which the best one by its loss is the model."""
+        """Return the scores of all settings of a grid; the model is the setting with the lowest loss."""
 
         def read(run: Path) -> Evaluation:
             self.say(f"  {run.name}")
-            found = self._found(build, models.load(str(run)), gold, types)
-            return evaluation.evaluate(gold, [one.document for one in found], types=types)
+            annotations = self._annotated(build, models.load(str(run)), gold, types)
+            return evaluation.evaluate(gold, [one.document for one in annotations], types=types)
 
         return spread(grid_runs(self.model_folder(build)), read)
 
     def _corpus_named(self, reading: Reading) -> str:
-        """The test set's corpus, if instructions name it; empty: they name none."""
+        """Return the test set's corpus if instructions name it; "" if they name none."""
         corpus = reading.test.partition(":")[0]
         learnt = {name.partition(":")[0] for name in self.supplies.train_names(reading.build)}
         return corpus if reading.build.model.named and corpus in learnt else ""
 
     def _recognizer(self, build: Build, corpus: str) -> Recognizer:
-        """The model of a cell, loaded; the last one stays, because it reads several test sets."""
+        """Load the model of a cell; the last one stays in memory, because it reads several test sets."""
         if self._loaded is None or self._loaded[:2] != (build, corpus):
             self._loaded = None
             gc.collect()
@@ -201,5 +203,5 @@ class Place:
 
 
 def method_of(build: Build) -> Method:
-    """How a model comes to be and is loaded."""
+    """Return the method by which a model is made and loaded."""
     return METHODS[build.model.method]

@@ -13,7 +13,7 @@ from math import ceil
 from typing import Protocol
 
 from biomark.prompted.chat.account import Account
-from biomark.prompted.chat.likelihood import Tokens
+from biomark.prompted.chat.likelihood import AnswerTokens
 from biomark.spans import Entity
 
 SYSTEM, USER, ASSISTANT = "system", "user", "assistant"
@@ -85,7 +85,7 @@ class Reply:
     texts: tuple[str, ...]
     finished: bool = True
     entities: tuple[tuple[Entity, ...], ...] | None = None
-    tokens: Tokens | None = None
+    tokens: AnswerTokens | None = None
 
 
 class Unanswered(Exception):

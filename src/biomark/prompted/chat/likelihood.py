@@ -15,7 +15,7 @@ cover the text, except perhaps for white space at its end."""
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class AnswerTokens:
     """The tokens of an answer.
 
     Attributes:

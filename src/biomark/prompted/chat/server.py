@@ -27,7 +27,7 @@ from biomark.prompted.chat.account import Account, Prices, parse_budget
 from biomark.prompted.chat.answers import kept_of, lines_of, read_body, read_stream, without_thoughts
 from biomark.prompted.chat.cache import Cache, Kept, key_of
 from biomark.prompted.chat.failures import Failure, failure_of
-from biomark.prompted.chat.likelihood import Tokens
+from biomark.prompted.chat.likelihood import AnswerTokens
 from biomark.prompted.chat.templates import PLAIN_STOPS, ChatTemplate, completion, ended, load_template, without_system
 from biomark.prompted.settings import ServerOptions
 from biomark.runtime.files import cache_folder
@@ -427,13 +427,13 @@ async def _once(body: bytes) -> AsyncIterator[bytes]:
     yield body
 
 
-def _tokens(responses: Sequence[Kept], texts: Sequence[str]) -> Tokens | None:
+def _tokens(responses: Sequence[Kept], texts: Sequence[str]) -> AnswerTokens | None:
     """Return the tokens of the only answer, or None if there are several or the server returned none."""
     if len(responses) != 1 or len(texts) != 1 or responses[0].tokens is None:
         return None
     whole = responses[0].texts[0]
     begin = whole.find(texts[0], len(whole) - len(without_thoughts(whole)))
-    return Tokens(whole, responses[0].tokens, begin) if begin >= 0 else None
+    return AnswerTokens(whole, responses[0].tokens, begin) if begin >= 0 else None
 
 
 def _has_system(payload: Mapping[str, Any]) -> bool:

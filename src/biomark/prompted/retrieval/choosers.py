@@ -130,7 +130,7 @@ class _Pool:
             self._of_document.setdefault(example.document_id, []).append(place)
 
     def barred(self, text: str, document_id: str, around: str) -> list[int]:
-        """The places of examples that must not be shown with a text; see `Chooser`."""
+        """Return the indices of examples that must not be shown with a text; see `Chooser`."""
         whole = around or text
         asked = {text, whole, *(sentence.of(whole) for sentence in split(whole))}
         places = {self._of_text.get(_folded(part)) for part in asked}

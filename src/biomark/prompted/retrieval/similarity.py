@@ -24,7 +24,7 @@ Mentions = Callable[[str], Sequence[str]]
 """Returns the texts of the mentions in a sentence, found by a cheap recognizer."""
 
 
-class Words:
+class WordCounts:
     """The counts of words in N texts, as a sparse matrix; words are those of `biomark.knowledge.forms`.
 
     With its weights it takes 16 bytes for each different word of each text, about 35 MB for 100,000 sentences.
@@ -79,7 +79,7 @@ class Bm25:
     k1, b = 1.2, 0.75
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self._words = words = Words(texts)
+        self._words = words = WordCounts(texts)
         average = words.lengths.mean() if words.lengths.any() else 1.0
         idf = np.log1p((len(texts) - words.frequency + 0.5) / (words.frequency + 0.5))
         damping = self.k1 * (1 - self.b + self.b * words.lengths / average)
@@ -95,14 +95,14 @@ class TfIdf:
     """Cosine of (1 + ln tf) × idf, with idf = 1 + ln((1 + N) / (1 + df))."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self._words = words = Words(texts)
+        self._words = words = WordCounts(texts)
         idf = 1 + np.log((1 + len(texts)) / (1 + words.frequency))
         weights = (1 + np.log(words.counts)) * idf[words.column]
         lengths = np.sqrt(np.bincount(words.rows, weights**2, minlength=len(texts)))
         self._weights: Vectors = (weights / lengths[words.rows]).astype(np.float32)
 
     def scores(self, text: str) -> Scores:
-        """The cosine of a text to each of the N."""
+        """Return the cosine of a text with each of the N texts."""
         size, words = len(self._words.texts), self._words
         query = {
             form: (1 + math.log(count)) * (1 + math.log((1 + size) / (1 + words.frequency_of(form))))
@@ -112,7 +112,7 @@ class TfIdf:
         return words.products(self._weights, {form: weight / length for form, weight in query.items()})
 
     def between(self, place: int, others: Places) -> Scores:
-        """The cosine of one text to each of some others."""
+        """Return the cosine of one text with each of some others."""
         return self.scores(self._words.texts[place])[others]
 
 
@@ -125,11 +125,11 @@ class Sentences:
         self._embed = lru_cache(maxsize=1024)(lambda text: embedder.embed([text])[0])
 
     def scores(self, text: str) -> Scores:
-        """The cosine of a text to each of the N."""
+        """Return the cosine of a text with each of the N texts."""
         return np.asarray(self._vectors @ self._embed(text), dtype=np.float64)
 
     def between(self, place: int, others: Places) -> Scores:
-        """The cosine of one text to each of some others."""
+        """Return the cosine of one text with each of some others."""
         return np.asarray(self._vectors[others] @ self._vectors[place], dtype=np.float64)
 
 

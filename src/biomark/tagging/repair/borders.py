@@ -39,7 +39,7 @@ def with_borders(document: Document, entities: Iterable[Entity]) -> list[Entity]
     """
     text = document.text
     edges = {edge for passage in whole_text(document) for edge in (passage.start, passage.end)}
-    parts = _Parts(document)
+    parts = _SentenceDivider(document)
     corrected = []
     for entity in entities:
         if len(entity.spans) > 1:
@@ -54,7 +54,7 @@ def with_borders(document: Document, entities: Iterable[Entity]) -> list[Entity]
     return sorted((e for e in ranked if taken[e.type].take(e)), key=lambda e: (e.start, e.end))
 
 
-class _Parts:
+class _SentenceDivider:
     """Divides spans at the ends of sentences; the document is split into sentences when that is first needed."""
 
     def __init__(self, document: Document) -> None:

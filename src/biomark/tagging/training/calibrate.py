@@ -15,7 +15,7 @@ from biomark.evaluation.pairs import Gold
 from biomark.evaluation.reliability import Judged, calibration, judged
 from biomark.formats import Reject
 from biomark.spans import Document
-from biomark.tagging.calibration import Calibrator, Candidate, entities, features
+from biomark.tagging.calibration import Calibrator, MentionCandidate, entities, features
 from biomark.tagging.recognizer import CARD, load_onnx
 from biomark.tagging.training.examples import devel_name
 from biomark.training.recipe import TaggingRecipe
@@ -26,7 +26,7 @@ _STEPS = 50
 _RIDGE = 0.1
 _LEAST = tuple(step / 20 for step in range(19))
 
-Considered = Sequence[tuple[Document, Sequence[Candidate]]]
+Considered = Sequence[tuple[Document, Sequence[MentionCandidate]]]
 Judgement = tuple[list[Judged], int]  # predicted mentions, and the number of gold mentions
 
 
@@ -71,7 +71,7 @@ def calibrate(folder: Path, recipe: TaggingRecipe, reject: Reject) -> None:
 
 def learn(by_split: Iterable[tuple[Devel, Considered]], types: Sequence[str]) -> dict[str, Calibrator]:
     """Return a calibrator for each type with enough candidates; see `fit`."""
-    examples: dict[str, list[tuple[Candidate, bool]]] = {entity_type: [] for entity_type in types}
+    examples: dict[str, list[tuple[MentionCandidate, bool]]] = {entity_type: [] for entity_type in types}
     for split, considered in by_split:
         by_id = {document.id: candidates for document, candidates in considered}
         scored = (replace(d, entities=tuple(c.entity for c in candidates)) for d, candidates in considered)
@@ -85,7 +85,7 @@ def learn(by_split: Iterable[tuple[Devel, Considered]], types: Sequence[str]) ->
     return {entity_type: calibrator for entity_type, calibrator in made.items() if calibrator}
 
 
-def fit(examples: Sequence[tuple[Candidate, bool]]) -> Calibrator | None:
+def fit(examples: Sequence[tuple[MentionCandidate, bool]]) -> Calibrator | None:
     """Fit a calibrator by logistic regression (Newton's method, with a weak ridge penalty).
 
     Args:

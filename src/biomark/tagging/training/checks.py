@@ -45,8 +45,8 @@ def check(recipe: TaggingRecipe) -> None:
     for setting in ("corpus_name", "dbr_share", "swap", "negatives", "noise", "min_score"):
         if not 0 <= getattr(recipe, setting) <= 1:
             raise UsageError(f"recipe {recipe.name}: {setting} must be in [0, 1], got {getattr(recipe, setting)}")
-    if recipe.learning_rate <= 0 or recipe.head_learning_rate <= 0:
-        raise UsageError(f"recipe {recipe.name}: learning_rate and head_learning_rate must be greater than 0")
+    if recipe.learning_rate <= 0 or recipe.head_learning_rate < 0:
+        raise UsageError(f"recipe {recipe.name}: learning_rate must be greater than 0, head_learning_rate at least 0")
     _check_store(recipe)
     if not all(0 <= share <= 1 for share in recipe.shares.values()):
         raise UsageError(f"recipe {recipe.name}: all shares must be in [0, 1]")

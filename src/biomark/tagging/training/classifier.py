@@ -71,7 +71,7 @@ def export_classifier(run: Path, folder: Path) -> Path:
 
 
 def _own_part(network: Network, recipe: TaggingRecipe) -> str:
-    """What a network has beside an encoder and common heads; empty if it has nothing else."""
+    """Return the parts of a network other than its encoder and common heads; empty if there are none."""
     if is_decoder(network.encoder.config):  # type: ignore[arg-type]
         return "a language model without its mask for an encoder"
     if network.characters is not None:
@@ -82,7 +82,7 @@ def _own_part(network: Network, recipe: TaggingRecipe) -> str:
 
 
 def labels_of(types: tuple[str, ...]) -> list[str]:
-    """The labels of a classifier, in their order."""
+    """Return the labels of a classifier, in their order."""
     return ["O", *(f"{letter}-{entity_type}" for entity_type in types for letter in "BI")]
 
 
@@ -116,7 +116,7 @@ def _classifier(run: Path, network: Network, recipe: TaggingRecipe) -> PreTraine
 
 
 def _tokenizer(reader: WordReader, most: int) -> PreTrainedTokenizerFast:
-    """The reader as a tokenizer that splits plain texts in the same way."""
+    """Convert the reader into a tokenizer that splits plain texts in the same way."""
     splitting = reader.standalone()
     known = {
         kind: next((name for name in names if splitting.token_to_id(name) is not None), None)
@@ -145,8 +145,8 @@ def _check(
             arrays = [torch.from_numpy(array) for array in batch]
             with torch.no_grad():
                 wanted = joint(network.eval()(*arrays))
-                found = model(input_ids=arrays[0], attention_mask=arrays[1]).logits.flatten(0, 1)[arrays[4]]
-            if not torch.allclose(wanted, found, atol=_CLOSE):
+                logits = model(input_ids=arrays[0], attention_mask=arrays[1]).logits.flatten(0, 1)[arrays[4]]
+            if not torch.allclose(wanted, logits, atol=_CLOSE):
                 kind = type(model).__name__
                 raise UsageError(f"{run}: {kind} of transformers has layers of its own between encoder and labels")
         pieces = [int(piece) for words in read.words for piece in words.pieces]

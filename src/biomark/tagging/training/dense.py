@@ -45,7 +45,7 @@ _STOP = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Sentence:
+class DenseSentence:
     """The parts of a sentence from which its list of names is made.
 
     Attributes:
@@ -57,11 +57,11 @@ class Sentence:
     mentions: tuple[Listed, ...]
 
 
-def sentences_of(document: Document, types: Sequence[str]) -> tuple[Sentence, ...]:
+def sentences_of(document: Document, types: Sequence[str]) -> tuple[DenseSentence, ...]:
     """Return the sentences of a document, with the mentions of the types that its corpus annotates."""
     document = with_sentences(document)
     parts = (document.slice(span) for span in document.sentences)
-    return tuple(Sentence(tuple(phrases(part.text)), mentions_of([part], types)) for part in parts)
+    return tuple(DenseSentence(tuple(phrases(part.text)), mentions_of([part], types)) for part in parts)
 
 
 def phrases(text: str) -> Iterator[str]:
@@ -114,7 +114,7 @@ class Near:
         return len(self._near)
 
     def draw(
-        self, sentence: Sentence, entity_type: str, pools: Pools, *, most: int, others: int, chance: random.Random
+        self, sentence: DenseSentence, entity_type: str, pools: Pools, *, most: int, others: int, chance: random.Random
     ) -> list[Listed]:
         """Draw the names of a list for a sentence, in random order.
 

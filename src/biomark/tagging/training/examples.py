@@ -32,7 +32,7 @@ from biomark.tagging.training.augmentation import (
     recased,
     swapped,
 )
-from biomark.tagging.training.dense import Near, Sentence, sentences_of
+from biomark.tagging.training.dense import DenseSentence, Near, sentences_of
 from biomark.tagging.words import Frame, Ints, WordReader, Words
 from biomark.text.sentences import with_sentences
 from biomark.training.recipe import TaggingRecipe
@@ -47,7 +47,7 @@ LEAST_ROOM = 16  # the lowest number of word pieces that an instruction must lea
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class TrainingPassage:
     """The training data of one passage.
 
     Attributes:
@@ -82,7 +82,7 @@ class LabelledWindow:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class TrainingDocument:
     """A training document.
 
     Attributes:
@@ -96,8 +96,8 @@ class Source:
     document: Document | None
     corpus: str
     known: tuple[bool, ...]
-    passages: tuple[Passage, ...]
-    sentences: tuple[Sentence, ...] = ()
+    passages: tuple[TrainingPassage, ...]
+    sentences: tuple[DenseSentence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ class Examples:
         self._others = Index(others) if others else None
         self._kept: dict[str, Sequence[Document]] = {}  # by split, since a recipe may list a split several times
         self.frames = Frames(recipe, reader)
-        self.sources: list[Source] = []
+        self.sources: list[TrainingDocument] = []
         self._draws = bool(recipe.dbr_terms or recipe.dbr_others or recipe.swap)
         self._near: Near | None = None
         if self._draws:  # an unusable store is an error now rather than after an hour
@@ -181,7 +181,7 @@ class Examples:
             passages = read_passages(document, recipe.types, known, self._reader)
             sentences = sentences_of(document, types) if recipe.dbr == "near" else ()
             changeable = document if recipe.swap or recipe.noise else None
-            self.sources.append(Source(changeable, corpus, known, passages, sentences))
+            self.sources.append(TrainingDocument(changeable, corpus, known, passages, sentences))
 
     def _read(self, name: str, reject: Reject) -> Sequence[Document]:
         """Read the documents of a training split, without the parts that it shares with the `leave_out` splits."""
@@ -250,13 +250,13 @@ class Examples:
             examples: list[LabelledWindow] = []
             for document in split.documents:
                 passages = read_passages(document, recipe.types, known, reader)
-                source = Source(None, split.name, known, passages)
+                source = TrainingDocument(None, split.name, known, passages)
                 for column in frames.asked(source):
                     for passage in passages:
                         examples += frames.windows(passage, column, devel_name(recipe, split.name), 1.0)
             yield batched(examples, recipe, random.Random(0))
 
-    def _lists(self, source: Source, pools: Pools | None, chance: random.Random) -> Iterator[LabelledWindow]:
+    def _lists(self, source: TrainingDocument, pools: Pools | None, chance: random.Random) -> Iterator[LabelledWindow]:
         """Yield a list of names for each sentence, and for each type if the network follows instructions (DBR)."""
         recipe = self._recipe
         sentences = source.sentences or [None] * sum(len(passage.ends) for passage in source.passages)
@@ -271,7 +271,12 @@ class Examples:
                     yield from self.frames.windows(passage, column, "", 1.0)
 
     def _drawn(
-        self, source: Source, sentence: Sentence | None, pools: Pools | None, column: int | None, chance: random.Random
+        self,
+        source: TrainingDocument,
+        sentence: DenseSentence | None,
+        pools: Pools | None,
+        column: int | None,
+        chance: random.Random,
     ) -> list[Listed]:
         recipe = self._recipe
 
@@ -314,14 +319,14 @@ class Frames:
                         f"{max(room, 0)} for words; set it to at least {recipe.max_pieces - room + LEAST_ROOM}"
                     )
 
-    def asked(self, source: Source) -> tuple[int | None, ...]:
+    def asked(self, source: TrainingDocument) -> tuple[int | None, ...]:
         """Return the indexes of the types that each window of a source is read for; None means all types at once."""
         if not self._recipe.instruction:
             return (None,)
         return tuple(column for column, known in enumerate(source.known) if known)
 
     def examples(
-        self, passage: Passage, source: Source, share: float, chance: random.Random
+        self, passage: TrainingPassage, source: TrainingDocument, share: float, chance: random.Random
     ) -> Iterator[LabelledWindow]:
         """Yield the examples of a passage; see `biomark.tagging.text.windows` for `share`."""
         for column in self.asked(source):
@@ -329,7 +334,9 @@ class Frames:
             for example in self.windows(passage, column, source.corpus if named else "", share):
                 yield replace(example, corpus=source.corpus)
 
-    def windows(self, passage: Passage, column: int | None, corpus: str, share: float) -> Iterator[LabelledWindow]:
+    def windows(
+        self, passage: TrainingPassage, column: int | None, corpus: str, share: float
+    ) -> Iterator[LabelledWindow]:
         """Yield the windows over a passage in one frame, labelled for the type of a column, or for all types."""
         tags = passage.tags if column is None else passage.tags[:, column : column + 1]
         frame = self._frame(column, corpus)
@@ -378,7 +385,7 @@ def corpus_name(name: str) -> str:
 
 def read_passages(
     document: Document, types: Sequence[str], known: Sequence[bool], reader: WordReader
-) -> tuple[Passage, ...]:
+) -> tuple[TrainingPassage, ...]:
     """Return the passages of a document that have words, with the tags of its known types.
 
     Args:
@@ -397,11 +404,11 @@ def read_passages(
                 inside = [e for e in document.entities if e.type == entity_type and part.contains(e.extent)]
                 tags[:, n] = encode_tags(inside, words)
         if len(words):
-            passages.append(Passage(words, tuple(sentence_ends(document, part, words)), tags))
+            passages.append(TrainingPassage(words, tuple(sentence_ends(document, part, words)), tags))
     return tuple(passages)
 
 
-def list_passage(names: Sequence[Listed], types: Sequence[str], reader: WordReader, separator: str) -> Passage:
+def list_passage(names: Sequence[Listed], types: Sequence[str], reader: WordReader, separator: str) -> TrainingPassage:
     """Return the passage that lists names, each labelled with its types, and UNLABELLED for types its source lacks."""
     text, spans = as_list(names, separator)
     (words,) = reader.words(text, [Span(0, len(text))])
@@ -420,7 +427,7 @@ def list_passage(names: Sequence[Listed], types: Sequence[str], reader: WordRead
         for begin, end, name in zip(first, last, names, strict=True):
             if name.known is not None and entity_type not in name.known:
                 tags[begin:end, n] = UNLABELLED
-    return Passage(words, (*map(int, first[1:]), len(words)), tags)
+    return TrainingPassage(words, (*map(int, first[1:]), len(words)), tags)
 
 
 def batched(

@@ -381,7 +381,7 @@ def _groups(network: Network, recipe: TaggingRecipe) -> list[dict[str, object]]:
     return [
         {
             "params": parameters,
-            "lr": recipe.learning_rate if pretrained else recipe.head_learning_rate,
+            "lr": recipe.learning_rate if pretrained else recipe.head_learning_rate or recipe.learning_rate,
             "weight_decay": recipe.weight_decay if decays else 0.0,
         }
         for (pretrained, decays), parameters in groups.items()
