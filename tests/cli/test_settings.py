@@ -21,7 +21,7 @@ __all__ = ["away"]
 Biomark = Callable[..., Outcome]
 ANNOTATE = ("prompt", "server", "generative")
 INVENT = ("invention", "server", "generative")
-MOST = 25
+MOST = 27
 
 
 def commands(command: Any, name: str = "biomark") -> Iterator[tuple[str, Any]]:
