@@ -17,6 +17,7 @@ from biomark import formats, models
 from biomark.runtime import interrupts
 from biomark.runtime.interrupts import Interrupted, uninterrupted
 from conftest import ROOT, Outcome, TermRecognizer
+from killing import points
 
 Biomark = Callable[..., Outcome]
 
@@ -298,3 +299,22 @@ def test_signals_that_are_ignored_stay_so() -> None:
             signal.raise_signal(signal.SIGINT)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(("name", "step"), [("out.jsonl", 5), ("out.jsonl.gz", 5), ("out.pubtator", 7)])
+def test_a_file_whose_run_is_killed_anywhere_is_whole_in_the_end_and_alone(
+    biomark: Biomark, name: str, step: int
+) -> None:
+    def annotate(output: str) -> Outcome:
+        return biomark("annotate", "in.pubtator", "-o", output)
+
+    assert annotate(f"whole{name}").status == 0
+    wanted = Path(f"whole{name}").read_bytes()
+    for at in points(lambda: annotate(name), step):
+        # A run that was killed after its last step has left nothing to do, so that its output is a file like any other.
+        whole = Path(name).exists() and not list(Path().glob(f"{name}.*"))
+        again = annotate(name)
+        assert again.status == (2 if whole else 0), (at, again.err)
+        assert Path(name).read_bytes() == wanted, at
+        assert not list(Path().glob(f"{name}.*")), at
+        Path(name).unlink()

@@ -55,7 +55,13 @@ def is_whole(output: Path, facts: Mapping[str, str]) -> bool:
 
 
 def forget(output: Path) -> None:
-    """Remove the record that the output is complete, once all of its batch is."""
+    """Remove the record that the output is complete, once all of its batch is, and what a killed run left beside it."""
+    earlier = _state_of(output)
+    if earlier is None or earlier.state != _WHOLE:
+        return
+    for suffix in (PART, PART + REJECTS):
+        if _place(output).with_name(_place(output).name + suffix).exists():
+            PartialFile(_place(output), suffix).discard()
     _beside(output).unlink(missing_ok=True)
 
 
@@ -167,20 +173,20 @@ class Journal:
         Returns:
             What the format could not hold, as counts by kind.
         """
+        self._save(replace(self._state, state=_WRITING))
         if format_name == "jsonl" and self._output.suffix.lower() != ".gz" and not self._output.is_dir():
             self._part.keep(settled=True)
             lost = Counter[str]()
         else:
-            self._save(replace(self._state, state=_WRITING))
             lost = formats.write(self.documents(), Sink(self._output, suffix=_NEW), format_name)
             settle(self._output)
         with uninterrupted():
-            if batch:
-                self._save(replace(self._state, state=_WHOLE))
-            else:
-                _beside(self._output).unlink(missing_ok=True)
+            # A run that is killed here leaves the record that the output is complete, by which the next one tidies up.
+            self._save(replace(self._state, state=_WHOLE))
             self._rejects.discard()
             self._part.discard() if not self._part.file.closed else None
+            if not batch:
+                forget(self._output)
         return lost
 
     def discard(self) -> None:

@@ -337,11 +337,11 @@ def _to_do(jobs: Sequence[Job], resuming: Resuming) -> tuple[Job, ...]:
 
 
 def _forget(jobs: Sequence[Job]) -> None:
-    """Remove the records of which outputs of a batch are complete, now that all are."""
+    """Remove the records of which outputs are complete, now that all are."""
     from biomark.annotation import journal
 
     for job in jobs:
-        if job.batch and job.output is not None:
+        if job.output is not None:
             journal.forget(job.output)
 
 
