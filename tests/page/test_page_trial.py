@@ -21,8 +21,8 @@ from toy_bert import save_bert
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from biomark.tagging.training.trainer import train
-from biomark.training.recipe import load_recipe
+from biomark.tagging.training.trainer import train  # noqa: E402
+from biomark.training.recipe import load_recipe  # noqa: E402
 
 pytest_plugins = ("page_fixtures",)
 pytestmark = pytest.mark.slow

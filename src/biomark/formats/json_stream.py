@@ -17,7 +17,7 @@ class Broken(Exception):
 
 
 def documents(source: Source, reject: Reject, lists: Sequence[str] = ()) -> Iterator[object]:
-    """Yield the documents of a file: of a list, of several values one after the other, or of collections.
+    """Yield the documents of a file that contains a list, several consecutive values, or collections of documents.
 
     Invalid JSON is rejected, and reading continues at the next line that begins with an object.
 
@@ -87,7 +87,7 @@ class JsonStream:
         self._utf8 = codecs.getincrementaldecoder("utf-8")("surrogateescape")
         self._text = ""
         self._at = 0
-        self._began = self._ended = False
+        self._began = self._ended = False  # whether the first piece and the end of the file have been read
 
     def peek(self) -> str:
         """Return the next character that is not white space, without consuming it; "" at the end of the file."""
@@ -169,6 +169,7 @@ class JsonStream:
         self._advance(1)
 
     def _parts(self, opening: str, closing: str) -> Iterator[None]:
+        """Yield before each member of a list or object; the caller reads the member before the next step."""
         self._take(opening)
         if self.peek() == closing:
             self._advance(1)
@@ -181,6 +182,7 @@ class JsonStream:
             self._take(",")
 
     def _take(self, character: str) -> None:
+        """Skip white space and the next character, which must be this one."""
         following = self.peek()
         if following != character:
             raise Broken(f"expected {character!r}, got {following!r}" if following else "the file ends here")
@@ -191,7 +193,7 @@ class JsonStream:
         self._at += by
 
     def _more(self, wanted: int = 0) -> bool:
-        """Read at least one more piece, and `wanted` characters; return False at the end of the file."""
+        """Read more than `wanted` new characters, and drop the consumed ones; return False at the end of the file."""
         pieces = [self._text[self._at :]]
         size = 0
         while not self._ended and size <= wanted:

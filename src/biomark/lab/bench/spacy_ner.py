@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 SETTINGS: dict[str, Any] = {"epochs": 5, "batch_words": (100.0, 1000.0, 1.001), "dropout": 0.2}
-"""Settings of training, as in spaCy's recipes; `batch_words` has the first and last batch size and the growth."""
+"""Settings of training, as in spaCy's recipes.
+
+`batch_words` are the first and the largest batch size, in words, and the factor of growth from batch to batch.
+"""
 _CHARACTERS = 1_000_000  # the code points of the documents that are read together
 
 
@@ -111,6 +114,7 @@ def train(
         spans = [doc.char_span(e.start, e.end, label=e.type) for e in entities]
         doc.set_ents([span for span in spans if span is not None])
         examples.append(Example(pipeline.make_doc(text), doc))
+    # spaCy infers the shapes of the network from a sample of the examples.
     optimiser = pipeline.initialize(lambda: examples[:500] + examples[-500:])
     chance = random.Random(seed)
     sizes = compounding(*SETTINGS["batch_words"])
@@ -127,6 +131,7 @@ def train(
 
 
 def _passages(name: str, types: Sequence[str], reject: Reject) -> Iterator[tuple[str, list[Entity]]]:
+    """Yield the text and the mentions of each passage, without overlaps, with offsets from the start of the passage."""
     for document in map(with_canonical_types, corpora.read_corpus(name, reject=reject)):
         wanted = flat(entity for entity in document.entities if entity.type in types)
         for part in whole_text(document):

@@ -14,14 +14,16 @@ if TYPE_CHECKING:
     from openai import APIStatusError
 
 _LONGEST = 600.0  # the longest wait in seconds that a server may ask for
-_AGAIN = (408, 409, 425, 429)  # and all statuses from 500
-_NOT_BILLED = (501, 503)  # of the statuses from 500; the others may occur after the model has answered
+_AGAIN = (408, 409, 425, 429)  # the statuses that may pass, as may all from 500
+_NOT_BILLED = (501, 503)  # the other statuses from 500 may occur after the model has answered
+# The statuses that all requests would get, with their messages.
 _HOPELESS = {
     401: "the server refuses the key; set BIOMARK_API_KEY or OPENAI_API_KEY",
     402: "the server requires payment",
     403: "the server denies access with this key; set BIOMARK_API_KEY or OPENAI_API_KEY",
     404: "the server has no such model or address; a base URL often ends in /v1",
 }
+# Words in the code or type of an error, and for requests that are too long also in its message.
 _NO_MONEY = ("insufficient_quota", "billing")
 _TOO_LONG = ("context_length", "context length", "context window", "context size", "maximum context", "too long")
 
@@ -57,7 +59,7 @@ def failure_of(error: Exception, *, secret: str) -> Failure:
 
     if isinstance(error, APIStatusError):
         return _status(error, secret)
-    # By name, because versions of the SDK bring their own HTTP clients. Only a failed connection affects all requests.
+    # Exceptions of the HTTP client are recognised by name, because versions of the SDK bring clients of their own.
     names = {type(cause).__name__ for cause in _causes(error)}
     if malformed := next((cause for cause in _causes(error) if isinstance(cause, Malformed)), None):
         return Failure(_clean(str(malformed), secret), again=not isinstance(malformed, TooLarge), billed=True)
@@ -70,6 +72,7 @@ def failure_of(error: Exception, *, secret: str) -> Failure:
 
 
 def _status(error: APIStatusError, secret: str) -> Failure:
+    """Classify a response with an error status."""
     status = error.status_code
     body = error.body if isinstance(error.body, dict) else {}
     detail = _clean(error_text(error.body) or error.message, secret)
@@ -107,7 +110,7 @@ def _wait(headers: Mapping[str, str]) -> float | None:
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """Return an error and its chain of causes, the first cause last."""
+    """Return an error and its chain of causes, the original cause last."""
     chain = [error]
     while (cause := chain[-1].__cause__) is not None:
         chain.append(cause)
@@ -115,4 +118,5 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def _clean(text: str, secret: str) -> str:
+    """Return a text in one line of at most 300 characters, without the key."""
     return " ".join(text.replace(secret, "…").split())[:300]
