@@ -293,10 +293,10 @@ def _connected(address: str | None, cpus: int) -> Path | None:
         import ray
     except ImportError as error:
         raise MissingExtraError("ray", "ray") from error
+    _check_answers(address)
     if ray.is_initialized():
         return None
     own = address in (None, "local")
-    _check_answers(address)
     handler = signal.getsignal(signal.SIGTERM)  # Ray replaces it
     folder = Path(tempfile.mkdtemp(prefix="biomark-ray-", dir=_SHORT if Path(_SHORT).is_dir() else None))
     try:
