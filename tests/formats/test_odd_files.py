@@ -194,6 +194,7 @@ def test_relations_between_mentions_become_relations_between_identifiers_in_pubt
     [
         ("IL\u20106\u03b1", "IL-6a", True),
         ("SARS\u2010CoV\u20102", "SARS CoV 2", True),
+        ("SARS\u2028CoV 2", "SARS-CoV-2", True),
         ("\u03b2\u2013blocker", "b-blocker", True),
         ("Croup", "CROUP", True),
         ("Behc\u0327et", "Behcet", False),  # of another length: offsets would not hold

@@ -18,7 +18,7 @@ _GREEK = {
     "μ": "mu", "ν": "nv", "ξ": "x", "ο": "o", "π": "p", "ρ": "r", "σ": "s", "ς": "s", "τ": "t", "υ": "uy", "φ": "fp",
     "χ": "cx", "ψ": "yp", "ω": "ow",
 }  # fmt: skip
-_HYPHENS = frozenset("-‐‑‒–—―−­﹣－_ \t\n\r\u00a0\u2009\u202f")
+_HYPHENS = frozenset("-‐‑‒–—―−­﹣－_")  # some tools write white space for them, or the other way round
 _QUOTES = frozenset("'’‘`´ʹʼ′\"“”″")
 
 
@@ -69,7 +69,7 @@ def _alike(words: str, mention: str) -> bool:
 @lru_cache(maxsize=1 << 12)
 def _is_variant(a: str, b: str) -> bool:
     """Return whether tools write one of the characters for the other."""
-    if any(a in variants and b in variants for variants in (_HYPHENS, _QUOTES)):
+    if all(c in _HYPHENS or c.isspace() for c in (a, b)) or (a in _QUOTES and b in _QUOTES):
         return True
     a, b = _plain(a), _plain(b)
     return a == b or b in _GREEK.get(a, "") or a in _GREEK.get(b, "")
