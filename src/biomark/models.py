@@ -1,10 +1,10 @@
 """Loading of models by name or folder, and the facts about them.
 
-`default` and `nano` are the models in the package; `dictionary` finds the names of a term store, and `given` returns
-the mentions that documents already have. Any other name is a folder: an export of `biomark export` (a tagging model is
-ONNX, which needs no torch), or a training run (needs the extra `train`, as all generative models do). `openai:NAME` is
-a model on a server with OpenAI's interface, and `hf:NAME` one of Hugging Face in this process; both are prompted, not
-tuned by biomark. `A+B` combines two models.
+`default` and `nano` are the models in the package, and so is `smol`, an adapter whose base model another package has;
+`dictionary` finds the names of a term store, and `given` returns the mentions that documents already have. Any other
+name is a folder: an export of `biomark export` (a tagging model is ONNX, which needs no torch), or a training run
+(needs the extra `train`, as all generative models do). `openai:NAME` is a model on a server with OpenAI's interface,
+and `hf:NAME` one of Hugging Face in this process; both are prompted, not tuned by biomark. `A+B` combines two models.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from biomark.prompted.recognizer import PromptedRecognizer
 
 DEFAULT = "default"
-PACKAGED = {DEFAULT: "default_model", "nano": "nano_model"}
+PACKAGED = {DEFAULT: "default_model", "nano": "nano_model", "smol": "smol_model"}
 DICTIONARY = "dictionary"
 TOGETHER = re.compile(r"\+(?=[\w./~])")  # separates the names of combined models; command-r+ is one model
 HUGGING_FACE = "hf:"
@@ -106,7 +106,7 @@ def load(
     """Load a model.
 
     Args:
-        name: `default`, `nano`, a folder, `dictionary`, `given`, `openai:NAME`, `hf:NAME`, or several with `+`
+        name: `default`, `nano`, `smol`, a folder, `dictionary`, `given`, `openai:NAME`, `hf:NAME`, or several with `+`
             between them. `default@biored` follows the guideline of one of the model's training corpora,
             as far as that corpus has the types; exported folders accept such names as well. For a model whose
             instructions named corpora in training, `runs/vaner@ncbi_disease` puts a corpus into its instructions.

@@ -97,7 +97,9 @@ def models_list(*, json_: Json = False) -> None:
 
 @app.command("show")
 def models_show(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="`default`, `nano`, a folder, or a name under runs/.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="`default`, `nano`, `smol`, a folder, or a name under runs/.")
+    ],
 ) -> None:
     """Show a model's training data, settings and scores as JSON."""
     from biomark import models

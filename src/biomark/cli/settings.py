@@ -19,7 +19,7 @@ from biomark.prompted.settings import InventionOptions, PromptOptions, ServerOpt
 from biomark.runtime.options import meanings
 from biomark.runtime.toml import changed, converted, read_toml, unknown_key
 
-LLM = "Language models (openai:NAME, hf:NAME, nano, a folder of your own)"
+LLM = "Language models (openai:NAME, hf:NAME, nano, smol, a folder of your own)"
 _WIDTH = 110  # characters, the longest comment line
 
 
@@ -39,7 +39,7 @@ _TABLES: Mapping[str, type] = get_type_hints(Settings)
 _ABOUT = {
     "prompt": "Prompts of language models",
     "server": "Servers of language models (openai:NAME)",
-    "generative": "Decoding of tuned generative models (nano, a folder of your own) and of hf:NAME",
+    "generative": "Decoding of tuned generative models (nano, smol, a folder of your own) and of hf:NAME",
     "invention": "New sentences (`biomark invent`)",
     "run": "Shards and progress of `biomark annotate --run FOLDER`",
     "ray": "Workers of `biomark annotate --engine ray`",
