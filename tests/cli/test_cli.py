@@ -112,7 +112,7 @@ def test_rejects_are_told_and_the_rest_is_done(biomark: Biomark) -> None:
 
 
 def test_progress_is_told_when_asked_for(biomark: Biomark) -> None:
-    done = biomark("annotate", "in.pubtator", "--progress")
+    done = biomark("annotate", "in.pubtator", "--set", "progress=true")
     assert "1 documents" in done.err
     assert done.out == ANNOTATED
     assert "documents" not in biomark("annotate", "in.pubtator").err

@@ -250,10 +250,13 @@ def test_command_line(
     assert "2 names of 2 concepts, with vectors by mine" in done.err
     given = tmp_path / "in.pubtator"
     given.write_text("1|t|Cough and days.\n1|a|\n1\t0\t5\tCough\tDisease\n1\t10\t14\tdays\tDisease\n\n")
-    done = biomark(
-        "annotate", given, "--model", "given", "--normalize", store, "--min-identifier-score", "0.4", "--to", "jsonl"
-    )
+    command = ("annotate", given, "--model", "given", "--normalize", store, "--to", "jsonl")
+    done = biomark(*command, "--set", "min_identifier_score=0.4")
     assert [e["ids"] for e in json.loads(done.out)["entities"]] == [["MESH:D1"], ["MESH:D2"]]
+    into = (*command, "--run", tmp_path / "run")
+    assert biomark(*into, "--set", "min_identifier_score=0.4").status == 0
+    done = biomark(*into, "--set", "min_identifier_score=0.5")
+    assert (done.status, "min_identifier_score" in done.err) == (2, True)
 
 
 def test_benchmark(

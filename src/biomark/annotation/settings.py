@@ -1,4 +1,4 @@
-"""Settings of runs into a folder and of their workers.
+"""Settings of identifiers, of runs and of their workers.
 
 This module imports no heavy library, so that the command line starts quickly.
 """
@@ -15,12 +15,32 @@ _MOST = 10_000  # cores or GPUs of one worker
 
 
 @dataclass(frozen=True, slots=True)
-class RunOptions:
-    """The size of shards and the form of progress in a run into a folder; each field carries its meaning."""
+class NormalizationOptions:
+    """Which identifiers `--normalize` assigns; each field carries its meaning.
 
-    shard: int = option(10_000, "The number of documents in a shard.")
+    Raises:
+        UsageError: if the score is not between 0 and 1.
+    """
+
+    min_identifier_score: float | None = option(
+        None,
+        "Assign no identifier with a lower score, between 0 and 1. Default: a limit for each step, see docs/knowledge.md.",
+    )
+
+    def __post_init__(self) -> None:
+        if self.min_identifier_score is not None and not 0 <= self.min_identifier_score <= 1:
+            raise UsageError(f"`min_identifier_score` must be between 0 and 1, got {self.min_identifier_score}")
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """The display of progress, and the size of shards in a run into a folder; each field carries its meaning."""
+
+    progress: bool | None = option(None, "Show progress. Default: only in a terminal.")
+    shard: int = option(10_000, "With --run FOLDER: the number of documents in a shard.")
     json_progress: bool = option(
-        False, "Write progress to standard output every 10 seconds, as one JSON object on a line."
+        False,
+        "With --run FOLDER: write progress to standard output every 10 seconds, as one JSON object on a line.",
     )
 
 

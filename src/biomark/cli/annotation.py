@@ -69,10 +69,10 @@ if TYPE_CHECKING:
 
 # Options and settings that do not affect the mentions.
 _WITHOUT_EFFECT = frozenset(
-    "context inputs output run_folder workers engine address json_progress progress overwrite record dry_run "
-    "lines settings set_ shard batch drafter concurrency timeout retries price_in price_out budget cache stream".split()
+    "context inputs output run_folder workers engine address overwrite record dry_run "
+    "lines settings set_ batch drafter concurrency timeout retries price_in price_out budget cache stream".split()
 )
-_TABLES = ("prompt", "server", "generative", "run", "ray")
+_TABLES = ("prompt", "server", "generative", "normalization", "run", "ray")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +130,6 @@ class Annotate:
     from_: From = None
     lines: Lines = False
     encoding: Encoding = None
-    progress: Progress = None
     skip: Annotated[
         str,
         typer.Option(metavar="PARTS", help="Kinds of passages to leave without mentions, such as references,table."),
@@ -141,7 +140,11 @@ class Annotate:
     ] = None
     normalize: Annotated[
         Path | None,
-        typer.Option(metavar="STORE", help="Assign identifiers from a term store.", rich_help_panel=STORES),
+        typer.Option(
+            metavar="STORE",
+            help="Assign identifiers from a term store; see also the setting min_identifier_score.",
+            rich_help_panel=STORES,
+        ),
     ] = None
     identifiers: Annotated[
         list[str] | None,
@@ -149,12 +152,6 @@ class Annotate:
             metavar="[TYPE=]A,B",
             help="Namespaces of --normalize, the preferred one first. Default: those of the corpora.",
             rich_help_panel=STORES,
-        ),
-    ] = None
-    min_identifier_score: Annotated[
-        float | None,
-        typer.Option(
-            help="With --normalize: assign no identifier with a lower score.", min=0, max=1, rich_help_panel=STORES
         ),
     ] = None
     base_url: BaseUrl = None
@@ -192,13 +189,13 @@ class Annotate:
         with ExitStack() as stack:
             recognizer = self._recognizer(settings, rejects, stack)
             prompted = models.prompted(recognizer)
-            if self.normalize is not None or self.identifiers or self.min_identifier_score is not None:
-                recognizer = models.normalizing(
-                    recognizer, self.normalize, self.identifiers or [], self.min_identifier_score
-                )
+            threshold = settings.normalization.min_identifier_score
+            if self.normalize is not None or self.identifiers or threshold is not None:
+                recognizer = models.normalizing(recognizer, self.normalize, self.identifiers or [], threshold)
                 lost = recognizer.left_out
             stack.callback(_report_costs, prompted, self.record, dry_run=self.dry_run)
-            work = partial(self._annotate, recognizer=recognizer, resuming=resuming, rejects=rejects)
+            shown = settings.run.progress
+            work = partial(self._annotate, recognizer=recognizer, resuming=resuming, rejects=rejects, progress=shown)
             if self.run_folder is not None:
                 run = settings.run, tuple(unread)
                 work = partial(self._annotate_into_folder, self.run_folder, run, recognizer, resuming, rejects)
@@ -234,8 +231,8 @@ class Annotate:
 
         options, unread = run
         plan = Plan(folder, job, self.types, self.min_score, self.skip, options.shard, unread)
-        json_progress = options.json_progress
-        return run_job(plan, recognizer, resuming, rejects, progress=self.progress, json_progress=json_progress)
+        progress, json_progress = options.progress, options.json_progress
+        return run_job(plan, recognizer, resuming, rejects, progress=progress, json_progress=json_progress)
 
     def _settings(self) -> Settings:
         options = {
@@ -275,12 +272,14 @@ class Annotate:
         resuming = replace(resuming, options=_options(self, settings))
         return (jobs if self.run_folder is not None else _to_do(jobs, resuming)), resuming
 
-    def _annotate(self, job: Job, recognizer: Recognizer, resuming: Resuming, rejects: Rejects) -> Counter[str]:
+    def _annotate(
+        self, job: Job, recognizer: Recognizer, resuming: Resuming, rejects: Rejects, *, progress: bool | None
+    ) -> Counter[str]:
         """Annotate a job's inputs; return what could not be written, as counts by kind."""
         from biomark.annotation import run, size
         from biomark.runtime.progress import progress_bar
 
-        shown = sys.stderr.isatty() and not self._screen if self.progress is None else self.progress
+        shown = sys.stderr.isatty() and not self._screen if progress is None else progress
         total = sum(map(size, job.inputs))
         with progress_bar(str(job.output or "annotating"), total, shown=shown and not self.dry_run) as step:
             return run(
@@ -300,7 +299,7 @@ def _options(command: Annotate, settings: Settings) -> dict[str, str]:
     from biomark import models
 
     values = {f.name: getattr(command, f.name) for f in fields(command)}
-    tables = (settings.prompt, settings.server, settings.generative)
+    tables = (settings.prompt, settings.server, settings.generative, settings.normalization)
     keys = {f.name: getattr(table, f.name) for table in tables for f in fields(table)}
     used = {
         f"--{name.strip('_').replace('_', '-')}": value

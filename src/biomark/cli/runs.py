@@ -6,7 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -78,7 +78,7 @@ def check_run(run: Path | None, output: str | None, options: RunOptions, *, dry_
     """
     if options.shard < 1:
         raise UsageError(f"`shard` must be at least 1 document, got {options.shard}")
-    if run is None and options != RunOptions():
+    if run is None and replace(options, progress=None) != RunOptions():
         raise UsageError("`shard` and `json_progress` are settings of a run into a folder; add --run FOLDER")
     if run is not None and (output is not None or dry_run):
         raise UsageError("--run FOLDER is the output; leave out -o and --dry-run")

@@ -1,4 +1,4 @@
-"""Settings of language models and servers from a TOML file (`--settings`), from `--set` and from options."""
+"""Settings of language models, servers and runs from a TOML file (`--settings`), from `--set` and from options."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from biomark.annotation.settings import RayOptions, RunOptions
+from biomark.annotation.settings import NormalizationOptions, RayOptions, RunOptions
 from biomark.cli.common import echo
 from biomark.errors import UsageError
 from biomark.generative.settings import Asking
@@ -31,6 +31,7 @@ class Settings:
     server: ServerOptions = field(default_factory=ServerOptions)
     generative: Asking = field(default_factory=Asking)
     invention: InventionOptions = field(default_factory=InventionOptions)
+    normalization: NormalizationOptions = field(default_factory=NormalizationOptions)
     run: RunOptions = field(default_factory=RunOptions)
     ray: RayOptions = field(default_factory=RayOptions)
 
@@ -41,7 +42,8 @@ _ABOUT = {
     "server": "Servers of language models (openai:NAME)",
     "generative": "Decoding of tuned generative models (nano, smol, a folder of your own) and of hf:NAME",
     "invention": "New sentences (`biomark invent`)",
-    "run": "Shards and progress of `biomark annotate --run FOLDER`",
+    "normalization": "Identifiers of `biomark annotate --normalize STORE`",
+    "run": "Progress of `biomark annotate`, and shards of `--run FOLDER`",
     "ray": "Workers of `biomark annotate --engine ray`",
 }
 
@@ -66,7 +68,7 @@ SettingsFile = Annotated[
     typer.Option(
         "--settings",
         metavar="FILE.toml",
-        help="A file with settings of language models and servers.",
+        help="A file with settings of language models, servers and runs.",
         rich_help_panel=LLM,
     ),
 ]
@@ -126,7 +128,7 @@ def load_settings(
 
 def template() -> str:
     """Return a settings file in TOML with all keys, their meanings and defaults."""
-    lines = ["# Settings of language models and servers, for --settings FILE. The values are the defaults."]
+    lines = ["# Settings of language models, servers and runs, for --settings FILE. The values are the defaults."]
     for table, about in _ABOUT.items():
         lines += ["", f"# {about}", f"[{table}]"]
         defaults = _TABLES[table]()
@@ -138,5 +140,5 @@ def template() -> str:
 
 
 def settings() -> None:
-    """Show all settings of language models and servers, with meanings and defaults, as a TOML file for --settings."""
+    """Show all settings of language models, servers and runs, with meanings and defaults, as a TOML file for --settings."""
     echo(template())
