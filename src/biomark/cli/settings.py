@@ -140,5 +140,5 @@ def template() -> str:
 
 
 def settings() -> None:
-    """Show all settings of language models, servers and runs, with meanings and defaults, as a TOML file for --settings."""
+    """Show all settings of models, servers and runs, with meanings and defaults, as a TOML file for --settings."""
     echo(template())
