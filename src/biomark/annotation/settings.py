@@ -24,7 +24,7 @@ class NormalizationOptions:
 
     min_identifier_score: float | None = option(
         None,
-        "Assign no identifier with a lower score, between 0 and 1. Default: 0.4 for a fuzzy answer, 0.7 for an embedding.",
+        "Assign no identifier with a lower score, from 0 to 1. Default: 0.4 for a fuzzy answer, 0.7 for an embedding.",
     )
 
     def __post_init__(self) -> None:
