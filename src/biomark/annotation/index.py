@@ -24,7 +24,7 @@ from biomark.spans import Document, Rejected
 _MEDLINE = medline_xml.FORMAT.name
 _INPUT = 1 << 40  # a place in the index is the number of the input times this, plus the document's number in the input
 _TRANSACTION = 20_000  # documents in a transaction, at least
-_CACHE = 64 * 1024  # KiB
+_CACHE = 8 * 1024  # KiB
 _TABLES = """
 CREATE TABLE IF NOT EXISTS places (id TEXT, version INTEGER, place INTEGER, PRIMARY KEY (id, version)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS state (inputs INTEGER, documents INTEGER);
