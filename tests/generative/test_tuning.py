@@ -26,7 +26,7 @@ from biomark.marks import Aligned
 from biomark.spans import Document, Entity, Rejected, Span
 from biomark.tagging.training.checks import check as check_tagging
 from biomark.training.checks import check_splits
-from biomark.training.recipe import GenerativeRecipe, TaggingRecipe, load_recipe
+from biomark.training.recipe import ADAPTER_WEIGHTS, GenerativeRecipe, TaggingRecipe, load_recipe
 from conftest import HANG, ROOT, Outcome
 from toy_corpus import CHEMICALS, CLAUSES, DISEASES, documents
 
@@ -638,14 +638,14 @@ def test_an_exported_adapter_is_small(
     run, folder = train(replace(recipe, method=method, marks=marks, epochs=1), tmp_path / "run"), tmp_path / "small"
     done = biomark("export", run, "-o", folder)
     assert done.status == 0, done
-    whole, weights = (load_file(path / causal.ADAPTER_WEIGHTS) for path in (run, folder))
+    whole, weights = (load_file(path / ADAPTER_WEIGHTS) for path in (run, folder))
     assert {value.dtype for value in weights.values()} == {torch.bfloat16}
     assert weights.keys() == whole.keys()
     assert all(torch.allclose(value.float(), whole[name], rtol=2**-8) for name, value in weights.items())
     rows = [tuple(value.shape) for name, value in weights.items() if "trainable_tokens" in name]
     assert rows == ([(2, 64)] * 2 if method == "lora" else [])  # of the embedding, and of the head
     assert json.loads((folder / causal.ADAPTER).read_text())["base_model_name_or_path"] == recipe.model
-    size = round((folder / causal.ADAPTER_WEIGHTS).stat().st_size / 1e6, 1)
+    size = round((folder / ADAPTER_WEIGHTS).stat().st_size / 1e6, 1)
     assert done.err == f"{folder}: {size} MB of weights\n"
     assert library.describe(str(folder)) == {**library.describe(str(run)), "folder": str(folder), "megabytes": size}
     loaded, vocabulary, _ = causal.load_trained(folder)
@@ -654,7 +654,7 @@ def test_an_exported_adapter_is_small(
     ids = torch.tensor([vocabulary.prompt("Mark disease: No fever was seen. =")])
     with torch.inference_mode():
         assert torch.allclose(loaded(ids).logits, before(ids).logits, atol=0.02)
-    (folder / causal.ADAPTER_WEIGHTS).unlink()
+    (folder / ADAPTER_WEIGHTS).unlink()
     refused = biomark("export", folder, "-o", tmp_path / "again")
     assert (refused.status, refused.err.count("\n")) == (2, 1)
     assert "adapter_model.safetensors is missing" in refused.err
@@ -678,7 +678,7 @@ def test_an_exported_adapter_answers_as_before(home: Path, recipe: GenerativeRec
     train(sure, tmp_path / "base")
     tuned = replace(sure, model=str(tmp_path / "base"), method="lora", epochs=4, save_steps=0, learning_rate=1e-3)
     folders = (train(tuned, tmp_path / "run"), export(tmp_path / "run", tmp_path / "small"))
-    assert {value.ndim for value in load_file(tmp_path / "small" / causal.ADAPTER_WEIGHTS).values()} == {2}
+    assert {value.ndim for value in load_file(tmp_path / "small" / ADAPTER_WEIGHTS).values()} == {2}
     answers = [[a.document.entities for a in library.load(str(folder)).annotate(gold)] for folder in folders]
     found = [[[entity.extent for entity in entities] for entities in documents] for documents in answers]
     assert found[0] == found[1] == [[entity.extent for entity in document.entities] for document in gold]

@@ -430,7 +430,7 @@ def test_a_killed_run_goes_on(home: Path, rows: Book, first: experiments.Outcome
         "from biomark.lab.experiments.specs import read_book; torch.set_num_threads(1); home = Path(sys.argv[1]);"
         # In the middle of the encoder's training: the first of three passes is in its checkpoint
         "kill = lambda line: line.startswith('epoch 2:') and os.kill(os.getpid(), signal.SIGKILL);"
-        "reproduce('first', 'small', Options(Path(sys.argv[2]), recipes=home / 'recipes', say=kill),"
+        "reproduce('first', 'small', ExperimentOptions(Path(sys.argv[2]), recipes=home / 'recipes', say=kill),"
         "rows=read_book((home / 'rows.toml').read_text()))"
     )
     environment = {**os.environ, "BIOMARK_CORPORA": str(home / "corpora")}

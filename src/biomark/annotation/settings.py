@@ -16,7 +16,7 @@ _MOST = 10_000  # cores or GPUs of one worker
 
 @dataclass(frozen=True, slots=True)
 class NormalizationOptions:
-    """Which identifiers `--normalize` assigns; each field carries its meaning.
+    """Which identifiers `normalize` assigns; each field carries its meaning.
 
     Raises:
         UsageError: if the score is not between 0 and 1.
@@ -37,16 +37,16 @@ class RunOptions:
     """The display of progress, and the size of shards in a run into a folder; each field carries its meaning."""
 
     progress: bool | None = option(None, "Show progress. Default: only in a terminal.")
-    shard: int = option(10_000, "With --run FOLDER: the number of documents in a shard.")
+    shard: int = option(10_000, "In a run into a folder: the number of documents in a shard.")
     json_progress: bool = option(
         False,
-        "With --run FOLDER: write progress to standard output every 10 seconds, as one JSON object on a line.",
+        "In a run into a folder: write progress to standard output every 10 seconds, as one JSON object on a line.",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class RayOptions:
-    """What each worker of `--engine ray` takes of its machine; each field carries its meaning.
+    """What each worker of Ray takes of its machine; each field carries its meaning.
 
     Raises:
         UsageError: if Ray cannot reserve so much.

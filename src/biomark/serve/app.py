@@ -27,7 +27,7 @@ from biomark.serve.metrics import Metrics
 from biomark.serve.outputs import MEDIA_TYPES, AnnotateAnswer, AnnotatedRequest, form_of, response, scores_of
 from biomark.serve.problems import Problem, add_handlers, as_json, reject_values
 from biomark.serve.settings import ServeOptions
-from biomark.serve.worker import Task, Worker
+from biomark.serve.worker import BatchWorker, Task
 from biomark.spans import Document, Rejected
 
 
@@ -110,7 +110,7 @@ class Service:
         self._add_routes()
         paths = frozenset(route.path for route in self.api.routes if hasattr(route, "path"))
         self.metrics = Metrics(paths)
-        self.worker = Worker(self.metrics.batch)
+        self.worker = BatchWorker(self.metrics.batch)
         self.asgi = Guard(self.api, self._options, self.metrics, token)
 
     def _add_routes(self) -> None:

@@ -70,7 +70,7 @@ class Task:
         self._results.get_loop().call_soon_threadsafe(lambda: None if self._results.done() else set_results())
 
 
-class Worker:
+class BatchWorker:
     """A thread that annotates the documents of tasks.
 
     Tasks take turns document by document, so that a task with few documents does not wait for one with many. While

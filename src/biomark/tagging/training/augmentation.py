@@ -143,9 +143,9 @@ def recased(document: Document, chance: random.Random) -> Document:
 def swapped(document: Document, pools: Pools, chance: random.Random) -> Document:
     """Replace the mentions of a document by other names of the same types.
 
-    Equal mentions, regardless of case, get the same name. Mentions that partly overlap others, that cross the end of
-    a sentence or passage, or that are discontinuous stay. Of nested mentions the outer one is replaced and the inner
-    ones are dropped.
+    Equal mentions, regardless of case, get the same name. Mentions that partly overlap others or have exactly their
+    words, that cross the end of a sentence or passage, or that are discontinuous stay. Of nested mentions the outer one
+    is replaced and the inner ones are dropped.
     """
     table: dict[tuple[str, str], str] = {}
     edits: list[Edit] = []
@@ -167,7 +167,10 @@ def _like(name: str, mention: str) -> str:
 
 
 def _replaceable(document: Document) -> list[Entity]:
-    """Return the contiguous mentions, disjoint and in order, that cross neither a mention nor the end of a sentence."""
+    """Return the contiguous mentions, disjoint and in order, that cross no mention and no end of a sentence.
+
+    Mentions with the same words as another one are left out, too.
+    """
     spans = [*document.sentences, *(passage.span for passage in document.passages)]
     edges = sorted({edge for span in spans for edge in (span.start, span.end)})
     others = sorted(entity.extent for entity in document.entities)
@@ -176,7 +179,9 @@ def _replaceable(document: Document) -> list[Entity]:
 
     def stays(entity: Entity) -> bool:
         first, last = bisect_left(starts, entity.start), bisect_left(starts, entity.end)
-        crossing = reach[first] > entity.start or any(other.end > entity.end for other in others[first:last])
+        inside = others[first:last]
+        crossing = reach[first] > entity.start or any(other.end > entity.end for other in inside)
+        crossing = crossing or inside.count(entity.extent) > 1  # the name would have one of several types
         return crossing or bisect_right(edges, entity.start) < bisect_left(edges, entity.end)
 
     return [entity for entity in flat(document.entities) if not stays(entity)]
