@@ -7,8 +7,13 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+
+from biomark.errors import UsageError
+from biomark.recognizers import Annotated
+from biomark.spans import Document
+from conftest import TermRecognizer
 
 CALLS = frozenset({"write", "flush", "replace", "rename", "fsync", "unlink", "truncate", "execute", "close", "mkdir"})
 _KILLED = 9
@@ -74,3 +79,23 @@ def points(work: Callable[[], object], step: int = 1) -> Iterator[int]:
 def content(folder: Path) -> dict[str, bytes]:
     """All files of a folder, by their names within it."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+class Dying(TermRecognizer):
+    """Ends its process at a text with DIE, always or once; raises an error at one with ODD."""
+
+    def __init__(self, once: Path | None = None) -> None:
+        self.once = once
+
+    def annotate(
+        self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
+    ) -> Iterator[Annotated]:
+        documents = list(documents)
+        for document in documents:
+            if "ODD" in document.text:
+                raise UsageError("an odd text")
+            if "DIE" in document.text and not (self.once is not None and self.once.exists()):
+                if self.once is not None:
+                    self.once.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+        return super().annotate(documents, types, min_score=min_score)

@@ -9,7 +9,7 @@ import shutil
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,11 +20,10 @@ from biomark.annotation.runs import Plan, run_into_folder
 from biomark.annotation.settings import RayOptions
 from biomark.annotation.workers import ParallelRecognizer
 from biomark.errors import BiomarkError, ModelError, UsageError
-from biomark.recognizers import Annotated
 from biomark.runtime.privacy import NO_REPORTS
 from biomark.spans import Document
 from conftest import ROOT, Outcome, TermRecognizer
-from killing import content
+from killing import Dying, content
 
 ray = pytest.importorskip("ray")
 from biomark.annotation import actors  # noqa: E402 - needs ray
@@ -63,26 +62,6 @@ def _collect_garbage() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         gc.collect()
-
-
-class Dying(TermRecognizer):
-    """Kills its own process at a document with DIE; only the first time if there is a file to remember it."""
-
-    def __init__(self, once: Path | None = None) -> None:
-        self.once = once
-
-    def annotate(
-        self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
-    ) -> Iterator[Annotated]:
-        documents = list(documents)
-        for document in documents:
-            if "ODD" in document.text:
-                raise UsageError("an odd text")
-            if "DIE" in document.text and not (self.once is not None and self.once.exists()):
-                if self.once is not None:
-                    self.once.touch()
-                os.kill(os.getpid(), signal.SIGKILL)
-        return super().annotate(documents, types, min_score=min_score)
 
 
 def setup(load: Callable[[], object] = TermRecognizer, **facts: object) -> Setup:

@@ -8,8 +8,7 @@ import gzip
 import json
 import os
 import shutil
-import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,11 +21,10 @@ from biomark.annotation.runs import Manifest, Plan, run_into_folder
 from biomark.annotation.workers import ParallelRecognizer
 from biomark.errors import BiomarkError, FormatError, UsageError
 from biomark.lab.bench.scale import hours
-from biomark.recognizers import Annotated
 from biomark.runtime.files import PartialFile
 from biomark.spans import Document
 from conftest import Outcome, TermRecognizer
-from killing import content, killed, points
+from killing import Dying, content, killed, points
 
 Biomark = Callable[..., Outcome]
 TEXTS = ("Aspirin here", "BROKEN", "zileuton\nand TNF-α", "", "asthma, İ", "ALOX5", "Aspirin and asthma")
@@ -309,26 +307,6 @@ def test_a_run_of_nothing_is_whole(biomark: Biomark) -> None:
     done = biomark("annotate", "empty.jsonl", "--run", "out")
     assert (done.status, "the file holds no document" in Path("out/rejects.jsonl").read_text()) == (1, True)
     assert json.loads(Path("out/manifest.json").read_text())["whole"] is True
-
-
-class Dying(TermRecognizer):
-    """Ends its process at a text with DIE, always or once; raises an error at one with ODD."""
-
-    def __init__(self, once: Path | None = None) -> None:
-        self.once = once
-
-    def annotate(
-        self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
-    ) -> Iterator[Annotated]:
-        documents = list(documents)
-        for document in documents:
-            if "ODD" in document.text:
-                raise UsageError("an odd text")
-            if "DIE" in document.text and not (self.once is not None and self.once.exists()):
-                if self.once is not None:
-                    self.once.touch()
-                os.kill(os.getpid(), signal.SIGKILL)
-        return super().annotate(documents, types, min_score=min_score)
 
 
 def many(*odd: str) -> list[Document]:

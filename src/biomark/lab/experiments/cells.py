@@ -60,11 +60,11 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of a test cell.
+    """The scores of a model on a test set.
 
     Attributes:
         reading: the cell.
-        facts: what `scores.json` says.
+        facts: the content of `scores.json`.
         folder: of the cell.
     """
 
