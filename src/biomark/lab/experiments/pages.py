@@ -346,8 +346,8 @@ def _restrictions(sheet: Sheet) -> list[str]:
     notes, data = [], sheet.data
     if data["test_sentences"]:
         notes.append(
-            f"Whole documents were drawn at random (seed 0) from each test set until they had {data['test_sentences']:,} "
-            "sentences, or until all were drawn."
+            "Whole documents were drawn at random (seed 0) from each test set until they had "
+            f"{data['test_sentences']:,} sentences, or until all were drawn."
         )
     models = sheet.models.values()
     if counts := _drawn(one for one in models if one["method"] in TRAINED):
