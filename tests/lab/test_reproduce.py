@@ -383,7 +383,7 @@ def test_a_page_has_scores_differences_and_findings(first: experiments.Outcome, 
     assert all(re.fullmatch("[0-9a-f]{64}", value) for value in facts["files"].values())
     (finding,) = facts["findings"]
     assert finding["claim"] == "All corpora help"
-    assert f"- **All corpora help: {finding['verdict']}.** The paper: +2. {finding['detail']}" in text
+    assert f"- **All corpora help: {finding['verdict']}.** Published: +2. {finding['detail']}" in text
     assert finding["detail"].startswith("Strict F1 of *encoder, all corpora* minus that of *encoder, one corpus*: ")
     rows = {(row["a"], row["b"], row["test"]): row["strict"] for row in facts["contrasts"]}
     f1 = {(cell["model"], cell["test"]): cell["strict"]["f1"] for cell in facts["cells"]}
@@ -521,7 +521,7 @@ def test_a_curve_has_shares_and_seeds(home: Path, rows: Book, tmp_path: Path) ->
         (model, seed, share) for model in ("generative", "crf") for seed in (1, 2) for share in (0.5, 1.0)
     ]
     assert {c["sentences"] for c in cells} <= {10, 11}  # type: ignore[attr-defined]
-    assert re.search(r"Half of the data costs 11 to 14 points: (found|not shown|the contrary)", outcome.findings[0])
+    assert re.search(r"Half of the data costs 11 to 14 points: (found|not shown|the opposite)", outcome.findings[0])
     curve = next(row for row in outcome.data["curve"] if row["model"] == "crf" and row["scheme"] == "strict")  # type: ignore[attr-defined]
     means = {
         share: sum(c["strict"]["f1"] for c in cells if c["model"] == "crf" and c["fraction"] == share) / 2  # type: ignore[attr-defined]
@@ -532,7 +532,7 @@ def test_a_curve_has_shares_and_seeds(home: Path, rows: Book, tmp_path: Path) ->
     assert (cost["a_fraction"], cost["b_fraction"]) == (0.5, 1.0)
     assert cost["strict"]["value"] == pytest.approx(means[1.0] - means[0.5], abs=1e-5)
     assert cost["strict"]["low"] <= cost["strict"]["value"] <= cost["strict"]["high"]
-    assert any("50%: 2, 100%: 1" in note for note in outcome.notes)
+    assert any("2 times for 50%, once for 100%" in note for note in outcome.notes)
     build = Build(rows.models["crf"], ("disease",), fraction=0.5, seed=1, repeats=2)
     assert Workspace(home / "work", say=lines.append, recipes=home / "recipes").built(build)
     picture = next(iter(outcome.figures.values()))
@@ -544,7 +544,7 @@ def test_the_best_of_a_grid_is_kept(home: Path, rows: Book, tmp_path: Path) -> N
     options = ExperimentOptions(tmp_path, recipes=home / "recipes")
     assert experiments.plan("gridded", "small", options, rows=rows)[1].startswith("  make gridded (seed 13): about 7 s")
     outcome = experiments.reproduce("gridded", "small", options, rows=rows)
-    assert "| the best of a grid | grid | 40 sentences of each of ncbi_disease:train" in outcome.markdown()
+    assert "| the best of a grid | grid | 40 sentences of each corpus: ncbi_disease:train" in outcome.markdown()
     (folder,) = (tmp_path / "models").iterdir()
     runs = json.loads((folder / "grid.json").read_text())["runs"]
     assert len(runs) == 2
