@@ -34,7 +34,7 @@ class _RunState:
     """The content of `OUT.part.json`.
 
     Attributes:
-        facts: what determines the output, by name.
+        facts: the values that determine the output, by name.
         state: `running`, `writing` or `whole`.
     """
 
@@ -70,7 +70,7 @@ class Journal:
 
     Args:
         output: the file or folder that the run writes at its end.
-        facts: what determines the output, by name.
+        facts: the values that determine the output, by name.
         anew: whether to discard an unfinished run with other facts, instead of raising an error.
 
     Attributes:

@@ -144,7 +144,8 @@ def _file(corpus: str, model: str) -> Path:
     path = test.with_name(f"{test.name.removesuffix('.jsonl')}.{model}.outputs.jsonl")
     if not path.is_file():
         raise CorpusError(
-            f"{path} is not there: the answers of the release ({row.homepage}), a line each with id, setting and output"
+            f"{path} does not exist; save the released answers ({row.homepage}) there, one JSON object per line "
+            "with id, setting and output"
         )
     return path
 

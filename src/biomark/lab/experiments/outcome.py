@@ -32,7 +32,7 @@ class Outcome:
     """The result of an experiment.
 
     Attributes:
-        title: of its page.
+        title: the title of its page.
         about: what was done, in Markdown.
         tables: the figures.
         notes: remarks for the reader, one or more sentences each.
@@ -53,7 +53,7 @@ class Outcome:
         """Return the page as Markdown.
 
         Args:
-            name: of its file without `.md`, for the pictures beside it.
+            name: the name of its file without `.md`, for the pictures beside it.
         """
         notes = "\n".join(f"- {note}" for note in self.notes)
         pictures = (f"![{title}]({file})" for title, file in zip(self.figures, self.files(name), strict=True))

@@ -46,7 +46,7 @@ def overview(folder: Path, book: Book) -> Path:
     """Write the page.
 
     Args:
-        folder: with the JSON files of pages.
+        folder: the folder with the JSON files of pages.
         book: all experiments.
 
     Returns:

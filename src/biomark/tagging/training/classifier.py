@@ -44,22 +44,24 @@ def export_classifier(run: Path, folder: Path) -> Path:
 
     Args:
         run: folder of a training run of a tagging model that is a plain encoder with heads.
-        folder: is made if it is not there; files of the same names are replaced.
+        folder: the folder, which is created if it does not exist; files of the same names are replaced.
 
     Returns:
         `folder`.
 
     Raises:
         ModelError: if `run` is not the folder of a training run of a tagging model.
-        UsageError: if the model has parts that no classifier of transformers has; the message names them.
+        UsageError: if the model has parts that no token classifier of transformers supports; the message names them.
     """
     if (run / ADAPTER).is_file():
-        raise UsageError(f"{run}: holds an adapter; fold it in first: biomark models merge {run} -o FOLDER")
+        raise UsageError(
+            f"{run}: is a LoRA adapter without its base model; merge them first: biomark models merge {run} -o FOLDER"
+        )
     network, reader, recipe = load_trained(run)
     if part := _own_part(network, recipe):
         raise UsageError(
-            f"{run}: has {part}, which no classifier of transformers has; a recipe with character_filters = 0, "
-            f"without instruction and corpus_heads makes one that can be written so"
+            f"{run}: transformers has no token classifier with {part}; train with character_filters = 0 and without "
+            "instruction and corpus_heads to export such a classifier"
         )
     model = _classifier(run, network.float(), recipe)
     tokenizer = _tokenizer(reader, recipe.max_pieces)
