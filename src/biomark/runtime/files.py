@@ -117,7 +117,7 @@ class PartialFile:
         """Put the file in the target's place.
 
         Args:
-            settled: whether it is on the disk before, and its name when this returns: a power cut loses neither.
+            settled: whether to wait until the content and the name are on the disk, so that a power cut loses neither.
         """
         with uninterrupted():
             self.file.flush()

@@ -55,7 +55,7 @@ def probe(passes: Passes, head: Head, vocabulary: Vocabulary) -> None:
         candidates,
     )
     if not _near(rows, plain[candidates.to(plain.device)], tolerance):
-        log.warning("the model's head is more than a matrix: all its logits are computed, which is slower")
+        log.warning("the model's output head is not a single matrix, so all its logits are computed, which is slower")
         head.whole = True
 
 

@@ -153,7 +153,9 @@ def _check(
                 raise UsageError(f"{run}: {kind} of transformers has layers of its own between encoder and labels")
         pieces = [int(piece) for words in read.words for piece in words.pieces]
         if tokenizer(text, add_special_tokens=False)["input_ids"] != pieces:
-            raise UsageError(f"{run}: words are read in a way that a tokenizer of transformers does not have")
+            raise UsageError(
+                f"{run}: cannot be exported, because no tokenizer of transformers splits words as this model does"
+            )
 
 
 __all__ = ["export_classifier", "joint", "labels_of"]
