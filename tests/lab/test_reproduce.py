@@ -709,7 +709,7 @@ def test_the_command_line(biomark: Callable[..., Outcome], tmp_path: Path, monke
     found = biomark("reproduce", "--redraw", tmp_path)
     assert (found.status, "has no models.json" in found.err) == (2, True)
     found = biomark("reproduce", "table1", "--base-url", "http://localhost:9/v1", "--dry-run")
-    assert (found.status, "say --model openai:NAME as well" in found.err) == (2, True)
+    assert (found.status, "add --model openai:NAME" in found.err) == (2, True)
     found = biomark("reproduce", "hu2024", "--dry-run")
     assert (found.status, found.out) == (0, "hu2024: recorded answers are scored, which takes seconds\n")
 
