@@ -185,7 +185,7 @@ def test_what_cannot_be_a_run_is_refused(biomark: Biomark) -> None:
     Path("full").mkdir()
     Path("full/letter.txt").write_text("mine")
     for arguments, told in (
-        (("a.jsonl", "--run", "full"), "full: holds files, but no run of biomark"),
+        (("a.jsonl", "--run", "full"), "full: contains files that are not from a biomark run"),
         (("a.jsonl", "--run", "a.jsonl"), "a.jsonl: not a folder"),
         (("-", "--run", "out"), "so they must be files"),
         (("full", "--run", "full"), "full/letter.txt: lies in the folder of the run, full"),

@@ -737,8 +737,8 @@ ORPHAN = {"train": ("ncbi_disease:train",), "types": ("gene",)}
         ({"devel": ("bc5cdr_chemical:devel+test",)}, "devel names bc5cdr_chemical:devel.test, a test split"),
         ({"train": ("demos.json",)}, "train names demos.json, which is neither a file nor a corpus of the catalogue"),
         ({"train": ("ncbi_disease:tests",)}, "name a split of ncbi_disease"),
-        (ORPHAN, "annotates disease, none of"),
-        ({"devel": ("bc2gm:devel",)}, "bc2gm:devel: annotates gene, none of disease, chemical"),
+        (ORPHAN, "annotates disease, but none of"),
+        ({"devel": ("bc2gm:devel",)}, "bc2gm:devel: annotates gene, but none of disease, chemical"),
         ({"row_tokens": 1024}, "row_tokens is 1024, but .* reads at most 512 tokens"),
         ({"model": "qwen3", "method": "llama-adapter"}, "llama-adapter supports llama and mistral, but .* is qwen3"),
         ({"method": "llama-adapter", "marks": "tokens"}, "llama-adapter cannot learn new tokens"),
@@ -777,7 +777,7 @@ def test_a_run_is_not_overwritten_and_resumed_as_it_began_only(
     home: Path, recipe: GenerativeRecipe, whole: Path, tmp_path: Path
 ) -> None:
     recipe = replace(recipe, save_steps=3)
-    with pytest.raises(UsageError, match=r"holds a run already; resume it \(`resume`\)"):
+    with pytest.raises(UsageError, match=r"already contains a run; resume it \(`resume`\)"):
         train(recipe, whole)
     with pytest.raises(UsageError, match="differs from the recipe"):
         train(replace(recipe, seed=2), whole, resume=True)

@@ -188,7 +188,7 @@ def test_writings_depend_on_the_seed_alone() -> None:
 def test_what_cannot_be_scored_is_told() -> None:
     with pytest.raises(UsageError, match="no document to annotate"):
         robustness([], ["disease"], {"cased": Cased()})
-    with pytest.raises(UsageError, match="cased knows none of species"):
+    with pytest.raises(UsageError, match="cased supports none of species"):
         robustness(cases(), ["species"], {"cased": Cased()})
 
 

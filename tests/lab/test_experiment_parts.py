@@ -161,19 +161,24 @@ def sheet(
     ("kind", "values", "half", "verdict"),
     [
         ("helps", (0.05, 0.02, 0.03), 0.01, "found here too"),
-        ("helps", (0.05, 0.0, 0.005), 0.01, "found here in part, the rest is not shown"),
-        ("helps", (0.05, 0.04, -0.05), 0.01, "found here in part, and the contrary in part"),
-        ("helps", (-0.05, 0.0, 0.005), 0.01, "the contrary was found here in part"),
-        ("helps", (-0.05, -0.02, -0.03), 0.01, "the contrary was found here"),
+        ("helps", (0.05, 0.0, 0.005), 0.01, "found here in some comparisons, not shown in the others"),
+        ("helps", (0.05, 0.04, -0.05), 0.01, "found here in some comparisons, the opposite in others"),
+        (
+            "helps",
+            (-0.05, 0.0, 0.005),
+            0.01,
+            "the opposite was found here in some comparisons, the others show neither",
+        ),
+        ("helps", (-0.05, -0.02, -0.03), 0.01, "the opposite was found here"),
         ("helps", (0.009, 0.0, 0.005), 0.01, "not shown here"),
         ("does not help", (-0.05, 0.0, 0.005), 0.01, "found here too"),
         ("does not help", (-0.05, 0.0, 0.005), 0.1, "not shown here"),
-        ("does not help", (0.05, 0.0, 0.005), 0.01, "found here in part, and the contrary in part"),
-        ("does not help", (0.05, 0.02, 0.03), 0.01, "the contrary was found here"),
+        ("does not help", (0.05, 0.0, 0.005), 0.01, "found here in some comparisons, the opposite in others"),
+        ("does not help", (0.05, 0.02, 0.03), 0.01, "the opposite was found here"),
         ("matches", (0.0, 0.01, -0.005), 0.01, "found here too"),
         ("matches", (0.05, 0.0, 0.005), 0.1, "not shown here"),
-        ("matches", (0.05, 0.0, 0.0), 0.03, "the contrary was found here in part"),
-        ("matches", (-0.05, -0.04, 0.05), 0.01, "the contrary was found here"),
+        ("matches", (0.05, 0.0, 0.0), 0.03, "the opposite was found here in some comparisons, the others show neither"),
+        ("matches", (-0.05, -0.04, 0.05), 0.01, "the opposite was found here"),
     ],
 )
 def test_verdicts_claim_no_more_than_intervals_show(
@@ -184,7 +189,7 @@ def test_verdicts_claim_no_more_than_intervals_show(
     assert found is not None
     assert found.verdict == verdict
     assert found.sentence().startswith(
-        f"**It helps: {verdict}.** The paper: +3 points. Strict F1 of *B* minus that of *A*: "
+        f"**It helps: {verdict}.** Published: +3 points. Strict F1 of *B* minus that of *A*: "
         f"NCBI-disease {100 * values[0]:+.1f} points ["
     )
     assert found.detail.count("points [") == 3
@@ -216,7 +221,7 @@ def test_a_finding_may_be_about_some_types_and_shares() -> None:
         ((0.12, 0.02), "found here too"),
         ((0.12, 0.05), "not shown here"),
         ((0.2, 0.1), "not shown here"),
-        ((0.2, 0.05), "the contrary was found here"),
+        ((0.2, 0.05), "the opposite was found here"),
     ],
 )
 def test_what_less_data_costs_is_compared_with_the_paper_s_range(cost: tuple[float, float], verdict: str) -> None:
@@ -228,7 +233,10 @@ def test_what_less_data_costs_is_compared_with_the_paper_s_range(cost: tuple[flo
     found = judge(Claim("It costs", "costs", models=("a",), range=(11.3, 13.8), fractions=(0.1,)), figures)
     assert found is not None
     assert found.verdict == verdict
-    assert f"With 10% of the data *A* loses: NCBI-disease {100 * value:.1f} points [" in found.detail
+    assert (
+        f"Loss of strict F1 of *A* with 10% of the data instead of all: NCBI-disease {100 * value:.1f} points ["
+        in found.detail
+    )
 
 
 def test_findings_without_figures_are_not_run() -> None:
@@ -237,13 +245,13 @@ def test_findings_without_figures_are_not_run() -> None:
     waits = judge(Claim("It helps", "helps", models=("later", "a")), figures)
     assert waits is not None
     assert waits.sentence() == (
-        "**It helps: not run.** Not all of its models have been run: later. "
-        "Name a prompted model with --model openai:NAME or hf:NAME."
+        "**It helps: not run.** These rows have no figures yet: later. "
+        "Rows of prompted models need `--model openai:NAME` or `--model hf:NAME`."
     )
     empty = Sheet(figures.experiment, {**figures.data, "cells": []})
     nothing = judge(Claim("It helps", "helps", models=("b", "a")), empty)
     assert nothing is not None
-    assert nothing.detail == "Not all of what it is judged by has been run: B and A."
+    assert nothing.detail == "These models have no figures yet: *B*, *A*."
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "docs" / "results").glob("*.json")), ids=lambda path: path.stem)
@@ -293,7 +301,7 @@ def test_published_figures_stand_beside_ours_at_every_scale(name: str) -> None:
             assert f"| *{row.model}, published* | {f1} |" in text
             assert f"| *{row.model}* | " in text
         assert "not run" in text
-        assert "Not run yet; `biomark reproduce" in text
+        assert "Not run yet. Run it with `biomark reproduce" in text
         assert "verified" not in text
 
 
@@ -327,7 +335,7 @@ def test_models_that_find_next_to_nothing_are_not_judged() -> None:
     found = judge(Claim("It helps", "helps", models=("b", "a")), sheet({(TESTS[0], 1.0): (0.05, 0.01)}, f1=0.01))
     assert found is not None
     assert found.sentence() == (
-        "**It helps: cannot be judged here.** Not judged, since both are below 10 points: NCBI-disease."
+        "**It helps: cannot be judged here.** Not judged, because both models have a strict F1 below 0.1: NCBI-disease."
     )
 
 
@@ -336,7 +344,7 @@ def test_models_that_find_next_to_nothing_are_not_judged() -> None:
     [
         ([{"boundary": 50, "missing": 10}] * 3, "found here too"),
         ([{"boundary": 30, "missing": 29}] * 3, "not shown here"),
-        ([{"boundary": 0, "missing": 10}, *[{"boundary": 10, "missing": 100}] * 2], "the contrary was found here"),
+        ([{"boundary": 0, "missing": 10}, *[{"boundary": 10, "missing": 100}] * 2], "the opposite was found here"),
         # Each test set has the same weight, as in a sample of 100 of each.
         ([{"boundary": 90, "missing": 10}, {"boundary": 90, "missing": 10}, {"boundary": 0, "missing": 900}],
          "found here too"),
@@ -357,7 +365,7 @@ def test_the_largest_class_of_errors_with_one_type() -> None:
     found = judge(claim, sheet(errors=errors))
     assert found is not None
     assert found.sentence() == (
-        "**Missing: found here too.** Of the errors of *A* in BC5CDR-chemical: missing 90%, boundary 10%."
+        "**Missing: found here too.** Shares of the errors of *A* (BC5CDR-chemical): missing 90%, boundary 10%."
     )
 
 

@@ -383,7 +383,7 @@ def test_a_page_has_scores_differences_and_findings(first: experiments.Outcome, 
     assert all(re.fullmatch("[0-9a-f]{64}", value) for value in facts["files"].values())
     (finding,) = facts["findings"]
     assert finding["claim"] == "All corpora help"
-    assert f"- **All corpora help: {finding['verdict']}.** The paper: +2. {finding['detail']}" in text
+    assert f"- **All corpora help: {finding['verdict']}.** Published: +2. {finding['detail']}" in text
     assert finding["detail"].startswith("Strict F1 of *encoder, all corpora* minus that of *encoder, one corpus*: ")
     rows = {(row["a"], row["b"], row["test"]): row["strict"] for row in facts["contrasts"]}
     f1 = {(cell["model"], cell["test"]): cell["strict"]["f1"] for cell in facts["cells"]}
@@ -521,7 +521,7 @@ def test_a_curve_has_shares_and_seeds(home: Path, rows: Book, tmp_path: Path) ->
         (model, seed, share) for model in ("generative", "crf") for seed in (1, 2) for share in (0.5, 1.0)
     ]
     assert {c["sentences"] for c in cells} <= {10, 11}  # type: ignore[attr-defined]
-    assert re.search(r"Half of the data costs 11 to 14 points: (found|not shown|the contrary)", outcome.findings[0])
+    assert re.search(r"Half of the data costs 11 to 14 points: (found|not shown|the opposite)", outcome.findings[0])
     curve = next(row for row in outcome.data["curve"] if row["model"] == "crf" and row["scheme"] == "strict")  # type: ignore[attr-defined]
     means = {
         share: sum(c["strict"]["f1"] for c in cells if c["model"] == "crf" and c["fraction"] == share) / 2  # type: ignore[attr-defined]
@@ -532,7 +532,7 @@ def test_a_curve_has_shares_and_seeds(home: Path, rows: Book, tmp_path: Path) ->
     assert (cost["a_fraction"], cost["b_fraction"]) == (0.5, 1.0)
     assert cost["strict"]["value"] == pytest.approx(means[1.0] - means[0.5], abs=1e-5)
     assert cost["strict"]["low"] <= cost["strict"]["value"] <= cost["strict"]["high"]
-    assert any("50%: 2, 100%: 1" in note for note in outcome.notes)
+    assert any("2 times for 50%, once for 100%" in note for note in outcome.notes)
     build = Build(rows.models["crf"], ("disease",), fraction=0.5, seed=1, repeats=2)
     assert Workspace(home / "work", say=lines.append, recipes=home / "recipes").built(build)
     picture = next(iter(outcome.figures.values()))
@@ -544,7 +544,7 @@ def test_the_best_of_a_grid_is_kept(home: Path, rows: Book, tmp_path: Path) -> N
     options = ExperimentOptions(tmp_path, recipes=home / "recipes")
     assert experiments.plan("gridded", "small", options, rows=rows)[1].startswith("  make gridded (seed 13): about 7 s")
     outcome = experiments.reproduce("gridded", "small", options, rows=rows)
-    assert "| the best of a grid | grid | 40 sentences of each of ncbi_disease:train" in outcome.markdown()
+    assert "| the best of a grid | grid | 40 sentences of each corpus: ncbi_disease:train" in outcome.markdown()
     (folder,) = (tmp_path / "models").iterdir()
     runs = json.loads((folder / "grid.json").read_text())["runs"]
     assert len(runs) == 2
@@ -657,7 +657,9 @@ def test_the_papers_scale_says_its_needs_and_stops_without_a_gpu(home: Path, row
         pytest.skip("there is a GPU")
     lines: list[str] = []
     options = ExperimentOptions(tmp_path / "work", recipes=home / "recipes", say=lines.append)
-    with pytest.raises(UsageError, match=r"first --scale paper needs GPUs .* say --scale small or medium, or --anyway"):
+    with pytest.raises(
+        UsageError, match=r"first --scale paper needs GPUs .* use --scale small or medium, or add --anyway"
+    ):
         experiments.reproduce("first", "paper", options, rows=rows)
     text = "\n".join(lines)
     assert "first --scale paper: 2 cells, 0 done; about" in text
@@ -672,7 +674,7 @@ def test_a_file_that_the_catalogue_lacks_is_named_with_its_address(home: Path, t
     changed = read_book(address + ROWS.replace('memory = "108 GB"\n', f'memory = "108 GB"\n{more}'))
     options = ExperimentOptions(tmp_path / "work", recipes=home / "recipes", anyway=True)
     lines = experiments.plan("first", "paper", options, rows=changed)
-    assert lines[-1] == "  not there: knowledge/none.obo (https://example.org/none.obo)"
+    assert lines[-1] == "  missing: knowledge/none.obo (https://example.org/none.obo)"
     assert "first --scale paper: 2 cells, 0 done; about" in lines[0]
     with pytest.raises(CorpusError, match=r"knowledge/none.obo \(https://example.org/none.obo\): in none of"):
         experiments.reproduce("first", "paper", options, rows=changed)
@@ -703,11 +705,11 @@ def test_the_command_line(biomark: Callable[..., Outcome], tmp_path: Path, monke
     found = biomark("reproduce", "table9")
     assert (found.status, "unknown experiment 'table9'; choose from models, table1" in found.err) == (2, True)
     found = biomark("reproduce", "table1", "--scale", "large")
-    assert (found.status, "--scale is small, medium or paper, not 'large'" in found.err) == (2, True)
+    assert (found.status, "unknown scale 'large'; choose from small, medium, paper" in found.err) == (2, True)
     found = biomark("reproduce", "--redraw", tmp_path)
     assert (found.status, "has no models.json" in found.err) == (2, True)
     found = biomark("reproduce", "table1", "--base-url", "http://localhost:9/v1", "--dry-run")
-    assert (found.status, "say --model openai:NAME as well" in found.err) == (2, True)
+    assert (found.status, "add --model openai:NAME" in found.err) == (2, True)
     found = biomark("reproduce", "hu2024", "--dry-run")
     assert (found.status, found.out) == (0, "hu2024: recorded answers are scored, which takes seconds\n")
 

@@ -184,9 +184,9 @@ PAIN, ASPIRIN = Entity((Span(11, 21),), "problem"), Entity((Span(41, 48),), "tre
         (
             'She <span class="negation">denies</span> <span class="problem">chest pain</span>.',
             [PAIN],
-            "no type 'negation'",
+            "type 'negation' was not requested",
         ),
-        ("She denies <span>chest pain</span>.", [], "no type ''"),
+        ("She denies <span>chest pain</span>.", [], "type '' was not requested"),
         ('She denies <span class="problem">chest pain , takes', [], "not closed"),
         (
             '<span class="problem">chest pain</span>, "<span class="treatment">low-dose <span class="treatment">aspirin'
@@ -442,7 +442,7 @@ def test_dice_says_all_types_in_one_answer():
         ("Entity type is treatment. A drug. Entity is <entity>. Entity type is problem. Entity is <Entity>.", 0,
          ["about test"]),
         ("Entity type is drug. Entity is aspirin. Entity type is problem. Entity is chest pain.", 1,
-         ["about treatment, test", "no type 'drug'"]),
+         ["about treatment, test", "type 'drug' was not requested"]),
         ("Entity is aspirin.", 0, ["not a list of mentions"]),
         ("Entity type is problem.", 0, ["not a list of mentions"]),
     ],

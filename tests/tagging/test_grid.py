@@ -99,7 +99,7 @@ def test_a_plain_run_is_not_overwritten(home: Path, whole: grid.Grid, tmp_path: 
     for resume in (False, True):
         with pytest.raises(UsageError, match="holds a run that does not belong to a grid"):
             grid.train_grid(settings, folder, reject=fail, resume=resume, progress=quiet)
-    with pytest.raises(UsageError, match="holds a run already"):
+    with pytest.raises(UsageError, match="already contains a run"):
         tagging.train(settings[0][1], folder, reject=fail, progress=quiet)
     assert (folder / tagging.BEST).read_bytes() == before
 
@@ -118,7 +118,7 @@ def test_a_grid_that_was_stopped_goes_on(home: Path, whole: grid.Grid) -> None:
 
     with pytest.raises(Killed):
         grid.train_grid(settings, home / "killed", reject=fail, progress=kill)
-    with pytest.raises(UsageError, match=r"holds a run already; resume it \(`resume`\)"):
+    with pytest.raises(UsageError, match=r"already contains a run; resume it \(`resume`\)"):
         grid.train_grid(settings, home / "killed", reject=fail, progress=quiet)
     lines.clear()
     again = grid.train_grid(settings, home / "killed", reject=fail, resume=True, progress=lines.append)

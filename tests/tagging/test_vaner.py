@@ -623,7 +623,7 @@ def test_names_of_an_epoch_depend_on_the_seed_alone(home: Path) -> None:
     assert {name.text for name in once.own["gene"]} == set(TERMS["gene"])
     both = [name for pool in (once.own, once.others) for names in pool.values() for name in names if name.text == "ABC"]
     assert all(name.types == {"disease", "chemical"} for name in both)
-    with pytest.raises(UsageError, match="has names of chemical, disease, gene, none of cell_line"):
+    with pytest.raises(UsageError, match="has names of chemical, disease, gene, but none of cell_line"):
         read_pools(path, ["cell_line"], "1")
 
 

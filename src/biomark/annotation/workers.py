@@ -30,7 +30,7 @@ class DocumentGroup:
     """Documents that a worker annotates together, and the result.
 
     Attributes:
-        documents: at least one.
+        documents: the documents; at least one.
         tries: the number of workers that have died on them.
         result: the annotated documents; None until a worker returns them.
     """

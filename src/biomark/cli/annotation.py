@@ -354,7 +354,10 @@ def _report_costs(prompted: Sequence[PromptedRecognizer], record: Path | None, *
         report_losses(recognizer.lost)
         counts = recognizer.counts
         if counts["unfaithful"] and not dry_run:
-            say(f"{counts['unfaithful']:,} of {counts['answers']:,} answers changed the text or have another form")
+            say(
+                f"{counts['unfaithful']:,} of {counts['answers']:,} answers changed the text "
+                "or do not have the requested form"
+            )
         if recognizer.chat.account.counts:
             say(f"{'up to ' if dry_run else ''}{recognizer.chat.account}")
     if record is not None:

@@ -1,4 +1,4 @@
-"""What the commands share: options, checks, and the functions that write to the terminal."""
+"""The parts that commands share: options, checks, and the functions that write to the terminal."""
 
 from __future__ import annotations
 

@@ -43,8 +43,16 @@ def demonstrations(
         typer.Argument(metavar="CORPORA", help="Files, or splits of the catalogue such as ncbi_disease:train."),
     ],
     *,
-    output: Annotated[Path, typer.Option("-o", "--output", help="A file: .json for a list, .jsonl for lines.")],
-    types: Annotated[str | None, typer.Option(help="Types (A,B). Default: all that a corpus annotates.")] = None,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", help="The output file: .json for a JSON list, .jsonl for one demonstration per line."
+        ),
+    ],
+    types: Annotated[
+        str | None,
+        typer.Option(help="Entity types, separated by commas (A,B). Default: all types that the corpus annotates."),
+    ] = None,
     fraction: Annotated[float, typer.Option(help="The share of each corpus and type to take.")] = 1.0,
     seed: Annotated[int, typer.Option(help="The seed of the sample.")] = 0,
     guidelines: Annotated[
@@ -139,7 +147,7 @@ class Invent:
             write_record(self.record, inventor.facts(chat, result))
         say(f"{self.output}: {len(result.documents)} new sentences of {result.written} that the model wrote")
         for reason, count in result.thrown.items():
-            say(f"thrown away: {count} ({reason})")
+            say(f"discarded: {count} ({reason})")
         say(str(chat.account))
         if result.stopped is not None:
             say(f"stopped: {result.stopped}")

@@ -33,7 +33,7 @@ class Listing:
     same type. A mention can be listed if all these occurrences are mentions.
 
     Attributes:
-        name: of the shape.
+        name: the name of the shape.
         write: returns the answer for the strings of each type, in the order of the types.
         read: returns the items of an answer about types, and the problem with its form, or "" if there is none.
         ask: returns the description of the answer's form for the prompt, for types.
@@ -59,7 +59,7 @@ class Listing:
         return self.ask(self._checked(types))
 
     def encode(self, text: str, entities: Iterable[Entity], types: Sequence[str]) -> Encoded:
-        """Return the strings of the mentions; mentions whose string also occurs as no mention are left out."""
+        """Return the mentions' strings, without those that also occur outside of mentions."""
         types = self._checked(types)
         requested = list(of_types(entities, types))
         first: dict[tuple[str, str], int] = {}
@@ -89,7 +89,7 @@ class Listing:
         distinct = {(item.type, item.text): item for item in reversed(items)}
         for item in sorted(reversed(distinct.values()), key=lambda item: -len(item.text)):
             if item.type not in types:
-                rejected.append(Rejected(f"no type {item.type!r} was asked for", raw=item.text))
+                rejected.append(Rejected(f"type {item.type!r} was not requested", raw=item.text))
                 faithful = False
                 continue
             exact = occurrences(item.text, text) if item.text.strip() else ()  # white space alone is no mention

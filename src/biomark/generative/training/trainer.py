@@ -253,8 +253,8 @@ class Scoring(TrainerCallback):
 
     Args:
         run: the folder for the scores and the best model.
-        recipe: of the run.
-        vocabulary: of the model.
+        recipe: the recipe of the run.
+        vocabulary: the vocabulary of the model.
         devel: the development splits.
         notify: is called with a line of text for each checkpoint.
     """

@@ -19,7 +19,7 @@ class Contestant:
     """A program to time.
 
     Attributes:
-        name: in the results.
+        name: the name in the results.
         run: does all of the work once.
     """
 

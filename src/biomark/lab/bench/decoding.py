@@ -48,8 +48,8 @@ class Subject:
 
     Attributes:
         model: a causal language model.
-        vocabulary: of the model.
-        style: of its prompts and answers.
+        vocabulary: the vocabulary of the model.
+        style: the style of its prompts and answers.
         full_prompts: whether it attends to its whole prompt.
         drafter: proposes mentions.
         script: the answers that a model with random weights is forced to give; empty for a trained model.
@@ -85,7 +85,7 @@ def decoding(
     mentions and takes no time.
 
     Args:
-        documents: to annotate, sentence by sentence; with `shape`, they need gold mentions.
+        documents: the documents to annotate, sentence by sentence; with `shape`, they need gold mentions.
         model: the name or folder of a generative model.
         shape: one of `biomark.lab.bench.shapes.SHAPES`; empty: `model` is used.
         entity_type: the type of the mentions.

@@ -62,8 +62,8 @@ def normalization(
     above the threshold. Every contestant looks up repeated texts once.
 
     Args:
-        documents: with mentions that have identifiers.
-        sources: from which the store is built.
+        documents: the documents, whose mentions have identifiers.
+        sources: the sources from which the store is built.
         terms: the number of generated names that the store has in addition.
         rounds: the number of independent runs of biomark, of which the best counts.
         others: those of `CONTESTANTS` that biomark is compared with.

@@ -81,8 +81,10 @@ def _pass_over(rejected: Rejected) -> None:
 def main() -> None:
     """Run the command line of this module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("ontologies", nargs="*", help="sources of terms that all stores have")
-    parser.add_argument("-c", "--corpus", action="append", help=f"repeatable; else {' and '.join(CORPORA)}")
+    parser.add_argument("ontologies", nargs="*", help="term sources that every store includes")
+    parser.add_argument(
+        "-c", "--corpus", action="append", help=f"a corpus to learn from (repeatable; default: {' and '.join(CORPORA)})"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, help="the file to write")
     options = parser.parse_args()
     weights = learn_from(options.corpus or CORPORA, options.ontologies)

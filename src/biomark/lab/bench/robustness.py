@@ -61,11 +61,11 @@ def robustness(
     Each recognizer is scored only on the types that it knows.
 
     Args:
-        documents: with gold mentions and distinct ids.
+        documents: the documents, with gold mentions and distinct ids.
         types: the types that the documents annotate.
-        recognizers: by name.
+        recognizers: the recognizers by name.
         notes: other documents with gold mentions, which are not perturbed and are scored on all types in them.
-        seed: of the random choices in the writings, together with a document's id.
+        seed: the seed of the random choices in the writings, together with a document's id.
         reject: is called with each reject of a recognizer.
         progress: is called with a line of text for each recognizer and writing.
 
@@ -194,5 +194,5 @@ class _Predictions:
 def _known(name: str, recognizer: Recognizer, types: Sequence[str]) -> tuple[str, ...]:
     known = tuple(types_known(recognizer, types))
     if not known:
-        raise UsageError(f"{name} knows none of {', '.join(types) or 'no types'}; it knows {recognizer.types}")
+        raise UsageError(f"{name} supports none of {', '.join(types) or 'no types'}; it supports {recognizer.types}")
     return known

@@ -49,9 +49,9 @@ def scale(
     """Measure time and memory of `biomark annotate --run`, from file to file, each time in a separate process.
 
     Args:
-        documents: what the inputs are made of, by repetition.
+        documents: the documents that are repeated to make the inputs.
         model: finds the mentions where speed is measured.
-        workers: how many processes, one after the other.
+        workers: the numbers of processes to measure, one after the other.
         count: documents whose mentions are found.
         sizes: numbers of short documents (a sentence each) that are read and written without a model, for the memory
             that depends on their number.

@@ -26,7 +26,7 @@ Facts = dict[str, object]
 
 
 class Method(Protocol):
-    """How the models of a method come to be and are used."""
+    """The way in which the models of a method are made and used."""
 
     @property
     def made(self) -> bool:
@@ -62,9 +62,9 @@ class Method(Protocol):
 
         Args:
             build: the model.
-            supplies: its data.
-            folder: where it was made.
-            corpus: that instructions name; "": none.
+            supplies: the data of the model.
+            folder: the folder in which it was made.
+            corpus: the corpus that instructions name; "": none.
         """
         ...
 
@@ -126,7 +126,7 @@ class Spacy(_Common):
 
 
 class Tuned(_Common):
-    """A model that a recipe of biomark tunes; its task (tagging or generative) stands in the recipe."""
+    """A model that is tuned by a recipe of biomark, which names its task (tagging or generative)."""
 
     def facts(self, build: Build, supplies: Supplies) -> Facts:
         """See `Method`."""
@@ -204,7 +204,7 @@ class Ready(_Common):
 
 
 class Prompted(Ready):
-    """A language model that is prompted as its row says."""
+    """A language model that is prompted with the settings of its row."""
 
     def facts(self, build: Build, supplies: Supplies) -> Facts:
         """See `Method`."""

@@ -32,12 +32,12 @@ class Outcome:
     """The result of an experiment.
 
     Attributes:
-        title: of its page.
+        title: the title of its page.
         about: what was done, in Markdown.
         tables: the figures.
-        notes: what the reader should know, a sentence each.
+        notes: remarks for the reader, one or more sentences each.
         data: all figures, and what they were computed from, as JSON can hold them.
-        figures: pictures as SVG, by their titles; they stand before the tables.
+        figures: pictures as SVG by their titles, shown before the tables.
         findings: sentences with the verdicts on the paper's findings.
     """
 
@@ -53,12 +53,12 @@ class Outcome:
         """Return the page as Markdown.
 
         Args:
-            name: of its file without `.md`, for the pictures beside it.
+            name: the name of its file without `.md`, for the pictures beside it.
         """
         notes = "\n".join(f"- {note}" for note in self.notes)
         pictures = (f"![{title}]({file})" for title, file in zip(self.figures, self.files(name), strict=True))
         held = "\n".join(f"- {sentence}" for sentence in self.findings)
-        findings = f"## What the paper found, and what was found here\n\n{held}" if held else ""
+        findings = f"## The paper's findings and ours\n\n{held}" if held else ""
         tables = (table.markdown() for table in self.tables)
         parts = (f"# {self.title}", self.about, findings, *pictures, *tables, f"## Notes\n\n{notes}")
         return "\n\n".join(part for part in parts if part) + "\n"

@@ -119,7 +119,7 @@ class Examples:
     """The training examples of a recipe, epoch by epoch.
 
     Args:
-        recipe: of the model.
+        recipe: the recipe of the model.
         reader: the word reader of the network's tokenizer.
         reject: is called with each part of the corpora that cannot be read.
         progress: is called with a line of text for each corpus of which something is left out.
@@ -300,7 +300,7 @@ class Frames:
     """The frames in which a recipe's network reads windows: one for all types, or an instruction for each type.
 
     Args:
-        recipe: of the network.
+        recipe: the recipe of the network.
         reader: the word reader of its tokenizer.
 
     Raises:
@@ -390,7 +390,7 @@ def read_passages(
     """Return the passages of a document that have words, with the tags of its known types.
 
     Args:
-        document: with biomark's names of types.
+        document: the document, with biomark's names of types.
         types: the types of the recipe.
         known: for each type, whether the document's corpus annotates it; other types are UNLABELLED.
         reader: the word reader of the network's tokenizer.

@@ -209,7 +209,7 @@ def make_network(recipe: TaggingRecipe, guidelines: Guidelines | None = None) ->
     """Make the network that training starts from, with the parameters of the recipe's method trainable.
 
     Args:
-        recipe: of the model.
+        recipe: the recipe of the model.
         guidelines: the types by corpus, for corpora with heads of their own; None: there are no such corpora.
 
     Returns:
@@ -256,7 +256,7 @@ def load_encoder(
 
     Args:
         name: see `TaggingRecipe.encoder`.
-        dtype: of the weights.
+        dtype: the dtype of the weights.
         quantised: whether to load the weights of linear layers in 4 bits (see `biomark.training.adapters`).
         mask: see `TaggingRecipe.mask`.
 
@@ -314,7 +314,7 @@ def sees_what_follows(encoder: nn.Module) -> bool:
 
 
 def _prepare(config: PreTrainedConfig, mask: str) -> bool:
-    """Make a model's configuration that of an encoder with a full or causal mask; return whether it is a decoder."""
+    """Configure a model as an encoder with a full or causal mask; return whether it is a decoder."""
     decoder = is_decoder(config)
     if decoder:
         config.is_causal = mask == "causal"

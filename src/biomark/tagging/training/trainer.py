@@ -68,8 +68,8 @@ def train(
     """Train a tagging model by a recipe.
 
     Args:
-        recipe: of the model.
-        folder: of the run; it gets the checkpoints and the model.
+        recipe: the recipe of the model.
+        folder: the folder of the run; it gets the checkpoints and the model.
         reject: is called with each part of the corpora that cannot be read.
         resume: continue from the checkpoint in `folder`.
         progress: is called with a line of text every few steps.
@@ -335,7 +335,7 @@ def load_trained(folder: Path, *, quantised: bool = True) -> tuple[Network, Word
     """Load the network of a training run, with its word reader and recipe.
 
     Args:
-        folder: of the run, or one that `biomark models merge` wrote.
+        folder: the folder of the run, or one that `biomark models merge` wrote.
         quantised: whether to load the base model of `qlora` in 4 bits, as in training.
 
     Raises:
