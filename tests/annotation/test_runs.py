@@ -20,7 +20,7 @@ from biomark.annotation.processes import Processes
 from biomark.annotation.runs import Manifest, Plan, run_into_folder
 from biomark.annotation.workers import ParallelRecognizer
 from biomark.errors import BiomarkError, FormatError, UsageError
-from biomark.lab.bench.scale import hours
+from biomark.lab.bench.scale import hours, measure
 from biomark.runtime.files import PartialFile
 from biomark.spans import Document
 from conftest import Outcome, TermRecognizer
@@ -393,3 +393,10 @@ def test_the_benchmark_runs_and_counts(biomark: Biomark) -> None:
 
 def test_the_hours_of_a_collection_are_its_characters_by_the_speed() -> None:
     assert hours(36_000_000 * 1_300, 25_250) == 515
+
+
+def test_the_peak_memory_of_a_run_is_not_that_of_the_process_that_measures_it(tmp_path: Path) -> None:
+    ballast = bytearray(b"x" * (500 << 20))
+    (tmp_path / "in.jsonl").write_text('{"id": "1", "text": "Fever."}\n', "utf-8")
+    _, mib = measure(tmp_path, "--model", "given")
+    assert 20 < mib < len(ballast) >> 20

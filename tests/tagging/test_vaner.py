@@ -530,6 +530,7 @@ def test_each_sentence_gets_a_list_of_names_near_it(home: Path, recipe: TaggingR
         return [example for batch in Examples(recipe, reader, fail).epoch(number) for example in batch]
 
     before = Counter(key_of(example) for example in epoch(plan))
+    assert Counter(map(key_of, epoch(replace(plan, dbr="near")))) == before  # without lists no store is needed
     made = epoch(more)
     lists = [example for example in made if not before[key_of(example)]]
     assert len(made) == before.total() + 12
