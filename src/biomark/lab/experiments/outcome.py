@@ -10,7 +10,7 @@ from pathlib import Path
 
 from biomark.errors import FormatError
 from biomark.runtime.files import file_sum
-from biomark.runtime.machine import cores, versions
+from biomark.runtime.machine import cores, processor, versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +99,10 @@ def provenance(files: Iterable[Path], *libraries: str) -> dict[str, object]:
 
 def machine() -> dict[str, object]:
     """Return the processor, cores, threads and GPUs of this machine."""
-    facts: dict[str, object] = {"processor": _processor(), "cores": cores(), "system": platform.system()}
+    facts: dict[str, object] = {"processor": processor(), "cores": cores(), "system": platform.system()}
     try:
         import torch
     except ImportError:
         return facts
     gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
     return {**facts, "threads": torch.get_num_threads(), "gpus": gpus}
-
-
-def _processor() -> str:
-    """Return the name of the processor, as precisely as the system reports it."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text("utf-8").split("\n") if path.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
