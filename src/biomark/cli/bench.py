@@ -12,7 +12,7 @@ from biomark.cli.common import Rejects, needs_extra, print_json, print_out, say
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from biomark.lab.bench.robustness import Rows
+    from biomark.lab.bench.robustness import RobustnessRows
 
 app = typer.Typer(help="Benchmarks that compare biomark with other software.", no_args_is_help=True)
 
@@ -260,7 +260,7 @@ def bench_robustness(
     rejects.exit()
 
 
-def _table(rows: Rows) -> Table:
+def _table(rows: RobustnessRows) -> Table:
     """Return a table of strict F1 and of the recall of changed mentions, by kind of text and recognizer."""
     from rich.table import Table
 

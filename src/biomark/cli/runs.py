@@ -51,7 +51,7 @@ Workers = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
-Engine = Annotated[
+EngineOption = Annotated[
     str,
     typer.Option(
         metavar="NAME",

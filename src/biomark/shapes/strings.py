@@ -11,7 +11,7 @@ from biomark.spans import Entity, Rejected, Span, flat
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class ListedString:
     """A string that an answer lists.
 
     Attributes:
@@ -46,7 +46,7 @@ class Listing:
 
     name: str
     write: Callable[[Mapping[str, Sequence[str]]], str]
-    read: Callable[[str, Sequence[str]], tuple[list[Item], str]]
+    read: Callable[[str, Sequence[str]], tuple[list[ListedString], str]]
     ask: Callable[[Sequence[str]], str]
     question: Callable[[str, Sequence[str]], tuple[str, ...]] = text_alone
     single: bool = True
@@ -120,7 +120,9 @@ class Listing:
         )
 
 
-def in_answer(entity_type: str, strings: Iterable[str], answer: str, quoted: Callable[[str], str] = str) -> list[Item]:
+def in_answer(
+    entity_type: str, strings: Iterable[str], answer: str, quoted: Callable[[str], str] = str
+) -> list[ListedString]:
     """Return the items of a type with their places in the answer, each after the preceding one.
 
     Args:
@@ -136,7 +138,7 @@ def in_answer(entity_type: str, strings: Iterable[str], answer: str, quoted: Cal
         start = answer.find(written, at)
         if start >= 0:
             at = start + len(written)
-        items.append(Item(entity_type, string, Span(start, at) if start >= 0 and written else None))
+        items.append(ListedString(entity_type, string, Span(start, at) if start >= 0 and written else None))
     return items
 
 

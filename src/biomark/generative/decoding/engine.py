@@ -24,7 +24,7 @@ from biomark.generative.decoding.grammar import Grammar, GrammarState, Mark
 from biomark.generative.decoding.head import Head, before, head_of
 from biomark.generative.decoding.limits import room
 from biomark.generative.decoding.passes import Feed, Passes
-from biomark.generative.decoding.prefix import Ids, longest_of, worth_keeping
+from biomark.generative.decoding.prefix import TokenIds, longest_of, worth_keeping
 from biomark.generative.decoding.probe import probe
 from biomark.generative.decoding.vocabulary import Vocabulary
 from biomark.spans import Span
@@ -167,8 +167,8 @@ class Decoder:
         self._pass_cost = _PASS_COSTS.get(kind, _PASS_COST)
         self._passes = Passes(model)
         self._head = Head(model)
-        self._kept: dict[Ids, Stretch] = {}  # the one used last at the end
-        self._recent: deque[Ids] = deque(maxlen=_RECENT)
+        self._kept: dict[TokenIds, Stretch] = {}  # the one used last at the end
+        self._recent: deque[TokenIds] = deque(maxlen=_RECENT)
         with torch.inference_mode():
             probe(self._passes, self._head, vocabulary)
 
@@ -274,7 +274,7 @@ class Decoder:
             self._kept[ids] = self._passes.cache.keep(0, len(ids))
             self.shared += len(ids)
         self._recent.extend(prompts)
-        users: dict[Ids, list[_OpenQuestion]] = {}
+        users: dict[TokenIds, list[_OpenQuestion]] = {}
         for row in rows:
             users.setdefault(longest_of(row.question.prompt, self._kept), []).append(row)
         for ids, group in users.items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from biomark.errors import ModelError, UsageError
 from biomark.generative.decoding.vocabulary import Vocabulary
 from biomark.generative.training.compact import COMPACT, load_compact
-from biomark.runtime.bases import weights_folder
+from biomark.runtime.bases import Notify, weights_folder
 from biomark.runtime.quiet import quietly
 from biomark.tagging.training.network import ADAPTER, CONFIG
 from biomark.training.adapters import four_bits, lora, prepared, require_peft, with_adapter
@@ -31,8 +30,6 @@ log = logging.getLogger(__name__)
 TOKENIZER, TOKENIZER_SETTINGS = "tokenizer.json", "tokenizer_config.json"
 _ENCODERS = ("bert", "roberta", "electra")  # the model types of encoders that can become decoders
 _WITH_ADAPTION = ("llama", "mistral")  # the model types for which peft implements LLaMA-Adapter
-
-Notify = Callable[[str], None]
 
 
 def load_base(

@@ -42,7 +42,7 @@ class RobustnessRow:
     found_before: float = 0.0
 
 
-Rows = Mapping[str, Mapping[str, RobustnessRow]]
+RobustnessRows = Mapping[str, Mapping[str, RobustnessRow]]
 """The scores by the name of the recognizer and of the writing."""
 
 
@@ -55,7 +55,7 @@ def robustness(
     seed: int = 0,
     reject: Reject = raise_rejected,
     progress: Callable[[str], None] = lambda message: None,
-) -> Rows:
+) -> RobustnessRows:
     """Measure strict F1 of recognizers on documents in each writing of `biomark.text.perturbation`, and on notes.
 
     Each recognizer is scored only on the types that it knows.
@@ -91,7 +91,7 @@ def robustness(
     return rows
 
 
-def facts(rows: Rows, documents: Sequence[Document], types: Sequence[str], *, seed: int) -> dict[str, object]:
+def facts(rows: RobustnessRows, documents: Sequence[Document], types: Sequence[str], *, seed: int) -> dict[str, object]:
     """Return the figures and facts of the data for JSON; `strict` has a `RobustnessRow` by recognizer and writing."""
     gold = [entity for document in map(with_canonical_types, documents) for entity in document.entities]
     return {

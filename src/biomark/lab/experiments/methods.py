@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from biomark import corpora, models
 from biomark.errors import MissingExtraError
+from biomark.formats import Reject
 from biomark.lab.bench import crf, spacy_ner
 from biomark.lab.experiments.cells import Build
 from biomark.lab.experiments.data import checksum, sums_of
@@ -18,10 +19,8 @@ from biomark.lab.experiments.supplies import FORMAT, Supplies
 from biomark.lab.experiments.weights import gguf_sum, local_sum, packaged_sum, unpack_gguf
 from biomark.prompted.settings import PromptOptions
 from biomark.recognizers import Recognizer
-from biomark.spans import Rejected
 from biomark.training.recipe import GenerativeRecipe
 
-Reject = Callable[[Rejected], None]
 Facts = dict[str, object]
 
 

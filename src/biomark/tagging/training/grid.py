@@ -21,7 +21,7 @@ from biomark.tagging.recognizer import TOKENIZER
 from biomark.tagging.training.checks import check
 from biomark.tagging.training.network import ADAPTER, CONFIG
 from biomark.tagging.training.start import BEST, GUIDELINES
-from biomark.tagging.training.trainer import CHECKPOINT, Scores, best_epoch, mean_loss, train
+from biomark.tagging.training.trainer import CHECKPOINT, SplitScores, best_epoch, mean_loss, train
 from biomark.training.recipe import RECIPE, SCORES, Recipe, TaggingRecipe, saved_recipe
 from biomark.training.runs import write
 from biomark.training.scoring import mean_f1
@@ -45,7 +45,7 @@ class GridRow:
     setting: Mapping[str, object]
     folder: str
     epoch: int
-    scores: Scores
+    scores: SplitScores
 
 
 @dataclass(frozen=True, slots=True)

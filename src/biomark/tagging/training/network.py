@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 CONFIG = "config.json"  # the name that transformers' save_pretrained writes
 ADAPTER = "adapter_config.json"  # the name that peft's save_pretrained writes
 
-Guidelines = Mapping[str, Sequence[str]]
+GuidelineTypes = Mapping[str, Sequence[str]]
 """The types that each corpus annotates, by the name of the corpus."""
 
 
@@ -205,7 +205,7 @@ class Network(nn.Module):
                 parameter.copy_(values[name])
 
 
-def make_network(recipe: TaggingRecipe, guidelines: Guidelines | None = None) -> tuple[Network, Tokenizer]:
+def make_network(recipe: TaggingRecipe, guidelines: GuidelineTypes | None = None) -> tuple[Network, Tokenizer]:
     """Make the network that training starts from, with the parameters of the recipe's method trainable.
 
     Args:
@@ -239,7 +239,7 @@ def make_network(recipe: TaggingRecipe, guidelines: Guidelines | None = None) ->
     return Network(encoder, hidden, network_settings(recipe, guidelines)), tokenizer
 
 
-def network_settings(recipe: TaggingRecipe, guidelines: Guidelines | None = None) -> NetworkSettings:
+def network_settings(recipe: TaggingRecipe, guidelines: GuidelineTypes | None = None) -> NetworkSettings:
     """Return the settings of a recipe's network beside its encoder."""
     heads = 1 if recipe.instruction else len(recipe.types)
     known = tuple(
