@@ -302,9 +302,7 @@ def _load_folder(folder: Path, guideline: str, asking: Asking, sampling: Samplin
         raise MissingExtraError(error.name or "torch", "train") from error
     recipe = recipe_of(folder)
     if guideline and recipe.corpus_heads:
-        raise UsageError(
-            f"{folder}: a guideline can be chosen for exported models only; run biomark export {folder} -o FOLDER"
-        )
+        raise UsageError(f"{folder}: only an exported model has guidelines; run biomark export {folder} -o FOLDER")
     check_guideline(folder, guideline, named_corpora(recipe))
     return recognizer_of(*load_trained(folder), corpus=guideline)
 

@@ -398,7 +398,7 @@ def _check(jobs: Sequence[Job], *, mentions: bool) -> None:
     for job in jobs:
         if mentions and job.format == "text":
             raise UsageError(
-                f"{job.output or 'text'}: plain text cannot store mentions; choose for instance `to=pubtator`"
+                f"{job.output or 'text'}: plain text cannot store mentions; use for instance `to=pubtator`"
             )
         if job.output is not None:
             _check_in_place(job.inputs, job.output, job.format)
