@@ -62,7 +62,7 @@ def test_corpora_with_other_guidelines_do_not_blur_each_other(
         assert other not in mentions
     with pytest.raises(UsageError, match="unknown guideline 'none'; choose from whole-train, heads-train"):
         models.load(f"{tmp_path / 'fp32'}@none")
-    with pytest.raises(UsageError, match="only an export follows a guideline by name"):
+    with pytest.raises(UsageError, match="only an exported model has guidelines"):
         models.load(f"{folder}@whole-train")
     (folder / "guidelines.json").rename(tmp_path / "guidelines.json")
     with pytest.raises(ModelError, match=r"guidelines\.json is missing"):

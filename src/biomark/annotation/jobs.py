@@ -397,9 +397,7 @@ def _output_name(part: _JobInput, to: str, *, keep_suffix: bool = False) -> str:
 def _check(jobs: Sequence[Job], *, mentions: bool) -> None:
     for job in jobs:
         if mentions and job.format == "text":
-            raise UsageError(
-                f"{job.output or 'text'}: plain text cannot store mentions; use for instance `to=pubtator`"
-            )
+            raise UsageError(f"{job.output or 'text'}: plain text cannot store mentions; use `to=pubtator` instead")
         if job.output is not None:
             _check_in_place(job.inputs, job.output, job.format)
     outputs = Counter(job.output for job in jobs)
