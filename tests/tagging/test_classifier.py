@@ -138,8 +138,8 @@ def test_the_pipeline_of_transformers_finds_our_mentions(tmp_path: Path, word_pi
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"character_filters": 8}, "has an encoder of characters"),
-        ({"instruction": True}, "has instructions before its words"),
+        ({"character_filters": 8}, "with an encoder of characters"),
+        ({"instruction": True}, "with instructions before its words"),
     ],
 )
 def test_what_no_classifier_has_is_named(

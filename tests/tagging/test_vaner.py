@@ -227,7 +227,7 @@ def test_adapters_are_trained_kept_and_merged(
     assert moved
     assert all(re.search("lora_|^heads", name) for name in moved)
     assert (folder / "model.safetensors").stat().st_size < (base / "model.safetensors").stat().st_size
-    with pytest.raises(UsageError, match="holds an adapter; merge it first"):
+    with pytest.raises(UsageError, match="is a LoRA adapter without its base model; merge them first"):
         export(folder, tmp_path / "small")
     merged = merge(folder, tmp_path / "merged")
     shutil.rmtree(base)
