@@ -1,9 +1,9 @@
 """Coverage-guided fuzzing of every reader and of the aligner, with atheris: `torture.py --only atheris --seconds 60`.
 
-libFuzzer keeps the inputs that reach new code, and changes them further; what must hold is in `fuzz.py`. Each target
-has a process of its own, since libFuzzer ends the process at the first fault:
+libFuzzer keeps the inputs that reach new code, and changes them further; what must hold is in `fuzz.py`. libFuzzer ends
+its process, so that each target has one of its own, which is forked from one that has imported biomark:
 
-    python tests/torture/guided.py pubtator --seconds 60
+    python tests/torture/guided.py pubtator aligner --seconds 60
     python tests/torture/guided.py pubtator --again BASE64    # an input that was a fault
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import base64
 import io
+import json
 import os
 import random
 import re
@@ -19,8 +20,9 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parent.parent)]
 
@@ -35,15 +37,27 @@ _COVERAGE = re.compile(r"\bcov: (\d+)")
 _INPUT = re.compile(r"^Base64: (\S*)$", re.MULTILINE)
 
 
-def guided(name: str, seconds: int, seed: int) -> dict[str, object]:
-    """Fuzz a target for some seconds; return the runs, the covered places, and the fault if there is one."""
-    command = [sys.executable, str(Path(__file__).absolute()), name, "--seconds", str(seconds), "--seed", str(seed)]
+def guided(names: Sequence[str], seconds: int, seed: int) -> dict[str, dict[str, Any]]:
+    """Fuzz targets, each for some seconds, in a process that instruments biomark.
+
+    Returns:
+        For each target the `runs`, the covered places (`coverage`), and a fault if there is one.
+    """
+    command = [sys.executable, str(Path(__file__).absolute()), *names, "--seconds", str(seconds), "--seed", str(seed)]
     done = subprocess.run(command, capture_output=True, check=False)
-    report = (done.stdout + done.stderr).decode("utf-8", "replace")
+    if done.returncode:
+        sys.stderr.write(done.stderr.decode("utf-8", "replace")[-_TAIL:])
+        done.check_returncode()
+    rows: dict[str, dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
+    return rows
+
+
+def _row(status: int, report: str) -> dict[str, Any]:
+    """Return the facts in a report of libFuzzer."""
     runs, coverage, data = _RUNS.findall(report), _COVERAGE.findall(report), _INPUT.findall(report)
-    row: dict[str, object] = {"runs": int(runs[-1]) if runs else 0, "coverage": int(coverage[-1]) if coverage else 0}
-    if done.returncode or not runs:
-        row |= {"status": done.returncode, "again": data[-1] if data else "", "fault": report[-_TAIL:]}
+    row: dict[str, Any] = {"runs": int(runs[-1]) if runs else 0, "coverage": int(coverage[-1]) if coverage else 0}
+    if status or not runs:
+        row |= {"status": status, "again": data[-1] if data else "", "fault": report[-_TAIL:]}
     return row
 
 
@@ -130,26 +144,39 @@ def _seeds(name: str) -> Iterator[bytes]:
             yield data if len(files) == 1 else bytes([number]) + data
 
 
-def _fuzz(name: str, seconds: int, seed: int) -> None:
-    """Fuzz a target in this process, which libFuzzer ends."""
+def _fuzz(names: Sequence[str], seconds: int, seed: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Fuzz targets one after the other, each in a process of its own; yield what came of each."""
     import atheris
 
     with atheris.instrument_imports(include=["biomark"]):
-        target = _target(name)
-        target(b"")  # imports what the target imports late
-    place = Path("inputs")
-    place.mkdir()
-    for number, data in enumerate(_seeds(name)):
-        (place / str(number)).write_bytes(data[:_LARGEST])
-    limits = (f"-max_total_time={seconds}", f"-max_len={_LARGEST}", f"-timeout={_HANGS}", f"-rss_limit_mb={_MEMORY}")
-    atheris.Setup([sys.argv[0], *limits, f"-seed={seed + 1}", str(place)], target)
-    atheris.Fuzz()
+        targets = {name: _target(name) for name in names}
+        for target in targets.values():
+            target(b"")  # imports what the target imports late
+    for name, target in targets.items():
+        place, report = Path(f"inputs-{name}"), Path(f"report-{name}")
+        place.mkdir()
+        for number, data in enumerate(_seeds(name)):
+            (place / str(number)).write_bytes(data[:_LARGEST])
+        limits = (
+            f"-max_total_time={seconds}",
+            f"-max_len={_LARGEST}",
+            f"-timeout={_HANGS}",
+            f"-rss_limit_mb={_MEMORY}",
+        )
+        if (child := os.fork()) == 0:
+            written = os.open(report, os.O_CREAT | os.O_WRONLY)
+            os.dup2(written, 1)
+            os.dup2(written, 2)
+            atheris.Setup([sys.argv[0], *limits, f"-seed={seed + 1}", str(place)], target)
+            atheris.Fuzz()
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        yield name, _row(status, report.read_text("utf-8", "replace"))
 
 
 def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name")
+    parser.add_argument("names", nargs="+", metavar="TARGET")
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--again", metavar="BASE64")
@@ -157,9 +184,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         if options.again is None:
-            _fuzz(options.name, options.seconds, options.seed)
+            rows = dict(_fuzz(options.names, options.seconds, options.seed))
+            sys.stdout.write(json.dumps(rows) + "\n")
         else:
-            _target(options.name)(base64.b64decode(options.again))
+            _target(options.names[0])(base64.b64decode(options.again))
         os.chdir("/")
 
 

@@ -410,12 +410,12 @@ def atheris(options: argparse.Namespace) -> dict[str, object]:
         return {"ok": options.only is None, "not tried": message}
     names = (*fuzzing.READERS, guided.ALIGNER) if options.target is None else (options.target,)
     each = max(1, options.seconds // len(names))
-    rows = {name: guided.guided(name, each, options.seed) for name in names}
+    rows = guided.guided(names, each, options.seed)
     faults = [name for name, row in rows.items() if "fault" in row]
     return {
         "ok": not faults,
         "faults": faults,
-        "runs": sum(int(str(row["runs"])) for row in rows.values()),
+        "runs": sum(row["runs"] for row in rows.values()),
         "targets": rows,
     }
 
