@@ -53,7 +53,8 @@ def test_answers_are_kept_for_the_same_request_alone() -> None:
 def test_a_new_cache_waits_for_another_process_that_prepares_it(tmp_path: Path) -> None:
     path = tmp_path / "answers.sqlite"
     other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    other.execute("BEGIN EXCLUSIVE")  # SQLite refuses to change the mode of the journal now, without waiting
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("CREATE TABLE t (a)")  # SQLite refuses to change the mode of the journal now, without waiting
     freeing = threading.Timer(0.2, lambda: other.execute("COMMIT"))
     freeing.start()
     cache = Cache(path)
