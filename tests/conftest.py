@@ -26,16 +26,19 @@ settings.register_profile(
 )
 settings.load_profile("biomark")
 
+pytest.register_assert_rewrite("decoding_cases")
+
 __all__ = ["ROOT", "TERMS", "Outcome", "TermRecognizer", "pooling"]
 
 ROOT = Path(__file__).parent.parent
 CORPORA = os.environ.get("BIOMARK_CORPORA") and Path(os.environ["BIOMARK_CORPORA"]).absolute()
 """The folder of the real corpora; None where there are none. Tests get it from the fixture `corpora` alone."""
 LONG = {
-    "test_bases", "test_bench", "test_decoding", "test_embedding", "test_grid", "test_invention",
-    "test_knowledge_embeddings", "test_nano", "test_prompted_models", "test_reproduce", "test_serve_load",
-    "test_serve_schema", "test_training", "test_tuning",
-    "test_vaner",
+    "test_augmentation", "test_bases", "test_bench", "test_corpus_heads", "test_decoding", "test_decoding_drafts",
+    "test_decoding_prefix", "test_embedding", "test_grid", "test_invention", "test_knowledge_embeddings", "test_loss",
+    "test_nano", "test_prompted_models", "test_recipe", "test_reproduce", "test_scoring", "test_serve_load",
+    "test_serve_schema", "test_tagging_examples", "test_tagging_export", "test_training", "test_tuned_models",
+    "test_tuning", "test_tuning_data", "test_tuning_runs", "test_vaner", "test_workspace",
 }  # fmt: skip
 """Modules whose tests train, tune, export or serve models."""
 HANG = 1800

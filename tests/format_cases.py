@@ -79,3 +79,22 @@ def through(document: Document, format: str) -> tuple[Document, Counter[str]]:
     (again,), rejects = parsed(data, format)
     assert not rejects
     return again, lost
+
+
+MEDLINE = """<?xml version="1.0"?>
+<!DOCTYPE PubmedArticleSet PUBLIC "-//NLM//DTD PubMedArticle, 1st January 2019//EN" "https://example.org/x.dtd">
+<PubmedArticleSet>
+<PubmedArticle><MedlineCitation><PMID Version="1">11</PMID><Article>
+  <Journal><JournalIssue><PubDate><Year>2021</Year></PubDate></JournalIssue><Title>J Gout</Title></Journal>
+  <ArticleTitle>The <i>TNF</i>-α<sup>2+</sup>
+    study.</ArticleTitle>
+  <Abstract><AbstractText Label="AIMS" NlmCategory="OBJECTIVE">To <b>treat</b> gout.</AbstractText>
+  <AbstractText Label="RESULTS">It worked &lt;5%.</AbstractText>
+  <CopyrightInformation>no</CopyrightInformation></Abstract>
+</Article></MedlineCitation><PubmedData><ArticleIdList><ArticleId IdType="doi">10.1/x</ArticleId></ArticleIdList>
+<ReferenceList><Reference><ArticleIdList><ArticleId IdType="doi">10.9/y</ArticleId></ArticleIdList></Reference>
+</ReferenceList></PubmedData></PubmedArticle>
+<PubmedArticle><MedlineCitation><Article><ArticleTitle>Lost</ArticleTitle></Article></MedlineCitation></PubmedArticle>
+<PubmedArticle><MedlineCitation><PMID>12</PMID><Article><ArticleTitle>Gout.</ArticleTitle></Article></MedlineCitation>
+</PubmedArticle>
+</PubmedArticleSet>"""

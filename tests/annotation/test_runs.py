@@ -20,7 +20,7 @@ from biomark.annotation.processes import Processes
 from biomark.annotation.runs import Manifest, Plan, run_into_folder
 from biomark.annotation.workers import ParallelRecognizer
 from biomark.errors import BiomarkError, FormatError, UsageError
-from biomark.lab.bench.scale import hours
+from biomark.lab.bench.scale import hours, measure
 from biomark.runtime.files import PartialFile
 from biomark.runtime.progress import Pace
 from biomark.spans import Document
@@ -205,7 +205,7 @@ def test_what_cannot_be_a_run_is_refused(biomark: Biomark) -> None:
     Path("full").mkdir()
     Path("full/letter.txt").write_text("mine")
     for arguments, told in (
-        (("a.jsonl", "--run", "full"), "full: holds files, but no run of biomark"),
+        (("a.jsonl", "--run", "full"), "full: contains files that are not from a biomark run"),
         (("a.jsonl", "--run", "a.jsonl"), "a.jsonl: not a folder"),
         (("-", "--run", "out"), "so they must be files"),
         (("full", "--run", "full"), "full/letter.txt: lies in the folder of the run, full"),
@@ -411,3 +411,10 @@ def test_the_benchmark_runs_and_counts(biomark: Biomark) -> None:
 
 def test_the_hours_of_a_collection_are_its_characters_by_the_speed() -> None:
     assert hours(36_000_000 * 1_300, 25_250) == 515
+
+
+def test_the_peak_memory_of_a_run_is_not_that_of_the_process_that_measures_it(tmp_path: Path) -> None:
+    ballast = bytearray(b"x" * (500 << 20))
+    (tmp_path / "in.jsonl").write_text('{"id": "1", "text": "Fever."}\n', "utf-8")
+    _, mib = measure(tmp_path, "--model", "given")
+    assert 20 < mib < len(ballast) >> 20

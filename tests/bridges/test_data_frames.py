@@ -61,7 +61,7 @@ def test_wrong_arguments_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="unknown library 'excel'; choose from pandas, polars"):
         biomark.to_table(NOTE, "excel")
     pytest.importorskip("pandas")
-    with pytest.raises(UsageError, match=r"'Gout' \(str\) is no biomark.Document"):
+    with pytest.raises(UsageError, match=r"'Gout' \(str\) is not a biomark.Document"):
         biomark.to_table(["Gout"])  # type: ignore[list-item]
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(MissingExtraError, match=r"pandas is not installed.*\[tables\]"):

@@ -6,45 +6,23 @@ import gzip
 import io
 import json
 import os
-import re
-import shlex
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cli_cases import ABSTRACT, ANNOTATED, Biomark
 
-from biomark import formats, models
-from biomark.cli import app
+from biomark import formats
 from biomark.corpora import corpus_named
-from biomark.errors import UsageError
 from biomark.spans import Document
-from biomark.tagging.recognizer import load_onnx
-from conftest import HANG, ROOT, Outcome, TermRecognizer
+from conftest import HANG, Outcome
 
-Biomark = Callable[..., Outcome]
+pytest_plugins = ("cli_fixtures",)
 
-ABSTRACT = "7|t|Asthma and aspirin\n7|a|TNF-α in asthma.\n\n"
-ANNOTATED = ABSTRACT.removesuffix("\n") + (
-    "7\t0\t6\tAsthma\tdisease\n7\t11\t18\taspirin\tchemical\n7\t19\t24\tTNF-α\tgene\n7\t28\t34\tasthma\tdisease\n\n"
-)
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recognizer: TermRecognizer) -> Path:
-    def load(name: str = "default", *how: object) -> TermRecognizer:
-        if name != "default":
-            raise UsageError(f"unknown model {name!r}; name a folder or choose from default")
-        return recognizer
-
-    monkeypatch.setattr(models, "load", load)
-    monkeypatch.chdir(tmp_path)
-    Path("in.pubtator").write_text(ABSTRACT)
-    Path("note.txt").write_text("Asthma eased by zileuton.\n")
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("cli_folder")
 
 
 # A shell that runs the tests in the background has them ignore interrupts, and so would this process.
@@ -301,83 +279,6 @@ def test_a_file_that_breaks_in_a_batch_is_rejected(biomark: Biomark) -> None:
     assert (done.status, "biomark: other.xml: the root element" in done.err) == (2, True)
 
 
-CORRECTED = "corrected by hand"
-
-
-@pytest.mark.parametrize(
-    ("command", "there"),
-    [
-        (("annotate", "in.pubtator", "-o", "out.pubtator"), "out.pubtator"),
-        (("convert", "in.pubtator", "out.pubtator"), "out.pubtator"),
-        (("annotate", "in.pubtator", "note.txt", "-o", "out/"), "out/note.jsonl"),
-        (("annotate", "in.pubtator", "-o", "out", "--to", "brat"), "out/7.ann"),
-        (("convert", "in.pubtator", "out", "--to", "brat"), "out/7.txt"),
-        (("convert", "in.pubtator", "x.in"), "x.ALTGENE.eval"),
-        (("convert", "in.pubtator", "out", "--to", "text"), "out/7.txt"),
-        (("convert", "in.pubtator", "out/", "--to", "jsonl"), "out/in.jsonl"),
-    ],
-)
-def test_nothing_is_overwritten_unless_it_is_asked_for(biomark: Biomark, command: tuple[str, ...], there: str) -> None:
-    Path("out").mkdir() if "/" in there else None
-    Path(there).write_text(CORRECTED)
-    before = sorted(Path().rglob("*"))
-    done = biomark(*command)
-    assert (done.status, done.out) == (2, "")
-    assert f"{there}: exists already; name another output, or replace it (--overwrite)" in done.err
-    assert Path(there).read_text() == CORRECTED
-    assert sorted(Path().rglob("*")) == before
-    assert biomark(*command, "--overwrite").status == 0
-    assert not Path(there).exists() or Path(there).read_text() != CORRECTED
-
-
-def test_an_empty_file_may_be_written(biomark: Biomark) -> None:
-    Path("out.pubtator").touch()  # as mktemp does
-    assert biomark("annotate", "in.pubtator", "-o", "out.pubtator").status == 0
-
-
-@pytest.mark.parametrize("command", [("annotate", "in.pubtator", "-o", "out"), ("convert", "in.pubtator", "out")])
-def test_documents_are_added_to_a_brat_folder(biomark: Biomark, command: tuple[str, ...]) -> None:
-    assert biomark("annotate", "note.txt", "-o", "out", "--to", "brat").status == 0
-    Path("out/note.ann").write_text(CORRECTED)
-    assert biomark(*command, "--to", "brat").status == 0
-    assert sorted(path.name for path in Path("out").iterdir()) == ["7.ann", "7.txt", "note.ann", "note.txt"]
-    assert Path("out/note.ann").read_text() == CORRECTED
-    done = biomark("annotate", "-", "-o", "out", "--to", "brat", stdin=ABSTRACT.encode())
-    assert (done.status, "exists already" in done.err) == (2, True)
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        ("convert", "in.pubtator", "in.pubtator"),
-        ("convert", "in.pubtator", "link.pubtator", "--overwrite"),
-        ("annotate", "in.pubtator", "-o", "./in.pubtator", "--overwrite"),
-        ("convert", "pair", "pair", "--to", "brat", "--overwrite"),
-        ("convert", "pair/a.txt", "pair", "--to", "brat", "--overwrite"),
-        ("convert", "x.in", "x.in", "--overwrite"),
-        ("convert", "x.GENE.eval", "x.in", "--overwrite"),
-        ("annotate", "pair", "-o", "pair/", "--overwrite"),
-    ],
-)
-def test_nothing_is_converted_in_place(biomark: Biomark, command: tuple[str, ...]) -> None:
-    os.link("in.pubtator", "link.pubtator")
-    Path("pair").mkdir()
-    Path("pair/a.txt").write_text("asthma")
-    Path("pair/a.ann").write_text("T1\tDisease 0 6\tasthma\n")
-    Path("x.in").write_text("S1 IL-2\n")
-    Path("x.GENE.eval").write_text("S1|0 3|IL-2\n")
-    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
-    done = biomark(*command)
-    assert (done.status, "is both input and output" in done.err) == (2, True)
-    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
-
-
-def test_brat_makes_its_folder(biomark: Biomark) -> None:
-    for command in (("annotate", "in.pubtator", "-o", "one"), ("convert", "in.pubtator", "two")):
-        assert biomark(*command, "--to", "brat").status == 0
-    assert sorted(str(path) for path in Path().rglob("7.*")) == ["one/7.ann", "one/7.txt", "two/7.ann", "two/7.txt"]
-
-
 @pytest.mark.parametrize(
     ("data", "arguments", "expected"),
     [
@@ -401,79 +302,6 @@ def test_standard_input_is_recognised_as_a_file_is(
         assert [json.loads(line)["id"] for line in done.out.splitlines()] == (
             [] if "--encoding" in arguments else expected
         )
-
-
-def test_the_help_lists_what_there_is(biomark: Biomark, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "160")
-    shown = " ".join(re.sub(r"[│\n]", " ", biomark("annotate", "--help").out).split())
-    able = [(f.name, f.read is not None, f.write is not None) for f in formats.FORMATS.values()]
-    assert f"The input's format: {', '.join(name for name, read, _ in able if read)}. Default: guessed." in shown
-    assert f"The output's format: {', '.join(name for name, _, write in able if write)}." in shown
-    known = load_onnx(models.folder_of("default")).types
-    assert f"The default model knows {', '.join(known or ())}; it finds" in shown
-    assert "<bool>" not in shown
-    general, _, panel = shown.partition("Language models (openai:NAME")
-    assert "--overwrite" in general
-    assert all(option in panel for option in ("--base-url", "--shape", "--demonstrations", "--set"))
-    for command in (("convert",), ("corpora", "list"), ("knowledge", "build")):
-        assert "<bool>" not in biomark(*command, "--help").out
-
-
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        ("biomark annotate --to ht", {"html"}),
-        ("biomark annotate --to medline", set()),
-        ("biomark annotate --types gene,dis", {"gene,disease"}),
-        ("biomark annotate --model def", {"default"}),
-        ("biomark annotate --model op", {"openai:"}),
-        ("biomark convert --from pub", {"pubannotation", "pubtator"}),
-    ],
-)
-def test_the_shell_completes_formats_types_and_models(
-    biomark: Biomark, monkeypatch: pytest.MonkeyPatch, line: str, expected: set[str]
-) -> None:
-    monkeypatch.setenv("_BIOMARK_COMPLETE", "complete_bash")
-    monkeypatch.setenv("COMP_WORDS", line)
-    monkeypatch.setenv("COMP_CWORD", str(line.count(" ")))
-    assert set(biomark().out.split()) == expected
-
-
-def test_every_command_and_option_says_what_it_is_for() -> None:
-    from typer.main import get_command
-
-    commands = get_command(app).commands  # type: ignore[attr-defined]
-    assert {"annotate", "convert"} <= set(commands)
-    for name, command in commands.items():
-        assert command.help or getattr(command, "commands", None), name
-        for parameter in command.params:
-            if parameter.name != "help":
-                assert parameter.help, f"{name} {parameter.name}"
-
-
-def readme_commands() -> list[str]:
-    blocks = re.findall(r"^```\w*\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
-    lines = [line.partition("#")[0].rpartition("|")[2].strip() for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line.startswith("biomark ")]
-
-
-@pytest.mark.parametrize("line", readme_commands())
-def test_what_the_readme_says_is_understood(line: str) -> None:
-    from typer.main import get_command
-
-    command, arguments = get_command(app), shlex.split(line)[1:]
-    while hasattr(command, "commands"):
-        assert arguments[0] in command.commands, f"no command {arguments[0]}"
-        command = command.commands[arguments.pop(0)]
-    command.make_context("biomark", arguments)  # reads the arguments and runs nothing
-
-
-def test_the_examples_can_be_read_and_hold_no_annotations(biomark: Biomark) -> None:
-    done = biomark("annotate", ROOT / "examples" / "abstracts.pubtator", "--to", "terminal")
-    assert done.status == 0
-    assert "[zileuton|chemical]" in done.out
-    assert "\t" not in (ROOT / "examples" / "abstracts.pubtator").read_text()
-    assert biomark("annotate", ROOT / "examples" / "note.txt").status == 0
 
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\u009b31m\u202e"
@@ -514,9 +342,3 @@ def test_documents_on_a_screen_have_no_control_characters(tmp_path: Path) -> Non
         pipe = io.BytesIO()
         formats.write([document], pipe, format)
         assert "\u009b" in pipe.getvalue().decode()
-
-
-def test_lines_reach_a_terminal_in_one_way() -> None:
-    for path in (ROOT / "src/biomark/cli").glob("*.py"):
-        if path.name != "common.py":
-            assert "typer.echo" not in path.read_text(), f"{path.name}: use echo or say of common.py"

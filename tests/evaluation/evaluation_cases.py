@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from biomark.spans import Document, Entity, Span
+from biomark.spans import Document, Entity, Infons, Span
 
 TEXT = "Aspirin and severe asthma in mice. TNF-α, also in asthma."
 TYPES = ("chemical", "disease", "gene")
@@ -70,3 +70,9 @@ def perturbed(document: Document, random: random.Random) -> Document:
         start = random.randrange(len(document.text) - 9)
         entities.append(Entity((Span(start, start + random.randint(1, 9)),), "Disease"))
     return replace(document, entities=tuple(entities), alternatives=())
+
+
+def named(type: str, start: int, end: int, ids: str = "", candidates: str = "") -> Entity:
+    """A mention with identifiers between bars, and candidates between blanks."""
+    infons = Infons({"candidates": candidates} if candidates else {})
+    return replace(mention(type, start, end), ids=tuple(ids.split("|") if ids else ()), infons=infons)

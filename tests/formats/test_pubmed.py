@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+from pathlib import Path
+
 import pytest
 
-from biomark.spans import Document, Rejected
-from format_cases import parsed, written
+from biomark import formats
+from biomark.spans import Document, Infons, Passage, Rejected, Span
+from format_cases import MEDLINE, parsed, written
 
 XML = '<?xml version="1.0" encoding="utf-8"?>\n<!DOCTYPE PubmedArticleSet SYSTEM "pubmed_260101.dtd">\n'
 MATH = (
@@ -135,3 +139,28 @@ def test_the_pmid_is_the_article_s_own() -> None:
     documents, (reject,) = read(first, without)
     assert [document.id for document in documents] == ["1"]
     assert "no PMID" in reject.reason
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_medline(packed: bool, tmp_path: Path) -> None:
+    path = tmp_path / ("x.xml.gz" if packed else "x.xml")
+    path.write_bytes(gzip.compress(MEDLINE.encode()) if packed else MEDLINE.encode())
+    rejects: list[object] = []
+    first, second = formats.read(path, reject=rejects.append)
+    assert first.id == "11"
+    assert first.text == "The TNF-α2+ study.\nTo treat gout.\nIt worked <5%."
+    assert first.passages == (
+        Passage(Span(0, 18), "title"),
+        Passage(Span(19, 33), "abstract", Infons({"label": "AIMS", "category": "OBJECTIVE"})),
+        Passage(Span(34, 48), "abstract", Infons({"label": "RESULTS"})),
+    )
+    assert first.infons == {"journal": "J Gout", "year": "2021", "doi": "10.1/x"}
+    assert (second.id, second.text) == ("12", "Gout.")
+    assert "no PMID" in str(rejects[0])
+    assert ":14: " in str(rejects[0])
+
+
+def test_medline_cut_off_gives_the_articles_before() -> None:
+    documents, rejects = parsed(MEDLINE[:-60].encode(), "medline_xml")
+    assert [d.id for d in documents] == ["11"]
+    assert "invalid XML" in rejects[-1].reason

@@ -1,4 +1,4 @@
-"""Identifiers for mentions: abbreviations, composite mentions, keys, the learnt rule, the steps together."""
+"""Identifiers for mentions: the steps together, documents, species, the command line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,20 +14,15 @@ from hypothesis import strategies as st
 from biomark import formats
 from biomark.errors import UsageError
 from biomark.evaluation.identifiers import candidates, identifiers
-from biomark.knowledge import fuzzy
 from biomark.knowledge.building import build
-from biomark.knowledge.composites import readings
 from biomark.knowledge.context import DocumentContext
 from biomark.knowledge.entries import Entry, Link, Name, NameKind
-from biomark.knowledge.forms import form
 from biomark.knowledge.normalization import Normalizer, parse_namespaces
-from biomark.knowledge.reranking import FEATURES, RankingExample, Weights, learn, packaged
 from biomark.knowledge.store import Store
 from biomark.recognizers import Annotated
 from biomark.recognizers.existing import ExistingRecognizer
 from biomark.recognizers.normalizing import NormalizingRecognizer
 from biomark.spans import Document, Entity, Infons, Span
-from biomark.text.abbreviations import abbreviations
 from conftest import Outcome
 from knowledge_cases import Terms
 
@@ -92,153 +86,6 @@ def document(text: str, *mentions: tuple[str, str], id: str = "1") -> Document:
 
 def steps(found: Document) -> list[tuple[tuple[str, ...], str | None]]:
     return [(entity.ids, entity.infons.get("normalized")) for entity in found.entities]
-
-
-class TestAbbreviations:
-    @pytest.mark.parametrize(
-        ("text", "expected"),
-        [
-            ("He had moss fever (MF).", [("MF", "moss fever")]),
-            ("He had MF (moss fever).", [("MF", "moss fever")]),
-            ("of red moss\nfever (RMF)", [("RMF", "red moss\nfever")]),
-            ("of red moss\n\nfever (RMF)", []),
-            ("Acute moss-borne fever [AMBF; see below] ended.", [("AMBF", "Acute moss-borne fever")]),
-            ("a “quick” heat shock transcription factor (HSF)", [("HSF", "heat shock transcription factor")]),
-            ("Given glyceryl trinitrate ('GTN'), then", [("GTN", "glyceryl trinitrate")]),
-            ("Moss fever (see Fig. 2) and others (n = 5) (12)", []),
-            ("moss fever (XQ)", []),
-            ("(MF) alone", []),
-            ("fever. Moss (fever) MF", []),
-            ("MF: moss fever; RMF = red moss fever", [("MF", "moss fever"), ("RMF", "red moss fever")]),
-            ("Abbreviations: MF: moss fever.\nXQ: red moss fever", [("MF", "moss fever")]),
-            ("PMH: XTN, DM2.\nPlan: moss fever pills", []),
-            ("MF: fever", []),
-        ],
-    )
-    def test_examples(self, text: str, expected: list[tuple[str, str]]) -> None:
-        assert [(a.short.of(text), a.long.of(text)) for a in abbreviations(text)] == expected
-
-    @given(
-        st.lists(
-            st.sampled_from(
-                [
-                    "moss fever (MF)",
-                    "(",
-                    ")",
-                    "[MF]",
-                    "İ é",
-                    "MF (moss fever)",
-                    ";",
-                    "ß (SS)",
-                    "\n",
-                    "MF: moss fever;",
-                    "HSS: ss",
-                ]
-            )
-        )
-    )
-    def test_offsets_hold_in_any_text(self, pieces: list[str]) -> None:
-        text = " ".join(pieces)
-        for found in abbreviations(text):
-            short, long = found.short.of(text), found.long.of(text)
-            assert short.strip() == short
-            assert long.strip() == long
-            assert not found.short.overlaps(found.long)
-            rest = iter(long.casefold())
-            assert all(c in rest for c in short.casefold() if c.isalnum())
-            assert long[0].casefold() == short[0].casefold()
-
-    def test_time_grows_with_the_text(self) -> None:
-        assert len(abbreviations("moss fever (MF) and " * 5000)) == 5000
-        assert abbreviations("(" * 20_000 + "a" * 20_000) == ()
-        assert abbreviations("ab (cd) " * 200_000) == ()
-        assert abbreviations("AB:" * 200_000) == abbreviations("AB: \t" * 100_000) == ()
-
-
-class TestComposites:
-    @pytest.mark.parametrize(
-        ("mention", "reading"),
-        [
-            ("breast and ovarian cancer", ("breast cancer", "ovarian cancer")),
-            ("breast, ovarian and lung cancer", ("breast cancer", "ovarian cancer", "lung cancer")),
-            ("cancer of the breast or ovary", ("cancer of the breast", "cancer of the ovary")),
-            ("DM1 and DM2", ("DM1", "DM2")),
-            ("BRCA1/2", ("BRCA1", "BRCA2")),
-            ("ocular and/or auditory toxicity", ("ocular toxicity", "auditory toxicity")),
-            ("breast- and ovarian cancer", ("breast cancer", "ovarian cancer")),
-        ],
-    )
-    def test_readings(self, mention: str, reading: tuple[str, ...]) -> None:
-        assert reading in list(readings(mention))
-
-    @pytest.mark.parametrize("mention", ["moss fever", "", "and", "/", "sand and", "a/b/c/d/e/f/g/h"])
-    def test_what_is_no_composite_mention(self, mention: str) -> None:
-        assert list(readings(mention)) == []
-
-    @given(st.text(max_size=40))
-    def test_any_text(self, text: str) -> None:
-        assert all(len(reading) >= 2 and all(part.strip() for part in reading) for reading in readings(text))
-
-
-class TestKeys:
-    @pytest.mark.parametrize(
-        ("one", "other"),
-        [
-            ("λ light chain", "lambda light chain"),
-            ("ϕ29", "phi 29"),
-            ("ischemic", "ischemia"),
-            ("dyskinetic", "dyskinesia"),
-            ("paralytic", "paralysis"),
-            ("renal", "kidney"),
-            ("tumours", "neoplasm"),
-            ("II", "2"),
-            ("nephropathy", "renal disease"),
-            ("cardiotoxicity", "cardiac toxicity"),
-            ("myalgia", "muscle pain"),
-        ],
-    )
-    def test_same(self, one: str, other: str) -> None:
-        assert fuzzy.keys(form(one)) == fuzzy.keys(form(other))
-
-    @pytest.mark.parametrize(("one", "other"), [("hypertension", "hypotension"), ("fever", "fervor"), ("1", "2")])
-    def test_different(self, one: str, other: str) -> None:
-        assert fuzzy.keys(form(one)) != fuzzy.keys(form(other))
-
-    @given(st.text(min_size=1, max_size=30), st.text(min_size=1, max_size=30))
-    def test_likeness_is_symmetric_and_in_bounds(self, one: str, other: str) -> None:
-        assert 0 <= fuzzy.likeness(one, other) == fuzzy.likeness(other, one) <= 1
-        assert fuzzy.likeness(one, one) == 1
-
-    def test_comparing_a_name_with_itself(self) -> None:
-        features = dict(zip(fuzzy.FEATURES, fuzzy.compare("moss fever", "moss fever", lambda key: 1.0), strict=True))
-        assert features["covered"] == features["dice"] == features["all_of_mention"] == 1
-        assert features["mention_left"] == features["words_more"] == 0
-
-
-class TestReranking:
-    def test_learns_what_tells_right_from_wrong(self) -> None:
-        rng = np.random.default_rng(0)
-        examples = []
-        for _ in range(200):
-            features = rng.normal(size=(4, len(FEATURES)))
-            right = int(features[:, 2].argmax())
-            examples.append(RankingExample(features, right if features[right, 2] > 0.5 else None))
-        weights = learn(examples)
-        assert int(np.abs(weights.values).argmax()) == 2
-        asked = np.zeros((2, len(FEATURES)))
-        asked[0, 2], asked[1, 2] = 2.0, -2.0
-        shares = weights.probabilities(asked)
-        assert shares[0] > 0.9
-        assert shares.sum() < 1
-
-    def test_none_of_them(self) -> None:
-        weights = Weights(np.zeros(len(FEATURES)), 3.0)
-        assert weights.probabilities(np.zeros((0, len(FEATURES)))).size == 0
-        assert weights.probabilities(np.zeros((1, len(FEATURES))))[0] == pytest.approx(1 / (1 + np.exp(3)))
-
-    def test_the_weights_of_the_package(self) -> None:
-        assert packaged().values.shape == (len(FEATURES),)
-        assert set(packaged().as_json()) == {*FEATURES, "none"}
 
 
 class TestSteps:

@@ -13,16 +13,21 @@ import torch
 from llguidance import LLMatcher
 from tokenizers import Tokenizer
 
+import toy_gguf
 from biomark import evaluation, formats
 from biomark.errors import ModelError, UsageError
+from biomark.generative.answering import FreeGeneration, WindowPrompt
 from biomark.generative.decoding.vocabulary import Vocabulary
+from biomark.generative.training.model import load_base
 from biomark.lab.bench import spacy_ner
 from biomark.lab.bench.engine import grammar, tokenizer_of
+from biomark.lab.bench.llama import LlamaGeneration
 from biomark.lab.bench.robustness import AS_IT_IS, NOTES, RobustnessRow, baselines, facts, robustness, writings
 from biomark.recognizers import Annotated
 from biomark.spans import Document, Entity, Passage, Span
 from biomark.text.perturbation import PERTURBATIONS
 from conftest import Outcome, TermRecognizer
+from serving import llama
 
 SENTENCES = "1|t|Fever and cough were seen after aspirin\n1|a|No asthma. BRCA1 and fever, twice: fever.\n"
 MENTIONS = "1\t0\t5\tFever\tDisease\n1\t10\t15\tcough\tDisease\n1\t43\t49\tasthma\tDisease\n1\t61\t66\tfever\tDisease\n"
@@ -183,7 +188,7 @@ def test_writings_depend_on_the_seed_alone() -> None:
 def test_what_cannot_be_scored_is_told() -> None:
     with pytest.raises(UsageError, match="no document to annotate"):
         robustness([], ["disease"], {"cased": Cased()})
-    with pytest.raises(UsageError, match="cased knows none of species"):
+    with pytest.raises(UsageError, match="cased supports none of species"):
         robustness(cases(), ["species"], {"cased": Cased()})
 
 
@@ -205,3 +210,30 @@ def test_baselines_are_trained_once(biomark: Callable[..., Outcome], tmp_path: P
     again = biomark("bench", "robustness", file, *settings, *ways)
     assert "is trained" not in again.err
     assert json.loads(again.out.splitlines()[-1])["strict"] == found["strict"]
+
+
+@pytest.mark.slow
+def test_llama_cpp_generates_the_tokens_that_transformers_generates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("gguf")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    file = tmp_path / "toy.gguf"
+    toy_gguf.write(file)
+    model, vocabulary = load_base(str(file), added=False, dtype=torch.float32, whole=True)
+    windows = [WindowPrompt("no fever", "disease", tuple(vocabulary.answer(text, ()))) for text in ("fever =", "zinc")]
+    with llama(file) as url:
+        theirs = LlamaGeneration(url.removesuffix("/v1"), model, vocabulary)
+        ours = FreeGeneration(model.eval(), vocabulary)
+        for window in windows:
+            assert theirs.answer([window]) == ours.answer([window])
+        assert theirs.counts["tokens"] > 20
+        assert theirs.counts == ours.counts
+
+
+def test_a_gguf_file_is_for_a_trained_model(biomark: Callable[..., Outcome], tmp_path: Path) -> None:
+    file = tmp_path / "gold.pubtator"
+    file.write_text(f"{SENTENCES}{MENTIONS}\n", "utf-8")
+    shown = biomark("bench", "decoding", file, "--shape", "tiny", "--gguf", "model.gguf")
+    assert shown.status == 2
+    assert "llama.cpp needs a trained model" in shown.err

@@ -39,12 +39,12 @@ def test_pairs_of_brat_are_read_in_any_order(page: Any) -> None:
 
 def test_a_file_without_its_partner_is_named_and_the_rest_is_read(page: Any) -> None:
     drop(page, note__ann=ANN)
-    message = "note.ann: its text, note.txt, is not there; choose or drop both files together"
+    message = "note.ann: its text, note.txt, is missing; choose or drop both files together"
     page.locator("#start .message", has_text=message).wait_for()
     drop(page, a__ann=ANN + "nonsense\n", lost__ann=ANN, a__txt="Gout is old.")
     page.locator("dialog .message").wait_for()
     first, second = page.locator("dialog .message").text_content().split("\n")
-    assert first == "lost.ann: its text, lost.txt, is not there; choose or drop both files together"
+    assert first == "lost.ann: its text, lost.txt, is missing; choose or drop both files together"
     assert second.startswith("a.ann, line 3: not a brat annotation")
     assert kinds(page) == [("Gout", "Disease")]
 

@@ -17,6 +17,7 @@ from biomark.formats import html
 from biomark.spans import Document, Entity, Span
 from browser import Opened, drop, press, window
 from toy_bert import save_bert
+from toy_recipe import SMALL, quiet, write_recipe
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -170,23 +171,17 @@ def check_model(folder: Path, word_pieces: Tokenizer) -> None:
         for number in numbers:
             for path in (folder / "brat").glob(f"note-{number:02}.*"):
                 path.rename(folder / part / path.name)
-    (folder / "recipe.toml").write_text(
-        f"""
-name = "corrected"
-encoder = "{folder / "encoder"}"
-train = ["{folder / "train"}"]
-devel = ["{folder / "devel"}"]
-types = ["disease", "chemical"]
-epochs = 20
-batch_pieces = 256
-max_pieces = 64
-learning_rate = 3e-3
-head_learning_rate = 1e-2
-average = 0.9
-"""
+    write_recipe(
+        folder / "recipe.toml",
+        name="corrected",
+        encoder=str(folder / "encoder"),
+        train=[str(folder / "train")],
+        devel=[str(folder / "devel")],
+        types=["disease", "chemical"],
+        epochs=20,
+        max_pieces=64,
+        **SMALL,
     )
-    run = train(
-        load_recipe(folder / "recipe.toml"), folder / "run", reject=formats.raise_rejected, progress=lambda _: None
-    )
+    run = train(load_recipe(folder / "recipe.toml"), folder / "run", reject=formats.raise_rejected, progress=quiet)
     (found,) = models.load(str(run)).annotate([note(31)])
     assert "Zyntrexa" in [e.mention(found.document.text) for e in found.document.entities]

@@ -300,7 +300,7 @@ def test_a_response_beyond_the_limit_is_no_answer(bomb: Says, monkeypatch: pytes
     with scripted(lambda request, number: bomb if "bad" in str(request) else answer("asthma")) as there:
         bad, good = ask(server(there.url, concurrency=1), [asked("bad"), asked("good")])
     assert isinstance(bad, Unanswered)
-    assert bad.reason == "the server's response is larger than 2 MiB, which no answer is"
+    assert bad.reason == "the server's response is larger than 2 MiB; it was not read"
     assert good == Reply(("asthma",))
     assert len(there.asked) == 2  # it is not tried again
 

@@ -305,7 +305,7 @@ def test_a_budget_stops_and_a_higher_one_goes_on(biomark: Biomark, away: Path) -
     record = json.loads((away / "record.json").read_text())
     assert record["kept"] == 12
     assert record["written"] == 12 + sum(record["thrown"].values())
-    assert f"thrown away: {record['thrown']['refuted']} (refuted)" in done.err
+    assert f"discarded: {record['thrown']['refuted']} (refuted)" in done.err
     assert record["invention"]["seed"] == 0
     assert "sk-secret" not in (away / "record.json").read_text()
     texts = [d.text for d in read(away / "new.jsonl")]

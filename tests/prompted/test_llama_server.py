@@ -26,8 +26,8 @@ SHORT = ("--set", "max_tokens=90", "--set", "timeout=1800", "--set", "concurrenc
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with llama(smollm2(), tmp_path_factory.mktemp("llama")) as address:
+def url() -> Iterator[str]:
+    with llama(smollm2()) as address:
         yield address
 
 

@@ -1,11 +1,10 @@
-"""What a prompt says: its parts, demonstrations, an ontology."""
+"""What a prompt says: its parts, demonstrations, the words of the user."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,10 @@ import pytest
 from biomark import demonstrations
 from biomark.embedding import Vectors
 from biomark.errors import UsageError
-from biomark.formats import raise_rejected
-from biomark.knowledge.building import build
-from biomark.knowledge.entries import Entry, Name
-from biomark.knowledge.store import Store
 from biomark.prompted import prompters, retrieval
 from biomark.prompted.chat import ASSISTANT, SYSTEM, USER, Request, Unanswered
 from biomark.prompted.chat.templates import plain
-from biomark.prompted.prompts import HINTS, Ontology, Prompter, readable, wordings
+from biomark.prompted.prompts import HINTS, Prompter, readable, wordings
 from biomark.prompted.recognizer import PromptedRecognizer
 from biomark.prompted.retrieval import Example
 from biomark.prompted.settings import PromptOptions
@@ -30,8 +25,7 @@ from biomark.shapes import SHAPES, shape_named
 from biomark.spans import Document, Entity, Span
 from biomark.text.sentences import with_sentences
 from conftest import TermRecognizer
-from knowledge_cases import Terms
-from oracle import DOCUMENTS, TYPES, Oracle, expected, knows, mentions, said, text_of, truth
+from oracle import DOCUMENTS, TYPES, Oracle, example, expected, knows, mentions, said, text_of
 
 
 def system_of(options: PromptOptions, types: Sequence[str] = ("disease",)) -> str:
@@ -102,10 +96,6 @@ def test_a_model_without_system_messages_is_told_all_the_same() -> None:
     (only,) = Prompter(("disease",), PromptOptions(no_system=True)).messages("Text.", "d")
     assert only.role == USER
     assert system_of(PromptOptions()) in only.content
-
-
-def example(text: str, id: str = "x", types: tuple[str, ...] = TYPES) -> Example:
-    return Example(text, truth(text, types), id, types)
 
 
 POOL = [
@@ -208,21 +198,6 @@ def test_the_most_similar_example_is_last() -> None:
         list(PromptedRecognizer(chat, options, pool=pool).annotate([Document("d", "Fever and pain.")], CLINICAL))
         whole = "\n".join(content for _, content in said(chat.asked[0]))
         assert whole.index("He has a cough.") < whole.index("Aspirin for pain.") < whole.index("Fever and pain came.")
-
-
-def test_an_ontology_speaks_before_the_text_in_one_message(store: Store) -> None:
-    chat = Oracle(lambda request: "Aspirin today.")
-    options = PromptOptions(ontology="one-step", shape="tanl", shots=1, choose="first")
-    recognizer = PromptedRecognizer(chat, options, store=store, pool=[example("Asthma is rare.", "5")])
-    list(recognizer.annotate([Document("d", "Aspirin today.")], TYPES))
-    assert (
-        chat.asked[0]
-        .messages[0]
-        .content.endswith(
-            "\n\n### Knowledge\nAsthma semantic type is disease.\n\nAsthma is rare.\n[ Asthma | disease ] is rare."
-            "\n\n### Knowledge\nAspirin semantic type is chemical.\n\nAspirin today.\n"
-        )
-    )
 
 
 def test_no_sentence_of_a_window_or_of_what_was_cut_is_shown() -> None:
@@ -343,118 +318,3 @@ def test_options_that_make_no_sense(settings: dict[str, Any]) -> None:
 def test_types_must_be_named() -> None:
     with pytest.raises(UsageError, match="`types=disease,chemical`"):
         PromptedRecognizer(Oracle(knows("span"))).annotate(DOCUMENTS)
-
-
-# An ontology in the prompt
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    entries = [
-        Entry("MESH:D001249", "disease", (Name("asthma"),), "A disease of the airways."),
-        Entry("MESH:D001241", "chemical", (Name("aspirin"),)),
-    ]
-    build([Terms(entries)], tmp_path / "terms.store", reject=raise_rejected)
-    with closing(Store(tmp_path / "terms.store")) as opened:
-        yield opened
-
-
-def test_one_step_tells_what_is_known_of_the_text(store: Store) -> None:
-    chat = Oracle(knows("span"))
-    options = PromptOptions(ontology="one-step", definitions=True, shots=1, choose="first")
-    recognizer = PromptedRecognizer(chat, options, store=store, pool=[example("Aspirin today.", "5")])
-    assert mentions(recognizer.annotate(DOCUMENTS, TYPES)) == expected(DOCUMENTS)
-    first = next(r for r in chat.asked if "helps against" in r.messages[-1].content)
-    assert first.messages[-1].content == (
-        "### Knowledge\nAspirin semantic type is chemical.\nasthma semantic type is disease. A disease of the airways."
-        "\n\n### Text\nAspirin helps against asthma."
-    )
-    assert "Aspirin semantic type is chemical." in first.messages[1].content
-    nothing = next(r for r in chat.asked if "no news" in r.messages[-1].content)
-    assert "Knowledge" not in nothing.messages[-1].content
-
-
-def test_two_steps_tell_of_the_terms_that_the_model_lists(store: Store) -> None:
-    def say(request: Request) -> str:
-        if "List all words and phrases" in request.messages[0].content:
-            return "1. Asthma\n- unicorns\n* aspirin\n2. fever\n"
-        return knows("span")(request)
-
-    chat = Oracle(say)
-    recognizer = PromptedRecognizer(chat, PromptOptions(ontology="two-step"), store=store)
-    assert mentions(recognizer.annotate(DOCUMENTS[3:], TYPES)) == expected(DOCUMENTS[3:])
-    assert len(chat.asked) == 2
-    assert (
-        chat.asked[1]
-        .messages[-1]
-        .content.startswith(
-            "### Knowledge\nAsthma semantic type is disease.\naspirin semantic type is chemical.\n\n### Text\n"
-        )
-    )
-
-
-@pytest.fixture
-def metathesaurus(tmp_path: Path) -> Iterator[Store]:
-    """A store with types that biomark has no name for, as UMLS has."""
-    own = "Organic Chemical", "Pharmacologic Substance"
-    entries = [
-        Entry("UMLS:C0000001", "chemical", (Name("aspirin"),), semantic_types=own),
-        Entry("UMLS:C0000002", "", (Name("sleep"), Name("colds")), "Rest.", semantic_types=("Organism Function",)),
-        Entry("UMLS:C0000003", "disease", (Name("cold"),), semantic_types=("Disease or Syndrome",)),
-        Entry("UMLS:C0000004", "", (Name("cold"),), semantic_types=("Natural Phenomenon or Process",)),
-        Entry("UMLS:C0000005", "disease", (Name("fever"),), semantic_types=("Sign or Symptom",)),
-    ]
-    build([Terms(entries)], tmp_path / "umls.store", reject=raise_rejected)
-    with closing(Store(tmp_path / "umls.store")) as opened:
-        yield opened
-
-
-def test_dirag_asks_for_any_medical_term_and_tells_the_ontologys_own_types(metathesaurus: Store) -> None:
-    text = "Aspirin for a cold disturbed her sleep; no fever."
-
-    def say(request: Request) -> str:
-        return "Aspirin, cold, tea\nsleep\n- fevers" if len(chat.asked) == 1 else text
-
-    chat = Oracle(say)
-    options = PromptOptions(ontology="two-step", shape="tanl")
-    list(PromptedRecognizer(chat, options, store=metathesaurus).annotate([Document("d", text)], ("disease",)))
-    first, second = chat.asked
-    assert "may be medical terms, of whatever type" in first.messages[0].content
-    assert "disease" not in str(said(first)[0])
-    told = second.messages[-1].content.partition("### Knowledge\n")[2].split("\n\n")[0].split("\n")
-    assert told == [
-        "Aspirin semantic type is Organic Chemical.",
-        "Aspirin semantic type is Pharmacologic Substance.",
-        "cold semantic type is Disease or Syndrome.",
-        "cold semantic type is Natural Phenomenon or Process.",
-        "sleep semantic type is Organism Function.",
-    ]
-
-
-def test_terms_are_looked_up_as_they_are_written_and_else_by_their_form(metathesaurus: Store) -> None:
-    ontology = Ontology(metathesaurus, definitions=True)
-    text = "Colds, 2-day fevers, and aspirins"
-    assert ontology.of_answer("COLDS\n2-day fevers\naspirins", text) == (
-        "COLDS semantic type is Organism Function. Rest.",
-        "aspirins semantic type is Organic Chemical.",
-        "aspirins semantic type is Pharmacologic Substance.",
-    )
-    assert ontology.of_text("Sleep with fever") == (
-        "Sleep semantic type is Organism Function. Rest.",
-        "fever semantic type is Sign or Symptom.",
-    )
-
-
-def test_a_term_with_a_comma_is_one_term(tmp_path: Path) -> None:
-    entries = [Entry("X:1", "chemical", (Name("1,25-dihydroxyvitamin D3"), Name("heart, left")))]
-    build([Terms(entries)], tmp_path / "a.store", reject=raise_rejected)
-    with closing(Store(tmp_path / "a.store")) as store:
-        for answer in ("1,25-dihydroxyvitamin D3\nheart, left", "1,25-dihydroxyvitamin D3, tea"):
-            found = Ontology(store).of_answer(answer, "1,25-Dihydroxyvitamin D3 in the heart, left.")
-            assert found[0] == "1,25-dihydroxyvitamin D3 semantic type is chemical."
-            assert len(found) == 1 + ("left" in answer)
-
-
-def test_terms_that_are_not_in_the_text_are_not_told(store: Store) -> None:
-    assert Ontology(store).of_answer("asthma\naspirin", "Asthma.") == ("asthma semantic type is disease.",)
-    assert Ontology(store).of_answer("none", "Asthma.") == ()

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+import json
 
+import pytest
+from shape_cases import ASPIRIN, NOTE, PAIN, PROBLEMS
+
+from biomark.shapes import SHAPES
 from biomark.shapes.json_list import JSON
+from biomark.spans import Entity, Span
 
 TEXT = "Aspirin eases gout; gout returns."
 
@@ -38,3 +43,48 @@ def test_types_may_be_the_keys_and_mentions_too() -> None:
     for answer in ('{"chemical": ["Aspirin"]}', '{"Aspirin": "chemical"}'):
         entities = JSON.decode(answer, TEXT, ("chemical", "disease")).entities
         assert [(e.mention(TEXT), e.type) for e in entities] == [("Aspirin", "chemical")]
+
+
+ITEMS = '{"text": "chest pain", "type": "problem", "occurrence": 1}'
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "rejects"),
+    [
+        (f"[{ITEMS}]", [PAIN], 0),
+        (f'Sure! ```json\n{{"entities": [{ITEMS}]}}\n``` Anything else?', [PAIN], 0),
+        (f'{{"entities": [{ITEMS}, {{"text": "aspirin", "type": "treat', [PAIN], 1),
+        ("[{'text': 'chest pain', 'type': 'problem'}]", [PAIN], 0),
+        ('[{"mention": "CHEST  PAIN", "label": "Problem"}]', [PAIN], 0),
+        ('{"problem": ["chest pain"], "treatment": ["aspirin"]}', [PAIN, ASPIRIN], 0),
+        ('[{"text": "back pain", "type": "problem"}, {"text": "aspirin", "type": "drug"}]', [], 2),
+        (f"[{ITEMS}, {ITEMS}]", [PAIN], 1),
+        ('[{"text": "chest pain", "type": "problem", "occurrence": "7"}]', [PAIN], 0),
+        ("I found none.", [], 1),
+        ('{"entities": []}', [], 0),
+    ],
+)
+def test_json_as_models_write_it(answer, expected, rejects):
+    decoded = SHAPES["json"].decode(answer, NOTE, PROBLEMS)
+    assert list(decoded.entities) == expected
+    assert len(decoded.rejected) == rejects
+
+
+def test_occurrences_at_the_boundaries_of_words_count_first():
+    text = "IL2R and IL2 and IL2"
+    spans = {1: (9, 12), 2: (17, 20), 3: (0, 3)}
+    for number, (start, end) in spans.items():
+        entity = Entity((Span(start, end),), "gene")
+        answer = SHAPES["json"].encode(text, [entity], ["gene"]).text
+        assert json.loads(answer)["entities"] == [{"text": "IL2", "type": "gene", "occurrence": number}]
+    twice = SHAPES["json"].decode('[{"text": "IL2", "type": "gene"}]', text, ["gene"])
+    assert twice.entities == ()
+    assert "no valid number" in twice.rejected[0].reason
+
+
+def test_the_schema_of_json_fits_what_is_encoded():
+    schema = SHAPES["json"].schema(PROBLEMS)
+    item = schema["properties"]["entities"]["items"]
+    encoded = json.loads(SHAPES["json"].encode(NOTE, [PAIN, ASPIRIN], PROBLEMS).text)
+    assert all(sorted(row) == sorted(item["required"]) for row in encoded["entities"])
+    assert item["properties"]["type"]["enum"] == list(PROBLEMS)

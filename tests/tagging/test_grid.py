@@ -9,14 +9,15 @@ from statistics import median
 from types import SimpleNamespace
 
 import pytest
-from test_vaner import documents, fail, quiet, save
 from tokenizers import Tokenizer
+from vaner_cases import documents, save
 
 from biomark import formats, models
 from biomark.errors import UsageError
 from biomark.spans import Document
 from biomark.training.recipe import TaggingRecipe, load_grid, load_recipe
 from conftest import ROOT, Outcome
+from toy_recipe import fail, quiet, write_recipe
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -27,12 +28,6 @@ from biomark.tagging.training.network import CharacterEncoder  # noqa: E402
 
 torch.set_num_threads(1)
 
-GRID = """
-[grid]
-learning_rate = [1e-4, 5e-3]
-max_pieces = [32, 64]
-"""
-
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory, word_pieces: Tokenizer) -> Path:
@@ -40,24 +35,23 @@ def home(tmp_path_factory: pytest.TempPathFactory, word_pieces: Tokenizer) -> Pa
     folder = tmp_path_factory.mktemp("grid")
     save("bert", folder / "bert", word_pieces)
     formats.write(documents("disease", "chemical"), folder / "gold.pubtator")
-    gold = json.dumps([str(folder / "gold.pubtator")])
-    (folder / "recipe.toml").write_text(
-        f"""
-task = "tagging"
-name = "small"
-encoder = "{folder / "bert"}"
-train = {gold}
-devel = {gold}
-types = ["disease", "chemical"]
-epochs = 6
-batch_pieces = 96
-head_learning_rate = 1e-2
-dropout = 0.0
-masked_words = 0.0
-average = 0.0
-character_filters = 0
-choose = "loss"
-{GRID}"""
+    write_recipe(
+        folder / "recipe.toml",
+        grid={"learning_rate": [1e-4, 5e-3], "max_pieces": [32, 64]},
+        task="tagging",
+        name="small",
+        encoder=str(folder / "bert"),
+        train=[str(folder / "gold.pubtator")],
+        devel=[str(folder / "gold.pubtator")],
+        types=["disease", "chemical"],
+        epochs=6,
+        batch_pieces=96,
+        head_learning_rate=1e-2,
+        dropout=0.0,
+        masked_words=0.0,
+        average=0.0,
+        character_filters=0,
+        choose="loss",
     )
     return folder
 
@@ -99,7 +93,7 @@ def test_a_plain_run_is_not_overwritten(home: Path, whole: grid.Grid, tmp_path: 
     for resume in (False, True):
         with pytest.raises(UsageError, match="holds a run that does not belong to a grid"):
             grid.train_grid(settings, folder, reject=fail, resume=resume, progress=quiet)
-    with pytest.raises(UsageError, match="holds a run already"):
+    with pytest.raises(UsageError, match="already contains a run"):
         tagging.train(settings[0][1], folder, reject=fail, progress=quiet)
     assert (folder / tagging.BEST).read_bytes() == before
 
@@ -118,7 +112,7 @@ def test_a_grid_that_was_stopped_goes_on(home: Path, whole: grid.Grid) -> None:
 
     with pytest.raises(Killed):
         grid.train_grid(settings, home / "killed", reject=fail, progress=kill)
-    with pytest.raises(UsageError, match=r"holds a run already; resume it \(`resume`\)"):
+    with pytest.raises(UsageError, match=r"already contains a run; resume it \(`resume`\)"):
         grid.train_grid(settings, home / "killed", reject=fail, progress=quiet)
     lines.clear()
     again = grid.train_grid(settings, home / "killed", reject=fail, resume=True, progress=lines.append)
@@ -170,7 +164,7 @@ def test_the_command_line_shows_the_grid_and_exports_its_model(
 )
 def test_grids_that_cannot_work_are_refused(home: Path, tmp_path: Path, table: str, message: str) -> None:
     path = tmp_path / "recipe.toml"
-    path.write_text((home / "recipe.toml").read_text().replace(GRID, table))
+    path.write_text((home / "recipe.toml").read_text().partition("[grid]")[0] + table)
     with pytest.raises(UsageError, match=message):
         grid.train_grid(load_grid(path), tmp_path / "run", reject=fail)
     assert not (tmp_path / "run").exists()

@@ -148,7 +148,7 @@ def _reduced(
 
 @dataclass(frozen=True, slots=True)
 class Resuming:
-    """How a run continues an earlier one that was interrupted.
+    """The way in which a run continues an interrupted one.
 
     Attributes:
         options: the settings, by name, that affect the output beside the job; a run continues an earlier one only if

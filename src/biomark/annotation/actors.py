@@ -45,13 +45,13 @@ _SHORT = "/tmp"  # the paths of sockets must be shorter than 108 characters
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What an actor needs to load its model, and to refuse another model than this process has.
+    """The data with which an actor loads its model and checks that it equals the model of this process.
 
     Attributes:
         load: loads the recognizer; is called with a function that takes what the demonstrations' reader rejects. It
             must be picklable.
         model: the model's name.
-        checksum: of the model's files; see `biomark.models.checksum`.
+        checksum: the checksum of the model's files; see `biomark.models.checksum`.
         files: the files and folders that the model and its settings name.
         folder: the working folder, from which relative paths start.
         version: biomark's version.
@@ -159,8 +159,8 @@ class Actors:
     Args:
         setup: what actors load.
         count: the number of actors. More than the cluster has room for wait until there is room.
-        address: of a cluster: `HOST:PORT`, or `auto` for the one that runs on this machine. None: that of the variable
-            RAY_ADDRESS, else a Ray of our own on this machine.
+        address: the address of a cluster: `HOST:PORT`, or `auto` for the one that runs on this machine. None: the
+            address in the variable RAY_ADDRESS, or a new Ray on this machine if it is not set.
         options: the cores and GPUs of an actor.
         heavy: whether the model needs torch: by default an actor then takes a GPU if there are any.
         reject: is called with what the first actor rejects in the demonstrations.

@@ -33,7 +33,7 @@ INSERT INTO state SELECT 0, NULL WHERE NOT EXISTS (SELECT * FROM state);
 
 
 class Verdict(Enum):
-    """What a run does with a document: it takes the document, or why it does not."""
+    """The decision of a run about a document: it is taken, or the reason why not."""
 
     TAKEN = "taken"
     SUPERSEDED = "superseded"

@@ -27,8 +27,8 @@ def documents(items: Item | Iterable[Item], reject: Reject) -> Iterator[Document
 
     Args:
         items: see `biomark.annotation.annotate`.
-        reject: is called with each item that is no text, file or document, and with each part of a file that cannot be
-            read; the document id of such an item is its position, from 1.
+        reject: is called with each item that is not a text, a file or a document, and with each part of a file that
+            cannot be read; the document id of such an item is its position, from 1.
     """
     single = isinstance(items, (str, os.PathLike, Document, bytes, bytearray, Mapping))
     single = single or not isinstance(items, Iterable)
@@ -63,7 +63,7 @@ def _unfit(item: object) -> str | None:
         return "these are bytes, not a text; decode them, for instance with .decode('utf-8')"
     if not isinstance(item, (str, Document)):
         value = "None" if item is None else f"{item!r:.80} ({type(item).__name__})"
-        return f"{value} is no text; pass a str for a text, a pathlib.Path for a file, or a biomark.Document"
+        return f"{value} is not a text; pass a str for a text, a pathlib.Path for a file, or a biomark.Document"
     if half := half_character(item if isinstance(item, str) else item.text):
         return f"{half.reason}, or replace it: text.encode('utf-8', 'replace').decode()"
     if isinstance(item, str) and _is_file(item):

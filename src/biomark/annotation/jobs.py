@@ -26,7 +26,7 @@ class Job:
     """Inputs that are written into one output.
 
     Attributes:
-        inputs: at least one.
+        inputs: the inputs; at least one.
         output: a file, or a folder for brat and i2b2; None: standard output.
         format: the name of the output's format.
         from_: the name of the inputs' format; None: guessed for each.
@@ -44,7 +44,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class _InputOptions:
-    """How files are read: the arguments `from_`, `encoding` and `mentions` of `plan`."""
+    """The options for reading files: the arguments `from_`, `encoding` and `mentions` of `plan`."""
 
     from_: str | None = None
     encoding: str | None = None
@@ -60,7 +60,7 @@ class _JobInput:
 
 
 def input_named(name: str) -> Input:
-    """Return the input that a name on the command line stands for; an existing file wins over a split of that name."""
+    """Return the input that a name on the command line means; an existing file wins over a split of that name."""
     if name == "-":
         return None
     is_split = not formats.exists(Path(name)) and name.partition(":")[0] in corpora.catalogue()
@@ -68,9 +68,9 @@ def input_named(name: str) -> Input:
 
 
 def inputs_named(names: Iterable[str]) -> list[Input]:
-    """Return the inputs that names on the command line stand for.
+    """Return the inputs that names on the command line mean.
 
-    A name with `*`, `?` or `[` that is no file is a pattern; it stands for all files that match, sorted by name.
+    A name with `*`, `?` or `[` that is not a file is a pattern; it means all files that match, sorted by name.
 
     Raises:
         UsageError: if no file matches a pattern.
@@ -108,7 +108,7 @@ def plan(
     the common format of the inputs, if it can hold mentions; `jsonl`.
 
     Args:
-        inputs: at least one.
+        inputs: the inputs; at least one.
         output: a file or folder; None: standard output.
         from_: the format of files; None: guessed.
         to: the format of the output; None: determined as above.
@@ -397,7 +397,7 @@ def _output_name(part: _JobInput, to: str, *, keep_suffix: bool = False) -> str:
 def _check(jobs: Sequence[Job], *, mentions: bool) -> None:
     for job in jobs:
         if mentions and job.format == "text":
-            raise UsageError(f"{job.output or 'text'}: plain text holds no mentions; choose for instance `to=pubtator`")
+            raise UsageError(f"{job.output or 'text'}: plain text cannot store mentions; use `to=pubtator` instead")
         if job.output is not None:
             _check_in_place(job.inputs, job.output, job.format)
     outputs = Counter(job.output for job in jobs)

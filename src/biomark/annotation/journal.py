@@ -34,7 +34,7 @@ class _RunState:
     """The content of `OUT.part.json`.
 
     Attributes:
-        facts: what determines the output, by name.
+        facts: the values that determine the output, by name.
         state: `running`, `writing` or `whole`.
     """
 
@@ -70,7 +70,7 @@ class Journal:
 
     Args:
         output: the file or folder that the run writes at its end.
-        facts: what determines the output, by name.
+        facts: the values that determine the output, by name.
         anew: whether to discard an unfinished run with other facts, instead of raising an error.
 
     Attributes:
@@ -288,7 +288,7 @@ def _whole_lines(part: PartialFile) -> int:
 
 
 def difference(path: Path, earlier: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """Return the message that an unfinished run has other facts than the present one, with all differences."""
+    """Return a message with all differences between an unfinished run and the present one."""
     names = [name for name in (*earlier, *(name for name in now if name not in earlier))]
     lines = [
         f"  {name}: {earlier.get(name, 'not set')}  →  now {now.get(name, 'not set')}"

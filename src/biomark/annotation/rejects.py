@@ -35,11 +35,11 @@ def rejected_of(line: bytes) -> Rejected:
     """Return the reject in a line that `line_of` wrote.
 
     Raises:
-        ValueError: if the line holds no reject.
+        ValueError: if the line is not a record of a reject.
     """
     values: Any = json.loads(line)
     if not isinstance(values, dict) or not isinstance(values.get("reason"), str):
-        raise ValueError("this line holds no reject")
+        raise ValueError("this line is not a record of a reject")
     window = Span(values["start"], values["end"]) if "start" in values else None
     return Rejected(
         values["reason"],

@@ -79,7 +79,7 @@ class Manifest:
     """The content of `manifest.json`.
 
     Attributes:
-        facts: what determines the output, by name.
+        facts: the values that determine the output, by name.
         shards: the complete shards, in their order; their names are their numbers.
         place: the position in the inputs where the next shard begins.
         rejected: the number of lines in `rejects.jsonl` up to the end of these shards.
@@ -105,7 +105,7 @@ class Manifest:
 
     @property
     def lost(self) -> Counter[str]:
-        """What the shards' format could not hold, as counts by kind."""
+        """The counts, by kind, of information that the format of the shards cannot store."""
         return sum((Counter(shard.lost) for shard in self.shards), Counter[str]())
 
     @classmethod
@@ -113,7 +113,7 @@ class Manifest:
         """Read the manifest in a file; return None if the file does not exist.
 
         Raises:
-            UsageError: if the file is no manifest.
+            UsageError: if the file is not a manifest.
         """
         try:
             values: dict[str, Any] = json.loads(path.read_bytes())
@@ -192,7 +192,7 @@ def run_into_folder(
     lock = PartialFile(plan.folder / "run", _LOCK)
     try:
         if Manifest.of(plan.folder / MANIFEST) is None and any(p.name not in _FIRST for p in plan.folder.iterdir()):
-            raise UsageError(f"{plan.folder}: holds files, but no run of biomark; name another folder")
+            raise UsageError(f"{plan.folder}: contains files that are not from a biomark run; name another folder")
         return _FolderRun(plan, recognizer, resuming, watch).complete()
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -341,7 +341,7 @@ class _FolderRun:
         self._watch(Pace("reading ids", documents, None, 0, documents / seconds if seconds else 0.0, None))
 
     def _rejects(self) -> IO[bytes]:
-        """Open `rejects.jsonl` for writing after the rejects of finished shards; remove later ones.
+        """Open `rejects.jsonl` for appending, after removing the rejects of unfinished shards.
 
         Raises:
             FormatError: if it is a symbolic link.

@@ -16,7 +16,7 @@ _MOST = 10_000  # cores or GPUs of one worker
 
 @dataclass(frozen=True, slots=True)
 class NormalizationOptions:
-    """Which identifiers `normalize` assigns; each field carries its meaning.
+    """The settings for assigning identifiers with `normalize`; each field has its meaning.
 
     Raises:
         UsageError: if the score is not between 0 and 1.
@@ -46,7 +46,7 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class RayOptions:
-    """What each worker of Ray takes of its machine; each field carries its meaning.
+    """The resources that each Ray worker reserves; each field has its meaning.
 
     Raises:
         UsageError: if Ray cannot reserve so much.
@@ -56,7 +56,7 @@ class RayOptions:
     actor_gpus: float | None = option(
         None,
         "The GPUs of a worker: at most 1, or a whole number. Default: 1 for a model that needs torch, if the cluster "
-        "has GPUs, else 0.",
+        "has GPUs; otherwise 0.",
     )
 
     def __post_init__(self) -> None:

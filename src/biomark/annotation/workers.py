@@ -29,7 +29,7 @@ class DocumentGroup:
     """Documents that a worker annotates together, and the result.
 
     Attributes:
-        documents: at least one.
+        documents: the documents; at least one.
         tries: the number of workers that have died on them.
         result: the annotated documents; None until a worker returns them.
     """
@@ -49,7 +49,7 @@ class AnnotateOptions:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a worker returns after it has loaded a recognizer of its own.
+    """The information that a worker returns after it has loaded a recognizer of its own.
 
     Attributes:
         types: see `biomark.recognizers.Recognizer`.

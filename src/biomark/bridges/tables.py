@@ -60,5 +60,5 @@ def _checked(documents: Document | Iterable[Document]) -> Iterable[Document]:
     """
     for document in [documents] if isinstance(documents, Document) else documents:
         if not isinstance(document, Document):
-            raise UsageError(f"{document!r:.80} ({type(document).__name__}) is no biomark.Document")
+            raise UsageError(f"{document!r:.80} ({type(document).__name__}) is not a biomark.Document")
         yield document

@@ -24,7 +24,7 @@ from biomark.cli.common import (
     From,
     Lines,
     Overwrite,
-    Progress,
+    ProgressOption,
     Rejects,
     To,
     check_record,
@@ -36,7 +36,7 @@ from biomark.cli.common import (
 )
 from biomark.cli.runs import (
     Address,
-    Engine,
+    EngineOption,
     RunFolder,
     Workers,
     check_engine,
@@ -52,7 +52,7 @@ from biomark.cli.settings import (
     Demonstrations,
     Settings,
     SettingsFile,
-    Shape,
+    ShapeOption,
     load_settings,
 )
 from biomark.errors import UsageError
@@ -155,12 +155,12 @@ class Annotate:
         ),
     ] = None
     base_url: BaseUrl = None
-    shape: Shape = None
+    shape: ShapeOption = None
     demonstrations: Demonstrations = None
     settings: SettingsFile = None
     set_: Changes = None
     workers: Workers = 1
-    engine: Engine = LOCAL
+    engine: EngineOption = LOCAL
     address: Address = None
     dry_run: Annotated[
         bool,
@@ -353,7 +353,10 @@ def _report_costs(prompted: Sequence[PromptedRecognizer], record: Path | None, *
         report_losses(recognizer.lost)
         counts = recognizer.counts
         if counts["unfaithful"] and not dry_run:
-            say(f"{counts['unfaithful']:,} of {counts['answers']:,} answers changed the text or have another form")
+            say(
+                f"{counts['unfaithful']:,} of {counts['answers']:,} answers changed the text "
+                "or do not have the requested form"
+            )
         if recognizer.chat.account.counts:
             say(f"{'up to ' if dry_run else ''}{recognizer.chat.account}")
     if record is not None:
@@ -378,7 +381,7 @@ def convert(
     lines: Lines = False,
     encoding: Encoding = None,
     overwrite: Overwrite = False,
-    progress: Progress = None,
+    progress: ProgressOption = None,
 ) -> None:
     """Convert a corpus from one format to another; with FOLDER/ and --to, each file of a folder separately."""
     from biomark import formats

@@ -12,7 +12,7 @@ from biomark.cli.common import Rejects, needs_extra, print_json, print_out, say
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from biomark.lab.bench.robustness import Rows
+    from biomark.lab.bench.robustness import RobustnessRows
 
 app = typer.Typer(help="Benchmarks that compare biomark with other software.", no_args_is_help=True)
 
@@ -78,6 +78,9 @@ def bench_decoding(
     batch: Annotated[list[int] | None, typer.Option(help="Sentences a batch; repeatable. Default: 1 and 16.")] = None,
     limit: Annotated[int, typer.Option(help="The number of sentences; 0: all.")] = 0,
     rounds: Annotated[int, typer.Option(min=1, help="Runs of each system; the fastest one counts.")] = 1,
+    gguf: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The same model as a GGUF file, to time llama.cpp as well.")
+    ] = None,
 ) -> None:
     """Compare mark decoding with generate, prompt lookup and a general grammar engine."""
     from biomark import corpora
@@ -87,7 +90,7 @@ def bench_decoding(
     documents = list(corpora.read_corpus(corpus, reject=rejects))
     sizes = batch or [1, 16]
     results = bench.decoding(
-        documents, model=model, shape=shape, entity_type=type_, batches=sizes, limit=limit, rounds=rounds
+        documents, model=model, shape=shape, entity_type=type_, batches=sizes, limit=limit, rounds=rounds, gguf=gguf
     )
     print_json(results)
     rejects.exit()
@@ -257,7 +260,7 @@ def bench_robustness(
     rejects.exit()
 
 
-def _table(rows: Rows) -> Table:
+def _table(rows: RobustnessRows) -> Table:
     """Return a table of strict F1 and of the recall of changed mentions, by kind of text and recognizer."""
     from rich.table import Table
 

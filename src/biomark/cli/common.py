@@ -1,4 +1,4 @@
-"""What the commands share: options, checks, and the functions that write to the terminal."""
+"""The parts that commands share: options, checks, and the functions that write to the terminal."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ Encoding = Annotated[
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
 STORES = "Term stores and identifiers"
-Progress = Annotated[bool | None, typer.Option("--progress/--no-progress", help="Default: only in a terminal.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+ProgressOption = Annotated[bool | None, typer.Option("--progress/--no-progress", help="Default: only in a terminal.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def reading(from_: str | None, encoding: str | None, *, lines: bool) -> tuple[str | None, str | None]:

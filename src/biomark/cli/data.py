@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from biomark.cli.common import (
-    Json,
-    Progress,
+    JsonOption,
+    ProgressOption,
     Rejects,
     check_output,
     check_record,
@@ -43,8 +43,16 @@ def demonstrations(
         typer.Argument(metavar="CORPORA", help="Files, or splits of the catalogue such as ncbi_disease:train."),
     ],
     *,
-    output: Annotated[Path, typer.Option("-o", "--output", help="A file: .json for a list, .jsonl for lines.")],
-    types: Annotated[str | None, typer.Option(help="Types (A,B). Default: all that a corpus annotates.")] = None,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", help="The output file: .json for a JSON list, .jsonl for one demonstration per line."
+        ),
+    ],
+    types: Annotated[
+        str | None,
+        typer.Option(help="Entity types, separated by commas (A,B). Default: all types that the corpus annotates."),
+    ] = None,
     fraction: Annotated[float, typer.Option(help="The share of each corpus and type to take.")] = 1.0,
     seed: Annotated[int, typer.Option(help="The seed of the sample.")] = 0,
     guidelines: Annotated[
@@ -96,7 +104,7 @@ class Invent:
             help="Write the settings of the model, counts of its sentences, and costs as JSON.", rich_help_panel=LLM
         ),
     ] = None
-    progress: Progress = None
+    progress: ProgressOption = None
 
     def __call__(self) -> None:
         """Run the command."""
@@ -139,7 +147,7 @@ class Invent:
             write_record(self.record, inventor.facts(chat, result))
         say(f"{self.output}: {len(result.documents)} new sentences of {result.written} that the model wrote")
         for reason, count in result.thrown.items():
-            say(f"thrown away: {count} ({reason})")
+            say(f"discarded: {count} ({reason})")
         say(str(chat.account))
         if result.stopped is not None:
             say(f"stopped: {result.stopped}")
@@ -151,7 +159,7 @@ _SAME, _OVERLAP = meanings(OverlapOptions), OverlapOptions()
 
 
 @app.command("list")
-def corpora_list(*, json_: Json = False) -> None:
+def corpora_list(*, json_: JsonOption = False) -> None:
     """List the corpora of the catalogue, and which of them are on this machine."""
     from rich.table import Table
 
@@ -181,7 +189,7 @@ def corpora_list(*, json_: Json = False) -> None:
 def corpora_show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A name that `corpora list` shows.")],
     *,
-    json_: Json = False,
+    json_: JsonOption = False,
 ) -> None:
     """Show the facts of a corpus: types, splits, licence, citation, and its folder."""
     from rich.table import Table
@@ -203,7 +211,7 @@ def corpora_fetch(
     *,
     from_: Annotated[Path | None, typer.Option("--from", help="A local folder to copy from.", exists=True)] = None,
     to: Annotated[Path | None, typer.Option("--to", help="The corpora folder. Default: in the user's cache.")] = None,
-    progress: Progress = None,
+    progress: ProgressOption = None,
 ) -> None:
     """Download a corpus, or copy it from a local folder, and check its files."""
     from biomark import corpora
@@ -232,7 +240,7 @@ def corpora_overlap(
     ] = None,
     letters: Annotated[int, typer.Option(help=_SAME["letters"])] = _OVERLAP.letters,
     similarity: Annotated[float, typer.Option(help=_SAME["similarity"])] = _OVERLAP.similarity,
-    json_: Json = False,
+    json_: JsonOption = False,
 ) -> None:
     """Find the sentences and documents that corpora share, so that no model learns from what it is scored on."""
     from biomark import corpora

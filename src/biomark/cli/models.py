@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from biomark.cli.common import Json, Rejects, check_output, echo, needs_extra, print_json, print_out, say
+from biomark.cli.common import JsonOption, Rejects, check_output, echo, needs_extra, print_json, print_out, say
 from biomark.errors import UsageError
 
 
@@ -82,7 +82,7 @@ app = typer.Typer(help="The models on this machine.", no_args_is_help=True)
 
 
 @app.command("list")
-def models_list(*, json_: Json = False) -> None:
+def models_list(*, json_: JsonOption = False) -> None:
     """List the models in the package and those under runs/."""
     from biomark import models
 

@@ -51,7 +51,7 @@ Workers = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
-Engine = Annotated[
+EngineOption = Annotated[
     str,
     typer.Option(
         metavar="NAME",
@@ -63,8 +63,8 @@ Address = Annotated[
     str | None,
     typer.Option(
         metavar="HOST:PORT",
-        help="The Ray cluster of --engine ray; auto: the one that runs on this machine. Default: RAY_ADDRESS, else a "
-        "Ray for this command alone.",
+        help="The address of the Ray cluster for --engine ray; auto: the cluster on this machine. Default: the "
+        "variable RAY_ADDRESS, or a temporary Ray started for this command.",
         rich_help_panel=_PANEL,
     ),
 ]
@@ -93,7 +93,7 @@ def check_engine(
         engine: the name of the engine.
         workers: the number of workers.
         address: the value of `--address`.
-        settings: of the command.
+        settings: the settings of the command.
         once: whether each option is set that needs a single process, by its name.
 
     Raises:
@@ -142,7 +142,7 @@ def on_ray(
 
     Args:
         model: the model's name.
-        settings: of the model and of the actors.
+        settings: the settings of the model and of the actors.
         store: the term store of the model.
         cluster: the number of actors, and the address; see `biomark.annotation.actors.Actors`.
         reject: is called with each part of the demonstrations that cannot be read.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from biomark.cli.common import Json, Rejects, echo, print_json, print_out, report_notes, say
+from biomark.cli.common import JsonOption, Rejects, echo, print_json, print_out, report_notes, say
 from biomark.entity_types import parse_type_map, parse_types
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Evaluate:
     training: Annotated[
         str | None, typer.Option(help="Training data, so that the report shows which mentions occur there.")
     ] = None
-    json_: Json = False
+    json_: JsonOption = False
 
     def __call__(self) -> None:
         """Run the command."""
@@ -93,7 +93,7 @@ def compare(
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write DIR/index.html with the systems side by side.")
     ] = None,
-    json_: Json = False,
+    json_: JsonOption = False,
 ) -> None:
     """Compare two or more systems, and test whether they differ from the first one (paired permutation test)."""
     from biomark import corpora, evaluation
@@ -172,7 +172,7 @@ class Reproduce:
     text: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Write sampled errors with their sentences into a folder.")
     ] = None
-    json_: Json = False
+    json_: JsonOption = False
 
     def __call__(self) -> None:
         """Run the command."""

@@ -82,7 +82,7 @@ Changes = Annotated[
     ),
 ]
 BaseUrl = Annotated[str | None, option_of(ServerOptions, "base_url", metavar="URL")]
-Shape = Annotated[str | None, option_of(PromptOptions, "shape")]
+ShapeOption = Annotated[str | None, option_of(PromptOptions, "shape")]
 Demonstrations = Annotated[str | None, option_of(PromptOptions, "demonstrations", metavar="A,B")]
 Count = Annotated[int | None, option_of(InventionOptions, "count")]
 

@@ -210,7 +210,9 @@ def wanted_types(corpora: Iterable[str], types: Sequence[str] | None) -> dict[st
         wanted[corpus] = tuple(entity_type for entity_type in annotated if types is None or entity_type in types)
         if not wanted[corpus]:
             asked = ", ".join(types or ())
-            raise UsageError(f"{corpus} annotates {', '.join(annotated) or 'no type'}, none of the types {asked}")
+            raise UsageError(
+                f"{corpus} annotates {', '.join(annotated) or 'no type'}, but none of the requested types: {asked}"
+            )
     return wanted
 
 

@@ -129,7 +129,7 @@ def compare(
     """
     names = tuple(names) or tuple(LETTERS[: len(systems)])
     if not 2 <= len(systems) <= len(LETTERS):
-        raise UsageError(f"a comparison takes 2 to {len(LETTERS)} systems, got {len(systems)}")
+        raise UsageError(f"a comparison needs 2 to {len(LETTERS)} systems, got {len(systems)}")
     if len(names) != len(systems) or len(set(names)) < len(names):
         raise UsageError(f"each of the {len(systems)} systems needs a distinct name, got {', '.join(names)}")
     notes: list[str] = []

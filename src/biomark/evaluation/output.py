@@ -24,10 +24,10 @@ from biomark.screen import visible
 
 T = TypeVar("T")
 
-Json = dict[str, object]
+JsonObject = dict[str, object]
 
 
-def evaluation_json(evaluation: Evaluation) -> Json:
+def evaluation_json(evaluation: Evaluation) -> JsonObject:
     """Return the object that `biomark evaluate` prints as JSON; docs/evaluation.md lists its keys."""
     return {
         **_scores_json(evaluation.overall),
@@ -41,7 +41,7 @@ def evaluation_json(evaluation: Evaluation) -> Json:
     }
 
 
-def comparison_json(comparison: Comparison) -> Json:
+def comparison_json(comparison: Comparison) -> JsonObject:
     """Return the object that `biomark compare` prints as JSON; docs/evaluation.md lists its keys."""
     names = list(comparison.systems)
     return {
@@ -157,7 +157,7 @@ def _calibration_tables(calibration: Calibration) -> list[Table]:
     return [bins, curve]
 
 
-def _scores_json(scores: Scores) -> Json:
+def _scores_json(scores: Scores) -> JsonObject:
     return {
         "strict": _score_json(scores.strict),
         "partial": _score_json(scores.partial),
@@ -165,7 +165,7 @@ def _scores_json(scores: Scores) -> Json:
     }
 
 
-def _identifiers_json(evaluation: Evaluation) -> Json:
+def _identifiers_json(evaluation: Evaluation) -> JsonObject:
     """Return the key `identifiers` with its scores, or nothing if identifiers were not scored."""
     if not evaluation.overall.identifiers:
         return {}
@@ -177,7 +177,7 @@ def _identifiers_json(evaluation: Evaluation) -> Json:
     return {"identifiers": {**_one_identifiers_json(evaluation.overall.identifiers), "types": types}}
 
 
-def _one_identifiers_json(scores: IdentifierScores) -> Json:
+def _one_identifiers_json(scores: IdentifierScores) -> JsonObject:
     accuracy = scores.accuracy
     return {
         "mention": _score_json(scores.mention),
@@ -190,7 +190,7 @@ def _one_identifiers_json(scores: IdentifierScores) -> Json:
     }
 
 
-def _score_json(score: Score) -> Json:
+def _score_json(score: Score) -> JsonObject:
     counts = score.counts
     return {
         "precision": score.precision,
@@ -204,27 +204,27 @@ def _score_json(score: Score) -> Json:
     }
 
 
-def _schema_json(counts: SchemaCounts) -> Json:
+def _schema_json(counts: SchemaCounts) -> JsonObject:
     return {**asdict(counts), "precision": counts.precision, "recall": counts.recall, "f1": counts.f1}
 
 
-def _schemes_json(scores: Scores) -> Json:
+def _schemes_json(scores: Scores) -> JsonObject:
     return {"strict": _score_json(scores.strict), "partial": _score_json(scores.partial)}
 
 
-def _types_json(evaluation: Evaluation) -> Json:
+def _types_json(evaluation: Evaluation) -> JsonObject:
     return {entity_type: _schemes_json(scores) for entity_type, scores in evaluation.types.items()}
 
 
-def _differences_json(differences: Differences) -> Json:
-    def schemes(differences: Mapping[str, Difference]) -> Json:
+def _differences_json(differences: Differences) -> JsonObject:
+    def schemes(differences: Mapping[str, Difference]) -> JsonObject:
         return {scheme: _difference_json(one) for scheme, one in differences.items()}
 
     types = {entity_type: schemes(by_scheme) for entity_type, by_scheme in differences.types.items()}
     return {**schemes(differences.overall), "types": types}
 
 
-def _difference_json(difference: Difference) -> Json:
+def _difference_json(difference: Difference) -> JsonObject:
     return {
         "a": difference.a,
         "b": difference.b,

@@ -35,7 +35,7 @@ _WORD = re.compile(r"\S+", re.ASCII)
 _PIECE = re.compile(r"(?:^|(?<= ))[^ ]*")
 _TEXTS, _CONCEPTS = "txt", ("concept", "concepts")
 
-Words = list[list[Span | None]]
+WordLines = list[list[Span | None]]
 """The spans of the words of each line; None for an empty word between two blanks."""
 
 
@@ -104,10 +104,10 @@ def _pair(parent: Source, path: Path, document_id: str, reject: Reject) -> Itera
     yield Document(document_id, text, entities=tuple(entities))
 
 
-def _reading(text: str, concepts: Sequence[re.Match[str]]) -> Words:
+def _reading(text: str, concepts: Sequence[re.Match[str]]) -> WordLines:
     """Return the words of each line, counted in the way that fits most of the concepts."""
 
-    def fitting(words: Words) -> int:
+    def fitting(words: WordLines) -> int:
         return sum(_fits(match, text, words) for match in concepts)
 
     words = _words(text)
@@ -116,14 +116,14 @@ def _reading(text: str, concepts: Sequence[re.Match[str]]) -> Words:
     return max((words, _words(text, blanks=True)), key=fitting)
 
 
-def _words(text: str, *, blanks: bool = False) -> Words:
+def _words(text: str, *, blanks: bool = False) -> WordLines:
     """Return the words of each line.
 
     Args:
         text: the whole note.
         blanks: whether every single blank ends a word, so that there are empty words between two blanks.
     """
-    words: Words = []
+    words: WordLines = []
     start = 0
     for line in text.split("\n"):
         if blanks:
@@ -135,7 +135,7 @@ def _words(text: str, *, blanks: bool = False) -> Words:
     return words
 
 
-def _fits(match: re.Match[str], text: str, words: Words) -> bool:
+def _fits(match: re.Match[str], text: str, words: WordLines) -> bool:
     try:
         _entity(match, text, words)
     except SpanError:
@@ -143,7 +143,7 @@ def _fits(match: re.Match[str], text: str, words: Words) -> bool:
     return True
 
 
-def _entity(match: re.Match[str], text: str, words: Words) -> Entity:
+def _entity(match: re.Match[str], text: str, words: WordLines) -> Entity:
     """Return the mention of a concept.
 
     Raises:
@@ -161,7 +161,7 @@ def _entity(match: re.Match[str], text: str, words: Words) -> Entity:
     return Entity((span,), entity_type)
 
 
-def _word(words: Words, line: int, number: int, concept: str) -> Span:
+def _word(words: WordLines, line: int, number: int, concept: str) -> Span:
     if not 0 < line <= len(words):
         raise SpanError(f"{concept} lies outside the text, whose lines are numbered from 1 to {len(words)}")
     count = len(words[line - 1])

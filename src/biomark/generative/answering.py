@@ -67,8 +67,8 @@ class MarkDecoding:
     """Constrained decoding under the mark grammar, by draft and verify; see `biomark.generative.decoding`.
 
     Args:
-        decoder: of the model.
-        vocabulary: of the model.
+        decoder: the decoder of the model.
+        vocabulary: the vocabulary of the model.
         whole_words: see `Grammar`.
         sampling: the settings for drawing several answers to each prompt; None: only the likeliest answer.
     """
@@ -94,7 +94,7 @@ class MarkDecoding:
     def drawn(
         self, windows: Sequence[WindowPrompt], chances: Sequence[Sequence[Chance | None]]
     ) -> list[list[marks.Aligned | None]]:
-        """Return for each window one answer for each of its chances; None stands for the likeliest answer."""
+        """Return one answer for each chance of each window; the chance None gives the most probable answer."""
         drawn: list[list[marks.Aligned | None]] = [[] for _ in windows]
         for n in range(max(map(len, chances), default=0)):
             rows = [row for row, own in enumerate(chances) if n < len(own)]
@@ -144,13 +144,13 @@ class FreeGeneration:
 
     Args:
         model: a causal language model.
-        vocabulary: of the model.
+        vocabulary: the vocabulary of the model.
         full_prompts: whether the model attends to its whole prompt; see `GenerativeRecipe.prompt_attention`.
         lookup: the number of tokens that prompt lookup drafts at once; 0: no prompt lookup. With it, windows are
             computed one by one.
         sampling: the settings for drawing several answers to each prompt, which are computed one by one; None: only
             the likeliest tokens.
-        shape: of the answers; one of `biomark.demonstrations.TUNED`.
+        shape: the shape of the answers; one of `biomark.demonstrations.TUNED`.
     """
 
     def __init__(
@@ -280,7 +280,7 @@ def answering_of(
 
     Args:
         model: a causal language model.
-        vocabulary: of the model.
+        vocabulary: the vocabulary of the model.
         style: the style of demonstrations that the model was tuned on.
         free: whether to generate marks freely, too.
         full_prompts: see `FreeGeneration`.

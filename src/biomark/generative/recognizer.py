@@ -39,7 +39,7 @@ class GenerativeRecognizer:
 
     Args:
         answering: the way to get answers from the model.
-        vocabulary: of the model.
+        vocabulary: the vocabulary of the model.
         types: the types that the model was tuned on, under biomark's names; None: not known.
         style: the style of demonstrations that the model was tuned on, in whose shape `answering` reads answers; None:
             that of the paper.

@@ -1,6 +1,6 @@
-"""How a generative model is asked: settings behind the command line's options.
+"""The settings of decoding with a generative model, from which the command line's options are made.
 
-Only data, so that the command line starts quickly; the modules that take the settings check them.
+The module contains data only, so that the command line starts quickly. The modules that use the settings check them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ DECODINGS = ("marks", "generate")
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """How a generative model is asked; each field has its meaning.
+    """The settings of decoding with a generative model; each field has its meaning.
 
     With `marks`, answers are faithful (see `biomark.generative.decoding`). With `generate` the model writes freely, as
     in the paper, and what can be placed in the text is taken; a model that was tuned to answer in another shape than

@@ -16,7 +16,7 @@ from biomark.runtime.toml import packaged
 
 
 class Caution(IntEnum):
-    """How strictly a name is matched in texts."""
+    """The strictness with which a name is matched in texts."""
 
     NONE = 0
     CASE = 1

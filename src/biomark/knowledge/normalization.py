@@ -272,8 +272,8 @@ def parse_namespaces(
             )
         if unknown := [name for name in wanted if name not in namespaces() and not held(name)]:
             raise UsageError(
-                f"`identifiers` {option!r}: the store has no identifiers of {', '.join(unknown)}; namespaces are "
-                f"{', '.join(namespaces())}, and any other that identifiers of the store begin with"
+                f"`identifiers` {option!r}: the store has no identifiers of {', '.join(unknown)}; choose from "
+                f"{', '.join(namespaces())}, or another prefix of the store's identifiers"
             )
         by_type |= dict.fromkeys(meant, wanted)
     return by_type

@@ -15,11 +15,11 @@ from biomark.spans import Document, Span
 
 HUMAN = "NCBITaxon:9606"
 
-Mention = tuple[int, str]
+SpeciesMention = tuple[int, str]
 """The offset of a species name in code points, and its identifier."""
 
 
-def mentions(document: Document) -> tuple[Mention, ...]:
+def mentions(document: Document) -> tuple[SpeciesMention, ...]:
     """Return the species that a document names, from its entities and from the common names in `species.toml`."""
     places = [
         (entity.start, canonical(entity.ids[0], "species"))
@@ -36,7 +36,7 @@ def mentions(document: Document) -> tuple[Mention, ...]:
     return tuple(sorted(places))
 
 
-def nearest(named: Sequence[Mention], place: int, sentences: Sequence[Span]) -> tuple[str, ...]:
+def nearest(named: Sequence[SpeciesMention], place: int, sentences: Sequence[Span]) -> tuple[str, ...]:
     """Return the species of a document, best first: those in the gene's sentence by distance, then the most frequent.
 
     Args:

@@ -56,7 +56,9 @@ def placements(source: Sequence[str], answer: Sequence[str], preferred: Sequence
         ValueError: if n × m is more than `MAX_CELLS`.
     """
     if len(source) * len(answer) > MAX_CELLS:
-        raise ValueError(f"{len(source)} × {len(answer)} elements are too many to align")
+        raise ValueError(
+            f"cannot align {len(source)} with {len(answer)} elements: the product must be at most {MAX_CELLS}"
+        )
     cells = _cells(source, answer, preferred)
     return _trace(cells, (_ABOVE, _LEFT, _HERE)), _trace(cells, (_LEFT, _HERE, _ABOVE))
 

@@ -98,7 +98,7 @@ def align(answer: str, source: str, signs: Signs | str) -> Aligned:
     for span, name in unsigned.mentions:
         entity_type = type_named(name, tuple(signs.names)) if signs.typed else next(iter(signs.names))
         place = (
-            _place(span, unsigned.text, source, maps) if entity_type is not None else f"no type {name!r} was asked for"
+            _place(span, unsigned.text, source, maps) if entity_type is not None else f"type {name!r} was not requested"
         )
         if isinstance(place, Span) and not taken.isdisjoint(range(place.start, place.end)):
             place = "another mention has the same place in the source"
@@ -141,7 +141,7 @@ def unmarked(answer: str, signs: Signs) -> tuple[str, tuple[Entity, ...]] | Reje
         start, end = span.start + len(words) - len(words.lstrip()), span.end - len(words) + len(words.rstrip())
         entity_type = type_named(name, signs.names) if signs.typed else next(iter(signs.names))
         if start >= end or entity_type is None:
-            reason = "the marks enclose no text" if start >= end else f"no type {name!r} was asked for"
+            reason = "the marks enclose no text" if start >= end else f"type {name!r} was not requested"
             return Rejected(reason, raw=words)
         entities.append(Entity((Span(start, end),), entity_type))
     return unsigned.text, tuple(entities)

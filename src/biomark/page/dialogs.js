@@ -87,7 +87,7 @@ export class AddForm {
       ...pairs.map(([text, annotations]) => [annotations.name, async () => readBrat(text.name, await text.text(), await annotations.text())]),
       ...others.map((file) => [file.name, () => this.#read(file)]),
     ];
-    const alone = lonely.map(({ name }) => `${name}: its text, ${name.replace(/ann$/i, "txt")}, is not there; choose or drop both files together`);
+    const alone = lonely.map(({ name }) => `${name}: its text, ${name.replace(/ann$/i, "txt")}, is missing; choose or drop both files together`);
     this.file.value = "";
     return this.#take(reading, alone);
   }

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from biomark import embedding
 from biomark.errors import UsageError
 from biomark.prompted.prompts import Ontology, Prompter, readable
-from biomark.prompted.retrieval import Chooser, Example, Mentions, chooser
+from biomark.prompted.retrieval import Chooser, Example, MentionFinder, chooser
 from biomark.prompted.settings import PromptOptions
 from biomark.recognizers import Recognizer, mentions_of
 from biomark.shapes import shape_named
@@ -68,7 +68,7 @@ class Prompters:
         types: tuple[str, ...],
         pool: Sequence[Example],
         choosers: dict[frozenset[tuple[str, ...]], Chooser],
-        mentions: Mentions | None,
+        mentions: MentionFinder | None,
     ) -> Chooser | None:
         options = self._options
         if not self._pool or not options.shots:

@@ -42,7 +42,9 @@ class DictionaryRecognizer:
     ) -> Iterator[Annotated]:
         """See `biomark.recognizers.Recognizer`; mentions do not cross sentence boundaries."""
         if not self.types:
-            raise UsageError(f"{self._store.path} has names of none of biomark's types; build it with a type (`type`)")
+            raise UsageError(
+                f"{self._store.path} has no names with an entity type; build it again with a type (`type`)"
+            )
         return self._stream(documents, Matcher(self._store, types, any_order=self._any_order), min_score or 0.0)
 
     def _stream(self, documents: Iterable[Document], matcher: Matcher, least: float) -> Iterator[Annotated]:

@@ -104,7 +104,7 @@ def unpacked(path: Path, *, notify: Notify = log.warning) -> Path:
     If another process is converting the same file, this one waits for it.
 
     Args:
-        path: of the file.
+        path: the path of the file.
         notify: is called with a line of text when the file is converted for the first time.
 
     Raises:
@@ -252,7 +252,7 @@ def complete(path: Path) -> None:
     """Add the missing bytes to the vocabulary of a byte-level tokenizer, so that it can spell every text.
 
     Args:
-        path: of a `tokenizer.json`; the files of other kinds of tokenizers are left unchanged.
+        path: the path of a `tokenizer.json`; the files of other kinds of tokenizers are left unchanged.
     """
     state = json.loads(path.read_text("utf-8"))
     if state["model"]["type"] != "BPE" or '"ByteLevel"' not in json.dumps([state["pre_tokenizer"], state["decoder"]]):

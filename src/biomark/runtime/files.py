@@ -65,8 +65,8 @@ def replace_file(path: Path, content: bytes, *, settled: bool = False) -> None:
     """Put a file in the place of another at once: whatever happens, the old or the new one is there, and whole.
 
     Args:
-        path: of the file.
-        content: of the new one.
+        path: the path of the file.
+        content: the new content.
         settled: see `PartialFile.keep`.
 
     Raises:
@@ -91,7 +91,7 @@ class PartialFile:
         suffix: the suffix of the incomplete file's name.
 
     Attributes:
-        path: of the incomplete file.
+        path: the path of the incomplete file.
         file: the incomplete file, open for reading and writing, with the content that an earlier process left.
 
     Raises:
@@ -117,7 +117,7 @@ class PartialFile:
         """Put the file in the target's place.
 
         Args:
-            settled: whether it is on the disk before, and its name when this returns: a power cut loses neither.
+            settled: whether to wait until the content and the name are on the disk, so that a power cut loses neither.
         """
         with uninterrupted():
             self.file.flush()

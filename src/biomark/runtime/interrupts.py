@@ -23,7 +23,7 @@ class Interrupted(BaseException):
     """Ctrl-C or SIGTERM.
 
     Args:
-        number: of the signal.
+        number: the number of the signal.
     """
 
     def __init__(self, number: int) -> None:

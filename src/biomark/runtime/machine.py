@@ -7,11 +7,7 @@ import platform
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
+from pathlib import Path
 
 _sharing = 1  # processes that share the cores
 
@@ -20,6 +16,14 @@ def cores() -> int:
     """Return the number of cores that this process may use."""
     every = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, every // _sharing)
+
+
+def processor() -> str:
+    """Return the name of this machine's processor, as precisely as the system reports it."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text("utf-8").split("\n") if path.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def share_cores(processes: int) -> None:

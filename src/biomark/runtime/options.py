@@ -14,8 +14,8 @@ def option(default: Any, meaning: str) -> Any:
     """Declare a field of a dataclass of settings.
 
     Args:
-        default: its value where the user names none.
-        meaning: of the field, with its unit.
+        default: the value if the user sets none.
+        meaning: the meaning of the field, with its unit.
     """
     return field(default=default, metadata={"help": meaning})
 

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How far a long run is.
+    """The progress of a long run.
 
     Attributes:
         doing: what it is doing now, such as `annotating`.
-        documents: how many are done, those of earlier runs counted.
-        total: how many there are; None if nobody knows.
-        rejected: how many things were rejected.
-        per_second: documents that this process does a second.
-        seconds_left: until all are done; None if nobody knows.
+        documents: the number of finished documents, including those of earlier runs.
+        total: the number of all documents; None if unknown.
+        rejected: the number of rejects.
+        per_second: the documents that this process finishes per second.
+        seconds_left: the estimated seconds until all are finished; None if unknown.
     """
 
     doing: str
@@ -74,7 +74,7 @@ def progress_bar(
     """Show a progress bar on standard error.
 
     Args:
-        description: of the work.
+        description: the description of the work.
         total: the amount of work, such as the bytes of all inputs; 0 if it is not known.
         shown: whether the bar is shown; if not, the yielded function does nothing.
         unit: the name of the items that are counted.

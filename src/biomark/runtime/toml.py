@@ -68,8 +68,8 @@ def packaged(package: str, name: str, kind: type[T], *, named: bool = False) -> 
 
     Args:
         package: the module that holds the file.
-        name: of the file.
-        kind: what its content becomes.
+        name: the name of the file.
+        kind: the class that its content is converted to.
         named: the dataclass of each table has a field `name`, which is the table's key.
     """
     rows = parse_toml(files(package).joinpath(name).read_text("utf-8"), name)
@@ -107,7 +107,7 @@ def changed(values: Mapping[str, Any], changes: Sequence[str], hints: Mapping[st
 
     Args:
         values: the values before.
-        changes: in this form; later ones win.
+        changes: the changes in this form; later ones take precedence.
         hints: the type of each key; a key without one is set as well, for `converted` to judge.
 
     Raises:

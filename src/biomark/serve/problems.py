@@ -15,8 +15,6 @@ from biomark.spans import Rejected
 
 MEDIA_TYPE = "application/problem+json"
 
-Json = dict[str, object]
-
 
 class Problem(HTTPException):
     """An error of a request, which is answered as problem details.
@@ -50,7 +48,7 @@ def as_json(values: object) -> bytes:
     return json.dumps(values).encode("ascii")
 
 
-def reject_values(rejected: Rejected) -> Json:
+def reject_values(rejected: Rejected) -> dict[str, object]:
     """Return a reject as an object of JSON."""
     window = rejected.window
     return {

@@ -70,7 +70,7 @@ class Shape(Protocol):
         """
 
     def decode(self, answer: str, text: str, types: Sequence[str]) -> Decoded:
-        """Read any answer to a question about a text; no answer raises an error."""
+        """Read the answer to a question about a text; a malformed answer raises no error."""
 
     def stops(self, text: str) -> tuple[str, ...]:
         """Return the strings that end the answer about a text, in addition to the model's own end token."""

@@ -9,7 +9,7 @@ from functools import partial
 
 from biomark.entity_types import label
 from biomark.shapes import loose_json
-from biomark.shapes.strings import Item, Listing, in_answer
+from biomark.shapes.strings import ListedString, Listing, in_answer
 
 _ITEM = re.compile(r"^[^\S\n]*+(?:[-*•]|\d++[.)])\s++(.*)", re.MULTILINE)
 _NOTHING = {"", "none", "none.", "n/a", "null"}
@@ -21,7 +21,7 @@ def _write(listed: Mapping[str, Sequence[str]]) -> str:
     return _quoted([string for strings in listed.values() for string in strings])
 
 
-def _read(answer: str, types: Sequence[str]) -> tuple[list[Item], str]:
+def _read(answer: str, types: Sequence[str]) -> tuple[list[ListedString], str]:
     try:
         value = loose_json.parse(answer)
     except ValueError:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from biomark.entity_types import entity_types, label
 from biomark.marks import type_named
-from biomark.shapes.strings import Item, Listing
+from biomark.shapes.strings import ListedString, Listing
 from biomark.spans import Span
 
 _NONE = "<entity>"
@@ -52,7 +52,7 @@ def dice(wording: Mapping[str, tuple[str, str]]) -> Listing:
             f"{head(entity_type)} Entity is {' [SEP] '.join(listed[entity_type]) or _NONE}." for entity_type in listed
         )
 
-    def read(answer: str, types: Sequence[str]) -> tuple[list[Item], str]:
+    def read(answer: str, types: Sequence[str]) -> tuple[list[ListedString], str]:
         return _read(answer, types, name)
 
     def ask(types: Sequence[str]) -> str:
@@ -72,11 +72,11 @@ def _question(text: str, types: Sequence[str]) -> tuple[str, ...]:
     return (f"Passage: {text}\nOutput:",)
 
 
-def _read(answer: str, types: Sequence[str], name: Callable[[str], str]) -> tuple[list[Item], str]:
+def _read(answer: str, types: Sequence[str], name: Callable[[str], str]) -> tuple[list[ListedString], str]:
     """Return the items of an answer, and the problem with its form, or "" if there is none."""
     heads = list(_TYPE.finditer(answer))
     ends = [*(head.start() for head in heads[1:]), len(answer)]
-    items: list[Item] = []
+    items: list[ListedString] = []
     seen = set()
     for head, end in zip(heads, ends, strict=False):
         entity_type = _type(answer[head.end() : end], types, name)
@@ -104,7 +104,7 @@ def _type(part: str, types: Sequence[str], name: Callable[[str], str]) -> str:
     return type_named(own_name, types) or own_name
 
 
-def _listed(entity_type: str, answer: str, start: int, end: int) -> list[Item] | None:
+def _listed(entity_type: str, answer: str, start: int, end: int) -> list[ListedString] | None:
     """Return the items of a list that ends with its line; None if the list is empty without an explicit `<entity>`."""
     start += len(answer[start:end]) - len(answer[start:end].lstrip())
     line = answer[start:end].partition("\n")[0].rstrip()
@@ -117,7 +117,7 @@ def _listed(entity_type: str, answer: str, start: int, end: int) -> list[Item] |
         text = answer[at:until].strip()
         if text and not _NONE_READ.fullmatch(text):
             first = answer.index(text, at)
-            items.append(Item(entity_type, text, Span(first, after)))
+            items.append(ListedString(entity_type, text, Span(first, after)))
         at = after
     return items or None
 

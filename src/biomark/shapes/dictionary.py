@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from biomark.marks import type_named
 from biomark.shapes import loose_json
 from biomark.shapes.base import names_of
-from biomark.shapes.strings import Item, Listing
+from biomark.shapes.strings import ListedString, Listing
 
 _NO_OBJECT = "the answer is not a JSON object of mentions and types"
 
@@ -20,7 +20,7 @@ def _write(listed: Mapping[str, Sequence[str]]) -> str:
     )
 
 
-def _read(answer: str, types: Sequence[str]) -> tuple[list[Item], str]:
+def _read(answer: str, types: Sequence[str]) -> tuple[list[ListedString], str]:
     places = {(key, value): place for key, value, place in loose_json.pairs(answer)}
     problem = ""
     try:
@@ -33,7 +33,7 @@ def _read(answer: str, types: Sequence[str]) -> tuple[list[Item], str]:
         return [], _NO_OBJECT
     pairs = [pair for row in objects for pair in _pairs(row, types)]
     items = [
-        Item(type_named(entity_type, types) or entity_type, text, places.get((text, entity_type)))
+        ListedString(type_named(entity_type, types) or entity_type, text, places.get((text, entity_type)))
         for text, entity_type in pairs
     ]
     return items, problem

@@ -91,7 +91,7 @@ class JsonList:
             spans = _places(item, unnumbered[item.text, item.type], text)
             entities = [Entity((span,), entity_type) for span in spans if entity_type is not None]
             if entity_type is None:
-                rejected.append(Rejected(f"no type {item.type!r} was asked for", raw=item.text))
+                rejected.append(Rejected(f"type {item.type!r} was not requested", raw=item.text))
             elif not spans:
                 rejected.append(Rejected(_reason(item, text), raw=item.text))
             elif item.number is not None and entities[0] in place_of:

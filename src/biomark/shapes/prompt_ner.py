@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from biomark.entity_types import label
 from biomark.shapes.base import Encoded
 from biomark.shapes.signs import unfenced
-from biomark.shapes.strings import Item, Listing
+from biomark.shapes.strings import ListedString, Listing
 from biomark.spans import Entity, Span
 
 _NUMBER = re.compile(r"\s*(?:\d+[.)]|[-*•])\s+")
@@ -50,7 +50,7 @@ def _write(listed: Mapping[str, Sequence[str]]) -> str:
     return "\n".join(_line(n, string, entity_type, wanted=True) for n, string in enumerate(held, 1)) or _NONE
 
 
-def _read(answer: str, types: Sequence[str]) -> tuple[list[Item], str]:
+def _read(answer: str, types: Sequence[str]) -> tuple[list[ListedString], str]:
     lines = [line for line in unfenced(answer).split("\n") if line.strip()]
     if len(lines) == 1 and lines[0].strip().casefold() in _NOTHING:
         return [], ""
@@ -64,7 +64,7 @@ def _read(answer: str, types: Sequence[str]) -> tuple[list[Item], str]:
     for line, candidate in zip(lines, candidates, strict=True):
         at = answer.find(line, at)
         if candidate and candidate[1] and candidate[0]:
-            items.append(Item(types[0], candidate[0], _place(line, candidate[0], at)))
+            items.append(ListedString(types[0], candidate[0], _place(line, candidate[0], at)))
         at += len(line)
     return items, "" if any(candidates) and not open_ones else "the answer is not a list of mentions"
 

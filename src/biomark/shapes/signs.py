@@ -23,7 +23,7 @@ class Signed:
     """A shape whose answers copy the text with signs around the mentions.
 
     Attributes:
-        name: of the shape.
+        name: the name of the shape.
         single: whether the signs do not name the type, so that a question asks for one type.
         signs: returns the signs for types.
         ask: returns the description of the answer's form for the prompt, for types.

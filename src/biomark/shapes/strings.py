@@ -11,7 +11,7 @@ from biomark.spans import Entity, Rejected, Span, flat
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class ListedString:
     """A string that an answer lists.
 
     Attributes:
@@ -33,7 +33,7 @@ class Listing:
     same type. A mention can be listed if all these occurrences are mentions.
 
     Attributes:
-        name: of the shape.
+        name: the name of the shape.
         write: returns the answer for the strings of each type, in the order of the types.
         read: returns the items of an answer about types, and the problem with its form, or "" if there is none.
         ask: returns the description of the answer's form for the prompt, for types.
@@ -46,7 +46,7 @@ class Listing:
 
     name: str
     write: Callable[[Mapping[str, Sequence[str]]], str]
-    read: Callable[[str, Sequence[str]], tuple[list[Item], str]]
+    read: Callable[[str, Sequence[str]], tuple[list[ListedString], str]]
     ask: Callable[[Sequence[str]], str]
     question: Callable[[str, Sequence[str]], tuple[str, ...]] = text_alone
     single: bool = True
@@ -59,7 +59,7 @@ class Listing:
         return self.ask(self._checked(types))
 
     def encode(self, text: str, entities: Iterable[Entity], types: Sequence[str]) -> Encoded:
-        """Return the strings of the mentions; mentions whose string also occurs as no mention are left out."""
+        """Return the mentions' strings, without those that also occur outside of mentions."""
         types = self._checked(types)
         requested = list(of_types(entities, types))
         first: dict[tuple[str, str], int] = {}
@@ -89,7 +89,7 @@ class Listing:
         distinct = {(item.type, item.text): item for item in reversed(items)}
         for item in sorted(reversed(distinct.values()), key=lambda item: -len(item.text)):
             if item.type not in types:
-                rejected.append(Rejected(f"no type {item.type!r} was asked for", raw=item.text))
+                rejected.append(Rejected(f"type {item.type!r} was not requested", raw=item.text))
                 faithful = False
                 continue
             exact = occurrences(item.text, text) if item.text.strip() else ()  # white space alone is no mention
@@ -120,7 +120,9 @@ class Listing:
         )
 
 
-def in_answer(entity_type: str, strings: Iterable[str], answer: str, quoted: Callable[[str], str] = str) -> list[Item]:
+def in_answer(
+    entity_type: str, strings: Iterable[str], answer: str, quoted: Callable[[str], str] = str
+) -> list[ListedString]:
     """Return the items of a type with their places in the answer, each after the preceding one.
 
     Args:
@@ -136,7 +138,7 @@ def in_answer(entity_type: str, strings: Iterable[str], answer: str, quoted: Cal
         start = answer.find(written, at)
         if start >= 0:
             at = start + len(written)
-        items.append(Item(entity_type, string, Span(start, at) if start >= 0 and written else None))
+        items.append(ListedString(entity_type, string, Span(start, at) if start >= 0 and written else None))
     return items
 
 

@@ -24,7 +24,7 @@ class MentionCandidate:
     """A place that may be a mention.
 
     Attributes:
-        entity: with the model's own score.
+        entity: the mention, with the model's own score.
         elsewhere: the best score, in [0, 1], of the same words in another place of the document; None if there is no
             other place.
         tagged: whether the most likely tags mark it as a mention.
@@ -80,7 +80,7 @@ def candidates(text: str, passages: Sequence[tuple[Floats, Words]], types: Seque
     A place that overlaps a tagged mention of the same type is not a candidate.
 
     Args:
-        text: of the document.
+        text: the text of the document.
         passages: for each passage the natural logarithms of the tags' probabilities, (W, N, 3), and its words.
         types: the N entity types.
     """

@@ -79,8 +79,8 @@ def check_guideline(folder: Path, name: str, known: Collection[str]) -> None:
     """Refuse the name of a corpus whose guideline a model has not learnt.
 
     Args:
-        folder: of the model.
-        name: of the corpus; empty: the user names none.
+        folder: the folder of the model.
+        name: the name of the corpus; empty: the user named none.
         known: the corpora whose guidelines the model has learnt.
 
     Raises:

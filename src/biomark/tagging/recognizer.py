@@ -45,7 +45,7 @@ PREFERENCE = "preference"  # an input of networks with guidelines that versions 
 
 @dataclass(frozen=True, slots=True)
 class Batching:
-    """How windows are computed together.
+    """The batch sizes in which windows are computed.
 
     Attributes:
         pieces: the greatest number of word pieces of a batch, padding counted; a longer window is a batch of its own.

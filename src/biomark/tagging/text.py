@@ -99,7 +99,7 @@ def windows(
     """Yield windows over the words of a passage, each with as many whole sentences as fit.
 
     Args:
-        words: of the passage.
+        words: the words of the passage.
         sentence_ends: the index one past the last word of each sentence, in order.
         max_pieces: the greatest number of word pieces of a window, including its frame; only a window of a single long
             word may exceed it.

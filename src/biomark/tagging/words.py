@@ -135,9 +135,9 @@ class WordReader:
     wherever it stands. No piece crosses the end of a word, and a blank belongs to the piece after it.
 
     Args:
-        tokenizer: of the model; its truncation and padding are switched off.
-        wording: of the instructions that the model reads before the words, one of `WORDINGS`; empty: the model reads
-            no instructions.
+        tokenizer: the tokenizer of the model; its truncation and padding are switched off.
+        wording: the wording of the instructions before the words, one of `WORDINGS`; empty: the model reads no
+            instructions.
         corpus: the corpus that the instructions name; empty: none.
     """
 
@@ -268,7 +268,7 @@ def _word_of_piece(pieces: Ints, offsets: Ints, bounds: Ints, length: int, blank
         pieces: (P,) vocabulary ids.
         offsets: (P, 2) start and end of each piece in the text.
         bounds: (W, 2) start and end of each word in the text.
-        length: of the text, in code points.
+        length: the length of the text, in code points.
         blank: the id of SentencePiece's blank; None if the vocabulary has none.
     """
     number = np.full(length + 1, -1, dtype=np.int64)  # the index of the word of each character

@@ -30,7 +30,7 @@ class TaggingRecipe:
     Bian et al. 2024). It has a head for each type or, with `instruction`, one head for the type in the instruction.
 
     Attributes:
-        name: of the model; also the name of the run's folder under `runs/`.
+        name: the name of the model; also the name of the run's folder under `runs/`.
         encoder: an encoder or a causal language model: a Hugging Face name, a folder, a GGUF file, or `package:NAME`
             for the `model` folder inside an installed Python package or for its only GGUF file.
         train: corpora with their split, such as `ncbi_disease:train`, or files of annotated documents.
@@ -47,14 +47,14 @@ class TaggingRecipe:
         learning_rate: the peak learning rate of the encoder, after linear warm-up and before linear decay to zero.
         head_learning_rate: the peak learning rate of all parameters that are not pretrained; 0: `learning_rate`.
         warmup: the share of the steps that warm-up takes.
-        weight_decay: of AdamW; biases and norms have none.
+        weight_decay: the weight decay of AdamW; biases and norms have none.
         dropout: the probability of dropout before the heads.
         masked_words: the share of words whose pieces are masked, so that the model learns from their characters and
             their context; 0 for tokenizers without a mask token.
         average: the decay per step of the moving average of the weights; the average is the model.
         character_size, character_filters: the embedding size and the number of filters of the convolution over a word's
             characters; without filters the network reads pieces alone.
-        seed: of all random choices.
+        seed: the seed of all random choices.
         task: `tagging`.
         method: the parameters to train: `full`, all weights; `lora`, adapters of low rank and the heads; `qlora`, the
             same beside weights in 4 bits.
@@ -68,7 +68,8 @@ class TaggingRecipe:
         gradient_checkpointing: whether to recompute activations in the backward pass, which saves memory.
         instruction: whether an instruction before the words names the type to tag, and the network predicts the tags of
             that type alone. Every window is an example for each type that its corpus annotates.
-        wording: of the instruction, one of `biomark.tagging.words.WORDINGS`: `biomark`, or `vaner` of its authors.
+        wording: the wording of the instruction, one of `biomark.tagging.words.WORDINGS`: `biomark`, or
+            `vaner` as its authors word it.
         corpus_name: the share of the examples whose instruction also names the corpus, whose guideline the model then
             learns. With 1 (VANER) development splits are scored under their own names; with 0 no instruction names a
             corpus (VANER_adapt). In annotation, MODEL@CORPUS names a corpus.
@@ -157,7 +158,7 @@ class GenerativeRecipe:
     """The recipe of a causal language model that answers an instruction with the marked sentence (BioNER-LLaMA).
 
     Attributes:
-        name: of the model; also the name of the run's folder under `runs/`.
+        name: the name of the model; also the name of the run's folder under `runs/`.
         model: a Hugging Face name, a folder (such as that of another run), `package:NAME` for the `model`
             folder inside an installed Python package or for its only GGUF file, `package:NAME/PATH` for another
             folder or file of it, or a GGUF file (see `biomark.runtime.bases`). An encoder such as BERT becomes a
@@ -169,8 +170,8 @@ class GenerativeRecipe:
             weights in 4 bits; `llama-adapter`, prompts inside the attention of the last layers.
         types: the entity types to learn; empty: all that the corpora annotate.
         prompt: the wording of the prompt, one of `biomark.demonstrations.FORMS`.
-        shape: of the answers: `mark`, the paper's, which mark decoding supports; `tanl` or `dice`, which the model
-            writes without constraints, also in annotation (see `biomark.shapes`).
+        shape: the shape of the answers: `mark`, as in the paper, which mark decoding supports; `tanl` or `dice`, which
+            the model writes without constraints, also in annotation (see `biomark.shapes`).
         guidelines: whether to append an annotation guideline to the instruction.
         guideline_text: a sentence to append instead, also in annotation: one for all types, or a table with one for
             each type.
@@ -196,7 +197,7 @@ class GenerativeRecipe:
             number of random ones, which makes small models train almost twice as fast; for `full` and one process.
         learning_rate: the peak learning rate, after linear warm-up and before a cosine decay to zero.
         warmup: the share of the steps that warm-up takes.
-        weight_decay: of AdamW; biases and norms have none.
+        weight_decay: the weight decay of AdamW; biases and norms have none.
         weights: `float32` or `bfloat16`, the precision of the weights and of the optimiser's state. Matrices are
             multiplied in bfloat16 in both cases, with `float32` only on machines that have instructions for it.
         gradient_checkpointing: whether to recompute activations in the backward pass, which saves memory.
@@ -205,7 +206,7 @@ class GenerativeRecipe:
         adapter_tokens, adapter_layers: of LLaMA-Adapter: the prompt length, and the number of last layers that have
             prompts.
         save_steps: the number of steps between checkpoints; 0: one checkpoint per epoch.
-        seed: of all random choices.
+        seed: the seed of all random choices.
         task: `generative`.
     """
 
@@ -282,14 +283,14 @@ def saved_values(path: Path) -> dict[str, Any]:
     """Read the JSON object in a file of a model's folder.
 
     Raises:
-        ModelError: if the file cannot be read or holds no JSON object.
+        ModelError: if the file cannot be read or is not a JSON object.
     """
     try:
         values = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: cannot be read: {error}; take the folder whole, as training left it") from error
+        raise ModelError(f"{path}: cannot be read: {error}; use the complete folder that training wrote") from error
     if not isinstance(values, dict):
-        raise ModelError(f"{path}: holds no JSON object; take the folder whole, as training left it")
+        raise ModelError(f"{path}: is not a JSON object; use the complete folder that training wrote")
     return values
 
 

@@ -25,8 +25,8 @@ def check_run(folder: Path, recipe: Recipe, *, resume: bool, checkpoint: str, st
     """Check that a training run may start, or be resumed, in a folder.
 
     Args:
-        folder: of the run.
-        recipe: of the run.
+        folder: the folder of the run.
+        recipe: the recipe of the run.
         resume: whether the run is to be resumed.
         checkpoint: the word for a checkpoint in messages.
         started: whether the folder holds a run that can be resumed or would be overwritten.
@@ -37,7 +37,9 @@ def check_run(folder: Path, recipe: Recipe, *, resume: bool, checkpoint: str, st
     """
     if not resume:
         if started:
-            raise UsageError(f"{folder}: holds a run already; resume it (`resume`), or take another name or folder")
+            raise UsageError(
+                f"{folder}: already contains a run; resume it (`resume`), or choose another name or folder"
+            )
         return
     if not started or not (folder / RECIPE).is_file():
         raise UsageError(f"{folder}: there is no {checkpoint} to resume from")
@@ -62,7 +64,7 @@ class Checkpoint:
     """A checkpoint that transformers wrote: weights or adapter, optimiser, random state.
 
     Attributes:
-        folder: of the checkpoint.
+        folder: the folder of the checkpoint.
         step: the step after which it was written.
         epoch: the number of passes over the data until then.
         last: whether the run ends with it.
@@ -158,7 +160,7 @@ class TrainingFolder:
         """Save the facts of the run, such as its data and the versions of libraries.
 
         Args:
-            facts: by name, as values that JSON can represent.
+            facts: the facts by name, as values that JSON can represent.
             same: the names of facts that must not have changed since the run started.
 
         Raises:

@@ -23,9 +23,9 @@ class Devel:
     """A development split, on which checkpoints are scored.
 
     Attributes:
-        name: of the split, or the path of a file.
+        name: the name of the split, or the path of a file.
         types: the types that are scored, under biomark's names.
-        documents: with their gold mentions.
+        documents: the documents, with their gold mentions.
         lost: the number of gold mentions that are in none of the documents, because they cross the end of a sentence.
     """
 
@@ -59,7 +59,7 @@ def read_devel(
         types: the types to learn, of which a split is scored on those that it annotates. Empty: all that it annotates.
         sentences: the number of sentences to choose from each split at random, each as a document of its own, in text
             order; 0: all documents as they are.
-        seed: of the random choice.
+        seed: the seed of the random choice.
         split_by: the sentence splitter, one of `biomark.text.sentences.SPLITTERS`.
         reject: is called with each part of the splits that cannot be read.
 
@@ -71,7 +71,7 @@ def read_devel(
         annotated = corpora.corpus_types(name, types)
         scored = tuple(entity_type for entity_type in annotated if not types or entity_type in types)
         if not scored:
-            raise UsageError(f"{name}: annotates {', '.join(annotated) or 'nothing'}, none of {', '.join(types)}")
+            raise UsageError(f"{name}: annotates {', '.join(annotated) or 'nothing'}, but none of {', '.join(types)}")
         read = corpora.read_corpus(name, reject=reject)
         documents = [with_canonical_types(document, names=annotated) for document in read]
         lost = 0

@@ -28,7 +28,7 @@ class Sampling:
         samples: the number of answers, at least 2.
         temperature: a number above 0. With 1, answers are drawn with the model's probabilities; lower values favour
             likely answers.
-        seed: of the random numbers.
+        seed: the seed of the random numbers.
 
     Raises:
         UsageError: if a number is out of its range.

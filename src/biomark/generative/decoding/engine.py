@@ -24,7 +24,7 @@ from biomark.generative.decoding.grammar import Grammar, GrammarState, Mark
 from biomark.generative.decoding.head import Head, before, head_of
 from biomark.generative.decoding.limits import room
 from biomark.generative.decoding.passes import Feed, Passes
-from biomark.generative.decoding.prefix import Ids, longest_of, worth_keeping
+from biomark.generative.decoding.prefix import TokenIds, longest_of, worth_keeping
 from biomark.generative.decoding.probe import probe
 from biomark.generative.decoding.vocabulary import Vocabulary
 from biomark.spans import Span
@@ -42,11 +42,11 @@ _RECENT = 8  # prompts before a batch in which common beginnings are looked for,
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a model is asked.
+    """A question to a model: a prompt, and the constraints on its answer.
 
     Attributes:
         prompt: ids of the whole prompt; at least one.
-        grammar: of the source that the answer copies.
+        grammar: the grammar of the source that the answer copies.
         draft: mentions that are expected, apart and in order. They change how fast the answer comes, not the answer.
         chance: draws the tokens of the answer; None: they are the likeliest.
     """
@@ -59,11 +59,11 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class DecodedAnswer:
-    """What a model said.
+    """The decoded answer of a model.
 
     Attributes:
         tokens: ids, the end token included.
-        probabilities: of each token among those that were allowed.
+        probabilities: the probabilities of each token among those that were allowed.
         marks: the mentions.
         passes: runs of the model in which this answer took part.
         computed: tokens that they computed for it, without padding and without the beginning that its
@@ -111,12 +111,12 @@ class _OpenQuestion:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What a pass verifies of a row.
+    """The part of a row that a forward pass verifies.
 
     Attributes:
         draft: the tokens to verify.
-        states: before each of them.
-        allowed: for each the ids that may stand there.
+        states: the grammar's state before each of them.
+        allowed: for each of them, the ids that the grammar allows.
         fed: what the model reads, from the row's `read` on, to choose at all places with a choice.
         first: number of the token read before the first of the draft, in `fed`.
     """
@@ -135,8 +135,8 @@ class Decoder:
     largest batch so far, as do those of the instructions seen last.
 
     Args:
-        model: with attention of the kind `sdpa` or `eager`.
-        vocabulary: of the model.
+        model: the model; its attention must be `sdpa` or `eager`.
+        vocabulary: the vocabulary of the model.
         full_prompts: whether the model was tuned to see a prompt in full: each of its tokens attends to all of
             them. Prompts then share nothing.
         stretch: how many tokens of a new draft are verified after a difference, and twice as many each time
@@ -167,8 +167,8 @@ class Decoder:
         self._pass_cost = _PASS_COSTS.get(kind, _PASS_COST)
         self._passes = Passes(model)
         self._head = Head(model)
-        self._kept: dict[Ids, Stretch] = {}  # the one used last at the end
-        self._recent: deque[Ids] = deque(maxlen=_RECENT)
+        self._kept: dict[TokenIds, Stretch] = {}  # the one used last at the end
+        self._recent: deque[TokenIds] = deque(maxlen=_RECENT)
         with torch.inference_mode():
             probe(self._passes, self._head, vocabulary)
 
@@ -221,7 +221,7 @@ class Decoder:
             self._take(row, look, [(ids[0], 1.0) if len(ids) == 1 else next(own) for ids in look.allowed])
 
     def _take(self, row: _OpenQuestion, look: _Look, choices: list[tuple[int, float]]) -> None:
-        """Go on with what the model said, as far as it is known what it says."""
+        """Append the verified tokens to the row: the draft up to the first difference, and the model's next token."""
         size = len(look.draft)
         agreed = next((n for n, (token, _) in enumerate(choices) if token != look.draft[n]), size)
         taken = choices[: agreed + 1]
@@ -274,7 +274,7 @@ class Decoder:
             self._kept[ids] = self._passes.cache.keep(0, len(ids))
             self.shared += len(ids)
         self._recent.extend(prompts)
-        users: dict[Ids, list[_OpenQuestion]] = {}
+        users: dict[TokenIds, list[_OpenQuestion]] = {}
         for row in rows:
             users.setdefault(longest_of(row.question.prompt, self._kept), []).append(row)
         for ids, group in users.items():
@@ -291,8 +291,8 @@ def groups(sizes: Sequence[int], cost: int) -> list[tuple[int, int]]:
     """Divide a batch into groups so that passes and padding together cost least; return the range of each group.
 
     Args:
-        sizes: of the rows in tokens, descending.
-        cost: of a pass apart from its tokens, in tokens.
+        sizes: the sizes of the rows in tokens, descending.
+        cost: the fixed cost of a pass, in tokens.
 
     Returns:
         Beginning and end of each group.

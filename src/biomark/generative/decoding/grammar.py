@@ -81,7 +81,7 @@ class Grammar:
 
     Args:
         source: a sentence or a part of one.
-        vocabulary: of the model.
+        vocabulary: the vocabulary of the model.
         whole_words: whether marks may neither begin nor end inside a run of letters and digits (each Chinese
             character and kana is a word).
     """
@@ -147,7 +147,7 @@ class Grammar:
         """Return the rest of the answer, including the end token, as tokenised if certain mentions are marked.
 
         Args:
-            state: of the answer so far; its marks stay.
+            state: the state of the answer so far; its marks stay.
             mentions: spans in the source, disjoint and in order; those before the state's position and those that
                 cannot be marked are ignored.
         """

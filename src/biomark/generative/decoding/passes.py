@@ -16,12 +16,12 @@ from biomark.generative.decoding.limits import is_additive
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """What a pass reads of a row.
+    """The part of a row that a forward pass reads.
 
     Attributes:
-        row: of the cache.
+        row: the row of the cache.
         start: position of the first token.
-        tokens: at least one.
+        tokens: the tokens; at least one.
         seen_by_all: how many of the row's first tokens all of these see, even those before them.
     """
 
@@ -35,7 +35,7 @@ class Passes:
     """Runs a model, and keeps what it has read in the cache.
 
     Args:
-        model: with attention of the kind `sdpa` or `eager`.
+        model: the model; its attention must be `sdpa` or `eager`.
 
     Attributes:
         model: the model.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 
-Ids = tuple[int, ...]
+TokenIds = tuple[int, ...]
 
 
-def worth_keeping(prompts: Sequence[Ids], kept: Collection[Ids], *, least: int) -> list[Ids]:
+def worth_keeping(prompts: Sequence[TokenIds], kept: Collection[TokenIds], *, least: int) -> list[TokenIds]:
     """Return the beginnings of prompts that are worth computing once and are not yet kept.
 
     Prompts with a common beginning form a group, which contains smaller groups with longer common beginnings. The
@@ -26,12 +26,12 @@ def worth_keeping(prompts: Sequence[Ids], kept: Collection[Ids], *, least: int) 
     return list(_worth(sorted(prompts), 0, kept, least))
 
 
-def longest_of(prompt: Ids, kept: Collection[Ids]) -> Ids:
+def longest_of(prompt: TokenIds, kept: Collection[TokenIds]) -> TokenIds:
     """Return the longest of the kept beginnings that a prompt extends, or () if there is none."""
     return max((ids for ids in kept if len(ids) < len(prompt) and prompt[: len(ids)] == ids), key=len, default=())
 
 
-def _worth(group: list[Ids], base: int, kept: Collection[Ids], least: int) -> Iterator[Ids]:
+def _worth(group: list[TokenIds], base: int, kept: Collection[TokenIds], least: int) -> Iterator[TokenIds]:
     if len(group) < 2:
         return
     size = min(_common(group[0], group[-1]), min(map(len, group)) - 1)
@@ -44,6 +44,6 @@ def _worth(group: list[Ids], base: int, kept: Collection[Ids], least: int) -> It
         yield from _worth(list(branch), base, kept, least)
 
 
-def _common(a: Ids, b: Ids) -> int:
+def _common(a: TokenIds, b: TokenIds) -> int:
     """Return the length of the common beginning of two sequences."""
     return next((n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))

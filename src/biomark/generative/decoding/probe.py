@@ -26,9 +26,9 @@ def probe(passes: Passes, head: Head, vocabulary: Vocabulary) -> None:
     Where the head is more than its matrix, `head.whole` is set.
 
     Args:
-        passes: of the model.
-        head: of the model.
-        vocabulary: of the model.
+        passes: the passes of the model.
+        head: the head of the model.
+        vocabulary: the vocabulary of the model.
 
     Raises:
         ModelError: if the model has fewer tokens than its vocabulary, or cannot read drafts.
@@ -36,7 +36,9 @@ def probe(passes: Passes, head: Head, vocabulary: Vocabulary) -> None:
     size, spread = vocabulary.size, max(1, vocabulary.size // 7)
     known = int(passes.model.config.get_text_config().vocab_size)
     if known < size:
-        raise ModelError(f"the model knows {known} tokens, its vocabulary has {size}")
+        raise ModelError(
+            f"the model has {known} tokens, but its vocabulary has {size}; use the tokenizer that belongs to the model"
+        )
     ids = [n * spread % size for n in range(1, 9)]
     try:
         plain, drafted = _read_plainly(passes.model, ids), _read_in_pieces(passes, ids, size)
@@ -53,7 +55,7 @@ def probe(passes: Passes, head: Head, vocabulary: Vocabulary) -> None:
         candidates,
     )
     if not _near(rows, plain[candidates.to(plain.device)], tolerance):
-        log.warning("the model's head is more than a matrix: all its logits are computed, which is slower")
+        log.warning("the model's output head is not a single matrix, so all its logits are computed, which is slower")
         head.whole = True
 
 

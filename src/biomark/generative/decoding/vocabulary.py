@@ -55,7 +55,7 @@ class Vocabulary:
     in the source text is spelled with ordinary tokens.
 
     Args:
-        tokenizer: of the model; it is copied.
+        tokenizer: the tokenizer of the model; it is copied.
         end: the id of the token that ends an answer.
         added: whether `<mark>` and `</mark>` are tokens of their own, which are added if the tokenizer lacks them.
 

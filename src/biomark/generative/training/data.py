@@ -48,8 +48,8 @@ def read_data(recipe: GenerativeRecipe, vocabulary: Vocabulary, reject: Reject) 
     """Read the data that a recipe names, and pack its demonstrations.
 
     Args:
-        recipe: of the run.
-        vocabulary: of the model.
+        recipe: the recipe of the run.
+        vocabulary: the vocabulary of the model.
         reject: is called with each part of the data that cannot be used.
 
     Raises:

@@ -41,7 +41,7 @@ def merge(run: Path, folder: Path) -> Path:
         raise ModelError(f"{run}: {RECIPE} is missing; is this the folder of a training run?")
     recipe = saved_recipe(run)
     if not (run / ADAPTER).is_file():
-        raise UsageError(f"{run}: holds no adapter, so there is nothing to merge")
+        raise UsageError(f"{run}: contains no adapter, so there is nothing to merge")
     if recipe.method == "llama-adapter":
         raise UsageError(f"{run}: a model of the method llama-adapter cannot be merged; use the run's folder as it is")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from biomark.errors import ModelError, UsageError
 from biomark.generative.decoding.vocabulary import Vocabulary
 from biomark.generative.training.compact import COMPACT, load_compact
-from biomark.runtime.bases import weights_folder
+from biomark.runtime.bases import Notify, weights_folder
 from biomark.runtime.quiet import quietly
 from biomark.tagging.training.network import ADAPTER, CONFIG
 from biomark.training.adapters import four_bits, lora, prepared, require_peft, with_adapter
@@ -31,8 +30,6 @@ log = logging.getLogger(__name__)
 TOKENIZER, TOKENIZER_SETTINGS = "tokenizer.json", "tokenizer_config.json"
 _ENCODERS = ("bert", "roberta", "electra")  # the model types of encoders that can become decoders
 _WITH_ADAPTION = ("llama", "mistral")  # the model types for which peft implements LLaMA-Adapter
-
-Notify = Callable[[str], None]
 
 
 def load_base(
@@ -49,7 +46,7 @@ def load_base(
     Args:
         name: see `GenerativeRecipe.model`.
         added: whether `<mark>` and `</mark>` are tokens of their own.
-        dtype: of the weights that are not in 4 bits.
+        dtype: the dtype of the weights that are not in 4 bits.
         quantised: whether to load the weights of linear layers in 4 bits (see `biomark.training.adapters`).
         whole: whether to refuse a model that lacks some weights, such as an encoder, which has no head.
         notify: is called with a line of text about missing weights, which are initialised at random.
@@ -125,7 +122,7 @@ def prepare_model(recipe: GenerativeRecipe, *, notify: Notify = log.info) -> tup
     Trainable adapters have 32 bits.
 
     Args:
-        recipe: of the model.
+        recipe: the recipe of the model.
         notify: is called with a line of text about each deviation from the recipe.
 
     Raises:
@@ -306,8 +303,8 @@ def load_trained(
     """Load the model of a training run, on a GPU if there is one, with its vocabulary and recipe.
 
     Args:
-        folder: of a run, or one that `merge` wrote.
-        dtype: of the weights; None: bfloat16 on a GPU, else the one they are saved in.
+        folder: the folder of a run, or one that `merge` wrote.
+        dtype: the dtype of the weights; None: bfloat16 on a GPU, else the one they are saved in.
 
     Raises:
         ModelError: if a file or the base model of an adapter is missing.
@@ -322,7 +319,7 @@ def load_trained(
     tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
     end = tokenizer.token_to_id(json.loads((folder / TOKENIZER_SETTINGS).read_text("utf-8"))["eos_token"])
     if end is None:
-        raise ModelError(f"{folder}: {TOKENIZER} does not know the eos_token of {TOKENIZER_SETTINGS}")
+        raise ModelError(f"{folder}: the eos_token in {TOKENIZER_SETTINGS} is not in {TOKENIZER}")
     vocabulary = Vocabulary(tokenizer, end, added=recipe.marks == "tokens")
     cuda = torch.cuda.is_available()
     model = with_weights(recipe, folder, dtype=dtype or (torch.bfloat16 if cuda else None))
@@ -339,9 +336,9 @@ def with_weights(recipe: GenerativeRecipe, folder: Path, *, dtype: torch.dtype |
     adapter beside them. It stays beside weights in bfloat16 or 4 bits, where merging would round its small values away.
 
     Args:
-        recipe: of the run.
-        folder: of the run, or a checkpoint.
-        dtype: of the weights; None: the one they are saved in.
+        recipe: the recipe of the run.
+        folder: the folder of the run, or a checkpoint.
+        dtype: the dtype of the weights; None: the one they are saved in.
 
     Raises:
         ModelError: if a file or the base model is missing.

@@ -43,11 +43,11 @@ def tokenise(
     """Tokenise a demonstration as the model reads it; return a reject with the reason if that is impossible.
 
     Args:
-        demonstration: to tokenise; it is never truncated.
-        vocabulary: of the model.
+        demonstration: the demonstration to tokenise; it is never truncated.
+        vocabulary: the vocabulary of the model.
         form: the wording of the prompt, one of `biomark.demonstrations.FORMS`.
         longest: the greatest number of tokens of prompt and answer.
-        shape: of the answer, one of `biomark.demonstrations.TUNED`.
+        shape: the shape of the answer, one of `biomark.demonstrations.TUNED`.
         entity_type: the type that the instruction asks for; the shape `mark` does not need it.
     """
     answer = _answer(demonstration, vocabulary, shape, entity_type)
@@ -107,7 +107,7 @@ def collate(
     """Return the input arrays of a model for B rows of L tokens.
 
     Args:
-        rows: of tokenised demonstrations.
+        rows: the rows, each of tokenised demonstrations.
         pad: the id of the tokens after the end of a row.
         length: L; None: the length of the longest row.
         full_prompts: whether a prompt's tokens attend to their whole prompt; see `GenerativeRecipe.prompt_attention`.

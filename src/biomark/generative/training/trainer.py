@@ -11,7 +11,7 @@ import gc
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +35,7 @@ from biomark.generative.training.data import Data, is_demonstrations, read_data
 from biomark.generative.training.loss import AnswerTrainer, EpochRows
 from biomark.generative.training.model import plain, prepare_model, save_tokenizer, set_weights, with_weights
 from biomark.generative.training.packing import collate
+from biomark.runtime.bases import Notify
 from biomark.runtime.machine import multiplies_bf16, versions
 from biomark.runtime.quiet import quietly
 from biomark.training.recipe import GenerativeRecipe
@@ -45,8 +46,6 @@ log = logging.getLogger(__name__)
 
 _PATIENCE = 6 * 3600  # the seconds that processes wait for the one that scores
 _UNCHANGED = ("train", "devel", "processes")  # the facts that must not change between a run's start and its resumption
-
-Notify = Callable[[str], None]
 
 
 def train(
@@ -253,8 +252,8 @@ class Scoring(TrainerCallback):
 
     Args:
         run: the folder for the scores and the best model.
-        recipe: of the run.
-        vocabulary: of the model.
+        recipe: the recipe of the run.
+        vocabulary: the vocabulary of the model.
         devel: the development splits.
         notify: is called with a line of text for each checkpoint.
     """

@@ -23,12 +23,12 @@ from biomark.spans import Document
 _ANNOTATED = tuple(formats.FORMATS[name] for name in ("pubtator", "bioc_xml", "bioc_json", "brat", "jsonl"))
 _HELD = 100_000  # distinct mentions that are counted before their entries are yielded
 
-_Mention = tuple[str, str, str]  # identifier, type, text
+_AnnotatedName = tuple[str, str, str]  # identifier, type, text
 
 
 def read(source: OpenedSource, reject: Reject) -> Iterator[Entry]:
     """Yield the entries of an annotated corpus; see the module's docstring."""
-    counts: Counter[_Mention] = Counter()
+    counts: Counter[_AnnotatedName] = Counter()
     for document in _documents(source, reject):
         counts.update(_mentions(document, source.left_out))
         if len(counts) >= _HELD:
@@ -58,7 +58,7 @@ def _documents(source: OpenedSource, reject: Reject) -> Iterator[Document]:
     return corpora.read_split(source.name, reject=reject)
 
 
-def _mentions(document: Document, left_out: Counter[str]) -> Iterator[_Mention]:
+def _mentions(document: Document, left_out: Counter[str]) -> Iterator[_AnnotatedName]:
     for entity in document.entities:
         if not entity.ids:
             left_out["mentions without an identifier"] += 1
@@ -70,7 +70,7 @@ def _mentions(document: Document, left_out: Counter[str]) -> Iterator[_Mention]:
             yield COMPOSITE.join(identifiers), entity_type, " ".join(entity.mention(document.text).split())
 
 
-def _entries(counts: Counter[_Mention]) -> Iterator[Entry]:
+def _entries(counts: Counter[_AnnotatedName]) -> Iterator[Entry]:
     for (identifier, entity_type), mentions in groupby(sorted(counts), key=lambda mention: mention[:2]):
         names = tuple(Name(mention[2], NameKind.MENTION, counts[mention]) for mention in mentions)
         yield from in_parts(Entry(identifier, entity_type, names))

@@ -24,8 +24,8 @@ class _VocabularyColumns:
     Attributes:
         type: biomark's name of its concepts' type.
         identifier: the column of identifiers.
-        names: of preferred and of further names, each column with the kind of its names.
-        same: of identifiers of the same concept, each with the namespace that its values lack, or "".
+        names: the columns of preferred names and of further names, each with the kind of its names.
+        same: the columns of identifiers of the same concept, each with the namespace that its values lack, or "".
     """
 
     type: str

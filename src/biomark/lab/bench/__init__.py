@@ -7,12 +7,11 @@ of the machine can only slow a round down.
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from biomark.runtime.machine import cores, versions
+from biomark.runtime.machine import cores, processor, versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +19,7 @@ class Contestant:
     """A program to time.
 
     Attributes:
-        name: in the results.
+        name: the name in the results.
         run: does all of the work once.
     """
 
@@ -41,5 +40,5 @@ def measure(contestants: Sequence[Contestant], rounds: int) -> dict[str, float]:
 
 
 def machine(*libraries: str) -> Mapping[str, object]:
-    """Return the machine on which the figures are measured, and the versions of libraries."""
-    return {"cores": cores(), "machine": platform.machine(), **versions(*libraries)}
+    """Return the processor and cores with which the figures are measured, and the versions of libraries."""
+    return {"cores": cores(), "processor": processor(), **versions(*libraries)}

@@ -34,7 +34,7 @@ def annotate(
     all of its types.
 
     Args:
-        documents: to annotate; the pipeline gets their sentences one by one.
+        documents: the documents to annotate; the pipeline gets their sentences one by one.
         model: the name or folder of a tagging model.
         rounds: the number of rounds.
         weights: the folder of the training run whose encoder the pipeline uses. None: the pretrained encoder of the

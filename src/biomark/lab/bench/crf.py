@@ -37,7 +37,7 @@ def train(
     """Train a conditional random field for each type.
 
     Args:
-        documents: with all mentions of `types`, under biomark's names.
+        documents: the documents, with all mentions of `types`, under biomark's names.
         types: the types to learn.
         folder: the folder to write; it is created if it does not exist.
         progress: is called with a line of text for each field.
@@ -63,7 +63,7 @@ class CrfRecognizer:
     """Tags the words of each sentence.
 
     Args:
-        folder: that `train` filled.
+        folder: the folder that `train` filled.
 
     Raises:
         ModelError: if it is none.

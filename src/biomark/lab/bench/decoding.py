@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,14 +25,18 @@ from biomark.generative.recognizer import GenerativeRecognizer
 from biomark.generative.training.model import load_trained
 from biomark.lab.bench import Contestant, machine, measure
 from biomark.lab.bench.engine import GrammarProcessor, tokenizer_of
+from biomark.lab.bench.llama import LlamaGeneration, serving
 from biomark.lab.bench.shapes import random_llama
 from biomark.recognizers import Annotated, Recognizer
 from biomark.shapes import MARK
-from biomark.spans import Document, Span
+from biomark.spans import Document, Entity, Span
 from biomark.text.sentences import with_sentences
 
 LOOKUP = 10  # the number of tokens that `generate` drafts with prompt lookup; the value in its documentation
 DISAGREE = 0.1  # the share of mentions that the drafter of a scripted model misses
+
+GREEDY, OURS = "a generate", "e marks, drafter"
+_ALONE = "bf"  # the ways that compute one sentence at a time
 
 Script = Mapping[str, tuple[int, ...]]
 """The token ids of the answer to each source text, including the end token."""
@@ -41,8 +48,8 @@ class Subject:
 
     Attributes:
         model: a causal language model.
-        vocabulary: of the model.
-        style: of its prompts and answers.
+        vocabulary: the vocabulary of the model.
+        style: the style of its prompts and answers.
         full_prompts: whether it attends to its whole prompt.
         drafter: proposes mentions.
         script: the answers that a model with random weights is forced to give; empty for a trained model.
@@ -65,38 +72,72 @@ def decoding(
     batches: Sequence[int] = (1, 16),
     limit: int = 0,
     rounds: int = 1,
+    gguf: Path | None = None,
 ) -> dict[str, object]:
     """Measure sentences per second and computed tokens per sentence of several ways to decode with one model.
 
     (a) `generate`, greedy; (b) `generate` with prompt lookup (only with batch size 1, which transformers supports);
     (c) `generate` with a general grammar engine; (d) draft and verify with the source as draft; (e) the same with a
-    drafter: the default model, whose time is counted.
+    drafter: the default model, whose time is counted; (f) with `gguf`, llama.cpp, greedy, sentence by sentence.
 
     With `shape`, the model is a Llama of that shape with random weights. It computes as much as a trained one and is
     forced to give the gold answer, so that marks are as frequent as in the corpus; its drafter has nine of ten
     mentions and takes no time.
 
     Args:
-        documents: to annotate, sentence by sentence; with `shape`, they need gold mentions.
+        documents: the documents to annotate, sentence by sentence; with `shape`, they need gold mentions.
         model: the name or folder of a generative model.
         shape: one of `biomark.lab.bench.shapes.SHAPES`; empty: `model` is used.
         entity_type: the type of the mentions.
         batches: the batch sizes, in sentences.
         limit: the number of sentences; 0: all.
         rounds: the number of rounds, of which the best counts.
+        gguf: a file with the same model for llama.cpp; None: without llama.cpp.
+
+    Returns:
+        For each batch size and each way: sentences a second, how many times (e) is faster, passes and tokens a sentence
+        (llama.cpp does not count its passes), unfaithful answers, and the sentences with the same mentions as (a) has.
 
     Raises:
-        UsageError: if the model does not answer with marks, or the shape is unknown.
+        UsageError: if the model does not answer with marks, the shape is unknown, or llama.cpp cannot be used; see
+            `biomark.lab.bench.llama.serving`.
     """
+    if shape and gguf:
+        raise UsageError("llama.cpp needs a trained model; leave out shape or gguf")
     alone = _sentences(documents)[: limit or None]
     subject = _scripted(shape, alone, entity_type) if shape else _trained(model)
+    with serving(gguf, torch.get_num_threads()) if gguf else nullcontext() as address:
+        results = _results(subject, alone, entity_type, batches, rounds, address)
+    return {
+        "bench": "decoding",
+        "model": shape or model,
+        "parameters": sum(weight.numel() for weight in subject.model.parameters()),
+        "dtype": str(subject.model.dtype).removeprefix("torch."),
+        "device": torch.cuda.get_device_name() if subject.model.device.type == "cuda" else "cpu",
+        "sentences": len(alone),
+        "rounds": rounds,
+        **({"gguf": gguf.name} if gguf else {}),
+        **results,
+        **machine("torch", "transformers", "llguidance", "onnxruntime", *(["xllamacpp"] if gguf else [])),
+    }
+
+
+def _results(
+    subject: Subject,
+    alone: Sequence[Document],
+    entity_type: str,
+    batches: Sequence[int],
+    rounds: int,
+    address: str | None,
+) -> dict[str, dict[str, dict[str, float]]]:
     meter = Meter(subject.model)
     results: dict[str, dict[str, dict[str, float]]] = {}
     for batch in batches:
         rows: dict[str, dict[str, float]] = {}
         contestants = []
-        for name, (answering, drafter) in _ways(subject).items():
-            if batch > 1 and name.startswith("b "):
+        mentions: dict[str, list[tuple[Entity, ...]]] = {}
+        for name, (answering, drafter) in _ways(subject, address).items():
+            if batch > 1 and name[0] in _ALONE:
                 continue
             recognizer = GenerativeRecognizer(
                 answering,
@@ -107,24 +148,15 @@ def decoding(
                 drafter=drafter,
             )
             rows[name] = {}
-            contestants.append(_contestant(name, recognizer, alone, meter, rows[name]))
+            mentions[name] = []
+            contestants.append(_contestant(name, recognizer, alone, meter, rows[name], mentions[name]))
         for name, seconds in measure(contestants, rounds).items():
             rows[name] = {"sentences_per_second": round(len(alone) / seconds, 2), **rows[name]}
-        ours = rows[contestants[-1].name]["sentences_per_second"]
-        for row in rows.values():
-            row["e_is_faster"] = round(ours / row["sentences_per_second"], 2)
+        for name, row in rows.items():
+            row["e_is_faster"] = round(rows[OURS]["sentences_per_second"] / row["sentences_per_second"], 2)
+            row["as_a"] = sum(map(operator.eq, mentions[name], mentions[GREEDY]))
         results[f"batch {batch}"] = rows
-    return {
-        "bench": "decoding",
-        "model": shape or model,
-        "parameters": sum(weight.numel() for weight in subject.model.parameters()),
-        "dtype": str(subject.model.dtype).removeprefix("torch."),
-        "device": torch.cuda.get_device_name() if subject.model.device.type == "cuda" else "cpu",
-        "sentences": len(alone),
-        "rounds": rounds,
-        **results,
-        **machine("torch", "transformers", "llguidance", "onnxruntime"),
-    }
+    return results
 
 
 def _sentences(documents: Iterable[Document]) -> list[Document]:
@@ -165,16 +197,19 @@ def _apart(spans: Iterable[Span]) -> list[Span]:
     return disjoint
 
 
-def _ways(subject: Subject) -> dict[str, tuple[Answering, Recognizer | None]]:
+def _ways(subject: Subject, address: str | None) -> dict[str, tuple[Answering, Recognizer | None]]:
     model, vocabulary = subject.model, subject.vocabulary
     settings: dict[str, Any] = {"full_prompts": subject.full_prompts, "script": subject.script}
-    return {
-        "a generate": (Generation(model, vocabulary, **settings), None),
+    ways: dict[str, tuple[Answering, Recognizer | None]] = {
+        GREEDY: (Generation(model, vocabulary, **settings), None),
         "b generate, prompt lookup": (Generation(model, vocabulary, lookup=LOOKUP, **settings), None),
         "c generate, llguidance": (Generation(model, vocabulary, constrained=True, **settings), None),
         "d marks": (MarkDecoding(ScriptedDecoder(model, vocabulary, **settings), vocabulary), None),
-        "e marks, drafter": (MarkDecoding(ScriptedDecoder(model, vocabulary, **settings), vocabulary), subject.drafter),
+        OURS: (MarkDecoding(ScriptedDecoder(model, vocabulary, **settings), vocabulary), subject.drafter),
     }
+    if address is not None:
+        ways["f llama.cpp"] = (LlamaGeneration(address, model, vocabulary), None)
+    return ways
 
 
 class Forgetful:
@@ -278,14 +313,23 @@ class Meter:
         self.counts += Counter(passes=1, tokens=ids.numel() if isinstance(ids, Tensor) else 0)
 
 
+def _bare(entities: Sequence[Entity]) -> tuple[Entity, ...]:
+    """Return mentions without scores, which the ways compute differently."""
+    return tuple(replace(entity, score=None) for entity in entities)
+
+
 def _contestant(
-    name: str, recognizer: GenerativeRecognizer, documents: Sequence[Document], meter: Meter, row: dict[str, float]
+    name: str,
+    recognizer: GenerativeRecognizer,
+    documents: Sequence[Document],
+    meter: Meter,
+    row: dict[str, float],
+    mentions: list[tuple[Entity, ...]],
 ) -> Contestant:
     def run() -> None:
         meter.counts.clear()
         recognizer.answering.counts.clear()
-        for _ in recognizer.annotate(documents):
-            pass
+        mentions[:] = [_bare(annotated.document.entities) for annotated in recognizer.annotate(documents)]
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         own, answers = recognizer.answering.counts, len(documents)

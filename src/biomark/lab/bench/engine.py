@@ -65,8 +65,8 @@ class GrammarProcessor(LogitsProcessor):
     """A processor that constrains `generate` to the source texts with marks at word boundaries.
 
     Args:
-        vocabulary: of the model.
-        tokenizer: of `GuidanceVocabulary`, made once.
+        vocabulary: the vocabulary of the model.
+        tokenizer: the tokenizer of `GuidanceVocabulary`, made once.
         sources: one a row.
         width: tokens of the prompts.
     """

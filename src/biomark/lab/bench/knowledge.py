@@ -59,7 +59,7 @@ def generate(terms: int, sentences: int, seed: int = 0) -> tuple[list[str], list
     Args:
         terms: the number of names.
         sentences: the number of sentences.
-        seed: of the random choices.
+        seed: the seed of the random choices.
     """
     rng = random.Random(seed)
     vocabulary = sorted({_word(rng) for _ in range(_SYLLABLES)})

@@ -33,7 +33,7 @@ _BATCH = 256
 
 Names = dict[str, str]
 """The most frequent identifier of each lower-cased name."""
-Answer = Callable[[Sequence[str]], Sequence[str | None]]
+IdentifierFinder = Callable[[Sequence[str]], Sequence[str | None]]
 """A function from different lower-cased mentions to an identifier, or None, for each."""
 
 
@@ -62,8 +62,8 @@ def normalization(
     above the threshold. Every contestant looks up repeated texts once.
 
     Args:
-        documents: with mentions that have identifiers.
-        sources: from which the store is built.
+        documents: the documents, whose mentions have identifiers.
+        sources: the sources from which the store is built.
         terms: the number of generated names that the store has in addition.
         rounds: the number of independent runs of biomark, of which the best counts.
         others: those of `CONTESTANTS` that biomark is compared with.
@@ -142,7 +142,9 @@ def _is_sure(entity: Entity) -> bool:
     return float(entity.infons.get("identifier_score", 0)) >= least
 
 
-def _other(make: Callable[[Names], Answer], store: Store, mentions: Sequence[Mention], held: Sequence[bool]) -> object:
+def _other(
+    make: Callable[[Names], IdentifierFinder], store: Store, mentions: Sequence[Mention], held: Sequence[bool]
+) -> object:
     """Return the scores of another contestant; the time for building its index is not counted."""
     figures: dict[str, object] = {}
     seconds = 0.0
@@ -170,11 +172,11 @@ def _names(store: Store, entity_type: str) -> Names:
     return {text: identifiers.most_common(1)[0][0] for text, identifiers in counts.items()}
 
 
-def _lower_case(names: Names) -> Answer:
+def _lower_case(names: Names) -> IdentifierFinder:
     return lambda texts: [names.get(text) for text in texts]
 
 
-def _rapidfuzz(names: Names) -> Answer:
+def _rapidfuzz(names: Names) -> IdentifierFinder:
     try:
         from rapidfuzz import fuzz, process
     except ImportError as error:
@@ -183,7 +185,7 @@ def _rapidfuzz(names: Names) -> Answer:
     return lambda texts: [names[process.extractOne(text, known, scorer=fuzz.ratio)[0]] for text in texts]
 
 
-def _tfidf(names: Names) -> Answer:
+def _tfidf(names: Names) -> IdentifierFinder:
     try:
         from sklearn.feature_extraction.text import TfidfVectorizer
     except ImportError as error:
@@ -202,7 +204,7 @@ def _tfidf(names: Names) -> Answer:
     return answer
 
 
-CONTESTANTS: dict[str, Callable[[Names], Answer]] = {
+CONTESTANTS: dict[str, Callable[[Names], IdentifierFinder]] = {
     "lower case": _lower_case,
     "rapidfuzz": _rapidfuzz,
     "tf-idf": _tfidf,

@@ -27,7 +27,7 @@ from biomark.spans import Document, Rejected
 CORPORA = ("ncbi_disease:train", "bc5cdr:train")
 FOLDS = 4
 
-_Mention = tuple[str, frozenset[str]]
+_LinkedMention = tuple[str, frozenset[str]]
 
 
 def learn_from(splits: Sequence[str], ontologies: Sequence[str], folds: int = FOLDS) -> dict[str, float]:
@@ -38,7 +38,7 @@ def learn_from(splits: Sequence[str], ontologies: Sequence[str], folds: int = FO
         ontologies: sources of terms, for all stores.
         folds: the number of folds.
     """
-    pairs: list[tuple[_Mention, RankingExample]] = []
+    pairs: list[tuple[_LinkedMention, RankingExample]] = []
     documents = [list(corpora.read_corpus(split, reject=_pass_over)) for split in splits]
     with tempfile.TemporaryDirectory() as folder:
         for fold in range(folds):
@@ -56,7 +56,7 @@ def learn_from(splits: Sequence[str], ontologies: Sequence[str], folds: int = FO
     return learn([replace(e, weight=1 / math.sqrt(counts[mention])) for mention, e in pairs]).as_json()
 
 
-def examples(normalizer: Normalizer, documents: Iterable[Document]) -> Iterator[tuple[_Mention, RankingExample]]:
+def examples(normalizer: Normalizer, documents: Iterable[Document]) -> Iterator[tuple[_LinkedMention, RankingExample]]:
     """Yield the mentions that only the step `fuzzy` can resolve, each with a training example."""
     for document in documents:
         for entity, text, entity_type, context in normalizer.contexts(document):
@@ -81,8 +81,10 @@ def _pass_over(rejected: Rejected) -> None:
 def main() -> None:
     """Run the command line of this module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("ontologies", nargs="*", help="sources of terms that all stores have")
-    parser.add_argument("-c", "--corpus", action="append", help=f"repeatable; else {' and '.join(CORPORA)}")
+    parser.add_argument("ontologies", nargs="*", help="term sources that every store includes")
+    parser.add_argument(
+        "-c", "--corpus", action="append", help=f"a corpus to learn from (repeatable; default: {' and '.join(CORPORA)})"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, help="the file to write")
     options = parser.parse_args()
     weights = learn_from(options.corpus or CORPORA, options.ontologies)

@@ -42,7 +42,7 @@ class RobustnessRow:
     found_before: float = 0.0
 
 
-Rows = Mapping[str, Mapping[str, RobustnessRow]]
+RobustnessRows = Mapping[str, Mapping[str, RobustnessRow]]
 """The scores by the name of the recognizer and of the writing."""
 
 
@@ -55,17 +55,17 @@ def robustness(
     seed: int = 0,
     reject: Reject = raise_rejected,
     progress: Callable[[str], None] = lambda message: None,
-) -> Rows:
+) -> RobustnessRows:
     """Measure strict F1 of recognizers on documents in each writing of `biomark.text.perturbation`, and on notes.
 
     Each recognizer is scored only on the types that it knows.
 
     Args:
-        documents: with gold mentions and distinct ids.
+        documents: the documents, with gold mentions and distinct ids.
         types: the types that the documents annotate.
-        recognizers: by name.
+        recognizers: the recognizers by name.
         notes: other documents with gold mentions, which are not perturbed and are scored on all types in them.
-        seed: of the random choices in the writings, together with a document's id.
+        seed: the seed of the random choices in the writings, together with a document's id.
         reject: is called with each reject of a recognizer.
         progress: is called with a line of text for each recognizer and writing.
 
@@ -91,7 +91,7 @@ def robustness(
     return rows
 
 
-def facts(rows: Rows, documents: Sequence[Document], types: Sequence[str], *, seed: int) -> dict[str, object]:
+def facts(rows: RobustnessRows, documents: Sequence[Document], types: Sequence[str], *, seed: int) -> dict[str, object]:
     """Return the figures and facts of the data for JSON; `strict` has a `RobustnessRow` by recognizer and writing."""
     gold = [entity for document in map(with_canonical_types, documents) for entity in document.entities]
     return {
@@ -194,5 +194,5 @@ class _Predictions:
 def _known(name: str, recognizer: Recognizer, types: Sequence[str]) -> tuple[str, ...]:
     known = tuple(types_known(recognizer, types))
     if not known:
-        raise UsageError(f"{name} knows none of {', '.join(types) or 'no types'}; it knows {recognizer.types}")
+        raise UsageError(f"{name} supports none of {', '.join(types) or 'no types'}; it supports {recognizer.types}")
     return known

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -23,6 +22,15 @@ from biomark.text.sentences import with_sentences
 COLLECTIONS = {"PubMed": (36_000_000, 1_300), "PMC": (7_000_000, 40_000)}
 """Collections of articles: how many, and roughly how many characters each has; see docs/scale.md."""
 
+# On Linux, the peak memory of a process is at least that of the process that started it (`getrusage`), and this one may
+# be larger than the measured one. A small process therefore starts the measured one.
+_LAUNCHER = """
+import os, subprocess, sys
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, used = os.wait4(process.pid, 0)
+print(os.waitstatus_to_exitcode(status), used.ru_maxrss)
+"""
+
 
 def hours(characters: int, characters_a_second: float) -> int:
     """Return the hours that a number of characters takes."""
@@ -41,9 +49,9 @@ def scale(
     """Measure time and memory of `biomark annotate --run`, from file to file, each time in a separate process.
 
     Args:
-        documents: what the inputs are made of, by repetition.
+        documents: the documents that are repeated to make the inputs.
         model: finds the mentions where speed is measured.
-        workers: how many processes, one after the other.
+        workers: the numbers of processes to measure, one after the other.
         count: documents whose mentions are found.
         sizes: numbers of short documents (a sentence each) that are read and written without a model, for the memory
             that depends on their number.
@@ -70,11 +78,11 @@ def scale(
         formats.write(_repeated([document.text for document in documents], count), folder / "in.jsonl")
         for number in workers:
             for where in dict.fromkeys((LOCAL, engine)):
-                seconds, _ = _run(folder, "--model", model, "--workers", str(number), "--engine", where)
+                seconds, _ = measure(folder, "--model", model, "--workers", str(number), "--engine", where)
                 speed[str(number) if where == LOCAL else f"{number} on {where}"] = round(count / seconds, 2)
         for size in sizes:
             formats.write(_repeated(sentences, size), folder / "in.jsonl")
-            seconds, memory[str(size)] = _run(folder, "--model", GIVEN)
+            seconds, memory[str(size)] = measure(folder, "--model", GIVEN)
             bare[str(size)] = round(size / seconds, 1)
     characters = sum(len(document.text) for document in documents) / len(documents)
     # One process uses all cores as well, by threads.
@@ -95,14 +103,25 @@ def _repeated(texts: Sequence[str], count: int) -> Iterator[Document]:
     return (Document(str(number), text) for number, text in enumerate(islice(cycle(texts), count)))
 
 
-def _run(folder: Path, *options: str) -> tuple[float, int]:
-    """Annotate the input into a folder; return the seconds, and the peak memory of the process in MiB."""
+def measure(folder: Path, *options: str) -> tuple[float, int]:
+    """Run `biomark annotate` on the file `in.jsonl` of a folder, in a process of its own.
+
+    Args:
+        folder: holds the input, and gets the run folder `out`.
+        options: of the command.
+
+    Returns:
+        The seconds, and the peak memory of the process in MiB.
+
+    Raises:
+        ModelError: if the command fails.
+    """
     arguments = ["annotate", str(folder / "in.jsonl"), "--run", str(folder / "out"), "--overwrite", *options]
     begin = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "biomark", *arguments], stderr=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise ModelError(f"biomark {' '.join(arguments)} ended with status {process.returncode}")
-    kib = used.ru_maxrss // 1024 if sys.platform == "darwin" else used.ru_maxrss
-    return time.perf_counter() - begin, kib // 1024
+    launcher = [sys.executable, "-I", "-c", _LAUNCHER, sys.executable, "-m", "biomark", *arguments]
+    launched = subprocess.run(launcher, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+    seconds = time.perf_counter() - begin
+    status, peak = map(int, launched.stdout.split())
+    if status:
+        raise ModelError(f"biomark {' '.join(arguments)} ended with status {status}")
+    return seconds, peak // (2**20 if sys.platform == "darwin" else 2**10)

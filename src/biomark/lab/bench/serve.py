@@ -37,8 +37,8 @@ def serve(
     Args:
         documents: their texts are sent, in turn.
         model: is served.
-        clients: that ask at the same time.
-        seconds: for which they begin requests.
+        clients: the number of clients that send requests at the same time.
+        seconds: the duration for which they send requests, in seconds.
 
     Raises:
         UsageError: if there is no text, or the service does not start.

@@ -32,7 +32,7 @@ class SpacyRecognizer:
     """A recognizer that runs the NER of a spaCy pipeline.
 
     Args:
-        folder: of the pipeline, which `train` or other software wrote.
+        folder: the folder of the pipeline, which `train` or other software wrote.
 
     Raises:
         MissingExtraError: if spaCy is not installed.
@@ -88,7 +88,7 @@ def train(
         folder: the folder to save the pipeline in.
         reject: is called with each part of the corpora that cannot be read.
         epochs: the number of passes over all passages, in batches that grow from 100 to 1,000 words.
-        seed: of all random choices.
+        seed: the seed of all random choices.
         progress: is called with a line of text for each epoch.
 
     Raises:

@@ -96,7 +96,7 @@ def training(
     Both use bfloat16, AdamW, and transformers' `Trainer`.
 
     Args:
-        shape: of a Llama with random weights; see `biomark.lab.bench.shapes`.
+        shape: the shape of a Llama with random weights; see `biomark.lab.bench.shapes`.
         method: `full` or `lora`.
         names: the corpora of the demonstrations.
         steps: the number of measured steps, after the warm-up.

@@ -81,7 +81,7 @@ def reproduce(
     if scale == "paper" and not options.anyway and not _gpus():
         raise UsageError(
             f"{name} --scale paper needs GPUs (see above), and this machine has none that torch can use; "
-            "say --scale small or medium, or --anyway"
+            "use --scale small or medium, or add --anyway"
         )
     begin = time.perf_counter()
     results = job.run()
@@ -114,7 +114,7 @@ def redraw(folder: Path, rows: Book | None = None) -> list[Path]:
     """Write the pages of a folder, and their overview, again from their JSON files, without running anything.
 
     Args:
-        folder: of pages that `reproduce` wrote.
+        folder: the folder of pages that `reproduce` wrote.
         rows: other experiments than those of `experiments.toml`.
 
     Returns:
@@ -152,7 +152,7 @@ def _recorded(name: str, scale: str, rows: Book | None) -> bool:
     if name not in names(rows):
         raise UsageError(f"unknown experiment {name!r}; choose from {', '.join(names(rows))}")
     if scale not in SCALES:
-        raise UsageError(f"--scale is {', '.join(SCALES[:-1])} or {SCALES[-1]}, not {scale!r}")
+        raise UsageError(f"unknown scale {scale!r}; choose from {', '.join(SCALES)}")
     return name == "hu2024"
 
 
@@ -164,7 +164,7 @@ def _job(name: str, scale: str, options: ExperimentOptions, rows: Book | None) -
 
     rows = rows or book()
     if options.base_url and not models.asks_server(options.model):
-        raise UsageError("--base-url is the server of a model of yours: say --model openai:NAME as well")
+        raise UsageError("--base-url is the address of a model server; add --model openai:NAME")
     server = ServerOptions(base_url=options.base_url)
     workspace = Workspace(options.work, say=options.say, server=server, recipes=options.recipes)
     return ExperimentRun(rows, rows.experiment(name), scale, workspace, options.model, options.only)

@@ -19,11 +19,11 @@ class Build:
     """A model cell.
 
     Attributes:
-        model: its row.
-        types: to learn and find; empty: all that its data annotate.
-        fraction: of the sentences to learn from.
-        seed: of what is drawn and of training.
-        repeats: how often a pass has each sentence.
+        model: the row of the model.
+        types: the types to learn and annotate; empty: all types that its data annotate.
+        fraction: the fraction of the sentences to learn from.
+        seed: the seed of sampling and training.
+        repeats: the number of times that an epoch has each sentence.
     """
 
     model: ModelSpec
@@ -34,7 +34,7 @@ class Build:
 
     @property
     def label(self) -> str:
-        """For people."""
+        """The description of the cell for the terminal."""
         more = [*self.types]
         if self.fraction < 1:
             more.append(f"{self.fraction:.0%} of the data")
@@ -50,7 +50,7 @@ class Reading:
     Attributes:
         build: the model.
         test: the split.
-        sentences: about how many of it; 0: all.
+        sentences: the approximate number of sentences of the test set; 0: all.
     """
 
     build: Build
@@ -65,7 +65,7 @@ class Result:
     Attributes:
         reading: the cell.
         facts: the content of `scores.json`.
-        folder: of the cell.
+        folder: the folder of the cell.
     """
 
     reading: Reading

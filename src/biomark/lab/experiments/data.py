@@ -171,7 +171,7 @@ def data_files(split: str) -> list[tuple[str, Path]]:
     """Return the files of one split or several (`bc2gm:train+devel`), by their names in the catalogue.
 
     Raises:
-        CorpusError: if one is not there.
+        CorpusError: if one is missing.
     """
     corpus, splits = corpora.parse_split(split)
     return [(name, corpora.locate(corpus, one) / name) for one in splits for name in corpus.splits[one].files]
@@ -199,7 +199,7 @@ def knowledge_store(path: Path, sources: Sequence[str], own: Sequence[str], say:
     """Return the knowledge store of some sources; it is built if it does not exist.
 
     Args:
-        path: of the store.
+        path: the path of the store.
         sources: see `source_path`.
         own: files or splits of annotated sentences, whose mentions are in it, too.
         say: is called with a line about what is done.

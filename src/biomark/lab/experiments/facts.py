@@ -30,8 +30,8 @@ def gather(job: ExperimentRun, results: Sequence[Result], seconds: float) -> dic
 
     Args:
         job: the experiment.
-        results: of its test cells, as far as they are there.
-        seconds: that this run took.
+        results: the results of its finished test cells.
+        seconds: the duration of this run, in seconds.
     """
     data: dict[str, Any] = {
         **job.facts(),

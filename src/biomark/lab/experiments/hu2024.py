@@ -51,20 +51,21 @@ PUBLISHED: Mapping[tuple[str, str, str], float] = {
 _ABOUT = """\
 Hu Y, Chen Q, Du J, et al. Improving large language models for clinical named entity recognition via prompt
 engineering. J Am Med Inform Assoc 2024;31:1812-1820. The authors released every answer of both models to the test
-sentences of both corpora, under five prompts that grow from the task and the format alone to five examples. Made by
-`biomark reproduce hu2024` from these recorded answers: the shape `span`, its alignment, and the scores of
-`biomark evaluate`. *Partial* is what the paper calls relaxed: a mention counts if it overlaps one of its type."""
+sentences of both corpora. There are five prompts: the first one has only the task and the answer format, and each
+further prompt adds one part (`+`). `biomark reproduce hu2024` decodes these answers with the shape `span`, aligns them
+with the texts, and scores them as `biomark evaluate` does. *Partial* matching is what the paper calls relaxed: a
+predicted mention counts if it overlaps a gold mention of the same type."""
 
 _NOTES = (
-    "*Published* is the relaxed F1 of the paper's abstract, which has the first and the last setting; "
-    "the paper's other figures were not at hand.",
-    "*By tags* is the partial F1 by the second route: an HTML parser reads the answer, its words are matched with the "
-    "tokens of the corpus, which get BIO tags, and these go to the same scorer.",
-    "*Changed* is the share of answers that are not the text with tags, *reworded* of those that differ in more than "
-    "white space; *rejected* counts the mentions without a certain place in the text or of a class never asked for.",
-    "The scorer that the authors released counts mentions that only touch as overlapping, and gives a token the tag "
-    "of the nearest word, at the same or an earlier place of the answer, that is a part of it or has it as a part; "
-    "ours does neither.",
+    "*Published partial F1* is the relaxed F1 in the paper's abstract, which has only the first and the last prompt.",
+    "*Partial F1 by BIO tags* checks our decoding by a second method: an HTML parser reads the answer, its words are "
+    "matched with the tokens of the corpus, and the same scorer scores the BIO tags of these tokens.",
+    "*Text changed* is the share of answers whose text without tags differs from the sentence. *Words changed* "
+    "is the share of answers that differ in more than white space. *Mentions rejected* counts mentions whose "
+    "position in the sentence is ambiguous or missing, and mentions of a class that the prompt did not request.",
+    "The scorer that the authors released differs from ours in two ways. It counts mentions that only touch as "
+    "overlapping, and it gives a token the tag of the nearest word, at the same or an earlier position of the answer, "
+    "that contains the token or is contained in it.",
 )
 
 
@@ -130,8 +131,9 @@ def _agreement(rows: Sequence[RescoredAnswers]) -> str:
     ]
     routes = max(abs(one - other) for one, other in pairs)
     return (
-        f"The largest difference from a published figure is {most:.3f} ({where}). The strict and partial F1 of both "
-        f"routes differ by {routes:.3f} at most, in {sum(abs(a - b) > 1e-9 for a, b in pairs)} of {len(pairs)} pairs."
+        f"The largest difference from a published figure is {most:.3f} ({where}). The F1 of our decoding and that of "
+        f"the BIO tags differ in {sum(abs(a - b) > 1e-9 for a, b in pairs)} of {len(pairs)} scores (strict and "
+        f"partial), by {routes:.3f} at most."
     )
 
 
@@ -142,7 +144,8 @@ def _file(corpus: str, model: str) -> Path:
     path = test.with_name(f"{test.name.removesuffix('.jsonl')}.{model}.outputs.jsonl")
     if not path.is_file():
         raise CorpusError(
-            f"{path} is not there: the answers of the release ({row.homepage}), a line each with id, setting and output"
+            f"{path} does not exist; save the released answers ({row.homepage}) there, one JSON object per line "
+            "with id, setting and output"
         )
     return path
 
@@ -296,7 +299,7 @@ def _table(corpus: str, rows: Sequence[RescoredAnswers]) -> Table:
         tags = f"{row.tags.overall.partial.f1:.3f}"
         rejected = str(sum(row.rejected.values()))
         lines.append((row.model, SETTINGS[row.setting], *scores, published, tags, *shares, rejected))
-    more = ("published", "by tags", "changed", "reworded", "rejected")
+    more = ("published partial F1", "partial F1 by BIO tags", "text changed", "words changed", "mentions rejected")
     return Table(corpus_named(corpus).title, (*header, *more), tuple(lines))
 
 

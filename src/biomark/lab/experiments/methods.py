@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from biomark import corpora, models
 from biomark.errors import MissingExtraError
+from biomark.formats import Reject
 from biomark.lab.bench import crf, spacy_ner
 from biomark.lab.experiments.cells import Build
 from biomark.lab.experiments.data import checksum, sums_of
@@ -18,15 +19,13 @@ from biomark.lab.experiments.supplies import FORMAT, Supplies
 from biomark.lab.experiments.weights import gguf_sum, local_sum, packaged_sum, unpack_gguf
 from biomark.prompted.settings import PromptOptions
 from biomark.recognizers import Recognizer
-from biomark.spans import Rejected
 from biomark.training.recipe import GenerativeRecipe
 
-Reject = Callable[[Rejected], None]
 Facts = dict[str, object]
 
 
 class Method(Protocol):
-    """How the models of a method come to be and are used."""
+    """The way in which the models of a method are made and used."""
 
     @property
     def made(self) -> bool:
@@ -62,9 +61,9 @@ class Method(Protocol):
 
         Args:
             build: the model.
-            supplies: its data.
-            folder: where it was made.
-            corpus: that instructions name; "": none.
+            supplies: the data of the model.
+            folder: the folder in which it was made.
+            corpus: the corpus that instructions name; "": none.
         """
         ...
 
@@ -126,7 +125,7 @@ class Spacy(_Common):
 
 
 class Tuned(_Common):
-    """A model that a recipe of biomark tunes; its task (tagging or generative) stands in the recipe."""
+    """A model that is tuned by a recipe of biomark, which names its task (tagging or generative)."""
 
     def facts(self, build: Build, supplies: Supplies) -> Facts:
         """See `Method`."""
@@ -204,7 +203,7 @@ class Ready(_Common):
 
 
 class Prompted(Ready):
-    """A language model that is prompted as its row says."""
+    """A language model that is prompted with the settings of its row."""
 
     def facts(self, build: Build, supplies: Supplies) -> Facts:
         """See `Method`."""

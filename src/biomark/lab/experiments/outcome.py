@@ -10,7 +10,7 @@ from pathlib import Path
 
 from biomark.errors import FormatError
 from biomark.runtime.files import file_sum
-from biomark.runtime.machine import cores, versions
+from biomark.runtime.machine import cores, processor, versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +32,12 @@ class Outcome:
     """The result of an experiment.
 
     Attributes:
-        title: of its page.
+        title: the title of its page.
         about: what was done, in Markdown.
         tables: the figures.
-        notes: what the reader should know, a sentence each.
+        notes: remarks for the reader, one or more sentences each.
         data: all figures, and what they were computed from, as JSON can hold them.
-        figures: pictures as SVG, by their titles; they stand before the tables.
+        figures: pictures as SVG by their titles, shown before the tables.
         findings: sentences with the verdicts on the paper's findings.
     """
 
@@ -53,12 +53,12 @@ class Outcome:
         """Return the page as Markdown.
 
         Args:
-            name: of its file without `.md`, for the pictures beside it.
+            name: the name of its file without `.md`, for the pictures beside it.
         """
         notes = "\n".join(f"- {note}" for note in self.notes)
         pictures = (f"![{title}]({file})" for title, file in zip(self.figures, self.files(name), strict=True))
         held = "\n".join(f"- {sentence}" for sentence in self.findings)
-        findings = f"## What the paper found, and what was found here\n\n{held}" if held else ""
+        findings = f"## The paper's findings and ours\n\n{held}" if held else ""
         tables = (table.markdown() for table in self.tables)
         parts = (f"# {self.title}", self.about, findings, *pictures, *tables, f"## Notes\n\n{notes}")
         return "\n\n".join(part for part in parts if part) + "\n"
@@ -99,18 +99,10 @@ def provenance(files: Iterable[Path], *libraries: str) -> dict[str, object]:
 
 def machine() -> dict[str, object]:
     """Return the processor, cores, threads and GPUs of this machine."""
-    facts: dict[str, object] = {"processor": _processor(), "cores": cores(), "system": platform.system()}
+    facts: dict[str, object] = {"processor": processor(), "cores": cores(), "system": platform.system()}
     try:
         import torch
     except ImportError:
         return facts
     gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
     return {**facts, "threads": torch.get_num_threads(), "gpus": gpus}
-
-
-def _processor() -> str:
-    """Return the name of the processor, as precisely as the system reports it."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text("utf-8").split("\n") if path.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

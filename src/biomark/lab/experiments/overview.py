@@ -13,24 +13,32 @@ from biomark.lab.experiments.verdicts import MARGIN, NOT_RUN, judge
 
 NAME = "overview.md"
 SIZES: Mapping[str, str] = {
-    "small": "small models, part of the data",
-    "medium": "a small language model, the papers' data",
+    "small": "small scale: small models, part of the data",
+    "medium": "medium scale: SmolLM2 135M, the papers' data",
 }
 """The scales of the overview. The papers' own scale has not been run, since it needs their GPUs."""
 
+_POINTS = f"{100 * MARGIN:.0f}"
 _ABOUT = f"""\
-# What the papers found, and what was found here
+# The papers' findings and ours
 
-Each finding of the papers that can be judged by rule, with the papers' figures, and what our figures show of it. Made
-by `biomark reproduce --redraw docs/results` from the JSON files beside the pages, which have the figures of all tables.
+The table lists each finding of the papers that can be judged by a rule, the published figures, and the verdict that our
+figures allow. `biomark reproduce --redraw docs/results` writes it from the JSON files beside the pages.
 
-Our models are far smaller than the papers', so a verdict is about these models: it neither confirms nor refutes what
-the papers found with theirs. *Found here too* means that the 95 % interval of the difference lies on the papers' side
-of 0, and *the contrary was found here* that it lies on the other side. *Not shown here* means that the interval has
-room for both, which is no evidence of equality. That two models match, or that something does not help, counts as found
-only where the interval leaves no room for more than {100 * MARGIN:.0f} points, and that less data costs as much as in
-the paper only where it lies within {100 * MARGIN:.0f} points of the paper's range. *In part* means: on some test sets.
-*Not run* means that there are no figures at this size. Nothing has been run at the papers' own size.
+Our models are far smaller than the papers' models. A verdict is about our models: it neither confirms nor refutes what
+the papers found with theirs. The verdicts mean:
+
+- *Found here too*: the 95 % confidence interval of the difference excludes 0, and the difference has the same sign as
+  in the paper.
+- *The opposite was found here*: the interval excludes 0, and the difference has the opposite sign.
+- *Not shown here*: the interval includes 0, or is too wide for the rules below. This is no evidence of equality.
+- *In some comparisons*: the comparisons, which differ in their test set or in the share of the training data, do not
+  all have the same verdict.
+- *Not run*: there are no figures at this scale.
+
+That two models match counts as found only if the interval excludes differences of more than {_POINTS} points; that
+something does not help, only if it excludes gains of more than {_POINTS} points; and that less data costs as much as in
+the paper, only if it lies within {_POINTS} points of the paper's range. Nothing has been run at the papers' own scale.
 """
 
 
@@ -38,14 +46,14 @@ def overview(folder: Path, book: Book) -> Path:
     """Write the page.
 
     Args:
-        folder: with the JSON files of pages.
+        folder: the folder with the JSON files of pages.
         book: all experiments.
 
     Returns:
         The page.
     """
     rows = [row for experiment in book.experiments.values() for row in _rows(experiment, folder)]
-    header = ("page", "what the paper found", "the paper's figures", *SIZES.values())
+    header = ("page", "finding of the paper", "published figures", *SIZES.values())
     table = Table("Findings", header, tuple(rows))
     path = folder / NAME
     path.write_text(f"{_ABOUT}\n{table.markdown()}\n", "utf-8")
@@ -82,7 +90,7 @@ def _cell(experiment: Experiment, claims: Sequence[Claim], scale: str, sheet: Sh
     setting = experiment.scales.get(scale)
     about = [claim for claim in claims if setting and {*claim.models} <= {*setting.models}]
     if not about:
-        return "no such models"
+        return "no comparable models"
     if sheet is None:
         return NOT_RUN
     findings = [finding for claim in about if (finding := judge(claim, sheet))]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from biomark.evaluation.counts import SCHEMES
+from biomark.evaluation.significance import SHUFFLES
 from biomark.lab.experiments import svg
 from biomark.lab.experiments.facts import SAMPLE
 from biomark.lab.experiments.findings import Estimate
@@ -24,6 +25,7 @@ KINDS = ("missing", "wrong", "boundary")
 _FIGURES = ("precision", "recall", "f1")
 _WIDE = 3  # a table of more test sets than this has F1 alone
 _EMPTY = "not run"
+_DIFFERENCES = "Differences in F1, model B minus model A"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +58,19 @@ def page(experiment: Experiment, data: Mapping[str, Any]) -> Outcome:
 def _made(sheet: Sheet) -> str:
     command = f"`biomark reproduce {sheet.experiment.name} --scale {sheet.scale}`"
     if not sheet.all_cells:
-        return f"Not run yet; {command} runs it."
+        return f"Not run yet. Run it with {command}."
     hardware, seconds = sheet.data["hardware"], sheet.data["seconds"]
     gpus = f", {hardware['gpus']}" if hardware.get("gpus") else ", no GPU"
     return (
-        f"Made by {command} on {hardware['processor']}, {hardware['cores']} cores{gpus}: "
-        f"{seconds['training'] / 60:.0f} minutes of training, {seconds['reading'] / 60:.0f} of reading."
+        f"Produced by {command} on {hardware['processor']} ({hardware['cores']} cores{gpus}): "
+        f"{seconds['training'] / 60:.0f} minutes of training and {seconds['reading'] / 60:.0f} minutes of inference."
     )
 
 
 _RULES = (
-    "A difference counts as shown where its 95 % interval lies on one side of 0. That two models match, or that "
-    f"something does not help, counts as shown only where the interval leaves no room for more than {100 * MARGIN:.0f} "
-    "points; a difference that is not significant shows neither.",
+    "A difference counts as shown if its 95 % confidence interval excludes 0. That two models match counts as shown "
+    f"only if the interval excludes differences of more than {100 * MARGIN:.0f} points; that something does not "
+    f"help, only if it excludes gains of more than {100 * MARGIN:.0f} points. *Not shown* is no evidence of equality.",
 )
 
 
@@ -86,7 +88,7 @@ def _scores(sheet: Sheet) -> PagePart:
             for cell in sheet.cells(model, test)[:1]:
                 strict = cell["strict"]
                 panels[short(test)][sheet.title(model)] = Point(0.0, strict["f1"], strict["low"], strict["high"])
-    picture = svg.intervals(panels, label="strict F1 in percent, 95 % intervals")
+    picture = svg.intervals(panels, label="strict F1 in percent, with 95 % confidence intervals")
     return PagePart(tuple(tables), {f"{sheet.experiment.title}: strict F1": picture})
 
 
@@ -132,9 +134,9 @@ def _beside(sheet: Sheet, scheme: str) -> list[PublishedRow]:
 
 def _row_by_row(sheet: Sheet, scheme: str) -> Table:
     """Return the table of the paper's figures beside those of the models that correspond to the paper's."""
-    header = ["the paper's model", "here"]
+    header = ["published model", "our model"]
     for test in sheet.tests:
-        header += [f"{short(test)}, paper", "here", "difference in points"]
+        header += [f"{short(test)}, published", f"{short(test)}, ours", "ours − published (points)"]
     rows = []
     for row in _beside(sheet, scheme):
         model = sheet.setting.beside.get(row.model, "")
@@ -151,7 +153,7 @@ def _row_by_row(sheet: Sheet, scheme: str) -> Table:
             ]
             cells.append(f"{100 * (ours - theirs.f1):+.1f}" if theirs and ours is not None else "")
         rows.append(tuple(cells))
-    return Table(f"The paper's rows and ours, {scheme} F1", tuple(header), tuple(rows))
+    return Table(f"Published and our {scheme} F1", tuple(header), tuple(rows))
 
 
 def _spreads(sheet: Sheet) -> Table:
@@ -164,8 +166,8 @@ def _spreads(sheet: Sheet) -> Table:
             chosen = f"{cell[scheme]['f1']:.3f}"
             settings = str(cell["grid"]["settings"])
             rows.append((sheet.title(cell["model"]), short(cell["test"]), scheme, settings, *values, chosen))
-    header = ("model", "test set", "match", "settings", "minimum", "median", "maximum", "lowest validation loss")
-    return Table("F1 on the test sets over the settings of the grid", header, tuple(rows))
+    header = ("model", "test set", "match", "settings", "minimum", "median", "maximum", "chosen by validation loss")
+    return Table("Test F1 of all settings of the hyperparameter grid", header, tuple(rows))
 
 
 def _differences(sheet: Sheet) -> Table:
@@ -173,8 +175,8 @@ def _differences(sheet: Sheet) -> Table:
     for row in sheet.data.get("contrasts", ()):
         cells = [cell for s in SCHEMES for cell in (_estimate(row[s]).points(), f"{row[s]['p']:.4f}")]
         rows.append((short(row["test"]), sheet.title(row["a"]), sheet.title(row["b"]), *cells))
-    header = ("test set", "first", "second", "strict F1", "p", "partial F1", "p")
-    return Table("Differences, the second model's F1 minus the first one's", header, tuple(rows))
+    each = [name for scheme in SCHEMES for name in (f"{scheme} F1, B − A", f"p ({scheme})")]
+    return Table(_DIFFERENCES, ("test set", "model A", "model B", *each), tuple(rows))
 
 
 def _f1(cell: Cell, scheme: str) -> str:
@@ -206,7 +208,7 @@ def _errors(sheet: Sheet) -> PagePart:
                 shares[f"{sheet.title(model)}: {short(test)}"] = percent
     for one in sheet.experiment.published.counts if sheet.experiment.published else ():
         shares[f"{one.model}, published: {short(one.set)}"] = dict(one.errors)
-    counted = Table("All errors", ("model", "test set", "errors", *KINDS), tuple(rows))
+    counted = Table("All errors on the test sets", ("model", "test set", "errors", *KINDS), tuple(rows))
     picture = svg.stacks(shares, label="Errors by class, in percent")
     return PagePart((_sampled(sheet), counted), {"Errors by class": picture})
 
@@ -222,7 +224,7 @@ def _sampled(sheet: Sheet) -> Table:
     for one in sheet.experiment.published.counts if sheet.experiment.published else ():
         counts = (str(one.errors[kind]) for kind in KINDS)
         rows.append((f"*{one.model}, published*", short(one.set), str(sum(one.errors.values())), *counts))
-    return Table("Sampled errors", ("model", "test set", "sampled", *KINDS), tuple(rows))
+    return Table("Random sample of errors", ("model", "test set", "errors sampled", *KINDS), tuple(rows))
 
 
 # The curve of data
@@ -237,7 +239,7 @@ def _curve(sheet: Sheet) -> PagePart:
             points = [Point(float(f), p["f1"], p["low"], p["high"]) for f, p in row["fractions"].items()]
             panels[short(row["test"])][sheet.title(row["model"])] = points
     picture = svg.lines(panels, x_label="percent of the training sentences", y_label="strict F1 in percent")
-    return PagePart(tuple(tables), {"F1 by the share of the training sentences": picture})
+    return PagePart(tuple(tables), {"Strict F1 by share of the training data": picture})
 
 
 def _curve_table(sheet: Sheet, scheme: str) -> Table:
@@ -249,28 +251,32 @@ def _curve_table(sheet: Sheet, scheme: str) -> Table:
             cells = (_with_interval(p["f1"], p["low"], p["high"]) if p else _EMPTY for p in points)
             rows.append((sheet.title(model), short(test), *cells))
     header = ("model", "test set", *(f"{fraction:.0%}" for fraction in sheet.fractions))
-    return Table(f"{scheme.capitalize()} F1, the mean of {len(sheet.data['seeds'])} seeds", header, tuple(rows))
+    return Table(
+        f"{scheme.capitalize()} F1 by share of the training data, mean of {len(sheet.data['seeds'])} seeds",
+        header,
+        tuple(rows),
+    )
 
 
 def _costs(sheet: Sheet) -> Table:
     """Format the loss of F1 with a share of the training data, and the difference of two models with the same share."""
     rows = []
     for row in sheet.data["contrasts"]:
-        part, same = f"{row['a_fraction']:.0%}", row["a"] == row["b"]
-        of = f"{sheet.title(row['b'])}, {row['b_fraction']:.0%} of the data"
-        than = f"{'' if same else sheet.title(row['a']) + ', '}{part}{' of the data' if same else ''}"
-        rows.append((short(row["test"]), of, than, *(_estimate(row[scheme]).points() for scheme in SCHEMES)))
-    header = ("test set", "F1 of", "minus F1 of", "strict", "partial")
-    return Table("Differences", header, tuple(rows))
+        pair = (f"{sheet.title(row[side])}, {row[f'{side}_fraction']:.0%} of the data" for side in ("a", "b"))
+        rows.append((short(row["test"]), *pair, *(_estimate(row[scheme]).points() for scheme in SCHEMES)))
+    header = ("test set", "model A", "model B", *(f"{scheme} F1, B − A" for scheme in SCHEMES))
+    return Table(_DIFFERENCES, header, tuple(rows))
 
 
 def _changes(sheet: Sheet) -> Table:
     rows = []
     for one in sheet.experiment.published.changes if sheet.experiment.published else ():
-        sets = ", ".join(map(short, one.sets)) or "all three"
+        sets = ", ".join(map(short, one.sets)) or "all three of the paper"
         rows.append((one.what, f"{one.fraction:.0%}" if one.fraction else "", sets, one.points()))
     return Table(
-        "Published differences in strict F1", ("what", "share of the data", "test sets", "difference"), tuple(rows)
+        "Published differences in strict F1",
+        ("comparison", "share of the data", "test sets", "difference"),
+        tuple(rows),
     )
 
 
@@ -286,8 +292,9 @@ def _pairs(sheet: Sheet) -> PagePart:
                 each = [row[scheme] for scheme in SCHEMES]
                 cells = [cell for one in each for cell in _tested(one)]
                 rows.append((sheet.title(row["a"]), sheet.title(row["b"]), *cells))
-        header = ("first", "second", "strict F1", "p", "adjusted", "partial F1", "p", "adjusted")
-        tables.append(Table(f"{short(test)}: the second model's F1 minus the first one's", header, tuple(rows)))
+        each = [name for s in SCHEMES for name in (f"{s} F1, B − A", f"p ({s})", f"adjusted p ({s})")]
+        title = f"{short(test)}: differences in F1, model B minus model A"
+        tables.append(Table(title, ("model A", "model B", *each), tuple(rows)))
     return PagePart(tuple(tables), {})
 
 
@@ -318,13 +325,24 @@ def _model_table(sheet: Sheet) -> Table:
     for name, facts in sheet.models.items():
         speed = [c["sentences"] / max(c["seconds"], 1e-3) for c in sheet.all_cells if c["model"] == name]
         trained = facts["method"] in TRAINED
-        made = f"{facts['trained']}, {facts['minutes']} min" if trained and speed else ""
+        made = (str(facts["trained"]), str(facts["minutes"])) if trained and speed else ("", "")
         rate = _rate(sum(speed) / len(speed)) if speed else _EMPTY
         passes = str(facts["passes"]) if facts["passes"] > 1 else ""
-        kind = facts["recipe"] or facts["method"]
-        rows.append((facts["title"], kind, _taught(facts) if trained else facts["model"], passes, made, rate))
-    header = ("model", "recipe or kind", "tuned on, or weights", "passes", "models, their training", "sentences/s read")
+        method = facts["recipe"] or _METHODS.get(facts["method"], facts["method"])
+        rows.append((facts["title"], method, _taught(facts) if trained else facts["model"], passes, *made, rate))
+    training = ("epochs", "models trained", "minutes of training")
+    header = ("model", "recipe or method", "training data, or ready weights", *training, "sentences per second")
     return Table("Models", header, tuple(rows))
+
+
+_METHODS: Mapping[str, str] = {
+    "ready": "ready model",
+    "crf": "CRF",
+    "spacy": "spaCy",
+    "prompted": "prompted",
+    "gguf": "prompted, llama.cpp",
+}
+"""The names on pages of the methods that have no recipe."""
 
 
 def _rate(sentences: float) -> str:
@@ -333,8 +351,9 @@ def _rate(sentences: float) -> str:
 
 
 def _taught(facts: Mapping[str, Any]) -> str:
-    each = f"{facts['sentences']:,} sentences of each of " if facts["sentences"] else ""
-    return ("one of " if facts["single"] else "") + each + ", ".join(facts["train"])
+    how = ["one model for each type"] if facts["single"] else []
+    how += [f"{facts['sentences']:,} sentences of each corpus"] if facts["sentences"] else []
+    return f"{', '.join(how)}{': ' if how else ''}{', '.join(facts['train'])}"
 
 
 def _drawn(models: Iterable[Mapping[str, Any]]) -> str:
@@ -346,26 +365,32 @@ def _restrictions(sheet: Sheet) -> list[str]:
     notes, data = [], sheet.data
     if data["test_sentences"]:
         notes.append(
-            "Whole documents were drawn at random (seed 0) from each test set until they had "
-            f"{data['test_sentences']:,} sentences, or until all were drawn."
+            "Whole documents were drawn at random (seed 0) from each test set until they contained "
+            f"{data['test_sentences']:,} sentences, or until all documents were drawn."
         )
     models = sheet.models.values()
     if counts := _drawn(one for one in models if one["method"] in TRAINED):
         notes.append(
-            f"Models that were tuned for this page learnt from {counts} sentences of each corpus, drawn at random; the "
-            "epoch was chosen on sentences drawn of the development splits."
+            f"Models that were tuned for this page were trained on {counts} sentences of each corpus, drawn at random. "
+            "The best epoch was chosen on sentences drawn at random from the development splits."
         )
     if counts := _drawn(one for one in models if one["method"] not in TRAINED):
-        notes.append(f"Demonstrations were chosen among {counts} sentences of each corpus, drawn at random.")
+        notes.append(f"Demonstrations were chosen from {counts} sentences of each corpus, drawn at random.")
     if sheet.setting.repeats:
-        each = ", ".join(f"{f:.0%}: {times}" for f, times in zip(sheet.fractions, data["repeats"], strict=True))
-        notes.append(f"So often a pass has the sentences of each share, for steps enough: {each}.")
+        times = ("once" if n == 1 else f"{n} times" for n in data["repeats"])
+        each = ", ".join(f"{n} for {f:.0%}" for n, f in zip(times, sheet.fractions, strict=True))
+        notes.append(f"To give small shares enough training steps, an epoch repeats their sentences: {each}.")
+    if any("p" in row[SCHEMES[0]] for row in data.get("contrasts", ())):
+        notes.append(
+            f"The p-values are those of paired approximate permutation tests ({SHUFFLES:,} shuffles, two-sided, by "
+            "documents), without a correction for the number of comparisons."
+        )
     notes += _odd(sheet)
     seeds = data["seeds"]
     return [
         *notes,
-        f"Seeds of drawing and training: {', '.join(map(str, seeds))}. Intervals are 95 %, by bootstrap over documents"
-        + (" and seeds." if len(seeds) > 1 else "."),
+        f"Seeds of sampling and training: {', '.join(map(str, seeds))}. Intervals are 95 % confidence intervals by "
+        "bootstrap over documents" + (" and seeds." if len(seeds) > 1 else "."),
     ]
 
 
@@ -374,16 +399,16 @@ def _odd(sheet: Sheet) -> list[str]:
     notes = []
     if any(row.get("interval") == "unpaired" for row in sheet.data.get("contrasts", ())):
         notes.append(
-            "The answers of this run were not kept. Differences that it did not compute itself have an interval that "
-            "follows from those of both figures as if they were independent (Zou & Donner 2008), which is usually "
-            "wider than that of paired answers."
+            "The predictions of this run were not kept. Intervals of differences that the run did not compute itself "
+            "are derived from the intervals of the two scores as if these were independent (Zou & Donner 2008), which "
+            "usually makes them wider than paired intervals."
         )
     drawn = [(row["model"], row["test"]) for row in sheet.data.get("sample", ())]
     short_of = [cell for cell in sheet.all_cells if 0 < drawn.count((cell["model"], cell["test"])) < _due(cell)]
     if short_of:
         notes.append(
-            f"This run drew {SAMPLE} errors of each model over all test sets; since then {SAMPLE} of each test set are "
-            "drawn, as in the paper. The table of all errors and the picture do not depend on it."
+            f"This run sampled {SAMPLE} errors of each model from all test sets together. Newer runs sample {SAMPLE} "
+            "from each test set, as in the paper. The table of all errors and the figure are not affected."
         )
     return notes
 

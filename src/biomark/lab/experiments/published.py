@@ -77,7 +77,7 @@ class Report:
 
     Attributes:
         source: paper and table.
-        figures, counts, changes: its content, of whichever kind.
+        figures, counts, changes: the content, of one of these kinds.
     """
 
     source: str

@@ -151,10 +151,10 @@ class ExperimentRun:
             if self.hardware.flops
             else []
         )
-        missing = [f"  not there: {self._told(name)}" for name in _missing(tasks)]
+        missing = [f"  missing: {self._with_address(name)}" for name in _missing(tasks)]
         return [head, *lines, *memory, *throughput, *missing]
 
-    def _told(self, file: str) -> str:
+    def _with_address(self, file: str) -> str:
         where = self._sources.get(file)
         return f"{file}{f' ({where})' if where else ''}"
 
@@ -162,12 +162,14 @@ class ExperimentRun:
         """Do all cells that are not there; after each one, what is known so far is written.
 
         Raises:
-            CorpusError: if a source of knowledge is not there.
+            CorpusError: if a knowledge source is missing.
         """
         tasks = self.tasks()
         if missing := _missing(tasks):
             folders = ", ".join(map(str, corpora.corpus_folders()))
-            raise CorpusError(f"{', '.join(map(self._told, missing))}: in none of {folders}; put it into one of them")
+            raise CorpusError(
+                f"{', '.join(map(self._with_address, missing))}: in none of {folders}; put it into one of them"
+            )
         left = [task for task in tasks if not task.done]
         say, begin, estimated = self.workspace.say, time.perf_counter(), 0.0
         for name in self._splits() if left else ():
@@ -209,7 +211,7 @@ class ExperimentRun:
             "versions": versions(*_LIBRARIES),
             "hardware": machine(),
             "files": self.workspace.files(names),
-            "rejected": {name: len(told) for name in names if (told := rejects(name))},
+            "rejected": {name: len(rejected) for name in names if (rejected := rejects(name))},
         }
 
     def _splits(self) -> list[str]:

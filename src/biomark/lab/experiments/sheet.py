@@ -37,7 +37,7 @@ class Sheet:
     """The figures of an experiment at a scale.
 
     Args:
-        experiment: its row.
+        experiment: the row of the experiment.
         data: what `biomark.lab.experiments.facts.gather` makes of its results, or the JSON file that was made of that.
     """
 

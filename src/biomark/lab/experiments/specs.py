@@ -33,7 +33,7 @@ class ModelSpec:
             file in the format of llama.cpp in an installed package (`model` is PACKAGE/FILE).
         model: see `method`; for `prompted` it may be empty, and the row is run only if the user names a model.
         weights: the row whose trained weights it uses; empty: its own.
-        decoding: of a generative model, one of `biomark.generative.settings.DECODINGS`; empty: `marks`.
+        decoding: the decoding of a generative model, one of `biomark.generative.settings.DECODINGS`; empty: `marks`.
         types: the types of the test sets that it reads; empty: all.
         recipe: the name of the recipe of a `tagging` or `generative` model in the folder `recipes`.
         change: the settings of the recipe that differ here.
@@ -141,7 +141,7 @@ class Setting:
         tests: the test splits.
         test_sentences: the approximate number of sentences to draw from each, in whole documents; 0: all.
         fractions: the shares of the training sentences.
-        seeds: of drawing and training; there is a model for each seed.
+        seeds: the seeds of sampling and training; there is a model for each seed.
         repeats: for each share, the number of repetitions of its sentences in a pass, so that small shares are learnt
             in enough steps; empty: no repetitions.
         beside: the row that corresponds to each of the paper's models.
@@ -166,9 +166,9 @@ class Experiment:
 
     Attributes:
         name: its name on the command line.
-        title: of its page.
+        title: the title of its page.
         source: the table or figure of the paper.
-        layout: of its page, one of `LAYOUTS`.
+        layout: the layout of its page, one of `LAYOUTS`.
         about: a description of the experiment, in Markdown.
         scales: the models and test sets at each scale.
         contrasts: pairs of models to compare, the second with the first.

@@ -37,7 +37,7 @@ class Supplies:
     """The data and settings of model cells; files that are drawn or built are kept in a folder.
 
     Args:
-        folder: of the cells.
+        folder: the folder of the cells.
         say: is called with a line about what is done.
         server: for prompted models of a server; None: as `ServerOptions` are.
         recipes: the folder with recipes; None: that of the checkout.
@@ -92,11 +92,11 @@ class Supplies:
         Of two draws with one seed the smaller one is a part of the larger one.
 
         Args:
-            name: of the split.
-            sentences: how many; 0: all.
-            fraction: which share of these.
-            seed: of the draw.
-            repeats: how often each sentence is in the file.
+            name: the name of the split.
+            sentences: the number of sentences; 0: all.
+            fraction: the share of these sentences to draw.
+            seed: the seed of the draw.
+            repeats: the number of times that each sentence is in the file.
         """
         facts = draw_facts(sentences, fraction, seed, repeats)
         if not facts:
@@ -132,11 +132,11 @@ class Supplies:
         """Return the recipe of a model, with the data that its file names.
 
         Raises:
-            UsageError: if the file is not there.
+            UsageError: if the file does not exist.
         """
         path = self.recipe_path(build)
         if not path.is_file():
-            raise UsageError(f"{path} is not there; run this in a checkout of biomark, which has the recipes")
+            raise UsageError(f"{path} does not exist; run this in a checkout of biomark, which contains the recipes")
         return load_recipe(path, _changes(build))
 
     def recipe(self, build: Build) -> Recipe:
@@ -153,7 +153,7 @@ class Supplies:
         return load_grid(self.recipe_path(build), _changes(build))
 
     def settings(self, build: Build) -> int:
-        """Return the number of settings from which a model is chosen."""
+        """Return the number of hyperparameter settings in a model's grid."""
         return len(self.grid(build)) if build.model.grid else 1
 
     def passes(self, build: Build) -> int:

@@ -1,9 +1,9 @@
 """Verdicts on whether our figures confirm the papers' findings, by rules that claim no more than the figures show.
 
-A difference is shown where its 95 % interval lies on one side of 0. That there is none cannot be seen in a wide
-interval: that two models match, or that something does not help, is shown only where the interval leaves no room for
-more than `MARGIN`; likewise that less data costs as much as in the paper. Whatever is neither shown nor contradicted is
-"not shown".
+A difference is shown if its 95 % confidence interval excludes 0. A wide interval around 0 does not show that there is
+no difference: that two models match, or that something does not help, is shown only if the interval excludes
+differences of more than `MARGIN`. The same margin applies to the claim that less data costs as much as in the paper.
+A finding that is neither shown nor contradicted is "not shown".
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ MARGIN = 0.02  # the greatest difference in F1 of two models that match
 _LEAST = 0.1  # two models are compared only if the strict F1 of the better one is at least this
 _NORMAL = 1.96  # half the width of a 95 % interval, in standard deviations
 
-FOUND, CONTRARY, OPEN = "found here too", "the contrary was found here", "not shown here"
-_PARTLY, _PARTLY_CONTRARY = "found here in part, the rest is not shown", "the contrary was found here in part"
-_BOTH, _WEAK, NOT_RUN = "found here in part, and the contrary in part", "cannot be judged here", "not run"
+FOUND, CONTRARY, OPEN = "found here too", "the opposite was found here", "not shown here"
+_PARTLY = "found here in some comparisons, not shown in the others"
+_PARTLY_CONTRARY = "the opposite was found here in some comparisons, the others show neither"
+_BOTH = "found here in some comparisons, the opposite in others"
+_WEAK, NOT_RUN = "cannot be judged here", "not run"
 
 Answer = bool | None
 """True if a figure confirms the finding, False if it contradicts it, None if it does neither."""
@@ -45,7 +47,7 @@ class Finding:
 
     def sentence(self) -> str:
         """Return the finding and its verdict as sentences for a page."""
-        published = f" The paper: {self.claim.published}." if self.claim.published else ""
+        published = f" Published: {self.claim.published}." if self.claim.published else ""
         detail = f" {self.detail}" if self.detail else ""
         return f"**{self.claim.text}: {self.verdict}.**{published}{detail}"
 
@@ -63,15 +65,15 @@ def judge(claim: Claim, sheet: Sheet) -> Finding | None:
     """Judge a finding by the figures; None if it is about models that the experiment does not have at this scale."""
     if absent := [model for model in claim.models if model not in sheet.models]:
         if set(claim.models) <= {*sheet.setting.models}:
-            more = "Name a prompted model with --model openai:NAME or hf:NAME."
-            return Finding(claim, NOT_RUN, f"Not all of its models have been run: {' and '.join(absent)}. {more}")
+            more = "Rows of prompted models need `--model openai:NAME` or `--model hf:NAME`."
+            return Finding(claim, NOT_RUN, f"These rows have no figures yet: {', '.join(absent)}. {more}")
         return None
     tests = [test for test in sheet.tests if _is_about(claim, test, sheet)]
     ran = [test for test in tests if all(_has_cells(sheet, model, test) for model in claim.models)]
     if not ran:
         missing = [model for model in claim.models if not any(_has_cells(sheet, model, test) for test in sheet.tests)]
-        names = " and ".join(sheet.title(model) for model in missing or claim.models)
-        return Finding(claim, NOT_RUN, f"Not all of what it is judged by has been run: {names}.")
+        names = ", ".join(f"*{sheet.title(model)}*" for model in missing or claim.models)
+        return Finding(claim, NOT_RUN, f"These models have no figures yet: {names}.")
     return _JUDGES[claim.kind](claim, sheet, ran)
 
 
@@ -120,14 +122,13 @@ def _compared(claim: Claim, sheet: Sheet, tests: Sequence[str]) -> Finding:
     head = f"Strict F1 of *{sheet.title(better)}* minus that of *{sheet.title(than)}*: "
     detail = head + "; ".join(comparisons) + "." if comparisons else ""
     if weak:
-        detail += (
-            f"{' ' if detail else ''}Not judged, since both are below {100 * _LEAST:.0f} points: {', '.join(weak)}."
-        )
+        reason = f"Not judged, because both models have a strict F1 below {_LEAST}: {', '.join(weak)}."
+        detail = f"{detail} {reason}".strip()
     return Finding(claim, verdict_of(answers), detail, tuple(answers))
 
 
 def _helps(estimate: Estimate) -> tuple[Answer, str]:
-    return {1: (True, "higher"), -1: (False, "lower"), 0: (None, "not shown either way")}[estimate.sign]
+    return {1: (True, "higher"), -1: (False, "lower"), 0: (None, "a difference is not shown")}[estimate.sign]
 
 
 def _does_not_help(estimate: Estimate) -> tuple[Answer, str]:
@@ -135,7 +136,7 @@ def _does_not_help(estimate: Estimate) -> tuple[Answer, str]:
         return False, "higher"
     if estimate.high <= MARGIN:
         return True, f"no gain of more than {100 * MARGIN:.0f} points"
-    return None, "not shown either way"
+    return None, f"not shown: a gain of more than {100 * MARGIN:.0f} points is possible"
 
 
 def _matches(estimate: Estimate) -> tuple[Answer, str]:
@@ -143,7 +144,7 @@ def _matches(estimate: Estimate) -> tuple[Answer, str]:
         return True, f"within {100 * MARGIN:.0f} points"
     if estimate.sign:
         return False, "higher" if estimate.sign > 0 else "lower"
-    return None, "a difference is not shown, nor that there is none"
+    return None, f"not shown: a difference of more than {100 * MARGIN:.0f} points is possible"
 
 
 _WORDS: Mapping[str, Callable[[Estimate], tuple[Answer, str]]] = {
@@ -169,7 +170,8 @@ def _costs(claim: Claim, sheet: Sheet, tests: Sequence[str]) -> Finding:
             answers.append(answer)
             losses.append(f"{short(test)} {estimate.points().removeprefix('+')}, {word}")
     shares = " or ".join(f"{fraction:.0%}" for fraction in claim.fractions)
-    detail = f"With {shares} of the data *{sheet.title(model)}* loses: {'; '.join(losses)}." if losses else ""
+    head = f"Loss of strict F1 of *{sheet.title(model)}* with {shares} of the data instead of all: "
+    detail = f"{head}{'; '.join(losses)}." if losses else ""
     return Finding(claim, verdict_of(answers), detail, tuple(answers))
 
 
@@ -179,7 +181,7 @@ def _lost(estimate: Estimate, least: float, most: float) -> tuple[Answer, str]:
         return False, "less than in the paper" if high < least else "more than in the paper"
     if least - room <= low and high <= most + room:
         return True, f"within {room:.0f} points of the paper's range"
-    return None, "not shown either way"
+    return None, f"not shown: the interval reaches more than {room:.0f} points beyond the paper's range"
 
 
 # Classes of errors
@@ -189,7 +191,7 @@ def _most_frequent(claim: Claim, sheet: Sheet, tests: Sequence[str]) -> Finding:
     (model,) = claim.models
     counted = {test: errors for test in tests if sum((errors := _errors(sheet, model, test)).values())}
     if not counted:
-        return Finding(claim, _WEAK, "There are no errors.")
+        return Finding(claim, _WEAK, "The model made no errors on these test sets.")
     kinds = dict.fromkeys(kind for errors in counted.values() for kind in (claim.errors, *errors))
     shares = {kind: sum(_share(errors, kind) for errors in counted.values()) / len(counted) for kind in kinds}
     rival = max((kind for kind in shares if kind != claim.errors), key=lambda kind: shares[kind])
@@ -198,9 +200,9 @@ def _most_frequent(claim: Claim, sheet: Sheet, tests: Sequence[str]) -> Finding:
     answer: Answer = True if lead > room else False if lead < -room else None
     each = ", ".join(f"{kind} {share:.0%}" for kind, share in shares.items() if share)
     names = ", ".join(short(test) for test in counted)
-    weight = " (each with the same weight)" if len(counted) > 1 else ""
-    close = "" if answer is not None else f", and {claim.errors} and {rival} are too close to tell apart"
-    detail = f"Of the errors of *{sheet.title(model)}* in {names}{weight}: {each}{close}."
+    mean = ", mean of the test sets" if len(counted) > 1 else ""
+    close = "" if answer is not None else f"; a difference between {claim.errors} and {rival} is not shown"
+    detail = f"Shares of the errors of *{sheet.title(model)}* ({names}{mean}): {each}{close}."
     return Finding(claim, verdict_of([answer]), detail, (answer,))
 
 

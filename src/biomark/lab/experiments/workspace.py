@@ -42,7 +42,7 @@ class Workspace:
     """A folder of cells.
 
     Args:
-        folder: is made if it is not there.
+        folder: the folder, which is created if it does not exist.
         say: is called with a line about what is done.
         server: for prompted models of a server.
         recipes: the folder with recipes; None: that of the checkout.

@@ -62,7 +62,7 @@ async def limited(chunks: AsyncIterator[bytes], packing: str = "identity") -> As
                 raise Malformed(f"the server's response is damaged ({error})") from error
         size += len(chunk)
         if size > LARGEST:
-            raise TooLarge(f"the server's response is larger than {LARGEST >> 20} MiB, which no answer is")
+            raise TooLarge(f"the server's response is larger than {LARGEST >> 20} MiB; it was not read")
         yield chunk
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from biomark.prompted.retrieval.choosers import BY_COSINE, BY_EMBEDDING, CHOOSERS, MOST, Chooser, chooser
 from biomark.prompted.retrieval.pool import Example, examples, of_types
-from biomark.prompted.retrieval.similarity import Mentions
+from biomark.prompted.retrieval.similarity import MentionFinder
 
 __all__ = [
     "BY_COSINE",
@@ -18,7 +18,7 @@ __all__ = [
     "MOST",
     "Chooser",
     "Example",
-    "Mentions",
+    "MentionFinder",
     "chooser",
     "examples",
     "of_types",

@@ -14,7 +14,7 @@ from biomark import embedding
 from biomark.embedding import Embedder
 from biomark.errors import UsageError
 from biomark.prompted.retrieval.pool import Example
-from biomark.prompted.retrieval.similarity import Bm25, Entities, Mentions, Places, Scores, Sentences, TfIdf
+from biomark.prompted.retrieval.similarity import Bm25, Entities, MentionFinder, Places, Sentences, Similarities, TfIdf
 from biomark.text.sentences import split
 
 MOST = 32
@@ -49,7 +49,7 @@ def chooser(
     seed: int = 0,
     diversity: float = 0.0,
     embedder: Embedder | None = None,
-    mentions: Mentions | None = None,
+    mentions: MentionFinder | None = None,
     cache: Path | None = None,
 ) -> Chooser:
     """Create a chooser of demonstrations from a pool.
@@ -182,9 +182,9 @@ class _Nearest:
     def __init__(
         self,
         pool: _Pool,
-        scores: Callable[[str], Scores],
+        scores: Callable[[str], Similarities],
         diversity: float = 0.0,
-        between: Callable[[int, Places], Scores] | None = None,
+        between: Callable[[int, Places], Similarities] | None = None,
     ) -> None:
         self._pool = pool
         self._scores = scores
@@ -204,7 +204,9 @@ class _Nearest:
             best = _best(scores, k)
         return tuple(self._pool.examples[place] for place in reversed(best))
 
-    def _unlike(self, scores: Scores, candidates: Places, k: int, between: Callable[[int, Places], Scores]) -> Places:
+    def _unlike(
+        self, scores: Similarities, candidates: Places, k: int, between: Callable[[int, Places], Similarities]
+    ) -> Places:
         """Return up to k candidates by maximal marginal relevance, in the order of their scores."""
         if k >= len(candidates):
             return candidates
@@ -219,7 +221,7 @@ class _Nearest:
         return candidates[sorted(chosen)]
 
 
-def _best(scores: Scores, most: int) -> Places:
+def _best(scores: Similarities, most: int) -> Places:
     """Return the indices of up to `most` highest scores, in descending order, without those of -inf."""
     border = max(0, len(scores) - most)
     candidates = np.flatnonzero((scores >= np.partition(scores, border)[border]) & (scores > -np.inf))

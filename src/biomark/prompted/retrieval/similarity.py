@@ -18,9 +18,9 @@ from biomark.embedding import Embedder, Vectors
 from biomark.knowledge.forms import words
 from biomark.prompted.retrieval.pool import Example
 
-Scores = NDArray[np.float64]
+Similarities = NDArray[np.float64]
 Places = NDArray[np.intp]  # indices of examples in a pool
-Mentions = Callable[[str], Sequence[str]]
+MentionFinder = Callable[[str], Sequence[str]]
 """Returns the texts of the mentions in a sentence, found by a cheap recognizer."""
 
 
@@ -57,7 +57,7 @@ class WordCounts:
         number = self._numbers.get(form)
         return 0 if number is None else int(self.frequency[number])
 
-    def products(self, weights: Vectors, query: Mapping[str, float]) -> Scores:
+    def products(self, weights: Vectors, query: Mapping[str, float]) -> Similarities:
         """Return the dot product of each text (N,), with weights of its words (P,), and a query."""
         sums = np.zeros(len(self.texts))
         for form, weight in query.items():
@@ -86,7 +86,7 @@ class Bm25:
         saturated = words.counts * (self.k1 + 1) / (words.counts + damping[words.rows])
         self._weights: Vectors = (idf[words.column] * saturated).astype(np.float32)
 
-    def scores(self, text: str) -> Scores:
+    def scores(self, text: str) -> Similarities:
         """Return a score for each of the N texts."""
         return self._words.products(self._weights, _counts(text))
 
@@ -101,7 +101,7 @@ class TfIdf:
         lengths = np.sqrt(np.bincount(words.rows, weights**2, minlength=len(texts)))
         self._weights: Vectors = (weights / lengths[words.rows]).astype(np.float32)
 
-    def scores(self, text: str) -> Scores:
+    def scores(self, text: str) -> Similarities:
         """Return the cosine of a text with each of the N texts."""
         size, words = len(self._words.texts), self._words
         query = {
@@ -111,7 +111,7 @@ class TfIdf:
         length = math.sqrt(sum(weight**2 for weight in query.values())) or 1.0
         return words.products(self._weights, {form: weight / length for form, weight in query.items()})
 
-    def between(self, place: int, others: Places) -> Scores:
+    def between(self, place: int, others: Places) -> Similarities:
         """Return the cosine of one text with each of some others."""
         return self.scores(self._words.texts[place])[others]
 
@@ -124,11 +124,11 @@ class Sentences:
         # A sentence often occurs once for each type.
         self._embed = lru_cache(maxsize=1024)(lambda text: embedder.embed([text])[0])
 
-    def scores(self, text: str) -> Scores:
+    def scores(self, text: str) -> Similarities:
         """Return the cosine of a text with each of the N texts."""
         return np.asarray(self._vectors @ self._embed(text), dtype=np.float64)
 
-    def between(self, place: int, others: Places) -> Scores:
+    def between(self, place: int, others: Places) -> Similarities:
         """Return the cosine of one text with each of some others."""
         return np.asarray(self._vectors[others] @ self._vectors[place], dtype=np.float64)
 
@@ -149,7 +149,7 @@ class Entities:
         pool: Sequence[Example],
         sentences: Sentences,
         embedder: Embedder,
-        mentions: Mentions,
+        mentions: MentionFinder,
         cache: Path | None,
     ) -> None:
         self._sentences = sentences
@@ -163,7 +163,7 @@ class Entities:
         self._of = np.array([numbers[name] for name in chain.from_iterable(map(sorted, gold))], dtype=np.intp)
         self._starts = np.cumsum([0, *(len(gold[place]) for place in self._with)])[:-1]
 
-    def scores(self, text: str) -> Scores:
+    def scores(self, text: str) -> Similarities:
         """Return a score for each of the N examples."""
         by_sentence = self._sentences.scores(text)
         names = tuple(dict.fromkeys(map(_normalised, self._mentions(text))))
@@ -172,7 +172,7 @@ class Entities:
         cosines = self._vectors @ self._embed(names).T  # (U, Q)
         best = np.full((len(by_sentence), len(names)), -1.0)  # (N, Q)
         best[self._with] = np.maximum.reduceat(cosines[self._of], self._starts, axis=0)
-        mean: Scores = best.mean(axis=1)
+        mean: Similarities = best.mean(axis=1)
         return (1 - self.SENTENCE) * mean + self.SENTENCE * by_sentence
 
 

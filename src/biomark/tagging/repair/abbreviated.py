@@ -35,7 +35,7 @@ def with_short_forms(text: str, entities: Iterable[Entity]) -> list[Entity]:
     types with exactly the same span.
 
     Args:
-        text: of the document.
+        text: the text of the document.
         entities: mentions with scores, in text order.
     """
     known = list(entities)

@@ -20,7 +20,7 @@ def with_one_type(text: str, entities: Iterable[Entity]) -> list[Entity]:
     less likely, or a chemical in a variant (`arginine to tryptophan at codon 198`).
 
     Args:
-        text: of the document.
+        text: the text of the document.
         entities: mentions with scores; those of one type do not overlap.
     """
     by_name: dict[str, list[Entity]] = {}

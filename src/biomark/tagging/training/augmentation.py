@@ -68,9 +68,9 @@ def read_pools(path: Path, types: Sequence[str], seed: str, *, size: int = POOL)
     """Read the names that an epoch draws from.
 
     Args:
-        path: of the knowledge store.
+        path: the path of the knowledge store.
         types: the types to learn.
-        seed: of the random choice.
+        seed: the seed of the random choice.
         size: the greatest number of names of each type.
 
     Raises:
@@ -80,7 +80,9 @@ def read_pools(path: Path, types: Sequence[str], seed: str, *, size: int = POOL)
     with Store(path) as store:
         available = [entity_type for entity_type in types if entity_type in store.types]
         if not available:
-            raise UsageError(f"{path}: has names of {', '.join(store.types) or 'nothing'}, none of {', '.join(types)}")
+            raise UsageError(
+                f"{path}: has names of {', '.join(store.types) or 'nothing'}, but none of {', '.join(types)}"
+            )
         own = {
             entity_type: _listed(store, store.sample(entity_type, size, f"{seed} {entity_type}"))
             for entity_type in available
@@ -105,7 +107,7 @@ def mentions_of(documents: Iterable[Document], types: Iterable[str]) -> tuple[Li
     """Return the distinct contiguous mentions of a corpus, each with the types that the corpus gives it.
 
     Args:
-        documents: of the corpus.
+        documents: the documents of the corpus.
         types: the types that the corpus annotates.
     """
     known = frozenset(types)

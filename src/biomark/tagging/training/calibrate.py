@@ -37,8 +37,8 @@ def calibrate(folder: Path, recipe: TaggingRecipe, reject: Reject) -> None:
     that annotate the type, and its lowest score is chosen on them, too (see `_least`).
 
     Args:
-        folder: of the exported model; its `model.json` is rewritten.
-        recipe: of the model.
+        folder: the folder of the exported model; its `model.json` is rewritten.
+        recipe: the recipe of the model.
         reject: is called with each part of the splits that cannot be read.
 
     Raises:

@@ -44,22 +44,24 @@ def export_classifier(run: Path, folder: Path) -> Path:
 
     Args:
         run: folder of a training run of a tagging model that is a plain encoder with heads.
-        folder: is made if it is not there; files of the same names are replaced.
+        folder: the folder, which is created if it does not exist; files of the same names are replaced.
 
     Returns:
         `folder`.
 
     Raises:
         ModelError: if `run` is not the folder of a training run of a tagging model.
-        UsageError: if the model has parts that no classifier of transformers has; the message names them.
+        UsageError: if the model has parts that no token classifier of transformers supports; the message names them.
     """
     if (run / ADAPTER).is_file():
-        raise UsageError(f"{run}: holds an adapter; fold it in first: biomark models merge {run} -o FOLDER")
+        raise UsageError(
+            f"{run}: is a LoRA adapter without its base model; merge them first: biomark models merge {run} -o FOLDER"
+        )
     network, reader, recipe = load_trained(run)
     if part := _own_part(network, recipe):
         raise UsageError(
-            f"{run}: has {part}, which no classifier of transformers has; a recipe with character_filters = 0, "
-            f"without instruction and corpus_heads makes one that can be written so"
+            f"{run}: transformers has no token classifier with {part}; train with character_filters = 0 and without "
+            "instruction and corpus_heads to export such a classifier"
         )
     model = _classifier(run, network.float(), recipe)
     tokenizer = _tokenizer(reader, recipe.max_pieces)
@@ -151,7 +153,9 @@ def _check(
                 raise UsageError(f"{run}: {kind} of transformers has layers of its own between encoder and labels")
         pieces = [int(piece) for words in read.words for piece in words.pieces]
         if tokenizer(text, add_special_tokens=False)["input_ids"] != pieces:
-            raise UsageError(f"{run}: words are read in a way that a tokenizer of transformers does not have")
+            raise UsageError(
+                f"{run}: cannot be exported, because no tokenizer of transformers splits words as this model does"
+            )
 
 
 __all__ = ["export_classifier", "joint", "labels_of"]

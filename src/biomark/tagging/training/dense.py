@@ -91,7 +91,7 @@ class Near:
     """The names of a store that are near phrases, looked up once for all phrases of the training data.
 
     Args:
-        path: of the knowledge store.
+        path: the path of the knowledge store.
         wanted: the normalised forms of all phrases.
 
     Raises:

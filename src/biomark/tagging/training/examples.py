@@ -119,7 +119,7 @@ class Examples:
     """The training examples of a recipe, epoch by epoch.
 
     Args:
-        recipe: of the model.
+        recipe: the recipe of the model.
         reader: the word reader of the network's tokenizer.
         reject: is called with each part of the corpora that cannot be read.
         progress: is called with a line of text for each corpus of which something is left out.
@@ -150,6 +150,7 @@ class Examples:
         self.frames = Frames(recipe, reader)
         self.sources: list[TrainingDocument] = []
         self._draws = bool(recipe.dbr_terms or recipe.dbr_others or recipe.swap)
+        self._near_lists = recipe.dbr == "near" and bool(recipe.dbr_terms or recipe.dbr_others)
         self._near: Near | None = None
         if self._draws:  # an unusable store is an error now rather than after an hour
             read_pools(Path(recipe.knowledge), recipe.types, "", size=1)
@@ -160,7 +161,7 @@ class Examples:
             learnt.update(annotated)
             self._add(name, tuple(entity_type in annotated for entity_type in recipe.types), reject)
         self._kept.clear()
-        if recipe.dbr == "near":
+        if self._near_lists:
             wanted = (p for source in self.sources for sentence in source.sentences for p in sentence.phrases)
             self._near = Near(Path(recipe.knowledge), wanted)
             progress(f"names of {recipe.knowledge} near {len(self._near):,} phrases of the training sentences")
@@ -179,7 +180,7 @@ class Examples:
             self._mentions[corpus] = (*self._mentions.get(corpus, ()), *mentions_of(documents, types))
         for document in documents:
             passages = read_passages(document, recipe.types, known, self._reader)
-            sentences = sentences_of(document, types) if recipe.dbr == "near" else ()
+            sentences = sentences_of(document, types) if self._near_lists else ()
             changeable = document if recipe.swap or recipe.noise else None
             self.sources.append(TrainingDocument(changeable, corpus, known, passages, sentences))
 
@@ -299,7 +300,7 @@ class Frames:
     """The frames in which a recipe's network reads windows: one for all types, or an instruction for each type.
 
     Args:
-        recipe: of the network.
+        recipe: the recipe of the network.
         reader: the word reader of its tokenizer.
 
     Raises:
@@ -389,7 +390,7 @@ def read_passages(
     """Return the passages of a document that have words, with the tags of its known types.
 
     Args:
-        document: with biomark's names of types.
+        document: the document, with biomark's names of types.
         types: the types of the recipe.
         known: for each type, whether the document's corpus annotates it; other types are UNLABELLED.
         reader: the word reader of the network's tokenizer.

@@ -53,7 +53,9 @@ def export(run: Path, folder: Path, *, int8: bool = True, calibrated: Reject | N
         CorpusError: if a development split for the calibration is missing.
     """
     if (run / ADAPTER).is_file():
-        raise UsageError(f"{run}: holds an adapter; merge it first: biomark models merge {run} -o FOLDER")
+        raise UsageError(
+            f"{run}: is a LoRA adapter without its base model; merge them first: biomark models merge {run} -o FOLDER"
+        )
     network, reader, recipe = load_trained(run)
     if is_decoder(network.encoder.config):  # type: ignore[arg-type]
         raise UsageError(

@@ -21,7 +21,7 @@ from biomark.tagging.recognizer import TOKENIZER
 from biomark.tagging.training.checks import check
 from biomark.tagging.training.network import ADAPTER, CONFIG
 from biomark.tagging.training.start import BEST, GUIDELINES
-from biomark.tagging.training.trainer import CHECKPOINT, Scores, best_epoch, mean_loss, train
+from biomark.tagging.training.trainer import CHECKPOINT, SplitScores, best_epoch, mean_loss, train
 from biomark.training.recipe import RECIPE, SCORES, Recipe, TaggingRecipe, saved_recipe
 from biomark.training.runs import write
 from biomark.training.scoring import mean_f1
@@ -45,7 +45,7 @@ class GridRow:
     setting: Mapping[str, object]
     folder: str
     epoch: int
-    scores: Scores
+    scores: SplitScores
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def train_grid(
 
     Args:
         settings: see `biomark.training.recipe.load_grid`.
-        folder: of the grid; it becomes the folder of the chosen model.
+        folder: the folder of the grid; it becomes the folder of the chosen model.
         reject: is called with each part of the corpora that cannot be read, once for each run.
         resume: continue an interrupted grid: finished runs stay, and a stopped one continues from its checkpoint.
         progress: is called with a line of text every few steps.
@@ -94,7 +94,7 @@ def train_grid(
     """
     plans = [_plan(setting, recipe) for setting, recipe in settings]
     if not resume and (runs := sorted(folder.glob(f"{PREFIX}*"))):
-        raise UsageError(f"{runs[0]}: holds a run already; resume it (`resume`), or take another name or folder")
+        raise UsageError(f"{runs[0]}: already contains a run; resume it (`resume`), or choose another name or folder")
     if (folder / SCORES).exists() and not (folder / RESULT).exists():
         raise UsageError(f"{folder}: holds a run that does not belong to a grid; choose another name or folder")
     rows = []

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 CONFIG = "config.json"  # the name that transformers' save_pretrained writes
 ADAPTER = "adapter_config.json"  # the name that peft's save_pretrained writes
 
-Guidelines = Mapping[str, Sequence[str]]
+GuidelineTypes = Mapping[str, Sequence[str]]
 """The types that each corpus annotates, by the name of the corpus."""
 
 
@@ -205,11 +205,11 @@ class Network(nn.Module):
                 parameter.copy_(values[name])
 
 
-def make_network(recipe: TaggingRecipe, guidelines: Guidelines | None = None) -> tuple[Network, Tokenizer]:
+def make_network(recipe: TaggingRecipe, guidelines: GuidelineTypes | None = None) -> tuple[Network, Tokenizer]:
     """Make the network that training starts from, with the parameters of the recipe's method trainable.
 
     Args:
-        recipe: of the model.
+        recipe: the recipe of the model.
         guidelines: the types by corpus, for corpora with heads of their own; None: there are no such corpora.
 
     Returns:
@@ -239,7 +239,7 @@ def make_network(recipe: TaggingRecipe, guidelines: Guidelines | None = None) ->
     return Network(encoder, hidden, network_settings(recipe, guidelines)), tokenizer
 
 
-def network_settings(recipe: TaggingRecipe, guidelines: Guidelines | None = None) -> NetworkSettings:
+def network_settings(recipe: TaggingRecipe, guidelines: GuidelineTypes | None = None) -> NetworkSettings:
     """Return the settings of a recipe's network beside its encoder."""
     heads = 1 if recipe.instruction else len(recipe.types)
     known = tuple(
@@ -256,7 +256,7 @@ def load_encoder(
 
     Args:
         name: see `TaggingRecipe.encoder`.
-        dtype: of the weights.
+        dtype: the dtype of the weights.
         quantised: whether to load the weights of linear layers in 4 bits (see `biomark.training.adapters`).
         mask: see `TaggingRecipe.mask`.
 
@@ -314,7 +314,7 @@ def sees_what_follows(encoder: nn.Module) -> bool:
 
 
 def _prepare(config: PreTrainedConfig, mask: str) -> bool:
-    """Make a model's configuration that of an encoder with a full or causal mask; return whether it is a decoder."""
+    """Configure a model as an encoder with a full or causal mask; return whether it is a decoder."""
     decoder = is_decoder(config)
     if decoder:
         config.is_causal = mask == "causal"

@@ -25,9 +25,9 @@ def begin_with(network: Network, recipe: TaggingRecipe, corpora: Sequence[str], 
 
     Args:
         network: the network to initialise.
-        recipe: of the network.
+        recipe: the recipe of the network.
         corpora: the corpora whose guidelines the network learns.
-        folder: of the other run.
+        folder: the folder of the other run.
 
     Raises:
         ModelError: if the folder has no weights, or none that fit.
@@ -47,7 +47,7 @@ def begin_with(network: Network, recipe: TaggingRecipe, corpora: Sequence[str], 
         if fitted is not None:
             fitting[name] = fitted
     if not fitting:
-        raise ModelError(f"start {folder}: none of its weights fit; is it a model with the same encoder?")
+        raise ModelError(f"start {folder}: none of its weights fit this network; choose a model with the same encoder")
     network.set_tuned({**own, **fitting})
 
 

@@ -54,7 +54,7 @@ GATE_WEIGHT, GATE_SMOOTHING = 0.1, 0.1
 WORDS_STEP = 256  # the number of words of a batch is a multiple of it, for the reason that `LENGTH_STEP` has
 
 # Precision, recall, F1 and loss on each development split, by its name.
-Scores = Mapping[str, Mapping[str, float]]
+SplitScores = Mapping[str, Mapping[str, float]]
 
 
 def train(
@@ -68,8 +68,8 @@ def train(
     """Train a tagging model by a recipe.
 
     Args:
-        recipe: of the model.
-        folder: of the run; it gets the checkpoints and the model.
+        recipe: the recipe of the model.
+        folder: the folder of the run; it gets the checkpoints and the model.
         reject: is called with each part of the corpora that cannot be read.
         resume: continue from the checkpoint in `folder`.
         progress: is called with a line of text every few steps.
@@ -140,7 +140,7 @@ class TrainingRun:
         self.guidelines = {corpus: n for n, corpus in enumerate(guidelines)}
         self.epoch = 0
         self.step = 0
-        self.scores: list[Scores] = []
+        self.scores: list[SplitScores] = []
 
     def run_epoch(self, examples: Examples, devel: Sequence[Devel]) -> None:
         """Train for an epoch, then score the development splits and write a checkpoint."""
@@ -260,12 +260,12 @@ class TrainingRun:
         self.epoch, self.step, self.scores = state["epoch"], state["step"], state["scores"]
 
 
-def mean_loss(scores: Scores) -> float:
+def mean_loss(scores: SplitScores) -> float:
     """Return the mean over the development splits of the cross entropy per word and type."""
     return sum(score["loss"] for score in scores.values()) / len(scores)
 
 
-def best_epoch(scores: Sequence[Scores], recipe: TaggingRecipe) -> int:
+def best_epoch(scores: Sequence[SplitScores], recipe: TaggingRecipe) -> int:
     """Return the epoch, counted from 0, whose weights are kept; of equally good ones the last."""
     value = mean_f1 if recipe.choose == "f1" else lambda epoch_scores: -mean_loss(epoch_scores)
     return max(range(len(scores)), key=lambda epoch: (value(scores[epoch]), epoch))
@@ -335,7 +335,7 @@ def load_trained(folder: Path, *, quantised: bool = True) -> tuple[Network, Word
     """Load the network of a training run, with its word reader and recipe.
 
     Args:
-        folder: of the run, or one that `biomark models merge` wrote.
+        folder: the folder of the run, or one that `biomark models merge` wrote.
         quantised: whether to load the base model of `qlora` in 4 bits, as in training.
 
     Raises:
