@@ -10,25 +10,31 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from biomark import models
 from biomark.annotation import plan
 from biomark.annotation.jobs import inputs_named
 from biomark.annotation.runs import Plan, run_into_folder
 from biomark.annotation.settings import RayOptions
 from biomark.annotation.workers import ParallelRecognizer
 from biomark.errors import BiomarkError, ModelError, UsageError
+from biomark.formats import raise_rejected
 from biomark.runtime.privacy import NO_REPORTS
 from biomark.spans import Document
 from conftest import ROOT, Outcome, TermRecognizer
+from engines import TYPES, Load, check_same_bytes, check_server, documents, generative, mortal, prompted, truthful
 from killing import Dying, content
+from oracle import away
 
 ray = pytest.importorskip("ray")
 from biomark.annotation import actors  # noqa: E402 - needs ray
 from biomark.annotation.actors import Actor, Actors, Setup  # noqa: E402
 
+__all__ = ["away"]
 Biomark = Callable[..., Outcome]
 pytestmark = [pytest.mark.skipif(os.name != "posix", reason="the system has other signals")]
 # Ray leaves sockets and files to the garbage collector.
@@ -48,13 +54,29 @@ def cluster() -> Iterator[None]:
             folder = actors._connected(None, 2)
         except UsageError as error:  # Ray allows its processes half a minute to start
             _collect_garbage()
-            pytest.skip(f"this machine is too busy to start Ray: {error}")
+            not_started(error)
         assert folder is not None
         assert signal.getsignal(signal.SIGTERM) == before
         yield
         actors._stop(folder)
         _collect_garbage()
         assert not folder.exists()
+
+
+def not_started(error: Exception) -> None:
+    """Skip the tests; fail in continuous integration, where nobody would notice that they are skipped."""
+    if os.environ.get("CI"):
+        pytest.fail(f"Ray is installed but does not start: {error}")
+    pytest.skip(f"this machine is too busy to start Ray: {error}")
+
+
+def test_a_ray_that_does_not_start_fails_in_continuous_integration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="does not start: too slow"):
+        not_started(UsageError("too slow"))
+    monkeypatch.delenv("CI")
+    with pytest.raises(pytest.skip.Exception, match="too busy"):
+        not_started(UsageError("too slow"))
 
 
 def _collect_garbage() -> None:
@@ -183,19 +205,45 @@ def test_the_default_model_writes_the_same_bytes(
     assert (again.status, "all 30 documents are done" in again.err) == (0, True), again.err
 
 
+ENGINE = ("--engine", "ray", "--workers", "2", "--set", "actor_cpus=0.5")
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_a_generative_model_writes_the_same_bytes(
-    biomark: Biomark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    biomark: Biomark, away: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("torch")
-    monkeypatch.chdir(tmp_path)
-    Path("in.txt").write_text("".join(f"Patient {n} had asthma and took aspirin.\n" for n in range(5)))
-    command = ("annotate", "in.txt", "--lines", "--model", "nano", "--types", "disease")
-    here, there = biomark(*command, "-o", "here.jsonl"), biomark(*command, "-o", "there.jsonl", "--engine", "ray")
-    assert (here.status, there.status) == (0, 0), here.err + there.err
-    assert Path("there.jsonl").read_bytes() == Path("here.jsonl").read_bytes()
-    assert b"asthma" in Path("there.jsonl").read_bytes()
+    torch = pytest.importorskip("torch")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)
+    check_same_bytes(biomark, ("--model", "nano"), ENGINE)
+    wanted = list(models.load("nano").annotate(documents(), TYPES))
+    with workers_of(partial(mortal, generative(), away / "once")) as several:
+        assert list(several.annotate(documents(), TYPES)) == wanted
+        assert several.died >= 1
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("cluster")
+def test_a_model_on_a_server_writes_the_same_bytes(biomark: Biomark, away: Path) -> None:
+    check_server(biomark, ENGINE)
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("cluster")
+def test_an_actor_that_is_killed_costs_no_answer_of_a_server(away: Path) -> None:
+    with truthful() as there:
+        wanted = list(prompted(there.url, away / "none.sqlite")(raise_rejected).annotate(documents(), TYPES))
+        asked = len(there.asked)
+        load = prompted(there.url, away / "answers.sqlite")
+        with workers_of(partial(mortal, load, away / "once")) as several:
+            assert list(several.annotate(documents(), TYPES)) == wanted
+            assert several.died >= 1
+        assert len(there.asked) == asked + asked  # what the dead actor was answered is not asked again
+
+
+def workers_of(load: Load) -> ParallelRecognizer[Actor]:
+    return ParallelRecognizer(Actors(Setup(load, "given", "e3b0c44298fc1c14"), 2, options=RayOptions(actor_cpus=0.5)))
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from biomark.annotation.workers import ParallelRecognizer
 from biomark.errors import BiomarkError, FormatError, UsageError
 from biomark.lab.bench.scale import hours, measure
 from biomark.runtime.files import PartialFile
+from biomark.runtime.progress import Pace
 from biomark.spans import Document
 from conftest import Outcome, TermRecognizer
 from killing import Dying, content, killed, points
@@ -159,6 +160,25 @@ def test_a_changed_model_or_file_is_another_run(biomark: Biomark, monkeypatch: p
         file.write('{"id": "more", "text": "asthma"}\n')
     done = biomark(*command)
     assert (done.status, "input files: 1 of " in done.err) == (2, True)
+
+
+@pytest.mark.parametrize("at", [0, 3, 6])
+def test_an_input_that_grows_while_it_is_read_ends_the_run(biomark: Biomark, at: int) -> None:
+    Path("c.jsonl").write_text("".join(f'{{"id": "{n}", "text": "asthma"}}\n' for n in range(7)))
+    (job,) = plan(inputs_named(["c.jsonl"]), None, from_=None, to="jsonl", screen=False)
+
+    def grow(pace: Pace) -> None:
+        if pace.doing == "annotating" and pace.documents == at + 1:
+            with Path("c.jsonl").open("a") as file:
+                file.write('{"id": "late", "text": "asthma"}\n')
+
+    with pytest.raises(UsageError, match="an input changed while it was read"):
+        run_into_folder(Plan(Path("out"), job, size=3), TermRecognizer(), watch=grow)
+    assert json.loads(Path("out/manifest.json").read_text())["whole"] is False
+    with pytest.raises(UsageError, match="input files"):
+        run_into_folder(Plan(Path("out"), job, size=3), TermRecognizer())
+    run_into_folder(Plan(Path("out"), job, size=3), TermRecognizer(), resuming=Resuming(anew=True))
+    assert b"late" in b"".join(content(Path("out/shards")).values())
 
 
 def test_a_whole_run_is_done(biomark: Biomark) -> None:
@@ -360,8 +380,6 @@ def test_workers_write_the_same_bytes(biomark: Biomark) -> None:
     shards = content(Path("out/shards"))
     assert shards == content(Path("whole/shards"))
     assert Path("out/rejects.jsonl").read_bytes() == Path("whole/rejects.jsonl").read_bytes()
-    done = biomark("annotate", "a.jsonl", "--model", "openai:x", "--base-url", "http://localhost:1", "--workers", "2")
-    assert (done.status, "leave out --workers" in done.err) == (2, True)
 
 
 def test_a_run_in_python_needs_no_options() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -47,6 +48,21 @@ def test_answers_are_kept_for_the_same_request_alone() -> None:
         ask(server(there.url, extra='{"top_k": 20}'), [first])
         ask(server(there.url, cache="none"), [first])
         assert len(there.asked) == 9
+
+
+def test_a_new_cache_waits_for_another_process_that_prepares_it(tmp_path: Path) -> None:
+    path = tmp_path / "answers.sqlite"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("CREATE TABLE t (a)")  # SQLite refuses to change the mode of the journal now, without waiting
+    freeing = threading.Timer(0.2, lambda: other.execute("COMMIT"))
+    freeing.start()
+    cache = Cache(path)
+    freeing.join()
+    cache.put(key_of({"a": 1}), Kept(("text",), True, 1, 2))
+    assert cache.get(key_of({"a": 1})) == Kept(("text",), True, 1, 2)
+    cache.close()
+    other.close()
 
 
 def test_what_is_asked_twice_at_once_is_paid_for_once() -> None:

@@ -1,6 +1,7 @@
 """What a long run must survive, done to it: kills at random points, full disks, broken files, bombs, dead workers.
 
     python tests/torture/torture.py [--only kills --kills 1000] [--only fuzz --mentions 1e7] [--seed 0]
+    python tests/torture/torture.py --only atheris --seconds 60 [--target pubtator]
 
 Mentions are found by a list of terms, since what is tried is all around the model. Prints a line for each trial, and
 one JSON object at the end; the exit status is 1 if a trial failed.
@@ -25,6 +26,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import redirect_stderr
 from dataclasses import fields
+from importlib.util import find_spec
 from pathlib import Path
 
 import typer.main
@@ -32,6 +34,7 @@ import typer.main
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import fuzz as fuzzing
+import guided
 
 from biomark import formats, models
 from biomark.annotation import plan
@@ -399,8 +402,26 @@ def fuzz(options: argparse.Namespace) -> dict[str, object]:
     return {"ok": not tally.faults, **{each.name: getattr(tally, each.name) for each in fields(tally)}}
 
 
+def atheris(options: argparse.Namespace) -> dict[str, object]:
+    """Coverage-guided fuzzing of every reader and the aligner; see `guided.py`."""
+    if find_spec("atheris") is None:
+        message = "atheris is not installed, which only this trial needs: .venv/bin/pip install atheris"
+        sys.stderr.write(f"{message}\n")
+        return {"ok": options.only is None, "not tried": message}
+    names = (*fuzzing.READERS, guided.ALIGNER) if options.target is None else (options.target,)
+    each = max(1, options.seconds // len(names))
+    rows = guided.guided(names, each, options.seed)
+    faults = [name for name, row in rows.items() if "fault" in row]
+    return {
+        "ok": not faults,
+        "faults": faults,
+        "runs": sum(row["runs"] for row in rows.values()),
+        "targets": rows,
+    }
+
+
 TRIALS: tuple[Trial, ...] = (
-    two_runs, dead_workers, cut_gzip, full_disk, clock_set_back, broken_files, kills, fuzz,
+    two_runs, dead_workers, cut_gzip, full_disk, clock_set_back, broken_files, kills, fuzz, atheris,
 )  # fmt: skip
 
 
@@ -411,6 +432,10 @@ def torture() -> None:
     parser.add_argument("--minutes", type=float, default=60.0, help="of kills, after which fewer are enough")
     parser.add_argument("--mentions", type=float, default=1e6, help="of `fuzz`, which ends when it has checked so many")
     parser.add_argument("--trial", type=int, help="of `fuzz`: do this one alone, which was a fault")
+    parser.add_argument(
+        "--seconds", type=int, default=60, help="of `atheris`, over all its targets, start-up not counted"
+    )
+    parser.add_argument("--target", choices=[*fuzzing.READERS, guided.ALIGNER], help="of `atheris`: this one alone")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", choices=[trial.__name__ for trial in TRIALS])
     options = parser.parse_args()

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from biomark.annotation.settings import RayOptions
-from biomark.annotation.workers import AnnotateOptions, DocumentGroup, WorkerDiedError, annotate_group, outcome
+from biomark.annotation.workers import AnnotateOptions, DocumentGroup, Loaded, WorkerDiedError, annotate_group, outcome
 from biomark.errors import MissingExtraError, ModelError, UsageError
 from biomark.formats import Reject
 from biomark.recognizers import Annotated, Recognizer
@@ -65,28 +65,20 @@ class Setup:
     version: str = field(default_factory=partial(version, "biomark"))
 
 
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    """The information that an actor returns after it has loaded its model."""
-
-    types: tuple[str, ...] | None
-    rejected: tuple[Rejected, ...]
-
-
 class _Model:
     """The code of an actor."""
 
     _recognizer: Recognizer
 
-    def load(self, setup: Setup, cpus: float) -> _Loaded | Exception:
+    def load(self, setup: Setup, cpus: float) -> Loaded | Exception:
         share_cores(max(1, cores() // max(1, int(cpus))))
         return outcome(partial(self._load, setup))
 
-    def _load(self, setup: Setup) -> _Loaded:
+    def _load(self, setup: Setup) -> Loaded:
         _check_machine(setup)
         rejected: list[Rejected] = []
         self._recognizer = setup.load(rejected.append)
-        return _Loaded(self._recognizer.types, tuple(rejected))
+        return Loaded(self._recognizer.types, tuple(rejected))
 
     def annotate(self, options: AnnotateOptions, documents: list[Document]) -> list[Annotated] | Exception:
         return outcome(partial(annotate_group, self._recognizer, options, documents))
@@ -120,10 +112,10 @@ class Actor:
     """An actor and the results for which this process waits; see `biomark.annotation.workers.Worker`."""
 
     handle: Any
-    results: deque[Any]  # references to `_Loaded`, then to the results of groups
+    results: deque[Any]  # references to `Loaded`, then to the results of groups
     groups: deque[DocumentGroup] = field(default_factory=deque)
     ready: bool = False
-    loaded: _Loaded | None = None
+    loaded: Loaded | None = None
 
     def send(self, options: AnnotateOptions, documents: list[Document]) -> None:
         """See `biomark.annotation.workers.Worker`."""
@@ -145,7 +137,7 @@ class Actor:
         self.results.popleft()
         if isinstance(result, BaseException):
             raise result
-        if isinstance(result, _Loaded):
+        if isinstance(result, Loaded):
             self.ready, self.loaded = True, result
             return None
         annotated: list[Annotated] = result
@@ -216,7 +208,7 @@ class Actors:
         handle = remote.options(**resources, max_restarts=0, max_task_retries=0).remote()
         return Actor(handle, deque([handle.load.remote(self._setup, self._cpus)]))
 
-    def _loaded(self, actor: Actor) -> _Loaded:
+    def _loaded(self, actor: Actor) -> Loaded:
         """Wait until an actor has loaded its model; report if there is no room for it.
 
         Raises:

@@ -1,6 +1,7 @@
 """An engine of `biomark.annotation.workers`: processes of this machine.
 
-Where the system can fork, the processes share the memory of the model that the main process has loaded.
+Where the system can fork, the processes of `Processes` share the memory of the model that the main process has loaded.
+Those of `SeparateProcesses` load a model each, which may have threads, a GPU, or connections to a server.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import sys
 import threading
 import warnings
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection, wait
@@ -21,11 +22,22 @@ from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
 from typing import Any
 
-from biomark.annotation.workers import AnnotateOptions, DocumentGroup, WorkerDiedError, annotate_group, outcome
+from biomark.annotation.workers import (
+    AnnotateOptions,
+    DocumentGroup,
+    Loaded,
+    WorkerDiedError,
+    annotate_group,
+    outcome,
+)
+from biomark.errors import ModelError
+from biomark.formats import Reject
 from biomark.recognizers import Annotated, Recognizer
-from biomark.runtime.machine import share_cores
-from biomark.spans import Document
+from biomark.runtime.interrupts import check
+from biomark.runtime.machine import cores, share_cores
+from biomark.spans import Document, Rejected
 
+_THREADS = "OMP_NUM_THREADS"  # the variable of torch's threads
 _PATIENCE = 5.0  # seconds in which a process must end before it is killed
 
 
@@ -37,13 +49,14 @@ class Process:
     pipe: Connection
     groups: deque[DocumentGroup] = field(default_factory=deque)
     ready: bool = True
+    loaded: Loaded | None = None
 
     def send(self, options: AnnotateOptions, documents: list[Document]) -> None:
         """See `biomark.annotation.workers.Worker`."""
         with suppress(OSError):
             self.pipe.send((options, documents))
 
-    def receive(self) -> list[Annotated]:
+    def receive(self) -> list[Annotated] | None:
         """See `biomark.annotation.workers.Worker`."""
         try:
             result = self.pipe.recv()
@@ -54,12 +67,36 @@ class Process:
             raise WorkerDiedError(cause) from None
         if isinstance(result, BaseException):
             raise result
+        if isinstance(result, Loaded):
+            self.ready, self.loaded = True, result
+            return None
         annotated: list[Annotated] = result
         return annotated
 
 
-class Processes:
-    """The engine; see `biomark.annotation.workers.Engine`.
+class _Pipes:
+    """What engines of processes have in common; see `biomark.annotation.workers.Engine`."""
+
+    def wait(self, workers: Sequence[Process]) -> Sequence[Process]:
+        """See `biomark.annotation.workers.Engine`."""
+        pipes = wait([worker.pipe for worker in workers], timeout=1.0)
+        return [worker for worker in workers if worker.pipe in pipes]
+
+    def end(self, workers: Sequence[Process]) -> None:
+        """See `biomark.annotation.workers.Engine`."""
+        for worker in workers:
+            worker.pipe.close()
+        for worker in workers:
+            worker.process.join(_PATIENCE)
+            worker.process.kill()
+            worker.process.join()
+
+    def close(self) -> None:
+        """See `biomark.annotation.workers.Engine`; there is nothing to release."""
+
+
+class Processes(_Pipes):
+    """Processes for models of one core and little memory; see `biomark.annotation.workers.Engine`.
 
     Args:
         load: loads the recognizer. It is called in this process and, unless `shared`, in each other process as well;
@@ -94,22 +131,84 @@ class Processes:
         theirs.close()
         return Process(process, ours)
 
-    def wait(self, workers: Sequence[Process]) -> Sequence[Process]:
-        """See `biomark.annotation.workers.Engine`."""
-        pipes = wait([worker.pipe for worker in workers], timeout=1.0)
-        return [worker for worker in workers if worker.pipe in pipes]
 
-    def end(self, workers: Sequence[Process]) -> None:
+class SeparateProcesses(_Pipes):
+    """Processes that start afresh and load a model each; see `biomark.annotation.workers.Engine`.
+
+    For models that cannot be copied by a fork: those with threads of torch, on a GPU, or on a server. This process
+    loads none itself.
+
+    Args:
+        load: loads the recognizer; is called with a function that takes what the demonstrations' reader rejects. It
+            must be picklable.
+        count: the number of processes.
+        reject: is called with what the first process rejects in the demonstrations.
+
+    Raises:
+        BiomarkError: any error of loading the model in the first process.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[Reject], Recognizer],
+        count: int,
+        *,
+        reject: Reject = lambda rejected: None,
+    ) -> None:
+        self.count = count
+        self._load = load
+        self._first: Process | None = self.start()
+        try:
+            loaded = self._loaded(self._first)
+        except BaseException:
+            self.close()
+            raise
+        for rejected in loaded.rejected:
+            reject(rejected)
+        self.types = loaded.types
+
+    def _loaded(self, process: Process) -> Loaded:
+        while process.loaded is None:
+            check()
+            try:
+                if self.wait([process]):
+                    process.receive()
+            except WorkerDiedError as error:
+                raise ModelError(
+                    f"a process died before it had loaded the model ({error}); each process needs memory for a model "
+                    "of its own (`workers`)"
+                ) from error
+        return process.loaded
+
+    def start(self) -> Process:
         """See `biomark.annotation.workers.Engine`."""
-        for worker in workers:
-            worker.pipe.close()
-        for worker in workers:
-            worker.process.join(_PATIENCE)
-            worker.process.kill()
-            worker.process.join()
+        first, self._first = getattr(self, "_first", None), None
+        if first is not None:
+            return first
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_work_alone, args=(theirs, self._load, self.count), daemon=True)
+        with _threads(max(1, cores() // self.count)):
+            process.start()
+        theirs.close()
+        return Process(process, ours, ready=False)
 
     def close(self) -> None:
-        """See `biomark.annotation.workers.Engine`; there is nothing to release."""
+        """End the first process if it was never used."""
+        if self._first is not None:
+            self.end([self._first])
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Let the processes that start in this block compute with so many threads; libraries read it as they load."""
+    before = os.environ.get(_THREADS)
+    os.environ.setdefault(_THREADS, str(count))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_THREADS]
 
 
 def _work(
@@ -134,6 +233,23 @@ def _work(
             pipe.send(outcome(partial(annotate_group, loaded, options, documents)))
 
 
+def _work_alone(pipe: Connection, load: Callable[[Reject], Recognizer], workers: int) -> None:
+    """Load a model, and annotate the documents that come through the pipe until it is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    share_cores(workers)
+    tasks: SimpleQueue[tuple[AnnotateOptions, list[Document]]] = SimpleQueue()
+    threading.Thread(target=_receive_tasks, args=(pipe, tasks), daemon=True).start()
+    rejected: list[Rejected] = []
+    recognizer = outcome(partial(load, rejected.append))
+    if isinstance(recognizer, Exception):
+        pipe.send(recognizer)
+        return
+    pipe.send(Loaded(recognizer.types, tuple(rejected)))
+    while True:
+        options, documents = tasks.get()
+        pipe.send(outcome(partial(annotate_group, recognizer, options, documents)))
+
+
 def _receive_tasks(pipe: Connection, tasks: SimpleQueue[tuple[AnnotateOptions, list[Document]]]) -> None:
     """Put groups into the queue as they arrive, so that the main process never waits while this one sends a result."""
     with suppress(EOFError, OSError):
@@ -154,4 +270,4 @@ def _close_inherited_files(kept: int) -> None:
     sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 - stays open as long as the process runs
 
 
-__all__ = ["Process", "Processes"]
+__all__ = ["Process", "Processes", "SeparateProcesses"]

@@ -232,7 +232,8 @@ class _FolderRun:
         self._recognizer = recognizer
         self._watch = watch
         self._shards = plan.folder / SHARDS
-        self._facts = {**facts_of(plan.job, resuming.options), "documents a shard": f"{plan.size:,}"}
+        self._options = {**resuming.options, "documents a shard": f"{plan.size:,}"}
+        self._facts = facts_of(plan.job, self._options)
         self._path = plan.folder / MANIFEST
         self._manifest = self._opened_manifest(resuming)
         self._count = _RunProgress(kept=self._manifest.documents, rejected=self._manifest.rejected)
@@ -315,7 +316,14 @@ class _FolderRun:
             self._save(replace(self._updated(stream, rejects, self._manifest.shards), whole=True))
 
     def _updated(self, stream: _Stream, rejects: IO[bytes], shards: tuple[Shard, ...]) -> Manifest:
-        """Return the manifest with these shards, after all rejects of them have been written to disk."""
+        """Return the manifest with these shards, after all rejects of them have been written to disk.
+
+        Raises:
+            UsageError: if an input has changed since the run began, for whose documents the index does not hold.
+        """
+        if (facts := facts_of(self._plan.job, self._options)) != self._facts:
+            was, now = self._facts["input files"], facts["input files"]
+            raise UsageError(f"an input changed while it was read ({was}; now {now}); start again (`overwrite`)")
         rejects.flush()
         os.fsync(rejects.fileno())
         return replace(
@@ -423,9 +431,7 @@ class _Stream:
                     self.place = InputPosition(number, place + 1)
                     yield replace(document, infons=Infons({**document.infons, FILE: name_of(source)}))
                 self._skipping = place + 1 < finished
-        self.place = InputPosition(
-            len(self._job.inputs)
-        )  # so that rejects after the last document are not reported again
+        self.place = InputPosition(len(self._job.inputs))  # so that no reject after the last document comes again
 
     def _report(self, rejected: Rejected) -> None:
         if not self._skipping:

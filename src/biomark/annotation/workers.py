@@ -16,11 +16,10 @@ from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
 from biomark.errors import BiomarkError, ModelError
-from biomark.recognizers import Annotated, Recognizer, in_groups
+from biomark.recognizers import GROUP, Annotated, Recognizer, in_groups
 from biomark.runtime.interrupts import check
 from biomark.spans import Document, Rejected, Span
 
-_CHARACTERS = 15_000  # characters in a group of documents, about ten abstracts
 _AHEAD = 2  # groups that a worker holds: the current one, and the next one
 _TRIES = 3  # workers that may die on a document before it is rejected, or one after the other before they are ready
 
@@ -46,6 +45,19 @@ class AnnotateOptions:
 
     types: tuple[str, ...] | None
     min_score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The information that a worker returns after it has loaded a recognizer of its own.
+
+    Attributes:
+        types: see `biomark.recognizers.Recognizer`.
+        rejected: the parts of the demonstrations that could not be read.
+    """
+
+    types: tuple[str, ...] | None
+    rejected: tuple[Rejected, ...] = ()
 
 
 class WorkerDiedError(Exception):
@@ -157,7 +169,7 @@ class ParallelRecognizer(Generic[W]):
     ) -> Iterator[Annotated]:
         """See `biomark.recognizers.Recognizer`."""
         options = AnnotateOptions(None if types is None else tuple(types), min_score)
-        groups = map(DocumentGroup, in_groups(documents, _CHARACTERS))
+        groups = map(DocumentGroup, in_groups(documents, GROUP))
         order: deque[DocumentGroup] = deque()  # the groups whose documents have not been yielded yet, in their order
         again: deque[DocumentGroup] = deque()  # the groups to send next: new ones, and those of workers that died
         more = True
@@ -267,6 +279,7 @@ __all__ = [
     "AnnotateOptions",
     "DocumentGroup",
     "Engine",
+    "Loaded",
     "ParallelRecognizer",
     "Worker",
     "WorkerDiedError",

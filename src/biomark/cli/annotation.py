@@ -182,7 +182,7 @@ class Annotate:
         settings = self._settings()
         check_run(self.run_folder, self.output, settings.run, dry_run=self.dry_run)
         once = {"--dry-run": self.dry_run, "--record": self.record is not None}
-        check_engine(self.engine, self.address, settings, once=once)
+        check_engine(self.engine, self.workers, self.address, settings, once=once)
         unread: list[Rejected] = []
         planned = self._planned(rejects if self.run_folder is None else unread.append)
         jobs, resuming = self._unfinished(planned, settings)
@@ -211,11 +211,10 @@ class Annotate:
         if self.engine == RAY:
             actors = on_ray(self.model, settings, self.store, (self.workers, self.address), rejects)
             return stack.enter_context(actors)
+        if self.workers > 1:
+            return stack.enter_context(in_processes(self.model, settings, self.store, self.workers, rejects))
         prompting = models.Prompting(settings.prompt, settings.server, echo if self.dry_run else None, rejects)
-        load = partial(models.load, self.model, settings.generative, self.store, prompting)
-        if self.workers == 1:
-            return load()
-        return stack.enter_context(in_processes(load, self.model, self.workers, shared=self.store is None))
+        return models.load(self.model, settings.generative, self.store, prompting)
 
     def _annotate_into_folder(
         self,

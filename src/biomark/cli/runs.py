@@ -46,7 +46,7 @@ RunFolder = Annotated[
 Workers = Annotated[
     int,
     typer.Option(
-        help="The number of processes that find mentions, for models that need no torch; with --engine ray, of all.",
+        help="The number of processes that find mentions; each of a model that needs torch or a server loads its own.",
         min=1,
         rich_help_panel=_PANEL,
     ),
@@ -84,11 +84,14 @@ def check_run(run: Path | None, output: str | None, options: RunOptions, *, dry_
         raise UsageError("--run FOLDER is the output; leave out -o and --dry-run")
 
 
-def check_engine(engine: str, address: str | None, settings: Settings, *, once: Mapping[str, bool]) -> None:
-    """Check the options of `--engine ray`.
+def check_engine(
+    engine: str, workers: int, address: str | None, settings: Settings, *, once: Mapping[str, bool]
+) -> None:
+    """Check the options of `--engine` and `--workers`.
 
     Args:
         engine: the name of the engine.
+        workers: the number of workers.
         address: the value of `--address`.
         settings: the settings of the command.
         once: whether each option is set that needs a single process, by its name.
@@ -101,34 +104,35 @@ def check_engine(engine: str, address: str | None, settings: Settings, *, once: 
     if engine == LOCAL and (address is not None or settings.ray != RayOptions()):
         raise UsageError("`address`, `actor_cpus` and `actor_gpus` apply to Ray; add --engine ray")
     alone = [name for name, is_set in {**once, "`budget`": bool(settings.server.budget)}.items() if is_set]
-    if engine == RAY and alone:
+    if (engine == RAY or workers > 1) and alone:
+        several = "--engine ray" if engine == RAY else "--workers"
         raise UsageError(
-            f"leave out {' and '.join(alone)}: with --engine ray, prompts are written and counted in several processes"
+            f"leave out {' and '.join(alone)}: with {several}, prompts are written and counted in several processes"
         )
 
 
 def in_processes(
-    load: Callable[[], Recognizer], model: str, workers: int, *, shared: bool
+    model: str, settings: Settings, store: Path | None, workers: int, reject: Reject
 ) -> ParallelRecognizer[Process]:
-    """Return a recognizer that runs a model in several processes.
+    """Return a recognizer that runs a model in several processes of this machine.
 
     Args:
-        load: loads the model's recognizer.
         model: the model's name.
+        settings: of the model.
+        store: the term store of the model.
         workers: the number of processes.
-        shared: see `biomark.annotation.processes.Processes`.
+        reject: is called with each part of the demonstrations that cannot be read.
 
     Raises:
-        UsageError: if the model uses all cores, a GPU or a server by itself.
+        BiomarkError: if the model cannot be loaded.
     """
-    from biomark.annotation.processes import Processes
+    from biomark.annotation.processes import Processes, SeparateProcesses
     from biomark.annotation.workers import ParallelRecognizer
 
+    load = partial(_load, model, settings.generative, store, settings.prompt, settings.server)
     if not _is_light(model):
-        raise UsageError(
-            f"one process of {model} uses all cores, the GPU or the server; leave out --workers, or add --engine ray"
-        )
-    return ParallelRecognizer(Processes(load, workers, shared=shared))
+        return ParallelRecognizer(SeparateProcesses(load, workers, reject=reject))
+    return ParallelRecognizer(Processes(partial(load, reject), workers, shared=store is None))
 
 
 def on_ray(
@@ -162,10 +166,13 @@ def on_ray(
 def _load(
     model: str, asking: Asking, store: Path | None, prompts: PromptOptions, server: ServerOptions, reject: Reject
 ) -> Recognizer:
-    """Load a model in an actor."""
+    """Load a model, and the demonstrations of a prompted one, in a worker."""
     from biomark import models
 
-    return models.load(model, asking, store, models.Prompting(prompts, server, reject=reject))
+    recognizer = models.load(model, asking, store, models.Prompting(prompts, server, reject=reject))
+    for part in models.prompted(recognizer):
+        part.read_examples()  # now, so that what they reject is reported once
+    return recognizer
 
 
 def _files(model: str, store: Path | None, settings: Settings) -> tuple[str, ...]:

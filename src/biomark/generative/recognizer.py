@@ -17,7 +17,7 @@ from biomark.demonstrations import Style
 from biomark.errors import BiomarkError, UsageError
 from biomark.generative.answering import Answering, WindowPrompt
 from biomark.generative.decoding.vocabulary import Vocabulary
-from biomark.recognizers import Annotated, Recognizer, in_groups, types_known
+from biomark.recognizers import GROUP, Annotated, Recognizer, in_groups, types_known
 from biomark.spans import Document, Entity, Rejected, Span, halves
 from biomark.text.sentences import splitter_named, with_sentences
 
@@ -60,7 +60,7 @@ class GenerativeRecognizer:
         batch: int = 16,
         drafter: Recognizer | None = None,
         sure: float = 0.0,
-        characters_at_once: int = 20_000,
+        characters_at_once: int = GROUP,
     ) -> None:
         self.answering = answering
         self._vocabulary = vocabulary

@@ -39,6 +39,12 @@ class Prompters:
         self._drafter = drafter
         self._made: dict[tuple[str, ...], tuple[Prompter, ...]] = {}
 
+    def read(self) -> tuple[Example, ...]:
+        """Return the examples, which are read once."""
+        if self._pool is None:
+            self._pool = tuple(self._examples)
+        return self._pool
+
     def of(self, types: tuple[str, ...]) -> tuple[Prompter, ...]:
         """Return one prompter for each group of types that share a question.
 
@@ -47,9 +53,7 @@ class Prompters:
         """
         if types not in self._made:
             groups = [(entity_type,) for entity_type in types] if self._shape.single else [types]
-            if self._pool is None:
-                self._pool = tuple(self._examples)
-            pool = readable(self._pool, self._shape, groups, self.lost)
+            pool = readable(self.read(), self._shape, groups, self.lost)
             mentions = mentions_of(self._drafter, types) if self._drafter else None
             # Groups with the same usable examples share a chooser
             choosers: dict[frozenset[tuple[str, ...]], Chooser] = {}

@@ -112,6 +112,10 @@ class PromptedRecognizer:
         """None, because a model can be asked for any type."""
         return None
 
+    def read_examples(self) -> None:
+        """Read the examples of the demonstrations now, rather than with the first documents."""
+        self._prompters.read()
+
     def facts(self) -> dict[str, object]:
         """Return a record of the model, the settings and the cost."""
         prompts = {**asdict(self.options), "wording": str(self.options.wording) if self.options.wording else None}

@@ -8,6 +8,11 @@ from typing import Protocol
 
 from biomark.spans import Document, Rejected
 
+GROUP = 15_000
+"""Characters of the documents that a worker annotates together, about ten abstracts.
+
+A recognizer whose scores depend on its batches makes them within the same groups, so that workers find the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class Annotated:

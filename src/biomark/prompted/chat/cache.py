@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -75,12 +76,24 @@ class Cache:
             ) from error
         self._database = sqlite3.connect(path, timeout=_WAIT, check_same_thread=False, isolation_level=None)
         try:
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute(_TABLE)
-            self._database.execute("SELECT key, texts, finished, read, written, scores FROM answer LIMIT 1").fetchall()
+            self._prepare(time.monotonic() + _WAIT)
         except sqlite3.DatabaseError as error:
             self.close()
             raise ChatError(f"{path}: not a cache of answers ({error}); name another file (`cache`)") from error
+
+    def _prepare(self, deadline: float) -> None:
+        """Create the table, or check it; SQLite does not itself wait for another process that prepares a new file."""
+        while True:
+            try:
+                self._database.execute("PRAGMA journal_mode = WAL")
+                self._database.execute(_TABLE)
+                self._database.execute("SELECT key, texts, finished, read, written, scores FROM answer LIMIT 1").close()
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
 
     def close(self) -> None:
         """Close the file."""
