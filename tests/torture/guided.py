@@ -37,11 +37,12 @@ _COVERAGE = re.compile(r"\bcov: (\d+)")
 _INPUT = re.compile(r"^Base64: (\S*)$", re.MULTILINE)
 
 
-def guided(names: Sequence[str], seconds: int, seed: int) -> dict[str, dict[str, Any]]:
+def guided(names: Sequence[str], seconds: int, seed: int) -> dict[str, object]:
     """Fuzz targets, each for some seconds, in a process that instruments biomark.
 
     Returns:
-        For each target the `runs`, the covered places (`coverage`), and a fault if there is one.
+        Whether there is no fault (`ok`), the targets with `faults`, the `runs` of all, and for each of the `targets`
+        its `runs`, the covered places (`coverage`), and the fault if there is one.
     """
     command = [sys.executable, str(Path(__file__).absolute()), *names, "--seconds", str(seconds), "--seed", str(seed)]
     done = subprocess.run(command, capture_output=True, check=False)
@@ -49,7 +50,8 @@ def guided(names: Sequence[str], seconds: int, seed: int) -> dict[str, dict[str,
         sys.stderr.write(done.stderr.decode("utf-8", "replace")[-_TAIL:])
         done.check_returncode()
     rows: dict[str, dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
-    return rows
+    faults = [name for name, row in rows.items() if "fault" in row]
+    return {"ok": not faults, "faults": faults, "runs": sum(row["runs"] for row in rows.values()), "targets": rows}
 
 
 def _row(status: int, report: str) -> dict[str, Any]:

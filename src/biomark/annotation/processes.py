@@ -157,9 +157,10 @@ class SeparateProcesses(_Pipes):
     ) -> None:
         self.count = count
         self._load = load
-        self._first: Process | None = self.start()
+        self._first: Process | None = None
+        first = self._first = self.start()
         try:
-            loaded = self._loaded(self._first)
+            loaded = self._loaded(first)
         except BaseException:
             self.close()
             raise
@@ -182,8 +183,8 @@ class SeparateProcesses(_Pipes):
 
     def start(self) -> Process:
         """See `biomark.annotation.workers.Engine`."""
-        first, self._first = getattr(self, "_first", None), None
-        if first is not None:
+        if self._first is not None:  # which loaded the model for `types`
+            first, self._first = self._first, None
             return first
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
