@@ -152,7 +152,7 @@ def test_a_store_may_have_other_types_alone(tmp_path: Path) -> None:
     with closing(Store(path)) as store:
         assert store.types == ()
         assert Matcher(store).find("The femur.") == ()
-        with pytest.raises(UsageError, match="build it with a type"):
+        with pytest.raises(UsageError, match="build it again with a type"):
             list(DictionaryRecognizer(store).annotate([]))
 
 
