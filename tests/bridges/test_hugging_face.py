@@ -192,7 +192,7 @@ class TestPipeline:
     def test_wrong_arguments_are_named(self) -> None:
         with pytest.raises(UsageError, match="unknown task 'summarization'; choose from ner, token-classification"):
             biomark.pipeline("summarization")
-        with pytest.raises(FormatError, match="None is no text"):
+        with pytest.raises(FormatError, match="None is not a text"):
             biomark.pipeline()([None])  # type: ignore[list-item]
 
 
