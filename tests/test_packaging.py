@@ -49,6 +49,7 @@ NEED_AN_EXTRA = (
     "biomark.serve.problems",
     "biomark.serve.server",
     "biomark.lab.bench.decoding",
+    "biomark.lab.bench.llama",
     "biomark.lab.bench.engine",
     "biomark.lab.bench.shapes",
     "biomark.lab.bench.training",

@@ -114,7 +114,7 @@ def test_compare_takes_more_than_two_systems(biomark: Callable, files: tuple[Pat
 def test_compare_needs_two_systems(biomark: Callable, files: tuple[Path, Path]) -> None:
     outcome = biomark("compare", files[0], files[1])
     assert (outcome.status, outcome.out) == (2, "")
-    assert "takes 2 to 26 systems, got 1" in outcome.err
+    assert "needs 2 to 26 systems, got 1" in outcome.err
 
 
 def test_where_no_document_matches_the_command_ends_with_an_error(

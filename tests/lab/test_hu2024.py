@@ -107,7 +107,7 @@ def test_the_command_prints_tables_or_json(biomark, monkeypatch, tmp_path):
 
 def test_what_is_not_there_is_told(biomark, monkeypatch, tmp_path):
     assert "choose from models, table1, " in biomark("reproduce", "hu2023").err
-    with pytest.raises(UsageError, match="small, medium or paper"):
+    with pytest.raises(UsageError, match="choose from small, medium, paper"):
         reproduce("hu2024", "large")
     monkeypatch.setattr("biomark.corpora.corpus_folders", lambda: (tmp_path,))
     with pytest.raises(CorpusError, match="mtsamples:test is not available"):
