@@ -73,6 +73,6 @@ def test_the_job_for_kubernetes_runs_biomark_in_its_workers() -> None:
 def test_the_commands_of_the_page_are_read() -> None:
     page = (ROOT / "docs" / "scale.md").read_text("utf-8")
     commands = [line for line in page.splitlines() if line.startswith("biomark annotate ")]
-    assert [read(shlex.split(line))["engine"] for line in commands] == ["local", "ray", "ray", "ray"]
+    assert [read(shlex.split(line))["engine"] for line in commands] == ["local", "local", "ray", "ray", "ray"]
     for name in re.findall(r"examples/cluster/[\w.-]+", page):
         assert (ROOT / name).is_file()

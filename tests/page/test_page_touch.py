@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -89,10 +90,18 @@ def select(page: Any, words: str, part: str = "") -> None:
     page.locator("#inspector h2", has_text=part or words).wait_for()
 
 
+def wait_for_mention(page: Any, words: str, entity_type: str) -> None:
+    """Wait until a mention is marked: a browser makes a click of a tap only some time after the finger was lifted."""
+    limit = time.monotonic() + 60
+    while (words, entity_type) not in kinds(page):
+        assert time.monotonic() < limit, kinds(page)
+        page.wait_for_timeout(20)
+
+
 def test_two_taps_mark_a_word(phone: Any) -> None:
     tap_words(phone, "lowers")
     phone.locator("#inspector .chip", has_text="treatment").tap()
-    assert ("lowers", "treatment") in kinds(phone)
+    wait_for_mention(phone, "lowers", "treatment")
 
 
 def test_a_second_tap_lets_the_word_go(phone: Any) -> None:
@@ -106,7 +115,7 @@ def test_words_are_marked_that_a_long_press_has_selected(phone: Any) -> None:
     select(phone, "followed", "fol")
     select(phone, "followed")
     phone.locator("#inspector .chip", has_text="test").tap()
-    assert ("followed", "test") in kinds(phone)
+    wait_for_mention(phone, "followed", "test")
 
 
 def test_what_is_selected_stays_selected_beside_a_chosen_mention(phone: Any) -> None:
@@ -121,26 +130,27 @@ def test_a_mention_is_dropped_and_brought_back(phone: Any) -> None:
     phone.locator("#inspector button", has_text="Drop").tap()
     assert "Zileuton" not in [words for words, _ in kinds(phone)]
     phone.locator("#undo").tap()
-    assert ("Zileuton", "chemical") in kinds(phone)
+    wait_for_mention(phone, "Zileuton", "chemical")
 
 
 def test_a_mention_gets_another_type(phone: Any) -> None:
     tap_words(phone, "Zileuton")
     phone.locator("#inspector .chip", has_text="treatment").tap()
-    assert ("Zileuton", "treatment") in kinds(phone)
+    wait_for_mention(phone, "Zileuton", "treatment")
 
 
 def test_a_finger_moves_both_edges_and_each_way_is_one_step(phone: Any) -> None:
     tap_words(phone, "Zileuton")
     drag_edge(phone, "end", "lowers", 1)
-    assert ("Zileuton lowers", "chemical") in kinds(phone)
+    wait_for_mention(phone, "Zileuton lowers", "chemical")
     drag_edge(phone, "start", "Zileuton lowers", 4.5 / 15)
     (words,) = [words for words, type in kinds(phone) if type == "chemical"]
     assert words.endswith("lowers")
     assert len(words) < len("Zileuton lowers")
     phone.locator("#undo").tap()
-    assert ("Zileuton lowers", "chemical") in kinds(phone)
+    wait_for_mention(phone, "Zileuton lowers", "chemical")
     phone.locator("#undo").tap()
+    wait_for_mention(phone, "Zileuton", "chemical")
     assert state(phone)[0]["entities"][0] == {
         "spans": [[0, 8]],
         "text": "Zileuton",

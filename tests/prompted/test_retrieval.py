@@ -298,7 +298,7 @@ def test_examples_are_sentences_with_their_mentions(tmp_path: Path) -> None:
         [(disease.spans, "disease")],
     ]
     assert lost == {"mentions that cross a sentence boundary": 1}
-    with pytest.raises(UsageError, match="none of the types"):
+    with pytest.raises(UsageError, match="none of the requested types"):
         list(examples([str(file)], ["gene"]))
     broken = tmp_path / "broken.pubtator"
     broken.write_text(FILE.replace("8\t0\t5", "8\tx\t5"), "utf-8")
