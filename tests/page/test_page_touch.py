@@ -62,6 +62,7 @@ def drag(page: Any, begin: tuple[float, float], end: tuple[float, float]) -> Non
         kind = {0: "touchStart", 6: "touchEnd"}.get(share, "touchMove")
         points = [] if kind == "touchEnd" else [{"x": x, "y": y}]
         session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    page.wait_for_timeout(700)  # a tap sooner than any finger can make it is dropped by the browser
 
 
 def drag_edge(page: Any, edge: str, words: str, part: float) -> None:
