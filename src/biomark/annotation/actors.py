@@ -28,7 +28,15 @@ from pathlib import Path
 from typing import Any
 
 from biomark.annotation.settings import RayOptions
-from biomark.annotation.workers import AnnotateOptions, DocumentGroup, Loaded, WorkerDiedError, annotate_group, outcome
+from biomark.annotation.workers import (
+    AnnotateOptions,
+    DocumentGroup,
+    Loaded,
+    WorkerDiedError,
+    annotate_group,
+    outcome,
+    wait_until_loaded,
+)
 from biomark.errors import MissingExtraError, ModelError, UsageError
 from biomark.formats import Reject
 from biomark.recognizers import Annotated, Recognizer
@@ -37,6 +45,7 @@ from biomark.runtime.machine import cores, share_cores
 from biomark.spans import Document, Rejected
 
 _CONNECT = 5.0  # seconds in which a cluster must answer
+_REMEDY = "all machines of the cluster need biomark {} with its extra ray, and memory for the model"
 _WAIT = 15.0  # seconds after which a message reports that no worker has started
 _STORE = 100 << 20  # bytes of shared memory of a Ray of our own; groups of documents are small
 _STARTS = 3  # tries to start a Ray of our own: Ray gives its processes half a minute, whatever else the machine does
@@ -192,13 +201,12 @@ class Actors:
         try:
             self._cpus, self._gpus = options.actor_cpus, _gpus(options, heavy=heavy, own=self._folder is not None)
             self._first = self._new()
-            loaded = self._loaded(self._first)
+            self.types = wait_until_loaded(
+                self, self._first, reject=reject, remedy=_REMEDY.format(setup.version), watch=self._watch()
+            )
         except BaseException:
             self.close()
             raise
-        for rejected in loaded.rejected:
-            reject(rejected)
-        self.types = loaded.types
 
     def _new(self) -> Actor:
         import ray
@@ -208,28 +216,17 @@ class Actors:
         handle = remote.options(**resources, max_restarts=0, max_task_retries=0).remote()
         return Actor(handle, deque([handle.load.remote(self._setup, self._cpus)]))
 
-    def _loaded(self, actor: Actor) -> Loaded:
-        """Wait until an actor has loaded its model; report if there is no room for it.
-
-        Raises:
-            ModelError: if the actor dies.
-            BiomarkError: any error of loading the model.
-        """
+    def _watch(self) -> Callable[[], None]:
+        """Return a function that reports once, after some time, if there is no room for an actor."""
         report_at = time.monotonic() + _WAIT
-        while actor.loaded is None:
-            check()
+
+        def watch() -> None:
+            nonlocal report_at
             if time.monotonic() > report_at:
                 report_at = math.inf
                 self._report(self._room())
-            try:
-                if self.wait([actor]):
-                    actor.receive()
-            except WorkerDiedError as error:
-                raise ModelError(
-                    f"a worker died before it had loaded the model ({error}); all machines of the cluster need biomark "
-                    f"{self._setup.version} with its extra ray, and memory for the model"
-                ) from error
-        return actor.loaded
+
+        return watch
 
     def _room(self) -> str:
         import ray

@@ -29,15 +29,15 @@ from biomark.annotation.workers import (
     WorkerDiedError,
     annotate_group,
     outcome,
+    wait_until_loaded,
 )
-from biomark.errors import ModelError
 from biomark.formats import Reject
 from biomark.recognizers import Annotated, Recognizer
-from biomark.runtime.interrupts import check
 from biomark.runtime.machine import cores, share_cores
 from biomark.spans import Document, Rejected
 
 _THREADS = "OMP_NUM_THREADS"  # the variable of torch's threads
+_REMEDY = "each process needs memory for a model of its own (`workers`)"
 _PATIENCE = 5.0  # seconds in which a process must end before it is killed
 
 
@@ -158,34 +158,14 @@ class SeparateProcesses(_Pipes):
         self.count = count
         self._load = load
         self._first: Process | None = None
-        first = self._first = self.start()
         try:
-            loaded = self._loaded(first)
+            self._first = self._new()
+            self.types = wait_until_loaded(self, self._first, reject=reject, remedy=_REMEDY)
         except BaseException:
             self.close()
             raise
-        for rejected in loaded.rejected:
-            reject(rejected)
-        self.types = loaded.types
 
-    def _loaded(self, process: Process) -> Loaded:
-        while process.loaded is None:
-            check()
-            try:
-                if self.wait([process]):
-                    process.receive()
-            except WorkerDiedError as error:
-                raise ModelError(
-                    f"a process died before it had loaded the model ({error}); each process needs memory for a model "
-                    "of its own (`workers`)"
-                ) from error
-        return process.loaded
-
-    def start(self) -> Process:
-        """See `biomark.annotation.workers.Engine`."""
-        if self._first is not None:  # which loaded the model for `types`
-            first, self._first = self._first, None
-            return first
+    def _new(self) -> Process:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_work_alone, args=(theirs, self._load, self.count), daemon=True)
@@ -193,6 +173,11 @@ class SeparateProcesses(_Pipes):
             process.start()
         theirs.close()
         return Process(process, ours, ready=False)
+
+    def start(self) -> Process:
+        """See `biomark.annotation.workers.Engine`."""
+        first, self._first = self._first, None
+        return first or self._new()
 
     def close(self) -> None:
         """End the first process if it was never used."""

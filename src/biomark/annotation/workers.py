@@ -121,6 +121,56 @@ class Engine(Protocol[W]):
         ...
 
 
+class LoadingWorker(Worker, Protocol):
+    """A worker that loads a recognizer of its own.
+
+    Attributes:
+        loaded: what it returns once it has loaded the recognizer; None before.
+    """
+
+    loaded: Loaded | None
+
+
+L = TypeVar("L", bound=LoadingWorker)
+
+
+def wait_until_loaded(
+    engine: Engine[L],
+    worker: L,
+    *,
+    reject: Callable[[Rejected], None],
+    remedy: str,
+    watch: Callable[[], None] = lambda: None,
+) -> tuple[str, ...] | None:
+    """Wait until a worker has loaded its recognizer.
+
+    Args:
+        engine: the engine that has started the worker.
+        worker: the worker.
+        reject: is called with each part of the demonstrations that the worker could not read.
+        remedy: what to check if the worker dies; part of the error's message.
+        watch: is called about once a second.
+
+    Returns:
+        The types of the recognizer; see `biomark.recognizers.Recognizer`.
+
+    Raises:
+        ModelError: if the worker dies.
+        BiomarkError: any error of loading the recognizer.
+    """
+    while worker.loaded is None:
+        check()
+        watch()
+        try:
+            if engine.wait([worker]):
+                worker.receive()
+        except WorkerDiedError as error:
+            raise ModelError(f"a worker died before it had loaded the model ({error}); {remedy}") from error
+    for rejected in worker.loaded.rejected:
+        reject(rejected)
+    return worker.loaded.types
+
+
 class ParallelRecognizer(Generic[W]):
     """A recognizer that runs in several workers; a context manager.
 
@@ -280,9 +330,11 @@ __all__ = [
     "DocumentGroup",
     "Engine",
     "Loaded",
+    "LoadingWorker",
     "ParallelRecognizer",
     "Worker",
     "WorkerDiedError",
     "annotate_group",
     "outcome",
+    "wait_until_loaded",
 ]

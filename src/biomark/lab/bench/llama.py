@@ -48,8 +48,8 @@ def serving(file: Path, threads: int) -> Iterator[str]:
     command = [sys.executable, "-c", _SERVER, str(file), str(threads)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
+        if process.stdin is None or process.stdout is None:
+            raise ModelError("llama.cpp was started without pipes")
         try:
             address = process.stdout.readline().strip()
             if not address.startswith("http"):
