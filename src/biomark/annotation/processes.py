@@ -75,7 +75,7 @@ class Process:
 
 
 class _Pipes:
-    """What engines of processes have in common; see `biomark.annotation.workers.Engine`."""
+    """The methods that both engines of processes share; see `biomark.annotation.workers.Engine`."""
 
     def wait(self, workers: Sequence[Process]) -> Sequence[Process]:
         """See `biomark.annotation.workers.Engine`."""
