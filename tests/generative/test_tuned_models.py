@@ -154,6 +154,25 @@ def test_an_exported_adapter_answers_as_before(
     assert scores[0] == pytest.approx(scores[1], abs=0.02)
 
 
+def test_an_adapter_learns_more(tuning_recipe: GenerativeRecipe, tmp_path: Path) -> None:
+    first = replace(tuning_recipe, method="lora", marks="tokens", epochs=1)
+    run = train(first, tmp_path / "run")
+    small = export(run, tmp_path / "small")
+    again = replace(first, start=str(small), learning_rate=1e-9, warmup=0.0)
+    learnt, rounded = (load_file(folder / ADAPTER_WEIGHTS) for folder in (train(again, tmp_path / "again"), small))
+    assert learnt.keys() == rounded.keys()
+    assert all(torch.allclose(value, rounded[name].float(), atol=1e-6) for name, value in learnt.items())
+    assert any(value.abs().max() > 0 for name, value in learnt.items() if "lora_B" in name)
+    for change, error, message in (
+        ({"rank": 4}, UsageError, r"its rank is 4, but the adapter of .* has 16; set rank = 16"),
+        ({"marks": "text"}, UsageError, "its marks is 'text', but .* set marks = \"tokens\""),
+        ({"method": "full"}, UsageError, 'start needs method = "lora" or "qlora", got .full'),
+        ({"start": str(tmp_path)}, ModelError, "adapter_config.json is missing; name the folder of a run"),
+    ):
+        with pytest.raises(error, match=message):
+            train(replace(again, **change), tmp_path / "refused")
+
+
 def test_a_tuned_model_is_a_base_for_the_next_one(
     tuning_recipe: GenerativeRecipe, tuned_run: Path, tmp_path: Path
 ) -> None:

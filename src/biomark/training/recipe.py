@@ -205,6 +205,9 @@ class GenerativeRecipe:
         rank, alpha, dropout: of LoRA, on all linear layers except the head.
         adapter_tokens, adapter_layers: of LLaMA-Adapter: the prompt length, and the number of last layers that have
             prompts.
+        start: the folder of another run with the same base model and LoRA settings, or `package:biomark/smol_model`,
+            whose adapter initialises this one; so a tuned adapter learns more, and stays small. For weights that are
+            tuned in full, `model` names the folder instead.
         save_steps: the number of steps between checkpoints; 0: one checkpoint per epoch.
         seed: the seed of all random choices.
         task: `generative`.
@@ -244,6 +247,7 @@ class GenerativeRecipe:
     dropout: float = 0.05
     adapter_tokens: int = 10
     adapter_layers: int = 30
+    start: str = ""
     save_steps: int = 0
     seed: int = 13
     task: str = "generative"

@@ -45,4 +45,9 @@ def check(recipe: GenerativeRecipe) -> None:
     demonstrations.check(recipe.style, recipe.types or None)
     if recipe.fsdp and recipe.method not in ("full", "lora"):
         raise UsageError(f'recipe {recipe.name}: fsdp needs the method "full" or "lora", got {recipe.method!r}')
+    if recipe.start and recipe.method not in ("lora", "qlora"):
+        raise UsageError(
+            f'recipe {recipe.name}: start needs method = "lora" or "qlora", got {recipe.method!r}; to tune all weights of '
+            "a run further, set `model` to its folder"
+        )
     check_splits(recipe)

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 TOKENIZER, TOKENIZER_SETTINGS = "tokenizer.json", "tokenizer_config.json"
 _ENCODERS = ("bert", "roberta", "electra")  # the model types of encoders that can become decoders
+_OF_ADAPTERS = ("model", "marks", "rank", "alpha")  # the settings that two adapters must share to fit each other
 _WITH_ADAPTION = ("llama", "mistral")  # the model types for which peft implements LLaMA-Adapter
 
 
@@ -131,8 +132,12 @@ def prepare_model(recipe: GenerativeRecipe, *, notify: Notify = log.info) -> tup
         MissingExtraError: if a library for the method is not installed.
     """
     check_model(recipe)
-    model, vocabulary = _base(recipe, notify=notify)
-    return adapt(model, vocabulary, recipe, notify=notify), vocabulary
+    start = _start(recipe)
+    base, vocabulary = _base(recipe, notify=notify)
+    model = adapt(base, vocabulary, recipe, notify=notify)
+    if start is not None:
+        set_weights(model, start)
+    return model, vocabulary
 
 
 def adapt(
@@ -174,6 +179,28 @@ def check_model(recipe: GenerativeRecipe) -> None:
         )
     if recipe.marks == "tokens":
         raise UsageError(f'recipe {recipe.name}: llama-adapter cannot learn new tokens; set marks = "text"')
+
+
+def _start(recipe: GenerativeRecipe) -> Path | None:
+    """Return the folder of the adapter with which the training starts; None if it starts with a new one.
+
+    Raises:
+        UsageError: if that adapter does not fit the recipe.
+        ModelError: if there is no such adapter.
+    """
+    if not recipe.start:
+        return None
+    folder = Path(weights_folder(recipe.start))
+    if not (folder / ADAPTER).is_file():
+        raise ModelError(f"start {recipe.start}: {ADAPTER} is missing; name the folder of a run with an adapter")
+    other = saved_recipe(folder)
+    for setting in _OF_ADAPTERS:
+        if (value := getattr(other, setting, None)) != getattr(recipe, setting):
+            raise UsageError(
+                f"recipe {recipe.name}: its {setting} is {getattr(recipe, setting)!r}, but the adapter of "
+                f"{recipe.start} has {value!r}; set {setting} = {json.dumps(value)}"
+            )
+    return folder
 
 
 def _base(
