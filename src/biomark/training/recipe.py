@@ -183,6 +183,8 @@ class GenerativeRecipe:
             for each of them.
         whole_words: whether marks may neither begin nor end inside a run of letters and digits, in annotation and in
             scoring the checkpoints.
+        shares: the share of a corpus' demonstrations to learn from, in (0, 1], chosen at random, the same ones in each
+            epoch, by the name of the corpus without a split; all other corpora are used completely.
         examples: the number of demonstrations to learn from, chosen at random; 0: all.
         without_mentions: the share of the demonstrations without any mention to learn from, chosen at random, the
             same ones in each epoch. `examples` counts the demonstrations that are left.
@@ -227,6 +229,7 @@ class GenerativeRecipe:
     prompt_attention: str = "causal"
     marks: str = "text"
     whole_words: bool = True
+    shares: Mapping[str, float] = field(default_factory=dict)
     examples: int = 0
     without_mentions: float = 1.0
     devel_sentences: int = 500

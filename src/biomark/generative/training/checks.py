@@ -34,6 +34,11 @@ def check(recipe: GenerativeRecipe) -> None:
             raise UsageError(f"recipe {recipe.name}: {setting} must be in [0, 1), got {getattr(recipe, setting)}")
     if not 0 <= recipe.without_mentions <= 1:
         raise UsageError(f"recipe {recipe.name}: without_mentions must be in [0, 1], got {recipe.without_mentions}")
+    for corpus, share in recipe.shares.items():
+        if not 0 < share <= 1:
+            raise UsageError(f"recipe {recipe.name}: the share of {corpus} must be in (0, 1], got {share}")
+        if corpus not in {name.partition(":")[0] for name in recipe.train}:
+            raise UsageError(f"recipe {recipe.name}: shares names {corpus}, which train does not; correct its name")
     if recipe.learning_rate <= 0:
         raise UsageError(f"recipe {recipe.name}: learning_rate must be greater than 0, got {recipe.learning_rate}")
     if recipe.negatives and (recipe.method != "full" or recipe.fsdp):
@@ -47,7 +52,7 @@ def check(recipe: GenerativeRecipe) -> None:
         raise UsageError(f'recipe {recipe.name}: fsdp needs the method "full" or "lora", got {recipe.method!r}')
     if recipe.start and recipe.method not in ("lora", "qlora"):
         raise UsageError(
-            f'recipe {recipe.name}: start needs method = "lora" or "qlora", got {recipe.method!r}; to tune all weights of '
-            "a run further, set `model` to its folder"
+            f'recipe {recipe.name}: start needs method = "lora" or "qlora", got {recipe.method!r}; to tune all '
+            "weights of a run further, set `model` to its folder"
         )
     check_splits(recipe)

@@ -92,7 +92,9 @@ def read_demonstrations(name: str, recipe: GenerativeRecipe, reject: Reject) -> 
     """Read the demonstrations of one name in a recipe's `train`: a corpus, or a file of demonstrations."""
     if is_demonstrations(name):
         return demonstrations.read(Path(name))
-    return demonstrations.from_corpora([name], recipe.types or None, recipe.style, reject=reject)
+    share = recipe.shares.get(name.partition(":")[0], 1.0)
+    types = recipe.types or None
+    return demonstrations.from_corpora([name], types, recipe.style, fraction=share, seed=recipe.seed, reject=reject)
 
 
 def _check_instructions(
