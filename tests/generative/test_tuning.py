@@ -206,6 +206,8 @@ ORPHAN = {"train": ("ncbi_disease:train",), "types": ("gene",)}
         ({"rank": 0}, "rank must be at least 1"),
         ({"warmup": 1.0}, r"warmup must be in \[0, 1\), got 1.0"),
         ({"without_mentions": 1.5}, r"without_mentions must be in \[0, 1\], got 1.5"),
+        ({"shares": {"ncbi_disease": 0.0}}, r"the share of ncbi_disease must be in \(0, 1\], got 0.0"),
+        ({"shares": {"bc2gm": 0.5}}, "shares names bc2gm, which train does not"),
         ({"learning_rate": 0.0}, "learning_rate must be greater than 0, got 0.0"),
         ({"negatives": 10, "method": "lora"}, 'negatives needs method = "full"'),
         ({"method": "qlora", "fsdp": True}, 'fsdp needs the method "full" or "lora"'),

@@ -95,6 +95,16 @@ def test_demonstrations_that_are_too_long_are_rejected_not_cut(tuning_recipe: Ge
         read_data(replace(tuning_recipe, row_tokens=2), vocabulary, rejected.append)
 
 
+def test_a_share_of_a_corpus_is_learnt_from(tuning_recipe: GenerativeRecipe) -> None:
+    whole, half = (
+        [list(read_demonstrations(name, recipe, fail)) for name in ("ncbi_disease:train", "bc5cdr_chemical:train")]
+        for recipe in (tuning_recipe, replace(tuning_recipe, shares={"ncbi_disease": 0.5}))
+    )
+    assert abs(len(half[0]) - len(whole[0]) / 2) < 1
+    assert all(demonstration in whole[0] for demonstration in half[0])
+    assert half[1] == whole[1]
+
+
 @pytest.mark.parametrize("shape", demonstrations.TUNED)
 @pytest.mark.parametrize(("share", "left"), [(1.0, 21), (0.5, 10), (0.0, 0)])
 def test_a_share_of_the_demonstrations_without_mentions_is_learnt_from(

@@ -34,11 +34,7 @@ def check(recipe: GenerativeRecipe) -> None:
             raise UsageError(f"recipe {recipe.name}: {setting} must be in [0, 1), got {getattr(recipe, setting)}")
     if not 0 <= recipe.without_mentions <= 1:
         raise UsageError(f"recipe {recipe.name}: without_mentions must be in [0, 1], got {recipe.without_mentions}")
-    for corpus, share in recipe.shares.items():
-        if not 0 < share <= 1:
-            raise UsageError(f"recipe {recipe.name}: the share of {corpus} must be in (0, 1], got {share}")
-        if corpus not in {name.partition(":")[0] for name in recipe.train}:
-            raise UsageError(f"recipe {recipe.name}: shares names {corpus}, which train does not; correct its name")
+    _check_shares(recipe)
     if recipe.learning_rate <= 0:
         raise UsageError(f"recipe {recipe.name}: learning_rate must be greater than 0, got {recipe.learning_rate}")
     if recipe.negatives and (recipe.method != "full" or recipe.fsdp):
@@ -56,3 +52,11 @@ def check(recipe: GenerativeRecipe) -> None:
             "weights of a run further, set `model` to its folder"
         )
     check_splits(recipe)
+
+
+def _check_shares(recipe: GenerativeRecipe) -> None:
+    for corpus, share in recipe.shares.items():
+        if not 0 < share <= 1:
+            raise UsageError(f"recipe {recipe.name}: the share of {corpus} must be in (0, 1], got {share}")
+        if corpus not in {name.partition(":")[0] for name in recipe.train}:
+            raise UsageError(f"recipe {recipe.name}: shares names {corpus}, which train does not; correct its name")
