@@ -52,7 +52,7 @@ def modules(browser: Any) -> Iterator[Any]:
     names = (
         "Offsets, visible, documentOf, jsonOf, jsonLines, pubtator, biocJson, brat, csv, demonstrations, differences"
     )
-    names += ", TextView, Types, pieceOf, piecesOf, stretchesOf, readFile, readBrat, pythonJson"
+    names += ", occurrences, TextView, Types, pieceOf, piecesOf, stretchesOf, readFile, readBrat, pythonJson"
     code = script().removesuffix("globalThis.biomark = begin();\n") + f"globalThis.m = {{ {names} }};"
     page.add_script_tag(type="module", content=code)
     page.wait_for_function("globalThis.m")

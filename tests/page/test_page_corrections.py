@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from page_cases import example
 
 from biomark.spans import Document
@@ -169,6 +172,25 @@ def test_a_word_is_found_by_its_first_letters(show: Open) -> None:
     assert ("B4", "species") in kinds(page)
     press(page, "f", "f", "Shift+ArrowLeft", "ArrowLeft", "5")  # an arrow ends the search
     assert ("cancer", "cell_line") in kinds(page)
+
+
+@settings(max_examples=50)
+@given(st.text(st.sampled_from("ab-αİ +()[]{}*?.|/\\^$😀\n"), min_size=1, max_size=12), st.text("ab -.", max_size=20))
+def test_places_of_the_same_words_are_found_whatever_signs_they_have(modules: Any, words: str, other: str) -> None:
+    text = f"{other}\n{words}\n{other}"
+    found = modules.evaluate(
+        "([text, words]) => m.occurrences([m.documentOf({ text })], words).map(([, [a, b]]) => text.slice(a, b))",
+        [text, words],
+    )
+    assert all(one.lower().split() == words.lower().split() for one in found)
+    assert found or not words.strip()
+
+
+def test_words_with_a_hyphen_are_marked(show: Open) -> None:
+    page = show(Document("d", "HER2-positive (+/-) or her2-Positive?")).page
+    page.locator(".editable").focus()
+    press(page, "f", "h", "Shift+ArrowRight", "Shift+Digit1")
+    assert kinds(page) == [("HER2-positive", "disease"), ("her2-Positive", "disease")]
 
 
 def test_shift_does_it_once_for_all_equal_ones(show: Open) -> None:

@@ -1,4 +1,4 @@
-"""A clinician's trial of the served page: thirty notes, the default model, the keyboard, a model of what was corrected."""
+"""A clinician's trial of the served page: thirty notes, the default model, the keyboard, and a model that learns."""
 
 from __future__ import annotations
 
@@ -73,9 +73,7 @@ def test_thirty_notes_are_dropped_corrected_taken_away_and_learned(browser: Any,
         assert [one for one in opened.requests if not one.startswith((address, "data:", "blob:"))] == []
     zipfile.ZipFile(brat).extractall(tmp_path / "corrected")
     again = list(formats.read(tmp_path / "corrected"))
-    assert [(d.id, mentions(d.entities, d.text)) for d in again] == [
-        (d.id, mentions(e, d.text)) for d, e in expected
-    ]
+    assert [(d.id, mentions(d.entities, d.text)) for d in again] == [(d.id, mentions(e, d.text)) for d, e in expected]
     types = sorted({e.type for d in again for e in d.entities})
     check_demonstrations(json.loads(demos.read_text("utf-8")), again, types)
     check_model(tmp_path, types)

@@ -38,7 +38,13 @@ def test_texts_and_files_go_to_the_service_and_nowhere_else(browser: Any, servic
             ("text 1", ["disease", "disease"]),
             ("note-7", ["joint trouble"]),
         ]
-        assert service.asked[-1] == {"content": "gout", "format": "text", "model": "any", "types": ["joint trouble"]}
+        assert service.asked[-1] == {
+            "content": "gout",
+            "format": "text",
+            "sentences": True,
+            "model": "any",
+            "types": ["joint trouble"],
+        }
 
         page.locator("#compare").click()
         page.locator("dialog button", has_text="Model any").click()

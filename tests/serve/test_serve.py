@@ -332,6 +332,7 @@ def test_the_examples_of_the_openapi_document_run(address: Address) -> None:
         ("/v1/annotate", "texts", 200),
         ("/v1/annotate", "documents", 200),
         ("/v1/annotate", "content", 200),
+        ("/v1/convert", "content", 200),
         ("/v1/evaluate", "pubtator", 200),
         ("/v1/evaluate", "strict", 200),
     ]
@@ -438,4 +439,4 @@ def test_the_page_on_the_service_names_all_limits_and_statuses() -> None:
     limits = ("max_body", "max_documents", "max_characters", "time_limit", "queue")
     for name in limits:
         assert re.search(rf"\n\| `--{name.replace('_', '-')}` \| .* \| {getattr(options, name):,.0f} \|\n", page), name
-    assert len(documented()) == 4
+    assert len(documented()) == 5

@@ -31,6 +31,7 @@ def openapi() -> Iterator[Any]:
     ("method", "path"),
     [
         ("post", "/v1/annotate"),
+        ("post", "/v1/convert"),
         ("post", "/v1/evaluate"),
         ("get", "/v1/models"),
         ("get", "/v1/types"),

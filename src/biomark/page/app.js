@@ -1,6 +1,6 @@
 // The page: its state, and what can be done with it. Panels show the state and call these methods.
 
-import { correctionOf, equalMentions, occurrences, withAdded, withChanged, withDropped } from "./corrections.js";
+import { correctionOf, equalMentions, occurrences, uncorrected, withAdded, withChanged, withDropped } from "./corrections.js";
 import { documentOf, extentOf, jsonOf, sameSpans, wordsOf } from "./documents.js";
 import { counted } from "./dom.js";
 import { History } from "./history.js";
@@ -18,7 +18,9 @@ export class App extends EventTarget {
   part = null; // the target that gets the next selection as a part
   reference = null; // { name, documents: Map by id } to compare with
   who = "";
+  #saving = 0; // how many changes the browser's database has not taken yet
   #types = [];
+  #held; // the documents that came with the page
   #shown = new WeakMap(); // the mentions of documents that are shown, until types or score change
 
   constructor(settings, documents, service) {
@@ -26,7 +28,7 @@ export class App extends EventTarget {
     this.types = new Types(settings.types, settings.palette);
     this.service = service;
     this.storage = new Storage(service.present ? "service" : fingerprint(documents.map((d) => d.id + d.text).join("\n")));
-    this.original = documents;
+    this.#held = documents;
     this.history = new History(documents, (indexes) => this.#changed(indexes));
     this.#types = Object.keys(settings.types);
     this.#note(documents);
@@ -47,7 +49,6 @@ export class App extends EventTarget {
     const documents = this.documents.slice();
     for (const [place, text] of await this.storage.kept()) documents[place] = documentOf(JSON.parse(text));
     const found = Array.from(documents).filter((document) => document !== undefined);
-    if (found.length > this.original.length) this.original = found.map((document, n) => this.original[n] ?? document);
     this.history.reset(found);
     this.#note(found);
     this.#tell("documents");
@@ -63,7 +64,6 @@ export class App extends EventTarget {
       return id === document.id ? document : { ...document, id };
     });
     const start = this.documents.length;
-    this.original = [...this.original, ...fresh];
     this.history.extend(fresh);
     this.#note(fresh);
     this.#tell("documents");
@@ -74,11 +74,12 @@ export class App extends EventTarget {
   /** Forget all corrections, and of a page with a service all documents. */
   async discard() {
     await this.storage.forget();
-    this.original = this.service.present ? [] : this.original;
+    const others = this.service.present ? [] : this.documents.slice(this.#held.length).map(uncorrected);
     this.target = null;
     this.reference = null;
-    this.history.reset(this.original);
+    this.history.reset([...this.#held, ...others]);
     this.#tell("documents");
+    await this.#keep(others.map((_, n) => this.#held.length + n));
     this.announce("All corrections are discarded.");
   }
 
@@ -105,6 +106,11 @@ export class App extends EventTarget {
     this.#shown = new WeakMap();
     if ("type" in change) this.hidden[change.shown ? "delete" : "add"](change.type);
     this.#tell("filter");
+  }
+
+  /** The documents as they were before anybody corrected them. */
+  get uncorrected() {
+    return this.documents.map(uncorrected);
   }
 
   compareWith(reference) {
@@ -274,8 +280,10 @@ export class App extends EventTarget {
 
   async #keep(indexes) {
     this.dispatchEvent(new CustomEvent("saving"));
+    this.#saving += 1;
     const kept = await this.storage.keep(indexes.map((n) => [n, JSON.stringify({ ...jsonOf(this.documents[n]), split: splitOf(this.documents[n]) })]));
-    this.dispatchEvent(new CustomEvent("saved", { detail: kept }));
+    this.#saving -= 1;
+    if (!kept || !this.#saving) this.dispatchEvent(new CustomEvent("saved", { detail: kept }));
   }
 
   #note(documents) {

@@ -2,7 +2,7 @@
 // stays beside what the person did: a mention's infons hold who corrected it, when, how, and what it was before;
 // dropped mentions are kept in an infon of the document.
 
-import { mentionJson, sameSpans, wordsOf } from "./documents.js";
+import { documentOf, jsonOf, mentionJson, sameSpans, wordsOf } from "./documents.js";
 import { pythonJson } from "./json.js";
 
 const BY = "corrected by";
@@ -45,6 +45,18 @@ export function withChanged(document, mention, { spans = mention.spans, type = m
   return { ...document, entities: document.entities.map((e) => (e === mention ? changed : e)) };
 }
 
+/** The document as it was before anybody corrected it. Throws an Error if its infons are not those of corrections of this text. */
+export function uncorrected(document) {
+  const corrections = document.entities.map(correctionOf).filter((correction) => correction);
+  const list = parsed(document.infons[DROPPED]);
+  const dropped = Array.isArray(list) ? list : [];
+  if (!corrections.length && !dropped.length) return document;
+  const { infons = {}, ...values } = jsonOf(document);
+  const untouched = values.entities.filter((_, n) => !correctionOf(document.entities[n]));
+  const entities = [...untouched, ...corrections.flatMap(({ before }) => before ?? []), ...dropped].sort((a, b) => a.spans[0][0] - b.spans[0][0]);
+  return documentOf({ ...values, entities, infons: Object.fromEntries(Object.entries(infons).filter(([key]) => key !== DROPPED)) });
+}
+
 /** The mentions of all documents with the same words and type, as [index, mention]. */
 export function equalMentions(documents, index, mention) {
   const words = formOf(documents[index], mention);
@@ -55,7 +67,7 @@ export function equalMentions(documents, index, mention) {
 
 /** Where the words stand as whole words, in all documents, as [index, [start, end]]; case does not matter. */
 export function occurrences(documents, words) {
-  const pattern = words.trim().split(/\s+/u).map((word) => word.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&")).join("\\s+");
+  const pattern = words.trim().split(/\s+/u).map((word) => word.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")).join("\\s+");
   if (!pattern) return [];
   const exact = new RegExp(`(?<![\\p{L}\\p{N}])${pattern}(?![\\p{L}\\p{N}])`, "giu");
   return documents.flatMap((document, n) => Array.from(document.text.matchAll(exact), (m) => [n, [m.index, m.index + m[0].length]]));

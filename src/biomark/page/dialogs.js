@@ -32,6 +32,30 @@ const KEYS = [
   ["o", "other mention at the same place"], ["u, r", "undo, redo (Ctrl Z, Ctrl Shift Z as well)"], ["j, k", "next, previous document"], ["Enter", "go to the details"], ["Esc", "select nothing, or back to the text"],
 ];
 
+/** Functions that get the documents of files, as [name, function]; `other` is that for a file which is none of a pair. */
+function readings(files, other) {
+  const { pairs, lonely, others } = paired([...files]);
+  const reading = [
+    ...pairs.map(([text, annotations]) => [annotations.name, async () => readBrat(text.name, await text.text(), await annotations.text())]),
+    ...others.map((file) => [file.name, () => other(file)]),
+  ];
+  return [reading, lonely.map(({ name }) => `${name}: its text, ${name.replace(/ann$/i, "txt")}, is missing; choose or drop both files together`)];
+}
+
+/** The documents of a file as the service answers a request with its content; that of a plain text is named after its file. */
+async function answered(file, ask) {
+  const format = SUFFIXES.find(([suffix]) => suffix.test(file.name))?.[1];
+  const answer = await ask({ content: await file.text(), ...(format ? { format } : {}) });
+  const single = format === "text" && answer.documents.length === 1;
+  return single ? { ...answer, documents: [{ ...answer.documents[0], id: file.name.replace(/\.\w+$/, "") }] } : answer;
+}
+
+/** The documents of a file with the mentions that it holds, and what cannot be read. */
+async function withItsMentions(service, file) {
+  if (service.present) return answered(file, (content) => service.convert({ ...content, sentences: true }));
+  return { documents: readFile(file.name, await file.text()), rejects: [] };
+}
+
 /** What went wrong with files that were dropped on the page. */
 export function tellOf(messages) {
   openDialog("Not all could be read", make("p", { class: "message", role: "alert" }, visible(messages.join("\n"))));
@@ -65,7 +89,9 @@ export class AddForm {
     this.model = make("select", { onchange: () => this.#types() });
     this.own = make("input", { placeholder: "such as frailty, medical device", autocomplete: "off" });
     this.ownRow = make("label", { hidden: true }, "Types, in your own words", this.own);
-    this.token = make("input", { type: "password", autocomplete: "off" });
+    this.identifiers = make("input", { type: "checkbox", autocomplete: "off", defaultChecked: true });
+    this.identifiersRow = make("label", { class: "check", hidden: true }, this.identifiers, "Give mentions identifiers, such as those of MeSH");
+    this.token = make("input", { type: "password", autocomplete: "off", value: app.service.token, oninput: () => (app.service.token = this.token.value), onchange: () => this.#load() });
     this.tokenRow = make("label", { hidden: true }, "Token of the service", this.token);
     this.keep = make("input", { type: "checkbox", autocomplete: "off" });
     this.go = make("button", { type: "submit", class: "main" }, present ? "Find mentions" : "Add");
@@ -74,31 +100,19 @@ export class AddForm {
       make("label", {}, "Text", this.text),
       make("p", { class: "soft" }, "Examples: ", ...examples.flatMap((one, n) => (n ? [", ", one] : [one]))),
       present ? make("div", { class: "fields" }, make("label", {}, "Model", this.model), this.ownRow, this.tokenRow) : null,
+      this.identifiersRow,
       make("div", { class: "row" }, this.go, button("Choose files", () => this.file.click()), this.file, make("span", { class: "soft" }, "or drop them anywhere on the page")),
-      present ? make("label", { class: "check" }, this.keep, "Keep the mentions that files hold (JSON Lines, PubTator), and look for no others. Those of brat (.ann) are always kept.") : null,
+      present ? make("label", { class: "check" }, this.keep, "Keep the mentions that files hold, and look for no others. Those of brat (.ann) are always kept.") : null,
       this.message);
     if (present) this.#load();
   }
 
   /** Files of any format for a page with a service, else of those that the page reads. Returns what went wrong. */
   async files(files) {
-    const { pairs, lonely, others } = paired([...files]);
-    const reading = [
-      ...pairs.map(([text, annotations]) => [annotations.name, async () => readBrat(text.name, await text.text(), await annotations.text())]),
-      ...others.map((file) => [file.name, () => this.#read(file)]),
-    ];
-    const alone = lonely.map(({ name }) => `${name}: its text, ${name.replace(/ann$/i, "txt")}, is missing; choose or drop both files together`);
+    const { service } = this.app;
+    const [reading, alone] = readings(files, (file) => (service.present && !this.keep.checked ? answered(file, (content) => service.annotate(this.#request(content))) : withItsMentions(service, file)));
     this.file.value = "";
     return this.#take(reading, alone);
-  }
-
-  async #read(file) {
-    const content = await file.text();
-    if (!this.app.service.present || this.keep.checked) return { documents: readFile(file.name, content), rejects: [] };
-    const format = SUFFIXES.find(([suffix]) => suffix.test(file.name))?.[1];
-    const answer = await this.app.service.annotate(this.#request({ content, ...(format ? { format } : {}) }));
-    const single = format === "text" && answer.documents.length === 1;
-    return single ? { ...answer, documents: [{ ...answer.documents[0], id: file.name.replace(/\.\w+$/, "") }] } : answer;
   }
 
   async #paste() {
@@ -137,14 +151,15 @@ export class AddForm {
   }
 
   #request(content) {
-    this.app.service.token = this.token.value;
     const types = this.own.value.split(",").map((type) => type.trim()).filter(Boolean);
-    return { ...content, ...(this.model.value ? { model: this.model.value } : {}), ...(types.length && !this.ownRow.hidden ? { types } : {}) };
+    const identifiers = this.identifiers.checked && !this.identifiersRow.hidden;
+    return { ...content, sentences: true, ...(this.model.value ? { model: this.model.value } : {}), ...(types.length && !this.ownRow.hidden ? { types } : {}), ...(identifiers ? { identifiers } : {}) };
   }
 
   async #load() {
     try {
       this.#models = await this.app.service.models();
+      this.#say("");
       this.model.replaceChildren(...this.#models.map(({ name }) => make("option", { value: name }, name)));
       this.#types();
     } catch (error) {
@@ -154,7 +169,9 @@ export class AddForm {
   }
 
   #types() {
-    this.ownRow.hidden = this.#models.find(({ name }) => name === this.model.value)?.types !== null;
+    const model = this.#models.find(({ name }) => name === this.model.value);
+    this.ownRow.hidden = model?.types !== null;
+    this.identifiersRow.hidden = !model?.identifiers;
   }
 
   #say(text) {
@@ -207,39 +224,41 @@ export function takeAway(app) {
 
 export function compare(app) {
   const message = make("p", { role: "status", class: "message" });
-  const use = (name, documents) => {
-    app.compareWith({ name, documents: new Map(documents.map((document) => [document.id, document])) });
-    dialog.close();
-  };
-  const file = make("input", { type: "file", class: "hidden", tabindex: "-1", "aria-label": "File to compare with", onchange: async () => {
+  const use = async (name, get) => {
+    message.textContent = "Working …";
     try {
-      use(file.files[0].name, readFile(file.files[0].name, await file.files[0].text()));
+      app.compareWith({ name, documents: new Map((await get()).map((document) => [document.id, document])) });
+      dialog.close();
     } catch (error) {
       message.textContent = visible(error.message);
     }
+  };
+  const file = make("input", { type: "file", multiple: true, class: "hidden", tabindex: "-1", "aria-label": "Files to compare with", onchange: () => {
+    const [reading, [lonely]] = readings(file.files, (one) => withItsMentions(app.service, one));
+    const get = async () => {
+      if (lonely) throw new Error(lonely);
+      return (await Promise.all(reading.map(([, get]) => get()))).flatMap(({ documents }) => documents);
+    };
+    use(reading.length > 1 ? counted(reading.length, "file") : (reading[0]?.[0] ?? ""), get);
+    file.value = "";
   } });
   const buttons = [
-    button("The mentions before your corrections", () => use("Before corrections", app.original)),
-    button("A file: gold, or what another model found", () => file.click()),
+    button("The mentions before your corrections", () => use("Before corrections", () => app.uncorrected)),
+    button("Files: gold, or what another model found", () => file.click()),
     app.reference ? button("End the comparison", () => { app.compareWith(null); dialog.close(); }, { class: "danger" }) : null,
   ].filter(Boolean);
   const list = make("div", { class: "stack" }, ...buttons, file);
-  const dialog = openDialog("Compare with", make("p", { class: "soft" }, "The documents of a file are those with the same id and text (JSON Lines, PubTator)."), list, message);
+  const dialog = openDialog("Compare with", make("p", { class: "soft" }, "A document of a file is compared with the one here that has the same id and text."), list, message);
   if (app.service.present) otherModels(app, list, use, message);
 }
 
 async function otherModels(app, list, use, message) {
   try {
     for (const { name } of await app.service.models())
-      list.append(button(`Model ${name}`, async () => {
-        message.textContent = "Working …";
-        try {
-          const documents = app.documents.map((document) => ({ ...jsonOf(document), entities: [] }));
-          use(name, (await app.service.annotate({ documents, model: name })).documents);
-        } catch (error) {
-          message.textContent = visible(error.message);
-        }
-      }));
+      list.append(button(`Model ${name}`, () => use(name, async () => {
+        const documents = app.documents.map((document) => ({ ...jsonOf(document), entities: [] }));
+        return (await app.service.annotate({ documents, model: name })).documents;
+      })));
   } catch (error) {
     message.textContent = visible(error.message);
   }

@@ -3,6 +3,7 @@
 import { App, held } from "./app.js";
 import { add, AddForm, compare, exported, help, takeAway, tellOf } from "./dialogs.js";
 import { make } from "./dom.js";
+import { dropped } from "./dropped.js";
 import { Hands } from "./hands.js";
 import { Inspector } from "./inspector.js";
 import { DocumentList } from "./list.js";
@@ -72,7 +73,7 @@ function commands(app, start) {
   document.addEventListener("drop", (event) => {
     event.preventDefault();
     document.body.classList.remove("dropping");
-    if (event.dataTransfer.files.length) receive(app, start, event.dataTransfer.files);
+    if (event.dataTransfer.files.length) receive(app, start, dropped(event.dataTransfer));
   });
 }
 
@@ -85,8 +86,9 @@ function fold() {
 }
 
 /** Files that were dropped; on a page with documents the form that shows what goes wrong is hidden. */
-async function receive(app, start, files) {
-  const messages = await start.files(files);
+async function receive(app, start, groups) {
+  const messages = [];
+  for (const files of await groups) messages.push(...(await start.files(files)));
   if (messages.length && app.documents.length) tellOf(messages);
 }
 

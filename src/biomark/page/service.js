@@ -20,11 +20,16 @@ export class Service {
     return { documents: answer.documents.map(documentOf), rejects: answer.rejects ?? [], model: answer.model };
   }
 
-  /** The models, as [{ name, types }]; types is null where a model takes any. */
+  /** The documents of a request with the mentions that they hold, and what was rejected. Throws an Error as `annotate` does. */
+  async convert(request) {
+    const answer = await this.#ask("convert", request);
+    return { documents: answer.documents.map(documentOf), rejects: answer.rejects };
+  }
+
+  /** The models, as [{ name, types, identifiers }]; types is null where a model takes any. */
   async models() {
     const answer = await this.#ask("models");
-    const listed = Array.isArray(answer) ? answer : (answer.models ?? []);
-    return listed.map((model) => (typeof model === "string" ? { name: model, types: [] } : { name: model.name, types: model.types ?? null }));
+    return answer.models;
   }
 
   async #ask(path, body) {

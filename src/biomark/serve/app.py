@@ -20,11 +20,19 @@ from biomark.entity_types import entity_types, label
 from biomark.formats import html
 from biomark.recognizers import Annotated as AnnotatedDocument
 from biomark.recognizers import Recognizer
-from biomark.serve.examples import ANNOTATE, EVALUATE, PROBLEMS
+from biomark.serve.examples import ANNOTATE, CONVERT, EVALUATE, PROBLEMS
 from biomark.serve.guard import Guard
-from biomark.serve.inputs import AnnotateRequest, EvaluateRequest, documents_of
+from biomark.serve.inputs import AnnotateRequest, ConvertRequest, EvaluateRequest, documents_of
 from biomark.serve.metrics import Metrics
-from biomark.serve.outputs import MEDIA_TYPES, AnnotateAnswer, AnnotatedRequest, form_of, response, scores_of
+from biomark.serve.outputs import (
+    MEDIA_TYPES,
+    AnnotateAnswer,
+    DocumentAnswer,
+    ConvertAnswer,
+    form_of,
+    response,
+    scores_of,
+)
 from biomark.serve.problems import Problem, add_handlers, as_json, reject_values
 from biomark.serve.settings import ServeOptions
 from biomark.serve.worker import BatchWorker, Task
@@ -126,8 +134,16 @@ class Service:
         others = {
             media_type: {"schema": {"type": "string"}} for form, media_type in MEDIA_TYPES.items() if form != "json"
         }
-        ok: dict[int | str, dict[str, Any]] = {200: {"model": AnnotateAnswer, "content": others}}
-        api.post("/v1/annotate", summary="Find mentions", tags=["work"], responses={**PROBLEMS, **ok})(self._annotate)
+
+        def responses(answer: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+            return {**PROBLEMS, 200: {"model": answer, "content": others}}
+
+        api.post("/v1/annotate", summary="Find mentions", tags=["work"], responses=responses(AnnotateAnswer))(
+            self._annotate
+        )
+        api.post("/v1/convert", summary="Read documents", tags=["work"], responses=responses(ConvertAnswer))(
+            self._convert
+        )
         api.post(
             "/v1/evaluate",
             summary="Score mentions",
@@ -163,8 +179,22 @@ class Service:
             return Response(status_code=499)
         self._count(results, rejects)
         rejects += [rejected for result in results for rejected in result.rejected]
-        answer = AnnotatedRequest(name, [result.document for result in results], rejects, sentences=body.sentences)
+        answer = DocumentAnswer([result.document for result in results], rejects, name, sentences=body.sentences)
         return await run_in_threadpool(response, answer, to)
+
+    async def _convert(
+        self,
+        body: Annotated[ConvertRequest, Body(openapi_examples=CONVERT)],
+        accept: Annotated[str | None, Header()] = None,
+    ) -> Response:
+        to = form_of(body.to, accept)
+
+        def convert() -> Response:
+            rejects: list[Rejected] = []
+            documents = documents_of(body, self._options, rejects.append)
+            return response(DocumentAnswer(documents, rejects, sentences=body.sentences), to)
+
+        return await run_in_threadpool(convert)
 
     def _recognizer(self, name: str, *, identifiers: bool) -> Recognizer:
         if name not in self._models:

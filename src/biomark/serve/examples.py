@@ -22,6 +22,9 @@ ANNOTATE = {
     "documents": _example("Documents with ids", documents=[{"id": "note 7", "text": _TEXT}]),
     "content": _example("The text of a file, and its format", content=_PUBTATOR, format="pubtator", to="pubtator"),
 }
+CONVERT = {
+    "content": _example("The mentions of a file, as BioC", content=_GOLD, format="pubtator", to="bioc_json"),
+}
 EVALUATE = {
     "pubtator": _example(
         "Two files",

@@ -52,7 +52,16 @@ class RequestDocuments(BaseModel):
         return self
 
 
-class AnnotateRequest(RequestDocuments):
+class ConvertRequest(RequestDocuments):
+    """Documents, and the form of the answer."""
+
+    sentences: bool = Field(False, description="Add the sentences of documents that have none.")
+    to: Literal["json", "pubtator", "bioc_json"] | None = Field(
+        None, description="The form of the answer. Default: that of the header Accept, or json without one."
+    )
+
+
+class AnnotateRequest(ConvertRequest):
     """Documents to annotate, and options."""
 
     types: list[TypeName] | None = Field(
@@ -63,10 +72,6 @@ class AnnotateRequest(RequestDocuments):
         None, ge=0, le=1, allow_inf_nan=False, strict=False, description="Leave out mentions with a lower score."
     )
     identifiers: bool = Field(False, description="Assign identifiers; the service must have a term store.")
-    sentences: bool = Field(False, description="Add the sentences of documents that have none.")
-    to: Literal["json", "pubtator", "bioc_json"] | None = Field(
-        None, description="The form of the answer. Default: that of the header Accept, or json without one."
-    )
 
 
 class EvaluateRequest(BaseModel):

@@ -1,4 +1,4 @@
-"""Conversion of annotated documents into an answer, in the form that the request or its header Accept names."""
+"""Conversion of documents into an answer, in the form that the request or its header Accept names."""
 
 from __future__ import annotations
 
@@ -34,45 +34,50 @@ class RejectFacts(BaseModel):
     end: int | None = Field(description="The end in the text of the document, in code points.")
 
 
-class AnnotateAnswer(BaseModel):
-    """The documents with their mentions."""
+class ConvertAnswer(BaseModel):
+    """Documents with their mentions."""
 
-    model: str = Field(description="The name of the model.")
     documents: list[dict[str, Any]] = Field(description="Documents in the form of biomark's JSON Lines.")
     rejects: list[RejectFacts]
 
 
+class AnnotateAnswer(ConvertAnswer):
+    """Documents with the mentions that a model finds."""
+
+    model: str = Field(description="The name of the model.")
+
+
 @dataclass(frozen=True, slots=True)
-class AnnotatedRequest:
-    """The annotated documents of a request, before they have the form of a response.
+class DocumentAnswer:
+    """The documents of an answer, before they have the form of a response.
 
     Attributes:
-        model: the name of the model.
-        documents: the annotated documents.
+        documents: the documents with their mentions.
         rejects: what could not be read or annotated.
+        model: the name of the model that has found the mentions; None: they are those of the request.
         sentences: whether documents without sentences get those that biomark finds.
     """
 
-    model: str
     documents: Sequence[Document]
     rejects: Sequence[Rejected]
+    model: str | None = None
     sentences: bool = False
 
 
-def response(answer: AnnotatedRequest, to: str) -> Response:
+def response(answer: DocumentAnswer, to: str) -> Response:
     """Return an answer as a response.
 
     PubTator and BioC cannot hold rejects: the header `Biomark-Rejects` has their number, and `Biomark-Left-Out` counts
     what else the format cannot hold.
 
     Args:
-        answer: the annotated documents.
+        answer: the documents.
         to: the form, a key of `MEDIA_TYPES`.
     """
     documents = [with_sentences(document) for document in answer.documents] if answer.sentences else answer.documents
     if to == "json":
         values = {
-            "model": answer.model,
+            **({} if answer.model is None else {"model": answer.model}),
             "documents": [document.to_dict() for document in documents],
             "rejects": [reject_values(rejected) for rejected in answer.rejects],
         }

@@ -1,0 +1,27 @@
+// Files that are dropped, and those of dropped folders.
+
+/** The files of a drop, a list for those beside each other and one for each folder. Hidden files are left out of folders. */
+export function dropped(data) {
+  const entries = Array.from(data.items, (item) => item.webkitGetAsEntry?.()); // what items hold is gone after the event
+  if (!entries.some((entry) => entry?.isDirectory)) return Promise.resolve([Array.from(data.files)]);
+  return together(entries.filter(Boolean));
+}
+
+async function together(entries) {
+  const shown = entries.filter(({ name }) => !name.startsWith(".")).sort((a, b) => (a.name < b.name ? -1 : 1));
+  const files = await Promise.all(shown.filter(({ isFile }) => isFile).map((entry) => new Promise((resolve, reject) => entry.file(resolve, reject))));
+  const groups = files.length ? [files] : [];
+  for (const folder of shown.filter(({ isDirectory }) => isDirectory)) groups.push(...(await together(await inside(folder))));
+  return groups;
+}
+
+/** What a folder holds; a reader gives it in parts. */
+async function inside(folder) {
+  const reader = folder.createReader();
+  const found = [];
+  for (;;) {
+    const part = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    if (!part.length) return found;
+    found.push(...part);
+  }
+}
