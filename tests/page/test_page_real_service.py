@@ -151,6 +151,37 @@ def test_identifiers_of_a_term_store_are_given_on_demand(visit: Visit, tmp_path:
         assert page.locator("#inspector .ids code").text_content() == "MESH:D001249"
 
 
+def test_the_types_to_look_for_are_chosen(visit: Visit) -> None:
+    class Cautious(TermRecognizer):
+        default_types = ("disease", "gene")
+
+        def annotate(self, documents: Any, types: Any = None, *, min_score: Any = None) -> Any:
+            return super().annotate(documents, types or self.default_types, min_score=min_score)
+
+    with visit(service(Cautious())) as page:
+        page.locator("#start .wanted").wait_for()
+        boxes = page.locator("#start .wanted input")
+        assert [boxes.nth(n).is_checked() for n in range(3)] == [True, False, True]
+        drop(page, a__txt="Zileuton, ALOX5 and asthma.")
+        page.locator("article").wait_for()
+        page.locator("#add").click()
+        page.locator("dialog .wanted label", has_text="chemical").click()
+        page.locator("dialog .wanted label", has_text="gene").click()
+        press(page, "Escape")
+        drop(page, b__txt="Zileuton, ALOX5 and asthma.")  # as the form was left
+        page.locator("article").nth(1).wait_for()
+        assert [[e["type"] for e in d["entities"]] for d in state(page)] == [
+            ["gene", "disease"],
+            ["chemical", "disease"],
+        ]
+        page.locator("#add").click()
+        for name in ("chemical", "disease"):
+            page.locator("dialog .wanted label", has_text=name).click()
+        page.locator("dialog textarea").fill("asthma")
+        page.locator("dialog button[type=submit]").click()
+        page.locator("dialog .message", has_text="No type is chosen; choose at least one.").wait_for()
+
+
 def drag(page: Any, path: Path) -> None:
     """Drag a file or folder onto the page. The browser drops it only once the page has answered that it takes it."""
     session = page.context.new_cdp_session(page)

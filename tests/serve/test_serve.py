@@ -264,7 +264,8 @@ def test_a_text_that_is_the_path_of_a_file_is_a_text(address: Address) -> None:
 
 
 def test_models_types_and_whether_it_is_well(address: Address) -> None:
-    known = {"name": "terms", "types": ["disease", "chemical", "gene"], "identifiers": False}
+    types = ["disease", "chemical", "gene"]
+    known = {"name": "terms", "types": types, "default_types": types, "identifiers": False}
     assert address.get("/v1/models").json == {"models": [known]}
     types = address.get("/v1/types").json["types"]
     assert [one["name"] for one in types] == ["disease", "chemical", "gene"]

@@ -1,4 +1,4 @@
-"""Documents that the service reads without annotating them."""
+"""Documents that the service reads without annotating them, and what it tells about its models."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from biomark import formats
+from biomark import formats, models
+from biomark.recognizers import types_by_default
+from biomark.recognizers.combined import CombinedRecognizer
+from biomark.recognizers.existing import ExistingRecognizer
+from biomark.serve.app import ServedModel, Service
 from biomark.spans import Document, Entity, Passage, Span
 from service import Address, served, service
+from terms import TermRecognizer
 
 TEXT = "Zileuton (İ) in 😀 asthma."
 NOTE = Document(
@@ -59,3 +64,18 @@ def test_sentences_are_added_and_rejects_are_named(address: Address) -> None:
 def test_a_wrong_request_is_a_problem(address: Address, values: dict[str, object], status: int) -> None:
     reply = address.post(values, "/v1/convert")
     assert (reply.status, reply.headers["content-type"]) == (status, "application/problem+json")
+
+
+def test_a_model_is_listed_with_the_types_that_it_looks_for_anyway() -> None:
+    default = models.kept("default")
+    own = ("disease", "chemical", "gene", "species", "cell_line", "variant")
+    assert (default.types, types_by_default(default)) == ((*own, "problem", "treatment", "test"), own)
+    assert types_by_default(CombinedRecognizer(default, TermRecognizer())) == own
+    assert types_by_default(ExistingRecognizer()) is None
+    served_models = {"default": ServedModel(default), "any": ServedModel(ExistingRecognizer())}
+    with served(Service(served_models)) as address:
+        found = address.get("/v1/models").json["models"]
+    assert [(one["types"] and len(one["types"]), one["default_types"]) for one in found] == [
+        (9, list(own)),
+        (None, None),
+    ]

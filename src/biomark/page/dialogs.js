@@ -75,23 +75,25 @@ export function help() {
     make("dl", { class: "keys" }, ...KEYS.flatMap(([key, what]) => [make("dt", {}, make("kbd", {}, key)), make("dd", {}, what)])));
 }
 
-/** The form that takes texts and files in. `done` is called when documents have come. */
+/** The form that takes texts and files in. `done` is called when documents have come, with whether something went wrong. */
 export class AddForm {
   #models = [];
 
-  constructor(app, done) {
+  done = () => {};
+
+  constructor(app) {
     this.app = app;
-    this.done = done;
     const { present } = app.service;
     this.text = make("textarea", { rows: "7", dir: "auto", placeholder: present ? "Paste a text" : "Paste a text to mark by hand" });
     this.file = make("input", { type: "file", multiple: true, class: "hidden", tabindex: "-1", "aria-label": "Files", onchange: () => this.files(this.file.files) });
     this.message = make("p", { role: "status", class: "message" });
     this.model = make("select", { onchange: () => this.#types() });
+    this.types = make("fieldset", { class: "wanted", hidden: true });
     this.own = make("input", { placeholder: "such as frailty, medical device", autocomplete: "off" });
     this.ownRow = make("label", { hidden: true }, "Types, in your own words", this.own);
     this.identifiers = make("input", { type: "checkbox", autocomplete: "off", defaultChecked: true });
     this.identifiersRow = make("label", { class: "check", hidden: true }, this.identifiers, "Give mentions identifiers, such as those of MeSH");
-    this.token = make("input", { type: "password", autocomplete: "off", value: app.service.token, oninput: () => (app.service.token = this.token.value), onchange: () => this.#load() });
+    this.token = make("input", { type: "password", autocomplete: "off", oninput: () => (app.service.token = this.token.value), onchange: () => this.#load() });
     this.tokenRow = make("label", { hidden: true }, "Token of the service", this.token);
     this.keep = make("input", { type: "checkbox", autocomplete: "off" });
     this.go = make("button", { type: "submit", class: "main" }, present ? "Find mentions" : "Add");
@@ -100,6 +102,7 @@ export class AddForm {
       make("label", {}, "Text", this.text),
       make("p", { class: "soft" }, "Examples: ", ...examples.flatMap((one, n) => (n ? [", ", one] : [one]))),
       present ? make("div", { class: "fields" }, make("label", {}, "Model", this.model), this.ownRow, this.tokenRow) : null,
+      this.types,
       this.identifiersRow,
       make("div", { class: "row" }, this.go, button("Choose files", () => this.file.click()), this.file, make("span", { class: "soft" }, "or drop them anywhere on the page")),
       present ? make("label", { class: "check" }, this.keep, "Keep the mentions that files hold, and look for no others. Those of brat (.ann) are always kept.") : null,
@@ -151,9 +154,17 @@ export class AddForm {
   }
 
   #request(content) {
-    const types = this.own.value.split(",").map((type) => type.trim()).filter(Boolean);
     const identifiers = this.identifiers.checked && !this.identifiersRow.hidden;
-    return { ...content, sentences: true, ...(this.model.value ? { model: this.model.value } : {}), ...(types.length && !this.ownRow.hidden ? { types } : {}), ...(identifiers ? { identifiers } : {}) };
+    return { ...content, sentences: true, ...(this.model.value ? { model: this.model.value } : {}), ...this.#wanted(), ...(identifiers ? { identifiers } : {}) };
+  }
+
+  /** The types to look for; nothing if they are those that the model looks for anyway. */
+  #wanted() {
+    const boxes = [...this.types.querySelectorAll("input")];
+    const own = this.own.value.split(",").map((type) => type.trim()).filter(Boolean);
+    const types = this.ownRow.hidden ? boxes.filter(({ checked }) => checked).map(({ value }) => value) : own;
+    if (boxes.length && !types.length) throw new Error("No type is chosen; choose at least one.");
+    return types.length && !(boxes.length && boxes.every((box) => box.checked === box.defaultChecked)) ? { types } : {};
   }
 
   async #load() {
@@ -172,6 +183,12 @@ export class AddForm {
     const model = this.#models.find(({ name }) => name === this.model.value);
     this.ownRow.hidden = model?.types !== null;
     this.identifiersRow.hidden = !model?.identifiers;
+    const { types } = this.app;
+    this.types.hidden = !model?.types;
+    this.types.replaceChildren(
+      make("legend", {}, "Types to look for"),
+      ...(model?.types ?? []).map((type) => types.paint(make("label", { class: "check" }, make("input", { type: "checkbox", value: type, autocomplete: "off", defaultChecked: (model.default_types ?? model.types).includes(type) }), make("i", { class: "swatch" }), visible(types.label(type))), type)),
+    );
   }
 
   #say(text) {
@@ -179,12 +196,18 @@ export class AddForm {
   }
 }
 
-export function add(app) {
-  const form = new AddForm(app, (stays) => stays || dialog.close());
+/** Shows the form in a dialog. There is one form, so that files that are dropped are read as it was set. */
+export function add(app, form) {
+  const home = form.element.parentElement;
   const dialog = openDialog("Add texts", form.element);
+  form.done = (stays) => stays || dialog.close();
+  dialog.addEventListener("close", () => {
+    form.done = () => {};
+    home.append(form.element);
+  });
   if (app.documents.length) {
     const what = app.service.present ? "Remove all documents and corrections from this browser" : "Discard all corrections";
-    form.element.append(make("p", { class: "apart" }, button(what, () => { if (confirm(`${what}? This cannot be undone.`)) { app.discard(); dialog.close(); } }, { class: "link danger" })));
+    dialog.append(make("p", { class: "apart" }, button(what, () => { if (confirm(`${what}? This cannot be undone.`)) { app.discard(); dialog.close(); } }, { class: "link danger" })));
   }
 }
 

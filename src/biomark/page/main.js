@@ -20,7 +20,7 @@ async function begin() {
   new Panel(app, part("panel-content"));
   new Inspector(app, part("inspector"));
   new Hands(app, list, part("documents-shown"));
-  const start = new AddForm(app, () => {});
+  const start = new AddForm(app);
   part("start").append(make("h2", {}, app.service.present ? "Find mentions in biomedical text" : "No documents yet"), start.element);
   listen(app);
   commands(app, start);
@@ -50,7 +50,7 @@ function listen(app) {
 }
 
 function commands(app, start) {
-  const acts = { add: () => add(app), compare: () => compare(app), take: () => takeAway(app), undo: () => app.undo(), redo: () => app.redo(), help };
+  const acts = { add: () => add(app, start), compare: () => compare(app), take: () => takeAway(app), undo: () => app.undo(), redo: () => app.redo(), help };
   for (const [id, act] of Object.entries(acts)) part(id).addEventListener("click", act);
   part("labels").addEventListener("change", ({ target }) => document.body.classList.toggle("unlabelled", !target.checked));
   document.addEventListener("keydown", (event) => {

@@ -26,7 +26,7 @@ export class Service {
     return { documents: answer.documents.map(documentOf), rejects: answer.rejects };
   }
 
-  /** The models, as [{ name, types, identifiers }]; types is null where a model takes any. */
+  /** The models, as [{ name, types, default_types, identifiers }]; types is null where a model takes any. */
   async models() {
     const answer = await this.#ask("models");
     return answer.models;

@@ -53,6 +53,15 @@ def types_known(recognizer: Recognizer, types: Sequence[str]) -> list[str]:
     return [entity_type for entity_type in types if recognizer.types is None or entity_type in recognizer.types]
 
 
+def types_by_default(recognizer: Recognizer) -> tuple[str, ...] | None:
+    """Return the types that a recognizer looks for if its caller names none; None if it accepts any type.
+
+    They are its property `default_types`, or all types that it knows if it has no such property.
+    """
+    default: tuple[str, ...] | None = getattr(recognizer, "default_types", recognizer.types)
+    return None if recognizer.types is None else default
+
+
 def in_groups(documents: Iterable[Document], characters: int) -> Iterator[list[Document]]:
     """Yield groups of consecutive documents with about `characters` code points in total."""
     group: list[Document] = []

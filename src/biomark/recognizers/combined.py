@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import accumulate, tee
 
 from biomark.entity_types import types_wanted
-from biomark.recognizers import Annotated, Recognizer, types_known
+from biomark.recognizers import Annotated, Recognizer, types_by_default, types_known
 from biomark.spans import Document, Entity
 
 
@@ -35,6 +35,12 @@ class CombinedRecognizer:
         known = [recognizer.types for recognizer in self.both]
         if any(types is None for types in known):
             return None
+        return tuple(dict.fromkeys(entity_type for types in known for entity_type in types or ()))
+
+    @property
+    def default_types(self) -> tuple[str, ...]:
+        """The types that the recognizers look for if the caller names none."""
+        known = [types_by_default(recognizer) for recognizer in self.both]
         return tuple(dict.fromkeys(entity_type for types in known for entity_type in types or ()))
 
     def annotate(

@@ -19,7 +19,7 @@ from biomark.annotation import annotated
 from biomark.entity_types import entity_types, label
 from biomark.formats import html
 from biomark.recognizers import Annotated as AnnotatedDocument
-from biomark.recognizers import Recognizer
+from biomark.recognizers import Recognizer, types_by_default
 from biomark.serve.examples import ANNOTATE, CONVERT, EVALUATE, PROBLEMS
 from biomark.serve.guard import Guard
 from biomark.serve.inputs import AnnotateRequest, ConvertRequest, EvaluateRequest, documents_of
@@ -27,8 +27,8 @@ from biomark.serve.metrics import Metrics
 from biomark.serve.outputs import (
     MEDIA_TYPES,
     AnnotateAnswer,
-    DocumentAnswer,
     ConvertAnswer,
+    DocumentAnswer,
     form_of,
     response,
     scores_of,
@@ -57,6 +57,7 @@ class ModelFacts(BaseModel):
 
     name: str
     types: list[str] | None = Field(description="The types that the model finds; null: any type of a request.")
+    default_types: list[str] | None = Field(description="Those that it looks for if a request names none.")
     identifiers: bool = Field(description="Whether mentions can get identifiers.")
 
 
@@ -244,7 +245,8 @@ class Service:
             models=[
                 ModelFacts(
                     name=name,
-                    types=None if model.recognizer.types is None else list(model.recognizer.types),
+                    types=_listed(model.recognizer.types),
+                    default_types=_listed(types_by_default(model.recognizer)),
                     identifiers=model.normalizing is not None,
                 )
                 for name, model in self._models.items()
@@ -277,6 +279,10 @@ class Service:
     async def _metrics(self) -> Response:
         self.metrics.waiting.set(self.worker.waiting)
         return Response(self.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _listed(types: Sequence[str] | None) -> list[str] | None:
+    return None if types is None else list(types)
 
 
 @cache

@@ -137,6 +137,11 @@ class TaggingRecognizer:
         """The types that the model was trained on, or None if it follows instructions, which may name any type."""
         return None if self._reader.instructions else self._types
 
+    @property
+    def default_types(self) -> tuple[str, ...]:
+        """The types that `annotate` looks for if its caller names none."""
+        return self._default_types
+
     def annotate(
         self, documents: Iterable[Document], types: Sequence[str] | None = None, *, min_score: float | None = None
     ) -> Iterator[Annotated]:
