@@ -1,11 +1,17 @@
-"""The documentation site: its notebook runs, its navigation has all pages, and it loads nothing from outside."""
+"""The documentation site: its notebook runs, its navigation has all pages, and it works without a network."""
 
 from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from browser import Opened, chromium, window
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -39,3 +45,19 @@ def test_the_site_loads_nothing_from_outside() -> None:
     assert "iframe-worker.js" in settings  # else the theme loads a script of this name from a server
     outside = re.compile(r"!\[[^]]*\]\(https?:|<(script|img|iframe)\b[^>]*https?:")
     assert [page for page in DOCS.rglob("*.md") if outside.search(page.read_text("utf-8"))] == []
+
+
+@pytest.mark.slow
+def test_the_site_is_searched_without_a_server(tmp_path: Path) -> None:
+    for name in ("mkdocs", "material", "mkdocs_jupyter", "mkdocstrings"):
+        pytest.importorskip(name)
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True)
+    with chromium() as browser, window(browser) as context:
+        opened = Opened(context)
+        opened.page.goto((tmp_path / "index.html").as_uri())
+        opened.page.locator("input.md-search__input").click()
+        opened.page.keyboard.type("Retry-After")
+        opened.page.locator(".md-search-result__item a[href*=serve]").first.wait_for(state="attached")
+        assert opened.problems == []
+        assert [one for one in opened.requests if not one.startswith(("file:", "data:", "blob:"))] == []

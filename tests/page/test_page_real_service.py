@@ -113,6 +113,27 @@ def test_what_was_there_before_corrections_survives_a_reload(visit: Visit) -> No
     assert again == [[d["id"], [[e["type"], e["score"], e["spans"]] for e in d["entities"]]] for d in before]
 
 
+def test_two_windows_do_not_overwrite_each_others_documents(visit: Visit) -> None:
+    with visit() as page:
+        other = page.context.new_page()
+        other.goto(page.url)
+        other.wait_for_selector("html[data-ready]")
+        for window_, name in ((page, "a"), (other, "b"), (page, "c")):
+            drop(window_, **{f"{name}__txt": f"No asthma in {name}."})
+            window_.locator("article", has_text=f"in {name}.").wait_for()
+        for window_ in (page, other):
+            window_.locator(".editable").first.focus()
+            press(window_, "n", "Shift+ArrowRight")
+            window_.locator("#saved", has_text="Saved in this browser").wait_for()
+        page.reload()
+        page.wait_for_selector("html[data-ready]")
+        assert [(d["id"], d["entities"][0]["text"]) for d in state(page)] == [
+            ("a", "asthma in"),
+            ("b", "asthma in"),
+            ("c", "asthma"),
+        ]
+
+
 def test_the_page_asks_for_the_token_and_sends_it(visit: Visit) -> None:
     token = "0123456789abcdef"
     with visit(service(token=token), problems=("401",)) as page:

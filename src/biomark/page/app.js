@@ -21,6 +21,7 @@ export class App extends EventTarget {
   #saving = 0; // how many changes the browser's database has not taken yet
   #types = [];
   #held; // the documents that came with the page
+  #places; // where each document is in the browser's database
   #shown = new WeakMap(); // the mentions of documents that are shown, until types or score change
 
   constructor(settings, documents, service) {
@@ -29,6 +30,7 @@ export class App extends EventTarget {
     this.service = service;
     this.storage = new Storage(service.present ? "service" : fingerprint(documents.map((d) => d.id + d.text).join("\n")));
     this.#held = documents;
+    this.#places = documents.map((_, n) => n);
     this.history = new History(documents, (indexes) => this.#changed(indexes));
     this.#types = Object.keys(settings.types);
     this.#note(documents);
@@ -47,10 +49,13 @@ export class App extends EventTarget {
   async restore() {
     this.who = (await this.storage.setting("who")) ?? "";
     const documents = this.documents.slice();
-    for (const [place, text] of await this.storage.kept()) documents[place] = documentOf(JSON.parse(text));
-    const found = Array.from(documents).filter((document) => document !== undefined);
-    this.history.reset(found);
-    this.#note(found);
+    for (const [place, text] of await this.storage.kept()) {
+      const n = place < this.#held.length ? place : documents.length;
+      documents[n] = documentOf(JSON.parse(text));
+      this.#places[n] = place;
+    }
+    this.history.reset(documents);
+    this.#note(documents);
     this.#tell("documents");
   }
 
@@ -64,10 +69,11 @@ export class App extends EventTarget {
       return id === document.id ? document : { ...document, id };
     });
     const start = this.documents.length;
+    const places = await this.#saved(this.storage.add(this.#held.length, fresh.map(keptText)));
+    this.#places.push(...(places ?? fresh.map((_, n) => start + n)));
     this.history.extend(fresh);
     this.#note(fresh);
     this.#tell("documents");
-    await this.#keep(fresh.map((_, n) => start + n));
     return start;
   }
 
@@ -78,6 +84,7 @@ export class App extends EventTarget {
     this.target = null;
     this.reference = null;
     this.history.reset([...this.#held, ...others]);
+    this.#places.length = this.documents.length;
     this.#tell("documents");
     await this.#keep(others.map((_, n) => this.#held.length + n));
     this.announce("All corrections are discarded.");
@@ -278,12 +285,18 @@ export class App extends EventTarget {
     this.#keep(indexes);
   }
 
-  async #keep(indexes) {
+  #keep(indexes) {
+    return this.#saved(this.storage.keep(indexes.map((n) => [this.#places[n], keptText(this.documents[n])])));
+  }
+
+  /** What the browser's database answers, once it has; people see meanwhile that work is not saved yet. */
+  async #saved(answer) {
     this.dispatchEvent(new CustomEvent("saving"));
     this.#saving += 1;
-    const kept = await this.storage.keep(indexes.map((n) => [n, JSON.stringify({ ...jsonOf(this.documents[n]), split: splitOf(this.documents[n]) })]));
+    const kept = await answer;
     this.#saving -= 1;
-    if (!kept || !this.#saving) this.dispatchEvent(new CustomEvent("saved", { detail: kept }));
+    if (!kept || !this.#saving) this.dispatchEvent(new CustomEvent("saved", { detail: Boolean(kept) }));
+    return kept;
   }
 
   #note(documents) {
@@ -308,8 +321,10 @@ export function held() {
   return [settings, lines.map((line) => documentOf(JSON.parse(line)))];
 }
 
-function splitOf(document) {
-  return document.split.map(([start, end]) => [document.offsets.point(start), document.offsets.point(end)]);
+/** A document as the browser keeps it. */
+function keptText(document) {
+  const split = document.split.map(([start, end]) => [document.offsets.point(start), document.offsets.point(end)]);
+  return JSON.stringify({ ...jsonOf(document), split });
 }
 
 /** Spans with another beginning or end, or null if a part would be empty. */

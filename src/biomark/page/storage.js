@@ -18,19 +18,34 @@ export class Storage {
     });
   }
 
+  /** Keep new documents, as JSON texts, at the next free places from `first` on; other windows may have taken some. The places, or null. */
+  async add(first, texts) {
+    const places = [];
+    const done = await this.#run("readwrite", WORK, (store) => {
+      const taken = store.getAllKeys(this.#range());
+      taken.onsuccess = () => {
+        const next = taken.result.reduce((free, [, place]) => Math.max(free, place + 1), first);
+        for (const [n, text] of texts.entries()) {
+          places.push(next + n);
+          store.put(text, [this.name, next + n]);
+        }
+      };
+    });
+    return done ? places : null;
+  }
+
   /** What was kept, as [place, JSON text]. */
   async kept() {
-    const range = IDBKeyRange.bound([this.name], [this.name, []]);
     let requests = [];
     const done = await this.#run("readonly", WORK, (store) => {
-      requests = [store.getAllKeys(range), store.getAll(range)];
+      requests = [store.getAllKeys(this.#range()), store.getAll(this.#range())];
     });
     return done ? requests[0].result.map(([, place], n) => [place, requests[1].result[n]]) : [];
   }
 
   /** Forget all of this work. */
   async forget() {
-    return this.#run("readwrite", WORK, (store) => store.delete(IDBKeyRange.bound([this.name], [this.name, []])));
+    return this.#run("readwrite", WORK, (store) => store.delete(this.#range()));
   }
 
   async setting(key) {
@@ -43,6 +58,10 @@ export class Storage {
 
   async set(key, value) {
     return this.#run("readwrite", SETTINGS, (store) => store.put(value, key));
+  }
+
+  #range() {
+    return IDBKeyRange.bound([this.name], [this.name, []]);
   }
 
   async #run(mode, name, act) {
