@@ -224,7 +224,7 @@ class Prompted(Ready):
         """See `Method`."""
         name = self.name(build, folder)
         options = PromptOptions(**{"demonstrations": tuple(supplies.train_files(build)), **build.model.prompt})
-        asking = models.Asking(decoding="marks" if options.shape == "mark" else "generate", batch=4)
+        asking = models.Asking(decoding="marks" if options.shape == "mark" else "generate")
         local = name.startswith(models.HUGGING_FACE)
         # The runner reports what cannot be read of a split before the first cell.
         prompting = models.Prompting(options, supplies.server, reject=lambda rejected: None)
