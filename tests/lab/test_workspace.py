@@ -83,3 +83,18 @@ def test_a_model_is_read_in_two_ways_of_decoding(lab_home: Path, lab_book: Book,
     keys = [cell["key"] for cell in outcome.data["cells"]]  # type: ignore[attr-defined]
     assert len(set(keys)) == 2
     assert len(list((tmp_path / "models").iterdir())) == 1
+
+
+def test_the_weights_that_a_training_starts_with_belong_to_the_cell(
+    lab_home: Path, lab_book: Book, tmp_path: Path
+) -> None:
+    place = Workspace(tmp_path, say=lambda line: None, recipes=lab_home / "recipes")
+    (tmp_path / "start").mkdir()
+    model = lab_book.models["generative"]
+    build = Build(replace(model, change={**model.change, "start": str(tmp_path / "start")}))
+    folders = [place.model_folder(Build(model))]
+    for weights in (b"first", b"second"):
+        (tmp_path / "start" / "adapter_model.safetensors").write_bytes(weights)
+        data.file_sum.cache_clear()  # files do not change while experiments run
+        folders.append(place.model_folder(build))
+    assert len(set(folders)) == 3

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 import torch
 
 import toy_writer
-from biomark.prompted.chat import Reply, Unanswered
+from biomark.generative.settings import Asking
+from biomark.models import Prompting, load_chat
+from biomark.prompted.chat import Reply, Request, Unanswered
 from biomark.prompted.chat.in_process import _reply
 from biomark.prompted.prompts import Prompter
-from biomark.prompted.settings import PromptOptions
+from biomark.prompted.settings import PromptOptions, ServerOptions
 from biomark.shapes import SHAPES
 from biomark.spans import Document
 from biomark.text.sentences import split
@@ -195,3 +198,27 @@ def test_an_empty_answer_is_none() -> None:
         found = _reply([(empty, False)])
         assert isinstance(found, Unanswered)
         assert "the model's answer is empty" in found.reason
+
+
+def test_answers_are_generated_together_and_end_at_a_stop(chat_model: Path) -> None:
+    prompter = Prompter(("disease",), BARE)
+    asked = [
+        Request(tuple(prompter.messages(text, "disease")), max_tokens=limit, stops=stops)
+        for text, limit, stops in zip(LEARNT, (60, 3, 60), ((), (), ("dose",)), strict=True)
+    ]
+    uncached = Prompting(server=ServerOptions(cache="none"))
+    model = load_chat(f"hf:{chat_model}", Asking(decoding="generate"), uncached)
+
+    async def answers(batches: Sequence[Sequence[Request]]) -> list[str]:
+        async with model.session() as ask:
+            replies = [reply for batch in batches for reply in await asyncio.gather(*map(ask, batch))]
+        assert [reply.finished for reply in replies] == [True, False, True]
+        return [reply.texts[0] for reply in replies]
+
+    alone = asyncio.run(answers([[one] for one in asked]))
+    written = model.account.counts["written"]
+    assert alone[0] == learnt_answer(LEARNT[0])
+    assert learnt_answer(LEARNT[1]).startswith(alone[1])
+    assert alone[2] == "The "
+    assert asyncio.run(answers([asked])) == alone
+    assert model.account.counts["written"] == 2 * written

@@ -16,7 +16,7 @@ from biomark.lab.experiments.cells import Build
 from biomark.lab.experiments.data import checksum, sums_of
 from biomark.lab.experiments.launching import launch
 from biomark.lab.experiments.supplies import FORMAT, Supplies
-from biomark.lab.experiments.weights import gguf_sum, local_sum, packaged_sum, unpack_gguf
+from biomark.lab.experiments.weights import gguf_sum, local_sum, packaged_sum, start_sum, unpack_gguf
 from biomark.prompted.settings import PromptOptions
 from biomark.recognizers import Recognizer
 from biomark.training.recipe import GenerativeRecipe
@@ -130,10 +130,12 @@ class Tuned(_Common):
     def facts(self, build: Build, supplies: Supplies) -> Facts:
         """See `Method`."""
         model = build.model
-        values = asdict(supplies.recipe(build)) | {"name": "", "knowledge": [], "types": list(build.types)}
+        recipe = supplies.recipe(build)
+        values = asdict(recipe) | {"name": "", "knowledge": [], "types": list(build.types)}
         values |= {"train": supplies.train_facts(build), "devel": supplies.devel_facts(build)}
         knowledge = [*sums_of(model.knowledge), *(["own mentions"] if model.own_mentions else [])]
-        return {"recipe": values, "knowledge": knowledge, "grid": model.grid}
+        start = {"start": start_sum(recipe.start)} if recipe.start else {}
+        return {"recipe": values, "knowledge": knowledge, "grid": model.grid, **start}
 
     def splits(self, build: Build, supplies: Supplies) -> list[str]:
         """See `Method`."""
@@ -222,7 +224,7 @@ class Prompted(Ready):
         """See `Method`."""
         name = self.name(build, folder)
         options = PromptOptions(**{"demonstrations": tuple(supplies.train_files(build)), **build.model.prompt})
-        asking = models.Asking(decoding="marks" if options.shape == "mark" else "generate", batch=4)
+        asking = models.Asking(decoding="marks" if options.shape == "mark" else "generate")
         local = name.startswith(models.HUGGING_FACE)
         # The runner reports what cannot be read of a split before the first cell.
         prompting = models.Prompting(options, supplies.server, reject=lambda rejected: None)

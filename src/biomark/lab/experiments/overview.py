@@ -14,7 +14,7 @@ from biomark.lab.experiments.verdicts import MARGIN, NOT_RUN, judge
 NAME = "overview.md"
 SIZES: Mapping[str, str] = {
     "small": "small scale: small models, part of the data",
-    "medium": "medium scale: SmolLM2 135M, the papers' data",
+    "medium": "medium scale: SmolLM2 135M",
 }
 """The scales of the overview. The papers' own scale has not been run, since it needs their GPUs."""
 

@@ -18,6 +18,12 @@ def packaged_sum(name: str) -> str:
     return "+".join(_folder_sum(folder) for folder in folders)
 
 
+def start_sum(name: str) -> str:
+    """Return the checksum of the files of a folder, which may be `package:NAME/FOLDER`; "" if there is none."""
+    inside = name.startswith(bases.PACKAGE)
+    return _folder_sum(bases.in_package(name.removeprefix(bases.PACKAGE)) if inside else Path(name))
+
+
 def local_sum(name: str) -> str:
     """Return the checksum of the files of `hf:FOLDER`; "" for other names."""
     return _folder_sum(Path(name.removeprefix(models.HUGGING_FACE)))

@@ -63,6 +63,8 @@ class InProcess:
         self._marking = MarkDecoding(decoder, vocabulary) if decoder else None
         positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self._longest = int(positions) if positions else None
+        ends = model.generation_config.eos_token_id
+        self._ends = {vocabulary.end, *(ends if isinstance(ends, list) else [ends])}
 
     def facts(self) -> Mapping[str, object]:
         """See `biomark.prompted.chat.Chat`."""
@@ -118,33 +120,66 @@ class InProcess:
         return replies
 
     def _generate(self, requests: Sequence[Request], prompts: Sequence[list[int]]) -> list[Reply | Unanswered]:
-        """Return answers from `generate` of transformers, one request after the other."""
-        replies: list[Reply | Unanswered] = []
-        for request, prompt in zip(requests, prompts, strict=True):
+        """Return freely generated answers; requests with the same settings are generated together."""
+        replies: list[Reply | Unanswered] = [
+            Unanswered("the prompt leaves no room for an answer; take fewer `shots`", too_long=True) for _ in requests
+        ]
+        most = max(request.max_tokens for request in requests)
+        alike: dict[tuple[object, ...], list[int]] = {}
+        for number, (request, prompt) in enumerate(zip(requests, prompts, strict=True)):
             room = (self._longest or 1_000_000) - len(prompt)
-            if room < 1:
-                replies.append(Unanswered("the prompt leaves no room for an answer; take fewer `shots`", too_long=True))
-                continue
-            sampling = {"do_sample": True, "temperature": request.temperature} if request.temperature else {}
-            with torch.inference_mode():
-                ids = torch.tensor([prompt], device=self._model.device)
-                sequences = self._model.generate(
-                    input_ids=ids,
-                    attention_mask=torch.ones_like(ids),
-                    max_new_tokens=min(request.max_tokens, room),
-                    num_return_sequences=request.answers,
-                    pad_token_id=self._vocabulary.end,
-                    **(sampling or {"do_sample": False}),
-                )
-            rows = [self._text_of(row[len(prompt) :].tolist(), request.stops) for row in sequences]
-            self._pay(len(prompt), sum(len(row) for row in sequences) - len(prompt) * len(sequences))
-            replies.append(_reply(rows))
+            if room > 0:
+                # A model has a limited number of positions: a request with less room than the longest answer is alone.
+                alone = number if room < most else -1
+                alike.setdefault((alone, request.temperature, request.answers), []).append(number)
+        for numbers in alike.values():
+            rows = self._together([requests[n] for n in numbers], [prompts[n] for n in numbers])
+            for number, reply in zip(numbers, rows, strict=True):
+                replies[number] = reply
         return replies
+
+    def _together(self, requests: Sequence[Request], prompts: Sequence[list[int]]) -> list[Reply | Unanswered]:
+        """Return the answers of one call of `generate` of transformers, to prompts that are padded on the left."""
+        first, width = requests[0], max(map(len, prompts))
+        limits = [
+            min(r.max_tokens, (self._longest or 1_000_000) - len(p)) for r, p in zip(requests, prompts, strict=True)
+        ]
+        padded = [[self._vocabulary.end] * (width - len(prompt)) + prompt for prompt in prompts]
+        mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+        sampling = {"do_sample": True, "temperature": first.temperature} if first.temperature else {"do_sample": False}
+        ends = [(r.stops, limit) for r, limit in zip(requests, limits, strict=True) for _ in range(first.answers)]
+
+        def complete(sequences: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
+            written = zip((row[width:].tolist() for row in sequences), ends, strict=True)
+            rows = [len(ids) >= limit or self._text_of(ids, stops)[1] for ids, (stops, limit) in written]
+            return torch.tensor(rows, device=sequences.device)
+
+        with torch.inference_mode():
+            sequences = self._model.generate(
+                input_ids=torch.tensor(padded, device=self._model.device),
+                attention_mask=torch.tensor(mask, device=self._model.device),
+                max_new_tokens=max(limits),
+                num_return_sequences=first.answers,
+                pad_token_id=self._vocabulary.end,
+                stopping_criteria=[complete],
+                **sampling,
+            )
+        answers = [row[width:].tolist() for row in sequences]
+        replies: list[Reply | Unanswered] = []
+        for number, (request, prompt, limit) in enumerate(zip(requests, prompts, limits, strict=True)):
+            own = [self._cut(ids, limit) for ids in answers[number * first.answers : (number + 1) * first.answers]]
+            self._pay(len(prompt), sum(one not in self._ends for ids in own for one in ids))
+            replies.append(_reply([self._text_of(ids, request.stops) for ids in own]))
+        return replies
+
+    def _cut(self, ids: list[int], limit: int) -> list[int]:
+        """Return the tokens of an answer up to its first end token, which is padded with others."""
+        end = next((place + 1 for place, one in enumerate(ids) if one in self._ends), len(ids))
+        return ids[: min(end, limit)]
 
     def _text_of(self, ids: list[int], stops: Sequence[str]) -> tuple[str, bool]:
         """Return the text of an answer, and whether it is complete."""
-        ends = self._model.generation_config.eos_token_id
-        finished = not {self._vocabulary.end, *(ends if isinstance(ends, list) else [ends])}.isdisjoint(ids)
+        finished = not self._ends.isdisjoint(ids)
         text = self._vocabulary.text(ids)
         if self._template is None:
             text, was_stopped = ended(text, PLAIN_STOPS)
