@@ -1,12 +1,14 @@
-"""Documents for tests of the page."""
+"""Documents for tests of the page, and files that are taken away."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from biomark.spans import Document, Entity, Passage, Span
+from browser import press
 
 TITLE = "Zileuton lowers 😀 leukotriene B4 in asthma"
 REST = "Asthma and ALOX5: severe asthma of mice (ALOX5 again). Breast and ovarian cancer followed."
@@ -45,3 +47,17 @@ class Running:
 
     address: str
     asked: list[dict[str, Any]]
+
+
+def saved(page: Any, kind: str, folder: Path) -> Path:
+    """A file that is taken away, with the keyboard."""
+    page.locator("#take").focus()
+    press(page, "Enter")
+    page.locator("dialog input[name=format]").first.focus()
+    while not page.locator(f"dialog input[value={kind}]").is_checked():
+        press(page, "ArrowDown")
+    with page.expect_download() as download:
+        press(page, "Enter")
+    path = folder / str(download.value.suggested_filename)
+    download.value.save_as(path)
+    return path

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from clinical_notes import NOTES
+from page_cases import saved
 
 import biomark
 from biomark import formats
@@ -114,20 +115,6 @@ def mentions(entities: Iterable[Entity], text: str) -> list[tuple[int, int, str,
 def taken(page: Any) -> list[Document]:
     """The page's documents."""
     return [Document.from_dict(values) for values in state(page)]
-
-
-def saved(page: Any, kind: str, folder: Path) -> Path:
-    """A file that is taken away, with the keyboard."""
-    page.locator("#take").focus()
-    press(page, "Enter")
-    page.locator("dialog input[name=format]").first.focus()
-    while not page.locator(f"dialog input[value={kind}]").is_checked():
-        press(page, "ArrowDown")
-    with page.expect_download() as download:
-        press(page, "Enter")
-    path = folder / str(download.value.suggested_filename)
-    download.value.save_as(path)
-    return path
 
 
 def check_demonstrations(found: list[dict[str, Any]], documents: list[Document], types: list[str]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from page_cases import saved
 from tokenizers import Tokenizer
 
 from biomark import formats, models
@@ -99,7 +100,7 @@ def test_thirty_notes_are_corrected_with_the_keyboard_and_learned(
         page.locator(".editable").first.focus()
         correct(keyboard)
         found = page.evaluate("async () => (await biomark).exported('jsonl')[0].text()")
-        files = {kind: saved(page, kind, tmp_path / f"taken.{kind}") for kind in ("brat", "demonstrations")}
+        files = {kind: saved(page, kind, tmp_path) for kind in ("brat", "demonstrations")}
         assert opened.problems == []
     assert max(count for counts in keyboard.counts.values() for count in counts) <= MOST
     expected = [corrected(n) for n in range(30)]
@@ -133,21 +134,6 @@ def correct(keyboard: Keyboard) -> None:
             keyboard("retype", "n", "n", "2")
         keyboard("undo and redo", "u", "r")
         keyboard("next document", "j")
-
-
-def saved(page: Any, kind: str, path: Path) -> Path:
-    """A file that is taken away, with the keyboard."""
-    page.locator("#take").focus()
-    press(page, "Enter")
-    page.locator("dialog input[name=format]").first.focus()
-    for _ in range(20):
-        if page.locator(f"dialog input[value={kind}]").is_checked():
-            break
-        press(page, "ArrowDown")
-    with page.expect_download() as download:
-        press(page, "Enter")
-    download.value.save_as(path)
-    return path
 
 
 def mentions(document: Document) -> tuple[str, list[tuple[int, int, str]]]:
