@@ -133,7 +133,8 @@ class Service:
         api.get("/v1/models", summary="The models", tags=["facts"])(self._model_facts)
         api.get("/v1/types", summary="The types", tags=["facts"])(self._type_facts)
         others = {
-            media_type: {"schema": {"type": "string"}} for form, media_type in MEDIA_TYPES.items() if form != "json"
+            MEDIA_TYPES["pubtator"]: {"schema": {"type": "string"}},
+            MEDIA_TYPES["bioc_json"]: {"schema": {"type": "object"}},
         }
 
         def responses(answer: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
