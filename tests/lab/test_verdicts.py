@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from biomark.lab.experiments.sheet import Sheet
+from biomark.lab.experiments.sheet import Sheet, short
 from biomark.lab.experiments.specs import Claim, Experiment, Setting
 from biomark.lab.experiments.verdicts import judge
 
@@ -16,17 +16,21 @@ def sheet(
     estimates: dict[tuple[str, float], tuple[float, float]] | None = None,
     errors: list[dict[str, int]] | None = None,
     f1: float = 0.5,
+    documents: tuple[int, int, int] = (6, 100, 100),
 ) -> Sheet:
     """Figures of models a and b: how much better b is, with its interval's half width, by test set and share."""
     shares = tuple(dict.fromkeys([*(share for _, share in estimates or {}), 1.0]))
     setting = Setting(("a", "b", "later"), TESTS, fractions=shares)
     experiment = Experiment("table1", "T", "P", "scores", "A.", {"small": setting})
     cells = [
-        {"model": model, "test": test, "types": [TYPE[test]], "fraction": share, "strict": {"f1": f1}, "errors": kinds}
+        {
+            "model": model, "test": test, "types": [TYPE[test]], "fraction": share, "strict": {"f1": f1},
+            "errors": kinds, "documents": count,
+        }
         for model in ("a", "b")
-        for test, kinds in zip(TESTS, errors or [{}] * 3, strict=True)
+        for test, kinds, count in zip(TESTS, errors or [{}] * 3, documents, strict=True)
         for share in shares
-    ]
+    ]  # fmt: skip
     rows = [
         {"a": "a", "b": "b", "test": test, "a_fraction": share, "b_fraction": share,
          "strict": {"value": value, "low": value - half, "high": value + half}}
@@ -140,6 +144,19 @@ def test_models_that_find_next_to_nothing_are_not_judged() -> None:
     assert found.sentence() == (
         "**It helps: cannot be judged here.** Not judged, because both models have a strict F1 below 0.1: NCBI-disease."
     )
+
+
+def test_a_few_documents_are_not_judged() -> None:
+    estimates = {(TESTS[0], 1.0): (0.05, 0.0), (TESTS[1], 1.0): (0.05, 0.01)}
+    found = judge(Claim("It helps", "helps", models=("b", "a")), sheet(estimates, documents=(1, 6, 5)))
+    assert found is not None
+    assert found.verdict == "found here too"
+    assert "NCBI-disease +5.0" not in found.detail
+    few = [f"{short(test)} ({count})" for test, count in ((TESTS[0], 1), (TESTS[2], 5))]
+    assert found.detail.endswith(f"fewer than 6 documents cannot show a difference: {', '.join(few)}.")
+    none = judge(Claim("It helps", "helps", models=("b", "a")), sheet(estimates, documents=(1, 2, 3)))
+    assert none is not None
+    assert none.verdict == "cannot be judged here"
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,9 @@ class Estimate:
         return int(self.low > 0) - int(self.high < 0)
 
     def points(self) -> str:
-        """Format the figure and its interval in points of F1."""
-        return f"{100 * self.value:+.1f} points [{100 * self.low:+.1f}, {100 * self.high:+.1f}]"
+        """Format the figure and its interval, which a single document does not have, in points of F1."""
+        interval = f" [{100 * self.low:+.1f}, {100 * self.high:+.1f}]" if self.low < self.high else ""
+        return f"{100 * self.value:+.1f} points{interval}"
 
     def as_json(self) -> dict[str, float]:
         """Return the rounded figures for the JSON file."""

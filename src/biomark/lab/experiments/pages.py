@@ -184,7 +184,8 @@ def _f1(cell: Cell, scheme: str) -> str:
 
 
 def _with_interval(value: float, low: float, high: float) -> str:
-    return f"**{value:.3f}** ({low:.3f}–{high:.3f})"
+    interval = f" ({low:.3f}–{high:.3f})" if low < high else ""  # a single document has none
+    return f"**{value:.3f}**{interval}"
 
 
 def _estimate(facts: Mapping[str, float]) -> Estimate:

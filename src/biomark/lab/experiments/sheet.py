@@ -78,6 +78,10 @@ class Sheet:
         types: Sequence[str] = next((cell["types"] for cell in self.all_cells if cell["test"] == test), [])
         return types[0] if len(types) == 1 else ""
 
+    def documents(self, test: str) -> int:
+        """Return the number of documents of a test set that were read; 0 if it has not been read."""
+        return max((cell["documents"] for cell in self.all_cells if cell["test"] == test), default=0)
+
     def difference(
         self, first: str, second: str, test: str, shares: tuple[float, float] = (1.0, 1.0), scheme: str = "strict"
     ) -> Estimate | None:

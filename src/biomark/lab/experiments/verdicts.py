@@ -3,19 +3,21 @@
 A difference is shown if its 95 % confidence interval excludes 0. A wide interval around 0 does not show that there is
 no difference: that two models match, or that something does not help, is shown only if the interval excludes
 differences of more than `MARGIN`. The same margin applies to the claim that less data costs as much as in the paper.
+Test sets of a few documents are not judged.
 A finding that is neither shown nor contradicted is "not shown".
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from biomark.lab.experiments.findings import Estimate
 from biomark.lab.experiments.sheet import Sheet, short
 from biomark.lab.experiments.specs import Claim
 
 MARGIN = 0.02  # the greatest difference in F1 of two models that match
+_FEWEST = 6  # no permutation of fewer documents has a two-sided p-value below 0.05 (2 of 2^n orders)
 _LEAST = 0.1  # two models are compared only if the strict F1 of the better one is at least this
 _NORMAL = 1.96  # half the width of a 95 % interval, in standard deviations
 
@@ -74,7 +76,14 @@ def judge(claim: Claim, sheet: Sheet) -> Finding | None:
         missing = [model for model in claim.models if not any(_has_cells(sheet, model, test) for test in sheet.tests)]
         names = ", ".join(f"*{sheet.title(model)}*" for model in missing or claim.models)
         return Finding(claim, NOT_RUN, f"These models have no figures yet: {names}.")
-    return _JUDGES[claim.kind](claim, sheet, ran)
+    compares = claim.kind in _COMPARISONS
+    few = [test for test in ran if compares and sheet.documents(test) < _FEWEST]
+    finding = _JUDGES[claim.kind](claim, sheet, [test for test in ran if test not in few])
+    if not few:
+        return finding
+    names = ", ".join(f"{short(test)} ({sheet.documents(test)})" for test in few)
+    reason = f"Not judged, because fewer than {_FEWEST} documents cannot show a difference: {names}."
+    return replace(finding, detail=f"{finding.detail} {reason}".strip())
 
 
 def verdict_of(answers: Sequence[Answer]) -> str:
@@ -222,10 +231,10 @@ def _variance(errors: Mapping[str, int], one: str, other: str) -> float:
     return (a + b - (a - b) ** 2) / sum(errors.values())
 
 
-_JUDGES: Mapping[str, Callable[[Claim, Sheet, Sequence[str]], Finding]] = {
+_COMPARISONS: Mapping[str, Callable[[Claim, Sheet, Sequence[str]], Finding]] = {
     "helps": _compared,
     "does not help": _compared,
     "matches": _compared,
     "costs": _costs,
-    "most frequent": _most_frequent,
 }
+_JUDGES = {**_COMPARISONS, "most frequent": _most_frequent}
