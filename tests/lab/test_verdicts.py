@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from biomark.lab.experiments.findings import Estimate
 from biomark.lab.experiments.sheet import Sheet, short
 from biomark.lab.experiments.specs import Claim, Experiment, Setting
 from biomark.lab.experiments.verdicts import judge
@@ -144,6 +145,11 @@ def test_models_that_find_next_to_nothing_are_not_judged() -> None:
     assert found.sentence() == (
         "**It helps: cannot be judged here.** Not judged, because both models have a strict F1 below 0.1: NCBI-disease."
     )
+
+
+def test_one_document_has_no_interval() -> None:
+    same = Estimate(0.05, 0.05, 0.05)
+    assert (same.points(1), same.points(2)) == ("+5.0 points", "+5.0 points [+5.0, +5.0]")
 
 
 def test_a_few_documents_are_not_judged() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clinical_notes import NOTES
+from note_cases import NOTES
 from page_cases import saved
 
 import biomark

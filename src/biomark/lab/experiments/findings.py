@@ -35,9 +35,9 @@ class Estimate:
         """Return 1 if the interval lies above 0, -1 if it lies below 0, else 0."""
         return int(self.low > 0) - int(self.high < 0)
 
-    def points(self) -> str:
-        """Format the figure and its interval, which a single document does not have, in points of F1."""
-        interval = f" [{100 * self.low:+.1f}, {100 * self.high:+.1f}]" if self.low < self.high else ""
+    def points(self, documents: int) -> str:
+        """Format the figure, and its interval if it is over several documents, in points of F1."""
+        interval = f" [{100 * self.low:+.1f}, {100 * self.high:+.1f}]" if documents > 1 else ""
         return f"{100 * self.value:+.1f} points{interval}"
 
     def as_json(self) -> dict[str, float]:

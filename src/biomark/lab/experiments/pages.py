@@ -173,18 +173,19 @@ def _spreads(sheet: Sheet) -> Table:
 def _differences(sheet: Sheet) -> Table:
     rows = []
     for row in sheet.data.get("contrasts", ()):
-        cells = [cell for s in SCHEMES for cell in (_estimate(row[s]).points(), f"{row[s]['p']:.4f}")]
+        read = sheet.documents(row["test"])
+        cells = [cell for s in SCHEMES for cell in (_estimate(row[s]).points(read), f"{row[s]['p']:.4f}")]
         rows.append((short(row["test"]), sheet.title(row["a"]), sheet.title(row["b"]), *cells))
     each = [name for scheme in SCHEMES for name in (f"{scheme} F1, B − A", f"p ({scheme})")]
     return Table(_DIFFERENCES, ("test set", "model A", "model B", *each), tuple(rows))
 
 
 def _f1(cell: Cell, scheme: str) -> str:
-    return _with_interval(*(cell[scheme][end] for end in ("f1", "low", "high")))
+    return _with_interval(cell["documents"], *(cell[scheme][end] for end in ("f1", "low", "high")))
 
 
-def _with_interval(value: float, low: float, high: float) -> str:
-    interval = f" ({low:.3f}–{high:.3f})" if low < high else ""  # a single document has none
+def _with_interval(documents: int, value: float, low: float, high: float) -> str:
+    interval = f" ({low:.3f}–{high:.3f})" if documents > 1 else ""
     return f"**{value:.3f}**{interval}"
 
 
@@ -249,7 +250,8 @@ def _curve_table(sheet: Sheet, scheme: str) -> Table:
     for model in sheet.models:
         for test in sheet.tests:
             points = [known.get((model, test), {}).get(f"{fraction:g}") for fraction in sheet.fractions]
-            cells = (_with_interval(p["f1"], p["low"], p["high"]) if p else _EMPTY for p in points)
+            read = sheet.documents(test)
+            cells = (_with_interval(read, p["f1"], p["low"], p["high"]) if p else _EMPTY for p in points)
             rows.append((sheet.title(model), short(test), *cells))
     header = ("model", "test set", *(f"{fraction:.0%}" for fraction in sheet.fractions))
     return Table(
@@ -264,7 +266,8 @@ def _costs(sheet: Sheet) -> Table:
     rows = []
     for row in sheet.data["contrasts"]:
         pair = (f"{sheet.title(row[side])}, {row[f'{side}_fraction']:.0%} of the data" for side in ("a", "b"))
-        rows.append((short(row["test"]), *pair, *(_estimate(row[scheme]).points() for scheme in SCHEMES)))
+        read = sheet.documents(row["test"])
+        rows.append((short(row["test"]), *pair, *(_estimate(row[scheme]).points(read) for scheme in SCHEMES)))
     header = ("test set", "model A", "model B", *(f"{scheme} F1, B − A" for scheme in SCHEMES))
     return Table(_DIFFERENCES, header, tuple(rows))
 
@@ -291,7 +294,7 @@ def _pairs(sheet: Sheet) -> PagePart:
         for row in sheet.data["pairs"]:
             if row["test"] == test:
                 each = [row[scheme] for scheme in SCHEMES]
-                cells = [cell for one in each for cell in _tested(one)]
+                cells = [cell for one in each for cell in _tested(one, sheet.documents(test))]
                 rows.append((sheet.title(row["a"]), sheet.title(row["b"]), *cells))
         each = [name for s in SCHEMES for name in (f"{s} F1, B − A", f"p ({s})", f"adjusted p ({s})")]
         title = f"{short(test)}: differences in F1, model B minus model A"
@@ -299,8 +302,8 @@ def _pairs(sheet: Sheet) -> PagePart:
     return PagePart(tuple(tables), {})
 
 
-def _tested(facts: Mapping[str, float]) -> tuple[str, str, str]:
-    return _estimate(facts).points(), f"{facts['p']:.4f}", f"{facts['adjusted']:.4f}"
+def _tested(facts: Mapping[str, float], documents: int) -> tuple[str, str, str]:
+    return _estimate(facts).points(documents), f"{facts['p']:.4f}", f"{facts['adjusted']:.4f}"
 
 
 def _scores_and_pairs(sheet: Sheet) -> PagePart:

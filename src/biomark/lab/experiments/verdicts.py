@@ -127,7 +127,7 @@ def _compared(claim: Claim, sheet: Sheet, tests: Sequence[str]) -> Finding:
                 continue
             answer, word = _WORDS[claim.kind](estimate)
             answers.append(answer)
-            comparisons.append(f"{name} {estimate.points()}, {word}")
+            comparisons.append(f"{name} {estimate.points(sheet.documents(test))}, {word}")
     head = f"Strict F1 of *{sheet.title(better)}* minus that of *{sheet.title(than)}*: "
     detail = head + "; ".join(comparisons) + "." if comparisons else ""
     if weak:
@@ -177,7 +177,8 @@ def _costs(claim: Claim, sheet: Sheet, tests: Sequence[str]) -> Finding:
                 continue
             answer, word = _lost(estimate, least, most)
             answers.append(answer)
-            losses.append(f"{short(test)} {estimate.points().removeprefix('+')}, {word}")
+            points = estimate.points(sheet.documents(test)).removeprefix("+")
+            losses.append(f"{short(test)} {points}, {word}")
     shares = " or ".join(f"{fraction:.0%}" for fraction in claim.fractions)
     head = f"Loss of strict F1 of *{sheet.title(model)}* with {shares} of the data instead of all: "
     detail = f"{head}{'; '.join(losses)}." if losses else ""
