@@ -38,6 +38,8 @@ def test_demonstrations_with_another_instruction_are_told(
     _, vocabulary = causal.prepare_model(tuning_recipe)
     demonstrations.write(demonstrations.demonstrations(gold, ["disease"], tuning_recipe.style), Path(file))
     read_data(tuning_recipe, vocabulary, fail)
+    with pytest.raises(UsageError, match=r"shares is for corpora; .*demos\.json is a file of demonstrations"):
+        read_data(replace(tuning_recipe, shares={file: 0.5}), vocabulary, fail)
     demonstrations.write(
         demonstrations.demonstrations(gold, ["disease"], demonstrations.Style("short", guideline_text="All.")),
         Path(file),

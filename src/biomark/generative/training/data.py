@@ -89,8 +89,14 @@ def read_data(recipe: GenerativeRecipe, vocabulary: Vocabulary, reject: Reject) 
 
 
 def read_demonstrations(name: str, recipe: GenerativeRecipe, reject: Reject) -> Iterator[Demonstration]:
-    """Read the demonstrations of one name in a recipe's `train`: a corpus, or a file of demonstrations."""
+    """Read the demonstrations of one name in a recipe's `train`: a corpus, or a file of demonstrations.
+
+    Raises:
+        UsageError: if the recipe takes a share of a file of demonstrations.
+    """
     if is_demonstrations(name):
+        if name in recipe.shares:
+            raise UsageError(f"recipe {recipe.name}: shares is for corpora; {name} is a file of demonstrations")
         return demonstrations.read(Path(name))
     share = recipe.shares.get(name.partition(":")[0], 1.0)
     types = recipe.types or None

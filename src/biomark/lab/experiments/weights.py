@@ -20,8 +20,7 @@ def packaged_sum(name: str) -> str:
 
 def start_sum(name: str) -> str:
     """Return the checksum of the files of a folder, which may be `package:NAME/FOLDER`; "" if there is none."""
-    inside = name.startswith(bases.PACKAGE)
-    return _folder_sum(bases.in_package(name.removeprefix(bases.PACKAGE)) if inside else Path(name))
+    return _folder_sum(Path(bases.weights_folder(name)))
 
 
 def local_sum(name: str) -> str:

@@ -107,7 +107,7 @@ class InProcess:
     ) -> list[Reply | Unanswered]:
         windows = [WindowPrompt(r.source or "", r.type, tuple(ids)) for r, ids in zip(requests, prompts, strict=True)]
         replies: list[Reply | Unanswered] = []
-        fits = [self._longest is None or len(ids) < self._longest for ids in prompts]
+        fits = [self._room(ids) > 0 for ids in prompts]
         rows = [row for row, fit in enumerate(fits) if fit]
         answers = iter(marking.drawn([windows[row] for row in rows], [_chances(requests[row]) for row in rows]))
         for window, fit in zip(windows, fits, strict=True):
@@ -127,7 +127,7 @@ class InProcess:
         most = max(request.max_tokens for request in requests)
         alike: dict[tuple[object, ...], list[int]] = {}
         for number, (request, prompt) in enumerate(zip(requests, prompts, strict=True)):
-            room = (self._longest or 1_000_000) - len(prompt)
+            room = self._room(prompt)
             if room > 0:
                 # A model has a limited number of positions: a request with less room than the longest answer is alone.
                 alone = number if room < most else -1
@@ -141,9 +141,7 @@ class InProcess:
     def _together(self, requests: Sequence[Request], prompts: Sequence[list[int]]) -> list[Reply | Unanswered]:
         """Return the answers of one call of `generate` of transformers, to prompts that are padded on the left."""
         first, width = requests[0], max(map(len, prompts))
-        limits = [
-            min(r.max_tokens, (self._longest or 1_000_000) - len(p)) for r, p in zip(requests, prompts, strict=True)
-        ]
+        limits = [min(r.max_tokens, self._room(prompt)) for r, prompt in zip(requests, prompts, strict=True)]
         padded = [[self._vocabulary.end] * (width - len(prompt)) + prompt for prompt in prompts]
         mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
         sampling = {"do_sample": True, "temperature": first.temperature} if first.temperature else {"do_sample": False}
@@ -171,6 +169,10 @@ class InProcess:
             self._pay(len(prompt), sum(one not in self._ends for ids in own for one in ids))
             replies.append(_reply([self._text_of(ids, request.stops) for ids in own]))
         return replies
+
+    def _room(self, prompt: Sequence[int]) -> int:
+        """Return the number of tokens that fit behind a prompt."""
+        return (self._longest or 1_000_000) - len(prompt)
 
     def _cut(self, ids: list[int], limit: int) -> list[int]:
         """Return the tokens of an answer up to its first end token, which is padded with others."""
