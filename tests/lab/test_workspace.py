@@ -15,6 +15,8 @@ from biomark.lab.experiments import ExperimentOptions, data
 from biomark.lab.experiments.cells import Build, Reading
 from biomark.lab.experiments.specs import Book
 from biomark.lab.experiments.workspace import Workspace
+from biomark.spans import Span
+from biomark.text.sentences import SPLITTERS
 from toy_corpus import DISEASES
 
 torch = pytest.importorskip("torch")
@@ -73,6 +75,21 @@ def test_smaller_draws_are_parts_of_larger_ones() -> None:
     drawn = data.test_documents("ncbi_disease:test", 5)
     assert 5 <= sum(len(d.sentences) for d in drawn) <= 6, "whole documents"
     assert set(drawn) < set(data.test_documents("ncbi_disease:test", 0))
+
+
+def test_test_sets_are_split_by_the_splitter_of_their_scale(
+    lab_home: Path, lab_book: Book, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SPLITTERS, "spacy", lambda text: (Span(0, len(text)),))  # type: ignore[misc]
+    place = Workspace(tmp_path, say=lambda line: None, recipes=lab_home / "recipes")
+    own = Reading(Build(lab_book.models["crf"]), "ncbi_disease:test")
+    other = replace(own, splitter="spacy")
+    assert place.reading_folder(own) != place.reading_folder(other)
+    several, one = ([len(d.sentences) for d in reading.documents()] for reading in (own, other))
+    assert max(several) > 1
+    assert set(one) == {1}
+    table2 = experiments.book().experiments["table2"].scales
+    assert (table2["medium"].splitter, table2["paper"].splitter) == ("biomark", "spacy")
 
 
 def test_a_model_is_read_in_two_ways_of_decoding(lab_home: Path, lab_book: Book, tmp_path: Path) -> None:

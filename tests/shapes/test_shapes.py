@@ -117,6 +117,12 @@ def test_questions_are_those_of_the_papers():
     )
 
 
+def test_a_request_for_several_types_in_brackets_names_none_of_them_for_all():
+    assert "[ mention | disease ]" in SHAPES["tanl"].ask(("disease",))
+    several = SHAPES["tanl"].ask(("disease", "chemical"))
+    assert "[ mention | type ], where the entity types are: disease, chemical." in several
+
+
 @pytest.mark.parametrize("name", SINGLE)
 def test_shapes_of_one_type_say_so(name):
     with pytest.raises(UsageError, match="one type at a time"):

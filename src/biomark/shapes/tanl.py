@@ -21,7 +21,8 @@ def _signs(types: Sequence[str]) -> Signs:
 
 def _ask(types: Sequence[str]) -> str:
     signs = _signs(types)
-    before, after = signs.around(types[0])
+    # A request for several types has the word "type", so that no type stands for the others.
+    before, after = signs.around(types[0]) if len(types) == 1 else (signs.before, signs.after.format("type"))
     return (
         f"Write the text again, word for word, with each mention of an entity as {before}mention{after}, "
         f"where the entity types are: {', '.join(signs.names.values())}. If there is none, write the text as it is."

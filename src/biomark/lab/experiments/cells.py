@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from biomark import formats
+from biomark.lab.experiments.data import test_documents
 from biomark.lab.experiments.specs import ModelSpec
 from biomark.spans import Document
+from biomark.text.sentences import OWN
 
 PREDICTED = "predicted.jsonl"
 
@@ -51,11 +53,17 @@ class Reading:
         build: the model.
         test: the split.
         sentences: the approximate number of sentences of the test set; 0: all.
+        splitter: the sentence splitter of texts that the corpus does not split; see `biomark.text.sentences.SPLITTERS`.
     """
 
     build: Build
     test: str
     sentences: int = 0
+    splitter: str = OWN
+
+    def documents(self) -> tuple[Document, ...]:
+        """Return the documents of the test set, with sentences and gold mentions."""
+        return test_documents(self.test, self.sentences, self.splitter)
 
 
 @dataclass(frozen=True, slots=True)

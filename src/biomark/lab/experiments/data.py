@@ -19,7 +19,7 @@ from biomark.knowledge.sources import open_source
 from biomark.recognizers import Annotated, Recognizer
 from biomark.runtime import files
 from biomark.spans import Document, Rejected, Span
-from biomark.text.sentences import with_sentences
+from biomark.text.sentences import OWN, with_sentences
 
 DRAW = 0  # the seed for drawing from development and test splits, the same for all cells
 
@@ -84,20 +84,22 @@ def sentence_documents(documents: Sequence[Document]) -> Iterator[Document]:
             yield Document(f"{document.id}:{number}", part.text, sentences=whole, entities=part.entities)
 
 
-def read_documents(name: str) -> tuple[Document, ...]:
+def read_documents(name: str, splitter: str = OWN) -> tuple[Document, ...]:
     """Read the documents of a split, with sentences; `rejects` returns the parts that cannot be read."""
-    return _read(name)[0]
+    return _read(name, splitter)[0]
 
 
 def rejects(name: str) -> tuple[str, ...]:
     """Return the reasons for the rejected parts of a split, without their text."""
-    return _read(name)[1]
+    return _read(name, OWN)[1]
 
 
 @lru_cache(maxsize=8)
-def _read(name: str) -> tuple[tuple[Document, ...], tuple[str, ...]]:
+def _read(name: str, splitter: str) -> tuple[tuple[Document, ...], tuple[str, ...]]:
     rejected: list[Rejected] = []
-    documents = tuple(with_sentences(document) for document in corpora.read_split(name, reject=rejected.append))
+    documents = tuple(
+        with_sentences(document, splitter) for document in corpora.read_split(name, reject=rejected.append)
+    )
     return documents, tuple(str(replace(one, raw="", source=name)) for one in rejected)
 
 
@@ -136,9 +138,13 @@ def types_of(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(entity_type for name in names for entity_type in corpora.corpus_types(name)))
 
 
-def test_documents(name: str, sentences: int) -> tuple[Document, ...]:
-    """Draw whole documents from a split until they have a number of sentences; 0: all documents."""
-    documents = read_documents(name)
+def test_documents(name: str, sentences: int, splitter: str = OWN) -> tuple[Document, ...]:
+    """Draw whole documents from a split until they have a number of sentences; 0: all documents.
+
+    Raises:
+        MissingExtraError: if the splitter needs a library that is not installed.
+    """
+    documents = read_documents(name, splitter)
     if not sentences:
         return documents
     order = list(range(len(documents)))

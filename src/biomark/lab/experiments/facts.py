@@ -12,7 +12,6 @@ from biomark.evaluation import Mistake
 from biomark.evaluation.counts import SCHEMES
 from biomark.evaluation.mistakes import sentence_of
 from biomark.lab.experiments.cells import Result
-from biomark.lab.experiments.data import test_documents
 from biomark.lab.experiments.findings import Findings, difference, f1_of, p_values
 from biomark.lab.experiments.runner import ExperimentRun
 from biomark.lab.experiments.sheet import Sheet
@@ -164,7 +163,7 @@ def _errors(job: ExperimentRun, figures: Findings) -> dict[str, object]:
 
 def mistakes_of(result: Result) -> tuple[Mistake, ...]:
     """Return all errors of a model on a test set, in the order of the documents."""
-    gold = test_documents(result.reading.test, result.reading.sentences)
+    gold = result.reading.documents()
     return evaluation.evaluate(gold, result.predictions(), types=tuple(result.facts["types"])).mistakes
 
 

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from biomark import evaluation, formats
 from biomark.evaluation.counts import SCHEMES
 from biomark.evaluation.significance import LEVEL, RESAMPLES, SEED, permutation_p_values, precision_recall_f1
-from biomark.lab.experiments.cells import PREDICTED, Result
-from biomark.lab.experiments.data import test_documents
+from biomark.lab.experiments.cells import PREDICTED, Reading, Result
 
 Counted = NDArray[np.int64]  # (documents, schemes, 4)
 
@@ -46,16 +45,15 @@ class Estimate:
 
 
 @lru_cache(maxsize=256)
-def _counts(folder: Path, test: str, sentences: int, types: tuple[str, ...]) -> Counted:
-    gold = evaluation.Gold(test_documents(test, sentences), types=types)
+def _counts(folder: Path, reading: Reading, types: tuple[str, ...]) -> Counted:
+    gold = evaluation.Gold(reading.documents(), types=types)
     tally = evaluation.gather(gold.pair(formats.read(folder / PREDICTED)), types)
     return tally.table()[:, 0]
 
 
 def counts(result: Result) -> Counted:
     """Return the counts of each document over all types; the documents are in the order of their ids."""
-    reading = result.reading
-    return _counts(result.folder, reading.test, reading.sentences, tuple(result.facts["types"]))
+    return _counts(result.folder, result.reading, tuple(result.facts["types"]))
 
 
 def f1_of(results: Sequence[Result], scheme: str = "strict") -> Estimate:

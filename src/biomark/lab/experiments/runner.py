@@ -10,7 +10,7 @@ from itertools import chain
 from biomark import corpora
 from biomark.errors import CorpusError, UsageError
 from biomark.lab.experiments.cells import Build, Reading, Result
-from biomark.lab.experiments.data import count_sentences, missing_sources, rejects, test_documents, write_json
+from biomark.lab.experiments.data import count_sentences, missing_sources, rejects, write_json
 from biomark.lab.experiments.methods import METHODS, Prompted
 from biomark.lab.experiments.outcome import machine
 from biomark.lab.experiments.specs import Book, Experiment, Hardware, ModelSpec, Setting
@@ -91,7 +91,7 @@ class ExperimentRun:
                     for test in tests:
                         types = corpora.corpus_types(test) if model.single else ()
                         build = Build(model, types, fraction, seed, repeats)
-                        yield Reading(build, test, setting.test_sentences)
+                        yield Reading(build, test, setting.test_sentences, setting.splitter)
 
     def tasks(self) -> list[CellTask]:
         """Return the cells in the order of their execution: each model, then the test sets that it reads."""
@@ -129,7 +129,7 @@ class ExperimentRun:
 
     def _read_seconds(self, reading: Reading) -> float:
         model = reading.build.model
-        sentences = sum(len(document.sentences) for document in test_documents(reading.test, reading.sentences))
+        sentences = sum(len(document.sentences) for document in reading.documents())
         computed = self.hardware.flops / (2 * model.parameters * model.tokens) if model.parameters else _READ_RATE
         times = (
             1 + self.workspace.supplies.settings(reading.build) if model.grid else 1
@@ -205,6 +205,7 @@ class ExperimentRun:
             "models": {model.name: _shown(model) for model in self.models},
             "tests": list(self.setting.tests),
             "test_sentences": self.setting.test_sentences,
+            "splitter": self.setting.splitter,
             "fractions": list(self.setting.fractions),
             "repeats": [repeats for _, repeats in self.setting.shares()],
             "seeds": list(self.setting.seeds),

@@ -13,6 +13,7 @@ from biomark.errors import UsageError
 from biomark.generative.settings import DECODINGS
 from biomark.lab.experiments.published import Report, reports
 from biomark.runtime.toml import converted, parse_toml, with_names
+from biomark.text.sentences import OWN, SPLITTERS
 
 SCALES = ("small", "medium", "paper")
 METHODS = ("ready", "crf", "spacy", "tagging", "generative", "prompted", "gguf")
@@ -140,6 +141,7 @@ class Setting:
         models: the names of the models.
         tests: the test splits.
         test_sentences: the approximate number of sentences to draw from each, in whole documents; 0: all.
+        splitter: the sentence splitter of texts that a corpus does not split: `biomark`, or `spacy` as in the paper.
         fractions: the shares of the training sentences.
         seeds: the seeds of sampling and training; there is a model for each seed.
         repeats: for each share, the number of repetitions of its sentences in a pass, so that small shares are learnt
@@ -150,6 +152,7 @@ class Setting:
     models: tuple[str, ...]
     tests: tuple[str, ...]
     test_sentences: int = 0
+    splitter: str = OWN
     fractions: tuple[float, ...] = (1.0,)
     seeds: tuple[int, ...] = (13,)
     repeats: tuple[int, ...] = ()
@@ -284,6 +287,7 @@ def _check(book: Book) -> None:
 def _check_setting(where: str, setting: Setting, report: Report | None, book: Book) -> None:
     _among(f"{where}: model", (*setting.models, *setting.beside.values()), book.models)
     _among(f"{where}: beside", setting.beside, [row.model for row in report.figures] if report else [])
+    _among(f"{where}: splitter", [setting.splitter], SPLITTERS)
     for split in setting.tests:
         parse_split(split)
     if setting.repeats and len(setting.repeats) != len(setting.fractions):

@@ -24,7 +24,6 @@ from biomark.lab.experiments.data import (
     data_files,
     data_sum,
     file_sum,
-    test_documents,
     write_json,
 )
 from biomark.lab.experiments.methods import METHODS, Method
@@ -33,6 +32,7 @@ from biomark.lab.experiments.supplies import FORMAT, Say, Supplies
 from biomark.prompted.settings import ServerOptions
 from biomark.recognizers import Annotated, Recognizer
 from biomark.spans import Document, Rejected
+from biomark.text.sentences import OWN
 
 DONE, SCORES = "done.json", "scores.json"
 _LEFTOVERS = ("checkpoint.pt", "checkpoints")
@@ -78,6 +78,7 @@ class Workspace:
         model = reading.build.model
         facts = {"model": self.facts(reading.build), "test": test, "by_sentence": model.by_sentence}
         facts |= {"decoding": model.decoding} if model.decoding else {}
+        facts |= {"splitter": reading.splitter} if reading.splitter != OWN else {}
         facts |= {"corpus": corpus} if (corpus := self._corpus_named(reading)) else {}
         name = f"{model.name}-{reading.test.replace(':', '-')}-{checksum(facts)}"
         return self.folder / "readings" / name
@@ -140,7 +141,7 @@ class Workspace:
     def read(self, reading: Reading) -> Result:
         """Annotate a test set with a model, and score the predictions."""
         build = reading.build
-        gold = test_documents(reading.test, reading.sentences)
+        gold = reading.documents()
         types = corpora.corpus_types(reading.test)
         begin = time.perf_counter()
         annotations = self._annotated(build, self._recognizer(build, self._corpus_named(reading)), gold, types)
