@@ -72,9 +72,9 @@ def test_smaller_draws_are_parts_of_larger_ones() -> None:
     assert (len(every), len(some)) == (40, 10)
     assert some < every
     assert {d.id for d in data.draw("ncbi_disease:train", 40, 1.0, 8)} != every
-    drawn = data.test_documents("ncbi_disease:test", 5)
+    drawn = data.test_documents("ncbi_disease:test", 5, "biomark")
     assert 5 <= sum(len(d.sentences) for d in drawn) <= 6, "whole documents"
-    assert set(drawn) < set(data.test_documents("ncbi_disease:test", 0))
+    assert set(drawn) < set(data.test_documents("ncbi_disease:test", 0, "biomark"))
 
 
 def test_test_sets_are_split_by_the_splitter_of_their_scale(
@@ -115,3 +115,5 @@ def test_the_weights_that_a_training_starts_with_belong_to_the_cell(
         data.file_sum.cache_clear()  # files do not change while experiments run
         folders.append(place.model_folder(build))
     assert len(set(folders)) == 3
+    (tmp_path / "start" / "README.md").write_text("A new model card changes no answer.")
+    assert place.model_folder(build) == folders[-1]

@@ -138,7 +138,7 @@ def types_of(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(entity_type for name in names for entity_type in corpora.corpus_types(name)))
 
 
-def test_documents(name: str, sentences: int, splitter: str = OWN) -> tuple[Document, ...]:
+def test_documents(name: str, sentences: int, splitter: str) -> tuple[Document, ...]:
     """Draw whole documents from a split until they have a number of sentences; 0: all documents.
 
     Raises:

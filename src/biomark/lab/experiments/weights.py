@@ -10,6 +10,8 @@ from biomark.errors import ModelError
 from biomark.lab.experiments.data import checksum, file_sum
 from biomark.runtime import bases
 
+MODEL_CARD = "README.md"
+
 
 def packaged_sum(name: str) -> str:
     """Return the checksum of the files of a model that `biomark.models.load` accepts; "" for parts without a folder."""
@@ -34,9 +36,11 @@ def gguf_sum(name: str) -> str:
 
 
 def _folder_sum(folder: Path) -> str:
+    """Return the checksum of a folder's files without the model card, which changes no answer."""
     if not folder.name or not folder.is_dir():
         return ""
-    return checksum([[path.name, file_sum(path)] for path in sorted(folder.iterdir()) if path.is_file()])
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name != MODEL_CARD]
+    return checksum([[path.name, file_sum(path)] for path in files])
 
 
 def gguf_file(name: str) -> Path:
