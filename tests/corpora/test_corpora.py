@@ -126,7 +126,7 @@ def test_missing_files_are_named_with_the_folders(folder):
         read_split("bc2gm:train")
 
 
-@pytest.mark.parametrize("name", ["bc2gm", "bc2gm:", "bc2gm:tran", "bc2gm:train+", "nope:train", "bc4chemd:all"])
+@pytest.mark.parametrize("name", ["bc2gm", "bc2gm:", "bc2gm:tran", "bc2gm:train+", "nope:train", "bc4chemd:fit"])
 def test_unknown_names_are_wrong_usage(name):
     with pytest.raises(UsageError, match=r"choose from|has no splits"):
         parse_split(name)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from biomark.formats import brat, i2b2, parquet
+from biomark.formats import brat, chemdner, i2b2, parquet
 from biomark.formats.bc2gm import sentences_beside
 from biomark.runtime.files import PART, REJECTS, RUN
 
@@ -37,6 +37,8 @@ def _left_out(path: Path, siblings: set[str]) -> bool:
         return True
     if path.name.endswith(parquet.MENTIONS):
         return path.name.removesuffix(parquet.MENTIONS) + parquet.SUFFIX in siblings
+    if path.name.removesuffix(".gz").endswith(chemdner.ANNOTATIONS):
+        return chemdner.abstracts_beside(path) is not None
     if path.suffix in _BESIDE_TEXT:
         return path.with_suffix(".txt").name in siblings
     if path.suffix == i2b2.SUFFIX:
