@@ -183,7 +183,7 @@ def test_intervals_of_one_document_are_explained() -> None:
     one, two = document(ASTHMA), replace(document(ASTHMA), id="other")
     note = "gold is one document, so the intervals have no width; they say nothing about other documents"
     assert evaluate([one], [one]).notes == (note,)
-    assert compare([one], [[one], [one]]).notes == (note,)
+    assert compare([one], [one], [one]).notes == (note,)
     assert evaluate([one, two], [one, two]).notes == ()
 
 
