@@ -13,8 +13,8 @@ import torch
 import toy_writer
 from biomark.generative.settings import Asking
 from biomark.models import Prompting, load_chat
-from biomark.prompted.chat import Reply, Request, Unanswered
-from biomark.prompted.chat.in_process import _reply
+from biomark.prompted.chat import Message, Reply, Request, Unanswered
+from biomark.prompted.chat.in_process import InProcess, _reply, repeats
 from biomark.prompted.prompts import Prompter
 from biomark.prompted.settings import PromptOptions, ServerOptions
 from biomark.shapes import SHAPES
@@ -198,6 +198,42 @@ def test_an_empty_answer_is_none() -> None:
         found = _reply([(empty, False)])
         assert isinstance(found, Unanswered)
         assert "the model's answer is empty" in found.reason
+
+
+def test_an_answer_that_goes_round_in_circles_is_ended(chat_model: Path) -> None:
+    uncached = Prompting(server=ServerOptions(cache="none"))
+    model = load_chat(f"hf:{chat_model}", Asking(decoding="generate"), uncached)
+    assert isinstance(model, InProcess)
+    head = model._model.get_output_embeddings()
+    with torch.no_grad():
+        head.weight.zero_()  # all tokens are equally likely, so that the first one that is allowed is written for ever
+    (letter,) = model._vocabulary.answer("a", ())
+    model._model.generation_config.suppress_tokens = list(range(letter))
+    request = Request((Message("user", LEARNT[0]),), max_tokens=400)
+
+    async def answer() -> Reply:
+        async with model.session() as ask:
+            return await ask(request)
+
+    assert not asyncio.run(answer()).finished
+    assert model.account.counts["written"] == 96
+
+
+@pytest.mark.parametrize(
+    ("ids", "prompt", "found"),
+    [
+        ([7] * 96, [], True),
+        ([*range(50), *([1, 2, 3] * 34)], [], True),
+        (list(range(32)) * 3, [], True),
+        (list(range(33)) * 3 + [0] * 5, [], False),
+        ([7] * 88, [], False),
+        ([*range(96)], [], False),
+        ([7] * 96, [3, *[7] * 96, 4], False),
+        ([7] * 96, [7] * 95, True),
+    ],
+)
+def test_circles(ids: list[int], prompt: list[int], found: bool) -> None:
+    assert repeats(ids[-(len(ids) // 8 * 8) :], prompt) == found
 
 
 def test_answers_are_generated_together_and_end_at_a_stop(chat_model: Path) -> None:

@@ -206,7 +206,8 @@ class PromptedRecognizer:
         if not reply.finished:
             if len(text) > _CUT:
                 return part, False
-            cut = Rejected(f"the answer was cut off at {request.max_tokens} tokens; raise `max_tokens`")
+            reason = f"it was cut off at {request.max_tokens} tokens (raise `max_tokens`), or went round in circles"
+            cut = Rejected(f"the answer is incomplete: {reason}")
             part = replace(part, rejected=(*part.rejected, cut))
         if SECOND_ROUND in self.options.verify:
             again = replace(request, messages=prompter.second_round(messages, text, part.entities), answers=1)

@@ -31,6 +31,8 @@ from biomark.prompted.chat.templates import PLAIN_STOPS, ChatTemplate, ended, pl
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+_CIRCLES = 96  # tokens
+
 
 class InProcess:
     """A model in this process, which answers waiting requests in batches.
@@ -145,12 +147,17 @@ class InProcess:
         padded = [[self._vocabulary.end] * (width - len(prompt)) + prompt for prompt in prompts]
         mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
         sampling = {"do_sample": True, "temperature": first.temperature} if first.temperature else {"do_sample": False}
-        ends = [(r.stops, limit) for r, limit in zip(requests, limits, strict=True) for _ in range(first.answers)]
+        rows = [row for row in zip(requests, prompts, limits, strict=True) for _ in range(first.answers)]
+        lengths = [limit for _, _, limit in rows]
 
-        def complete(sequences: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
-            written = zip((row[width:].tolist() for row in sequences), ends, strict=True)
-            rows = [len(ids) >= limit or self._text_of(ids, stops)[1] for ids, (stops, limit) in written]
-            return torch.tensor(rows, device=sequences.device)
+        def complete(sequences: torch.Tensor, scores: object, **more: object) -> torch.Tensor:
+            answers = sequences[:, width:].tolist()
+            for number, (ids, (_, prompt, limit)) in enumerate(zip(answers, rows, strict=True)):
+                if lengths[number] == limit and repeats(ids, prompt):
+                    lengths[number] = len(ids)
+            ends = zip(answers, rows, lengths, strict=True)
+            ended = [len(ids) >= length or self._text_of(ids, row[0].stops)[1] for ids, row, length in ends]
+            return torch.tensor(ended, device=sequences.device)
 
         with torch.inference_mode():
             sequences = self._model.generate(
@@ -162,10 +169,11 @@ class InProcess:
                 stopping_criteria=[complete],
                 **sampling,
             )
-        answers = [row[width:].tolist() for row in sequences]
+        written = sequences[:, width:].tolist()
+        answers = [self._cut(ids, length) for ids, length in zip(written, lengths, strict=True)]
         replies: list[Reply | Unanswered] = []
-        for number, (request, prompt, limit) in enumerate(zip(requests, prompts, limits, strict=True)):
-            own = [self._cut(ids, limit) for ids in answers[number * first.answers : (number + 1) * first.answers]]
+        for number, (request, prompt) in enumerate(zip(requests, prompts, strict=True)):
+            own = answers[number * first.answers : (number + 1) * first.answers]
             self._pay(len(prompt), sum(one not in self._ends for ids in own for one in ids))
             replies.append(_reply([self._text_of(ids, request.stops) for ids in own]))
         return replies
@@ -205,6 +213,20 @@ class InProcess:
 
     def _special(self, text: str) -> list[int]:
         return list(self._vocabulary.full.encode(text, add_special_tokens=False).ids)
+
+
+def repeats(ids: Sequence[int], prompt: Sequence[int]) -> bool:
+    """Return whether an answer goes round in circles: its last `_CIRCLES` tokens repeat at most a third as many.
+
+    Untuned small models end up there, and would go on up to the longest allowed answer. What the prompt has, too, such
+    as a row of zeros in a table, is a copy and no circle.
+    """
+    if len(ids) < _CIRCLES or len(ids) % 8:  # looked for at every eighth token, because it takes time
+        return False
+    last = list(ids[-_CIRCLES:])
+    if not any(last[period:] == last[:-period] for period in range(1, _CIRCLES // 3 + 1)):
+        return False
+    return all(list(prompt[start : start + _CIRCLES]) != last for start in range(len(prompt) - _CIRCLES + 1))
 
 
 def _chances(request: Request) -> list[Chance | None]:
