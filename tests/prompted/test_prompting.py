@@ -157,7 +157,7 @@ def test_tanl_is_one_message_of_examples_and_ends_with_its_line() -> None:
     assert only.content == (
         "### Task\nFind all clinical problem and treatment entities that are mentioned in the text.\n\n"
         "### Answer\nWrite the text again, word for word, with each mention of an entity as "
-        "[ mention | clinical problem ], where the entity types are: clinical problem, treatment. "
+        "[ mention | type ], where the entity types are: clinical problem, treatment. "
         "If there is none, write the text as it is.\n\n"
         "He has a cough.\nHe has a [ cough | clinical problem ].\n\n"
         "Aspirin for pain.\n[ Aspirin | treatment ] for [ pain | clinical problem ].\n\n"

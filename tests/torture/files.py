@@ -86,6 +86,15 @@ def _marked(documents: list[Document]) -> bytes:
     return "\n".join(lines).encode()
 
 
+def _chemdner(documents: list[Document]) -> Files:
+    blanks = str.maketrans("\n\r\t", "   ")
+    abstracts = [f"{d.id}\tA title\t{d.text.translate(blanks)}\n" for d in documents]
+    mentions = [
+        f"{d.id}\tA\t{a}\t{b}\t{words.translate(blanks)}\t{t}\n" for d in documents for a, b, t, words in _mentions(d)
+    ]
+    return {"x.abstracts.txt": "".join(abstracts).encode(), "x.annotations.txt": "".join(mentions).encode()}
+
+
 # Formats that biomark reads and does not write.
 _FOREIGN: dict[str, Callable[[list[Document]], bytes]] = {
     "doccano": _lines(lambda d: {"id": d.id, "text": d.text, "label": [m[:3] for m in _mentions(d)]}),
@@ -129,7 +138,14 @@ _FOREIGN: dict[str, Callable[[list[Document]], bytes]] = {
     "marked": _marked,
     "lines": lambda documents: "\n".join(d.text.replace("\n", " ") for d in documents).encode(),
 }
-NAMES = {"bc2gm": "x.in", "parquet": "x.parquet", "archive": "x.tar.gz", "brat": "d", "i2b2": "d"}
+NAMES = {
+    "bc2gm": "x.in",
+    "chemdner": "x.abstracts.txt",
+    "parquet": "x.parquet",
+    "archive": "x.tar.gz",
+    "brat": "d",
+    "i2b2": "d",
+}
 
 
 @cache
@@ -150,6 +166,8 @@ def files_of(name: str, variant: int, *, small: bool = False) -> Files:
                 member.size = len(data)
                 archive.addfile(member, io.BytesIO(data))
         return {"x.tar.gz": stream.getvalue()}
+    if name == "chemdner":
+        return _chemdner(documents)
     if name not in NAMES:
         stream = io.BytesIO()
         formats.write(documents, stream, name)

@@ -50,7 +50,7 @@ class Rejects:
 
 
 _READ = (
-    "pubtator, bioc_xml, bioc_json, brat, i2b2, conll, bc2gm, jsonl, doccano, prodigy, langextract, bern2, "
+    "pubtator, bioc_xml, bioc_json, brat, i2b2, conll, bc2gm, chemdner, jsonl, doccano, prodigy, langextract, bern2, "
     "pubannotation, json, parquet, archive, medline_xml, jats_xml, marked, lines, text"
 )
 _WRITTEN = "pubtator, bioc_xml, bioc_json, brat, i2b2, conll, bc2gm, jsonl, parquet, text, csv, tsv, html, terminal"
