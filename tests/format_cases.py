@@ -6,6 +6,7 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 
 from hypothesis import strategies as st
 
@@ -58,6 +59,12 @@ def documents(draw: st.DrawFn, texts: st.SearchStrategy[str] = ANY_TEXT) -> Docu
         tuple(draw(relations)),
         draw(INFONS),
     )
+
+
+def read(path: Path, format: str | None = None) -> tuple[list[Document], list[Rejected]]:
+    """The documents of a file or folder, and what was rejected."""
+    rejects: list[Rejected] = []
+    return list(formats.read(path, format, reject=rejects.append)), rejects
 
 
 def written(documents: Sequence[Document], format: str) -> tuple[bytes, Counter[str]]:

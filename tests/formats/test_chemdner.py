@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from biomark import formats
 from biomark.corpora import read_split
 from biomark.errors import FormatError
-from biomark.spans import Document, Rejected
+from format_cases import read
 
 ABSTRACTS = (
     "101\tZinc and α-tocopherol in sleep\tWe gave zinc sulfate. Zn(2+) was measured.\n102\tNo chemicals\tNone here.\n"
@@ -32,11 +31,6 @@ def pair(folder: Path, abstracts: str = ABSTRACTS, mentions: str = MENTIONS, ste
     (folder / f"{stem}.abstracts.txt").write_text(abstracts, "utf-8")
     (folder / f"{stem}.annotations.txt").write_text(mentions, "utf-8")
     return folder
-
-
-def read(path: Path, format: str | None = None) -> tuple[list[Document], list[Rejected]]:
-    rejects: list[Rejected] = []
-    return list(formats.read(path, format, reject=rejects.append)), rejects
 
 
 @pytest.mark.parametrize("name", ["", "training.abstracts.txt", "training.annotations.txt"])
@@ -67,7 +61,7 @@ def test_compressed_tables(tmp_path: Path) -> None:
     [
         (ABSTRACTS, "101\tT\t0\t4\tIron\tTRIVIAL\n", "at T 0 4 the text has 'Zinc', not 'Iron'", 1),
         (ABSTRACTS, "\n101\tT\t0\t99\tZinc\tTRIVIAL\n", r"offsets T 0 99 lie beyond the end .*30 code points", 2),
-        (ABSTRACTS, "101\tT\t4\t0\tZinc\tTRIVIAL\n", "4", 1),
+        (ABSTRACTS, "101\tT\t4\t0\tZinc\tTRIVIAL\n", "a span needs 0 <= start < end, got start 4 and end 0", 1),
         (ABSTRACTS, "101\tX\t0\t4\tZinc\tTRIVIAL\n", "PMID, T or A, start, end, mention, class", 1),
         (ABSTRACTS, "101 T 0 4 Zinc TRIVIAL\n", "six columns, separated by tabs", 1),
         (ABSTRACTS, "999\tT\t0\t4\tZinc\tTRIVIAL\n", r"training.abstracts.txt has no abstract with this id", 1),

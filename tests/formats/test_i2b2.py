@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from biomark import formats
 from biomark.errors import FormatError
-from biomark.spans import Document, Entity, Rejected, Span
+from biomark.spans import Document, Entity, Span
 from conftest import Outcome
-from format_cases import ANY_TEXT, documents
+from format_cases import ANY_TEXT, documents, read
 
 NOTE = """Admission Date :
 2011-03-04
@@ -44,11 +44,6 @@ def pair(folder: Path, text: str = NOTE, concepts: str = CONCEPTS, id: str = "re
 
 def mentions(document: Document) -> list[tuple[str, str]]:
     return [(entity.type, entity.mention(document.text)) for entity in document.entities]
-
-
-def read(path: Path, format: str | None = None) -> tuple[list[Document], list[Rejected]]:
-    rejects: list[Rejected] = []
-    return list(formats.read(path, format, reject=rejects.append)), rejects
 
 
 @pytest.mark.parametrize("name", ["", "record-1.txt", "record-1.con"])

@@ -200,7 +200,7 @@ def test_an_empty_answer_is_none() -> None:
         assert "the model's answer is empty" in found.reason
 
 
-def test_an_answer_that_goes_round_in_circles_is_ended(chat_model: Path) -> None:
+def test_an_answer_that_repeats_itself_is_ended(chat_model: Path) -> None:
     uncached = Prompting(server=ServerOptions(cache="none"))
     model = load_chat(f"hf:{chat_model}", Asking(decoding="generate"), uncached)
     assert isinstance(model, InProcess)
@@ -232,7 +232,7 @@ def test_an_answer_that_goes_round_in_circles_is_ended(chat_model: Path) -> None
         ([7] * 96, [7] * 95, True),
     ],
 )
-def test_circles(ids: list[int], prompt: list[int], found: bool) -> None:
+def test_repetitions(ids: list[int], prompt: list[int], found: bool) -> None:
     assert repeats(ids[-(len(ids) // 8 * 8) :], prompt) == found
 
 

@@ -103,7 +103,9 @@ class Gold:
         if not self.types:
             tell("gold has no mention, so every prediction is wrong and a score of 0 carries little information")
         if len(self._documents) == 1:
-            tell("gold is one document, so the intervals have no width; they say nothing about other documents")
+            tell(
+                "gold is one document, so the intervals have no width and do not show how scores vary between documents"
+            )
         scored = {document_id: self._of_scored_types(d.entities) for document_id, d in self._documents.items()}
         self._mentions = {
             document_id: _comparable(entities, "gold", document_id) for document_id, entities in scored.items()

@@ -206,8 +206,8 @@ class PromptedRecognizer:
         if not reply.finished:
             if len(text) > _CUT:
                 return part, False
-            reason = f"it was cut off at {request.max_tokens} tokens (raise `max_tokens`), or went round in circles"
-            cut = Rejected(f"the answer is incomplete: {reason}")
+            causes = f"cut off at {request.max_tokens} tokens (raise `max_tokens`), or ended because it repeated itself"
+            cut = Rejected(f"the answer is incomplete: it was {causes}")
             part = replace(part, rejected=(*part.rejected, cut))
         if SECOND_ROUND in self.options.verify:
             again = replace(request, messages=prompter.second_round(messages, text, part.entities), answers=1)

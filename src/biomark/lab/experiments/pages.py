@@ -366,7 +366,8 @@ def _drawn(models: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _restrictions(sheet: Sheet) -> list[str]:
-    notes, data = [], sheet.data
+    data = sheet.data
+    notes = [note for note in dict.fromkeys(one.get("note", "") for one in sheet.models.values()) if note]
     if data["test_sentences"]:
         notes.append(
             "Whole documents were drawn at random (seed 0) from each test set until they contained "

@@ -54,6 +54,7 @@ class ModelSpec:
         tokens: the number of tokens of a sentence in training, with its prompt.
         memory: a description of the memory that training needs.
         gpus: the number of GPUs for training; 0: none is needed.
+        note: a sentence that a reader of each page with the model should know.
 
     A row that is `like` another one inherits the settings that it does not set itself.
     """
@@ -84,6 +85,7 @@ class ModelSpec:
     tokens: int = 0
     memory: str = ""
     gpus: int = 1
+    note: str = ""
 
     @property
     def trained(self) -> bool:

@@ -76,7 +76,7 @@ class Reply:
 
     Attributes:
         texts: `Request.answers` texts, or fewer if the server returned fewer; at least one if `entities` is None.
-        finished: whether all answers are complete, not cut off at `max_tokens` or because they went round in circles.
+        finished: whether all answers are complete, not cut off at `max_tokens` or ended for repeating themselves.
         entities: for each answer, the mentions of `Request.type` with scores and offsets in `Request.source`, if the
             model was constrained to marks in the source; None: `texts` are the answers.
         tokens: the tokens of the only answer; None: the server does not return them.

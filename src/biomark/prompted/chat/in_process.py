@@ -31,7 +31,7 @@ from biomark.prompted.chat.templates import PLAIN_STOPS, ChatTemplate, ended, pl
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-_CIRCLES = 96  # tokens
+_REPEATED = 96  # tokens at the end of an answer that repeat a shorter stretch before the answer is ended
 
 
 class InProcess:
@@ -216,17 +216,21 @@ class InProcess:
 
 
 def repeats(ids: Sequence[int], prompt: Sequence[int]) -> bool:
-    """Return whether an answer goes round in circles: its last `_CIRCLES` tokens repeat at most a third as many.
+    """Return whether the last `_REPEATED` tokens of an answer are one stretch of tokens, written at least three times.
 
-    Untuned small models end up there, and would go on up to the longest allowed answer. What the prompt has, too, such
-    as a row of zeros in a table, is a copy and no circle.
+    Small untuned models often write the same words until the longest allowed answer. If the prompt contains the same
+    tokens, such as a row of zeros in a table, the answer copies them, which is no repetition.
+
+    Args:
+        ids: the tokens of the answer; only every eighth length is examined, because this takes time.
+        prompt: the tokens of the prompt.
     """
-    if len(ids) < _CIRCLES or len(ids) % 8:  # looked for at every eighth token, because it takes time
+    if len(ids) < _REPEATED or len(ids) % 8:
         return False
-    last = list(ids[-_CIRCLES:])
-    if not any(last[period:] == last[:-period] for period in range(1, _CIRCLES // 3 + 1)):
+    last = list(ids[-_REPEATED:])
+    if not any(last[period:] == last[:-period] for period in range(1, _REPEATED // 3 + 1)):
         return False
-    return all(list(prompt[start : start + _CIRCLES]) != last for start in range(len(prompt) - _CIRCLES + 1))
+    return all(list(prompt[start : start + _REPEATED]) != last for start in range(len(prompt) - _REPEATED + 1))
 
 
 def _chances(request: Request) -> list[Chance | None]:
