@@ -260,7 +260,8 @@ def _models(models: Sequence[ModelSpec], name: str) -> tuple[ModelSpec, ...]:
 def _shown(model: ModelSpec) -> dict[str, object]:
     """Return the settings of a model's row that the page shows."""
     names = (
-        "title", "method", "model", "recipe", "single", "sentences", "devel_sentences", "by_sentence", "decoding", "note",
+        "title", "method", "model", "recipe", "single", "sentences", "devel_sentences", "by_sentence", "decoding",
+        "note",
     )  # fmt: skip
     return {name: getattr(model, name) for name in names} | {"change": dict(model.change), "prompt": dict(model.prompt)}
 
