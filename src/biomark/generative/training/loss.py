@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch.utils.data import Dataset
 from transformers import Trainer
 
 from biomark.generative.decoding.head import before
+from biomark.generative.training.blocks import AttentionInBlocks
 from biomark.generative.training.model import head_of
 from biomark.generative.training.packing import IGNORED, TokenisedDemonstration
 
@@ -56,14 +58,21 @@ class AnswerTrainer(Trainer):
         if self.model is None:
             raise RuntimeError("the trainer has no model")
         head = head_of(self.model)
-        if self.negatives:
-            loss = self._sampled_loss(model, head, inputs, labels)
-        else:
-            loss = answer_loss(model, head, inputs, labels)
+        with self._attention(inputs["attention_mask"]):
+            if self.negatives:
+                loss = self._sampled_loss(model, head, inputs, labels)
+            else:
+                loss = answer_loss(model, head, inputs, labels)
         count = num_items_in_batch if num_items_in_batch is not None else int((labels != IGNORED).sum())
         # Each device has only its part of the sum, and gradients are averaged over the devices.
         mean: Tensor = loss * self.accelerator.num_processes / count
         return mean
+
+    def _attention(self, mask: Tensor) -> AbstractContextManager[object]:
+        """Return a context in which a processor computes the attention of packed rows in blocks."""
+        if mask.device.type != "cpu" or self.args.activation_checkpointing:
+            return nullcontext()
+        return AttentionInBlocks(mask)
 
     def _sampled_loss(self, model: nn.Module, head: nn.Linear, inputs: dict[str, Tensor], labels: Tensor) -> Tensor:
         wanted = labels != IGNORED
