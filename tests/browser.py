@@ -80,13 +80,17 @@ def kinds(page: Any) -> list[tuple[str, str]]:
     return [(e["text"], e["type"]) for e in state(page)[0]["entities"]]
 
 
-def drop(page: Any, **files: str) -> None:
+def drop(page: Any, **files: str | bytes) -> None:
     """Drop files at once, in the order in which they are named; `__` stands for a dot."""
     page.evaluate(
         """(files) => {
           const data = new DataTransfer();
-          for (const [name, content] of files) data.items.add(new File([content], name));
+          const whole = (content) => (typeof content === "string" ? content : new Uint8Array(content));
+          for (const [name, content] of files) data.items.add(new File([whole(content)], name));
           document.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
         }""",
-        [[name.replace("__", "."), content] for name, content in files.items()],
+        [
+            [name.replace("__", "."), content if isinstance(content, str) else list(content)]
+            for name, content in files.items()
+        ],
     )

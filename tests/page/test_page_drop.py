@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
-from page_cases import Running
+from page_cases import Running, saved
 
 from biomark.formats import html
 from browser import Opened, drop, kinds, state, window
@@ -62,3 +64,57 @@ def test_other_formats_of_the_page_alone_are_named_in_a_message(browser: Any, tm
         drop(page, a__xml="<collection/>", b__jsonl=json.dumps({"id": "b", "text": "Gout."}))
         page.locator("dialog .message", has_text="a.xml: without a service the page reads").wait_for()
         assert [d["id"] for d in state(page)] == ["b"]
+
+
+def packed(method: int = zipfile.ZIP_DEFLATED, **files: str) -> bytes:
+    """A ZIP archive of files; in a name, `__` stands for a dot and `_in_` for a slash."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", method) as archive:
+        for name, text in files.items():
+            own = name if "/" in name else name.replace("_in_", "/").replace("__", ".")
+            archive.writestr(own, text)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_archives_are_unpacked_folder_by_folder(page: Any, method: int) -> None:
+    notes = {"a__txt": "Gout is old.", "a__ann": ANN, "week_in_a__txt": "Gout is new 😀.", "week_in_a__ann": ANN}
+    hidden = {"__MACOSX/a.txt": "no", "week/.hidden.txt": "no"}
+    drop(page, notes__zip=packed(method, **notes, **hidden))
+    page.locator("article").nth(1).wait_for()
+    assert [(d["text"], [e["text"] for e in d["entities"]]) for d in state(page)] == [
+        ("Gout is old.", ["Gout"]),
+        ("Gout is new 😀.", ["Gout"]),
+    ]
+
+
+def test_the_archive_that_the_page_writes_is_read_again(browser: Any, tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text(html.page([]))
+    found = []
+    files: dict[str, Any] = {"b__ann": ANN, "a__txt": "Gout is old.", "a__ann": ANN, "b__txt": "Gout 😀."}
+    for _ in range(2):
+        with window(browser) as context:
+            page = Opened(context).go(tmp_path / "page.html")
+            drop(page, **files)
+            page.locator("article").nth(1).wait_for()
+            found.append(sorted(state(page), key=lambda document: document["id"]))
+            files = {"taken__zip": saved(page, "brat", tmp_path).read_bytes()}
+    assert found[0] == found[1]
+
+
+def test_what_is_wrong_with_an_archive_is_said_and_the_rest_is_read(page: Any) -> None:
+    whole = packed(a__txt="Gout is old.", a__ann=ANN)
+    (entry, *_) = zipfile.ZipFile(io.BytesIO(whole)).infolist()
+    start = 30 + len(entry.filename)
+    damaged = whole[:start] + b"\xff" * 4 + whole[start + 4 :]
+    at = whole.index(b"PK\x01\x02")
+    encrypted = whole[: at + 8] + bytes([whole[at + 8] | 1]) + whole[at + 9 :]
+    drop(page, cut__zip=whole[:-9], bent__zip=damaged, shut__zip=encrypted, empty__zip=b"", good__zip=whole)
+    page.locator("dialog .message").wait_for()
+    assert page.locator("dialog .message").text_content().split("\n") == [
+        "cut.zip: is not a complete ZIP archive; get the file again",
+        "bent.zip: a.txt is damaged; get the file again",
+        "shut.zip: a.txt is encrypted; unpack the archive and choose the files",
+        "empty.zip: is not a complete ZIP archive; get the file again",
+    ]
+    assert kinds(page) == [("Gout", "Disease")]

@@ -4,6 +4,7 @@ import { biocJson } from "./bioc.js";
 import { brat, paired, readBrat } from "./brat.js";
 import { jsonOf } from "./documents.js";
 import { button, counted, make } from "./dom.js";
+import { unpacked } from "./dropped.js";
 import { csv, demonstrations, jsonLines, pubtator } from "./standoff.js";
 import { visible } from "./offsets.js";
 import { readFile } from "./readers.js";
@@ -32,14 +33,17 @@ const KEYS = [
   ["o", "other mention at the same place"], ["u, r", "undo, redo (Ctrl Z, Ctrl Shift Z as well)"], ["j, k", "next, previous document"], ["Enter", "go to the details"], ["Esc", "select nothing, or back to the text"],
 ];
 
-/** Functions that get the documents of files, as [name, function]; `other` is that for a file which is none of a pair. */
-function readings(files, other) {
-  const { pairs, lonely, others } = paired([...files]);
-  const reading = [
-    ...pairs.map(([text, annotations]) => [annotations.name, async () => readBrat(text.name, await text.text(), await annotations.text())]),
-    ...others.map((file) => [file.name, () => other(file)]),
-  ];
-  return [reading, lonely.map(({ name }) => `${name}: its text, ${name.replace(/ann$/i, "txt")}, is missing; choose or drop both files together`)];
+/** Functions that get the documents of files and of archives, as [name, function], and what is wrong with files; `other` is
+ *  the function for a file which is none of a pair. */
+async function readings(files, other) {
+  const { groups, wrong } = await unpacked([...files]);
+  const reading = [];
+  for (const { pairs, lonely, others } of groups.map(paired)) {
+    reading.push(...pairs.map(([text, annotations]) => [annotations.name, async () => readBrat(text.name, await text.text(), await annotations.text())]));
+    reading.push(...others.map((file) => [file.name, () => other(file)]));
+    wrong.push(...lonely.map(({ name }) => `${name}: its text, ${name.replace(/ann$/i, "txt")}, is missing; choose or drop both files together`));
+  }
+  return [reading, wrong];
 }
 
 /** The documents of a file as the service answers a request with its content; that of a plain text is named after its file. */
@@ -110,12 +114,13 @@ export class AddForm {
     if (present) this.#load();
   }
 
-  /** Files of any format for a page with a service, else of those that the page reads. Returns what went wrong. */
+  /** Files, also those in ZIP archives: of any format for a page with a service, else of those that the page reads.
+   *  Returns what went wrong. */
   async files(files) {
     const { service } = this.app;
-    const [reading, alone] = readings(files, (file) => (service.present && !this.keep.checked ? answered(file, (content) => service.annotate(this.#request(content))) : withItsMentions(service, file)));
+    const [reading, wrong] = await readings(files, (file) => (service.present && !this.keep.checked ? answered(file, (content) => service.annotate(this.#request(content))) : withItsMentions(service, file)));
     this.file.value = "";
-    return this.#take(reading, alone);
+    return this.#take(reading, wrong);
   }
 
   async #paste() {
@@ -256,10 +261,10 @@ export function compare(app) {
       message.textContent = visible(error.message);
     }
   };
-  const file = make("input", { type: "file", multiple: true, class: "hidden", tabindex: "-1", "aria-label": "Files to compare with", onchange: () => {
-    const [reading, [lonely]] = readings(file.files, (one) => withItsMentions(app.service, one));
+  const file = make("input", { type: "file", multiple: true, class: "hidden", tabindex: "-1", "aria-label": "Files to compare with", onchange: async () => {
+    const [reading, [wrong]] = await readings(file.files, (one) => withItsMentions(app.service, one));
     const get = async () => {
-      if (lonely) throw new Error(lonely);
+      if (wrong) throw new Error(wrong);
       return (await Promise.all(reading.map(([, get]) => get()))).flatMap(({ documents }) => documents);
     };
     use(reading.length > 1 ? counted(reading.length, "file") : (reading[0]?.[0] ?? ""), get);

@@ -1,4 +1,6 @@
-// Files that are dropped, and those of dropped folders.
+// Files that are dropped or chosen, and those of dropped folders and of archives.
+
+import { unzip } from "./zip.js";
 
 /** The files of a drop, a list for those beside each other and one for each folder. Hidden files are left out of folders. */
 export function dropped(data) {
@@ -24,4 +26,19 @@ async function inside(folder) {
     if (!part.length) return found;
     found.push(...part);
   }
+}
+
+/** Files as { groups: lists of those beside each other, wrong: messages about archives }; those in ZIP archives are unpacked. */
+export async function unpacked(files) {
+  const isArchive = ({ name }) => /\.zip$/i.test(name);
+  const groups = [files.filter((file) => !isArchive(file))];
+  const wrong = [];
+  for (const archive of files.filter(isArchive)) {
+    try {
+      groups.push(...(await unzip(archive)));
+    } catch (error) {
+      wrong.push(error.message);
+    }
+  }
+  return { groups, wrong };
 }

@@ -1,10 +1,12 @@
-// A ZIP archive of texts, stored as they are.
+// ZIP archives: those of texts that the page writes, stored as they are, and any that it reads.
 
 const TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
   let value = n;
   for (let bit = 0; bit < 8; bit += 1) value = value & 1 ? 0xedb88320 ^ (value >>> 1) : value >>> 1;
   return value;
 });
+
+const MOST = 2 ** 29; // bytes that an archive may unpack to
 
 /** The archive of files, given as [name, text], as bytes. Names are UTF-8. */
 export function zip(files) {
@@ -39,4 +41,55 @@ function checksum(data) {
   let value = 0xffffffff;
   for (const byte of data) value = TABLE[(value ^ byte) & 255] ^ (value >>> 8);
   return (value ^ 0xffffffff) >>> 0;
+}
+
+/** The files in an archive, a list for each of its folders; hidden ones are left out. Throws an Error that says what is wrong. */
+export async function unzip(archive) {
+  const bytes = new Uint8Array(await archive.arrayBuffer());
+  const groups = new Map();
+  let size = 0;
+  for (const entry of directory(bytes, archive.name)) {
+    const parts = entry.name.split("/");
+    const name = parts.pop();
+    if (!name || [...parts, name].some((part) => part.startsWith(".") || part === "__MACOSX")) continue;
+    size += entry.size;
+    if (size > MOST) throw new Error(`${archive.name}: unpacks to more than 512 MB; unpack it and choose the files`);
+    const folder = parts.join("/");
+    groups.set(folder, [...(groups.get(folder) ?? []), new File([await content(bytes, entry, archive.name)], name)]);
+  }
+  return [...groups.values()];
+}
+
+/** The entries of an archive's directory. */
+function directory(bytes, archive) {
+  const view = new DataView(bytes.buffer);
+  let end = bytes.length - 22;
+  while (end >= 0 && view.getUint32(end, true) !== 0x06054b50) end -= 1;
+  const broken = new Error(`${archive}: is not a complete ZIP archive; get the file again`);
+  if (end < 0) throw broken;
+  const entries = [];
+  let at = view.getUint32(end + 16, true);
+  for (let left = view.getUint16(end + 10, true); left; left -= 1) {
+    if (at + 46 > end || view.getUint32(at, true) !== 0x02014b50) throw broken;
+    const name = new TextDecoder().decode(bytes.subarray(at + 46, at + 46 + view.getUint16(at + 28, true)));
+    const sizes = { packed: view.getUint32(at + 20, true), size: view.getUint32(at + 24, true) };
+    entries.push({ name, ...sizes, encrypted: view.getUint16(at + 8, true) & 1, method: view.getUint16(at + 10, true), local: view.getUint32(at + 42, true) });
+    at += 46 + view.getUint16(at + 28, true) + view.getUint16(at + 30, true) + view.getUint16(at + 32, true);
+  }
+  return entries;
+}
+
+/** The unpacked bytes of an entry, as a Blob. */
+async function content(bytes, { name, packed, encrypted, method, local }, archive) {
+  const view = new DataView(bytes.buffer);
+  const start = local + 30 > bytes.length ? Infinity : local + 30 + view.getUint16(local + 26, true) + view.getUint16(local + 28, true);
+  if (start + packed > bytes.length) throw new Error(`${archive}: breaks off in ${name}; get the file again`);
+  const data = new Blob([bytes.subarray(start, start + packed)]);
+  if (encrypted || (method !== 0 && method !== 8)) throw new Error(`${archive}: ${name} is ${encrypted ? "encrypted" : "packed in an unusual way"}; unpack the archive and choose the files`);
+  if (method === 0) return data;
+  try {
+    return await new Response(data.stream().pipeThrough(new DecompressionStream("deflate-raw"))).blob();
+  } catch (error) {
+    throw new Error(`${archive}: ${name} is damaged; get the file again`, { cause: error });
+  }
 }
