@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ import torch
 import toy_writer
 from biomark.generative.settings import Asking
 from biomark.models import Prompting, load_chat
-from biomark.prompted.chat import Message, Reply, Request, Unanswered
+from biomark.prompted.chat import Message, Reply, Request, Unanswered, in_process
 from biomark.prompted.chat.in_process import InProcess, _reply, repeats
 from biomark.prompted.prompts import Prompter
 from biomark.prompted.settings import PromptOptions, ServerOptions
@@ -198,6 +199,41 @@ def test_an_empty_answer_is_none() -> None:
         found = _reply([(empty, False)])
         assert isinstance(found, Unanswered)
         assert "the model's answer is empty" in found.reason
+
+
+@pytest.mark.parametrize("stretch", [1, 3])
+def test_complete_answers_leave_the_batch_and_change_no_other(
+    chat_model: Path, monkeypatch: pytest.MonkeyPatch, stretch: int
+) -> None:
+    uncached = Prompting(server=ServerOptions(cache="none"))
+    requests = [
+        Request((Message("user", text),), max_tokens=most, stops=stops)
+        for text, most, stops in zip([*LEARNT, *TEXTS], (30, 7, 64, 1, 40), ((), (), (" ",), (), ()), strict=False)
+    ]
+    found = []
+    widths: list[int] = []
+    for size in (1000, stretch):
+        monkeypatch.setattr(in_process, "_STRETCH", size)
+        model = load_chat(f"hf:{chat_model}", Asking(decoding="generate"), uncached)
+        assert isinstance(model, InProcess)
+        generate = model._model.generate
+
+        def noted(*, generate: Any = generate, **settings: Any) -> Any:
+            widths.append(len(settings["input_ids"]))
+            return generate(**settings)
+
+        monkeypatch.setattr(model._model, "generate", noted)
+
+        async def answers(model: InProcess = model) -> list[Reply]:
+            async with model.session() as ask:
+                return list(await asyncio.gather(*(ask(request) for request in requests)))
+
+        found.append((asyncio.run(answers()), dict(model.account.counts)))
+    assert found[0] == found[1]
+    assert {len(reply.texts) for reply in found[0][0]} == {1}
+    # All requests are one batch, from which answers of different lengths leave one after the other.
+    assert widths[0] == widths[1] == len(requests) > widths[-1]
+    assert sorted(widths[1:], reverse=True) == widths[1:]
 
 
 def test_an_answer_that_repeats_itself_is_ended(chat_model: Path) -> None:

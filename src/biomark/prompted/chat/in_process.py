@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,18 @@ from biomark.prompted.chat.templates import PLAIN_STOPS, ChatTemplate, ended, pl
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+_STRETCH = 32  # tokens that are written before complete answers leave the batch
 _REPEATED = 96  # tokens at the end of an answer that repeat a shorter stretch before the answer is ended
+
+
+@dataclass(slots=True)
+class _Written:
+    """An answer that is being written: the tokens so far, and the number that it may have."""
+
+    prompt: list[int]
+    request: Request
+    most: int
+    ids: list[int] = field(default_factory=list)
 
 
 class InProcess:
@@ -141,42 +153,62 @@ class InProcess:
         return replies
 
     def _together(self, requests: Sequence[Request], prompts: Sequence[list[int]]) -> list[Reply | Unanswered]:
-        """Return the answers of one call of `generate` of transformers, to prompts that are padded on the left."""
-        first, width = requests[0], max(map(len, prompts))
-        limits = [min(r.max_tokens, self._room(prompt)) for r, prompt in zip(requests, prompts, strict=True)]
-        padded = [[self._vocabulary.end] * (width - len(prompt)) + prompt for prompt in prompts]
-        mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
-        sampling = {"do_sample": True, "temperature": first.temperature} if first.temperature else {"do_sample": False}
-        rows = [row for row in zip(requests, prompts, limits, strict=True) for _ in range(first.answers)]
-        lengths = [limit for _, _, limit in rows]
-
-        def complete(sequences: torch.Tensor, scores: object, **more: object) -> torch.Tensor:
-            answers = sequences[:, width:].tolist()
-            for number, (ids, (_, prompt, limit)) in enumerate(zip(answers, rows, strict=True)):
-                if lengths[number] == limit and repeats(ids, prompt):
-                    lengths[number] = len(ids)
-            ends = zip(answers, rows, lengths, strict=True)
-            ended = [len(ids) >= length or self._text_of(ids, row[0].stops)[1] for ids, row, length in ends]
-            return torch.tensor(ended, device=sequences.device)
-
-        with torch.inference_mode():
-            sequences = self._model.generate(
-                input_ids=torch.tensor(padded, device=self._model.device),
-                attention_mask=torch.tensor(mask, device=self._model.device),
-                max_new_tokens=max(limits),
-                num_return_sequences=first.answers,
-                pad_token_id=self._vocabulary.end,
-                stopping_criteria=[complete],
-                **sampling,
-            )
-        written = sequences[:, width:].tolist()
-        answers = [self._cut(ids, length) for ids, length in zip(written, lengths, strict=True)]
+        """Return the answers to requests with the same settings."""
+        rows = [row for row in zip(requests, prompts, strict=True) for _ in range(row[0].answers)]
+        written = iter(self._write(rows))
         replies: list[Reply | Unanswered] = []
-        for number, (request, prompt) in enumerate(zip(requests, prompts, strict=True)):
-            own = answers[number * first.answers : (number + 1) * first.answers]
+        for request, prompt in zip(requests, prompts, strict=True):
+            own = list(islice(written, request.answers))
             self._pay(len(prompt), sum(one not in self._ends for ids in own for one in ids))
             replies.append(_reply([self._text_of(ids, request.stops) for ids in own]))
         return replies
+
+    def _write(self, rows: Sequence[tuple[Request, list[int]]]) -> list[list[int]]:
+        """Return the tokens that the model writes after prompts, which are padded on the left.
+
+        `generate` of transformers computes all rows up to the end of the last one. It is therefore called for a few
+        tokens at a time, and rows that are complete leave the batch.
+        """
+        width = max(len(prompt) for _, prompt in rows)
+        sequences = torch.tensor([[self._vocabulary.end] * (width - len(prompt)) + prompt for _, prompt in rows])
+        mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for _, prompt in rows])
+        temperature = rows[0][0].temperature
+        sampling = {"do_sample": True, "temperature": temperature} if temperature else {"do_sample": False}
+        answers = [_Written(prompt, request, min(request.max_tokens, self._room(prompt))) for request, prompt in rows]
+        going = list(answers)
+        cache = None
+
+        def complete(sequences: torch.Tensor, scores: object, **more: object) -> torch.Tensor:
+            for answer, ids in zip(going, sequences[:, width:].tolist(), strict=True):
+                answer.ids = ids
+            return torch.tensor([self._is_complete(answer) for answer in going], device=sequences.device)
+
+        while going:
+            with torch.inference_mode():
+                output = self._model.generate(
+                    input_ids=sequences.to(self._model.device),
+                    attention_mask=mask.to(self._model.device),
+                    past_key_values=cache,
+                    max_new_tokens=min(_STRETCH, max(answer.most for answer in going) - sequences.shape[1] + width),
+                    pad_token_id=self._vocabulary.end,
+                    stopping_criteria=[complete],
+                    return_dict_in_generate=True,
+                    **sampling,
+                )
+            left = [row for row, answer in enumerate(going) if not self._is_complete(answer)]
+            going = [going[row] for row in left]
+            written = output.sequences.shape[1] - mask.shape[1]
+            mask = torch.cat((mask, mask.new_ones(len(mask), written)), 1)[left]
+            sequences, cache = output.sequences[left], output.past_key_values
+            if cache is not None and going:
+                cache.batch_select_indices(torch.tensor(left))
+        return [self._cut(answer.ids, answer.most) for answer in answers]
+
+    def _is_complete(self, answer: _Written) -> bool:
+        """Return whether nothing more is to be written; an answer that repeats itself is not allowed to go on."""
+        if len(answer.ids) < answer.most and repeats(answer.ids, answer.prompt):
+            answer.most = len(answer.ids)
+        return len(answer.ids) >= answer.most or self._text_of(answer.ids, answer.request.stops)[1]
 
     def _room(self, prompt: Sequence[int]) -> int:
         """Return the number of tokens that fit behind a prompt."""
