@@ -33,8 +33,8 @@ const KEYS = [
   ["o", "other mention at the same place"], ["u, r", "undo, redo (Ctrl Z, Ctrl Shift Z as well)"], ["j, k", "next, previous document"], ["Enter", "go to the details"], ["Esc", "select nothing, or back to the text"],
 ];
 
-/** Functions that get the documents of files and of archives, as [name, function], and what is wrong with files; `other` is
- *  the function for a file which is none of a pair. */
+/** Returns [readings, messages]: for each file or pair, also of those in archives, its name and a function that gets its
+ *  documents; and a message for each archive or file that cannot be read. `other` reads a file that is not part of a pair. */
 async function readings(files, other) {
   const { groups, wrong } = await unpacked([...files]);
   const reading = [];

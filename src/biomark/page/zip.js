@@ -43,7 +43,7 @@ function checksum(data) {
   return (value ^ 0xffffffff) >>> 0;
 }
 
-/** The files in an archive, a list for each of its folders; hidden ones are left out. Throws an Error that says what is wrong. */
+/** The files in an archive, a list for each of its folders; hidden ones are left out. Throws an Error with the reason. */
 export async function unzip(archive) {
   const bytes = new Uint8Array(await archive.arrayBuffer());
   const groups = new Map();
@@ -55,7 +55,8 @@ export async function unzip(archive) {
     size += entry.size;
     if (size > MOST) throw new Error(`${archive.name}: unpacks to more than 512 MB; unpack it and choose the files`);
     const folder = parts.join("/");
-    groups.set(folder, [...(groups.get(folder) ?? []), new File([await content(bytes, entry, archive.name)], name)]);
+    if (!groups.has(folder)) groups.set(folder, []);
+    groups.get(folder).push(new File([await content(bytes, entry, archive.name)], name));
   }
   return [...groups.values()];
 }
@@ -85,7 +86,7 @@ async function content(bytes, { name, packed, encrypted, method, local }, archiv
   const start = local + 30 > bytes.length ? Infinity : local + 30 + view.getUint16(local + 26, true) + view.getUint16(local + 28, true);
   if (start + packed > bytes.length) throw new Error(`${archive}: breaks off in ${name}; get the file again`);
   const data = new Blob([bytes.subarray(start, start + packed)]);
-  if (encrypted || (method !== 0 && method !== 8)) throw new Error(`${archive}: ${name} is ${encrypted ? "encrypted" : "packed in an unusual way"}; unpack the archive and choose the files`);
+  if (encrypted || (method !== 0 && method !== 8)) throw new Error(`${archive}: ${name} is ${encrypted ? "encrypted" : "compressed by a method that the page does not know"}; unpack the archive and choose the files`);
   if (method === 0) return data;
   try {
     return await new Response(data.stream().pipeThrough(new DecompressionStream("deflate-raw"))).blob();

@@ -1,7 +1,7 @@
 """Attention of packed rows, computed for each demonstration alone.
 
-The mask of a packed row forbids tokens to attend to other demonstrations. On a processor, PyTorch nevertheless computes
-all L² products of a row; for rows of 512 tokens this took a sixth of the time of a step.
+The mask of a packed row forbids tokens to attend to other demonstrations. On a CPU, PyTorch nevertheless computes all
+L² products of a row of L tokens.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from torch.overrides import TorchFunctionMode
 
 
 class AttentionInBlocks(TorchFunctionMode):
-    """While this mode is on, the attention of PyTorch computes only the blocks of a mask; its result is the same.
+    """A context in which PyTorch computes attention only inside the blocks of a mask. The results are the same.
 
-    The mode must also be on when a pass is computed again, so that it cannot be used with activation checkpointing.
+    It cannot be used with activation checkpointing, which repeats the forward pass outside of this context.
 
     Args:
-        mask: (B, 1, L, L) bool, the keys that queries may attend to. A model's layers may allow fewer, such as those in
-            a window.
+        mask: (B, 1, L, L) bool, the keys that queries may attend to. A layer may allow fewer keys, such as a layer with
+            a sliding window.
     """
 
     def __init__(self, mask: Tensor) -> None:
@@ -32,7 +32,7 @@ class AttentionInBlocks(TorchFunctionMode):
     def __torch_function__(
         self, function: Any, types: Sequence[type], args: Sequence[Any] = (), settings: Mapping[str, Any] | None = None
     ) -> Any:
-        """Compute a function of PyTorch."""
+        """Compute a function of PyTorch; attention with a mask is computed block by block."""
         settings = dict(settings or {})
         mask = settings.get("attn_mask")
         if function is not scaled_dot_product_attention or mask is None or len(args) != 3:

@@ -69,7 +69,7 @@ class AnswerTrainer(Trainer):
         return mean
 
     def _attention(self, mask: Tensor) -> AbstractContextManager[object]:
-        """Return a context in which a processor computes the attention of packed rows in blocks."""
+        """Return a context in which a CPU computes the attention of packed rows in blocks; a GPU computes all of it."""
         if mask.device.type != "cpu" or self.args.activation_checkpointing:
             return nullcontext()
         return AttentionInBlocks(mask)

@@ -32,13 +32,20 @@ from biomark.prompted.chat.templates import PLAIN_STOPS, ChatTemplate, ended, pl
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-_STRETCH = 32  # tokens that are written before complete answers leave the batch
+_STRETCH = 32  # the number of tokens after which complete answers are taken out of a batch
 _REPEATED = 96  # tokens at the end of an answer that repeat a shorter stretch before the answer is ended
 
 
 @dataclass(slots=True)
 class _Written:
-    """An answer that is being written: the tokens so far, and the number that it may have."""
+    """An answer that is being generated.
+
+    Attributes:
+        prompt: the tokens of the prompt.
+        request: the request that it answers.
+        most: the greatest number of tokens that the answer may have.
+        ids: the tokens of the answer so far; after its end there may be padding.
+    """
 
     prompt: list[int]
     request: Request
@@ -164,10 +171,10 @@ class InProcess:
         return replies
 
     def _write(self, rows: Sequence[tuple[Request, list[int]]]) -> list[list[int]]:
-        """Return the tokens that the model writes after prompts, which are padded on the left.
+        """Return the tokens that the model generates after each prompt; prompts are padded on the left.
 
-        `generate` of transformers computes all rows up to the end of the last one. It is therefore called for a few
-        tokens at a time, and rows that are complete leave the batch.
+        `generate` of transformers computes all rows until the longest answer is complete. It is therefore called for
+        `_STRETCH` tokens at a time, and rows with complete answers are taken out of the batch.
         """
         width = max(len(prompt) for _, prompt in rows)
         sequences = torch.tensor([[self._vocabulary.end] * (width - len(prompt)) + prompt for _, prompt in rows])
