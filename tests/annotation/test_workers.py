@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -9,10 +12,16 @@ import pytest
 
 from biomark import models
 from biomark.annotation.processes import SeparateProcesses
-from biomark.annotation.workers import ParallelRecognizer
+from biomark.annotation.workers import (
+    AnnotateOptions,
+    DocumentGroup,
+    ParallelRecognizer,
+    WorkerDiedError,
+    annotate_group,
+)
 from biomark.errors import BiomarkError, ModelError
 from biomark.formats import Reject, raise_rejected
-from biomark.recognizers import Recognizer
+from biomark.recognizers import Annotated, Recognizer
 from biomark.spans import Document, Rejected
 from conftest import TermRecognizer
 from engines import (
@@ -98,3 +107,47 @@ def test_what_one_process_must_count_is_refused(biomark: Biomark, away: Path, op
     done = biomark("annotate", "-", *model, *WORKERS, *option, stdin=b"asthma")
     assert done.status == 2
     assert "with --workers, prompts are written and counted in several processes" in done.err
+
+
+@dataclass(eq=False)
+class Forgetful:
+    """A worker whose death takes the results along that nobody has received yet, as that of an actor of Ray can."""
+
+    groups: deque[DocumentGroup] = field(default_factory=deque)
+    ready: bool = True
+
+    def send(self, options: AnnotateOptions, documents: list[Document]) -> None:
+        self.options = options
+
+    def receive(self) -> list[Annotated]:
+        if any(document.text.startswith("DIE") for group in self.groups for document in group.documents):
+            raise WorkerDiedError("signal 9")
+        return annotate_group(TermRecognizer(), self.options, self.groups[0].documents)
+
+
+class ForgetfulWorkers:
+    """An engine of such workers."""
+
+    types = TermRecognizer.types
+    count = 1
+
+    def start(self) -> Forgetful:
+        return Forgetful()
+
+    def wait(self, workers: Sequence[Forgetful]) -> Sequence[Forgetful]:
+        return workers
+
+    def end(self, workers: Sequence[Forgetful]) -> None:
+        """There is nothing to end."""
+
+    def close(self) -> None:
+        """There is nothing to release."""
+
+
+@pytest.mark.parametrize("length", [10, 15_000], ids=["one group", "a group for each document"])
+def test_a_document_before_the_one_that_kills_workers_is_not_rejected(length: int) -> None:
+    texts = [f"{text} {'x' * length}" for text in ("asthma", "aspirin", "DIE", "asthma", "asthma", "DIE", "aspirin")]
+    with ParallelRecognizer(ForgetfulWorkers()) as one:
+        found = list(one.annotate([Document(str(n), text) for n, text in enumerate(texts)]))
+    assert [len(document.document.entities) for document in found] == [1, 1, 0, 1, 1, 0, 1]
+    assert [len(document.rejected) for document in found] == [0, 0, 1, 0, 0, 1, 0]

@@ -231,7 +231,7 @@ class ParallelRecognizer(Generic[W]):
                         more = group is not None
                         order.extend([group] if group is not None else [])
                         again.extend([group] if group is not None else [])
-                    if not again:
+                    if not again or (again[0].tries and worker.groups):
                         break
                     self._send(worker, options, again.popleft())
                 if order or more:
@@ -243,11 +243,15 @@ class ParallelRecognizer(Generic[W]):
             raise
 
     def _free(self) -> Iterator[W]:
-        """Yield the ready worker with the fewest groups, as long as it can take another one."""
+        """Yield the ready worker with the fewest groups, as long as it can take another one.
+
+        A group on which a worker has died has its next worker for itself. If the results of an engine can be lost with
+        the worker that has sent them (Ray), the group that kills a worker can be the one after the first that it holds.
+        """
         while len(self._workers) < self._engine.count:
             self._workers.append(self._engine.start())
         ready = [worker for worker in self._workers if worker.ready]
-        while ready and len((worker := min(ready, key=lambda worker: len(worker.groups))).groups) < _AHEAD:
+        while ready and _load(worker := min(ready, key=_load)) < _AHEAD:
             yield worker
 
     def _send(self, worker: W, options: AnnotateOptions, group: DocumentGroup) -> None:
@@ -301,6 +305,11 @@ class ParallelRecognizer(Generic[W]):
         else:
             suspect.result = [_rejected(suspect.documents[0], cause)]
             again.extend(others)
+
+
+def _load(worker: Worker) -> int:
+    """Return the number of groups that a worker holds; one on which another worker has died leaves no room."""
+    return _AHEAD if any(group.tries for group in worker.groups) else len(worker.groups)
 
 
 def _rejected(document: Document, cause: str) -> Annotated:
