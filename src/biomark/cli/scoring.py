@@ -159,7 +159,10 @@ class Reproduce:
     ] = ""
     base_url: Annotated[str, typer.Option(help="The server of --model openai:NAME.")] = ""
     only: Annotated[
-        list[str] | None, typer.Option(metavar="ROW", help="Run only the cells of this row; repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="ROW", help="Run only this row, and keep the figures of the others on the page; repeatable."
+        ),
     ] = None
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would run and what it would cost; run nothing.")
@@ -184,7 +187,14 @@ class Reproduce:
             return
         rows = tuple(self.only or ())
         options = experiments.ExperimentOptions(
-            self.work or experiments.WORK, self.model, self.base_url, self.anyway, rows, self.text, say=say
+            work=self.work or experiments.WORK,
+            model=self.model,
+            base_url=self.base_url,
+            anyway=self.anyway,
+            only=rows,
+            pages=self.output,
+            text=self.text,
+            say=say,
         )
         if self.dry_run:
             for line in experiments.plan(self.experiment, self.scale, options):

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from biomark.errors import UsageError
 from biomark.lab.experiments import hu2024
@@ -35,6 +35,7 @@ class ExperimentOptions:
         base_url: the server of a model `openai:NAME`.
         anyway: whether to run the paper's scale even without a GPU.
         only: the rows of the experiment to run; empty: all.
+        pages: a folder of pages whose figures of the other rows are kept, if `only` names rows; None: there is none.
         text: a folder for sampled errors with their sentences, for experiments that sample errors; None: they are not
             written.
         recipes: the folder with recipes; None: that of the checkout.
@@ -46,6 +47,7 @@ class ExperimentOptions:
     base_url: str = ""
     anyway: bool = False
     only: tuple[str, ...] = ()
+    pages: Path | None = None
     text: Path | None = None
     recipes: Path | None = None
     say: Callable[[str], None] = lambda message: None
@@ -86,13 +88,17 @@ def reproduce(
     begin = time.perf_counter()
     results = job.run()
     from biomark.lab.experiments.facts import gather, sampled_errors
+    from biomark.lab.experiments.kept import with_kept
     from biomark.lab.experiments.pages import page
 
     if options.text is not None:
         options.text.mkdir(parents=True, exist_ok=True)
         lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in sampled_errors(results))
         (options.text / f"{name}-errors.jsonl").write_text("".join(lines), "utf-8")
-    return page(job.experiment, gather(job, results, time.perf_counter() - begin))
+    data = gather(job, results, time.perf_counter() - begin)
+    if options.only and options.pages is not None:
+        data = with_kept(data, job, options.pages / f"{file_name(name, scale)}.json")
+    return page(job.experiment, data)
 
 
 def plan(
@@ -125,27 +131,22 @@ def redraw(folder: Path, rows: Book | None = None) -> list[Path]:
     """
     from biomark.lab.experiments.overview import overview
     from biomark.lab.experiments.pages import page
+    from biomark.lab.experiments.sheet import page_facts
 
     rows = rows or book()
     written = []
     for name, experiment in rows.experiments.items():
         for scale in experiment.scales:
             path = folder / f"{file_name(name, scale)}.json"
-            if path.is_file():
-                written.append(page(experiment, _facts(path)).write(folder, path.stem))
+            if not path.is_file():
+                continue
+            facts = page_facts(path)
+            if facts is None:
+                raise UsageError(f"{path}: is not a file that biomark reproduce wrote beside a page")
+            written.append(page(experiment, facts).write(folder, path.stem))
     if not written:
         raise UsageError(f"{folder}: has no {', '.join(f'{name}.json' for name in rows.experiments)}")
     return [*written, overview(folder, rows)]
-
-
-def _facts(path: Path) -> Mapping[str, Any]:
-    try:
-        facts = json.loads(path.read_text("utf-8"))
-        if isinstance(facts, dict) and {"scale", "models", "cells"} <= facts.keys():
-            return facts
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: cannot be read: {error}") from error
-    raise UsageError(f"{path}: is not a file that biomark reproduce wrote beside a page")
 
 
 def _recorded(name: str, scale: str, rows: Book | None) -> bool:

@@ -68,10 +68,10 @@ def _made(model: ModelSpec, job: ExperimentRun) -> dict[str, object]:
 
 
 def _scores(job: ExperimentRun, figures: Findings) -> dict[str, object]:
-    return {"contrasts": [_contrast(figures, a, b, test) for a, b in _pairs_of(job) for test in figures.tests((a, b))]}
+    return {"contrasts": [_contrast(figures, a, b, test) for a, b in pairs_of(job) for test in figures.tests((a, b))]}
 
 
-def _pairs_of(job: ExperimentRun) -> dict[tuple[str, str], None]:
+def pairs_of(job: ExperimentRun) -> dict[tuple[str, str], None]:
     """Return the pairs of models to compare: those that the experiment lists, and those of its claims."""
     listed = dict.fromkeys(job.experiment.contrasts)
     for claim in job.experiment.claims:
@@ -138,7 +138,7 @@ def _shares(job: ExperimentRun, figures: Findings) -> Iterator[dict[str, object]
     names = [model.name for model in job.models]
     fractions = job.setting.fractions
     costs = [(name, name, (fraction, fractions[-1])) for name in names for fraction in fractions[:-1]]
-    between = [(a, b, (fraction, fraction)) for a, b in _pairs_of(job) for fraction in fractions]
+    between = [(a, b, (fraction, fraction)) for a, b in pairs_of(job) for fraction in fractions]
     for a, b, shares in costs + between:
         for test in job.setting.tests:
             one, other = figures.of(a, test, shares[0]), figures.of(b, test, shares[1])

@@ -16,7 +16,7 @@ from biomark.lab.experiments.facts import SAMPLE
 from biomark.lab.experiments.findings import Estimate
 from biomark.lab.experiments.outcome import Outcome, Table
 from biomark.lab.experiments.published import PublishedRow
-from biomark.lab.experiments.sheet import Cell, Sheet, short
+from biomark.lab.experiments.sheet import UNPAIRED, Cell, Sheet, short
 from biomark.lab.experiments.specs import TRAINED, Experiment
 from biomark.lab.experiments.svg import Point
 from biomark.lab.experiments.verdicts import MARGIN, judge
@@ -174,7 +174,8 @@ def _differences(sheet: Sheet) -> Table:
     rows = []
     for row in sheet.data.get("contrasts", ()):
         read = sheet.documents(row["test"])
-        cells = [cell for s in SCHEMES for cell in (_estimate(row[s]).points(read), f"{row[s]['p']:.4f}")]
+        tested = {s: f"{row[s]['p']:.4f}" if "p" in row[s] else "not tested" for s in SCHEMES}
+        cells = [cell for s in SCHEMES for cell in (_estimate(row[s]).points(read), tested[s])]
         rows.append((short(row["test"]), sheet.title(row["a"]), sheet.title(row["b"]), *cells))
     each = [name for scheme in SCHEMES for name in (f"{scheme} F1, B − A", f"p ({scheme})")]
     return Table(_DIFFERENCES, ("test set", "model A", "model B", *each), tuple(rows))
@@ -400,11 +401,17 @@ def _restrictions(sheet: Sheet) -> list[str]:
 
 
 def _odd(sheet: Sheet) -> list[str]:
-    """Return notes for pages from older runs, whose answers were not kept."""
-    notes = []
-    if any(row.get("interval") == "unpaired" for row in sheet.data.get("contrasts", ())):
+    """Return notes about rows of older runs, whose answers were not kept."""
+    notes = [
+        f"{_rows(sheet, origin)} from an earlier run ({origin['file']}) on {origin['hardware']['processor']}, with "
+        f"biomark {origin['versions']['biomark']}."
+        for origin in sheet.data.get("kept", ())
+    ]
+    unpaired = [row for row in sheet.data.get("contrasts", ()) if row.get("interval") == UNPAIRED]
+    if unpaired:
+        pairs = dict.fromkeys(f"*{sheet.title(row['a'])}* and *{sheet.title(row['b'])}*" for row in unpaired)
         notes.append(
-            "The predictions of this run were not kept. Intervals of differences that the run did not compute itself "
+            f"The answers of an earlier run were not kept. The intervals of the differences between {', '.join(pairs)} "
             "are derived from the intervals of the two scores as if these were independent (Zou & Donner 2008), which "
             "usually makes them wider than paired intervals."
         )
@@ -416,6 +423,11 @@ def _odd(sheet: Sheet) -> list[str]:
             "from each test set, as in the paper. The table of all errors and the figure are not affected."
         )
     return notes
+
+
+def _rows(sheet: Sheet, origin: Mapping[str, Any]) -> str:
+    titles = [f"*{sheet.title(model)}*" for model in origin["models"]]
+    return f"The scores of {', '.join(titles)} are"
 
 
 def _due(cell: Cell) -> int:

@@ -196,6 +196,18 @@ class ExperimentRun:
         results = [self.workspace.result(reading) for reading in self.readings]
         return [result for result in results if result is not None]
 
+    def keys(self) -> list[str]:
+        """Return the keys of all test cells."""
+        return [self.workspace.reading_folder(reading).name for reading in self.readings]
+
+    def left_out(self) -> list[str]:
+        """Return the keys of the test cells of rows that this run leaves out, except those that were run before."""
+        return [
+            self.workspace.reading_folder(reading).name
+            for reading in self.readings
+            if self._only and reading.build.model.name not in self._only and self.workspace.result(reading) is None
+        ]
+
     def facts(self) -> dict[str, object]:
         """Return the setting, and the software and data with which the figures were computed."""
         names = self._splits()

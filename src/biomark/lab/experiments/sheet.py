@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from biomark.errors import UsageError
 from biomark.lab.experiments.findings import Estimate
 from biomark.lab.experiments.published import corpus_of
 from biomark.lab.experiments.specs import Experiment, Setting
@@ -22,6 +25,7 @@ NAMES = {
     "tmvar3": "tmVar3",
 }
 _DIFFERENCES = ("contrasts", "pairs")
+UNPAIRED = "unpaired"  # the interval of a difference that was computed without the answers
 
 Cell = Mapping[str, Any]
 """The scores of a model on a test set, in the form of the JSON file."""
@@ -31,6 +35,19 @@ def short(test: str) -> str:
     """Return the name of a test set on pages."""
     corpus = corpus_of(test)
     return NAMES.get(corpus, corpus) + (" (tokenised)" if test.startswith(f"{corpus}_iob") else "")
+
+
+def page_facts(path: Path) -> Mapping[str, Any] | None:
+    """Return the figures of the JSON file of a page; None if it is a file of another kind.
+
+    Raises:
+        UsageError: if the file cannot be read.
+    """
+    try:
+        facts = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: cannot be read: {error}") from error
+    return facts if isinstance(facts, dict) and {"scale", "models", "cells"} <= facts.keys() else None
 
 
 class Sheet:
