@@ -35,7 +35,9 @@ export async function unpacked(files) {
   const wrong = [];
   for (const archive of files.filter(isArchive)) {
     try {
-      groups.push(...(await unzip(archive)));
+      const found = await unzip(archive);
+      groups.push(...found.groups);
+      wrong.push(...found.wrong);
     } catch (error) {
       wrong.push(error.message);
     }

@@ -43,10 +43,14 @@ function checksum(data) {
   return (value ^ 0xffffffff) >>> 0;
 }
 
-/** The files in an archive, a list for each of its folders; hidden ones are left out. Throws an Error with the reason. */
+/**
+ * The files in an archive as { groups: a list for each of its folders, wrong: messages about files that cannot be read };
+ * hidden files are left out. Throws an Error with the reason if the archive itself cannot be read.
+ */
 export async function unzip(archive) {
   const bytes = new Uint8Array(await archive.arrayBuffer());
   const groups = new Map();
+  const wrong = [];
   let size = 0;
   for (const entry of directory(bytes, archive.name)) {
     const parts = entry.name.split("/");
@@ -56,9 +60,13 @@ export async function unzip(archive) {
     if (size > MOST) throw new Error(`${archive.name}: unpacks to more than 512 MB; unpack it and choose the files`);
     const folder = parts.join("/");
     if (!groups.has(folder)) groups.set(folder, []);
-    groups.get(folder).push(new File([await content(bytes, entry, archive.name)], name));
+    try {
+      groups.get(folder).push(new File([await content(bytes, entry, archive.name)], name));
+    } catch (error) {
+      wrong.push(error.message);
+    }
   }
-  return [...groups.values()];
+  return { groups: [...groups.values()], wrong };
 }
 
 /** The entries of an archive's directory. */
@@ -74,23 +82,29 @@ function directory(bytes, archive) {
     if (at + 46 > end || view.getUint32(at, true) !== 0x02014b50) throw broken;
     const name = new TextDecoder().decode(bytes.subarray(at + 46, at + 46 + view.getUint16(at + 28, true)));
     const sizes = { packed: view.getUint32(at + 20, true), size: view.getUint32(at + 24, true) };
-    entries.push({ name, ...sizes, encrypted: view.getUint16(at + 8, true) & 1, method: view.getUint16(at + 10, true), local: view.getUint32(at + 42, true) });
+    entries.push({ name, ...sizes, sum: view.getUint32(at + 16, true), encrypted: view.getUint16(at + 8, true) & 1, method: view.getUint16(at + 10, true), local: view.getUint32(at + 42, true) });
     at += 46 + view.getUint16(at + 28, true) + view.getUint16(at + 30, true) + view.getUint16(at + 32, true);
   }
   return entries;
 }
 
-/** The unpacked bytes of an entry, as a Blob. */
-async function content(bytes, { name, packed, encrypted, method, local }, archive) {
+/** The unpacked bytes of an entry. Throws an Error with the reason if they are not those that were packed. */
+async function content(bytes, { name, packed, sum, encrypted, method, local }, archive) {
   const view = new DataView(bytes.buffer);
   const start = local + 30 > bytes.length ? Infinity : local + 30 + view.getUint16(local + 26, true) + view.getUint16(local + 28, true);
   if (start + packed > bytes.length) throw new Error(`${archive}: breaks off in ${name}; get the file again`);
-  const data = new Blob([bytes.subarray(start, start + packed)]);
   if (encrypted || (method !== 0 && method !== 8)) throw new Error(`${archive}: ${name} is ${encrypted ? "encrypted" : "compressed by a method that the page does not know"}; unpack the archive and choose the files`);
-  if (method === 0) return data;
+  const data = bytes.subarray(start, start + packed);
+  const unpacked = method === 0 ? data : await inflated(data);
+  if (!unpacked || checksum(unpacked) !== sum) throw new Error(`${archive}: ${name} is damaged; get the file again`);
+  return unpacked;
+}
+
+/** The decompressed bytes; null if they are damaged. */
+async function inflated(data) {
   try {
-    return await new Response(data.stream().pipeThrough(new DecompressionStream("deflate-raw"))).blob();
-  } catch (error) {
-    throw new Error(`${archive}: ${name} is damaged; get the file again`, { cause: error });
+    return new Uint8Array(await new Response(new Blob([data]).stream().pipeThrough(new DecompressionStream("deflate-raw"))).arrayBuffer());
+  } catch {
+    return null;
   }
 }
