@@ -64,6 +64,7 @@ def _made(sheet: Sheet) -> str:
     return (
         f"Produced by {command} on {hardware['processor']} ({hardware['cores']} cores{gpus}): "
         f"{seconds['training'] / 60:.0f} minutes of training and {seconds['reading'] / 60:.0f} minutes of inference."
+        + (" The notes name the rows from earlier runs." if sheet.data.get("kept") else "")
     )
 
 
