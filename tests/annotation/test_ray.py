@@ -49,6 +49,7 @@ def cluster() -> Iterator[None]:
     """A Ray for all tests of this module, whose workers import the modules of tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(map(str, (ROOT / "src", ROOT / "tests", Path(__file__).parent))))
+        patch.setenv("RAY_worker_niceness", "0")  # by default its workers give way to all else that a machine does
         before = signal.getsignal(signal.SIGTERM)
         try:
             folder = actors._connected(None, 2)
