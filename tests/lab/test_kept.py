@@ -62,11 +62,16 @@ def test_rows_that_are_left_out_keep_their_figures(lab_home: Path, lab_book: Boo
         assert "p" not in row["strict"]
     assert "differences between *encoder, one corpus* and *encoder, all corpora*" in text
     assert text.count("| not tested |") == 4
-    # The figures of the second run are kept by the third, and cells of the first are found on its page.
+    # The third run keeps the figures of the second one, and those of the first one, which it names as such.
+    (origin,) = after["kept"]
+    origin["hardware"]["processor"] = "the first machine"
+    (pages / "first.json").write_text(json.dumps(after))
     again, _ = run(lab_home, lab_book, tmp_path / "nowhere", pages, "crf")
     assert {place: cells(again)[place] for place in cells(after) if place[0] != "crf"} == {
         place: cell for place, cell in cells(after).items() if place[0] != "crf"
     }
+    assert [one["models"] for one in again["kept"]] == [["encoder"], ["encoder-all"]]
+    assert [one["hardware"]["processor"] == "the first machine" for one in again["kept"]] == [True, False]
 
 
 def test_cells_of_other_pages_are_kept_and_those_of_another_recipe_are_not(

@@ -7,6 +7,7 @@ and a new one is computed from the two scores as if these were independent.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -63,14 +64,14 @@ def _found(keys: Iterable[str], pages: Mapping[str, Mapping[str, Any]]) -> Itera
 
 
 def _origins(found: Mapping[str, tuple[str, Cell]], pages: Mapping[str, Mapping[str, Any]]) -> list[dict[str, object]]:
-    origins = []
-    for name in dict.fromkeys(name for name, _ in found.values()):
-        models = dict.fromkeys(cell["model"] for page, cell in found.values() if page == name)
-        facts = pages[name]
-        origins.append(
-            {"file": name, "models": list(models), "hardware": facts["hardware"], "versions": facts["versions"]}
-        )
-    return origins
+    """Return the runs that have computed the kept cells; a page may have kept them itself."""
+    origins: dict[str, dict[str, Any]] = {}
+    for name, model in dict.fromkeys((name, cell["model"]) for name, cell in found.values()):
+        earlier = next((one for one in pages[name].get("kept", ()) if model in one["models"]), None)
+        run = earlier or {**pages[name], "file": name}
+        facts = {key: run[key] for key in ("file", "hardware", "versions")}
+        origins.setdefault(json.dumps(facts), {**facts, "models": []})["models"].append(model)
+    return list(origins.values())
 
 
 def _made(
