@@ -257,10 +257,14 @@ def _curve_table(sheet: Sheet, scheme: str) -> Table:
             rows.append((sheet.title(model), short(test), *cells))
     header = ("model", "test set", *(f"{fraction:.0%}" for fraction in sheet.fractions))
     return Table(
-        f"{scheme.capitalize()} F1 by share of the training data, mean of {len(sheet.data['seeds'])} seeds",
+        f"{scheme.capitalize()} F1 by share of the training data, {_seeds(len(sheet.data['seeds']))}",
         header,
         tuple(rows),
     )
+
+
+def _seeds(count: int) -> str:
+    return f"mean of {count} seeds" if count > 1 else "one seed"
 
 
 def _costs(sheet: Sheet) -> Table:
