@@ -414,9 +414,10 @@ def _odd(sheet: Sheet) -> list[str]:
     ]
     unpaired = [row for row in sheet.data.get("contrasts", ()) if row.get("interval") == UNPAIRED]
     if unpaired:
-        pairs = dict.fromkeys(f"*{sheet.title(row['a'])}* and *{sheet.title(row['b'])}*" for row in unpaired)
+        pairs = dict.fromkeys(f"*{sheet.title(r['a'])}* and *{sheet.title(r['b'])}*" for r in unpaired)
+        between = "" if "curve" in sheet.data else f" between {', '.join(pairs)}"
         notes.append(
-            f"The answers of an earlier run were not kept. The intervals of the differences between {', '.join(pairs)} "
+            f"The answers of an earlier run were not kept. The intervals of the differences{between} "
             "are derived from the intervals of the two scores as if these were independent (Zou & Donner 2008), which "
             "usually makes them wider than paired intervals."
         )
