@@ -408,8 +408,8 @@ def _restrictions(sheet: Sheet) -> list[str]:
 def _odd(sheet: Sheet) -> list[str]:
     """Return notes about rows of older runs, whose answers were not kept."""
     notes = [
-        f"{_rows(sheet, origin)} from an earlier run ({origin['file']}) on {origin['hardware']['processor']}, with "
-        f"biomark {origin['versions']['biomark']}."
+        f"The scores of {', '.join(f'*{sheet.title(model)}*' for model in origin['models'])} are from an earlier run "
+        f"({origin['file']}) on {origin['hardware']['processor']}, with biomark {origin['versions']['biomark']}."
         for origin in sheet.data.get("kept", ())
     ]
     unpaired = [row for row in sheet.data.get("contrasts", ()) if row.get("interval") == UNPAIRED]
@@ -429,11 +429,6 @@ def _odd(sheet: Sheet) -> list[str]:
             "from each test set, as in the paper. The table of all errors and the figure are not affected."
         )
     return notes
-
-
-def _rows(sheet: Sheet, origin: Mapping[str, Any]) -> str:
-    titles = [f"*{sheet.title(model)}*" for model in origin["models"]]
-    return f"The scores of {', '.join(titles)} are"
 
 
 def _due(cell: Cell) -> int:
