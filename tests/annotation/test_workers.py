@@ -111,7 +111,7 @@ def test_what_one_process_must_count_is_refused(biomark: Biomark, away: Path, op
 
 @dataclass(eq=False)
 class Forgetful:
-    """A worker whose death takes the results along that nobody has received yet, as that of an actor of Ray can."""
+    """A worker whose results are lost if it dies before they are received, as can happen with an actor of Ray."""
 
     groups: deque[DocumentGroup] = field(default_factory=deque)
     ready: bool = True

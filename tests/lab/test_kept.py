@@ -99,6 +99,15 @@ def test_a_curve_and_errors_are_kept(lab_home: Path, lab_book: Book, tmp_path: P
     assert [row for row in after["sample"] if row["model"] == "crf"] == before["sample"] != []
 
 
+def test_pairs_of_rows_that_are_left_out_stay_on_the_page(lab_home: Path, lab_book: Book, tmp_path: Path) -> None:
+    pages = tmp_path / "pages"
+    before, _ = run(lab_home, lab_book, tmp_path / "here", pages, "crf", "encoder", name="pairs")
+    after, text = run(lab_home, lab_book, tmp_path / "elsewhere", pages, "encoder-all", name="pairs")
+    assert [(row["a"], row["b"]) for row in after["pairs"]] == [("crf", "encoder")]
+    assert after["pairs"] == before["pairs"]
+    assert "| CRF | encoder, one corpus |" in text
+
+
 def test_a_page_that_cannot_be_read_is_not_overwritten(lab_home: Path, lab_book: Book, tmp_path: Path) -> None:
     (tmp_path / "first.json").write_text('{"scale": "small", "mod')
     (tmp_path / "other.json").write_text("[1, 2]")

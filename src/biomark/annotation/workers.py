@@ -245,13 +245,14 @@ class ParallelRecognizer(Generic[W]):
     def _free(self) -> Iterator[W]:
         """Yield the ready worker with the fewest groups, as long as it can take another one.
 
-        A group on which a worker has died has its next worker for itself. If the results of an engine can be lost with
-        the worker that has sent them (Ray), the group that kills a worker can be the one after the first that it holds.
+        A worker with a group on which another worker has died gets no second group. Otherwise the wrong group could be
+        rejected: an engine such as Ray can lose the results of a worker that dies, so that the first group that it
+        holds need not be the one that killed it.
         """
         while len(self._workers) < self._engine.count:
             self._workers.append(self._engine.start())
         ready = [worker for worker in self._workers if worker.ready]
-        while ready and _load(worker := min(ready, key=_load)) < _AHEAD:
+        while ready and _held(worker := min(ready, key=_held)) < _AHEAD:
             yield worker
 
     def _send(self, worker: W, options: AnnotateOptions, group: DocumentGroup) -> None:
@@ -307,7 +308,7 @@ class ParallelRecognizer(Generic[W]):
             again.extend(others)
 
 
-def _load(worker: Worker) -> int:
+def _held(worker: Worker) -> int:
     """Return the number of groups that a worker holds; one on which another worker has died leaves no room."""
     return _AHEAD if any(group.tries for group in worker.groups) else len(worker.groups)
 

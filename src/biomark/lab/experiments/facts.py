@@ -93,12 +93,20 @@ def _pairs(job: ExperimentRun, figures: Findings) -> dict[str, object]:
     rows: list[dict[str, Any]] = []
     for test in job.setting.tests:
         names = [model.name for model in job.models if figures.of(model.name, test)]
-        tested: list[dict[str, Any]] = [_contrast(figures, a, b, test) for a, b in combinations(names, 2)]
-        for scheme in SCHEMES:
-            for row, adjusted in zip(tested, holm([row[scheme]["p"] for row in tested]), strict=True):
-                row[scheme]["adjusted"] = round(adjusted, 6)
-        rows += tested
+        rows += [_contrast(figures, a, b, test) for a, b in combinations(names, 2)]
+    adjust_p_values(rows)
     return {"pairs": rows}
+
+
+def adjust_p_values(rows: Iterable[dict[str, Any]]) -> None:
+    """Set the adjusted p-values of pairs of models; a family has all pairs on a test set, under one scheme."""
+    families: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        families.setdefault(row["test"], []).append(row)
+    for family in families.values():
+        for scheme in SCHEMES:
+            for row, adjusted in zip(family, holm([row[scheme]["p"] for row in family]), strict=True):
+                row[scheme] = {**row[scheme], "adjusted": round(adjusted, 6)}
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

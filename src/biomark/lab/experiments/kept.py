@@ -1,25 +1,25 @@
 """The figures of rows that a run leaves out (`--only`), kept from the pages that are in its folder already.
 
 A cell on a page is kept if its key is the same, and so its recipe, data and seed (`biomark.lab.experiments.workspace`).
-Its answers may be lost. Differences between two kept cells are then those of the page. A difference between a kept cell
-and a new one is computed from the two scores as if these were independent.
+Its predictions may be lost. Differences between two kept cells are then those of the page. A difference between a kept
+cell and a new one is computed from the two scores as if these were independent.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from biomark.evaluation.counts import SCHEMES
-from biomark.lab.experiments.facts import pairs_of
+from biomark.lab.experiments.facts import adjust_p_values, pairs_of
 from biomark.lab.experiments.findings import Estimate
 from biomark.lab.experiments.runner import ExperimentRun
 from biomark.lab.experiments.sheet import UNPAIRED, Cell, page_facts
 
-_TABLES = ("contrasts", "curve", "sample")  # the lists of the JSON file whose rows name models and a test set
+_TABLES = ("contrasts", "pairs", "curve", "sample")  # the lists of the JSON file whose rows name models and a test set
 
 
 def with_kept(data: Mapping[str, Any], job: ExperimentRun, own: Path) -> dict[str, Any]:
@@ -39,7 +39,13 @@ def with_kept(data: Mapping[str, Any], job: ExperimentRun, own: Path) -> dict[st
     paths = [own, *(path for path in sorted(own.parent.glob("*.json")) if path != own)]
     pages = {path.name: facts for path in paths if path.is_file() and (facts := page_facts(path))}
     order = job.keys()
-    found = dict(_found(job.left_out(), pages))
+    known = {
+        cell["key"]: (name, cell)
+        for name, facts in reversed(pages.items())  # the first page that has a cell counts
+        for cell in facts["cells"]
+        if "key" in cell
+    }
+    found = {key: known[key] for key in job.left_out() if key in known}
     cells = {cell["key"]: cell for cell in (*data["cells"], *(cell for _, cell in found.values()))}
     merged = {**data, "cells": [cells[key] for key in order if key in cells], "kept": _origins(found, pages)}
     merged["models"] = {name: {**facts, **_made(name, found, pages)} for name, facts in data["models"].items()}
@@ -48,19 +54,11 @@ def with_kept(data: Mapping[str, Any], job: ExperimentRun, own: Path) -> dict[st
     for table in _TABLES:
         rows = [row for row in before.get(table, ()) if same.issuperset(_places(row))]
         if rows or table in data:
-            merged[table] = [*data.get(table, ()), *rows]
+            merged[table] = [dict(row) for row in (*data.get(table, ()), *rows)]
+    adjust_p_values(merged.get("pairs", ()))
     if "contrasts" in merged and "curve" not in merged:
         merged["contrasts"] += _unpaired(merged, pairs_of(job))
     return merged
-
-
-def _found(keys: Iterable[str], pages: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, tuple[str, Cell]]]:
-    """Yield keys of cells with the first page that has them, and the cell."""
-    for key in keys:
-        for name, facts in pages.items():
-            if cell := next((cell for cell in facts["cells"] if cell.get("key") == key), None):
-                yield key, (name, cell)
-                break
 
 
 def _origins(found: Mapping[str, tuple[str, Cell]], pages: Mapping[str, Mapping[str, Any]]) -> list[dict[str, object]]:
@@ -101,7 +99,7 @@ def _places(row: Mapping[str, Any]) -> set[_Place]:
 
 
 def _unpaired(data: Mapping[str, Any], pairs: Iterable[tuple[str, str]]) -> list[dict[str, object]]:
-    """Return the differences between models that have no row yet, because the answers of one are not there."""
+    """Return the differences between models that have no row yet, because the predictions of one are not there."""
     cells: dict[_Place, Cell] = {_place(cell): cell for cell in reversed(data["cells"])}
     known = {(row["a"], row["b"], row["test"]) for row in data["contrasts"]}
     rows: list[dict[str, object]] = []

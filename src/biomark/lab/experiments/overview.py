@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from biomark.lab.experiments.outcome import Table
-from biomark.lab.experiments.sheet import Sheet
+from biomark.lab.experiments.sheet import Sheet, page_facts
 from biomark.lab.experiments.specs import Book, Claim, Experiment
 from biomark.lab.experiments.verdicts import MARGIN, NOT_RUN, judge
 
@@ -76,7 +75,8 @@ def _sheet(experiment: Experiment, scale: str, folder: Path) -> Sheet | None:
     from biomark.lab.experiments import file_name
 
     path = folder / f"{file_name(experiment.name, scale)}.json"
-    return Sheet(experiment, json.loads(path.read_text("utf-8"))) if path.is_file() else None
+    facts = page_facts(path) if path.is_file() else None
+    return Sheet(experiment, facts) if facts else None
 
 
 def _links(name: str, sheets: Mapping[str, Sheet | None]) -> str:

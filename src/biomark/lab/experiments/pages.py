@@ -406,7 +406,7 @@ def _restrictions(sheet: Sheet) -> list[str]:
 
 
 def _odd(sheet: Sheet) -> list[str]:
-    """Return notes about rows of older runs, whose answers were not kept."""
+    """Return notes about rows of earlier runs, whose predictions were not kept."""
     notes = [
         f"The scores of {', '.join(f'*{sheet.title(model)}*' for model in origin['models'])} are from an earlier run "
         f"({origin['file']}) on {origin['hardware']['processor']}, with biomark {origin['versions']['biomark']}."
@@ -417,7 +417,7 @@ def _odd(sheet: Sheet) -> list[str]:
         pairs = dict.fromkeys(f"*{sheet.title(r['a'])}* and *{sheet.title(r['b'])}*" for r in unpaired)
         between = "" if "curve" in sheet.data else f" between {', '.join(pairs)}"
         notes.append(
-            f"The answers of an earlier run were not kept. The intervals of the differences{between} "
+            f"The predictions of an earlier run were not kept. The intervals of the differences{between} "
             "are derived from the intervals of the two scores as if these were independent (Zou & Donner 2008), which "
             "usually makes them wider than paired intervals."
         )
