@@ -11,6 +11,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -299,8 +300,14 @@ def test_a_server_fills_the_rows_of_prompted_models(lab_home: Path, lab_book: Bo
         return answer(sentence)
 
     with scripted(say) as there:
-        options = ExperimentOptions(tmp_path, "openai:any", there.url, only=("asked",), recipes=lab_home / "recipes")
+        options = ExperimentOptions(
+            tmp_path / "first", "openai:any", there.url, only=("asked",), recipes=lab_home / "recipes"
+        )
         outcome = experiments.reproduce("first", "small", options, rows=lab_book)
+        before = len(asked)
+        other = replace(options, work=tmp_path / "second")
+        again = experiments.reproduce("first", "small", other, rows=lab_book)
+    assert len(asked) == before, "the second run has its answers from the cache"
     assert {tuple(roles) for roles in asked} == {("user", "assistant", "user", "assistant", "user")}
     for cell in outcome.data["cells"]:  # type: ignore[attr-defined]
         assert cell["model"] == "asked"
@@ -309,6 +316,15 @@ def test_a_server_fills_the_rows_of_prompted_models(lab_home: Path, lab_book: Bo
     f1 = outcome.data["cells"][0]["strict"]["f1"]  # type: ignore[index]
     assert f"| *GPT-4, five examples* | prompted (openai:any) | 0.586 | {f1:.3f} |" in text
     assert "| encoder, one corpus | not run |" in text
+    for first, second in zip(outcome.data["cells"], again.data["cells"], strict=True):  # type: ignore[arg-type]
+        # A sentence that occurs twice is answered once.
+        assert first["new_answers"] + first.get("cached_answers", 0) == second["cached_answers"]
+        assert first["new_answers"] > 0
+        assert "new_answers" not in second
+        assert first["strict"] == second["strict"]
+    assert "not measured" not in text
+    assert "not measured" in again.markdown("first")
+    assert "Answers from the cache, such as those of an interrupted run, are not" in again.markdown("first")
 
 
 def test_documents_that_cannot_be_read_do_not_stop_prompted_rows(

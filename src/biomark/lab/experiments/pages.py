@@ -333,10 +333,10 @@ def _test_table(sheet: Sheet) -> Table:
 def _model_table(sheet: Sheet) -> Table:
     rows = []
     for name, facts in sheet.models.items():
-        speed = [c["sentences"] / max(c["seconds"], 1e-3) for c in sheet.all_cells if c["model"] == name]
+        run, speed = name in {cell["model"] for cell in sheet.all_cells}, sheet.speed(name)
         trained = facts["method"] in TRAINED
-        made = (str(facts["trained"]), str(facts["minutes"])) if trained and speed else ("", "")
-        rate = _rate(sum(speed) / len(speed)) if speed else _EMPTY
+        made = (str(facts["trained"]), str(facts["minutes"])) if trained and run else ("", "")
+        rate = _rate(speed) if speed else "not measured" if run else _EMPTY
         passes = str(facts["passes"]) if facts["passes"] > 1 else ""
         method = facts["recipe"] or _METHODS.get(facts["method"], facts["method"])
         rows.append((facts["title"], method, _taught(facts) if trained else facts["model"], passes, *made, rate))
@@ -350,7 +350,7 @@ _METHODS: Mapping[str, str] = {
     "crf": "CRF",
     "spacy": "spaCy",
     "prompted": "prompted",
-    "gguf": "prompted, llama.cpp",
+    "gguf": "prompted, GGUF file",
 }
 """The names on pages of the methods that have no recipe."""
 
@@ -406,7 +406,7 @@ def _restrictions(sheet: Sheet) -> list[str]:
 
 
 def _odd(sheet: Sheet) -> list[str]:
-    """Return notes about rows of earlier runs, whose predictions were not kept."""
+    """Return notes about figures of earlier runs."""
     notes = [
         f"The scores of {', '.join(f'*{sheet.title(model)}*' for model in origin['models'])} are from an earlier run "
         f"({origin['file']}) on {origin['hardware']['processor']}, with biomark {origin['versions']['biomark']}."
@@ -421,6 +421,8 @@ def _odd(sheet: Sheet) -> list[str]:
             "are derived from the intervals of the two scores as if these were independent (Zou & Donner 2008), which "
             "usually makes them wider than paired intervals."
         )
+    if any(cell.get("cached_answers") for cell in sheet.all_cells):
+        notes.append("Answers from the cache, such as those of an interrupted run, are not counted in the speeds.")
     drawn = [(row["model"], row["test"]) for row in sheet.data.get("sample", ())]
     short_of = [cell for cell in sheet.all_cells if 0 < drawn.count((cell["model"], cell["test"])) < _due(cell)]
     if short_of:

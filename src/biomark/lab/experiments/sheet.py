@@ -99,6 +99,18 @@ class Sheet:
         """Return the number of documents of a test set that were read; 0 if it has not been read."""
         return max((cell["documents"] for cell in self.all_cells if cell["test"] == test), default=0)
 
+    def speed(self, model: str) -> float | None:
+        """Return the mean speed of a model in sentences per second; None if it was not measured.
+
+        Answers from the cache, such as those of an interrupted run, are not counted, because they take no time.
+        """
+        speeds = [
+            cell["sentences"] * share / max(cell["seconds"], 1e-3)
+            for cell in self.all_cells
+            if cell["model"] == model and (share := _new_share(cell)) > 0
+        ]
+        return sum(speeds) / len(speeds) if speeds else None
+
     def difference(
         self, first: str, second: str, test: str, shares: tuple[float, float] = (1.0, 1.0), scheme: str = "strict"
     ) -> Estimate | None:
@@ -118,3 +130,9 @@ class Sheet:
         """Return all differences in the JSON file."""
         for name in _DIFFERENCES:
             yield from self.data.get(name, ())
+
+
+def _new_share(cell: Cell) -> float:
+    """Return the share of new answers among those of a cell, in [0, 1]; 1 for models that are not prompted."""
+    new, cached = (cell.get(f"{name}_answers", 0) for name in ("new", "cached"))
+    return float(new / (new + cached)) if cached else 1.0

@@ -10,6 +10,7 @@ import gc
 import json
 import shutil
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from biomark.recognizers import Annotated, Recognizer
 from biomark.spans import Document, Rejected
 from biomark.text.sentences import OWN
 
+_ANSWERS = {"new": "requests", "cached": "cached"}
 DONE, SCORES = "done.json", "scores.json"
 _LEFTOVERS = ("checkpoint.pt", "checkpoints")
 
@@ -144,7 +146,9 @@ class Workspace:
         gold = reading.documents()
         types = corpora.corpus_types(reading.test)
         begin = time.perf_counter()
-        annotations = self._annotated(build, self._recognizer(build, self._corpus_named(reading)), gold, types)
+        recognizer = self._recognizer(build, self._corpus_named(reading))
+        asked = _answers(recognizer)
+        annotations = self._annotated(build, recognizer, gold, types)
         seconds = time.perf_counter() - begin
         documents = [annotated.document for annotated in annotations]
         scored = evaluation.evaluate(gold, documents, types=types, corpus=reading.test)
@@ -166,6 +170,8 @@ class Workspace:
             "rejected": len(rejected),
             "reasons": sorted({one.reason for one in rejected})[:5],
             "seconds": round(seconds, 1),
+            # Those from the cache take no time, so that the speed is that of the new ones.
+            **_answers(recognizer) - asked,
             "key": folder.name,
         }
         write_json(folder / SCORES, facts)
@@ -201,6 +207,12 @@ class Workspace:
             recognizer = method_of(build).load(build, self.supplies, self.model_folder(build), corpus)
             self._loaded = (build, corpus, recognizer)
         return self._loaded[2]
+
+
+def _answers(recognizer: Recognizer) -> Counter[str]:
+    """Return how many answers of prompted models are new, and how many are from their cache."""
+    counts = [one.chat.account.counts for one in models.prompted(recognizer)]
+    return Counter({f"{name}_answers": sum(one[key] for one in counts) for name, key in _ANSWERS.items()})
 
 
 def method_of(build: Build) -> Method:
