@@ -61,8 +61,9 @@ _NOTES = (
     "*Partial F1 by BIO tags* checks our decoding by a second method: an HTML parser reads the answer, its words are "
     "matched with the tokens of the corpus, and the same scorer scores the BIO tags of these tokens.",
     "*Text changed* is the share of answers whose text without tags differs from the sentence. *Words changed* "
-    "is the share of answers that differ in more than white space. *Mentions rejected* counts mentions whose "
-    "position in the sentence is ambiguous or missing, and mentions of a class that the prompt did not request.",
+    "is the share of answers that differ in more than white space. *Rejected* counts mentions whose "
+    "position in the sentence is ambiguous or missing, mentions of a class that the prompt did not request, and "
+    "answers without the sentence.",
     "The scorer that the authors released differs from ours in two ways. It counts mentions that only touch as "
     "overlapping, and it gives a token the tag of the nearest word, at the same or an earlier position of the answer, "
     "that contains the token or is contained in it.",
@@ -299,7 +300,7 @@ def _table(corpus: str, rows: Sequence[RescoredAnswers]) -> Table:
         tags = f"{row.tags.overall.partial.f1:.3f}"
         rejected = str(sum(row.rejected.values()))
         lines.append((row.model, SETTINGS[row.setting], *scores, published, tags, *shares, rejected))
-    more = ("published partial F1", "partial F1 by BIO tags", "text changed", "words changed", "mentions rejected")
+    more = ("published partial F1", "partial F1 by BIO tags", "text changed", "words changed", "rejected")
     return Table(corpus_named(corpus).title, (*header, *more), tuple(lines))
 
 
