@@ -170,7 +170,7 @@ class Workspace:
             "rejected": len(rejected),
             "reasons": sorted({one.reason for one in rejected})[:5],
             "seconds": round(seconds, 1),
-            # Those from the cache take no time, so that the speed is that of the new ones.
+            # Answers from the cache take no time, so that the speed is computed from the new answers alone.
             **_answers(recognizer) - asked,
             "key": folder.name,
         }
