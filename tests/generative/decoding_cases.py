@@ -125,7 +125,9 @@ def same(found: Sequence[DecodedAnswer | None], expected: Sequence[DecodedAnswer
             continue
         assert ours.tokens == plain.tokens
         assert ours.marks == plain.marks
-        assert ours.probabilities == pytest.approx(plain.probabilities, abs=1e-9)
+        # RMSNorm computes in single precision in a model of double precision too, so that the last digits of
+        # float32 depend on the processor and on how many rows are read at once.
+        assert ours.probabilities == pytest.approx(plain.probabilities, abs=1e-6)
         assert all(0 <= probability <= 1 for probability in ours.probabilities)
         assert 0 <= ours.passes <= plain.passes
         assert len(ours.probabilities) == len(ours.tokens)

@@ -270,6 +270,8 @@ def test_rows_may_be_done_one_by_one(lab_home: Path, lab_book: Book, tmp_path: P
     outcome = experiments.reproduce("first", "medium", options, rows=lab_book)
     text = outcome.markdown("first")
     assert "| encoder, one corpus | not run | not run | not run |" in text
+    trained = {name: facts.get("trained") for name, facts in outcome.data["models"].items()}  # type: ignore[attr-defined]
+    assert (trained["crf"], trained["encoder"]) == (1, 0), "those that are done, and not those that are planned"
     page = outcome.write(tmp_path / "pages", experiments.file_name("first", "medium"))
     assert page.name == "first-medium.md"
     before = page.read_bytes()

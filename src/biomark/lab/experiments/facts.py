@@ -47,12 +47,13 @@ def gather(job: ExperimentRun, results: Sequence[Result], seconds: float) -> dic
 
 
 def _made(model: ModelSpec, job: ExperimentRun) -> dict[str, object]:
-    """Return the settings of a model, and the time for making it."""
+    """Return the settings of a model, and how many of its trainings are done and the time that they took."""
     readings = [reading for reading in job.readings if reading.build.model.name == model.name]
     builds = list(dict.fromkeys(reading.build for reading in readings))
     trained = model.trained
     most = max(builds, key=lambda build: build.fraction, default=None)
-    minutes = sum(job.workspace.build_facts(build).get("seconds", 0.0) for build in builds) / 60
+    trainings = [facts for build in builds if (facts := job.workspace.build_facts(build))]
+    minutes = sum(facts.get("seconds", 0.0) for facts in trainings) / 60
     names = (
         dict.fromkeys(name for build in builds for name in job.workspace.supplies.train_names(build)) if trained else ()
     )
@@ -60,7 +61,7 @@ def _made(model: ModelSpec, job: ExperimentRun) -> dict[str, object]:
     return {
         "tests": list(dict.fromkeys(reading.test for reading in readings)),
         **made,
-        **({"trained": len(builds), "minutes": round(minutes)} if trained else {}),
+        **({"trained": len(trainings), "minutes": round(minutes)} if trained else {}),
     }
 
 
