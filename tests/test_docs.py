@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -48,41 +48,49 @@ def test_the_site_loads_nothing_from_outside() -> None:
     assert [page for page in DOCS.rglob("*.md") if outside.search(page.read_text("utf-8"))] == []
 
 
-def test_scores_in_the_text_are_those_of_the_page_of_models() -> None:
-    """The README and docs/results.md repeat figures of docs/results/models.json, which change with each model."""
-    cells = json.loads((DOCS / "results" / "models.json").read_text("utf-8"))["cells"]
-    known = {(cell["model"], cell["test"].partition(":")[0]): cell for cell in cells}
+# The README and docs/results.md repeat figures of docs/results/models.json, which change with each model.
 
-    def figures(model: str, corpora: Iterable[str]) -> list[str]:
-        return [f"{known[model, corpus]['strict']['f1']:.3f}" for corpus in corpora if (model, corpus) in known]
 
-    three = ("ncbi_disease", "bc5cdr_chemical", "bc2gm")
-    readme = (ROOT / "README.md").read_text("utf-8")
+@pytest.fixture(scope="module")
+def cells() -> dict[tuple[str, str], Any]:
+    """The scores of each model on each corpus."""
+    facts = json.loads((DOCS / "results" / "models.json").read_text("utf-8"))
+    return {(cell["model"], cell["test"].partition(":")[0]): cell for cell in facts["cells"]}
+
+
+def f1(cells: dict[tuple[str, str], Any], model: str, *corpora: str) -> list[str]:
+    return [f"{cells[model, corpus]['strict']['f1']:.3f}" for corpus in corpora if (model, corpus) in cells]
+
+
+def test_the_readme_has_the_scores_of_the_page_of_models(cells: dict[tuple[str, str], Any]) -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    corpora = ("ncbi_disease", "bc5cdr_chemical", "bc2gm")
     for name in ("default", "default+dictionary", "dictionary", "nano"):
-        (row,) = re.findall(rf"^\| .* \| `{re.escape(name)}[ `].*\| (0[.\d, ]+) \|$", readme, re.MULTILINE)
-        assert row.split(", ") == figures(name.replace("+", "-"), three), name
-    for model, words in (
-        ("spacy", r"reaches (\S+), (\S+)\sand\s(0\.\d+)"),
-        ("crf-one-type", r"field (\S+), (\S+)\sand\s(0\.\d+)"),
-    ):
-        assert re.findall(words, readme) == [tuple(figures(model, three))], model
-    text = (DOCS / "results.md").read_text("utf-8")
-    wide = (*("ncbi_disease", "bc5cdr_disease", "bc5cdr_chemical", "nlm_chem", "bc2gm", "nlm_gene", "s800"), "linnaeus")
-    titles = {"default": "default", "default + dictionary": "default-dictionary", "dictionary": "dictionary"}
-    titles |= {"spaCy's NER, a model for each type": "spacy", "nano": "nano"}
-    for title, model in titles.items():
-        (row,) = re.findall(rf"^\| {re.escape(title)} \|( [*\d].*) \|$", text, re.MULTILINE)
-        assert re.findall(r"[\d.]+", row) == figures(model, (*wide, "bioid", "tmvar3")), title
-    parts = text.partition("## Dictionary")[2].partition("##")[0]
-    rows = [
-        line.strip("| ").replace("*", "").split(" | ") for line in parts.splitlines() if re.search(r"0\.\d{4}", line)
-    ]
-    for place, row in enumerate(rows):
-        corpus = ("ncbi_disease", "bc5cdr_disease", "bc5cdr_chemical", "linnaeus")[place // 3]
-        cell = known[("dictionary", "default", "default-dictionary")[place % 3], corpus]
-        scores = [cell[scheme][figure] for scheme in ("strict", "partial") for figure in ("precision", "recall", "f1")]
-        assert row[-6:] == [f"{score:.4f}" for score in scores], row
-    assert len(rows) == 12
+        (row,) = re.findall(rf"^\| .* \| `{re.escape(name)}[ `].*\| (0[.\d, ]+) \|$", text, re.MULTILINE)
+        assert row.split(", ") == f1(cells, name.replace("+", "-"), *corpora), name
+    for model, words in (("spacy", "type, reaches"), ("crf-one-type", "random field")):
+        (found,) = re.findall(rf"{words} (0\.\d+), (0\.\d+)\sand\s(0\.\d+)", text)
+        assert list(found) == f1(cells, model, *corpora), model
+
+
+def test_the_results_have_the_scores_of_the_page_of_models(cells: dict[tuple[str, str], Any]) -> None:
+    section = (DOCS / "results.md").read_text("utf-8").partition("## The models that users can choose")[2]
+    rows = re.findall(r"^\| (\D+?) \|( [*0].*)\|$", section.partition("##")[0], re.MULTILINE)
+    models = ("default", "default-dictionary", "dictionary", "nano", "spacy", "crf-one-type")
+    corpora = ("ncbi_disease", "bc5cdr_disease", "bc5cdr_chemical", "nlm_chem", "bc2gm", "nlm_gene", "s800", "linnaeus")
+    for model, (title, row) in zip(models, rows, strict=True):
+        assert re.findall(r"[\d.]+", row) == f1(cells, model, *corpora, "bioid", "tmvar3"), title
+
+
+def test_the_section_on_dictionaries_has_the_scores_of_the_page_of_models(cells: dict[tuple[str, str], Any]) -> None:
+    section = (DOCS / "results.md").read_text("utf-8").partition("## Dictionary")[2].partition("##")[0]
+    rows = [re.findall(r"0\.\d{4}", line) for line in section.splitlines() if re.search(r"0\.\d{4}", line)]
+    corpora = ("ncbi_disease", "bc5cdr_disease", "bc5cdr_chemical", "linnaeus")
+    models = ("dictionary", "default", "default-dictionary")
+    for (corpus, model), row in zip(product(corpora, models), rows, strict=True):
+        schemes = (cells[model, corpus][scheme] for scheme in ("strict", "partial"))
+        expected = [f"{scores[name]:.4f}" for scores in schemes for name in ("precision", "recall", "f1")]
+        assert row == expected, (corpus, model)
 
 
 @pytest.mark.slow
