@@ -301,7 +301,16 @@ def test_signals_that_are_ignored_stay_so() -> None:
         signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.parametrize(("name", "step"), [("out.jsonl", 5), ("out.jsonl.gz", 5), ("out.pubtator", 7)])
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [
+        ("out.jsonl", 17),
+        ("out.jsonl.gz", 19),
+        ("out.pubtator", 23),
+        pytest.param("often.jsonl", 5, marks=pytest.mark.slow),
+        pytest.param("often.pubtator", 7, marks=pytest.mark.slow),
+    ],
+)
 def test_a_file_whose_run_is_killed_anywhere_is_whole_in_the_end_and_alone(
     biomark: Biomark, name: str, step: int
 ) -> None:
