@@ -47,7 +47,7 @@ def gather(job: ExperimentRun, results: Sequence[Result], seconds: float) -> dic
 
 
 def _made(model: ModelSpec, job: ExperimentRun) -> dict[str, object]:
-    """Return the settings of a model, and how many of its trainings are done and the time that they took."""
+    """Return the settings of a model, the number of its finished trainings, and their time in minutes."""
     readings = [reading for reading in job.readings if reading.build.model.name == model.name]
     builds = list(dict.fromkeys(reading.build for reading in readings))
     trained = model.trained
