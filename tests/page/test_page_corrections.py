@@ -138,10 +138,42 @@ def test_work_survives_a_reload_until_it_is_discarded(show: Open) -> None:
     page.on("dialog", lambda dialog: dialog.accept())
     page.locator("#add").click()
     page.locator("dialog button", has_text="Discard all corrections").click()
+    page.locator("#said", has_text="All corrections are discarded.").wait_for()
     assert ("Zileuton", "chemical") in kinds(page)
+    page.locator("#saved", has_text="Saved in this browser").wait_for()
     page.reload()
     page.wait_for_selector("html[data-ready]")
     assert ("Zileuton", "chemical") in kinds(page)
+
+
+def test_a_correction_made_while_others_are_discarded_stays(show: Open) -> None:
+    page = show(example()).page
+    page.locator(".editable").first.focus()
+    press(page, "n", "4")
+    page.evaluate("""async () => {
+      const { app } = await biomark;
+      const done = app.discard();
+      await Promise.resolve();
+      app.select({ index: 0, spans: [[9, 15]], mention: null });
+      app.mark("treatment");
+      await done;
+    }""")
+    expected = {("Zileuton", "chemical"), ("lowers", "treatment")}
+    assert expected <= set(kinds(page))
+    page.locator("#saved", has_text="Saved in this browser").wait_for()
+    page.reload()
+    page.wait_for_selector("html[data-ready]")
+    assert expected <= set(kinds(page))
+
+
+def test_documents_that_come_at_once_have_ids_of_their_own(show: Open) -> None:
+    page = show(example()).page
+    page.evaluate("""async () => {
+      const { app } = await biomark;
+      await Promise.all([app.put([app.documents[0]]), app.put([app.documents[0]])]);
+    }""")
+    first = example().id
+    assert [document["id"] for document in state(page)] == [first, f"{first}-2", f"{first}-3"]
 
 
 def test_the_last_word_of_a_long_paragraph_comes_into_view(show: Open) -> None:

@@ -18,6 +18,7 @@ export class App extends EventTarget {
   part = null; // the target that gets the next selection as a part
   reference = null; // { name, documents: Map by id } to compare with
   who = "";
+  #turn = Promise.resolve(); // the last of the acts that add or remove documents, which never overlap
   #saving = 0; // how many changes the browser's database has not taken yet
   #types = [];
   #held; // the documents that came with the page
@@ -60,34 +61,38 @@ export class App extends EventTarget {
   }
 
   /** More documents, behind those that there are. Ids that are taken get a number. */
-  async put(documents) {
-    const ids = new Set(this.documents.map(({ id }) => id));
-    const fresh = documents.map((document) => {
-      let { id } = document;
-      for (let n = 2; ids.has(id); n += 1) id = `${document.id}-${n}`;
-      ids.add(id);
-      return id === document.id ? document : { ...document, id };
+  put(documents) {
+    return this.#inTurn(async () => {
+      const ids = new Set(this.documents.map(({ id }) => id));
+      const fresh = documents.map((document) => {
+        let { id } = document;
+        for (let n = 2; ids.has(id); n += 1) id = `${document.id}-${n}`;
+        ids.add(id);
+        return id === document.id ? document : { ...document, id };
+      });
+      const start = this.documents.length;
+      const places = await this.#saved(this.storage.add(this.#held.length, fresh.map(keptText)));
+      this.#places.push(...(places ?? fresh.map((_, n) => start + n)));
+      this.history.extend(fresh);
+      this.#note(fresh);
+      this.#tell("documents");
     });
-    const start = this.documents.length;
-    const places = await this.#saved(this.storage.add(this.#held.length, fresh.map(keptText)));
-    this.#places.push(...(places ?? fresh.map((_, n) => start + n)));
-    this.history.extend(fresh);
-    this.#note(fresh);
-    this.#tell("documents");
-    return start;
   }
 
   /** Forget all corrections, and of a page with a service all documents. */
-  async discard() {
-    await this.storage.forget();
-    const others = this.service.present ? [] : this.documents.slice(this.#held.length).map(uncorrected);
-    this.target = null;
-    this.reference = null;
-    this.history.reset([...this.#held, ...others]);
-    this.#places.length = this.documents.length;
-    this.#tell("documents");
-    await this.#keep(others.map((_, n) => this.#held.length + n));
-    this.announce("All corrections are discarded.");
+  discard() {
+    return this.#inTurn(async () => {
+      const others = this.service.present ? [] : this.documents.slice(this.#held.length).map(uncorrected);
+      this.target = null;
+      this.part = null;
+      this.reference = null;
+      this.history.reset([...this.#held, ...others]);
+      this.#places.length = this.documents.length;
+      this.#tell("documents");
+      this.announce("All corrections are discarded.");
+      // The page shows it before the database is asked, which keeps the order: a correction made meanwhile stays
+      await Promise.all([this.#saved(this.storage.forget()), this.#keep(others.map((_, n) => this.#held.length + n))]);
+    });
   }
 
   /** The mentions of a document that are shown. */
@@ -297,6 +302,10 @@ export class App extends EventTarget {
     this.#saving -= 1;
     if (!kept || !this.#saving) this.dispatchEvent(new CustomEvent("saved", { detail: Boolean(kept) }));
     return kept;
+  }
+
+  #inTurn(act) {
+    return (this.#turn = this.#turn.then(act));
   }
 
   #note(documents) {
