@@ -13,6 +13,7 @@ from page_cases import example
 from biomark import formats
 from biomark.spans import Document
 from browser import Opened, kinds, state, window
+from conftest import HANG
 
 pytest_plugins = ("page_fixtures",)
 
@@ -93,7 +94,7 @@ def select(page: Any, words: str, part: str = "") -> None:
 
 def wait_for_mention(page: Any, words: str, entity_type: str) -> None:
     """Wait until a mention is marked: a browser makes a click of a tap only some time after the finger was lifted."""
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + HANG
     while (words, entity_type) not in kinds(page):
         assert time.monotonic() < limit, kinds(page)
         page.wait_for_timeout(20)

@@ -351,8 +351,8 @@ def test_failed_attempts_that_may_be_billed_count_against_the_budget(says: Says,
 
 
 def test_a_timeout_may_be_billed_and_a_server_that_is_not_there_bills_nothing() -> None:
-    with scripted(lambda request, number: replace(answer("asthma"), pause=0.5)) as there:
-        model = server(there.url, budget="100 tokens", timeout=0.3)
+    with scripted(lambda request, number: replace(answer("asthma"), pause=1.5)) as there:
+        model = server(there.url, budget="100 tokens", timeout=1)
         ask(model, [asked("a" * 30)])
         assert (len(there.asked), model.account.counts["failed"]) == (1, 1)
     model = server(there.url, budget="100 tokens", retries=2)
