@@ -20,15 +20,18 @@ class TestComposites:
             ("BRCA1/2", ("BRCA1", "BRCA2")),
             ("ocular and/or auditory toxicity", ("ocular toxicity", "auditory toxicity")),
             ("breast- and ovarian cancer", ("breast cancer", "ovarian cancer")),
+            ("breast‐ and\u00a0ovarian cancer", ("breast cancer", "ovarian cancer")),
+            ("BRCA1⁄2", ("BRCA1", "BRCA2")),
+            ("\u2003breast，ovarian cancer", ("breast cancer", "ovarian cancer")),
         ],
     )
     def test_readings(self, mention: str, reading: tuple[str, ...]) -> None:
         assert reading in list(readings(mention))
 
-    @pytest.mark.parametrize("mention", ["moss fever", "", "and", "/", "sand and", "a/b/c/d/e/f/g/h"])
+    @pytest.mark.parametrize("mention", ["moss fever", "", "and", "/", "sand and", "a/b/c/d/e/f/g/h", "\x1f-,0"])
     def test_what_is_no_composite_mention(self, mention: str) -> None:
         assert list(readings(mention)) == []
 
-    @given(st.text(max_size=40))
+    @given(st.text(max_size=40) | st.text("\x1f\u2003 -–,/()0a", max_size=12))
     def test_any_text(self, text: str) -> None:
         assert all(len(reading) >= 2 and all(part.strip() for part in reading) for reading in readings(text))

@@ -7,9 +7,12 @@ from collections.abc import Iterator
 
 # Runs of blanks match from their beginnings alone; otherwise long runs would take quadratic time.
 _BETWEEN = re.compile(
-    r"(?:(?<!\s)\s++)?+(?:,\s*+(?:and/or|and|or)\s++|[,/&]\s*+)|(?<!\s)\s++(?:and/or|and|or|plus|as\s++well\s++as)\s++",
+    r"(?:(?<!\s)\s++)?+(?:[,，]\s*+(?:and/or|and|or)\s++|[,，/／⁄∕&]\s*+)"
+    r"|(?<!\s)\s++(?:and/or|and|or|plus|as\s++well\s++as)\s++",
     re.IGNORECASE,
 )
+_EDGE = r"\s\-‐‑‒–—−()\[\]"
+_PART = re.compile(rf"[^{_EDGE}](?:.*[^{_EDGE}])?", re.DOTALL)
 _NUMBERED = re.compile(r"(.*\D)\d+")
 _MOST_PARTS = 6
 
@@ -21,7 +24,7 @@ def readings(mention: str) -> Iterator[tuple[str, ...]]:
     and auditory toxicity`), their beginning (`cancer of the breast and ovary`, `BRCA1/2`), or nothing. A
     mention without separators has no readings.
     """
-    parts = [part for piece in _BETWEEN.split(mention) if (part := piece.strip(" \t\n-()[]"))]
+    parts = [found[0] for piece in _BETWEEN.split(mention) if (found := _PART.search(piece))]
     if not 2 <= len(parts) <= _MOST_PARTS:
         return
     first, last = parts[0].split(), parts[-1].split()
