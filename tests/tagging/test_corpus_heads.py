@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("training_corpora")
 
 
 def test_corpora_with_other_guidelines_do_not_blur_each_other(
-    training_home: Path, two_guidelines: TaggingRecipe, trained_run: Path, tmp_path: Path
+    training_home: Path, two_guidelines: TaggingRecipe, tmp_path: Path
 ) -> None:
     folder = trainer.train(two_guidelines, training_home / "guided", reject=fail, progress=lambda _: None)
     found = json.loads((folder / "scores.json").read_text())[-1]

@@ -93,5 +93,5 @@ def two_guidelines(training_home: Path, training_recipe: TaggingRecipe) -> Taggi
         [str(training_home / f"{kind}-{name}.pubtator") for kind in ("whole", "heads")] for name in ("train", "devel")
     )
     return replace(
-        training_recipe, train=tuple(train), devel=tuple(devel), types=("disease",), epochs=10, corpus_heads=True
+        training_recipe, train=tuple(train), devel=tuple(devel), types=("disease",), epochs=6, corpus_heads=True
     )

@@ -10,6 +10,8 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 
+from biomark.text.typography import APOSTROPHES, HYPHENS, QUOTES
+
 _LONGEST = 80  # characters that a message shows of a text
 
 # Latin letters that replace Greek ones in some corpora; "μ" has two spellings.
@@ -18,8 +20,8 @@ _GREEK = {
     "μ": "mu", "ν": "nv", "ξ": "x", "ο": "o", "π": "p", "ρ": "r", "σ": "s", "ς": "s", "τ": "t", "υ": "uy", "φ": "fp",
     "χ": "cx", "ψ": "yp", "ω": "ow",
 }  # fmt: skip
-_HYPHENS = frozenset("-‐‑‒–—―−­﹣－_")  # some tools write white space for them, or the other way round
-_QUOTES = frozenset("'’‘`´ʹʼ′\"“”″")
+_HYPHENS = frozenset(f"-{HYPHENS}\u00ad_")  # some tools write white space for them, or the other way round
+_QUOTES = frozenset(f"'`\"{APOSTROPHES}{QUOTES}")
 
 
 def fits(words: str, mention: str) -> bool:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from biomark.text.typography import HYPHENS
+
 # Runs of blanks match from their beginnings alone; otherwise long runs would take quadratic time.
 _BETWEEN = re.compile(
     r"(?:(?<!\s)\s++)?+(?:[,，]\s*+(?:and/or|and|or)\s++|[,，/／⁄∕&]\s*+)"
     r"|(?<!\s)\s++(?:and/or|and|or|plus|as\s++well\s++as)\s++",
     re.IGNORECASE,
 )
-_EDGE = r"\s\-‐‑‒–—−()\[\]"
+_EDGE = rf"\s\-{HYPHENS}()\[\]"
 _PART = re.compile(rf"[^{_EDGE}](?:.*[^{_EDGE}])?", re.DOTALL)
 _NUMBERED = re.compile(r"(.*\D)\d+")
 _MOST_PARTS = 6

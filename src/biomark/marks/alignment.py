@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biomark.spans import Span
+from biomark.text.typography import APOSTROPHES, HYPHENS, QUOTES
 
 MAX_CELLS = 100_000_000
 """The largest product of both lengths that is aligned; each cell takes one byte."""
@@ -34,7 +35,7 @@ _TOKEN = re.compile(r"\w+|[^\w\s]")
 # Where no words agree, characters are aligned, up to this product of the lengths (for speed).
 _MAX_CHARACTER_CELLS = 1_000_000
 # Typographic variants that models write for each other.
-_VARIANTS = {**dict.fromkeys("‐‑‒–—−﹣－", "-"), **dict.fromkeys("‘’‛′`´", "'"), **dict.fromkeys("“”„‟″", '"')}
+_VARIANTS = {**dict.fromkeys(HYPHENS, "-"), **dict.fromkeys(f"{APOSTROPHES}`", "'"), **dict.fromkeys(QUOTES, '"')}
 
 Placement = dict[int, int]
 """Index in the answer → index in the source, both increasing."""

@@ -19,14 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from biomark.text.greek import spelled_out
+from biomark.text.typography import APOSTROPHES, HYPHENS, QUOTES
 
 Offsets = npt.NDArray[np.int64]
 Known = Callable[[str], bool]
 """A function that returns whether a word in lower case is common."""
 
-_APOSTROPHES = "\u2018\u2019\u201b\u02bc\u02b9\u2032\u00b4\uff07"
-_QUOTES = "\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb"
-_HYPHENS = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d\u2043"
 _INVISIBLE = "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u202a\u202b\u202c\u202d\u202e\ufe0e\ufe0f"
 _MICRO = "\u00b5\u03bc"
 _SHARP_S = "\u00df"
@@ -205,11 +203,11 @@ def _keeps_hyphen(text: str, match: re.Match[str], known: Known) -> bool:
 @cache
 def _sign(character: str) -> str:
     """Return the replacement for a character outside ASCII: a blank for emoji, nothing for invisible characters."""
-    if character in _APOSTROPHES:
+    if character in APOSTROPHES:
         return "'"
-    if character in _QUOTES:
+    if character in QUOTES:
         return '"'
-    if character in _HYPHENS:
+    if character in HYPHENS:
         return "-"
     if character in _INVISIBLE:
         return ""
@@ -222,7 +220,7 @@ def _sign(character: str) -> str:
 def _letter(character: str) -> str:
     if name := spelled_out(character):
         return name.capitalize() if character.isupper() else name
-    if character in _HYPHENS:
+    if character in HYPHENS:
         return "-"
     if character == "\u2044":  # of ½, which is 1⁄2
         return "/"

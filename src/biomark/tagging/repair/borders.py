@@ -15,9 +15,10 @@ from itertools import pairwise
 
 from biomark.spans import Apart, Document, Entity, Span, whole_text
 from biomark.text.sentences import with_sentences
+from biomark.text.typography import HYPHENS
 
 _PAIRS = {"(": ")", "[": "]", "{": "}"}
-_DASHES = "-‐‑‒–—−﹣-"
+_DASHES = f"-{HYPHENS}"
 _QUOTES = "'\"‘’‚‛“”„‟«»‹›′″`´"
 _PRIMES = "'’′"
 _SIGNS = frozenset(f"{_DASHES}{_QUOTES},;:.!?/\\|=<>&~_•·*…\ufe0f")
