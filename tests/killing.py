@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from biomark.errors import UsageError
@@ -47,6 +49,17 @@ def killed_after(work: Callable[[], object], seconds: float) -> bool:
     time.sleep(seconds)
     os.kill(process, signal.SIGKILL)  # if it is done, it waits for `waitpid`, so that its number is no other one's
     return _ended(process)
+
+
+def interrupt(process: subprocess.Popen[bytes], number: int) -> int:
+    """Send a signal to a process that waits for input, and return its exit status.
+
+    Python does not notice a signal that arrives just before the call that waits, until the next one arrives.
+    """
+    while True:
+        process.send_signal(number)
+        with suppress(subprocess.TimeoutExpired):
+            return process.wait(60)
 
 
 def _started(work: Callable[[], object]) -> int:

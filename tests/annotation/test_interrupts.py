@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 
 from biomark import formats, models
+from biomark.annotation.journal import Journal
 from biomark.runtime import interrupts
 from biomark.runtime.interrupts import Interrupted, uninterrupted
+from biomark.spans import Document
 from conftest import ROOT, Outcome, TermRecognizer
-from killing import points
+from killing import interrupt, points
 
 Biomark = Callable[..., Outcome]
 
@@ -121,8 +123,7 @@ def test_an_interrupt_while_standard_input_is_awaited() -> None:
     process.stdin.flush()
     while not Path("out.jsonl.part").exists() or not Path("out.jsonl.part").stat().st_size:
         assert process.poll() is None
-    process.send_signal(signal.SIGTERM)
-    assert process.wait() == 143  # although its input is still open
+    assert interrupt(process, signal.SIGTERM) == 143  # although its input is still open
     assert b"kept in out.jsonl.part" in process.communicate()[1]
 
 
@@ -280,6 +281,38 @@ def test_a_signal_waits_for_the_end_of_what_must_not_be_cut(capfd: pytest.Captur
     assert reached == ["inner", "outer"]
     assert caught.value.status == 143
     assert capfd.readouterr().err == "\nInterrupted\n"
+
+
+def test_a_document_that_is_being_written_when_a_signal_arrives_is_kept(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write = formats.write
+
+    def interrupted(*arguments: object) -> object:
+        found = write(*arguments)  # type: ignore[arg-type]
+        signal.raise_signal(signal.SIGTERM)
+        return found
+
+    monkeypatch.setattr(formats, "write", interrupted)
+    with interrupts.handled(), pytest.raises(Interrupted), Journal(Path("out.jsonl"), {}) as journal:
+        journal.add(Document("a", "asthma"), ())
+    assert "; finished documents are kept in out.jsonl.part; run the same command again" in capfd.readouterr().err
+    assert ids("out.jsonl.part") == ["a"]
+
+
+def test_a_signal_behind_the_last_document_says_that_the_output_is_complete(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def run() -> None:
+        with interrupts.handled(), Journal(Path("out.jsonl"), {}) as journal:
+            journal.add(Document("a", "asthma"), ())
+            journal.finish("jsonl")
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        run()
+    assert capfd.readouterr().err == "\nInterrupted; out.jsonl is complete\n"
+    assert [path.name for path in Path().glob("out*")] == ["out.jsonl"]
 
 
 def test_a_signal_that_was_swallowed_is_raised_again() -> None:

@@ -19,6 +19,7 @@ from biomark import formats
 from biomark.corpora import corpus_named
 from biomark.spans import Document
 from conftest import HANG, Outcome
+from killing import interrupt
 
 pytest_plugins = ("cli_fixtures",)
 
@@ -222,9 +223,8 @@ def test_an_interrupt_leaves_no_half_file(number: signal.Signals, status: int) -
     while not Path("out.pubtator.part").exists():
         assert process.poll() is None
         time.sleep(0.02)
-    process.send_signal(number)
     try:
-        assert process.wait(HANG) == status  # before its input is closed: it must not wait for more
+        assert interrupt(process, number) == status  # before its input is closed: it must not wait for more
     finally:
         process.kill()
         _, error = process.communicate()

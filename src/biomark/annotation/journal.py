@@ -100,6 +100,7 @@ class Journal:
         self._rejects = _RejectLog(self._output, self.taken)
         self.rejected = self._rejects.count
         self.finished = self.taken
+        self._complete = False
         self._keeping = keeping(self._kept)
 
     def __enter__(self) -> Journal:
@@ -109,14 +110,18 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with uninterrupted():
+        try:
+            with uninterrupted():
+                if not self.finished and not self._part.file.closed:
+                    self.discard()
+                self._rejects.close()
+                self._part.file.close()
+        finally:
             self._keeping.__exit__(None, None, None)
-            if not self.finished and not self._part.file.closed:
-                self.discard()
-            self._rejects.close()
-            self._part.file.close()
 
     def _kept(self) -> str:
+        if self._complete:
+            return f"{self._output} is complete"
         if not self.finished:
             return "no document was finished, so nothing is kept"
         return f"finished documents are kept in {self._part.path}; run the same command again to continue"
@@ -187,6 +192,7 @@ class Journal:
             self._part.discard() if not self._part.file.closed else None
             if not batch:
                 forget(self._output)
+            self._complete = True
         return lost
 
     def discard(self) -> None:

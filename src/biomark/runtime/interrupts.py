@@ -36,6 +36,7 @@ class _Signals:
     caught: int | None = None
     since: float = 0.0
     held: int = 0
+    told: bool = False
     kept: list[Callable[[], str]] = field(default_factory=list)
 
 
@@ -59,7 +60,7 @@ def handled() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        _state.caught = None
+        _state.caught, _state.told = None, False
 
 
 @contextmanager
@@ -67,8 +68,8 @@ def keeping(what: Callable[[], str]) -> Iterator[None]:
     """Add a text to the message about an interrupt within a block, such as the name of the file that is kept.
 
     Args:
-        what: returns the text. It is called when the signal arrives, at any point of the program, and must only read
-            values.
+        what: returns the text. It is called when the signal takes effect, at any point of the program outside of
+            `uninterrupted`, and must only read values.
     """
     _state.kept.append(what)
     try:
@@ -78,7 +79,7 @@ def keeping(what: Callable[[], str]) -> Iterator[None]:
 
 
 class uninterrupted:  # noqa: N801 - used as a statement
-    """A context manager that delays signals until the end of its block."""
+    """A context manager that delays signals, and the message about them, until the end of its block."""
 
     def __enter__(self) -> None:
         if threading.current_thread() is threading.main_thread():
@@ -89,6 +90,7 @@ class uninterrupted:  # noqa: N801 - used as a statement
     ) -> None:
         if threading.current_thread() is threading.main_thread():
             _state.held -= 1
+            _tell()
             if kind is None:
                 check()
 
@@ -105,8 +107,16 @@ def _caught(number: int, frame: FrameType | None) -> None:
             os._exit(128 + number)
         return
     _state.caught, _state.since = number, time.monotonic()
+    _tell()
+    check()
+
+
+def _tell() -> None:
+    """Report a signal once it takes effect: what is kept may change until then."""
+    if _state.caught is None or _state.held or _state.told:
+        return
+    _state.told = True
     what = f"; {_state.kept[-1]()}" if _state.kept else ""
     with suppress(OSError, ValueError, AttributeError):  # raised if there is no standard error
         # This bypasses Python's buffer, which may be in the middle of a line.
         os.write(sys.stderr.fileno(), f"\nInterrupted{what}\n".encode(sys.stderr.encoding, "replace"))
-    check()
