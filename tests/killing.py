@@ -15,7 +15,7 @@ from pathlib import Path
 from biomark.errors import UsageError
 from biomark.recognizers import Annotated
 from biomark.spans import Document
-from conftest import TermRecognizer
+from conftest import HANG, TermRecognizer
 
 CALLS = frozenset({"write", "flush", "replace", "rename", "fsync", "unlink", "truncate", "execute", "close", "mkdir"})
 _KILLED = 9
@@ -54,12 +54,14 @@ def killed_after(work: Callable[[], object], seconds: float) -> bool:
 def interrupt(process: subprocess.Popen[bytes], number: int) -> int:
     """Send a signal to a process that waits for input, and return its exit status.
 
-    Python does not notice a signal that arrives just before the call that waits, until the next one arrives.
+    Python may notice a signal that arrives just before a call that waits only with the next signal, which is therefore
+    sent after a minute.
     """
-    while True:
+    for _ in range(HANG // 60):
         process.send_signal(number)
         with suppress(subprocess.TimeoutExpired):
             return process.wait(60)
+    raise AssertionError(f"the process did not end after {HANG} seconds of signals")
 
 
 def _started(work: Callable[[], object]) -> int:

@@ -33,8 +33,8 @@ class Waiting(TermRecognizer):
             if number == WAIT_AFTER:
                 sys.stdout.write("waiting\n")
                 sys.stdout.flush()
-                while True:
-                    time.sleep(0.05)  # not longer: a signal just before a call that waits is noticed behind it
+                while True:  # a signal that arrives just before a call that waits is noticed only after the call
+                    time.sleep(0.05)
             yield found
 
 

@@ -300,7 +300,7 @@ def test_a_document_that_is_being_written_when_a_signal_arrives_is_kept(
     assert ids("out.jsonl.part") == ["a"]
 
 
-def test_a_signal_behind_the_last_document_says_that_the_output_is_complete(
+def test_a_signal_after_the_last_document_is_reported_with_a_complete_output(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     def run() -> None:

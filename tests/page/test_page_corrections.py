@@ -176,6 +176,18 @@ def test_documents_that_come_at_once_have_ids_of_their_own(show: Open) -> None:
     assert [document["id"] for document in state(page)] == [first, f"{first}-2", f"{first}-3"]
 
 
+def test_documents_that_cannot_be_added_do_not_stop_the_next_ones(show: Open) -> None:
+    page = show(example()).page
+    failed = page.evaluate("""async () => {
+      const { app } = await biomark;
+      const failed = await app.put([{ id: "broken" }]).then(() => false, () => true);
+      await app.put([app.documents[0]]);
+      return failed;
+    }""")
+    assert failed
+    assert [document["id"] for document in state(page)] == [example().id, f"{example().id}-2"]
+
+
 def test_the_last_word_of_a_long_paragraph_comes_into_view(show: Open) -> None:
     page = show(Document("d", "Gout is an old disease. " * 400 + "Finis.")).page
     page.locator(".editable").focus()

@@ -13,6 +13,7 @@ _BETWEEN = re.compile(
     r"|(?<!\s)\s++(?:and/or|and|or|plus|as\s++well\s++as)\s++",
     re.IGNORECASE,
 )
+# A part has no white space, hyphens or brackets at its ends.
 _EDGE = rf"\s\-{HYPHENS}()\[\]"
 _PART = re.compile(rf"[^{_EDGE}](?:.*[^{_EDGE}])?", re.DOTALL)
 _NUMBERED = re.compile(r"(.*\D)\d+")

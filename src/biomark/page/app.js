@@ -18,7 +18,7 @@ export class App extends EventTarget {
   part = null; // the target that gets the next selection as a part
   reference = null; // { name, documents: Map by id } to compare with
   who = "";
-  #turn = Promise.resolve(); // the last of the acts that add or remove documents, which never overlap
+  #turn = Promise.resolve(); // settled once the last addition or removal of documents is complete
   #saving = 0; // how many changes the browser's database has not taken yet
   #types = [];
   #held; // the documents that came with the page
@@ -90,7 +90,7 @@ export class App extends EventTarget {
       this.#places.length = this.documents.length;
       this.#tell("documents");
       this.announce("All corrections are discarded.");
-      // The page shows it before the database is asked, which keeps the order: a correction made meanwhile stays
+      // The page changes first, and the database keeps the order of changes: a correction that is made meanwhile stays.
       await Promise.all([this.#saved(this.storage.forget()), this.#keep(others.map((_, n) => this.#held.length + n))]);
     });
   }
@@ -304,8 +304,11 @@ export class App extends EventTarget {
     return kept;
   }
 
+  /** Add or remove documents after the additions and removals before, even if one of these has failed. */
   #inTurn(act) {
-    return (this.#turn = this.#turn.then(act));
+    const done = this.#turn.then(act);
+    this.#turn = done.catch(() => {});
+    return done;
   }
 
   #note(documents) {

@@ -36,7 +36,7 @@ class _Signals:
     caught: int | None = None
     since: float = 0.0
     held: int = 0
-    told: bool = False
+    reported: bool = False
     kept: list[Callable[[], str]] = field(default_factory=list)
 
 
@@ -60,7 +60,7 @@ def handled() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        _state.caught, _state.told = None, False
+        _state.caught, _state.reported = None, False
 
 
 @contextmanager
@@ -90,7 +90,7 @@ class uninterrupted:  # noqa: N801 - used as a statement
     ) -> None:
         if threading.current_thread() is threading.main_thread():
             _state.held -= 1
-            _tell()
+            _report()
             if kind is None:
                 check()
 
@@ -107,15 +107,15 @@ def _caught(number: int, frame: FrameType | None) -> None:
             os._exit(128 + number)
         return
     _state.caught, _state.since = number, time.monotonic()
-    _tell()
+    _report()
     check()
 
 
-def _tell() -> None:
-    """Report a signal once it takes effect: what is kept may change until then."""
-    if _state.caught is None or _state.held or _state.told:
+def _report() -> None:
+    """Write the message about a signal, once, when the signal takes effect: what is kept may change until then."""
+    if _state.caught is None or _state.held or _state.reported:
         return
-    _state.told = True
+    _state.reported = True
     what = f"; {_state.kept[-1]()}" if _state.kept else ""
     with suppress(OSError, ValueError, AttributeError):  # raised if there is no standard error
         # This bypasses Python's buffer, which may be in the middle of a line.

@@ -1,4 +1,4 @@
-"""Signs that printed and pasted text has where ASCII has an apostrophe, a quotation mark or a hyphen."""
+"""The signs outside ASCII that texts contain in place of an apostrophe, a quotation mark or a hyphen."""
 
 from __future__ import annotations
 

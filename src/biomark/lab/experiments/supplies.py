@@ -50,7 +50,7 @@ class Supplies:
         self.server = server or ServerOptions()
         self._folder = folder
         self._recipes = recipes or recipe_folder()
-        self._read: dict[tuple[object, ...], Recipe] = {}
+        self._loaded: dict[tuple[Path, tuple[str, ...]], Recipe] = {}
 
     # Splits
 
@@ -130,17 +130,19 @@ class Supplies:
         return self._recipes / f"{build.model.recipe}.toml"
 
     def base(self, build: Build) -> Recipe:
-        """Return the recipe of a model, with the data that its file names. Each file is read once.
+        """Return the recipe of a model, with the data that its file names. It is loaded once.
 
         Raises:
             UsageError: if the file does not exist.
         """
-        path, changes = self.recipe_path(build), _changes(build)
-        if (found := self._read.get((path, *changes))) is not None:
-            return found
-        if not path.is_file():
-            raise UsageError(f"{path} does not exist; run this in a checkout of biomark, which contains the recipes")
-        return self._read.setdefault((path, *changes), load_recipe(path, changes))
+        path, changes = self.recipe_path(build), tuple(_changes(build))
+        if (path, changes) not in self._loaded:
+            if not path.is_file():
+                raise UsageError(
+                    f"{path} does not exist; run this in a checkout of biomark, which contains the recipes"
+                )
+            self._loaded[path, changes] = load_recipe(path, changes)
+        return self._loaded[path, changes]
 
     def recipe(self, build: Build) -> Recipe:
         """Return the recipe of a model, with the experiment's data under the catalogue's names."""
